@@ -1,0 +1,264 @@
+"""`evenhand audit`: predictions in, results and a verdict out."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evenhand.cli import hush
+from evenhand.cli._outputs import Outputs
+from evenhand.errors import CallError
+
+if TYPE_CHECKING:
+    from evenhand.judge.settings import Settings
+    from evenhand.report.document import Document
+    from evenhand.tables.schema import Columns
+
+GATE_FAILED = 3
+
+_EXAMPLES = """\b
+Examples:
+  evenhand audit full.parquet lora.parquet --by race --by sex
+  evenhand audit runs.csv --arm method --run seed --by race --reference full \\
+      --margin 0.02 --html report.html --json result.json
+  evenhand audit full.csv lora.csv --by race --by sex --intersect race,sex \\
+      --memberships 'target_religion_*' --fail-on harm
+
+\b
+Exit codes:
+  0 done; 2 the input or the call is wrong (nothing is written);
+  3 what --fail-on names was found; 1 a bug of evenhand (with a traceback)."""
+
+
+@click.command("audit", epilog=_EXAMPLES, short_help="Judge files of predictions by group.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--by", metavar="COL", multiple=True, help="Attribute: a column of group names. Repeatable.")
+@click.option(
+    "--memberships",
+    metavar="PATTERN",
+    multiple=True,
+    help="Attribute of several 0/1 columns that may overlap, as 'target_religion_*'. Repeatable.",
+)
+@click.option(
+    "--intersect",
+    metavar="COL,COL",
+    multiple=True,
+    help="Also audit the crossings of these attributes, as race,sex. Repeatable.",
+)
+@click.option("--label", metavar="COL", default="label", show_default=True, help="Column of true labels.")
+@click.option(
+    "--prediction", metavar="COL", default="prediction", show_default=True, help="Column of predicted labels."
+)
+@click.option(
+    "--score",
+    metavar="COL",
+    help="Column of scores, or a pattern with one column per class, as 'p_*'.  "
+    "[default: score or score_*, if there]",
+)
+@click.option(
+    "--id", metavar="COL", default="example_id", show_default=True, help="Column that names an example."
+)
+@click.option("--positive", metavar="VALUE", help="The positive label.  [default: 1 or true]")
+@click.option("--weight", metavar="COL", help="Column of weights.")
+@click.option("--cluster", metavar="COL", help="Column of clusters: rows of one are not independent.")
+@click.option("--arm", metavar="COL", help="Column that names the arm, when a file holds several.")
+@click.option("--run", metavar="COL", help="Column that names the run (a seed), when a file holds several.")
+@click.option(
+    "--where", metavar="COL=VALUE", multiple=True, help="Read only rows with this value. Repeatable."
+)
+@click.option(
+    "--split", metavar="VALUE", help="Which split to read, if there is a column split.  [default: test]"
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    multiple=True,
+    help="Name of a file's arm, once per file; files of one name are runs of one arm.  "
+    "[default: the file's name]",
+)
+@click.option("--reference", metavar="ARM", help="The arm to compare with.  [default: the first]")
+@click.option(
+    "--inner", is_flag=True, help="Keep the examples that all arms and runs share, instead of refusing."
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    multiple=True,
+    help="Metric or disparity to compute. Repeatable.  [default: all that the data allow]",
+)
+@click.option(
+    "--primary",
+    metavar="NAME",
+    multiple=True,
+    help="Metric or disparity that gets verdicts. Repeatable.  "
+    "[default: accuracy, true_positive_rate, false_positive_rate]",
+)
+@click.option(
+    "--margin",
+    metavar="[METRIC=]VALUE",
+    multiple=True,
+    help="Smallest difference that matters, for all rates or for one metric. Repeatable.  [default: 0.02]",
+)
+@click.option(
+    "--alpha",
+    type=float,
+    default=0.05,
+    show_default=True,
+    help="1 - alpha is the level of each family of intervals.",
+)
+@click.option(
+    "--min-group-size",
+    type=int,
+    default=10,
+    show_default=True,
+    help="Smaller groups get no verdict and are left out of disparities.",
+)
+@click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
+@click.option("--html", metavar="FILE", help="Write a report as one HTML page that opens offline.")
+@click.option("--csv", metavar="FILE", help="Write all numbers as one flat table.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["harm", "undecided"]),
+    help="Exit with 3 on any harm; with undecided, on any harm or undecided.",
+)
+@click.option("--rng", type=int, default=0, show_default=True, help="Seed of every random draw.")
+@click.pass_context
+def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **given: Any) -> None:  # noqa: ANN401
+    """Judge predictions by group: each FILE (csv, parquet, jsonl) is an arm, the first one the reference."""
+    outputs = Outputs(json=given["json"], html=given["html"], csv=given["csv"])
+    columns, settings = _read_call(files, given, outputs)
+    document = _judge(files, columns, settings)
+    if fail_on and not document["comparisons"]:
+        raise CallError(
+            f"--fail-on {fail_on}: there is one arm only, so nothing to compare; give a second file."
+        )
+    made = outputs.render(document)
+    outputs.write(made)
+    _summarise(document, outputs)
+    ctx.exit(_gate(document, fail_on))
+
+
+def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) -> tuple[Columns, Settings]:
+    """Turn options into what the judge takes; all complaints at once."""
+    from evenhand.judge.settings import MARGIN, PRIMARY, Settings  # noqa: PLC0415
+    from evenhand.tables.schema import Columns  # noqa: PLC0415
+
+    complaints: list[str] = []
+    where = _pairs(given["where"], complaints)
+    intersect = _crossings(given["intersect"], complaints)
+    margin, margins = _margins(given["margin"], complaints)
+    complaints += outputs.complaints(files)
+    settings: Settings | None = None
+    try:
+        settings = Settings(
+            primary=given["primary"] or PRIMARY,
+            metrics=given["metric"],
+            margin=MARGIN if margin is None else margin,
+            margins=margins,
+            **{k: given[k] for k in ("reference", "alpha", "min_group_size", "rng")},
+        )
+    except CallError as error:
+        complaints += error.complaints
+    if complaints or settings is None:
+        raise CallError(complaints)
+    same = (
+        "by",
+        "memberships",
+        "label",
+        "prediction",
+        "score",
+        "id",
+        "positive",
+        "weight",
+        "cluster",
+        "arm",
+        "run",
+    )
+    alike = {k: given[k] for k in (*same, "split", "inner")}
+    return Columns(where=where, intersect=intersect, names=given["name"], **alike), settings
+
+
+def _pairs(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, str], ...]:
+    """Read `COL=VALUE`; a value may hold further equals signs, or be empty."""
+    pairs = []
+    for text in texts:
+        column, equals, value = text.partition("=")
+        if not column or not equals:
+            complaints.append(f"--where {text!r}: write COL=VALUE, as in --where language=en.")
+        pairs.append((column, value))
+    return tuple(pairs)
+
+
+def _crossings(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, ...], ...]:
+    crossings = []
+    for text in texts:
+        columns = tuple(part.strip() for part in text.split(","))
+        if len(columns) < 2 or not all(columns):
+            complaints.append(f"--intersect {text!r}: write two or more columns, as in --intersect race,sex.")
+        elif len(set(columns)) < len(columns):
+            complaints.append(f"--intersect {text!r}: names a column twice.")
+        crossings.append(columns)
+    return tuple(crossings)
+
+
+def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None, dict[str, float]]:
+    general: list[float] = []
+    single: dict[str, float] = {}
+    for text in texts:
+        metric, equals, value = text.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            complaints.append(
+                f"--margin {text!r}: write a number or METRIC=VALUE, as in --margin log_loss=0.05."
+            )
+            continue
+        if not equals:
+            general.append(number)
+        elif metric in single:
+            complaints.append(f"--margin {text!r}: {metric} has a margin already, {single[metric]:g}.")
+        else:
+            single[metric] = number
+    if len(general) > 1:
+        told = " and ".join(f"{g:g}" for g in general)
+        complaints.append(
+            f"--margin: got {told}; give one number for all rates, and METRIC=VALUE for others."
+        )
+    return (general[0] if general else None), single
+
+
+def _judge(files: Sequence[str], columns: Columns, settings: Settings) -> Document:
+    """Run the audit, with a sign of life where a person watches."""
+    from evenhand.judge.run import run_audit  # noqa: PLC0415
+
+    with contextlib.ExitStack() as stack:
+        if sys.stderr.isatty():
+            from rich.console import Console  # noqa: PLC0415
+
+            stack.enter_context(Console(stderr=True).status("reading and judging"))
+        return run_audit(list(files), columns, settings).to_dict()
+
+
+def _summarise(document: Document, outputs: Outputs) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from evenhand.report.terminal import summarise  # noqa: PLC0415
+
+    class Quiet(Console):
+        """A console whose reader may go away."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            hush(sys.stderr if self.stderr else sys.stdout)
+
+    summarise(document, Quiet(stderr=outputs.to_standard_output, highlight=False), outputs.paths)
+
+
+def _gate(document: Document, fail_on: str | None) -> int:
+    counts = document["verdict"]["counts"]
+    failing = {"harm": ("harm",), "undecided": ("harm", "undecided")}.get(fail_on or "", ())
+    return GATE_FAILED if any(counts[verdict] for verdict in failing) else 0

@@ -1,0 +1,61 @@
+"""Every error that evenhand raises on purpose.
+
+    EvenhandError
+    ├── InputError          what the user gave is wrong (exit code 2): one or several complaints
+    │   ├── CallError       an option or argument
+    │   ├── TableError      a file or table of predictions
+    │   └── UnknownNameError  a metric, disparity or column that does not exist
+    └── MissingExtraError   a feature needs an optional dependency (exit code 2)
+
+Anything else that escapes is a bug of ours and shows a traceback (exit code 1).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class EvenhandError(Exception):
+    """Root of all errors that evenhand raises on purpose."""
+
+
+class InputError(EvenhandError):
+    """What the user gave cannot be used. Carries every complaint that was found, not only the first."""
+
+    def __init__(self, complaints: str | Iterable[str]) -> None:
+        self.complaints: tuple[str, ...] = (complaints,) if isinstance(complaints, str) else tuple(complaints)
+        super().__init__("\n".join(self.complaints))
+
+
+class CallError(InputError):
+    """An option or an argument is wrong."""
+
+
+class TableError(InputError):
+    """A file or a table in memory is wrong."""
+
+
+class UnknownNameError(InputError):
+    """A name that stands for nothing here."""
+
+
+class MissingExtraError(EvenhandError):
+    """A feature needs a package that is not installed."""
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Say which known names are meant or allowed: `did you mean 'race'? Known: age, race, sex.`.
+
+    Args:
+        name: what was given.
+        known: what is allowed, in the order to show.
+
+    Returns:
+        One sentence, with the nearest name first where one is near.
+    """
+    lowered = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
+    shown = ", ".join(known[:20]) + (f", and {len(known) - 20} more" if len(known) > 20 else "")
+    guess = f"did you mean '{lowered[close[0]]}'? " if close else ""
+    return f"{guess}Known: {shown or 'nothing'}."

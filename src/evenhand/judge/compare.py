@@ -1,0 +1,224 @@
+"""Pairs: what one metric in one group says of two arms on the same rows, before its family is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from evenhand.judge import counts
+from evenhand.judge.counts import ENOUGH, Group, Observed
+from evenhand.judge.metrics import MetricInfo, Sample
+from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
+from evenhand.judge.stats.permutation import swapped_difference
+from evenhand.tables.schema import Arm, FloatArray, Predictions
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One difference between a candidate and the reference.
+
+    Attributes:
+        key: candidate, attribute, group, class and metric: what names a row of the result.
+        twin: the same for every metric that must give the same answer (a rate and its complement).
+        title: the metric's `INFO.direction` and margin rule travel with it.
+        difference: candidate less reference; NaN when undefined.
+        absolute: mean |d| of the rows, for `score`.
+        square: mean d squared, for `score`.
+        n_effective: rows behind the difference, for `score`.
+        row_dof: degrees of freedom over rows or clusters.
+        row_variance: variance over rows, for `wald`.
+        run_variance: variance over runs, or 0.
+        run_dof: its degrees of freedom.
+        better: rows that only the candidate has right (exact test), or NaN.
+        worse: rows that only the reference has right, or NaN.
+        p_value: the permutation p-value, for `permutation`.
+        rows: [n] rows of the group.
+        influence: [n] influence of each row on the difference; None where it is too rough to correlate.
+    """
+
+    candidate: str
+    attribute: str | None
+    group: str | None
+    class_name: str | None
+    metric: str
+    twin: str
+    direction: int
+    margin_rule: bool
+    inference: str
+    n: int
+    runs: int
+    unit: str
+    right_to_wrong: float
+    wrong_to_right: float
+    status: str
+    reason: str
+    difference: float
+    absolute: float = float("nan")
+    square: float = float("nan")
+    n_effective: float = float("nan")
+    row_dof: float = float("inf")
+    row_variance: float = float("nan")
+    run_variance: float = 0.0
+    run_dof: float = float("inf")
+    better: float = float("nan")
+    worse: float = float("nan")
+    p_value: float = float("nan")
+    rows: Any = None
+    influence: FloatArray | None = None
+    maximum: Any = None
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Two arms' observations of one metric in one group, and where they come from."""
+
+    name: str
+    info: MetricInfo
+    class_name: str | None
+    group: Group
+    reference: Observed
+    candidate: Observed
+    reference_arm: Arm
+    candidate_arm: Arm
+    predictions: Predictions
+
+    @property
+    def unit(self) -> str:
+        """What varies: rows, or rows and runs."""
+        fewest = min(len(self.reference_arm.runs), len(self.candidate_arm.runs))
+        return "rows and runs" if fewest >= counts.ENOUGH_RUNS else "rows"
+
+    @property
+    def same_runs(self) -> bool:
+        """Whether the runs of both arms have the same names, in the same order."""
+        return self.reference_arm.runs == self.candidate_arm.runs
+
+
+def pair(matched: Matched, min_group_size: int, rng: np.random.Generator) -> Pair:
+    """Compare two arms by one metric in one group."""
+    m = matched
+    difference = m.candidate.value - m.reference.value
+    kept = _counted(m)
+    amount = m.predictions.count[m.group.rows] * kept
+    a, b = m.reference.right, m.candidate.right
+    status, reason = "ok", ""
+    if np.isnan(difference):
+        status = "undefined"
+        reason = "; ".join(dict.fromkeys(r for r in (m.reference.reason, m.candidate.reason) if r))
+    elif m.group.n < min_group_size:
+        status, reason = "too_small", f"{m.group.n} rows, fewer than {min_group_size}"
+    base: dict[str, Any] = {
+        "candidate": m.candidate_arm.name,
+        "attribute": m.group.attribute,
+        "group": m.group.name,
+        "class_name": m.class_name,
+        "metric": m.name,
+        "twin": min(m.name, m.info.complement or m.name),
+        "direction": m.info.direction,
+        "margin_rule": m.info.margin,
+        "inference": m.info.inference,
+        "n": m.group.n,
+        "runs": min(len(m.reference_arm.runs), len(m.candidate_arm.runs)),
+        "unit": m.unit,
+        "right_to_wrong": float(np.sum(amount * a * (1 - b))),
+        "wrong_to_right": float(np.sum(amount * b * (1 - a))),
+        "difference": difference,
+        "rows": m.group.rows,
+    }
+    if status != "ok":
+        return Pair(**base, status=status, reason=reason)
+    if m.info.inference == "score":
+        return Pair(**base, **_score(m))
+    if m.info.inference == "wald":
+        return Pair(**base, **_wald(m))
+    return Pair(**base, **_permutation(m, rng))
+
+
+def _counted(m: Matched) -> FloatArray:
+    """[n] 1 for the rows that a metric looks at whatever the predictions are."""
+    if m.info.inference == "score" and m.reference.denominator is not None:
+        return m.reference.denominator
+    return np.ones(len(m.group.rows))
+
+
+def _score(m: Matched) -> dict[str, Any]:
+    p, rows = m.predictions, m.group.rows
+    assert m.candidate.numerator is not None
+    assert m.reference.numerator is not None
+    below = _counted(m)
+    weight = p.weight[rows] * below
+    total = float(weight.sum())
+    d = m.candidate.numerator - m.reference.numerator
+    mean, square = float(np.sum(weight * d)) / total, float(np.sum(weight * d**2)) / total
+    absolute = float(np.sum(weight * np.abs(d))) / total
+    influence = (d - mean * below) / total
+    floor = counts.independent_rows(below, rows, p)
+    changed = float(np.sum(p.count[rows] * (d != 0)))
+    n = floor
+    if (p.weighted or p.cluster is not None) and changed >= ENOUGH:
+        spread = counts.variance(influence, rows, p)
+        n = min((square - mean**2) / spread, p.count[rows] @ below) if spread > 0 else floor
+    single = len(m.reference_arm.runs) == len(m.candidate_arm.runs) == 1
+    counted = single and not p.weighted and p.cluster is None
+    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    return {
+        "status": "ok",
+        "reason": "",
+        "absolute": absolute,
+        "square": square,
+        "n_effective": n,
+        "row_dof": counts.row_dof(rows, p),
+        "run_variance": spread_runs,
+        "run_dof": run_dof,
+        "better": float(p.count[rows] @ (d > 0)) if counted else np.nan,
+        "worse": float(p.count[rows] @ (d < 0)) if counted else np.nan,
+        "influence": influence if changed >= ENOUGH else None,
+    }
+
+
+def _wald(m: Matched) -> dict[str, Any]:
+    p, rows = m.predictions, m.group.rows
+    influence = m.candidate.influence - m.reference.influence
+    scale = float(np.max(np.abs(m.reference.influence), initial=0.0))
+    changed = int(round(float(np.sum(p.count[rows] * (np.abs(influence) > 1e-12 * scale)))))
+    if changed < ENOUGH:
+        reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
+        return {"status": "too_small", "reason": reason}
+    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    clusters = counts.row_dof(rows, p)
+    return {
+        "status": "ok",
+        "reason": "",
+        "row_variance": counts.variance(influence, rows, p),
+        "row_dof": min(clusters, changed - 1.0),
+        "run_variance": spread_runs,
+        "run_dof": run_dof,
+        "influence": influence,
+    }
+
+
+def _permutation(m: Matched, rng: np.random.Generator) -> dict[str, Any]:
+    p, rows = m.predictions, m.group.rows
+    if p.cluster is not None:
+        return {"status": "ok", "reason": "no p-value: rows of a cluster cannot be swapped one by one"}
+    if max(len(m.reference_arm.runs), len(m.candidate_arm.runs)) > 1:
+        return {"status": "ok", "reason": "no p-value: it compares single runs"}
+    bins, gaps = [], []
+    for arm in (m.reference_arm, m.candidate_arm):
+        assert arm.score is not None
+        sample = Sample(
+            p.label[rows], arm.prediction[0][rows], p.weight[rows], p.positive or 0, arm.score[0][rows]
+        )
+        confidence, outcome = confidence_and_outcome(sample)
+        bins.append(bin_of(confidence, BINS))
+        gaps.append(p.weight[rows] * (confidence - outcome))
+    value = swapped_difference((bins[0], bins[1]), (gaps[0], gaps[1]), BINS, rng)
+    return {"status": "ok", "reason": "", "p_value": value}
+
+
+def module_name(metric: ModuleType) -> str:
+    """The name under which a plug-in goes: its file's name."""
+    return metric.__name__.rpartition(".")[2]

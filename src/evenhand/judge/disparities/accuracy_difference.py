@@ -1,0 +1,20 @@
+"""Accuracy difference: the gap between the groups' accuracies."""
+
+from __future__ import annotations
+
+from evenhand.judge.disparities import DisparityInfo, Values, gap
+
+INFO = DisparityInfo(
+    title="accuracy difference",
+    direction=-1,
+    range=(0, 1),
+    of=("accuracy",),
+    form="gap",
+    combine="max",
+    reference="fairlearn.metrics.MetricFrame(metrics=accuracy_score).difference()",
+)
+
+
+def compute(values: Values) -> float:
+    """Largest less smallest accuracy."""
+    return gap(values["accuracy"])

@@ -1,0 +1,21 @@
+"""Demographic parity ratio: the smallest selection rate over the largest (LL144's impact ratio)."""
+
+from __future__ import annotations
+
+from evenhand.judge.disparities import DisparityInfo, Values, ratio
+
+INFO = DisparityInfo(
+    title="demographic parity ratio",
+    direction=1,
+    range=(0, 1),
+    of=("selection_rate",),
+    form="ratio",
+    combine="min",
+    reference="fairlearn.metrics.demographic_parity_ratio",
+    margin=False,
+)
+
+
+def compute(values: Values) -> float:
+    """Smallest over largest selection rate."""
+    return ratio(values["selection_rate"])

@@ -1,0 +1,20 @@
+"""Equal opportunity difference: the gap between the groups' true positive rates."""
+
+from __future__ import annotations
+
+from evenhand.judge.disparities import DisparityInfo, Values, gap
+
+INFO = DisparityInfo(
+    title="equal opportunity difference",
+    direction=-1,
+    range=(0, 1),
+    of=("true_positive_rate",),
+    form="gap",
+    combine="max",
+    reference="fairlearn.metrics.equal_opportunity_difference; Hardt et al. 2016",
+)
+
+
+def compute(values: Values) -> float:
+    """Largest less smallest true positive rate."""
+    return gap(values["true_positive_rate"])

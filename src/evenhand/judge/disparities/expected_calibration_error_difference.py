@@ -1,0 +1,21 @@
+"""Expected calibration error difference: the gap between the groups' calibration errors."""
+
+from __future__ import annotations
+
+from evenhand.judge.disparities import DisparityInfo, Values, gap
+
+INFO = DisparityInfo(
+    title="expected calibration error difference",
+    direction=-1,
+    range=(0, 1),
+    of=("expected_calibration_error",),
+    form="size_fair",
+    combine="max",
+    reference="gap of expected_calibration_error; judged by permuting labels within bins of the score",
+    margin=False,
+)
+
+
+def compute(values: Values) -> float:
+    """Largest less smallest calibration error."""
+    return gap(values["expected_calibration_error"])

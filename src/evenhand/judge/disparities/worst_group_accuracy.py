@@ -1,0 +1,22 @@
+"""Worst group accuracy: the accuracy of the group with the lowest one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evenhand.judge.disparities import DisparityInfo, Values
+
+INFO = DisparityInfo(
+    title="worst group accuracy",
+    direction=1,
+    range=(0, 1),
+    of=("accuracy",),
+    form="worst",
+    combine="min",
+    reference="Sagawa et al. 2020, worst-group accuracy",
+)
+
+
+def compute(values: Values) -> float:
+    """Smallest accuracy."""
+    return float(np.min(values["accuracy"]))

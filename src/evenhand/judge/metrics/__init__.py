@@ -1,0 +1,134 @@
+"""Metrics: numbers of one arm in one group.
+
+A file here is a metric; its name is the metric's name. It defines `INFO` (a `MetricInfo`) and
+`compute(sample) -> Estimate`. Undefined is NaN with a reason, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from evenhand.tables.schema import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """Facts about a metric.
+
+    Attributes:
+        title: its name in a report.
+        direction: +1 higher is better, -1 lower is better, 0 good or bad by context (no verdict).
+        range: smallest and largest possible value.
+        needs: what it is computed from.
+        classes: for more than two classes: one number for all (`whole`) or one per class
+            (`one_vs_rest`).
+        inference: how two arms are compared on the same rows: `score` (the difference of two shares of
+            the same rows: Tango's interval), `wald` (influence values) or `permutation` (p-value only).
+        complement: the metric that is 1 minus this one: both are one row in a family.
+        margin: whether the default margin for rates on [0, 1] applies.
+        reference: definition or source.
+    """
+
+    title: str
+    direction: Literal[-1, 0, 1]
+    range: tuple[float, float]
+    needs: Literal["prediction", "score"]
+    classes: Literal["whole", "one_vs_rest"]
+    inference: Literal["score", "wald", "permutation"]
+    reference: str
+    complement: str | None = None
+    margin: bool = True
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of one group as one run of one arm answered them.
+
+    Attributes:
+        true: [n] true class.
+        answer: [n] predicted class.
+        weight: [n] weight of each row (a cell of equal rows has their sum).
+        positive: the class that counts as positive here.
+        probability: [n, classes] scores, or None.
+    """
+
+    true: IntArray
+    answer: IntArray
+    weight: FloatArray
+    positive: int
+    probability: FloatArray | None = None
+
+    @cached_property
+    def label(self) -> BoolArray:
+        """[n] whether the true class is the positive one."""
+        return self.true == self.positive
+
+    @cached_property
+    def prediction(self) -> BoolArray:
+        """[n] whether the predicted class is the positive one."""
+        return self.answer == self.positive
+
+    @property
+    def proba(self) -> FloatArray:
+        """[n, classes] scores; asking without scores is a bug."""
+        assert self.probability is not None
+        return self.probability
+
+    @property
+    def score(self) -> FloatArray:
+        """[n] score of the positive class."""
+        return self.proba[:, self.positive]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and how much each row moved it.
+
+    Attributes:
+        value: the estimate; NaN when undefined.
+        influence: [n] change of the estimate per unit of a row's weight: the variance is the sum over
+            rows (or clusters) of (weight * influence) squared.
+        numerator: [n] for a weighted share or mean, what each row adds above the line.
+        denominator: [n] what it adds below the line.
+        reason: why the value is undefined.
+    """
+
+    value: float
+    influence: FloatArray
+    numerator: FloatArray | None = None
+    denominator: FloatArray | None = None
+    reason: str = ""
+
+
+def undefined(sample: Sample, reason: str) -> Estimate:
+    """An estimate that does not exist, and why."""
+    return Estimate(float("nan"), np.full(len(sample.true), np.nan), reason=reason)
+
+
+def ratio(
+    sample: Sample, numerator: BoolArray | FloatArray, denominator: BoolArray | FloatArray | None, empty: str
+) -> Estimate:
+    """Weighted ratio of sums, sum(w a) / sum(w b), with its influence values (a - R b) / sum(w b).
+
+    Args:
+        sample: the rows.
+        numerator: [n] a.
+        denominator: [n] b; None is 1 for every row.
+        empty: the reason to give when sum(w b) is 0.
+    """
+    above = numerator.astype(np.float64)
+    below = np.ones_like(above) if denominator is None else denominator.astype(np.float64)
+    total = float(np.sum(sample.weight * below))
+    if not total > 0:
+        return undefined(sample, empty)
+    value = float(np.sum(sample.weight * above)) / total
+    return Estimate(value, (above - value * below) / total, above, below)
+
+
+NO_ROWS = "no rows"
+NO_POSITIVES = "no rows with a positive label"
+NO_NEGATIVES = "no rows with a negative label"

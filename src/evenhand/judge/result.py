@@ -1,0 +1,164 @@
+"""What an audit returns, and the sentence it ends in."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from evenhand.judge.settings import Settings
+from evenhand.tables.schema import Columns, Predictions
+
+SCHEMA = "evenhand.audit/1"
+WORDS = ("harm", "harmless", "help", "undecided")
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """The result of an audit. `to_dict()` is exactly the JSON that the command writes."""
+
+    document: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document: plain lists, dicts, strings and numbers, None where a number is undefined."""
+        plain: dict[str, Any] = json.loads(self.to_json())
+        return plain
+
+    def to_json(self) -> str:
+        """The document as JSON text."""
+        return json.dumps(_without_nan(self.document), allow_nan=False, ensure_ascii=False, indent=1)
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """Counts of the verdicts, the worst row and the sentence."""
+        found: dict[str, Any] = _without_nan(self.document["verdict"])
+        return found
+
+    @property
+    def rates(self) -> list[dict[str, Any]]:
+        """Rows of rates: one arm, group and metric each."""
+        found: list[dict[str, Any]] = _without_nan(self.document["rates"])
+        return found
+
+    @property
+    def disparities(self) -> list[dict[str, Any]]:
+        """Rows of disparities: one arm, attribute and disparity each."""
+        found: list[dict[str, Any]] = _without_nan(self.document["disparities"])
+        return found
+
+    @property
+    def comparisons(self) -> list[dict[str, Any]]:
+        """Rows of comparisons: one candidate, group and metric each."""
+        found: list[dict[str, Any]] = _without_nan(self.document["comparisons"])
+        return found
+
+    def __repr__(self) -> str:
+        return f"AuditResult({self.document['verdict']['sentence']!r})"
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(v) for v in value]
+    return value
+
+
+def verdict_of(comparisons: list[dict[str, Any]], candidates: list[str], reference: str) -> dict[str, Any]:
+    """Counts, worst row and sentence of the primary comparisons."""
+    primary = [c for c in comparisons if c["family"] == "primary"]
+    counts = {w: sum(c["verdict"] == w for c in primary) for w in WORDS}
+    worst = max((c for c in primary if c["verdict"] == "harm"), key=_harm, default=None)
+    keys = ("candidate", "attribute", "group", "class", "metric", "difference", "low", "high", "verdict")
+    return {
+        "counts": counts,
+        "worst": None if worst is None else {k: worst[k] for k in keys},
+        "sentence": _sentence(primary, counts, worst, candidates, reference),
+    }
+
+
+def place(row: Mapping[str, Any]) -> str:
+    """How a row's group is called: `race=Black`, `race`, or `all rows`."""
+    if row["attribute"] is None:
+        return "all rows"
+    name = row["attribute"] if row["group"] is None else f"{row['attribute']}={row['group']}"
+    return name if row.get("class") is None else f"{name} (class {row['class']})"
+
+
+def _harm(row: Mapping[str, Any]) -> float:
+    return max(abs(row["low"]), abs(row["high"])) if math.isnan(row["difference"]) else abs(row["difference"])
+
+
+def _sentence(
+    primary: list[dict[str, Any]],
+    counts: Mapping[str, int],
+    worst: Mapping[str, Any] | None,
+    candidates: list[str],
+    reference: str,
+) -> str:
+    """One sentence, for this model or these runs or the method, whichever the statistics allow."""
+    if not candidates:
+        return "One arm: rates and disparities with intervals; a verdict needs a second arm to compare with."
+    who = candidates[0] if len(candidates) == 1 else f"{len(candidates)} candidates"
+    judged = sum(counts.values())
+    if judged == 0:
+        return f"{who} against {reference}: no comparison could be judged; see the reasons in the table."
+    tally = ", ".join(f"{counts[w]} {w}" for w in WORDS if counts[w])
+    what = f"of {judged} comparisons by group: {tally}."
+    said = f"{who} against {reference}: {what}"
+    if worst is not None:
+        named = f"{worst['candidate']}: " if len(candidates) > 1 else ""
+        said += (
+            f" Worst: {named}{worst['metric']} of {place(worst)} changes by {worst['difference']:+.3f}"
+            f" (interval {worst['low']:+.3f} to {worst['high']:+.3f})."
+        )
+    units = {c["unit"] for c in primary if c["verdict"]}
+    if units == {"rows"}:
+        runs = max(c["runs"] for c in primary)
+        thing = "these runs" if runs > 1 else "these very models"
+        said += f" This holds for {thing}, not for the method: that takes at least 5 runs of each arm."
+    return said
+
+
+def document(
+    predictions: Predictions,
+    columns: Columns,
+    settings: Settings,
+    rates: list[dict[str, Any]],
+    disparities: list[dict[str, Any]],
+    comparisons: list[dict[str, Any]],
+    reference: int,
+) -> dict[str, Any]:
+    """The whole result, in the order in which it is read."""
+    arms = [arm.name for arm in predictions.arms]
+    candidates = [name for i, name in enumerate(arms) if i != reference]
+    return {
+        "schema": SCHEMA,
+        "evenhand": version("evenhand"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": {
+            **asdict(columns),
+            "reference": arms[reference],
+            "metrics": [*settings.chosen_metrics, *settings.chosen_disparities],
+            "primary": list(settings.declared),
+            "margin": settings.margin,
+            "margins": dict(settings.margins),
+            "alpha": settings.alpha,
+            "min_group_size": settings.min_group_size,
+            "rng": settings.rng,
+            "classes": list(predictions.classes),
+            "positive": None if predictions.positive is None else predictions.classes[predictions.positive],
+        },
+        "inputs": [asdict(i) for i in predictions.inputs],
+        "problems": list(predictions.problems),
+        "rates": rates,
+        "disparities": disparities,
+        "comparisons": comparisons,
+        "verdict": verdict_of(comparisons, candidates, arms[reference]),
+    }

@@ -1,0 +1,106 @@
+"""Families: one critical value for all their intervals, and p-values that agree with it.
+
+Every comparison has a pointwise interval and a pointwise p-value. A family of k asks that all intervals hold
+at once with probability 1 - alpha. On the scale of a normal statistic the critical value is the 1 - alpha
+quantile of max |Z_j|, Z normal with the correlation of the comparisons' influence values; comparisons whose
+correlation is not known are taken as independent, which can only raise it (Sidak 1967; Royen 2014).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.judge.stats.quantiles import two_sided, z_of
+from evenhand.tables.schema import FloatArray
+
+#: Draws of max |Z| and the most numbers drawn for them: the quantile's own error is then below 0.01.
+DRAWS = 20_000
+NUMBERS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Family:
+    """The joint law of the largest of k statistics.
+
+    Attributes:
+        size: k, comparisons that are not copies of each other.
+        maxima: sorted draws of max |Z|, or empty when only Sidak's bound is used.
+    """
+
+    size: int
+    maxima: FloatArray
+
+    def critical(self, alpha: float) -> float:
+        """The critical value on the normal scale: at most Sidak's, at least that of a single interval."""
+        sidak = float(z_of(-np.expm1(np.log1p(-alpha) / max(self.size, 1))))
+        draws = len(self.maxima)
+        if draws == 0:
+            return sidak
+        # The largest value that at least a share alpha of the draws reaches: adjust(p) < alpha just above it.
+        drawn = float(self.maxima[max(draws - int(np.ceil(alpha * draws)), 0)])
+        return min(sidak, max(drawn, float(z_of(alpha))))
+
+    def pointwise(self, alpha: float) -> float:
+        """The level at which each interval of the family is computed."""
+        return float(two_sided(self.critical(alpha)))
+
+    def adjust(self, p: FloatArray) -> FloatArray:
+        """Single-step adjusted p-values: P(max |Z| >= z(p)), at most Sidak's 1 - (1 - p)^k."""
+        with np.errstate(divide="ignore"):
+            sidak = -np.expm1(self.size * np.log1p(-np.minimum(p, 1.0)))
+        if len(self.maxima) == 0:
+            return np.asarray(np.where(np.isnan(p), np.nan, sidak))
+        reached = len(self.maxima) - np.searchsorted(self.maxima, z_of(p), side="left")
+        drawn = reached / len(self.maxima)
+        return np.asarray(np.where(np.isnan(p), np.nan, np.minimum(sidak, np.maximum(drawn, p))))
+
+
+def independent(size: int) -> Family:
+    """A family about whose correlation nothing is used: Sidak's critical value."""
+    return Family(size, np.empty(0))
+
+
+def correlated(correlation: FloatArray, rng: np.random.Generator) -> Family:
+    """A family whose statistics have this correlation.
+
+    Args:
+        correlation: [k, k], with 1 on the diagonal; rows of zeros for independent statistics.
+        rng: source of the draws.
+    """
+    k = len(correlation)
+    draws = min(DRAWS, NUMBERS // max(k, 1))
+    if k < 2 or draws < 1000:
+        return independent(k)
+    values, vectors = np.linalg.eigh(correlation)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))).T.astype(np.float32)
+    maxima = np.empty(draws)
+    step = max(1, 2_000_000 // k)
+    for start in range(0, draws, step):
+        normal = rng.standard_normal((min(step, draws - start), k), dtype=np.float32)
+        maxima[start : start + len(normal)] = np.abs(normal @ root).max(axis=1)
+    maxima.sort()
+    return Family(k, maxima)
+
+
+def holm(p: FloatArray) -> FloatArray:
+    """Holm's step-down adjusted p-values; NaN stays NaN and is not counted. Source: Holm (1979)."""
+    return _stepwise(p, lambda ranked, m: np.maximum.accumulate(ranked * (m - np.arange(m))))
+
+
+def benjamini_hochberg(p: FloatArray) -> FloatArray:
+    """Benjamini and Hochberg's adjusted p-values; NaN stays NaN and is not counted. Source: B and H (1995)."""
+    return _stepwise(
+        p, lambda ranked, m: np.minimum.accumulate((ranked * m / (np.arange(m) + 1))[::-1])[::-1]
+    )
+
+
+def _stepwise(p: FloatArray, rule: object) -> FloatArray:
+    assert callable(rule)
+    p = np.asarray(p, dtype=np.float64)
+    adjusted = np.full_like(p, np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    adjusted[order] = np.minimum(rule(p[order], len(order)), 1.0)
+    return adjusted

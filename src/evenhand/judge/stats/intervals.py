@@ -1,0 +1,98 @@
+"""Intervals of one share and of the difference of two paired shares, over arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.judge.stats.quantiles import beta_quantile
+from evenhand.tables.schema import FloatArray
+
+#: Halvings of an interval of length 1 or 2: limits are good to 1e-10.
+STEPS = 34
+
+
+def wilson(share: npt.ArrayLike, n: npt.ArrayLike, z: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Wilson's score interval of a share.
+
+    Args:
+        share: observed share.
+        n: number of rows, or the effective number when they are weighted, clustered or averaged.
+        z: critical value, 1.96 for 95 %.
+
+    Returns:
+        Low and high, within [0, 1]. Source: Wilson (1927).
+    """
+    p, n, z = (np.asarray(v, dtype=np.float64) for v in (share, n, z))
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    low, high = centre - half, centre + half
+    return np.asarray(np.where(p <= 0, 0.0, np.maximum(low, 0.0))), np.asarray(
+        np.where(p >= 1, 1.0, np.minimum(high, 1.0))
+    )
+
+
+def clopper_pearson(hits: npt.ArrayLike, n: npt.ArrayLike, alpha: float) -> tuple[FloatArray, FloatArray]:
+    """Exact interval of a share at level 1 - alpha. Source: Clopper and Pearson (1934)."""
+    x, n = np.asarray(hits, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    low = np.where(x > 0, beta_quantile(alpha / 2, np.maximum(x, 1), n - x + 1), 0.0)
+    high = np.where(x < n, beta_quantile(1 - alpha / 2, x + 1, np.maximum(n - x, 1)), 1.0)
+    return np.asarray(low), np.asarray(high)
+
+
+def tango_statistic(
+    at: npt.ArrayLike, difference: npt.ArrayLike, discordance: npt.ArrayLike, n: npt.ArrayLike
+) -> FloatArray:
+    """Score statistic of "the true difference of two paired shares is `at`".
+
+    Args:
+        at: hypothesised difference, in [-1, 1].
+        difference: observed (b - c) / n.
+        discordance: observed (b + c) / n, at least |difference|.
+        n: rows (may be an effective number).
+
+    Returns:
+        (difference - at) / its standard deviation under the hypothesis, where the two discordant shares
+        are estimated under the constraint. At 0 it is McNemar's (b - c) / sqrt(b + c).
+        Source: Tango (1998), Statistics in Medicine 17, 891-908.
+    """
+    at, d, s, n = (np.asarray(v, dtype=np.float64) for v in (at, difference, discordance, n))
+    lesser = (s - d) / 2
+    b = -s + (2 + -d) * at
+    root = np.sqrt(np.maximum(b**2 + 8 * lesser * at * (1 - at), 0.0))
+    constrained = (root - b) / 4
+    variance = np.maximum(2 * constrained + at * (1 - at), 0.0) / n
+    gap = d - at
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = gap / np.sqrt(variance)
+    return np.asarray(np.where(gap == 0, 0.0, value))
+
+
+def tango(
+    difference: npt.ArrayLike, discordance: npt.ArrayLike, n: npt.ArrayLike, z: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """Tango's score interval of the difference of two paired shares, by bisection.
+
+    Zero discordant rows give [-z^2 / (n + z^2), z^2 / (n + z^2)], never zero width.
+
+    Args:
+        difference: observed (b - c) / n.
+        discordance: observed (b + c) / n.
+        n: rows (may be an effective number).
+        z: critical value.
+    """
+    d, s, n, z = np.broadcast_arrays(
+        *(np.asarray(v, dtype=np.float64) for v in (difference, discordance, n, z))
+    )
+    return _tango_limit(d, s, n, z, -1.0), _tango_limit(d, s, n, z, 1.0)
+
+
+def _tango_limit(d: FloatArray, s: FloatArray, n: FloatArray, z: FloatArray, side: float) -> FloatArray:
+    """The outermost value that the score test keeps, between the estimate and -1 or 1."""
+    inside, outside = d.copy(), np.full(d.shape, side)
+    for _ in range(STEPS):
+        middle = (inside + outside) / 2
+        kept = np.abs(tango_statistic(middle, d, s, n)) <= z
+        inside = np.where(kept, middle, inside)
+        outside = np.where(kept, outside, middle)
+    return inside

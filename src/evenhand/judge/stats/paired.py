@@ -1,0 +1,152 @@
+"""The difference of two arms on the same rows: pointwise intervals and p-values, over arrays.
+
+Two sources of variation may enter: rows (always) and runs (from five runs per arm on). Their distances to a
+limit are computed separately and joined as the root of the sum of squares (MOVER: Zou and Donner 2008), each
+with its own quantile: normal or score for rows, t with `run_dof` degrees of freedom for runs (Howe 1974).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from evenhand.judge.stats.intervals import tango, tango_statistic
+from evenhand.judge.stats.quantiles import sign_test, t_to_z, two_sided, z_of, z_to_t
+from evenhand.tables.schema import FloatArray
+
+#: Rows on which the averaged answers of two arms differ by 1, imagined beside the observed ones, so that a
+#: few small observed differences do not promise that all differences are small. No effect on a single run.
+IMAGINED = 2.0
+
+#: Halvings when a p-value is sought: to the last bit or two.
+STEPS = 55
+
+
+class Pointwise(Protocol):
+    """k differences, each with an interval at any level and a p-value that agrees with it."""
+
+    difference: FloatArray
+
+    def interval(self, alpha: float) -> tuple[FloatArray, FloatArray]:
+        """[k] low and [k] high at level 1 - alpha."""
+
+    def p_values(self) -> FloatArray:
+        """[k] the levels alpha at which a limit reaches 0."""
+
+
+@dataclass(frozen=True)
+class ScorePaired:
+    """Differences of two shares of the same rows: Tango's score interval, and the exact sign test at 0.
+
+    For a row, d is the difference between the arms' answers (right 1, wrong 0) averaged over runs. With one
+    run d is -1, 0 or 1. With several, |d| is smaller; the problem is then scaled so that the first two
+    moments of d agree with those of a difference of -s, 0 or s.
+
+    Attributes:
+        difference: [k] mean of d.
+        absolute: [k] mean of |d|.
+        square: [k] mean of d squared.
+        n: [k] rows, or the effective number under weights and clusters.
+        row_dof: [k] degrees of freedom behind `n`: clusters less one, or infinite.
+        run_variance: [k] variance of the mean over runs, or 0.
+        run_dof: [k] its degrees of freedom.
+        better: [k] rows that only the candidate has right, for the exact test; NaN where d is no count.
+        worse: [k] rows that only the reference has right.
+    """
+
+    difference: FloatArray
+    absolute: FloatArray
+    square: FloatArray
+    n: FloatArray
+    row_dof: FloatArray
+    run_variance: FloatArray
+    run_dof: FloatArray
+    better: FloatArray
+    worse: FloatArray
+
+    @property
+    def scale(self) -> FloatArray:
+        """[k] size s of a difference of a row: 1 for single runs."""
+        return np.asarray((self.n * self.square + IMAGINED) / (self.n * self.absolute + IMAGINED))
+
+    def row_limits(self, z: float) -> tuple[FloatArray, FloatArray]:
+        """[k] limits when rows are the only source of variation."""
+        s = self.scale
+        low, high = tango(self.difference / s, self.absolute / s, self.n, z_to_t(z, self.row_dof))
+        return s * low, s * high
+
+    def interval(self, alpha: float) -> tuple[FloatArray, FloatArray]:
+        """[k] low and high; 0 is inside whenever the exact test does not refuse it."""
+        z = float(z_of(alpha))
+        low, high = self.row_limits(z)
+        runs = _run_part(z, self.run_variance, self.run_dof)
+        d = self.difference
+        low = np.maximum(d - np.hypot(d - low, runs), -1.0)
+        high = np.minimum(d + np.hypot(high - d, runs), 1.0)
+        kept = self._exact() >= alpha
+        return np.where(kept, np.minimum(low, 0.0), low), np.where(kept, np.maximum(high, 0.0), high)
+
+    def p_values(self) -> FloatArray:
+        """[k] two-sided p-values of no difference: the larger of the exact and the score test."""
+        s, d = self.scale, np.abs(self.difference)
+        inner, outer = np.zeros_like(d), d.copy()
+        for _ in range(STEPS):
+            middle = (inner + outer) / 2
+            z = t_to_z(tango_statistic(middle / s, d / s, self.absolute / s, self.n), self.row_dof)
+            short = (d - middle) ** 2 + _run_part(z, self.run_variance, self.run_dof) ** 2 > d**2
+            inner, outer = np.where(short, middle, inner), np.where(short, outer, middle)
+        at = np.where(self.run_variance > 0, inner, 0.0)
+        z = t_to_z(tango_statistic(at / s, d / s, self.absolute / s, self.n), self.row_dof)
+        return np.maximum(two_sided(z), np.nan_to_num(self._exact(), nan=0.0))
+
+    def _exact(self) -> FloatArray:
+        known = ~np.isnan(self.better)
+        exact = sign_test(np.nan_to_num(self.better), np.nan_to_num(self.worse))
+        return np.asarray(np.where(known, exact, np.nan))
+
+
+@dataclass(frozen=True)
+class WaldPaired:
+    """Differences of estimates whose influence values are known: normal or t limits.
+
+    Attributes:
+        difference: [k].
+        row_variance: [k] variance over rows or clusters.
+        row_dof: [k] its degrees of freedom.
+        run_variance: [k] variance over runs, or 0.
+        run_dof: [k] its degrees of freedom.
+    """
+
+    difference: FloatArray
+    row_variance: FloatArray
+    row_dof: FloatArray
+    run_variance: FloatArray
+    run_dof: FloatArray
+
+    def half_width(self, z: FloatArray | float) -> FloatArray:
+        """[k] half width at the level of the normal quantile z."""
+        rows = z_to_t(z, self.row_dof) * np.sqrt(self.row_variance)
+        return np.hypot(rows, _run_part(z, self.run_variance, self.run_dof))
+
+    def interval(self, alpha: float) -> tuple[FloatArray, FloatArray]:
+        """[k] low and high."""
+        half = self.half_width(float(z_of(alpha)))
+        return self.difference - half, self.difference + half
+
+    def p_values(self) -> FloatArray:
+        """[k] two-sided p-values of no difference."""
+        d = np.abs(self.difference)
+        low, high = np.zeros_like(d), np.full_like(d, 37.0)
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            short = self.half_width(middle) < d
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        return two_sided(low)
+
+
+def _run_part(z: FloatArray | float, variance: FloatArray, dof: FloatArray) -> FloatArray:
+    known = variance > 0
+    quantile = z_to_t(z, np.where(known, dof, np.inf))
+    return np.asarray(np.where(known, quantile * np.sqrt(np.where(known, variance, 0.0)), 0.0))

@@ -1,0 +1,50 @@
+"""A folder is a registry: the file's name is the name in calls, specs and results.
+
+A package of another author adds a file of the same form under an entry point (`evenhand.metrics`,
+`evenhand.disparities`, ...); it is looked up only when no file of ours has the name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from types import ModuleType
+
+from evenhand.errors import UnknownNameError, nearest
+
+
+@cache
+def names(package: str) -> tuple[str, ...]:
+    """Names of the plug-in files in a package such as `evenhand.judge.metrics`, sorted."""
+    folder = importlib.import_module(package)
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_")))
+
+
+def load(package: str, name: str) -> ModuleType:
+    """Import the plug-in called `name`.
+
+    Args:
+        package: the folder, as `evenhand.judge.metrics`.
+        name: the file's name without `.py`, or the name of an entry point in the group
+            `evenhand.<folder>`.
+
+    Raises:
+        UnknownNameError: no such file and no such entry point.
+    """
+    if name in names(package):
+        return importlib.import_module(f"{package}.{name}")
+    foreign = _entry_points(f"evenhand.{package.rpartition('.')[2]}")
+    if name in foreign:
+        module: ModuleType = importlib.import_module(foreign[name])
+        return module
+    kind = package.rpartition(".")[2]
+    known = [*names(package), *foreign]
+    raise UnknownNameError(f"{name!r} is none of the {kind}: {nearest(name, known)}")
+
+
+@cache
+def _entry_points(group: str) -> dict[str, str]:
+    from importlib.metadata import entry_points  # noqa: PLC0415  (30 ms, and seldom needed)
+
+    return {e.name: e.value for e in entry_points(group=group)}

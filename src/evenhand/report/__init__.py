@@ -1,0 +1,1 @@
+"""What a result says, for people: wording, charts, the page, the terminal, and the files for machines."""

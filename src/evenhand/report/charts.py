@@ -1,0 +1,311 @@
+"""Charts of a document as Vega-Lite specs, made with altair: differences by group, and rates by group.
+
+Colours are CSS variables of the page, so that one chart serves light, dark and print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evenhand.report import wording
+from evenhand.report.document import (
+    VERDICTS,
+    Document,
+    Row,
+    arms,
+    direction,
+    key_metrics,
+    number,
+    primary,
+    unique,
+    verdict_of,
+    worst_first,
+)
+
+#: A panel with more lines than this is a wall; the table has them all.
+MOST_LINES = 40
+MOST_PANELS = 24
+
+_NO_VERDICT = "no verdict"
+_SHAPES = {
+    "harm": "triangle-down",
+    "undecided": "diamond",
+    "help": "triangle-up",
+    "harmless": "circle",
+    _NO_VERDICT: "cross",
+}
+_ARM_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-right")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart.
+
+    Attributes:
+        title: what it shows, as a heading.
+        note: what it leaves out, or empty.
+        description: the same in words, for those who do not see it.
+        spec: Vega-Lite specification.
+    """
+
+    title: str
+    note: str
+    description: str
+    spec: dict[str, Any]
+
+
+def forest(document: Document) -> list[Panel]:
+    """Draw the primary differences, one panel per metric and candidate."""
+    rows = primary(document)
+    panels = []
+    for metric in unique(rows, "metric"):
+        of_metric = [r for r in rows if r["metric"] == metric]
+        candidates = unique(of_metric, "candidate")
+        shown = {c: _most_telling([r for r in of_metric if r["candidate"] == c]) for c in candidates}
+        bounds = _domain([r for some in shown.values() for r in some])
+        for candidate, some in shown.items():
+            total = sum(r["candidate"] == candidate for r in of_metric)
+            name = wording.metric_name(str(metric))
+            panels.append(
+                Panel(
+                    title=f"{name}: {candidate} − {some[0]['reference']}",
+                    note=wording.left_out(len(some), total, "differences"),
+                    description=f"Differences of {name} by group with intervals; the table has the numbers.",
+                    spec=_forest_spec(some, bounds),
+                )
+            )
+    return panels[:MOST_PANELS]
+
+
+def forest_panels(document: Document) -> int:
+    """Count the panels that a forest plot of all primary rows would have."""
+    return len({(r["metric"], r["candidate"]) for r in primary(document)})
+
+
+def rates(document: Document) -> list[Panel]:
+    """Draw the rates of all arms by group, one panel per main metric and attribute."""
+    panels = []
+    names = arms(document)
+    for metric in key_metrics(document):
+        of_metric = [r for r in document["rates"] if r["metric"] == metric]
+        overall = [r for r in of_metric if r["attribute"] is None]
+        for attribute in [a for a in unique(of_metric, "attribute") if a is not None] or [None]:
+            inside = [r for r in of_metric if r["attribute"] == attribute]
+            some = _farthest(inside, overall) if attribute is not None else []
+            groups = unique(inside, "group")
+            name = wording.metric_name(str(metric))
+            panels.append(
+                Panel(
+                    title=name if attribute is None else f"{name} by {attribute}",
+                    note=wording.left_out(len(unique(some, "group")), len(groups), "groups") if some else "",
+                    description=f"{name} of each arm by group with intervals; the table has the numbers.",
+                    spec=_rates_spec([*overall, *some], names),
+                )
+            )
+    return panels[:MOST_PANELS]
+
+
+def _most_telling(rows: Sequence[Row]) -> list[Row]:
+    """Keep the worst rows of a panel, in the document's order, so that panels can be read across."""
+    kept = {id(r) for r in worst_first(rows)[:MOST_LINES]}
+    return [r for r in rows if id(r) in kept]
+
+
+def _farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
+    """Keep the groups whose rates stand farthest from the overall rate, in units of their interval."""
+    centre = {(r["input"], r["class"]): number(r, "value") for r in overall}
+    distance: dict[Any, float] = {}
+    for r in rows:
+        value, low, high = (number(r, k) for k in ("value", "low", "high"))
+        middle = centre.get((r["input"], r["class"]))
+        far = 0.0
+        if value is not None and low is not None and high is not None and middle is not None:
+            far = abs(value - middle) / max(high - low, 1e-9)
+        distance[r["group"]] = max(far, distance.get(r["group"], 0.0))
+    kept = set(sorted(distance, key=lambda g: -distance[g])[:MOST_LINES])
+    return [r for r in rows if r["group"] in kept]
+
+
+def _domain(rows: Sequence[Row]) -> tuple[float, float]:
+    """Give one range of differences for all candidates of a metric, in the units shown; it always holds 0."""
+    ends = [0.0]
+    for r in rows:
+        ends += [v for v in (number(r, "low"), number(r, "high")) if v is not None]
+        margin = number(r, "margin")
+        ends += [-1.5 * margin, 1.5 * margin] if margin is not None else []
+    scale = 100.0 if rows and wording.in_points(str(rows[0]["metric"])) else 1.0
+    slack = 0.04 * (max(ends) - min(ends)) or 0.01
+    return scale * (min(ends) - slack), scale * (max(ends) + slack)
+
+
+def _labels(rows: Sequence[Row]) -> list[str]:
+    """Name the lines of a panel; equal names, which files may hold, are numbered apart."""
+    seen: dict[str, int] = {}
+    names = []
+    for r in rows:
+        name = f"{wording.subject(r)}  ({wording.count(number(r, 'n'))})"
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+    return names
+
+
+def _line(row: Row, label: str) -> dict[str, Any]:
+    metric = str(row["metric"])
+    scale = 100.0 if wording.in_points(metric) else 1.0
+    low, high, difference = (number(row, k) for k in ("low", "high", "difference"))
+    whole = low is not None and high is not None
+    return {
+        "group": label,
+        "difference": None if difference is None else scale * difference,
+        "low": None if low is None else scale * low,
+        "high": None if high is None else scale * high,
+        "verdict": verdict_of(row) or _NO_VERDICT,
+        "why": "" if whole else wording.status_reason(row),
+        "told": f"{wording.amount(difference, metric, signed=True)}{wording.unit_of(metric)}",
+        "interval": wording.span(row, signed=True),
+        "p": wording.p_value(number(row, "p_adjusted")),
+        "flips": wording.flips(row) or "–",
+    }
+
+
+def _forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, Any]:
+    import altair as alt  # noqa: PLC0415
+
+    lines = [_line(r, label) for r, label in zip(rows, _labels(rows), strict=True)]
+    whole = alt.InlineData(values=[x for x in lines if not x["why"]])
+    partial = alt.InlineData(values=[x for x in lines if x["why"]])
+    labels = [x["group"] for x in lines]
+    y = alt.Y("group:N", sort=labels, title=None, scale=alt.Scale(domain=labels))
+    at = alt.Scale(domain=list(bounds), nice=False, zero=False)
+    kinds = [*VERDICTS, _NO_VERDICT]
+    colour = alt.Color(
+        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[_css(k) for k in kinds])
+    )
+    shape = alt.Shape(
+        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[_SHAPES[k] for k in kinds])
+    )
+    tips = [
+        ("group", "group (rows)"),
+        ("told", "difference"),
+        ("interval", "interval"),
+        ("verdict", "verdict"),
+    ]
+    tooltip = [
+        alt.Tooltip(f"{f}:N", title=t) for f, t in [*tips, ("p", "adjusted p"), ("flips", "rows changed")]
+    ]
+    axis = wording.axis_caption(rows[0])
+    x = alt.X("difference:Q", scale=at, title=axis)
+    layers: list[Any] = []
+    margin = number(rows[0], "margin")
+    if margin is not None:
+        m = margin * (100.0 if wording.in_points(str(rows[0]["metric"])) else 1.0)
+        band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}])).mark_rect(
+            color="var(--band)", opacity=1
+        )
+        layers.append(band.encode(x=alt.X("from:Q", scale=at, title=axis), x2="to:Q"))
+    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
+    layers.append(zero.encode(x=alt.X("zero:Q", scale=at, title=axis)))
+    bars = alt.Chart(whole).mark_rule(strokeWidth=2.5, strokeCap="round")
+    layers.append(
+        bars.encode(x=alt.X("low:Q", scale=at, title=axis), x2="high:Q", y=y, color=colour, tooltip=tooltip)
+    )
+    points = alt.Chart(whole).mark_point(
+        filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1
+    )
+    layers.append(points.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
+    words = alt.Chart(partial).mark_text(
+        align="left", dx=6, fontStyle="italic", fill="var(--muted)", limit=220
+    )
+    layers.append(words.encode(x=alt.value(0), y=y, text="why:N"))
+    return _finished(alt.layer(*layers), step=24)
+
+
+def _rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+    import altair as alt  # noqa: PLC0415
+
+    groups = dict.fromkeys((r["attribute"], r["group"], r["class"]) for r in rows)
+    firsts = [next(r for r in rows if (r["attribute"], r["group"], r["class"]) == g) for g in groups]
+    label = dict(zip(groups, _labels(firsts), strict=True))
+    lines = [
+        {
+            "group": label[r["attribute"], r["group"], r["class"]],
+            "arm": str(r["input"]),
+            "value": number(r, "value"),
+            "low": number(r, "low"),
+            "high": number(r, "high"),
+            "told": wording.amount(number(r, "value"), str(r["metric"])),
+            "interval": wording.span(r),
+        }
+        for r in rows
+        if number(r, "value") is not None and r.get("status", "ok") == "ok"
+    ]
+    drawn = {x["group"] for x in lines}
+    empty = [
+        {"group": name, "why": wording.status_reason(first)}
+        for name, first in zip(label.values(), firsts, strict=True)
+        if name not in drawn
+    ]
+    y = alt.Y("group:N", sort=list(label.values()), title=None, scale=alt.Scale(domain=list(label.values())))
+    offset = alt.YOffset("arm:N", sort=list(names), scale=alt.Scale(domain=list(names), paddingOuter=0.6))
+    range_ = [f"var(--arm{i % 6 + 1})" for i in range(len(names))]
+    shapes = [_ARM_SHAPES[i % len(_ARM_SHAPES)] for i in range(len(names))]
+    legend = alt.Legend(orient="top", title=None, columns=3, labelLimit=150) if len(names) > 1 else None
+    colour = alt.Color("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=range_))
+    shape = alt.Shape("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=shapes))
+    tips = [("group", "group (rows)"), ("arm", "arm"), ("told", "value"), ("interval", "interval")]
+    tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
+    name = wording.metric_name(str(rows[0]["metric"]))
+    share = wording.in_points(str(rows[0]["metric"]))
+    axis = alt.Axis(format="%", tickCount=6) if share else alt.Axis(tickCount=6)
+    x = alt.X("low:Q", title=f"{name}, {_better(rows[0])}", axis=axis, scale=alt.Scale(zero=False))
+    base = alt.Chart(alt.InlineData(values=lines)).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
+    bars = base.mark_rule(strokeWidth=2, opacity=0.75).encode(x=x, x2="high:Q")
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+        x=alt.X("value:Q", axis=axis), shape=shape
+    )
+    words = alt.Chart(alt.InlineData(values=empty)).mark_text(
+        align="left", dx=6, fontStyle="italic", limit=220
+    )
+    why = words.encode(x=alt.value(0), y=y, text="why:N", color=alt.value("var(--muted)"))
+    return _finished(alt.layer(bars, points, why), step=12 * len(names) + 10)
+
+
+def _better(row: Row) -> str:
+    return {1: "higher is better →", -1: "← lower is better", 0: "good or bad by context"}[direction(row)]
+
+
+def _css(kind: str) -> str:
+    return f"var(--{kind.replace(' ', '-')})"
+
+
+def _finished(chart: Any, *, step: int) -> dict[str, Any]:  # noqa: ANN401  (any chart)
+    import altair as alt  # noqa: PLC0415
+
+    quiet = {
+        "labelColor": "currentColor",
+        "titleColor": "currentColor",
+        "titleFontWeight": "normal",
+        "titleFontSize": 12,
+    }
+    lines = {
+        "domainColor": "var(--rule)",
+        "tickColor": "var(--rule)",
+        "gridColor": "var(--grid)",
+        "labelFontSize": 12,
+    }
+    fonts = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+    spec: dict[str, Any] = (
+        chart.properties(
+            width="container", height=alt.Step(step, **{"for": "position"}), background="transparent"
+        )
+        .configure(font=fonts, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+        .configure_axis(**quiet, **lines)
+        .configure_axisY(labelLimit=230, grid=False, ticks=False, domain=False, labelPadding=8)
+        .configure_legend(labelColor="currentColor", labelFontSize=12, symbolSize=70)
+        .configure_view(stroke=None)
+        .to_dict()
+    )
+    spec.pop("$schema", None)
+    return spec

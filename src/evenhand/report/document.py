@@ -1,0 +1,106 @@
+"""Reading an `evenhand.audit/1` document: which rows there are, which way is harm, which row is worst."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from evenhand import registry
+from evenhand.errors import UnknownNameError
+
+Document = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+#: In the order in which a reader needs them: what was shown, what is open, what went well.
+VERDICTS = ("harm", "undecided", "help", "harmless")
+
+
+@cache
+def facts(metric: str) -> Any | None:  # noqa: ANN401  (the INFO of a metric or of a disparity)
+    """Find what a metric's or a disparity's file says of it, None when there is no such file here."""
+    for folder in ("evenhand.judge.metrics", "evenhand.judge.disparities"):
+        try:
+            return registry.load(folder, metric).INFO
+        except UnknownNameError:
+            continue
+    return None
+
+
+def direction(row: Row) -> int:
+    """Say whether higher is better (+1), worse (-1) or depends on the context (0) for a row's metric."""
+    given = row.get("direction")
+    if given is not None:
+        return int(given)
+    known = facts(str(row["metric"]))
+    return int(known.direction) if known else 0
+
+
+def number(row: Row, key: str) -> float | None:
+    """Give a field as a finite number, or None: null, NaN and a missing field are the same here."""
+    value = row.get(key)
+    if value is None or isinstance(value, str):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def harm_bounds(row: Row) -> tuple[float, float] | None:
+    """Give the interval of a comparison turned so that positive is worse, or None without one."""
+    low, high = number(row, "low"), number(row, "high")
+    if low is None or high is None:
+        return None
+    return (-high, -low) if direction(row) > 0 else (low, high)
+
+
+def verdict_of(row: Row) -> str | None:
+    """Give the verdict of a comparison, None when there is none."""
+    verdict = row.get("verdict")
+    return verdict if verdict in VERDICTS else None
+
+
+def worst_first(rows: Iterable[Row]) -> list[Row]:
+    """Sort comparisons: harm, undecided (nearest to harm first), help, harmless, then without a verdict."""
+
+    def key(row: Row) -> tuple[int, bool, float]:
+        verdict = verdict_of(row)
+        rank = VERDICTS.index(verdict) if verdict else len(VERDICTS)
+        bounds = harm_bounds(row)
+        return rank, not row.get("beyond_margin"), -bounds[0] if bounds else math.inf
+
+    return sorted(rows, key=key)
+
+
+def primary(document: Document) -> list[Row]:
+    """Give the comparisons of the primary family, in the document's order."""
+    return [r for r in document["comparisons"] if r["family"] == "primary"]
+
+
+def exploratory(document: Document) -> list[Row]:
+    """Give the other comparisons, in the document's order."""
+    return [r for r in document["comparisons"] if r["family"] != "primary"]
+
+
+def unique(rows: Iterable[Row], key: str) -> list[Any]:
+    """List the distinct values of a field, in order of first appearance."""
+    return list(dict.fromkeys(row.get(key) for row in rows))
+
+
+def groups_left_out(row: Row) -> list[tuple[str, str]]:
+    """List the groups that a disparity leaves out, each with the reason (empty when none is given)."""
+    gone = row.get("groups_left_out") or ()
+    pairs = [(g["group"], g.get("reason") or "") if isinstance(g, Mapping) else (g, "") for g in gone]
+    return [(str(group), str(reason)) for group, reason in pairs]
+
+
+def arms(document: Document) -> list[str]:
+    """Name the arms, the reference first when there is one."""
+    named = [*unique(document["comparisons"], "reference"), *unique(document["rates"], "input")]
+    return [str(name) for name in dict.fromkeys(named)]
+
+
+def key_metrics(document: Document, most: int = 3) -> list[str]:
+    """Name the metrics to show first: the primary ones that have rates, else the first that there are."""
+    there = unique(document["rates"], "metric")
+    asked: Sequence[str] = document.get("settings", {}).get("primary") or ()
+    return [m for m in asked if m in there] or there[:most]

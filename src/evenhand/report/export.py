@@ -1,0 +1,50 @@
+"""A document as files for machines: JSON as it is, and one flat CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import Any
+
+from evenhand.report.document import Document
+
+_TABLES = ("rates", "disparities", "comparisons")
+
+
+def as_json(document: Document) -> str:
+    """Write a document as JSON; null stands for NaN, and text is kept as it is (UTF-8)."""
+    return json.dumps(_without_nan(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_csv(document: Document) -> str:
+    """Write rates, disparities and comparisons as one flat table; the column `table` says which a row is.
+
+    An empty field stands for null or for a column that the row's table does not have; lists are JSON.
+    """
+    keys = dict.fromkeys(key for table in _TABLES for row in document[table] for key in row)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["table", *keys])
+    for table in _TABLES:
+        writer.writerows([table, *(_field(row.get(k)) for k in keys)] for row in document[table])
+    return text.getvalue()
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401  (whatever JSON can hold)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(k): _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(v) for v in value]
+    return value
+
+
+def _field(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | dict) else value

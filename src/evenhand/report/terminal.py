@@ -1,0 +1,200 @@
+"""What the terminal shows of an audit: the answer at a glance, and where the rest is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evenhand.report import wording
+from evenhand.report.document import (
+    Document,
+    Row,
+    arms,
+    groups_left_out,
+    key_metrics,
+    number,
+    primary,
+    unique,
+    verdict_of,
+    worst_first,
+)
+
+_MOST_ROWS = 8
+_MOST_PROBLEMS = 5
+_MOST_GROUPS = 12
+_MOST_RATES = 3
+_REST = "--html, --json and --csv give all"
+_Key = tuple[Any, Any, Any, Any]
+_STYLES = {"harm": "bold red", "undecided": "yellow", "help": "bold blue", "harmless": "green"}
+
+
+def summarise(document: Document, console: Console, written: Mapping[str, str] | None = None) -> None:
+    """Print the answer of an audit.
+
+    Args:
+        document: what `AuditResult.to_dict()` gives.
+        console: where to print; 80 columns are enough.
+        written: paths of the files that were written, by kind (`html`, `json`, `csv`).
+    """
+    _say(console, document["verdict"]["sentence"], style="bold")
+    if document["comparisons"]:
+        _comparisons(document, console)
+    else:
+        _single(document, console)
+    _problems(document, console)
+    for kind, path in (written or {}).items():
+        _say(console, f"{kind}: {path}")
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(
+        Text(wording.plain(text), style=style), soft_wrap=not console.is_terminal and " " not in text
+    )
+
+
+def _table(*columns: tuple[str, bool]) -> Table:
+    """Make a plain table; a column is its heading and whether it holds figures."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for heading, figures in columns:
+        justify: Literal["left", "right"] = "right" if figures else "left"
+        table.add_column(Text(wording.plain(heading)), justify=justify, overflow="fold", no_wrap=False)
+    return table
+
+
+def _figure(text: str, style: str = "") -> Text:
+    """A figure that no line break may cut."""
+    return Text(wording.plain(text).replace(" ", "\N{NO-BREAK SPACE}"), style=style)
+
+
+def _text(value: object, style: str = "") -> Text:
+    return Text(wording.plain(value), style=style)
+
+
+def _comparisons(document: Document, console: Console) -> None:
+    rows = worst_first(primary(document))
+    console.print()
+    _say(console, wording.counts_line(document))
+    telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
+    shown = telling[:_MOST_ROWS]
+    if not shown:
+        console.print()
+        return
+    several = len(unique(rows, "candidate")) > 1
+    margins = unique(shown, "margin")
+    columns = [
+        ("verdict", False),
+        *([("candidate", False)] if several else []),
+        ("group", False),
+        ("metric", False),
+    ]
+    own_margin = [("margin", True)] if len(margins) > 1 else []
+    level = wording.percent(number(shown[0], "level"))
+    table = _table(*columns, ("diff.", True), (f"{level} interval", True), *own_margin)
+    for row in shown:
+        metric = str(row["metric"])
+        table.add_row(
+            _text(wording.verdict_label(row), _STYLES[str(verdict_of(row))]),
+            *([_text(row["candidate"])] if several else []),
+            _text(wording.subject(row)),
+            _text(wording.metric_name(metric)),
+            _figure(wording.amount(number(row, "difference"), metric, signed=True)),
+            _figure(wording.span(row, signed=True)),
+            *([_figure(wording.amount(number(row, "margin"), metric))] if own_margin else []),
+        )
+    console.print()
+    console.print(table)
+    _say(console, _footnote(shown, margins, len(telling)), style="dim")
+    console.print()
+
+
+def _footnote(shown: Sequence[Row], margins: Sequence[float | None], total: int) -> str:
+    told = []
+    if any(wording.in_points(str(r["metric"])) for r in shown):
+        told.append("Differences of rates are in points, candidate − reference.")
+    if len(margins) == 1 and margins[0] is not None:
+        told.append(f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}.")
+    told.append(wording.left_out(len(shown), total, "harm, undecided and help rows", rest=_REST))
+    return " ".join(told)
+
+
+def _single(document: Document, console: Console) -> None:
+    """Show the main rates by group, and the disparities, when there is nothing to compare."""
+    metrics = key_metrics(document)[:_MOST_RATES]
+    several = len(arms(document)) > 1
+    console.print()
+    table = _table(("group", False), ("rows", True), *((wording.metric_name(m), True) for m in metrics))
+    at = {(r["input"], r["attribute"], r["group"], r["class"], r["metric"]): r for r in document["rates"]}
+    keys: list[_Key] = list(dict.fromkeys(key[:4] for key in at if key[4] in metrics))
+    shown = _few_groups(keys)
+    for key in shown:
+        rows = [at.get((*key, m)) for m in metrics]
+        first = next(r for r in rows if r)
+        name = f"{key[0]}: {wording.subject(first)}" if several else wording.subject(first)
+        table.add_row(_text(name), _figure(wording.count(number(first, "n"))), *map(_value, rows))
+    console.print(table)
+    small = any(r["status"] == "too_small" for r in document["rates"])
+    told = [
+        "Rates are in points, with pointwise intervals.",
+        "* has fewer rows than the least group size." if small else "",
+        wording.left_out(len(shown), len(keys), "rows", rest=_REST),
+    ]
+    _say(console, " ".join(t for t in told if t), style="dim")
+    if document["disparities"]:
+        console.print()
+        _disparities(document["disparities"], console)
+    console.print()
+
+
+def _few_groups(keys: Sequence[_Key]) -> list[_Key]:
+    """Keep the first groups of each attribute, in the document's order."""
+    seen: dict[tuple[Any, Any], int] = {}
+    kept = []
+    for key in keys:
+        seen[key[:2]] = seen.get(key[:2], 0) + 1
+        if seen[key[:2]] <= _MOST_GROUPS:
+            kept.append(key)
+    return kept
+
+
+def _disparities(rows: Sequence[Row], console: Console) -> None:
+    several = len(unique(rows, "input")) > 1
+    head = [("arm", False)] if several else []
+    table = _table(
+        *head, ("attribute", False), ("disparity", False), ("value (interval)", True), ("left out", False)
+    )
+    for row in rows:
+        gone = ", ".join(group for group, _ in groups_left_out(row)) or "none"
+        lead = [_text(row["input"])] if several else []
+        name = wording.metric_name(str(row["metric"]))
+        told = name if row["class"] is None else f"{name}, class {row['class']}"
+        table.add_row(*lead, _text(row["attribute"]), _text(told), _value(row), _text(gone))
+    console.print(table)
+
+
+def _value(row: Row | None) -> Text:
+    if row is None:
+        return Text("–")
+    value = number(row, "value")
+    if value is None:
+        return _text(str(row["status"]).replace("_", " "), "dim")
+    small = row.get("status", "ok") != "ok"
+    bounds = wording.short_span(row)
+    text = wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")
+    return _figure(f"{text} *" if small else text, "dim" if small else "")
+
+
+def _problems(document: Document, console: Console) -> None:
+    problems = [str(p) for p in document.get("problems", ())]
+    if not problems:
+        return
+    _say(console, "Remarks on the data:", style="bold")
+    for problem in problems[:_MOST_PROBLEMS]:
+        _say(console, f"- {problem}")
+    if len(problems) > _MOST_PROBLEMS:
+        _say(console, f"- and {len(problems) - _MOST_PROBLEMS} more, in the html and json outputs.")
+    console.print()

@@ -1,0 +1,389 @@
+"""Every sentence that a report and the terminal can say: pure functions of a document or of one of its rows.
+
+Rates and their differences are told in points (percentage points); ratios, log loss and the Brier score as
+they are. Words are those of the glossary: harm, harmless, help, undecided; difference, disparity, margin.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from evenhand.report.document import Document, Row, arms, direction, facts, number, unique, verdict_of
+
+#: A shape beside each colour, so that neither is the only carrier.
+SYMBOLS = {"harm": "▼", "undecided": "◆", "help": "▲", "harmless": "●"}
+
+VERDICT_MEANINGS = {
+    "harm": "The candidate is worse than the reference, and a loss as large as the margin is not excluded.",
+    "undecided": "The data can neither show harm nor exclude a loss as large as the margin.",
+    "help": "The candidate is better than the reference, and a gain as large as the margin is not excluded.",
+    "harmless": "A loss as large as the margin is excluded.",
+}
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: object) -> str:
+    """Replace control characters, which a file's names may hold and a terminal would obey."""
+    return _CONTROL.sub("�", str(text)).replace("\n", " ").replace("\t", " ")
+
+
+def metric_name(metric: str) -> str:
+    """Say a metric's name in words: `true_positive_rate` is the true positive rate."""
+    known = facts(metric)
+    return str(known.title) if known else metric.replace("_", " ")
+
+
+def in_points(metric: str) -> bool:
+    """Say whether a metric is told in points: rates on [0, 1] are, ratios and losses are not."""
+    known = facts(metric)
+    return known is not None and known.margin and tuple(known.range) == (0, 1)
+
+
+def unit_of(metric: str) -> str:
+    """Name the unit of differences of a metric: ` points`, or nothing."""
+    return " points" if in_points(metric) else ""
+
+
+def amount(value: float | None, metric: str, *, signed: bool = False) -> str:
+    """Write a value or a difference of a metric: .041 of accuracy is `4.1`, of log loss `0.041`."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:.1f}" if in_points(metric) else f"{value:.3f}"
+    if float(text) == 0:
+        return text.lstrip("-")
+    return (f"+{text}" if signed and value > 0 else text).replace("-", "−")
+
+
+def span(row: Row, *, signed: bool = False, flipped: bool = False) -> str:
+    """Write the interval of a row, `1.9 to 6.2`; flipped tells it of the negated difference."""
+    low, high = number(row, "low"), number(row, "high")
+    if low is None or high is None:
+        return "–"
+    if flipped:
+        low, high = -high, -low
+    metric = str(row["metric"])
+    return f"{amount(low, metric, signed=signed)} to {amount(high, metric, signed=signed)}"
+
+
+def short_span(row: Row) -> str:
+    """Write the interval of a rate, which is never negative, in little room: `78.6–82.6`."""
+    low, high = number(row, "low"), number(row, "high")
+    metric = str(row["metric"])
+    return "–" if low is None or high is None else f"{amount(low, metric)}–{amount(high, metric)}"
+
+
+def percent(level: float | None) -> str:
+    """Write a level: .95 is `95 %`."""
+    return "–" if level is None else f"{100 * level:.4g} %"
+
+
+def p_value(value: float | None) -> str:
+    """Write a p-value, never as 0."""
+    if value is None:
+        return "–"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def count(value: float | None) -> str:
+    """Write a number of rows with thousands set apart; averages over runs keep a decimal."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def about(value: float) -> str:
+    """Write a planning figure with the two digits that it deserves, rounded up."""
+    step = 10 ** max(len(str(int(value))) - 2, 0)
+    return f"{math.ceil(value / step) * step:,}"
+
+
+def group_name(attribute: object, group: object) -> str:
+    """Say a group as `race=Black`; a memberships column as it is called; overall as `all rows`."""
+    if attribute is None:
+        return "all rows"
+    if group is None:
+        return f"between groups of {attribute}"
+    attribute, group = str(attribute), str(group)
+    if " x " in attribute:
+        parts, values = attribute.split(" x "), group.split(" x ")
+        if "=" not in group and len(parts) == len(values):
+            return " x ".join(f"{a}={g}" for a, g in zip(parts, values, strict=True))
+        return group
+    return f"{attribute}{group}" if attribute.endswith(("_", "-", ".", ":")) else f"{attribute}={group}"
+
+
+def subject(row: Row) -> str:
+    """Say what a row is about: `race=Black`, `all rows`, `between groups of race`; with its class."""
+    name = group_name(row.get("attribute"), row.get("group"))
+    return name if row.get("class") is None else f"{name}, class {row['class']}"
+
+
+def _to_whom(row: Row) -> str:
+    attribute, group = row.get("attribute"), row.get("group")
+    if attribute is None:
+        return "over all rows"
+    return f"across the groups of {attribute}" if group is None else f"to {group_name(attribute, group)}"
+
+
+def _measure(row: Row) -> str:
+    metric = metric_name(str(row["metric"]))
+    return metric if row.get("class") is None else f"{metric} of class {row['class']}"
+
+
+def _interval_clause(row: Row, *, signed: bool, flipped: bool) -> str:
+    margin = number(row, "margin")
+    stated = "no margin" if margin is None else f"margin {amount(margin, str(row['metric']))}"
+    kind = "simultaneous " if row.get("family", "primary") == "primary" else ""
+    shown = span(row, signed=signed, flipped=flipped)
+    return f"({percent(number(row, 'level'))} {kind}interval {shown}; {stated})"
+
+
+def comparison_sentence(row: Row) -> str:
+    """Say one comparison: verdict, difference, interval, margin, flips, and what would settle it."""
+    head = f"Compared with {row['reference']}, {row['candidate']} "
+    difference = number(row, "difference")
+    verdict = verdict_of(row)
+    if row.get("status", "ok") != "ok" or number(row, "low") is None:
+        return f"{head}gets no verdict for {_measure(row)} {_where(row)}: {status_reason(row)}."
+    if verdict in ("harm", "help") and difference is not None:
+        flipped = difference < 0
+        way = "lower" if flipped else "higher"
+        clause = _interval_clause(row, signed=False, flipped=flipped)
+        metric = str(row["metric"])
+        done = (
+            f"does harm {_to_whom(row)}"
+            if verdict == "harm"
+            else f"helps {_to_whom(row).removeprefix('to ')}"
+        )
+        body = (
+            f"{done}: {_measure(row)} is {way} by {amount(abs(difference), metric)}{unit_of(metric)} {clause}"
+        )
+        beyond = verdict == "harm" and row.get("beyond_margin")
+        return _finish(
+            head + body + (", and all of the interval lies beyond the margin" if beyond else ""), row
+        )
+    lead = {
+        "harmless": f"is harmless {_to_whom(row)}: ",
+        "undecided": f"is undecided {_where(row)}: ",
+        "harm": f"does harm {_to_whom(row)}: ",
+        "help": f"helps {_to_whom(row).removeprefix('to ')}: ",
+    }.get(verdict or "", f"has no verdict {_where(row)}: ")
+    metric = str(row["metric"])
+    size = f" by {amount(difference, metric, signed=True)}{unit_of(metric)}" if difference is not None else ""
+    change = f"{_measure(row)} differs{size}"
+    clause = _interval_clause(row, signed=True, flipped=False)
+    return _finish(f"{head}{lead}{change} {clause}{_remark(row, verdict)}", row)
+
+
+def _where(row: Row) -> str:
+    return _to_whom(row).replace("to ", "for ", 1) if row.get("group") is not None else _to_whom(row)
+
+
+def _remark(row: Row, verdict: str | None) -> str:
+    if verdict == "harmless":
+        return f"; {harmless_note(row)}"
+    if verdict == "undecided":
+        return "; harm is neither shown nor excluded"
+    if verdict is not None:
+        return ""
+    if direction(row) == 0:
+        return f"; whether a higher {metric_name(str(row['metric']))} is good depends on the context"
+    return "; it is exploratory"
+
+
+def _finish(sentence: str, row: Row) -> str:
+    more = [flips(row)] + ([to_settle(row)] if verdict_of(row) == "undecided" else [])
+    return " ".join([f"{sentence}.", *(m for m in more if m)])
+
+
+def harmless_note(row: Row) -> str:
+    """Say which kind of harmless a row is: equivalent, negligible but not zero, or a gain left open."""
+    low, high = number(row, "low"), number(row, "high")
+    excludes_zero = low is not None and high is not None and (low > 0 or high < 0)
+    if excludes_zero:
+        return "within the margin; a nonzero but negligible difference"
+    if row.get("equivalent"):
+        return "equivalent: all of the interval lies within the margin on either side"
+    return "a loss as large as the margin is excluded, a gain is not"
+
+
+def flips(row: Row) -> str:
+    """Say how many answers changed in each direction; empty when the row does not know."""
+    lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
+    if lost is None or won is None:
+        return ""
+    return f"{count(lost)} row{'' if lost == 1 else 's'} right→wrong, {count(won)} wrong→right."
+
+
+def to_settle(row: Row) -> str:
+    """Say what an undecided row could have shown, and about what would settle it."""
+    metric = str(row["metric"])
+    smallest, rows, runs = (
+        number(row, k) for k in ("minimum_detectable", "rows_to_settle", "runs_to_settle")
+    )
+    parts = []
+    if smallest is not None:
+        told = f"{amount(smallest, metric)}{unit_of(metric)}"
+        parts.append(f"The smallest difference that these data could have shown is {told}.")
+    need = []
+    if rows is not None:
+        has = number(row, "n")
+        need.append(f"{about(rows)} rows{'' if has is None else f' (there are {count(has)})'}")
+    if runs is not None:
+        need.append(f"{about(runs)} runs per arm")
+    if need:
+        parts.append(f"About {' or '.join(need)} would settle it.")
+    return " ".join(parts)
+
+
+def needed(row: Row) -> str:
+    """Write what would settle an undecided row, for a table's cell."""
+    rows, runs = number(row, "rows_to_settle"), number(row, "runs_to_settle")
+    if verdict_of(row) != "undecided" or (rows is None and runs is None):
+        return ""
+    told = [f"{about(rows)} rows"] if rows is not None else []
+    return " or ".join([*told, *([f"{about(runs)} runs"] if runs is not None else [])])
+
+
+def status_reason(row: Row) -> str:
+    """Say why a row has no number, or why its number is not used."""
+    status = row.get("status", "ok")
+    reason = str(row.get("reason") or "").rstrip(".")
+    method = str(row.get("interval") or "")
+    if not reason and method.startswith("none: "):
+        reason = method.removeprefix("none: ")
+    label = {"too_small": "too small", "undefined": "undefined"}.get(str(status), "no interval")
+    return f"{label} ({reason})" if reason else label
+
+
+def verdict_label(row: Row) -> str:
+    """Say the verdict in a cell: `▼ harm`, or why there is none."""
+    verdict = verdict_of(row)
+    if verdict:
+        return f"{SYMBOLS[verdict]} {verdict}"
+    if row.get("status", "ok") != "ok":
+        return str(row["status"]).replace("_", " ")
+    return "no verdict"
+
+
+def counts_line(document: Document) -> str:
+    """Say the numbers of verdicts in one line, and of primary comparisons without one."""
+    counts = document["verdict"]["counts"]
+    told = "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
+    without = [r for r in document["comparisons"] if r["family"] == "primary" and not verdict_of(r)]
+    return told + (f"   ({len(without)} without a verdict)" if without else "")
+
+
+def unit_note(document: Document) -> str:
+    """Say whether the verdicts hold for the method or for the runs at hand; empty without comparisons."""
+    rows = document["comparisons"]
+    if not rows:
+        return ""
+    runs = int(min(r.get("runs") or 1 for r in rows))
+    if any(r.get("unit") == "rows" for r in rows):
+        told = "one run, which is one draw" if runs == 1 else f"{runs} runs, each one draw"
+        few = " From 5 runs per arm on, verdicts are about the method." if runs < 5 else ""
+        return f"These verdicts are about these runs, not the method: an arm has {told}.{few}"
+    return (
+        f"These verdicts are about the method on this training set: rows and {runs} runs per arm both vary."
+    )
+
+
+def left_out(shown: int, total: int, what: str, *, rest: str = "the table has all") -> str:
+    """Say how much a chart or a short table leaves out; empty when it shows all."""
+    return "" if shown >= total else f"{shown} of {total} {what} are shown; {rest}."
+
+
+def axis_caption(row: Row) -> str:
+    """Say what the two ends of a forest plot's axis mean."""
+    unit = "points" if in_points(str(row["metric"])) else "difference"
+    left, right = {1: ("worse", "better"), -1: ("better", "worse"), 0: ("lower", "higher")}[direction(row)]
+    return f"← {left} · {unit} · {right} →"
+
+
+def forest_caption() -> str:
+    """Say how a forest plot is read."""
+    return (
+        "Each line is the simultaneous interval of the difference candidate − reference, "
+        "each symbol the estimate. "
+        "Differences are plain, not turned: the arrows under each panel say which way is worse. "
+        "The shaded band is the margin on either side of no difference."
+    )
+
+
+def how_computed(document: Document) -> list[tuple[str, str]]:
+    """Say how the numbers came about: pairs of a heading and a paragraph."""
+    settings = document.get("settings", {})
+    alpha = float(settings.get("alpha", 0.05))
+    level = percent(1 - alpha)
+    smallest = settings.get("min_group_size", 10)
+    told = [("What is estimated", _estimated(document))]
+    if document["comparisons"]:
+        told += [
+            ("Families and level", _families(settings, level)),
+            ("Verdicts", _verdict_rule(settings)),
+            ("What a verdict is about", unit_note(document)),
+            (
+                "Flips",
+                "Rows right→wrong and wrong→right are counted too: equal rates can hide different rows.",
+            ),
+        ]
+    told += [
+        ("Rates and disparities", _pointwise(level)),
+        (
+            "Undefined and too small",
+            "A number that the data do not define, such as a true positive rate without positives, is left "
+            f"empty with its reason, never set to 0. A group of fewer than {smallest} rows keeps its row, "
+            "gets no verdict and is left out of disparities, which name it.",
+        ),
+    ]
+    kinds = [
+        str(k)
+        for k in unique([*document["comparisons"], *document["rates"], *document["disparities"]], "interval")
+    ]
+    kinds = [k for k in dict.fromkeys(kinds) if k != "None"]
+    if kinds:
+        told.append(("Intervals used", "; ".join(kinds) + "."))
+    told.append(("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers."))
+    return told
+
+
+def _estimated(document: Document) -> str:
+    names = arms(document)
+    if len(names) < 2:
+        return "Rates of one arm by group, and disparities between its groups; nothing to compare it with."
+    candidates = ", ".join(names[1:])
+    return (
+        "Differences candidate − reference, row by row on the same examples: "
+        f"{candidates} against {names[0]}. Pairing takes out what the arms have in common."
+    )
+
+
+def _families(settings: Row, level: str) -> str:
+    names = ", ".join(metric_name(str(m)) for m in settings.get("primary", ())) or "the primary metrics"
+    return (
+        f"The primary family is {names}, times all groups, attributes and candidates; it was declared before "
+        f"the data were read. Its intervals are simultaneous: with probability {level} all of them hold "
+        "their true differences together, so looking at many groups is paid for. An adjusted p-value is "
+        f"below {float(settings.get('alpha', 0.05)):g} exactly when its interval excludes 0. Everything else "
+        "is exploratory: intervals within the family of its own metric, and no verdict."
+    )
+
+
+def _verdict_rule(settings: Row) -> str:
+    default = number(settings, "margin")
+    margins = settings.get("margins") or {}
+    own = "".join(f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items())
+    said = "" if default is None else f" The margin is {amount(default, 'accuracy')} points for rates{own}."
+    meanings = " ".join(f"{v.capitalize()}: {VERDICT_MEANINGS[v]}" for v in SYMBOLS)
+    return f"{meanings}{said} A metric without a direction, such as the selection rate, gets no verdict."
+
+
+def _pointwise(level: str) -> str:
+    return (
+        f"Rates of single arms carry pointwise {level} intervals: each holds by itself, not all together. "
+        "Intervals of disparities come from simultaneous bounds on the contrasts between groups, because the "
+        "largest gap among many groups is above zero even where no groups differ."
+    )

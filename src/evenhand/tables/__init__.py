@@ -1,0 +1,1 @@
+"""The contract between producers and judges: schemas, reading, checking and grouping of tables."""

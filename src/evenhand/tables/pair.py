@@ -1,0 +1,245 @@
+"""Bring the answers of all arms and runs together, one row per example.
+
+Every table becomes rows of small integers (codes); rows with one id meet in one row, in one pass. Where
+nothing needs single rows, equal rows become one with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from evenhand.errors import TableError
+from evenhand.tables.check import Checked
+from evenhand.tables.plan import Plan
+from evenhand.tables.scores import order
+from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Fetched = dict[str, Any]
+
+
+def bring_together(
+    db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan
+) -> tuple[Fetched, list[str]]:
+    """Read the paired rows.
+
+    Args:
+        db: the database.
+        tables: tables that have passed their checks.
+        plan: what is read of them.
+
+    Returns:
+        The columns `label`, `p0...`, `g0...`, `f0...`, and `n`, `w1`, `w2` (sums over equal rows) or `w`,
+        `cluster`, `s0...` (one row per example); and remarks.
+
+    Raises:
+        TableError: keys occur twice, or arms differ in their examples or in what is true of them.
+    """
+    whole = all(is_integer(c.table.types[plan.columns.id]) for c in tables if c.has_id)
+    alone = len(plan.places) == 1 and len(tables) == 1
+    coded = " UNION ALL ".join(_coded(db, c, plan, whole=whole, suffix="0" if alone else "") for c in tables)
+    if not alone:
+        remarks = _pivot(db, coded, tables, plan)
+        return _fetch(db, plan), remarks
+    if plan.by_id:
+        _refuse_duplicates(db, tables[0], plan)
+    db.execute(f"CREATE TEMP VIEW wide AS {coded}")
+    return _fetch(db, plan), []
+
+
+def _coded(db: DuckDBPyConnection, checked: Checked, plan: Plan, *, whole: bool, suffix: str) -> str:
+    """SQL for one table as codes: `id, k, label, p, s, g0..., f0..., w, cluster`."""
+    table, columns = checked.table, plan.columns
+    sql, kinds = table.columns, table.types
+    joins: list[str] = []
+
+    def coded(field: str, name: str, values: Distinct, codes: Mapping[str, int]) -> str:
+        relation = code(db, values, codes, f"m{table.number}_{field}")
+        joins.append(f"LEFT JOIN {relation} ON t.{sql[name]} = {relation}.raw")
+        return f"{relation}.code AS {field}"
+
+    fields = []
+    if plan.by_id:
+        key = sql[columns.id]
+        fields.append(f"{f'CAST({key} AS BIGINT)' if whole else name_sql(key, kinds[columns.id])} AS id")
+    fields.append(f"{_place(db, checked, plan, joins)} AS k")
+    fields.append(coded("label", columns.label, checked.labels, plan.classes.codes))
+    score = _score(checked, plan)
+    if checked.predictions is not None:
+        fields.append(coded(f"p{suffix}", columns.prediction, checked.predictions, plan.classes.codes))
+    else:
+        fields.append(f"{_answer(score, plan)} AS p{suffix}")
+    if any(plan.scored):
+        fields.append(f"{score} AS s{suffix}")
+    for i, (name, groups) in enumerate(plan.groups.items()):
+        fields.append(coded(f"g{i}", name, checked.groups[name], {g: j for j, g in enumerate(groups)}))
+    fields += [f"CAST({flag_sql(sql[n], kinds[n])} AS TINYINT) AS f{i}" for i, n in enumerate(plan.flags)]
+    if columns.weight is not None:
+        fields.append(f"{number_sql(sql[columns.weight], kinds[columns.weight])} AS w")
+    if columns.cluster is not None:
+        fields.append(f"{name_sql(sql[columns.cluster], kinds[columns.cluster])} AS cluster")
+    return f"SELECT {', '.join(fields)} FROM {table.relation} AS t {' '.join(joins)}"
+
+
+def _place(db: DuckDBPyConnection, checked: Checked, plan: Plan, joins: list[str]) -> str:
+    """SQL for the place of a row's arm and run."""
+    table, columns = checked.table, plan.columns
+    if columns.arm is None and columns.run is None:
+        return str(plan.places.index((table.given.arm, table.given.run)))
+    relation = f"k{table.number}"
+    db.execute(
+        f"CREATE TEMP TABLE {relation} AS SELECT unnest(?::VARCHAR[]) AS a, unnest(?::VARCHAR[]) AS r, "
+        "unnest(?::SMALLINT[]) AS k",
+        [
+            [pair[0] for pair in checked.pairs],
+            [pair[1] for pair in checked.pairs],
+            [plan.places.index(pair[2:]) for pair in checked.pairs],
+        ],
+    )
+    on = [
+        f"{text_sql(f't.{table.columns[name]}', table.types[name])} = {relation}.{field}"
+        for name, field in ((columns.arm, "a"), (columns.run, "r"))
+        if name is not None
+    ]
+    joins.append(f"LEFT JOIN {relation} ON {' AND '.join(on)}")
+    return f"{relation}.k"
+
+
+def _score(checked: Checked, plan: Plan) -> str:
+    """SQL for a row's scores: P(positive), or a list in the order of the classes; they sum to 1."""
+    scores, classes = checked.scores, plan.classes
+    if scores is None:
+        return "NULL"
+    if scores.single:
+        return scores.sql
+    places = order(scores, classes.names, classes.positive)
+    assert isinstance(places, list), places
+    total = f"list_sum({scores.sql})"
+    shares = [f"({scores.sql})[{place}] / {total}" for place in places]
+    return f"list_value({', '.join(shares)})" if classes.positive is None else shares[classes.positive]
+
+
+def _answer(score: str, plan: Plan) -> str:
+    """SQL for the class that the scores favour; the first one when several do."""
+    if plan.classes.positive is not None:
+        return f"CAST({score} >= 0.5 AS SMALLINT)"
+    return f"CAST(list_position({score}, list_max({score})) - 1 AS SMALLINT)"
+
+
+def _refuse_duplicates(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> None:
+    """Complain when an id occurs twice in a single run.
+
+    Ids are compared by 64-bit hashes, sorted here, which takes a tenth of the memory of a table of texts;
+    equal hashes are looked into.
+    """
+    table = checked.table
+    key = name_sql(table.columns[plan.columns.id], table.types[plan.columns.id])
+    hashes = db.execute(f"SELECT hash({key}) AS h FROM {table.relation}").fetchnumpy()["h"]
+    hashes.sort()
+    if not (hashes[1:] == hashes[:-1]).any():
+        return
+    row = db.execute(
+        f"SELECT count(*), min(id), max(n) FROM (SELECT {key} AS id, count(*) AS n FROM {table.relation} "
+        "GROUP BY id HAVING count(*) > 1)"
+    ).fetchone()
+    if row and row[0]:
+        raise TableError(_duplicates([checked], plan, row[0], row[1]))
+
+
+def _duplicates(tables: Sequence[Checked], plan: Plan, count: int, first: object) -> str:
+    """Say that keys occur twice, and which column may tell the rows apart."""
+    used = {"arm": plan.columns.arm, "run": plan.columns.run}
+    hints = [
+        f"--{option} {option}"
+        for option, name in used.items()
+        if name is None and all(option in c.known for c in tables)
+    ]
+    hint = f"tell its rows apart with {' '.join(hints)}" if hints else "give one row per example, arm and run"
+    title = tables[0].table.given.title if len(tables) == 1 else "the given tables"
+    return (
+        f"{title}: {count:,} values of '{plan.columns.id}' (--id) occur more than once in one run (first: "
+        f"'{first}'); {hint}."
+    )
+
+
+def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[Checked], plan: Plan) -> list[str]:
+    """Make the table `wide`, one row per example, and compare what the arms say of it."""
+    fields = ["id", "count(*) AS rows_of_id"]
+    for name in plan.shared:
+        fields += [f"min({name}) AS {name}", f"min({name}) <> max({name}) AS differs_{name}"]
+    for k, scored in enumerate(plan.scored):
+        fields.append(f"max(p) FILTER (WHERE k = {k}) AS p{k}")
+        if scored:
+            fields.append(f"any_value(s) FILTER (WHERE k = {k}) AS s{k}")
+    db.execute(f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({coded}) GROUP BY id")
+    places = range(len(plan.places))
+    there = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
+    tests = {"twice": f"rows_of_id > {there}", "partly": f"{there} < {len(places)}"}
+    tests |= {name: f"differs_{name}" for name in plan.shared} | {f"p{k}": f"p{k} IS NULL" for k in places}
+    parts = ", ".join(f"count(*) FILTER ({t}), min(CAST(id AS VARCHAR)) FILTER ({t})" for t in tests.values())
+    row = db.execute(f"SELECT count(*), {parts} FROM everyone").fetchone()
+    assert row is not None
+    found = {name: (row[1 + 2 * i], row[2 + 2 * i]) for i, name in enumerate(tests)}
+    complaints = []
+    if found["twice"][0]:
+        complaints.append(_duplicates(tables, plan, *found["twice"]))
+    complaints += [
+        f"The arms and runs differ in {what} for {found[name][0]:,} examples (first: '{found[name][1]}'); "
+        "what is true of an example is the same in every table."
+        for name, what in plan.shared.items()
+        if found[name][0]
+    ]
+    missing, _ = found["partly"]
+    left = row[0] - missing
+    if missing and (not plan.columns.inner or not left):
+        complaints += _incomplete(plan, found, left)
+    if complaints:
+        raise TableError(complaints)
+    db.execute(f"CREATE TEMP VIEW wide AS SELECT * FROM everyone WHERE {there} = {len(places)}")
+    kept = f"{missing:,} of {row[0]:,} examples are not in every arm and run and were left out (--inner)."
+    return [kept] if missing else []
+
+
+def _incomplete(plan: Plan, found: dict[str, tuple[int, object]], left: int) -> list[str]:
+    """Say which arms and runs lack which examples."""
+    several = len({arm for arm, _ in plan.places}) < len(plan.places)
+    lacks = [
+        f"'{arm}'{f' run {run!r}' if several else ''} lacks {found[f'p{k}'][0]:,} (first: '{found[f'p{k}'][1]}')"
+        for k, (arm, run) in enumerate(plan.places)
+        if found[f"p{k}"][0]
+    ]
+    listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")
+    advice = (
+        f"--inner keeps the {left:,} that all have"
+        if left
+        else "no example is in all of them: is the id column the right one?"
+    )
+    return [f"The arms and runs have different examples: {listed}. {advice}."]
+
+
+def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
+    """Read the paired rows, or their sums, in an order that does not depend on threads."""
+    codes = ["label", *(f"p{k}" for k in range(len(plan.places)))]
+    codes += [f"g{i}" for i in range(len(plan.groups))] + [f"f{i}" for i in range(len(plan.flags))]
+    weighted = plan.columns.weight is not None
+    if not any(plan.scored) and plan.columns.cluster is None:
+        sums = ["count(*) AS n"]
+        if weighted:
+            sums += ["sum(w ORDER BY w) AS w1", "sum(w * w ORDER BY w) AS w2"]
+        by = ", ".join(codes)
+        return db.execute(
+            f"SELECT {by}, {', '.join(sums)} FROM wide GROUP BY {by} ORDER BY {by}"
+        ).fetchnumpy()
+    fields = codes + (["w"] if weighted else [])
+    if plan.columns.cluster is not None:
+        fields.append("dense_rank() OVER (ORDER BY cluster) - 1 AS cluster")
+    for k, scored in enumerate(plan.scored):
+        if scored and plan.classes.positive is not None:
+            fields.append(f"s{k}")
+        elif scored:
+            fields += [f"s{k}[{c + 1}] AS s{k}_{c}" for c in range(len(plan.classes.names))]
+    by = "CAST(id AS VARCHAR)" if plan.by_id else "ALL"
+    return db.execute(f"SELECT {', '.join(fields)} FROM wide ORDER BY {by}").fetchnumpy()

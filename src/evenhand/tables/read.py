@@ -1,0 +1,164 @@
+"""Read tables of predictions: from files or tables in memory to checked, aligned codes.
+
+The way of every table: found (`sources`), opened (`formats`), checked by itself (`check`, `scores`), its
+classes and groups agreed on with the others (`plan`, `classes`, `groups`), paired by id (`pair`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand.errors import TableError
+from evenhand.tables.check import Checked, examine
+from evenhand.tables.database import Unreadable, rephrase, session
+from evenhand.tables.formats import open_table
+from evenhand.tables.groups import attributes, refuse_impossible
+from evenhand.tables.pair import Fetched, bring_together
+from evenhand.tables.plan import Plan, agree
+from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Predictions, Source
+from evenhand.tables.sources import Given, resolve
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def load(source: Source, columns: Columns, *, need_scores: bool) -> Predictions:
+    """Read, check and align the predictions of all arms and runs.
+
+    Args:
+        source: a path or glob, a table in memory, a list of those, or a mapping of arm names to those.
+        columns: how the columns are called.
+        need_scores: whether scores are wanted; without them (and without clusters) equal rows are counted
+            instead of listed.
+
+    Raises:
+        CallError: the call cannot be meant.
+        TableError: tables are wrong; carries every complaint about every table.
+    """
+    import duckdb  # noqa: PLC0415  (0.1 s)
+
+    refuse_impossible(columns)
+    given, complaints = resolve(source, columns)
+    with session() as db:
+        tables, more = _examined(db, given, columns)
+        if complaints or more:
+            raise TableError([*complaints, *more])
+        try:
+            plan = agree(tables, columns, need_scores=need_scores)
+            fetched, remarks = bring_together(db, tables, plan)
+        except duckdb.Error as error:
+            titles = given[0].title if len(given) == 1 else "The given tables"
+            raise TableError(f"{titles}: {rephrase(error, given[0])}") from None
+    problems = [
+        *(remark for checked in tables for remark in checked.remarks),
+        *plan.classes.remarks,
+        *remarks,
+    ]
+    return _predictions(plan, fetched, tuple(_input(checked) for checked in tables), tuple(problems))
+
+
+def _examined(
+    db: DuckDBPyConnection, given: Sequence[Given], columns: Columns
+) -> tuple[list[Checked], list[str]]:
+    """Open and check every table; a broken one does not keep the others from being checked."""
+    import duckdb  # noqa: PLC0415
+
+    tables: list[Checked] = []
+    complaints: list[str] = []
+    for number, one in enumerate(given):
+        try:
+            found = examine(db, open_table(db, one, number), columns, several=len(given) > 1)
+        except Unreadable as error:
+            complaints.append(f"{one.title}: {error}")
+        except duckdb.Error as error:
+            complaints.append(f"{one.title}: {rephrase(error, one)}")
+        except OSError as error:
+            complaints.append(f"{one.title}: cannot be read ({error.strerror or error}).")
+        else:
+            if isinstance(found, list):
+                complaints += found
+            else:
+                tables.append(found)
+    return tables, complaints
+
+
+def _input(checked: Checked) -> Input:
+    """A table as results tell it."""
+    given = checked.table.given
+    digest = None
+    if given.path is not None:
+        try:
+            with given.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise TableError(f"{given.title}: cannot be read ({error.strerror or error}).") from None
+    arms = {arm for _, _, arm, _ in checked.pairs}
+    name = arms.pop() if len(arms) == 1 else given.run
+    return Input(
+        name, None if given.path is None else str(given.path), digest, checked.rows, len(checked.pairs)
+    )
+
+
+def _predictions(
+    plan: Plan, fetched: Fetched, inputs: tuple[Input, ...], problems: tuple[str, ...]
+) -> Predictions:
+    """The fetched columns in the form that judges get."""
+    rows = len(fetched["label"])
+    count: FloatArray = np.ones(rows)
+    if "n" in fetched:
+        count = fetched["n"].astype(np.float64)
+    weight, squared = count, count
+    if "w1" in fetched:
+        weight, squared = fetched["w1"].astype(np.float64), fetched["w2"].astype(np.float64)
+    elif "w" in fetched:
+        weight = fetched["w"].astype(np.float64)
+        squared = weight * weight
+    groups = {name: (names, _codes(fetched, f"g{i}")) for i, (name, names) in enumerate(plan.groups.items())}
+    members = {}
+    for pattern, names in plan.members.items():
+        columns = [fetched[f"f{plan.flags.index(name)}"] == 1 for name in names]
+        members[pattern] = (names, np.asarray(columns, dtype=np.bool_))
+    return Predictions(
+        classes=plan.classes.names,
+        positive=plan.classes.positive,
+        label=_codes(fetched, "label"),
+        arms=tuple(_arm(plan, fetched, arm) for arm in dict.fromkeys(arm for arm, _ in plan.places)),
+        attributes=attributes(plan.columns, groups, members),
+        count=count,
+        weight=weight,
+        weight_squared=squared,
+        weighted=plan.columns.weight is not None,
+        cluster=_codes(fetched, "cluster") if "cluster" in fetched else None,
+        inputs=inputs,
+        problems=problems,
+    )
+
+
+def _codes(fetched: Fetched, name: str) -> IntArray:
+    """A column of codes; every value is there, because the checks have passed."""
+    column = fetched[name]
+    assert not np.ma.is_masked(column), name
+    return np.asarray(column).astype(np.int64)
+
+
+def _arm(plan: Plan, fetched: Fetched, arm: str) -> Arm:
+    """One arm's answers over its runs."""
+    places = [k for k, (name, _) in enumerate(plan.places) if name == arm]
+    prediction = np.stack([_codes(fetched, f"p{k}") for k in places])
+    score = None
+    if all(plan.scored[k] for k in places):
+        score = np.stack([_score(plan, fetched, k) for k in places])
+    return Arm(arm, tuple(plan.places[k][1] for k in places), prediction, score)
+
+
+def _score(plan: Plan, fetched: Fetched, place: int) -> FloatArray:
+    """[n, classes] scores of one run."""
+    if plan.classes.positive is None:
+        shares = [fetched[f"s{place}_{c}"] for c in range(len(plan.classes.names))]
+        return np.stack(shares, axis=1).astype(np.float64)
+    positive = np.asarray(fetched[f"s{place}"]).astype(np.float64)
+    return np.stack([1.0 - positive, positive], axis=1)

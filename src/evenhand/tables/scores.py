@@ -1,0 +1,173 @@
+"""Where a table's scores are, whether they are probabilities, and their order by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from evenhand.errors import nearest
+from evenhand.tables.database import Table
+from evenhand.tables.schema import Columns
+from evenhand.tables.values import number_sql, offending, shown, tidy
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+TOLERANCE = 1e-3
+_GUESSED = "score_*"
+_LOGITS = "scores are probabilities in [0, 1]; turn logits into probabilities first"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one table.
+
+    Attributes:
+        title: the column or the pattern.
+        sql: P(positive) as a number, or one list per row.
+        single: whether `sql` is one number.
+        length: length of the lists.
+        suffixes: what the pattern's star matched, when the scores stand in several columns.
+        guessed: whether nobody asked for these columns by name.
+    """
+
+    title: str
+    sql: str
+    single: bool
+    length: int = 0
+    suffixes: tuple[str, ...] = ()
+    guessed: bool = False
+
+    @property
+    def counted(self) -> bool:
+        """Whether the suffixes are 0, 1, ... in some order."""
+        return sorted(self.suffixes, key=lambda s: (len(s), s)) == [str(i) for i in range(len(self.suffixes))]
+
+    def fits(self, labels: Iterable[str]) -> bool:
+        """Whether these are scores at all; columns that nobody asked for must be named by the labels."""
+        named = {s.lower() for s in self.suffixes}
+        return not self.guessed or self.counted or {label.strip().lower() for label in labels} <= named
+
+
+def score_columns(table: Table, columns: Columns) -> tuple[str, ...]:
+    """Names of the columns that hold scores; empty when there are none."""
+    if columns.score is None:
+        return ("score",) if "score" in table.columns else matched(_GUESSED, table.columns)
+    if "*" in columns.score:
+        return matched(columns.score, table.columns)
+    return (columns.score,) if columns.score in table.columns else ()
+
+
+def matched(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Names that a pattern with one star matches, in the table's order."""
+    before, _, after = pattern.partition("*")
+    return tuple(
+        name
+        for name in names
+        if len(name) > len(before) + len(after) and name.startswith(before) and name.endswith(after)
+    )
+
+
+def find(db: DuckDBPyConnection, table: Table, columns: Columns) -> Scores | None:
+    """Find the scores of a staged table."""
+    names = score_columns(table, columns)
+    if not names:
+        return None
+    title = columns.score or ("score" if names == ("score",) else _GUESSED)
+    sql = [table.columns[name] for name in names]
+    if "*" in title:
+        before, _, after = title.partition("*")
+        suffixes = tuple(tidy(n[len(before) : len(n) - len(after)]) or "" for n in names)
+        numbers = ", ".join(number_sql(table.columns[n], table.types[n]) for n in names)
+        return Scores(
+            title, f"list_value({numbers})", False, len(names), suffixes, guessed=columns.score is None
+        )
+    kind = table.types[names[0]]
+    lists = "[" in kind
+    if kind == "VARCHAR":
+        first = db.execute(
+            f"SELECT bool_or(starts_with(ltrim({sql[0]}), '[')) FROM {table.relation}"
+        ).fetchone()
+        lists = bool(first and first[0])
+    if not lists:
+        return Scores(title, number_sql(sql[0], kind), single=True)
+    return Scores(title, f"TRY_CAST({sql[0]} AS DOUBLE[])", single=False)
+
+
+def check(db: DuckDBPyConnection, table: Table, scores: Scores, example: str) -> tuple[Scores, list[str]]:
+    """Complain of scores that are no probabilities, and find the length of lists.
+
+    Args:
+        db: the database.
+        table: a staged table.
+        scores: what `find` found.
+        example: SQL for the name of an example, or NULL.
+    """
+    s = scores.sql
+    low, high = (s, s) if scores.single else (f"list_min({s})", f"list_max({s})")
+    gap = f"({s} IS NULL OR isnan({high}))"
+    if not scores.single:
+        gap = f"({s} IS NULL OR len({s}) = 0 OR list_count({s}) < len({s}) OR isnan({high}))"
+    tests = {
+        "missing or no number": gap,
+        f"outside [0, 1] ({_LOGITS})": f"NOT {gap} AND ({low} < 0 OR {high} > 1)",
+    }
+    if not scores.single:
+        tests[f"no distribution: they do not sum to 1 (within {TOLERANCE})"] = (
+            f"NOT {gap} AND {low} >= 0 AND {high} <= 1 AND abs(list_sum({s}) - 1) > {TOLERANCE}"
+        )
+    found = offending(db, table, list(tests.values()), example)
+    complaints = [
+        table.say(f"--score '{scores.title}': in {count:,} rows{first} scores are {what}.")
+        for what, (count, first) in zip(tests, found, strict=True)
+        if count
+    ]
+    if scores.single or complaints:
+        return scores, complaints
+    row = db.execute(f"SELECT min(len({s})), max(len({s})) FROM {table.relation}").fetchone()
+    shortest, longest = row or (0, 0)
+    if shortest != longest:
+        lists = f"lists have {shortest} to {longest} scores; give one score per class."
+        complaints.append(table.say(f"--score '{scores.title}': {lists}"))
+    return replace(scores, length=longest), complaints
+
+
+def order(scores: Scores, classes: Sequence[str], positive: int | None) -> list[int] | str:
+    """Where the score of each class stands in a row's list (from 1), or what is wrong.
+
+    Args:
+        scores: checked scores, one list per row.
+        classes: the classes, in order; binary ones are (negative, positive).
+        positive: index of the positive class, or None.
+    """
+    by_value = sorted(range(len(classes)), key=lambda i: _sort_key(classes)[i])
+    if scores.suffixes and set(scores.suffixes) >= set(classes) and len(scores.suffixes) == len(classes):
+        return [scores.suffixes.index(name) + 1 for name in classes]
+    if scores.suffixes and positive is not None and {s.lower() for s in scores.suffixes} == {"true", "false"}:
+        flags = [{"true": "1", "false": "0"}[s.lower()] for s in scores.suffixes]
+        if set(flags) == set(classes):
+            return [flags.index(name) + 1 for name in classes]
+    if len(classes) == scores.length and (not scores.suffixes or scores.counted):
+        place = {c: rank for rank, c in enumerate(by_value)}
+        ranks = [place[i] for i in range(len(classes))]
+        if not scores.suffixes:
+            return [rank + 1 for rank in ranks]
+        return [scores.suffixes.index(str(rank)) + 1 for rank in ranks]
+    if scores.suffixes:
+        return (
+            f"--score '{scores.title}': the star matched {shown(scores.suffixes)}, but the classes "
+            f"are {shown(classes)}; give one column per class, named by the class. {nearest(scores.suffixes[0], classes)}"
+        )
+    return (
+        f"--score '{scores.title}': lists have {scores.length} scores, but there are {len(classes)} classes "
+        f"({shown(classes)}); give one score per class."
+    )
+
+
+def _sort_key(classes: Sequence[str]) -> list[tuple[float, str]]:
+    """Numbers by size when all classes are numbers, else text."""
+    try:
+        return [(float(c), c) for c in classes]
+    except ValueError:
+        return [(0.0, c) for c in classes]

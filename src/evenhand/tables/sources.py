@@ -1,0 +1,203 @@
+"""What was given: paths, globs, tables in memory, or arm names to either, as a flat list of tables."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evenhand.errors import CallError, TableError, nearest
+from evenhand.tables.schema import Columns, Source
+
+#: Endings of the files that can be read.
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq",
+           ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz")  # fmt: skip
+ALLOWED = (
+    "a path or glob, a table (pandas, polars, pyarrow, a dict of columns), a list of those, "
+    "or a dict of arm names to those"
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """One table as it was given.
+
+    Attributes:
+        title: what complaints call it: the path, or `table 2`.
+        arm: the arm its rows belong to, unless a column says so.
+        run: the run its rows belong to, unless a column says so.
+        path: the file, or None for a table in memory.
+        table: the table in memory, or None for a file.
+    """
+
+    title: str
+    arm: str
+    run: str
+    path: Path | None = None
+    table: object = None
+
+    @property
+    def ending(self) -> str:
+        """The file's ending, in small letters and with its `.gz`: `.csv.gz`."""
+        name = self.path.name.lower() if self.path else ""
+        return next((e for e in sorted(ENDINGS, key=len, reverse=True) if name.endswith(e)), "")
+
+
+def resolve(source: Source, columns: Columns) -> tuple[list[Given], list[str]]:
+    """List the tables that are given, with the arm and run of each, and complain of files that are not there.
+
+    Raises:
+        CallError: the source is of no kind that can be read, or names and tables do not match.
+        TableError: there is no such file, and so no telling which name belongs to which.
+    """
+    named, complaints = _flatten(source)
+    if complaints and (columns.names or not named):
+        raise TableError(complaints)
+    if not named:
+        raise CallError(f"No table was given: give {ALLOWED}.")
+    if columns.names:
+        named = _renamed(named, columns)
+    items = [item for _, item in named]
+    stems = _unique([_stem(item, i, len(items)) for i, item in enumerate(items, 1)], items)
+    given = [
+        Given(
+            title=str(item)
+            if isinstance(item, Path)
+            else (f"table '{stem}'" if name is None else f"table '{name}'"),
+            arm=stem if name is None else name,
+            run=stem,
+            path=item if isinstance(item, Path) else None,
+            table=None if isinstance(item, Path) else item,
+        )
+        for (name, item), stem in zip(named, stems, strict=True)
+    ]
+    return given, complaints
+
+
+def is_table(value: object) -> bool:
+    """Whether a value is a table (and not a column, a path or a name)."""
+    kind = type(value)
+    if isinstance(value, Mapping) or hasattr(kind, "__dataframe__"):
+        return True
+    return hasattr(kind, "__arrow_c_stream__") and not (hasattr(kind, "dtype") or hasattr(kind, "type"))
+
+
+def _flatten(source: Source) -> tuple[list[tuple[str | None, object]], list[str]]:
+    """Tables with the names that a mapping gave them; files are `Path`s."""
+    complaints: list[str] = []
+    named: list[tuple[str | None, object]] = []
+    if isinstance(source, Mapping) and not source:
+        raise CallError("The given dict is empty: give columns (name to values) or arms (name to table).")
+    if isinstance(source, Mapping) and _names_arms(source):
+        for name, value in source.items():
+            if not (isinstance(name, str) and name):
+                raise CallError(f"The given dict has the key {name!r}; the name of an arm is a text.")
+            named += [(name, item) for item in _items(value, f"arm '{name}'", complaints)]
+    else:
+        named += [(None, item) for item in _items(source, "the source", complaints)]
+    return named, complaints
+
+
+def _names_arms(source: Mapping[Any, Any]) -> bool:
+    """Whether a mapping goes from arms to tables or paths, and not from columns to values."""
+
+    def stands_for_tables(value: object) -> bool:
+        if isinstance(value, list | tuple):
+            return bool(value) and all(is_table(v) or isinstance(v, os.PathLike) for v in value)
+        return is_table(value) or isinstance(value, str | os.PathLike)
+
+    found = [stands_for_tables(value) for value in source.values()]
+    if any(found) and not all(found):
+        kinds = ", ".join(f"'{k}': {type(v).__name__}" for k, v in source.items())
+        raise CallError(
+            f"The given dict mixes tables and columns ({kinds}): give columns only (name to values) or "
+            "arms only (name to table or path)."
+        )
+    return all(found)
+
+
+def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]:
+    """The single tables that a value stands for; a path that stands for nothing is a complaint."""
+    if isinstance(value, str | os.PathLike):
+        yield from _files(os.fspath(value), complaints)
+    elif is_table(value):
+        yield value
+    elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | range):
+        for item in value:
+            if not (is_table(item) or isinstance(item, str | os.PathLike)):
+                raise CallError(
+                    f"A list was given whose items are of type {type(item).__name__}; give {ALLOWED}."
+                )
+            yield from _items(item, where, complaints)
+    else:
+        raise CallError(f"Got {type(value).__name__} for {where}; give {ALLOWED}.")
+
+
+def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
+    """The files that a path or a glob stands for; a file whose name has a star or a bracket comes first."""
+    text = os.fsdecode(given)
+    if not text or "\0" in text:
+        complaints.append(f"{text!r}: is no path.")
+    elif Path(text).is_dir():
+        complaints.append(f"{text}: is a folder; give its files, for example '{Path(text) / '*.parquet'}'.")
+    elif Path(text).exists():
+        yield Path(text)
+    elif glob.has_magic(text):
+        found = sorted(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
+        yield from map(Path, found)
+        if not found:
+            complaints.append(f"{text}: no file matches this pattern.")
+    else:
+        complaints.append(_missing(Path(text)))
+
+
+def _missing(path: Path) -> str:
+    """Say that a file does not exist, with the files that lie where it was looked for."""
+    try:
+        beside = sorted(p.name for p in path.parent.iterdir() if p.name.lower().endswith(ENDINGS))
+    except OSError:
+        return f"{path}: there is no such file, and no folder '{path.parent}'."
+    return f"{path}: there is no such file; {nearest(path.name, beside)}"
+
+
+def _renamed(named: list[tuple[str | None, object]], columns: Columns) -> list[tuple[str | None, object]]:
+    """The tables with the names that the call gives them."""
+    if any(name is not None for name, _ in named):
+        raise CallError("--name: the given dict names the arms already; give one of the two.")
+    if columns.arm is not None:
+        raise CallError(f"--name: column '{columns.arm}' (--arm) says the arms already; give one of the two.")
+    if len(columns.names) != len(named):
+        tables = ", ".join(str(item) if isinstance(item, Path) else "a table" for _, item in named)
+        raise CallError(
+            f"--name: got {len(columns.names)} ({', '.join(columns.names)}) for {len(named)} tables "
+            f"({tables}); give one name per table, in the same order (equal names are runs of one arm)."
+        )
+    if not all(columns.names):
+        raise CallError("--name: a name is empty; the name of an arm is a text.")
+    return [(name, item) for name, (_, item) in zip(columns.names, named, strict=True)]
+
+
+def _stem(item: object, number: int, count: int) -> str:
+    """The name of a file without its ending; tables in memory are numbered."""
+    if not isinstance(item, Path):
+        return "table" if count == 1 else f"table {number}"
+    ending = Given("", "", "", item).ending
+    return (item.name[: -len(ending)] if ending else item.stem) or item.name
+
+
+def _unique(stems: list[str], items: list[object]) -> list[str]:
+    """Tell equal names apart, by their folder where that is enough, else by a number."""
+    twice = {stem for stem in stems if stems.count(stem) > 1}
+    longer = [
+        f"{item.absolute().parent.name}/{stem}" if isinstance(item, Path) and stem in twice else stem
+        for stem, item in zip(stems, items, strict=True)
+    ]
+    seen: dict[str, int] = {}
+    names = []
+    for name in longer:
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return names
