@@ -1,1 +1,54 @@
+"""evenhand: does an adaptation method hurt a subgroup?
+
+    import evenhand
+    result = evenhand.audit(["full.parquet", "lora.parquet"], by=["race"])
+    print(result.verdict["sentence"])
+
+Importing the package imports nothing heavy: names are resolved when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evenhand import metrics
+    from evenhand.errors import CallError, EvenhandError, InputError, TableError
+    from evenhand.judge.facade import audit, compare
+    from evenhand.judge.result import AuditResult
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "AuditResult": "evenhand.judge.result",
+    "CallError": "evenhand.errors",
+    "EvenhandError": "evenhand.errors",
+    "InputError": "evenhand.errors",
+    "TableError": "evenhand.errors",
+    "audit": "evenhand.judge.facade",
+    "compare": "evenhand.judge.facade",
+}
+
+__all__ = [
+    "AuditResult",
+    "CallError",
+    "EvenhandError",
+    "InputError",
+    "TableError",
+    "audit",
+    "compare",
+    "metrics",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module or one of its names)
+    if name == "metrics":
+        return importlib.import_module("evenhand.metrics")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'evenhand' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

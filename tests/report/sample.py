@@ -111,7 +111,8 @@ def _disparity(arm: str, attribute: str, metric: str, draw: random.Random) -> di
     return {
         "input": arm, "attribute": attribute, "class": None, "metric": metric, "value": value,
         "low": max(value - 0.05, 0.0), "high": value + 0.07, "level": 0.95,
-        "groups_used": [g for g in groups if g not in gone], "groups_left_out": [{"group": g, "reason": "6 rows, fewer than 10"} for g in gone],
+        "groups_used": [g for g in groups if g not in gone],
+        "groups_left_out": [{"group": g, "reason": "6 rows, fewer than 10"} for g in gone],
         "runs": 3, "unit": "rows", "status": "ok", "reason": None,
         "interval": "simultaneous over pairs of groups",
     }  # fmt: skip

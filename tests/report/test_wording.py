@@ -9,9 +9,11 @@ from evenhand.report import document, wording
 
 ROW = {
     "reference": "full", "candidate": "lora", "attribute": "race", "group": "Black", "class": None,
-    "metric": "accuracy", "family": "primary", "difference": -0.041, "low": -0.0623, "high": -0.019, "level": 0.95,
-    "margin": 0.02, "verdict": "harm", "equivalent": False, "beyond_margin": False, "minimum_detectable": None,
-    "rows_to_settle": None, "runs_to_settle": None, "n": 812, "n_right_to_wrong": 31, "n_wrong_to_right": 12,
+    "metric": "accuracy", "family": "primary", "difference": -0.041, "low": -0.0623, "high": -0.019,
+    "level": 0.95,
+    "margin": 0.02, "verdict": "harm", "equivalent": False, "beyond_margin": False,
+    "minimum_detectable": None, "rows_to_settle": None, "runs_to_settle": None,
+    "n": 812, "n_right_to_wrong": 31, "n_wrong_to_right": 12,
     "runs": 3, "unit": "rows", "status": "ok", "reason": None,
 }  # fmt: skip
 
@@ -22,8 +24,8 @@ def said(**changes):
 
 def test_harm_says_group_size_interval_margin_and_flips():
     assert said() == (
-        "Compared with full, lora does harm to race=Black: accuracy is lower by 4.1 points (95 % simultaneous "
-        "interval 1.9 to 6.2; margin 2.0). 31 rows right→wrong, 12 wrong→right."
+        "Compared with full, lora does harm to race=Black: accuracy is lower by 4.1 points (95 % "
+        "simultaneous interval 1.9 to 6.2; margin 2.0). 31 rows right→wrong, 12 wrong→right."
     )
 
 

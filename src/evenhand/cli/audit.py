@@ -260,5 +260,8 @@ def _summarise(document: Document, outputs: Outputs) -> None:
 
 def _gate(document: Document, fail_on: str | None) -> int:
     counts = document["verdict"]["counts"]
+    if fail_on and not any(counts.values()):
+        click.echo(f"--fail-on {fail_on}: no comparison got a verdict, so the gate is not passed.", err=True)
+        return GATE_FAILED
     failing = {"harm": ("harm",), "undecided": ("harm", "undecided")}.get(fail_on or "", ())
     return GATE_FAILED if any(counts[verdict] for verdict in failing) else 0

@@ -160,7 +160,7 @@ def _score(m: Matched) -> dict[str, Any]:
     n = floor
     if (p.weighted or p.cluster is not None) and changed >= ENOUGH:
         spread = counts.variance(influence, rows, p)
-        n = min((square - mean**2) / spread, p.count[rows] @ below) if spread > 0 else floor
+        n = min((square - mean**2) / spread, float(p.count[rows] @ below)) if spread > 0 else floor
     single = len(m.reference_arm.runs) == len(m.candidate_arm.runs) == 1
     counted = single and not p.weighted and p.cluster is None
     spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
@@ -183,7 +183,7 @@ def _wald(m: Matched) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     influence = m.candidate.influence - m.reference.influence
     scale = float(np.max(np.abs(m.reference.influence), initial=0.0))
-    changed = int(round(float(np.sum(p.count[rows] * (np.abs(influence) > 1e-12 * scale)))))
+    changed = round(float(np.sum(p.count[rows] * (np.abs(influence) > 1e-12 * scale))))
     if changed < ENOUGH:
         reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
         return {"status": "too_small", "reason": reason}

@@ -63,11 +63,11 @@ def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Gro
     """Every group of an attribute, empty ones too; for None the one group of all rows."""
     if attribute is None:
         everything = np.arange(len(predictions.label))
-        return [Group(None, None, everything, int(round(predictions.count.sum())))]
+        return [Group(None, None, everything, round(predictions.count.sum()))]
     found = []
     for index, name in enumerate(attribute.groups):
         rows = np.flatnonzero(attribute.in_group(index))
-        found.append(Group(attribute.name, name, rows, int(round(predictions.count[rows].sum()))))
+        found.append(Group(attribute.name, name, rows, round(predictions.count[rows].sum())))
     return found
 
 
@@ -177,7 +177,7 @@ def run_variance(candidate: Observed, reference: Observed, *, same_runs: bool) -
 
 
 def classes_of(info: MetricInfo, predictions: Predictions) -> Iterator[tuple[str | None, int]]:
-    """Class names and indices for which a metric is computed: (None, positive) for binary or whole metrics."""
+    """Class names and indices that a metric is computed for: (None, positive) when binary or whole."""
     if predictions.positive is not None:
         yield None, predictions.positive
     elif info.classes == "whole":
@@ -192,7 +192,7 @@ def compress(predictions: Predictions) -> Predictions:
         return predictions
     columns: list[IntArray] = [predictions.label, *(p for arm in predictions.arms for p in arm.prediction)]
     for attribute in predictions.attributes:
-        columns.extend([attribute.codes] if attribute.codes is not None else attribute.flags.astype(np.int64))  # type: ignore[union-attr]
+        columns.extend(attribute.columns())
     key = np.zeros(len(predictions.label), dtype=np.int64)
     width = 1
     for column in columns:
@@ -205,7 +205,7 @@ def compress(predictions: Predictions) -> Predictions:
     _, first, cell = np.unique(key, return_index=True, return_inverse=True)
 
     def total(amount: FloatArray) -> FloatArray:
-        return np.bincount(cell, weights=amount, minlength=len(first))
+        return np.asarray(np.bincount(cell, weights=amount, minlength=len(first)), dtype=np.float64)
 
     return dataclasses.replace(
         predictions,

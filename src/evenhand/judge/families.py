@@ -19,6 +19,8 @@ from evenhand.tables.schema import FloatArray, Predictions
 #: Most numbers in the matrix of influence values; larger families use Sidak's critical value.
 NUMBERS = 30_000_000
 
+RUN_COLUMNS = ("run_variance", "run_dof")
+
 METHODS = {
     "score": "paired score (Tango)",
     "wald": "paired influence values",
@@ -125,13 +127,12 @@ def _column(pairs: list[Pair], name: str) -> FloatArray:
 
 
 def _score(pairs: list[Pair]) -> ScorePaired:
-    names = ("difference", "absolute", "square", "n_effective", "row_dof")
-    names += ("run_variance", "run_dof", "better", "worse")
+    names = ("difference", "absolute", "square", "n_effective", "row_dof", *RUN_COLUMNS, "better", "worse")
     return ScorePaired(*(_column(pairs, n) for n in names))
 
 
 def _wald(pairs: list[Pair]) -> WaldPaired:
-    names = ("difference", "row_variance", "row_dof", "run_variance", "run_dof")
+    names = ("difference", "row_variance", "row_dof", *RUN_COLUMNS)
     return WaldPaired(*(_column(pairs, n) for n in names))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def of_one_arm(
 ) -> Maximum:
     """The disparity of one arm: `observed[metric][group]` of the groups that are used."""
     forms = (worst_forms if info.form == "worst" else gap_forms)(len(groups))
-    scale = "log" if info.form == "ratio" else "rate"
+    scale: Literal["rate", "log"] = "log" if info.form == "ratio" else "rate"
     parts = [Contrasts(_rates([o], groups, predictions, same_runs=True), forms, scale) for o in observed]
     return Maximum(info, value, parts, seed)
 
@@ -122,7 +123,7 @@ def of_two_arms(
 ) -> Maximum:
     """The difference of a disparity: `observed[metric]` is (reference by group, candidate by group)."""
     forms = (worst_forms if info.form == "worst" else gap_forms)(len(groups))
-    scale = "log" if info.form == "ratio" else "rate"
+    scale: Literal["rate", "log"] = "log" if info.form == "ratio" else "rate"
     parts = [
         Contrasts(_rates([a, b], groups, predictions, same_runs=same_runs), forms, scale) for a, b in observed
     ]
@@ -164,7 +165,7 @@ def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[flo
     n = counts.independent_rows(a.denominator, group.rows, p)
     if (p.weighted or p.cluster is not None) and float(p.count[group.rows] @ (d != 0)) >= counts.ENOUGH:
         spread = counts.variance((d - mean * a.denominator) / total, group.rows, p)
-        n = min((square - mean**2) / spread, p.count[group.rows] @ a.denominator) if spread > 0 else n
+        n = min((square - mean**2) / spread, float(p.count[group.rows] @ a.denominator)) if spread > 0 else n
     scale = (n * square + IMAGINED) / (n * absolute + IMAGINED)
     return mean, absolute / scale, scale, n
 
@@ -182,4 +183,3 @@ def _correlation(flat: list[tuple[Observed, Group]], predictions: Predictions) -
     correlation = np.clip(covariance * scale[:, None] * scale[None, :], -1, 1)
     np.fill_diagonal(correlation, 1.0)
     return np.asarray(correlation)
-

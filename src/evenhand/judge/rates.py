@@ -67,7 +67,7 @@ def _positives(class_name: str | None, group: Group, p: Predictions) -> int | No
         positive = p.positive
     else:
         return None
-    return int(round(float(p.count[group.rows] @ (p.label[group.rows] == positive))))
+    return round(float(p.count[group.rows] @ (p.label[group.rows] == positive)))
 
 
 def _interval(

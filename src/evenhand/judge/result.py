@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from evenhand import registry
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns, Predictions
 
@@ -74,7 +75,7 @@ def verdict_of(comparisons: list[dict[str, Any]], candidates: list[str], referen
     """Counts, worst row and sentence of the primary comparisons."""
     primary = [c for c in comparisons if c["family"] == "primary"]
     counts = {w: sum(c["verdict"] == w for c in primary) for w in WORDS}
-    worst = max((c for c in primary if c["verdict"] == "harm"), key=_harm, default=None)
+    worst = max((c for c in primary if c["verdict"] == "harm"), key=_certain_harm, default=None)
     keys = ("candidate", "attribute", "group", "class", "metric", "difference", "low", "high", "verdict")
     return {
         "counts": counts,
@@ -84,15 +85,32 @@ def verdict_of(comparisons: list[dict[str, Any]], candidates: list[str], referen
 
 
 def place(row: Mapping[str, Any]) -> str:
-    """How a row's group is called: `race=Black`, `race`, or `all rows`."""
-    if row["attribute"] is None:
-        return "all rows"
-    name = row["attribute"] if row["group"] is None else f"{row['attribute']}={row['group']}"
+    """How a row's group is called: `race=Black`, `race=Black x sex=F`, `race`, or `all rows`."""
+    attribute, group = row["attribute"], row["group"]
+    if attribute is None:
+        name = "all rows"
+    elif group is None:
+        name = str(attribute)
+    else:
+        columns, values = str(attribute).split(" x "), str(group).split(" x ")
+        crossed = len(columns) == len(values) > 1
+        name = (
+            " x ".join(f"{c}={v}" for c, v in zip(columns, values, strict=True))
+            if crossed
+            else f"{attribute}={group}"
+        )
     return name if row.get("class") is None else f"{name} (class {row['class']})"
 
 
-def _harm(row: Mapping[str, Any]) -> float:
-    return max(abs(row["low"]), abs(row["high"])) if math.isnan(row["difference"]) else abs(row["difference"])
+def title(metric: str) -> str:
+    """The name of a metric or disparity in a sentence."""
+    folder = "metrics" if metric in registry.names("evenhand.judge.metrics") else "disparities"
+    return str(registry.load(f"evenhand.judge.{folder}", metric).INFO.title)
+
+
+def _certain_harm(row: Mapping[str, Any]) -> float:
+    """The limit nearest 0: harm that is at least this large."""
+    return min(abs(float(row["low"])), abs(float(row["high"])))
 
 
 def _sentence(
@@ -113,10 +131,10 @@ def _sentence(
     what = f"of {judged} comparisons by group: {tally}."
     said = f"{who} against {reference}: {what}"
     if worst is not None:
-        named = f"{worst['candidate']}: " if len(candidates) > 1 else ""
+        named = f"{worst['candidate']} " if len(candidates) > 1 else ""
         said += (
-            f" Worst: {named}{worst['metric']} of {place(worst)} changes by {worst['difference']:+.3f}"
-            f" (interval {worst['low']:+.3f} to {worst['high']:+.3f})."
+            f" Worst: {named}{title(worst['metric'])} of {place(worst)}, {worst['difference']:+.3f}"
+            f" ({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
         )
     units = {c["unit"] for c in primary if c["verdict"]}
     if units == {"rows"}:

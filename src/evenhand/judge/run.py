@@ -85,22 +85,20 @@ def _reference(predictions: Predictions, settings: Settings) -> int:
     if settings.reference is None:
         return 0
     if settings.reference not in names:
-        raise CallError(
-            f"--reference: no arm is called {settings.reference!r}: {nearest(settings.reference, names)}"
-        )
+        near = nearest(settings.reference, names)
+        raise CallError(f"--reference: no arm is called {settings.reference!r}: {near}")
     return names.index(settings.reference)
 
 
 def _refuse_without_scores(settings: Settings, *, scored: bool) -> None:
-    """A metric that was asked for by name and cannot be computed is an error; one of the default is left out."""
+    """A metric asked for by name that cannot be computed is an error; one of the default is left out."""
     if scored:
         return
     asked = [n for n in dict.fromkeys((*settings.metrics, *settings.primary)) if n in registry.names(METRICS)]
     lacking = [n for n in asked if registry.load(METRICS, n).INFO.needs == "score"]
     if lacking:
-        raise CallError(
-            f"{', '.join(lacking)}: needs scores, and not every table has them; name their column with --score."
-        )
+        what = ", ".join(lacking)
+        raise CallError(f"{what}: needs scores, and not every table has them; --score names their column.")
 
 
 def _pairs(name: str, class_name: str | None, seen: Seen, reference: int, settings: Settings) -> list[Pair]:

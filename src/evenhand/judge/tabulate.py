@@ -231,7 +231,7 @@ def _pair(
         direction=info.direction,
         margin_rule=info.margin,
         inference=inference,
-        n=int(round(float(amount.sum()))),
+        n=round(float(amount.sum())),
         runs=fewest,
         unit="rows and runs" if fewest >= counts.ENOUGH_RUNS else "rows",
         right_to_wrong=float(np.sum(amount * a * (1 - b))),

@@ -298,9 +298,12 @@ def _finished(chart: Any, *, step: int) -> dict[str, Any]:  # noqa: ANN401  (any
     fonts = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
     spec: dict[str, Any] = (
         chart.properties(
-            width="container", height=alt.Step(step, **{"for": "position"}), background="transparent"
+            width="container",
+            height=alt.Step(step, **{"for": "position"}),
+            background="transparent",
+            autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         )
-        .configure(font=fonts, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+        .configure(font=fonts)
         .configure_axis(**quiet, **lines)
         .configure_axisY(labelLimit=230, grid=False, ticks=False, domain=False, labelPadding=8)
         .configure_legend(labelColor="currentColor", labelFontSize=12, symbolSize=70)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evenhand.tables import scores as scoring
-from evenhand.tables.database import Table, Unreadable
+from evenhand.tables.database import Table, Unreadable, single_row
 from evenhand.tables.formats import stage
 from evenhand.tables.schema import Columns
 from evenhand.tables.scores import Scores, matched, score_columns
@@ -90,8 +90,7 @@ def examine(db: DuckDBPyConnection, table: Table, columns: Columns, *, several: 
     if complaints or isinstance(rows_wanted, list):
         return [table.say(complaint) for complaint in complaints]
     table = stage(db, table, needed, rows_wanted)
-    row = db.execute(f"SELECT count(*) FROM {table.relation}").fetchone()
-    rows = int(row[0]) if row else 0
+    rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
     if not rows:
         why = "has no rows." if rows_wanted == "true" else f"no rows are left after {filters(columns)}."
         return [table.say(why)]
@@ -113,7 +112,7 @@ def _values(db: DuckDBPyConnection, table: Table, columns: Columns, rows: int) -
     if columns.weight is not None:
         _check_weights(reader, columns.weight)
     for option, name in (("--id", columns.id), ("--cluster", columns.cluster)):
-        if name in table.columns:
+        if name is not None and name in table.columns:
             _check_names(reader, option, name)
     scores = scoring.find(db, table, columns)
     remarks: tuple[str, ...] = ()
@@ -171,6 +170,8 @@ class _Reader:
                 else "every row needs one"
             )
             self.complain(option, name, f"has no value in {count:,} rows{first}; {advice}.")
+        if "json" in self.table.given.ending and any(text.startswith('{"') for text in values.counts):
+            self.complain(option, name, "is nested in some rows; give one value per row.")
         return values
 
 

@@ -122,8 +122,8 @@ def _several(
             f"{shown(names)}."
         )
     complaints += [
-        f"{a.title}: --score '{a.scores.title}': one score per row is the probability of the positive class, but "
-        f"there are {len(names)} classes ({shown(names)}); give one score per class."
+        f"{a.title}: --score '{a.scores.title}': one score per row is the probability of the positive class, "
+        f"but there are {len(names)} classes ({shown(names)}); give one score per class."
         for a in answers
         if a.scores is not None and a.scores.single
     ]

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evenhand.tables.sources import Given
 
@@ -104,6 +104,12 @@ def rephrase(error: Exception, given: Given) -> str:
     return f"cannot be read as a {kind} ({first.rstrip('. ')})."
 
 
+def single_row(db: DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """The only row of a result, which is read to its end: an open result would block the next statement."""
+    (row,) = db.execute(sql).fetchall()
+    return tuple(row)
+
+
 def ident(name: str) -> str:
     """A name as SQL."""
     return '"' + name.replace('"', '""') + '"'
@@ -111,4 +117,5 @@ def ident(name: str) -> str:
 
 def literal(text: str) -> str:
     """A text as SQL."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
     return "'" + text.replace("'", "''").replace("\0", "' || chr(0) || '") + "'"

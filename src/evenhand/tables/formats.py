@@ -53,7 +53,10 @@ def stage(db: DuckDBPyConnection, table: Table, needed: list[str], where: str) -
 
 def _pattern(path: Path) -> str:
     """A path as SQL that stands for this one file, though its name may have stars or brackets."""
-    return literal(re.sub(r"([*?\[])", r"[\1]", str(path.absolute())))
+    text = str(path.absolute())
+    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise Unreadable("has a name that is not UTF-8; rename it.")
+    return literal(re.sub(r"([*?\[])", r"[\1]", text))
 
 
 def _named(table: Table, names: list[str], types: list[str], relation: str, staged: bool) -> Table:
@@ -111,7 +114,9 @@ def _header(given: Given) -> tuple[list[str], str]:
         raise Unreadable(f"is cut short or is no gzip file ({error}).") from None
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:200]:
         raise Unreadable(NOT_UTF8.format("UTF-16"))
-    first = head.lstrip(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    first = head.removeprefix(b"\xef\xbb\xbf")
+    if first.startswith((b"\r", b"\n")):
+        raise Unreadable("begins with an empty line; its first line must name the columns.")
     try:
         line = re.split(rb"[\r\n]", first, maxsplit=1)[0].decode("utf-8")
         text = first.decode("utf-8", errors="ignore")
@@ -120,7 +125,10 @@ def _header(given: Given) -> tuple[list[str], str]:
     delimiter = "\t" if ".tsv" in given.ending else ","
     if delimiter not in line:
         delimiter = next((d for d in _DELIMITERS if d in line), delimiter)
-    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    try:
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error as error:
+        raise Unreadable(f"has no readable header line ({error}).") from None
     if not names:
         raise Unreadable("has no header line.")
     return names, delimiter

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import TableError
 from evenhand.tables.check import Checked
+from evenhand.tables.database import single_row
 from evenhand.tables.plan import Plan
 from evenhand.tables.scores import order
 from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
@@ -141,12 +142,13 @@ def _refuse_duplicates(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> 
     hashes.sort()
     if not (hashes[1:] == hashes[:-1]).any():
         return
-    row = db.execute(
-        f"SELECT count(*), min(id), max(n) FROM (SELECT {key} AS id, count(*) AS n FROM {table.relation} "
-        "GROUP BY id HAVING count(*) > 1)"
-    ).fetchone()
-    if row and row[0]:
-        raise TableError(_duplicates([checked], plan, row[0], row[1]))
+    count, first = single_row(
+        db,
+        f"SELECT count(*), min(id) FROM (SELECT {key} AS id FROM {table.relation} "
+        "GROUP BY id HAVING count(*) > 1)",
+    )
+    if count:
+        raise TableError(_duplicates([checked], plan, count, first))
 
 
 def _duplicates(tables: Sequence[Checked], plan: Plan, count: int, first: object) -> str:
@@ -169,7 +171,8 @@ def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[Checked], plan: 
     """Make the table `wide`, one row per example, and compare what the arms say of it."""
     fields = ["id", "count(*) AS rows_of_id"]
     for name in plan.shared:
-        fields += [f"min({name}) AS {name}", f"min({name}) <> max({name}) AS differs_{name}"]
+        differs = "max(w) - min(w) > 1e-6 * max(w)" if name == "w" else f"min({name}) <> max({name})"
+        fields += [f"min({name}) AS {name}", f"{differs} AS differs_{name}"]
     for k, scored in enumerate(plan.scored):
         fields.append(f"max(p) FILTER (WHERE k = {k}) AS p{k}")
         if scored:
@@ -180,8 +183,7 @@ def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[Checked], plan: 
     tests = {"twice": f"rows_of_id > {there}", "partly": f"{there} < {len(places)}"}
     tests |= {name: f"differs_{name}" for name in plan.shared} | {f"p{k}": f"p{k} IS NULL" for k in places}
     parts = ", ".join(f"count(*) FILTER ({t}), min(CAST(id AS VARCHAR)) FILTER ({t})" for t in tests.values())
-    row = db.execute(f"SELECT count(*), {parts} FROM everyone").fetchone()
-    assert row is not None
+    row = single_row(db, f"SELECT count(*), {parts} FROM everyone")
     found = {name: (row[1 + 2 * i], row[2 + 2 * i]) for i, name in enumerate(tests)}
     complaints = []
     if found["twice"][0]:
@@ -207,9 +209,10 @@ def _incomplete(plan: Plan, found: dict[str, tuple[int, object]], left: int) -> 
     """Say which arms and runs lack which examples."""
     several = len({arm for arm, _ in plan.places}) < len(plan.places)
     lacks = [
-        f"'{arm}'{f' run {run!r}' if several else ''} lacks {found[f'p{k}'][0]:,} (first: '{found[f'p{k}'][1]}')"
+        f"'{arm}'{f' run {run!r}' if several else ''} lacks {count:,} (first: '{first}')"
         for k, (arm, run) in enumerate(plan.places)
-        if found[f"p{k}"][0]
+        for count, first in [found[f"p{k}"]]
+        if count
     ]
     listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")
     advice = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.errors import TableError
+from evenhand.errors import CallError, TableError
 from evenhand.tables.check import Checked, group_columns
 from evenhand.tables.classes import Answers, Classes, decide
 from evenhand.tables.groups import crossings
@@ -63,7 +63,8 @@ def agree(tables: Sequence[Checked], columns: Columns, *, need_scores: bool) -> 
         need_scores: whether scores are wanted.
 
     Raises:
-        TableError: they do not agree, or the classes are not clear.
+        CallError: the call does not fit them, for example its positive class.
+        TableError: they do not agree.
     """
     classes = decide([_answers(checked) for checked in tables], columns.positive)
     complaints = list(classes) if isinstance(classes, list) else _misplaced(tables, classes)
@@ -83,7 +84,8 @@ def agree(tables: Sequence[Checked], columns: Columns, *, need_scores: bool) -> 
     places = _places(tables)
     by_id = all(checked.has_id for checked in tables)
     if complaints or isinstance(classes, list):
-        raise TableError(complaints)
+        about_call = all(complaint.startswith("--") for complaint in complaints)
+        raise CallError(complaints) if about_call else TableError(complaints)
     scored = tuple(need_scores and all(c.scores for c in tables if place in _own(c)) for place in places)
     return Plan(columns, classes, groups, tables[0].memberships, tuple(places), scored, by_id)
 

@@ -88,6 +88,13 @@ class Attribute:
         same: BoolArray = self.codes == index
         return same
 
+    def columns(self) -> list[IntArray]:
+        """[n] integer columns that say all that the attribute says of a row."""
+        if self.flags is not None:
+            return list(self.flags.astype(np.int64))
+        assert self.codes is not None
+        return [self.codes]
+
 
 @dataclass(frozen=True)
 class Input:

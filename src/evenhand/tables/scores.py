@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evenhand.errors import nearest
-from evenhand.tables.database import Table
+from evenhand.tables.database import Table, single_row
 from evenhand.tables.schema import Columns
 from evenhand.tables.values import number_sql, offending, shown, tidy
 
@@ -86,10 +86,8 @@ def find(db: DuckDBPyConnection, table: Table, columns: Columns) -> Scores | Non
     kind = table.types[names[0]]
     lists = "[" in kind
     if kind == "VARCHAR":
-        first = db.execute(
-            f"SELECT bool_or(starts_with(ltrim({sql[0]}), '[')) FROM {table.relation}"
-        ).fetchone()
-        lists = bool(first and first[0])
+        opens = f"bool_or(starts_with(ltrim({sql[0]}), '['))"
+        lists = bool(single_row(db, f"SELECT {opens} FROM {table.relation}")[0])
     if not lists:
         return Scores(title, number_sql(sql[0], kind), single=True)
     return Scores(title, f"TRY_CAST({sql[0]} AS DOUBLE[])", single=False)
@@ -125,8 +123,7 @@ def check(db: DuckDBPyConnection, table: Table, scores: Scores, example: str) ->
     ]
     if scores.single or complaints:
         return scores, complaints
-    row = db.execute(f"SELECT min(len({s})), max(len({s})) FROM {table.relation}").fetchone()
-    shortest, longest = row or (0, 0)
+    shortest, longest = single_row(db, f"SELECT min(len({s})), max(len({s})) FROM {table.relation}")
     if shortest != longest:
         lists = f"lists have {shortest} to {longest} scores; give one score per class."
         complaints.append(table.say(f"--score '{scores.title}': {lists}"))
@@ -155,13 +152,14 @@ def order(scores: Scores, classes: Sequence[str], positive: int | None) -> list[
             return [rank + 1 for rank in ranks]
         return [scores.suffixes.index(str(rank)) + 1 for rank in ranks]
     if scores.suffixes:
+        odd = next((suffix for suffix in scores.suffixes if suffix not in classes), scores.suffixes[0])
         return (
-            f"--score '{scores.title}': the star matched {shown(scores.suffixes)}, but the classes "
-            f"are {shown(classes)}; give one column per class, named by the class. {nearest(scores.suffixes[0], classes)}"
+            f"--score '{scores.title}': the star matched {shown(scores.suffixes)}; give one column a class, "
+            f"named by the class: '{odd}'? {nearest(odd, classes)}"
         )
     return (
-        f"--score '{scores.title}': lists have {scores.length} scores, but there are {len(classes)} classes "
-        f"({shown(classes)}); give one score per class."
+        f"--score '{scores.title}': a list has {scores.length} scores, but there are {len(classes)} "
+        f"classes ({shown(classes)}); give one score per class."
     )
 
 

@@ -64,9 +64,7 @@ def resolve(source: Source, columns: Columns) -> tuple[list[Given], list[str]]:
     stems = _unique([_stem(item, i, len(items)) for i, item in enumerate(items, 1)], items)
     given = [
         Given(
-            title=str(item)
-            if isinstance(item, Path)
-            else (f"table '{stem}'" if name is None else f"table '{name}'"),
+            title=_title(item, name, stem),
             arm=stem if name is None else name,
             run=stem,
             path=item if isinstance(item, Path) else None,
@@ -75,6 +73,15 @@ def resolve(source: Source, columns: Columns) -> tuple[list[Given], list[str]]:
         for (name, item), stem in zip(named, stems, strict=True)
     ]
     return given, complaints
+
+
+def _title(item: object, name: str | None, stem: str) -> str:
+    """What complaints call a table."""
+    if isinstance(item, Path):
+        return str(item)
+    return (
+        f"table '{stem}'" if name is None else f"table '{name}'" + ("" if stem == "table" else f" ({stem})")
+    )
 
 
 def is_table(value: object) -> bool:
@@ -106,7 +113,7 @@ def _names_arms(source: Mapping[Any, Any]) -> bool:
 
     def stands_for_tables(value: object) -> bool:
         if isinstance(value, list | tuple):
-            return bool(value) and all(is_table(v) or isinstance(v, os.PathLike) for v in value)
+            return bool(value) and all(_holds_columns(v) or isinstance(v, os.PathLike) for v in value)
         return is_table(value) or isinstance(value, str | os.PathLike)
 
     found = [stands_for_tables(value) for value in source.values()]
@@ -117,6 +124,13 @@ def _names_arms(source: Mapping[Any, Any]) -> bool:
             "arms only (name to table or path)."
         )
     return all(found)
+
+
+def _holds_columns(value: object) -> bool:
+    """Whether a value in a list is a table, and not a record that stands in a column."""
+    if isinstance(value, Mapping):
+        return any(hasattr(v, "__len__") and not isinstance(v, str | bytes) for v in value.values())
+    return is_table(value)
 
 
 def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]:
@@ -141,12 +155,12 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
     text = os.fsdecode(given)
     if not text or "\0" in text:
         complaints.append(f"{text!r}: is no path.")
-    elif Path(text).is_dir():
+    elif os.path.isdir(text):
         complaints.append(f"{text}: is a folder; give its files, for example '{Path(text) / '*.parquet'}'.")
-    elif Path(text).exists():
+    elif os.path.exists(text):
         yield Path(text)
     elif glob.has_magic(text):
-        found = sorted(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
+        found = list(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
         yield from map(Path, found)
         if not found:
             complaints.append(f"{text}: no file matches this pattern.")

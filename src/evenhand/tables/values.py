@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evenhand.tables.database import Table, Unreadable
+from evenhand.tables.database import Table, Unreadable, single_row
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -54,9 +54,14 @@ def is_integer(kind: str) -> bool:
 
 
 def tidy(text: str | None) -> str | None:
-    """The text that stands for a value: integers without `.0`; None when the value is missing."""
+    """The text that stands for a value in every format; None when the value is missing.
+
+    Integers lose their `.0`, and Python's `True` becomes `true`; all other text stays as it is.
+    """
     if text is None or text in _MISSING:
         return None
+    if text in {"True", "False"}:
+        return text.lower()
     whole = _WHOLE.fullmatch(text)
     return text if whole is None else ("0" if whole[1] == "-0" else whole[1])
 
@@ -108,16 +113,14 @@ def offending(
     """
     if not tests:
         return []
-    counts = db.execute(
-        f"SELECT {', '.join(f'count(*) FILTER ({test})' for test in tests)} FROM {table.relation}"
-    ).fetchone()
-    assert counts is not None
+    parts = ", ".join(f"count(*) FILTER ({test})" for test in tests)
+    counts = single_row(db, f"SELECT {parts} FROM {table.relation}")
     found = []
     for test, count in zip(tests, counts, strict=True):
         first = ""
         if count and example != "NULL":
-            row = db.execute(f"SELECT min({example}) FROM {table.relation} WHERE {test}").fetchone()
-            first = f" (first: example '{row[0]}')" if row and row[0] is not None else ""
+            (name,) = single_row(db, f"SELECT min({example}) FROM {table.relation} WHERE {test}")
+            first = f" (first: example '{name}')" if name is not None else ""
         found.append((int(count), first))
     return found
 

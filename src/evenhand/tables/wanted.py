@@ -109,6 +109,8 @@ def _equals(sql: str, kind: str, value: str) -> str:
     """SQL for whether a column has a value, which the call gives as text."""
     wanted = tidy(value)
     text = text_sql(sql, kind)
+    if value.lower() in {"true", "false"}:
+        return f"lower({text}) = {literal(value.lower())}"
     if kind == "BOOLEAN":
         wanted = {"1": "true", "0": "false"}.get(value, value).lower()
     return f"{text} = {literal(value)} OR {text} = {literal(wanted or value)}"
@@ -119,8 +121,7 @@ def _without_match(
 ) -> list[str]:
     """Complain when no row passes a single filter, and say which values there are."""
     option, name, value = wanted
-    row = db.execute(f"SELECT 1 FROM {table.relation} WHERE {test} LIMIT 1").fetchone()
-    if row is not None:
+    if db.execute(f"SELECT 1 FROM {table.relation} WHERE {test} LIMIT 1").fetchall():
         return []
     text = text_sql(table.columns[name], table.types[name])
     rows = db.execute(f"SELECT DISTINCT {text} AS v FROM {table.relation} ORDER BY v LIMIT 1000").fetchall()

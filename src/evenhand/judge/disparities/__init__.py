@@ -1,8 +1,8 @@
 """Disparities: how far groups are apart in one arm.
 
 A file here is a disparity; its name is the disparity's name. It defines `INFO` (a `DisparityInfo`) and
-`compute(values)`, from the group values of each metric in `INFO.of`. `INFO.form` says which max-min expression
-it is, and so how its interval and its difference between two arms are bounded.
+`compute(values)`, from the group values of each metric in `INFO.of`. `INFO.form` says which max-min
+expression it is, and so how its interval and its difference between two arms are bounded.
 """
 
 from __future__ import annotations

@@ -65,12 +65,12 @@ class Sample:
     @cached_property
     def label(self) -> BoolArray:
         """[n] whether the true class is the positive one."""
-        return self.true == self.positive
+        return np.asarray(self.true == self.positive)
 
     @cached_property
     def prediction(self) -> BoolArray:
         """[n] whether the predicted class is the positive one."""
-        return self.answer == self.positive
+        return np.asarray(self.answer == self.positive)
 
     @property
     def proba(self) -> FloatArray:

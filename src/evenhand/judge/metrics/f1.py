@@ -19,6 +19,6 @@ INFO = MetricInfo(
 
 def compute(sample: Sample) -> Estimate:
     """2 TP / (2 TP + FP + FN), a ratio of sums over rows."""
-    hits = 2.0 * (sample.label & sample.prediction)
-    either = sample.label.astype(np.float64) + sample.prediction
+    hits = 2 * (sample.label & sample.prediction).astype(np.float64)
+    either = sample.label.astype(np.float64) + sample.prediction.astype(np.float64)
     return ratio(sample, hits, either, "no rows with a positive label or prediction")

@@ -46,4 +46,4 @@ def _share_below(score: FloatArray, weight: FloatArray, of: BoolArray) -> FloatA
     running = np.concatenate([[0.0], np.cumsum(weight[of][order])])
     lower = running[np.searchsorted(ranked, score, side="left")]
     upto = running[np.searchsorted(ranked, score, side="right")]
-    return (lower + upto) / 2
+    return np.asarray((lower + upto) / 2)

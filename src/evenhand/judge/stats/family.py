@@ -8,6 +8,7 @@ correlation is not known are taken as independent, which can only raise it (Sida
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,18 +87,17 @@ def correlated(correlation: FloatArray, rng: np.random.Generator) -> Family:
 
 def holm(p: FloatArray) -> FloatArray:
     """Holm's step-down adjusted p-values; NaN stays NaN and is not counted. Source: Holm (1979)."""
-    return _stepwise(p, lambda ranked, m: np.maximum.accumulate(ranked * (m - np.arange(m))))
+    return _stepwise(p, lambda ranked, m: np.asarray(np.maximum.accumulate(ranked * (m - np.arange(m)))))
 
 
 def benjamini_hochberg(p: FloatArray) -> FloatArray:
-    """Benjamini and Hochberg's adjusted p-values; NaN stays NaN and is not counted. Source: B and H (1995)."""
+    """Benjamini and Hochberg's adjusted p-values; NaN stays NaN and is not counted. Source: 1995."""
     return _stepwise(
         p, lambda ranked, m: np.minimum.accumulate((ranked * m / (np.arange(m) + 1))[::-1])[::-1]
     )
 
 
-def _stepwise(p: FloatArray, rule: object) -> FloatArray:
-    assert callable(rule)
+def _stepwise(p: FloatArray, rule: Callable[[FloatArray, int], FloatArray]) -> FloatArray:
     p = np.asarray(p, dtype=np.float64)
     adjusted = np.full_like(p, np.nan)
     known = np.flatnonzero(~np.isnan(p))

@@ -25,8 +25,12 @@ from evenhand.judge.stats.intervals import tango, wilson
 from evenhand.judge.stats.quantiles import z_of, z_to_t
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
-#: Draws of the largest contrast, in single precision: its quantile is good to 0.03.
-DRAWS = 4_000
+#: Fewest and most draws of the largest contrast, in single precision, and how many numbers to aim at. Few
+#: contrasts get many draws; many contrasts are bounded so loosely that the quantile's error does not show.
+DRAWS, NUMBERS = (2_000, 10_000), 2_000_000
+
+#: A distance on the log scale that stands for an unbounded one.
+FAR = 30.0
 
 #: Most pairs of forms that are all bounded: twelve groups' gaps.
 FULL = 20_000
@@ -160,8 +164,9 @@ class Contrasts:
             runs = np.where(self.run_variance > 0, float(z_to_t(z, self.run_dof)), 0.0) * np.sqrt(
                 self.run_variance
             )
-        low = estimate - np.hypot(self._row_distance(z, lower=True), runs)
-        high = estimate + np.hypot(self._row_distance(z, lower=False), runs)
+        paired = self._paired_distances(z) if self.two_arms else None
+        low = estimate - np.hypot(self._row_distance(z, self.matrix, paired), runs)
+        high = estimate + np.hypot(self._row_distance(z, -self.matrix, paired), runs)
         return low, high
 
     def _limits(self, z: float) -> tuple[FloatArray, FloatArray]:
@@ -171,47 +176,53 @@ class Contrasts:
                 low, high = np.log(low), np.log(high)
         return low, high
 
-    def _row_distance(self, z: float, *, lower: bool) -> FloatArray:
-        """[M] distance from a contrast to its limit: a quadratic form in the distances of its rates."""
+    def _row_distance(
+        self, z: float, c: FloatArray, paired: tuple[FloatArray, FloatArray] | None
+    ) -> FloatArray:
+        """[M] distance from contrasts c to their lower limits: a quadratic form in their rates' distances."""
         low, high = self._limits(z)
         down = np.maximum(self.centre - low, 0.0)
         up = np.maximum(high - self.centre, 0.0)
-        c = self.matrix if lower else -self.matrix
         # A rate of 0 has an unbounded logarithm below: a contrast that needs that side has no limit there.
         endless = ((c > 0) & ~np.isfinite(down)).any(axis=1)
         part = np.where(c > 0, c * np.where(np.isfinite(down), down, 0.0), c * up)
         total = ((part @ self.rates.correlation) * part).sum(axis=1)
-        if self.two_arms:
-            total += self._same_rows(z, part, lower=lower)
+        if paired is not None:
+            total += self._same_rows(part, c, paired)
         return np.where(endless, np.inf, np.sqrt(np.maximum(total, 0.0)))
 
-    def _same_rows(self, z: float, part: FloatArray, *, lower: bool) -> FloatArray:
-        """[M] correction where a contrast holds b_g - a_g: those two share rows, so Tango's limits serve.
-
-        Replaces part_a^2 + part_b^2 + 2 rho part_a part_b by the squared distance of the paired interval.
-        """
+    def _paired_distances(self, z: float) -> tuple[FloatArray, FloatArray]:
+        """[K] distances of b_g - a_g, which share rows, to their own lower and upper limit."""
         r, k = self.rates, self.forms.shape[1]
         assert r.difference is not None
         assert r.discordance is not None
         assert r.scale is not None
         assert r.paired_n is not None
         low, high = tango(r.difference / r.scale, r.discordance, r.paired_n, z)
-        down, up = r.difference - r.scale * low, r.scale * high - r.difference
-        if self.scale == "log":
-            base = np.maximum(r.value[:k], 0.5 / (r.n[:k] + 1))
-            centre = np.log(np.maximum(1 + r.difference / base, 1e-12))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                down = centre - np.log(np.maximum(1 + (r.difference - down) / base, 0.0))
-                up = np.log1p((r.difference + up) / base) - centre
-            down, up = np.nan_to_num(down, posinf=30.0), np.nan_to_num(up, posinf=30.0)
+        low, high = r.scale * low, r.scale * high
+        if self.scale == "rate":
+            return r.difference - low, high - r.difference
+        base = np.maximum(r.value[:k], 0.5 / (r.n[:k] + 1))
+        with np.errstate(divide="ignore"):
+            low, centre, high = (np.log(np.maximum(1 + v / base, 0.0)) for v in (low, r.difference, high))
+        return np.minimum(np.nan_to_num(centre - low, nan=FAR), FAR), np.nan_to_num(
+            high - centre, nan=FAR, posinf=FAR
+        )
+
+    def _same_rows(
+        self, part: FloatArray, c: FloatArray, paired: tuple[FloatArray, FloatArray]
+    ) -> FloatArray:
+        """[M] correction where a contrast holds b_g - a_g: those two share rows, so Tango's limits serve.
+
+        Replaces part_a^2 + part_b^2 + 2 rho part_a part_b by the squared distance of the paired interval.
+        """
+        k = self.forms.shape[1]
         a, b = part[:, :k], part[:, k:]
-        rho = np.diagonal(r.correlation[:k, k:])
+        rho = np.diagonal(self.rates.correlation[:k, k:])
         usual = a**2 + b**2 + 2 * rho * a * b
-        signs = self.matrix if lower else -self.matrix
-        candidate_up = signs[:, k:] > 0
-        opposite: BoolArray = signs[:, :k] * signs[:, k:] < 0
-        paired = np.where(candidate_up, down, up) ** 2
-        return np.asarray(np.where(opposite, paired - usual, 0.0).sum(axis=1))
+        opposite: BoolArray = c[:, :k] * c[:, k:] < 0
+        distance = np.where(c[:, k:] > 0, *paired)
+        return np.asarray(np.where(opposite, distance**2 - usual, 0.0).sum(axis=1))
 
     @cached_property
     def distinct(self) -> IntArray:
@@ -239,7 +250,8 @@ def largest(parts: list[Contrasts], rng: np.random.Generator) -> Family:
     which can only raise the critical value.
     """
     size = sum(len(c.distinct) for c in parts)
-    reach = np.zeros(DRAWS)
+    draws = int(np.clip(NUMBERS // max(size, 1), *DRAWS))
+    reach = np.zeros(draws)
     for c in parts:
         values, vectors = np.linalg.eigh(c.spread)
         root = vectors * np.sqrt(np.clip(values, 0, None))
@@ -247,17 +259,16 @@ def largest(parts: list[Contrasts], rng: np.random.Generator) -> Family:
         rows = ((matrix @ c.spread) * matrix).sum(axis=1)
         known = rows > 1e-12
         share = np.where(known, np.sqrt(rows / np.where(known, rows + c.run_variance[c.distinct], 1.0)), 0.0)
-        weights = (matrix @ root) * np.where(known, share / np.sqrt(np.where(known, rows, 1.0)), 0.0)[
-            :, None
-        ]
+        weights = (matrix @ root) * np.where(known, share / np.sqrt(np.where(known, rows, 1.0)), 0.0)[:, None]
         own = np.sqrt(np.maximum(1 - share**2, 0.0)).astype(np.float32)
-        normal = rng.standard_normal((DRAWS, len(values)), dtype=np.float32)
+        normal = rng.standard_normal((draws, len(values)), dtype=np.float32)
         step = max(1, 2_000_000 // len(weights))
-        for start in range(0, DRAWS, step):
+        for start in range(0, draws, step):
             block = normal[start : start + step] @ weights.T.astype(np.float32)
             if own.any():
                 block += own * rng.standard_normal(block.shape, dtype=np.float32)
-            reach[start : start + step] = np.maximum(reach[start : start + step], np.abs(block).max(axis=1))
+            here = reach[start : start + step]
+            np.maximum(here, np.maximum(block.max(axis=1), -block.min(axis=1)), out=here)
     reach.sort()
     return Family(max(size, 1), reach)
 

@@ -57,14 +57,13 @@ def tango_statistic(
         Source: Tango (1998), Statistics in Medicine 17, 891-908.
     """
     at, d, s, n = (np.asarray(v, dtype=np.float64) for v in (at, difference, discordance, n))
-    lesser = (s - d) / 2
-    b = -s + (2 + -d) * at
-    root = np.sqrt(np.maximum(b**2 + 8 * lesser * at * (1 - at), 0.0))
-    constrained = (root - b) / 4
-    variance = np.maximum(2 * constrained + at * (1 - at), 0.0) / n
+    product = at * (1 - at)
+    b = (2 - d) * at - s
+    # Twice the constrained share of rows that only the reference has right.
+    twice = (np.sqrt(np.maximum(b * b + 4 * (s - d) * product, 0.0)) - b) / 2
     gap = d - at
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = gap / np.sqrt(variance)
+        value = gap / np.sqrt(np.maximum(twice + product, 0.0) / n)
     return np.asarray(np.where(gap == 0, 0.0, value))
 
 
@@ -84,15 +83,12 @@ def tango(
     d, s, n, z = np.broadcast_arrays(
         *(np.asarray(v, dtype=np.float64) for v in (difference, discordance, n, z))
     )
-    return _tango_limit(d, s, n, z, -1.0), _tango_limit(d, s, n, z, 1.0)
-
-
-def _tango_limit(d: FloatArray, s: FloatArray, n: FloatArray, z: FloatArray, side: float) -> FloatArray:
-    """The outermost value that the score test keeps, between the estimate and -1 or 1."""
-    inside, outside = d.copy(), np.full(d.shape, side)
+    both = (2, *d.shape)
+    inside = np.array(np.broadcast_to(d, both))
+    outside = np.array(np.broadcast_to(np.array([-1.0, 1.0]).reshape(2, *[1] * d.ndim), both))
     for _ in range(STEPS):
         middle = (inside + outside) / 2
         kept = np.abs(tango_statistic(middle, d, s, n)) <= z
         inside = np.where(kept, middle, inside)
         outside = np.where(kept, outside, middle)
-    return inside
+    return inside[0], inside[1]

@@ -148,5 +148,7 @@ class WaldPaired:
 
 def _run_part(z: FloatArray | float, variance: FloatArray, dof: FloatArray) -> FloatArray:
     known = variance > 0
-    quantile = z_to_t(z, np.where(known, dof, np.inf))
-    return np.asarray(np.where(known, quantile * np.sqrt(np.where(known, variance, 0.0)), 0.0))
+    if not known.any():
+        return np.zeros(np.broadcast(z, variance).shape)
+    quantile = np.where(known, z_to_t(z, np.where(known, dof, np.inf)), 0.0)
+    return np.asarray(quantile * np.sqrt(np.where(known, variance, 0.0)))

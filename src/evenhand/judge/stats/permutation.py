@@ -84,5 +84,5 @@ def permuted_gap(
         errors = np.abs(scores - positives).sum(axis=-1) / rows.sum(axis=-1)
         return np.asarray(errors.max(axis=-1) - errors.min(axis=-1))
 
-    observed = float(gap(hits))
+    observed = float(gap(hits.astype(np.float64)))
     return float((1 + np.sum(gap(drawn) >= observed * (1 - 1e-9))) / (1 + PERMUTATIONS))

@@ -6,6 +6,8 @@ needs none of it.
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,9 @@ from evenhand.tables.schema import FloatArray
 
 def z_of(alpha: npt.ArrayLike) -> FloatArray:
     """The z with P(|Z| > z) = alpha for a standard normal Z."""
+    if np.ndim(alpha) == 0:
+        half = float(np.asarray(alpha)) / 2
+        return np.asarray(-NormalDist().inv_cdf(half) if half > 0 else np.inf)
     from scipy.special import ndtri  # noqa: PLC0415
 
     return np.asarray(-ndtri(np.asarray(alpha, dtype=np.float64) / 2))
@@ -30,31 +35,37 @@ def t_of(alpha: npt.ArrayLike, dof: npt.ArrayLike) -> FloatArray:
     """The t with P(|T| > t) = alpha; infinite degrees of freedom give the normal quantile."""
     from scipy.special import ndtri, stdtrit  # noqa: PLC0415
 
-    half = np.asarray(alpha, dtype=np.float64) / 2
+    half = np.asarray(np.asarray(alpha, dtype=np.float64) / 2)
     dof = np.asarray(dof, dtype=np.float64)
     finite = np.isfinite(dof)
-    return np.asarray(-np.where(finite, stdtrit(np.where(finite, dof, 1.0), half), ndtri(half)))
+    heavy = np.asarray(stdtrit(np.asarray(np.where(finite, dof, 1.0)), half))
+    return np.asarray(-np.where(finite, heavy, np.asarray(ndtri(half))))
 
 
 def z_to_t(z: npt.ArrayLike, dof: npt.ArrayLike) -> FloatArray:
     """The t quantile at the level at which the normal quantile is z."""
+    if np.isinf(dof).all():
+        return np.abs(np.broadcast_to(np.asarray(z, dtype=np.float64), np.broadcast(z, dof).shape))
     return t_of(two_sided(z), dof)
 
 
 def t_to_z(t: npt.ArrayLike, dof: npt.ArrayLike) -> FloatArray:
     """The normal quantile at the level at which the t quantile is t: the inverse of `z_to_t`."""
+    if np.isinf(dof).all():
+        return np.abs(np.broadcast_to(np.asarray(t, dtype=np.float64), np.broadcast(t, dof).shape))
     from scipy.special import ndtri, stdtr  # noqa: PLC0415
 
-    t, dof = np.asarray(t, dtype=np.float64), np.asarray(dof, dtype=np.float64)
+    t, dof = np.abs(np.asarray(t, dtype=np.float64)), np.asarray(dof, dtype=np.float64)
     finite = np.isfinite(dof)
-    return np.asarray(np.where(finite, -ndtri(stdtr(np.where(finite, dof, 1.0), -np.abs(t))), np.abs(t)))
+    tail = np.asarray(stdtr(np.asarray(np.where(finite, dof, 1.0)), -t))
+    return np.asarray(np.where(finite, -np.asarray(ndtri(tail)), t))
 
 
 def beta_quantile(level: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
     """Quantile of the beta distribution."""
     from scipy.special import betaincinv  # noqa: PLC0415
 
-    return np.asarray(betaincinv(a, b, level))
+    return np.asarray(betaincinv(*(np.asarray(v, dtype=np.float64) for v in (a, b, level))))
 
 
 def sign_test(b: npt.ArrayLike, c: npt.ArrayLike) -> FloatArray:

@@ -9,8 +9,9 @@
       spec.config.axis.labelFontSize = 11;
       spec.config.axis.titleFontSize = 11;
       if (spec.config.legend) spec.config.legend.columns = 2;
+      for (const layer of spec.layer) if (layer.mark.type === "text") layer.mark.limit = 165;
     }
-    vegaEmbed(chart, spec, {mode: "vega-lite", renderer: "svg", actions: false}).catch((error) => {
+    vegaEmbed(chart, spec, {mode: "vega-lite", renderer: "svg", actions: false, logLevel: 1}).catch((error) => {
       chart.textContent = "The chart cannot be drawn here (" + error.message + "); the table has its numbers.";
     });
   }

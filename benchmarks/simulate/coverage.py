@@ -1,0 +1,176 @@
+"""Coverage of the primary family and of disparities, cell by cell of a grid."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.simulate.worlds import METRICS, UNEQUAL, World, draw
+from evenhand import registry
+from evenhand.judge import counts, gaps
+from evenhand.judge.run import judge_predictions
+from evenhand.judge.settings import Settings
+from evenhand.judge.stats.family import correlated
+from evenhand.judge.stats.paired import ScorePaired
+from evenhand.judge.stats.quantiles import two_sided, z_of
+from evenhand.tables.schema import Columns
+
+ALPHA, MARGIN = 0.05, 0.02
+DIRECTIONS = (1, 1, -1)
+
+
+def world_of(cell: dict) -> World:
+    """The world of a grid's cell: group accuracies spread evenly, the candidate's lower in the last group."""
+    k = cell["groups"]
+    rows = cell["rows"]
+    sizes = tuple(UNEQUAL[:k]) if rows == "unequal" else (rows,) * k
+    reference = cell["accuracy"] - cell["between groups"] * np.arange(k) / (k - 1)
+    candidate = reference - cell["between arms"] * (np.arange(k) == k - 1)
+    return World(
+        sizes, tuple(reference), tuple(candidate), cell["base rate"], cell["runs"], cell["rho"], cell["sigma"]
+    )
+
+
+def paired(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
+    """Simultaneous coverage of the primary family of a cell, its false alarms, width and power.
+
+    The critical value comes from the cell's mean correlation; `end_to_end` uses the audit's own.
+    """
+    world = world_of(cell)
+    m = draw(world, replicates, rng)
+    flat = [a.reshape(replicates, -1) for a in (m.n, m.difference, m.absolute, m.square, m.better, m.worse)]
+    n, difference, absolute, square, better, worse = flat
+    run_variance, truth = m.run_variance.reshape(replicates, -1), m.truth.reshape(replicates, -1)
+    known = n > 0
+    size = n.shape[1]
+    correlation = _correlation(cell, m, len(world.sizes))
+    family = correlated(correlation, np.random.default_rng(0))
+    pointwise = family.pointwise(ALPHA)
+    dof = world.runs - 1.0 if world.runs >= 5 else np.inf
+    filled = [np.where(known, v, 0.0) for v in (difference, absolute, square)]
+    estimates = ScorePaired(
+        *filled,
+        np.where(known, n, 1.0),
+        np.full(n.shape, np.inf),
+        np.where(known, run_variance, 0.0),
+        np.full(n.shape, dof),
+        better,
+        worse,
+    )
+    low, high = estimates.interval(pointwise)
+    slow, shigh = estimates.interval(float(ALPHA / size))
+    inside = (low <= truth + 1e-9) & (truth - 1e-9 <= high) | ~known
+    direction = np.tile(DIRECTIONS, len(world.sizes))
+    alarm = np.where(known, (low > 0) | (high < 0), False).any(axis=1)
+    harm = np.where(direction > 0, (high < 0) & (low <= -MARGIN), (low > 0) & (high >= MARGIN)) & known
+    wrong = harm | (
+        np.where(direction > 0, (low > 0) & (high >= MARGIN), (high < 0) & (low <= -MARGIN)) & known
+    )
+    width, bonferroni = np.where(known, high - low, 0).sum(), np.where(known, shigh - slow, 0).sum()
+    return {
+        "coverage": float(inside.all(axis=1).mean()),
+        "pointwise": float(inside[known].mean()),
+        "zero excluded": float(alarm.mean()),
+        "false alarms": float(wrong.any(axis=1).mean()) if cell["between arms"] == 0 else None,
+        "power": float(harm[:, -3].mean()) if cell["between arms"] else None,
+        "width": float(width / known.sum()),
+        "against Bonferroni": float(width / bonferroni),
+        "critical": float(z_of(two_sided(family.critical(ALPHA)))),
+    }
+
+
+def _correlation(cell: dict, m: object, groups: int) -> np.ndarray:
+    """Accuracy is the mean of the answers to positives and negatives: its correlation with each, by group."""
+    base = cell["base rate"]
+    block = np.eye(3)
+    block[0, 1] = block[1, 0] = np.sqrt(base)
+    block[0, 2] = block[2, 0] = -np.sqrt(1 - base)
+    rows = np.mean(m.n[:, :, 1:] * m.absolute[:, :, 1:], axis=0)  # type: ignore[attr-defined]
+    total = np.kron(np.eye(groups), block)
+    if cell["sigma"] == 0 and cell["runs"] > 1:
+        total = np.where(np.eye(len(total)) > 0, 1.0, total * 0.7)
+    elif cell["runs"] > 1:
+        total = np.where(np.eye(len(total)) > 0, 1.0, 0.0)
+    few = np.repeat((np.nan_to_num(rows) < 10).any(axis=1), 3)
+    total[few[:, None] | few[None, :]] = 0
+    np.fill_diagonal(total, 1.0)
+    return total
+
+
+def disparity(
+    cell: dict, replicates: int, rng: np.random.Generator, name: str = "accuracy_difference"
+) -> dict:
+    """Coverage of a disparity of one arm and of its difference between two, by the audit's own code."""
+    world = world_of(cell)
+    module = registry.load("evenhand.judge.disparities", name)
+    accuracy = np.array([world.reference, world.candidate]) if world.runs == 1 else world.truth()
+    true = [float(module.compute({"accuracy": a})) for a in accuracy]
+    one, two, excluded, equivalent, width = [], [], [], [], []
+    metric = registry.load("evenhand.judge.metrics", "accuracy")
+    for i in range(replicates):
+        p = counts.compress(world.rows(rng))
+        groups = counts.groups_of(p.attributes[0], p)
+        seen = [[counts.observe(metric, arm, g, p, 1) for g in groups] for arm in p.arms]
+        values = [float(module.compute({"accuracy": np.array([o.value for o in s])})) for s in seen]
+        arm = i % 2
+        low, high = gaps.of_one_arm(module.INFO, values[arm], [seen[arm]], groups, p, (0, i)).interval(ALPHA)
+        one.append(low - 1e-9 <= true[arm] <= high + 1e-9)
+        pair = gaps.of_two_arms(
+            module.INFO, values[1] - values[0], [(seen[0], seen[1])], groups, p, (1, i), same_runs=True
+        )
+        low, high = pair.interval(ALPHA)
+        two.append(low - 1e-9 <= true[1] - true[0] <= high + 1e-9)
+        excluded.append(low > 0 or high < 0)
+        equivalent.append(low > -MARGIN and high < MARGIN)
+        width.append(high - low)
+    return {
+        "one arm": float(np.mean(one)),
+        "two arms": float(np.mean(two)),
+        "zero excluded": float(np.mean(excluded)),
+        "equivalent": float(np.mean(equivalent)),
+        "width": float(np.mean(width)),
+    }
+
+
+def whole_audit(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
+    """The primary family as `evenhand audit` gives it: its own correlation, statuses, verdicts."""
+    world = world_of(cell)
+    mean = np.array([world.reference, world.candidate]) if world.runs == 1 else world.truth()
+    settings = Settings(metrics=METRICS)
+    inside, alarms, agree = [], [], True
+    for _ in range(replicates):
+        document = judge_predictions(world.rows(rng), Columns(), settings).document
+        rows = [c for c in document["comparisons"] if c["family"] == "primary" and c["status"] == "ok"]
+        hold = []
+        for c in rows:
+            k = int(c["group"][1:])
+            true = (mean[1, k] - mean[0, k]) * (-1 if c["metric"] == "false_positive_rate" else 1)
+            hold.append(c["low"] - 1e-9 <= true <= c["high"] + 1e-9)
+            agree &= (c["p_adjusted"] < ALPHA) == (c["low"] > 0 or c["high"] < 0)
+        inside.append(all(hold))
+        alarms.append(any(c["verdict"] in {"harm", "help"} for c in rows))
+    return {
+        "coverage": float(np.mean(inside)),
+        "false alarms": float(np.mean(alarms)) if cell["between arms"] == 0 else None,
+        "p agrees with interval": bool(agree),
+    }
+
+
+def bootstrap(cell: dict, replicates: int, rng: np.random.Generator, draws: int = 400) -> dict:
+    """What validity costs: the pointwise percentile bootstrap of each difference beside the audit's."""
+    world = world_of(cell)
+    m = draw(world, replicates, rng)
+    n, worse, better = (a.reshape(replicates, -1) for a in (m.n, m.worse, m.better))
+    share = np.stack([worse, better, n - worse - better], axis=-1) / np.maximum(n, 1)[..., None]
+    cells = rng.multinomial(n.astype(int), share, size=(draws, *n.shape))
+    difference = (cells[..., 1] - cells[..., 0]) / np.maximum(n, 1)
+    low, high = np.quantile(difference, [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+    truth, known = m.truth.reshape(replicates, -1), n > 0
+    inside = (low <= truth + 1e-9) & (truth - 1e-9 <= high) | ~known
+    ours = paired(cell, replicates, rng)
+    return {
+        "coverage": ours["coverage"],
+        "width": ours["width"],
+        "against Bonferroni": ours["against Bonferroni"],
+        "bootstrap coverage": float(inside.all(axis=1).mean()),
+        "bootstrap width": float((high - low)[known].mean()),
+    }

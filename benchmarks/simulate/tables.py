@@ -1,0 +1,108 @@
+"""The simulation's tables in docs/statistics.md, between two markers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
+START, END = "<!-- simulation: start -->", "<!-- simulation: end -->"
+FLOOR = 0.93
+
+
+def write_tables(stored: dict) -> None:
+    """Replace what stands between the markers."""
+    text = PAGE.read_text()
+    head, _, rest = text.partition(START)
+    _, _, tail = rest.partition(END)
+    PAGE.write_text(f"{head}{START}\n{render(stored)}\n{END}{tail}")
+
+
+def render(stored: dict) -> str:
+    """All tables as Markdown."""
+    parts = stored["parts"]
+    blocks = []
+    for name, title in (
+        ("paired", "Primary family, one run per arm"),
+        ("runs", "Primary family, several runs per arm"),
+        ("disparity", "Accuracy difference between groups, compared between two arms"),
+        ("disparity with runs", "The same with five runs per arm"),
+        ("whole audit", "Whole audits"),
+    ):
+        if name in parts:
+            blocks.append(_coverage_table(title, parts[name]))
+    if "bootstrap" in parts:
+        blocks.append(_cost_table(parts["bootstrap"]))
+    return "\n\n".join(blocks)
+
+
+def _coverage_table(title: str, part: dict) -> str:
+    groups = defaultdict(list)
+    for c in part["cells"]:
+        groups[c["groups"], str(c["rows"]), c["runs"]].append(c)
+    columns = [
+        k
+        for k in ("coverage", "one arm", "two arms", "false alarms", "against Bonferroni")
+        if k in part["cells"][0]
+    ]
+    head = ["groups", "rows per group", "runs", "cells"]
+    for k in columns:
+        head.append(
+            {"false alarms": "most false alarms", "against Bonferroni": "width / Bonferroni's"}.get(
+                k, f"{k}: least, mean"
+            )
+        )
+    lines = [f"**{title}** ({len(part['cells'])} cells of {part['replicates']:,} replicates)", ""]
+    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for key, found in groups.items():
+        row = [str(k) for k in key] + [str(len(found))]
+        for k in columns:
+            values = [c[k] for c in found if c[k] is not None]
+            if k == "false alarms":
+                row.append(f"{max(values):.3f}" if values else "")
+            elif k == "against Bonferroni":
+                row.append(f"{sum(values) / len(values):.3f}")
+            else:
+                row.append(f"{min(values):.3f}, {sum(values) / len(values):.3f}")
+        lines.append("| " + " | ".join(row) + " |")
+    low = [
+        c
+        for c in part["cells"]
+        if any(c[k] is not None and c[k] < FLOOR for k in ("coverage", "one arm", "two arms") if k in c)
+    ]
+    lines += ["", f"Cells below {FLOOR:.0%}: {len(low) or 'none'}."]
+    lines += [f"- {', '.join(f'{k} {v}' for k, v in c.items())}" for c in low]
+    return "\n".join(lines)
+
+
+def _cost_table(part: dict) -> str:
+    head = [
+        "groups",
+        "rows per group",
+        "between arms",
+        "rho",
+        "coverage",
+        "width",
+        "width / Bonferroni's",
+        "bootstrap: coverage",
+        "bootstrap: width",
+    ]
+    lines = [
+        f"**What validity costs** ({part['replicates']:,} replicates; bootstrap: pointwise percentile)",
+        "",
+    ]
+    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for c in part["cells"]:
+        row = [
+            c["groups"],
+            c["rows"],
+            c["between arms"],
+            c["rho"],
+            c["coverage"],
+            c["width"],
+            c["against Bonferroni"],
+            c["bootstrap coverage"],
+            c["bootstrap width"],
+        ]
+        lines.append("| " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,322 @@
+"""Array-likes of a caller: lists, numpy, pandas, polars in; checked rows and groups out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.errors import CallError, nearest
+from evenhand.judge.metrics import Sample
+from evenhand.tables.schema import FloatArray, IntArray
+
+Column = npt.NDArray[Any]
+
+#: How far the scores of a row may be from a sum of 1, as in the tables that an audit reads.
+TOLERANCE = 1e-3
+
+
+def answers(
+    y_true: object,
+    y_pred: object,
+    *,
+    sample_weight: object = None,
+    pos_label: object = None,
+    one_vs_rest: bool = True,
+) -> Sample:
+    """Rows with true and predicted labels.
+
+    Args:
+        y_true: [n] true labels.
+        y_pred: [n] predicted labels.
+        sample_weight: [n] weights, or None for 1 each.
+        pos_label: the positive label; None means 1 when labels are 0 and 1, or -1 and 1.
+        one_vs_rest: whether a positive label is needed at all.
+
+    Raises:
+        CallError: the columns cannot be used.
+    """
+    true, predicted = _column(y_true, "y_true"), _column(y_pred, "y_pred")
+    _same_length({"y_true": len(true), "y_pred": len(predicted)})
+    classes, codes = _classes({"y_true": true, "y_pred": predicted})
+    positive = _positive(classes, pos_label) if one_vs_rest else 0
+    return Sample(codes[0], codes[1], _weight(sample_weight, len(true)), positive)
+
+
+def scores(  # noqa: PLR0913
+    y_true: object,
+    y_score: object,
+    *,
+    sample_weight: object = None,
+    pos_label: object = None,
+    labels: Sequence[object] | None = None,
+    probabilities: bool = True,
+    one_vs_rest: bool = False,
+) -> Sample:
+    """Rows with true labels and scores.
+
+    Args:
+        y_true: [n] true labels.
+        y_score: [n] scores of the positive label, or [n, classes]: one column per class.
+        sample_weight: [n] weights, or None for 1 each.
+        pos_label: the positive label; None means 1 for [n] scores, and the class of the second of two columns.
+        labels: the classes of the columns; None means 0, 1, ... where all labels are such numbers,
+            else the labels in sorted order.
+        probabilities: whether scores must lie in [0, 1] and sum to 1 over columns.
+        one_vs_rest: whether more than two columns are reduced to the positive class against the others.
+
+    Raises:
+        CallError: the columns cannot be used.
+    """
+    true, score = _column(y_true, "y_true"), _score(y_score)
+    _same_length({"y_true": len(true), "y_score": len(score)})
+    if probabilities:
+        _check_probabilities(score)
+    weight = _weight(sample_weight, len(true))
+    known, (code,) = _classes({"y_true": true})
+    if score.ndim == 2:
+        names = _classes_of_columns(known, score.shape[1], labels)
+        code = np.array([names.index(k) for k in known], dtype=np.int64)[code]
+        if score.shape[1] == 2 or not one_vs_rest:
+            positive = 1 if pos_label is None else _among(names, pos_label)
+            return Sample(code, np.argmax(score, axis=1), weight, positive, score)
+        at = _positive(names, pos_label)
+        score = score[:, at]
+    else:
+        at = _positive(known, pos_label)
+    two = np.stack([1 - score, score], axis=1)
+    return Sample((code == at).astype(np.int64), (score >= 0.5).astype(np.int64), weight, 1, two)
+
+
+def with_top_label(sample: Sample) -> Sample:
+    """The same rows, as those of a task with more than two classes: an empty third class joins two."""
+    if sample.proba.shape[1] > 2:
+        return sample
+    return dataclasses.replace(sample, probability=np.pad(sample.proba, ((0, 0), (0, 1))))
+
+
+def take(sample: Sample, rows: IntArray) -> Sample:
+    """Some of the rows."""
+    return Sample(
+        sample.true[rows],
+        sample.answer[rows],
+        sample.weight[rows],
+        sample.positive,
+        None if sample.probability is None else sample.probability[rows],
+    )
+
+
+def groups(sensitive_features: object, n: int) -> list[IntArray]:
+    """Rows of each group that occurs; several columns are crossed.
+
+    Args:
+        sensitive_features: [n] values; or columns: a mapping, a data frame, a list of columns, [n, k] values.
+        n: rows of the labels.
+
+    Raises:
+        CallError: no or unequal columns, or missing values.
+    """
+    columns = _columns(sensitive_features)
+    if not columns:
+        raise CallError("sensitive_features: no column was given; give one value per row, or several columns.")
+    _same_length({"y_true": n} | {name: len(c) for name, c in columns.items()})
+    code = np.zeros(n, dtype=np.int64)
+    for name, values in columns.items():
+        own, found = _codes(values, name)
+        _, code = np.unique(code * max(len(found), 1) + own, return_inverse=True)
+    order = np.argsort(code, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if n else []
+
+
+def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
+    """Refuse a value that is not allowed, with the nearest that is."""
+    if value not in allowed:
+        raise CallError(f"{name}: {value!r} is not allowed: {nearest(str(value), allowed)}")
+
+
+def _columns(features: object) -> dict[str, Column]:
+    """Columns by the name that complaints use."""
+    named: dict[str, object] = {}
+    if isinstance(features, Mapping):
+        named = {f"sensitive_features[{k!r}]": v for k, v in features.items()}
+    elif hasattr(features, "columns") and hasattr(features, "__getitem__"):
+        keys = getattr(features, "column_names", features.columns)
+        named = {f"sensitive_features[{k!r}]": features[k] for k in keys}
+    elif isinstance(features, (list, tuple)) and features and all(_is_column(f) for f in features):
+        named = {f"sensitive_features[{i}]": f for i, f in enumerate(features)}
+    else:
+        array = _array(features, "sensitive_features")
+        if array.ndim == 2 and array.shape[1] > 1:
+            named = {f"sensitive_features[:, {i}]": array[:, i] for i in range(array.shape[1])}
+        else:
+            named = {"sensitive_features": array}
+    return {name: _column(values, name) for name, values in named.items()}
+
+
+def _is_column(value: object) -> bool:
+    return not isinstance(value, (str, bytes)) and hasattr(value, "__len__") and np.ndim(value) != 0  # type: ignore[arg-type]
+
+
+def _array(values: object, name: str) -> Column:
+    """Whatever was given, as a numpy array; mixed lists keep their values."""
+    if values is None:
+        raise CallError(f"{name}: nothing was given; give one value per row.")
+    if np.ma.is_masked(values):
+        raise CallError(f"{name}: values are masked; leave their rows out first.")
+    try:
+        array: Column = np.asarray(values)
+        if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
+            array = np.asarray(values, dtype=object)
+    except (ValueError, TypeError) as error:
+        raise CallError(f"{name}: cannot be read as one value per row: {error}.") from None
+    return array
+
+
+def _column(values: object, name: str) -> Column:
+    """One value per row, none missing."""
+    array = _array(values, name)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        what = "a single value" if array.ndim == 0 else f"an array of shape {array.shape}"
+        raise CallError(f"{name}: {what} was given; give one value per row.")
+    missing = int(sum(_is_missing(v) for v in array.tolist())) if array.dtype.kind == "O" else _nan(array)
+    if missing:
+        raise CallError(f"{name}: {missing} of {len(array)} values are missing; leave their rows out first.")
+    return array
+
+
+def _nan(array: Column) -> int:
+    return int(np.count_nonzero(array != array)) if array.dtype.kind in "fcmM" else 0  # noqa: PLR0124
+
+
+def _is_missing(value: object) -> bool:
+    try:
+        return value is None or bool(value != value)  # noqa: PLR0124  (NaN and NaT differ from themselves)
+    except (TypeError, ValueError):  # a missing value of pandas is neither true nor false
+        return True
+
+
+def _same_length(lengths: dict[str, int]) -> None:
+    first, n = next(iter(lengths.items()))
+    other = [f"{name} has {k}" for name, k in lengths.items() if k != n]
+    if other:
+        raise CallError(f"{first} has {n} rows, but {', '.join(other)}; give one value per row in each.")
+
+
+def _codes(values: Column, name: str) -> tuple[IntArray, list[object]]:
+    """[n] index of each value, and the values."""
+    if values.dtype.kind != "O":
+        found, code = np.unique(values, return_inverse=True)
+        return np.asarray(code, dtype=np.int64), list(found.tolist())
+    known: dict[object, int] = {}
+    try:
+        each = [known.setdefault(v, len(known)) for v in values.tolist()]
+    except TypeError:
+        raise CallError(f"{name}: a value is no text and no number; give one value per row.") from None
+    return np.array(each, dtype=np.int64), list(known)
+
+
+def _classes(columns: dict[str, Column]) -> tuple[list[object], list[IntArray]]:
+    """The labels that occur, in sorted order, and each column's [n] indices into them."""
+    coded = [_codes(values, name) for name, values in columns.items()]
+    values = dict.fromkeys(v for _, found in coded for v in found)
+    try:
+        classes: list[object] = sorted(values)  # type: ignore[type-var]
+    except TypeError:
+        raise CallError(
+            f"{' and '.join(columns)}: labels are of different kinds: {_shown(list(values))}; "
+            "make all of them texts or all numbers."
+        ) from None
+    index = {c: i for i, c in enumerate(classes)}
+    return classes, [np.array([index[v] for v in found], dtype=np.int64)[code] for code, found in coded]
+
+
+def _positive(classes: list[object], pos_label: object) -> int:
+    """Index of the positive label; one past the end when it does not occur."""
+    if pos_label is None:
+        if not (set(classes) <= {0, 1} or set(classes) <= {-1, 1}):
+            raise CallError(
+                f"pos_label: labels are {_shown(classes)}; say with pos_label which one counts as positive "
+                "(only 0 and 1, or -1 and 1, speak for themselves)."
+            )
+        pos_label = 1
+    if pos_label not in classes and len(classes) == 1 and isinstance(pos_label, str) is isinstance(classes[0], str):
+        return 1
+    return _among(classes, pos_label) if classes else 0
+
+
+def _among(classes: list[object], pos_label: object) -> int:
+    if pos_label not in classes:
+        known = [str(c) for c in classes]
+        raise CallError(f"pos_label: no row has the label {pos_label!r}: {nearest(str(pos_label), known)}")
+    return classes.index(pos_label)
+
+
+def _shown(values: list[object]) -> str:
+    return ", ".join(repr(v) for v in values[:5]) + (f" and {len(values) - 5} more" if len(values) > 5 else "")
+
+
+def _classes_of_columns(known: list[object], width: int, labels: Sequence[object] | None) -> list[object]:
+    """The class of each column of scores."""
+    if labels is None:
+        numbers: list[object] = list(range(width))
+        names = numbers if set(known) <= set(numbers) else known
+    else:
+        names = list(labels)
+    if len(names) != width or len(set(names)) != width or not set(known) <= set(names):
+        raise CallError(
+            f"y_score has {width} columns, but labels are {_shown(known if labels is None else names)}; "
+            f"number the classes 0 to {width - 1} in the order of the columns, or give one column per label."
+        )
+    return names
+
+
+def _score(values: object) -> FloatArray:
+    array = _array(values, "y_score")
+    try:
+        score: FloatArray = array.astype(np.float64)
+    except (ValueError, TypeError):
+        raise CallError("y_score: scores are numbers, but others were given.") from None
+    if score.ndim not in {1, 2}:
+        raise CallError(f"y_score: an array of shape {score.shape} was given; give [n] or [n, classes].")
+    if score.ndim == 2 and score.shape[1] == 1:
+        score = score[:, 0]
+    bad = int(np.count_nonzero(~np.isfinite(score)))
+    if bad:
+        raise CallError(f"y_score: {bad} of {score.size} scores are missing or infinite.")
+    return score
+
+
+def _check_probabilities(score: FloatArray) -> None:
+    outside = score[(score < 0) | (score > 1)]
+    if outside.size:
+        raise CallError(
+            f"y_score: {outside.size} scores lie outside [0, 1], the first is {outside[0]:g}; "
+            "turn logits into probabilities first."
+        )
+    if score.ndim == 2:
+        off = np.flatnonzero(np.abs(score.sum(axis=1) - 1) > TOLERANCE)
+        if off.size:
+            raise CallError(
+                f"y_score: {off.size} rows do not sum to 1, the first is row {off[0]} "
+                f"with {score[off[0]].sum():g}."
+            )
+
+
+def _weight(values: object, n: int) -> FloatArray:
+    if values is None:
+        return np.ones(n)
+    column = _column(values, "sample_weight")
+    _same_length({"y_true": n, "sample_weight": len(column)})
+    try:
+        weight: FloatArray = column.astype(np.float64)
+    except (ValueError, TypeError):
+        raise CallError("sample_weight: weights are numbers, but others were given.") from None
+    bad = int(np.count_nonzero(~(np.isfinite(weight) & (weight >= 0))))
+    if bad:
+        raise CallError(f"sample_weight: {bad} of {n} weights are negative or infinite.")
+    return weight

@@ -1,0 +1,143 @@
+"""`evenhand.audit` and `evenhand.compare`: the command without files, keyword for option."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from evenhand.errors import CallError
+from evenhand.judge.result import AuditResult
+from evenhand.judge.run import run_audit
+from evenhand.judge.settings import MARGIN, Settings
+from evenhand.tables.schema import Columns, Source
+
+Names = str | Iterable[str]
+
+
+def audit(
+    predictions: Source,
+    *,
+    by: Names = (),
+    memberships: Names = (),
+    intersect: Iterable[Names] = (),
+    label: str = "label",
+    prediction: str = "prediction",
+    score: str | None = None,
+    id: str = "example_id",
+    positive: object = None,
+    weight: str | None = None,
+    cluster: str | None = None,
+    arm: str | None = None,
+    run: str | None = None,
+    where: Mapping[str, object] | None = None,
+    split: str | None = None,
+    name: Names = (),
+    reference: str | None = None,
+    inner: bool = False,
+    metric: Names = (),
+    primary: Names = (),
+    margin: float | Mapping[str, float] = MARGIN,
+    alpha: float = 0.05,
+    min_group_size: int = 10,
+    rng: int = 0,
+) -> AuditResult:
+    """Audit predictions by group.
+
+    Args:
+        predictions: a path, a glob, a table (pandas, polars, pyarrow, a dict of arrays), a list of those, or
+            a dict of arm names to those. Each file or table is an arm; `arm` and `run` name columns that say
+            it inside one.
+        by: partition attributes, one column each.
+        memberships: patterns of overlapping 0/1 columns, as `target_religion_*`.
+        intersect: tuples of attributes whose crossings are audited, as `("race", "sex")`.
+        label: column of true labels.
+        prediction: column of predicted labels; may be absent when there are scores.
+        score: column of scores, or a pattern with one column per class.
+        id: column that names an example: the same in every arm.
+        positive: the positive class of binary labels; None means 1 or true.
+        weight: column of weights.
+        cluster: column of clusters: rows of one cluster are not independent.
+        arm: column that says to which arm a row belongs.
+        run: column that says to which run of its arm a row belongs.
+        where: only rows with these values are read.
+        split: value of the `split` column to read; `test` where there is such a column.
+        name: names of the arms, one per file; equal names are runs of one arm.
+        reference: the arm that the others are compared with; the first one by default.
+        inner: keep the examples that all arms and runs have, instead of refusing unequal sets.
+        metric: metrics and disparities to compute; all by default.
+        primary: metrics and disparities whose comparisons get verdicts, chosen before the data are seen.
+        margin: the largest harmless difference of rates, or margins by metric.
+        alpha: 1 - alpha is the simultaneous level of a family of intervals.
+        min_group_size: smaller groups get no verdict and are left out of disparities.
+        rng: seed of all random draws.
+
+    Returns:
+        Rates, disparities, comparisons and the verdict; `.to_dict()` is the command's JSON.
+
+    Raises:
+        InputError: the call or a table is wrong; every complaint at once.
+
+    Example:
+        >>> import numpy as np, evenhand
+        >>> rng = np.random.default_rng(0)
+        >>> label = rng.integers(0, 2, 400)
+        >>> table = {"label": label, "prediction": label, "sex": np.repeat(["F", "M"], 200)}
+        >>> evenhand.audit(table, by="sex").rates[0]["value"]
+        1.0
+    """
+    columns = Columns(
+        by=_names(by),
+        memberships=_names(memberships),
+        intersect=tuple(_crossing(i) for i in ([intersect] if isinstance(intersect, str) else intersect)),
+        label=label,
+        prediction=prediction,
+        score=score,
+        id=id,
+        positive=None if positive is None else str(positive),
+        weight=weight,
+        cluster=cluster,
+        arm=arm,
+        run=run,
+        where=tuple((str(k), str(v)) for k, v in (where or {}).items()),
+        split=split,
+        names=_names(name),
+        inner=inner,
+    )
+    margins = dict(margin) if isinstance(margin, Mapping) else {}
+    settings = Settings(
+        reference=reference,
+        metrics=_names(metric),
+        primary=_names(primary),
+        margin=MARGIN if isinstance(margin, Mapping) else margin,
+        margins=MappingProxyType(margins),
+        alpha=alpha,
+        min_group_size=min_group_size,
+        rng=rng,
+    )
+    return run_audit(predictions, columns, settings)
+
+
+def compare(reference: object, candidate: object, *, by: Names = (), **options: Any) -> AuditResult:  # noqa: ANN401
+    """Compare two arms on the same rows: `audit` of {"reference": reference, "candidate": candidate}.
+
+    Args:
+        reference: a path, a glob or a table.
+        candidate: the same for the arm to judge.
+        by: partition attributes.
+        options: the other keywords of `audit`.
+    """
+    taken = {"name", "reference", "arm"} & set(options)
+    if taken:
+        what = ", ".join(sorted(taken))
+        raise CallError(f"compare: {what} cannot be given: its two arms are its two arguments; use audit.")
+    return audit({"reference": reference, "candidate": candidate}, by=by, **options)
+
+
+def _names(given: Names) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _crossing(given: Names) -> tuple[str, ...]:
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(p.strip() for p in parts)
