@@ -526,6 +526,27 @@ def test_odd_but_proper_files(tmp_path):
         same(load(tmp_path / name, BY, need_scores=False), plain)
 
 
+def test_a_file_whose_name_is_a_pattern_is_that_file(tmp_path):
+    write(tmp_path / "a.csv", ROWS)
+    for name in ("*.csv", "[a].csv", "?.csv"):
+        write(tmp_path / name, {column: values[:2] for column, values in ROWS.items()})
+        read = load(tmp_path / name, BY, need_scores=False)
+        assert read.inputs[0].rows == 2
+        assert len(read.arms) == 1
+
+
+def test_lists_are_in_the_order_of_the_class_names():
+    """Whichever class is positive: `bad` comes before `good`."""
+    table = {"label": ["good", "bad"], "score": [[0.25, 0.75], [0.875, 0.125]], "example_id": ["1", "2"]}
+    good = load(table, Columns(positive="good"), need_scores=True)
+    assert good.classes == ("bad", "good")
+    np.testing.assert_array_equal(good.arms[0].score[0, :, 1], [0.75, 0.125])
+    bad = load(table, Columns(positive="bad"), need_scores=True)
+    assert bad.classes == ("good", "bad")
+    np.testing.assert_array_equal(bad.arms[0].score[0, :, 1], [0.25, 0.875])
+    assert bad.arms[0].prediction.tolist() == [[0, 1]]
+
+
 def test_columns_may_have_any_name():
     odd = ['a"b', "c'd; DROP TABLE t0", "label", "select", "c0", "Race", "race", "ä ö", ""]
     table = {name: [0, 1, 1] for name in odd}

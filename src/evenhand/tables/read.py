@@ -140,7 +140,7 @@ def _predictions(
 
 def _codes(fetched: Fetched, name: str) -> IntArray:
     """A column of codes; every value is there, because the checks have passed."""
-    column = fetched[name]
+    column = fetched.pop(name)  # ten million rows need not be held twice
     assert not np.ma.is_masked(column), name
     return np.asarray(column).astype(np.int64)
 
@@ -158,7 +158,7 @@ def _arm(plan: Plan, fetched: Fetched, arm: str) -> Arm:
 def _score(plan: Plan, fetched: Fetched, place: int) -> FloatArray:
     """[n, classes] scores of one run."""
     if plan.classes.positive is None:
-        shares = [fetched[f"s{place}_{c}"] for c in range(len(plan.classes.names))]
+        shares = [fetched.pop(f"s{place}_{c}") for c in range(len(plan.classes.names))]
         return np.stack(shares, axis=1).astype(np.float64)
-    positive = np.asarray(fetched[f"s{place}"]).astype(np.float64)
+    positive = np.asarray(fetched.pop(f"s{place}")).astype(np.float64)
     return np.stack([1.0 - positive, positive], axis=1)

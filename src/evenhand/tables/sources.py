@@ -160,7 +160,7 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
     elif os.path.exists(text):
         yield Path(text)
     elif glob.has_magic(text):
-        found = list(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
+        found = sorted(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
         yield from map(Path, found)
         if not found:
             complaints.append(f"{text}: no file matches this pattern.")

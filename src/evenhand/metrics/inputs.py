@@ -46,7 +46,7 @@ def answers(
     return Sample(codes[0], codes[1], _weight(sample_weight, len(true)), positive)
 
 
-def scores(  # noqa: PLR0913
+def scores(
     y_true: object,
     y_score: object,
     *,
@@ -62,7 +62,7 @@ def scores(  # noqa: PLR0913
         y_true: [n] true labels.
         y_score: [n] scores of the positive label, or [n, classes]: one column per class.
         sample_weight: [n] weights, or None for 1 each.
-        pos_label: the positive label; None means 1 for [n] scores, and the class of the second of two columns.
+        pos_label: the positive label; None means 1 for [n] scores, and the second of two columns.
         labels: the classes of the columns; None means 0, 1, ... where all labels are such numbers,
             else the labels in sorted order.
         probabilities: whether scores must lie in [0, 1] and sum to 1 over columns.
@@ -121,7 +121,9 @@ def groups(sensitive_features: object, n: int) -> list[IntArray]:
     """
     columns = _columns(sensitive_features)
     if not columns:
-        raise CallError("sensitive_features: no column was given; give one value per row, or several columns.")
+        raise CallError(
+            "sensitive_features: no column was given; give one value per row, or several columns."
+        )
     _same_length({"y_true": n} | {name: len(c) for name, c in columns.items()})
     code = np.zeros(n, dtype=np.int64)
     for name, values in columns.items():
@@ -244,7 +246,11 @@ def _positive(classes: list[object], pos_label: object) -> int:
                 "(only 0 and 1, or -1 and 1, speak for themselves)."
             )
         pos_label = 1
-    if pos_label not in classes and len(classes) == 1 and isinstance(pos_label, str) is isinstance(classes[0], str):
+    if (
+        pos_label not in classes
+        and len(classes) == 1
+        and isinstance(pos_label, str) is isinstance(classes[0], str)
+    ):
         return 1
     return _among(classes, pos_label) if classes else 0
 
@@ -257,7 +263,9 @@ def _among(classes: list[object], pos_label: object) -> int:
 
 
 def _shown(values: list[object]) -> str:
-    return ", ".join(repr(v) for v in values[:5]) + (f" and {len(values) - 5} more" if len(values) > 5 else "")
+    return ", ".join(repr(v) for v in values[:5]) + (
+        f" and {len(values) - 5} more" if len(values) > 5 else ""
+    )
 
 
 def _classes_of_columns(known: list[object], width: int, labels: Sequence[object] | None) -> list[object]:
