@@ -19,9 +19,15 @@ HEAVY = ("torch", "transformers", "peft", "pandas", "sklearn", "fairlearn", "alt
 
 def modules_after(code: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nprint(' '.join(m for m in sys.modules if '.' not in m))"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            code + "\nimport sys\nprint(' '.join(m for m in sys.modules if '.' not in m))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return set(done.stdout.split("\n")[-2].split())
 
 
@@ -40,7 +46,8 @@ def test_an_audit_of_files_imports_nothing_heavy(tmp_path):
         "example_id,label,prediction,g\n"
         + "".join(f"{i},{i % 2},{i % 3 == 0:d},{'ab'[i % 2]}\n" for i in range(60))
     )
-    code = f"from evenhand.cli import main\nassert main(['audit', r'{tmp_path / 'a.csv'}', '--by', 'g', '--json', r'{tmp_path / 'o.json'}']) == 0"
+    call = ["audit", str(tmp_path / "a.csv"), "--by", "g", "--json", str(tmp_path / "o.json")]
+    code = f"from evenhand.cli import main\nassert main({call!r}) == 0"
     assert not modules_after(code) & {*HEAVY, "pyarrow"}
 
 

@@ -48,17 +48,21 @@ PARTS = {
         (5, 10),
         (0, 0.1, 0.3),
     ),
+    "few runs": ((2, 8), (30, 200, 2000), (0,), (0, 0.1), (0, 0.5, 0.9), (0.8, 0.95), (0.3,), (3,), (0, 0.3)),
     "disparity": ((2, 5, 8), ROWS, (0, 0.1), (0, 0.02, 0.1), (0, 0.9), (0.8,), (0.3,), (1,), (0,)),
     "disparity with runs": ((2, 5), (200, 2000), (0, 0.1), (0, 0.1), (0.5,), (0.8,), (0.3,), (5,), (0, 0.1)),
     "whole audit": ((2, 8), (30, 200, "unequal"), (0,), (0, 0.1), (0, 0.9), (0.8,), (0.3,), (1,), (0,)),
+    "influence": ((2, 8), (30, 200, 2000), (0,), (0, 0.1), (0, 0.9), (0.8,), (0.3,), (1,), (0,)),
     "bootstrap": ((2, 8), (30, 200, 2000), (0,), (0, 0.1), (0.5, 0.9), (0.8,), (0.3,), (1,), (0,)),
 }
 FUNCTIONS = {
     "paired": coverage.paired,
     "runs": coverage.paired,
+    "few runs": coverage.paired,
     "disparity": coverage.disparity,
     "disparity with runs": coverage.disparity,
     "whole audit": coverage.whole_audit,
+    "influence": coverage.influence,
     "bootstrap": coverage.bootstrap,
 }
 

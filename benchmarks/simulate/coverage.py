@@ -131,28 +131,47 @@ def disparity(
     }
 
 
-def whole_audit(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
+#: What a metric is where TPR = TNR = a and a share b of the labels is positive.
+TRUE = {
+    "accuracy": lambda a, b: a,
+    "true_positive_rate": lambda a, b: a,
+    "false_positive_rate": lambda a, b: 1 - a,
+    "balanced_accuracy": lambda a, b: a,
+    "precision": lambda a, b: a * b / (a * b + (1 - a) * (1 - b)),
+    "f1": lambda a, b: 2 * a * b / (2 * a * b + (1 - a)),
+}
+INFLUENCE = ("balanced_accuracy", "precision", "f1")
+
+
+def whole_audit(cell: dict, replicates: int, rng: np.random.Generator, metrics: tuple = METRICS) -> dict:
     """The primary family as `evenhand audit` gives it: its own correlation, statuses, verdicts."""
     world = world_of(cell)
     mean = np.array([world.reference, world.candidate]) if world.runs == 1 else world.truth()
-    settings = Settings(metrics=METRICS)
-    inside, alarms, agree = [], [], True
+    settings = Settings(metrics=metrics, primary=metrics)
+    inside, alarms, judged, agree = [], [], [], True
     for _ in range(replicates):
         document = judge_predictions(world.rows(rng), Columns(), settings).document
-        rows = [c for c in document["comparisons"] if c["family"] == "primary" and c["status"] == "ok"]
+        primary = [c for c in document["comparisons"] if c["family"] == "primary"]
+        rows = [c for c in primary if c["status"] == "ok"]
         hold = []
         for c in rows:
-            k = int(c["group"][1:])
-            true = (mean[1, k] - mean[0, k]) * (-1 if c["metric"] == "false_positive_rate" else 1)
-            hold.append(c["low"] - 1e-9 <= true <= c["high"] + 1e-9)
+            true = [TRUE[c["metric"]](mean[arm, int(c["group"][1:])], world.base_rate) for arm in (0, 1)]
+            hold.append(c["low"] - 1e-9 <= true[1] - true[0] <= c["high"] + 1e-9)
             agree &= (c["p_adjusted"] < ALPHA) == (c["low"] > 0 or c["high"] < 0)
         inside.append(all(hold))
+        judged.append(len(rows) / len(primary))
         alarms.append(any(c["verdict"] in {"harm", "help"} for c in rows))
     return {
         "coverage": float(np.mean(inside)),
         "false alarms": float(np.mean(alarms)) if cell["between arms"] == 0 else None,
+        "judged": float(np.mean(judged)),
         "p agrees with interval": bool(agree),
     }
+
+
+def influence(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
+    """The same for metrics that are compared by their influence values."""
+    return whole_audit(cell, replicates, rng, INFLUENCE)
 
 
 def bootstrap(cell: dict, replicates: int, rng: np.random.Generator, draws: int = 400) -> dict:

@@ -25,9 +25,11 @@ def render(stored: dict) -> str:
     for name, title in (
         ("paired", "Primary family, one run per arm"),
         ("runs", "Primary family, several runs per arm"),
+        ("few runs", "Primary family, three runs per arm: these very runs (unit `rows`)"),
         ("disparity", "Accuracy difference between groups, compared between two arms"),
         ("disparity with runs", "The same with five runs per arm"),
         ("whole audit", "Whole audits"),
+        ("influence", "Whole audits of balanced accuracy, precision and F1"),
     ):
         if name in parts:
             blocks.append(_coverage_table(title, parts[name]))
@@ -42,15 +44,17 @@ def _coverage_table(title: str, part: dict) -> str:
         groups[c["groups"], str(c["rows"]), c["runs"]].append(c)
     columns = [
         k
-        for k in ("coverage", "one arm", "two arms", "false alarms", "against Bonferroni")
+        for k in ("coverage", "one arm", "two arms", "false alarms", "judged", "against Bonferroni")
         if k in part["cells"][0]
     ]
     head = ["groups", "rows per group", "runs", "cells"]
     for k in columns:
         head.append(
-            {"false alarms": "most false alarms", "against Bonferroni": "width / Bonferroni's"}.get(
-                k, f"{k}: least, mean"
-            )
+            {
+                "judged": "judged",
+                "false alarms": "most false alarms",
+                "against Bonferroni": "width / Bonferroni's",
+            }.get(k, f"{k}: least, mean")
         )
     lines = [f"**{title}** ({len(part['cells'])} cells of {part['replicates']:,} replicates)", ""]
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

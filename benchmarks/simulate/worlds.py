@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
+from evenhand.judge.counts import ENOUGH_RUNS
 from evenhand.tables.schema import Arm, Attribute, Predictions
 
 METRICS = ("accuracy", "true_positive_rate", "false_positive_rate")
@@ -117,7 +118,8 @@ def _from_rows(world: World, replicates: int, rng: np.random.Generator) -> Momen
     sizes, runs = np.array(world.sizes), world.runs
     group = np.repeat(np.arange(len(sizes)), sizes)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    limit = ndtri(world.chances(rng, replicates)).astype(np.float32)
+    chance = world.chances(rng, replicates)
+    limit = ndtri(chance).astype(np.float32)
     label = rng.random((replicates, len(group)), dtype=np.float32) < world.base_rate
     shared = np.float32(np.sqrt(world.rho)) * rng.standard_normal(label.shape, dtype=np.float32)
     scale = np.float32(np.sqrt(1 - world.rho))
@@ -144,7 +146,9 @@ def _from_rows(world: World, replicates: int, rng: np.random.Generator) -> Momen
         between = (each[:, 1] - each[:, 0]) / n[:, None]
         mean, absolute, square = (by_label(v) / n for v in (d, np.abs(d), d**2))
     nothing = np.full_like(n, np.nan)
-    accuracy = world.truth()
-    truth = np.broadcast_to((accuracy[1] - accuracy[0])[None, :, None] * sign, n.shape)
-    spread = between.var(axis=1, ddof=1) / runs
+    if runs < ENOUGH_RUNS:  # these very runs: what their own chances would give on endless rows
+        accuracy, spread = chance.mean(axis=2).swapaxes(0, 1), np.zeros_like(n)
+    else:
+        accuracy, spread = world.truth()[:, None], between.var(axis=1, ddof=1) / runs
+    truth = np.broadcast_to((accuracy[1] - accuracy[0])[..., None] * sign, n.shape)
     return Moments(n, mean * sign, absolute, square, nothing, nothing, spread, truth)

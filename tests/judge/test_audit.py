@@ -9,9 +9,9 @@ import sys
 
 import numpy as np
 import pytest
+from benchmarks.simulate.worlds import World
 
 import evenhand
-from benchmarks.simulate.worlds import World
 from evenhand.errors import CallError
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
@@ -232,7 +232,7 @@ def test_copies_in_clusters_are_no_new_information():
 
 
 def test_clusters_cover():
-    """Rows of a cluster share their fate: clustered intervals cover the truth, plain ones do not."""
+    """Rows of a cluster share their fate: clustered intervals cover, plain ones do not."""
     rng = np.random.default_rng(0)
     inside = {"c": 0, None: 0}
     for _ in range(120):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks.simulate import coverage
 from benchmarks.simulate.worlds import World, draw
+
 from evenhand.judge import compare, counts
 from evenhand.judge.compare import Matched
 from evenhand.judge.metrics import accuracy, false_positive_rate, true_positive_rate

@@ -37,10 +37,9 @@ def torchmetrics_ece(labels, scores, bins=15):
     return float(metric(scores, torch.tensor(np.asarray(labels))))
 
 
-def netcal_ece(labels, scores, bins=15, *, equal_mass=False):
+def netcal_ece(labels, scores, bins=15):
     """netcal's ECE: of P(1) for [n] scores, of the top label for [n, classes]."""
-    metric = NetcalECE(bins, equal_intervals=not equal_mass)
-    return float(metric.measure(np.asarray(scores, dtype=np.float64), np.asarray(labels)))
+    return float(NetcalECE(bins).measure(np.asarray(scores, dtype=np.float64), np.asarray(labels)))
 
 
 def tables(count, *, rows=(20, 120), groups=(1, 3), seed=0):

@@ -11,7 +11,9 @@ from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Arm, Attribute, Columns, Predictions
 
-METRICS = {n: registry.load("evenhand.judge.metrics", n).INFO for n in registry.names("evenhand.judge.metrics")}
+METRICS = {
+    n: registry.load("evenhand.judge.metrics", n).INFO for n in registry.names("evenhand.judge.metrics")
+}
 DISPARITIES = registry.names("evenhand.judge.disparities")
 OF_SCORES = ("expected_calibration_error_difference",)
 
@@ -46,8 +48,9 @@ def predictions(y, p, weights, columns, scores=None):
     )
 
 
-def audit(data, **settings):
-    given = Settings(min_group_size=1, metrics=(*METRICS, *DISPARITIES), **settings)
+def audit(data):
+    known = [n for n, i in METRICS.items() if i.needs == "prediction" or data.arms[0].score is not None]
+    given = Settings(min_group_size=1, metrics=(*known, *DISPARITIES))
     return judge_predictions(data, Columns(by=tuple(a.name for a in data.attributes)), given)
 
 

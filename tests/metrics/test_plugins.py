@@ -28,9 +28,7 @@ def sample(seed=0, n=12):
 
 
 def rows(given, keep):
-    return Sample(
-        given.true[keep], given.answer[keep], given.weight[keep], given.positive, given.proba[keep]
-    )
+    return Sample(given.true[keep], given.answer[keep], given.weight[keep], given.positive, given.proba[keep])
 
 
 def test_there_are_plugins():

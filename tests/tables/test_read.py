@@ -185,6 +185,24 @@ def test_without_weights_the_weight_is_the_count():
     assert not read.weighted
 
 
+def test_cells_are_in_order_of_their_codes():
+    n = 5000
+    table = {"example_id": np.arange(n), "label": np.arange(n) % 2, "prediction": np.arange(n) % 3 % 2}
+    table |= {"race": np.arange(n) % 101, "sex": np.arange(n) % 97}
+    read = load(table, Columns(by=("race", "sex")), need_scores=False)
+    codes = [attribute.codes for attribute in read.attributes]
+    cells = list(zip(read.label, read.arms[0].prediction[0], *codes, strict=True))
+    assert len(cells) > 3000
+    assert cells == sorted(cells)
+
+
+def test_ids_are_in_order_of_their_text_in_every_format(tmp_path):
+    rows = ROWS | {"example_id": [1, 10, 2, 9, 100, 20]}  # as text: 1, 10, 100, 2, 20, 9
+    for ending in ("csv", "parquet", "jsonl"):
+        read = load(write(tmp_path / f"x.{ending}", rows), BY, need_scores=True)
+        assert read.arms[0].score[0, :, 1].tolist() == [0.75, 0.25, 0.5, 0.375, 0.125, 0.875]
+
+
 def test_compression_keeps_every_sum():
     rng = np.random.default_rng(3)
     n = 4000

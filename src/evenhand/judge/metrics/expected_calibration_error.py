@@ -51,9 +51,10 @@ def confidence_and_outcome(sample: Sample) -> tuple[FloatArray, FloatArray]:
 def bin_of(confidence: FloatArray, bins: int) -> IntArray:
     """[n] index of the equal-width bin: left edges belong to their bin, 1.0 to the last one.
 
-    Compared with the edges themselves: confidence * bins rounds, and 0.58 * 50 is less than 29.
+    Compared with the edges k / bins themselves: 0.58 * 50 rounds to less than 29, and np.linspace (in netcal)
+    to an edge above 0.6 of 10 bins.
     """
-    edges = np.linspace(0.0, 1.0, bins + 1)[1:-1]
+    edges = np.arange(1, bins) / bins
     return np.asarray(np.searchsorted(edges, confidence, side="right"), dtype=np.int64)
 
 
