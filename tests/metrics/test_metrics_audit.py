@@ -1,4 +1,4 @@
-"""The same numbers through an audit: rates and disparities of `judge_predictions` are those of the functions."""
+"""The same numbers through an audit: what `judge_predictions` finds is what the functions give."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_ratios_of_zeros(name, method):
 
 
 def test_undefined_is_not_zero():
-    """A group without positives: fairlearn's rate is 0 and the disparity the worst possible; here it is left out."""
+    """A group without positives: fairlearn's rate is 0 and the disparity the worst; here it is left out."""
     y = [1, 1, 0, 0, 1, 0, 0, 0]
     p = [1, 1, 0, 0, 1, 0, 1, 0]
     g = ["a", "a", "a", "a", "b", "b", "c", "c"]

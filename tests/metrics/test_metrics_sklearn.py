@@ -14,7 +14,7 @@ def close(ours, theirs):
 
 
 def draws(count, classes=2, seed=0):
-    """(labels, predictions, weights, probabilities [n, classes]) in which every class is label and prediction."""
+    """Labels, predictions (every class is among both), weights and [n, classes] probabilities."""
     rng = np.random.default_rng(seed)
     for number in range(count):
         n = int(rng.integers(8, 200))

@@ -77,7 +77,7 @@ def test_metric_value(name):
 
 @every_metric
 def test_metric_influence(name):
-    """Influence values are the slopes of the estimate in the weights: that is what every variance rests on."""
+    """Influence values are the slopes of the estimate in the weights: every variance rests on them."""
     module = registry.load(METRICS, name)
     given = sample(1)
     found = module.compute(given)

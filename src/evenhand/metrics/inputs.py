@@ -166,7 +166,7 @@ def _array(values: object, name: str) -> Column:
     """Whatever was given, as a numpy array; mixed lists keep their values."""
     if values is None:
         raise CallError(f"{name}: nothing was given; give one value per row.")
-    if np.ma.is_masked(values):
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise CallError(f"{name}: values are masked; leave their rows out first.")
     try:
         array: Column = np.asarray(values)
