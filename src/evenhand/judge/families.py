@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from evenhand import registry
 from evenhand.judge import counts
 from evenhand.judge.compare import Pair
-from evenhand.judge.settings import Settings
+from evenhand.judge.settings import METRICS, Settings
 from evenhand.judge.stats.family import Family, correlated, holm, independent
 from evenhand.judge.stats.paired import ScorePaired, WaldPaired
 from evenhand.judge.stats.quantiles import z_of
@@ -39,6 +42,40 @@ class Limits:
     row_half: float
     run_half: float
     critical: float
+
+
+def settle_all(
+    pairs: list[Pair], cells: Predictions, predictions: Predictions, reference: int, settings: Settings
+) -> list[dict[str, Any]]:
+    """Sort the pairs into the primary family and one exploratory family per metric, and settle each.
+
+    Args:
+        pairs: all comparisons.
+        cells: the rows that prediction metrics were computed on.
+        predictions: the rows that score metrics were computed on.
+        reference: index of the reference arm.
+        settings: what is primary, level, margins and seed.
+    """
+    sorted_pairs: dict[str, list[Pair]] = defaultdict(list)
+    for p in pairs:
+        judged = p.attribute is not None or not cells.attributes
+        sorted_pairs["" if p.metric in settings.declared and judged else p.metric].append(p)
+    rows: list[dict[str, Any]] = []
+    for metric, members in sorted_pairs.items():
+        scored = [p.inference != "maximum" and _scored(p.metric) for p in members]
+        on = predictions if all(scored) else cells
+        # Influence values of scores lie on single rows, those of rates on cells: only one kind correlates.
+        kept = [
+            dataclasses.replace(p, influence=None) if s and not all(scored) else p
+            for p, s in zip(members, scored, strict=True)
+        ]
+        kind = "exploratory" if metric else "primary"
+        rows += settle(kept, on, settings, kind, predictions.arms[reference].name)
+    return sorted(rows, key=lambda r: r["family"] != "primary")
+
+
+def _scored(name: str) -> bool:
+    return name in registry.names(METRICS) and registry.load(METRICS, name).INFO.needs == "score"
 
 
 def settle(

@@ -5,24 +5,19 @@ load -> observe every metric in every group -> rates, pairs -> disparities -> fa
 
 from __future__ import annotations
 
-import dataclasses
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
 
 from evenhand import registry
 from evenhand.errors import CallError, nearest
-from evenhand.judge import compare, counts, families
+from evenhand.judge import compare, counts, families, tabulate
 from evenhand.judge.compare import Matched, Pair
 from evenhand.judge.rates import rate_row
 from evenhand.judge.result import AuditResult, document
-from evenhand.judge.settings import Settings
-from evenhand.judge.tabulate import Seen, Table, rows_and_pairs
+from evenhand.judge.settings import DISPARITIES, METRICS, Settings
+from evenhand.judge.tabulate import Seen, Table
 from evenhand.tables.schema import Columns, Predictions, Source
-
-METRICS = "evenhand.judge.metrics"
-DISPARITIES = "evenhand.judge.disparities"
 
 
 def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResult:
@@ -49,6 +44,7 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
     cells = counts.compress(predictions)
     scored = all(arm.score is not None for arm in predictions.arms)
     _refuse_without_scores(settings, scored=scored)
+    looked_at = {m for d in settings.chosen_disparities for m in registry.load(DISPARITIES, d).INFO.of}
     table: Table = {}
     rate_rows: list[dict[str, Any]] = []
     pairs: list[Pair] = []
@@ -61,7 +57,7 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
             for attribute in (None, *on.attributes):
                 groups = counts.groups_of(attribute, on)
                 arms = [[counts.observe(metric, a, g, on, positive) for g in groups] for a in on.arms]
-                if attribute is not None:
+                if attribute is not None and name in looked_at:
                     table[name, class_name, attribute.name] = Seen(on, groups, arms)
                 if name not in settings.chosen_metrics:
                     continue
@@ -69,8 +65,8 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
                     for group, observed in zip(groups, seen, strict=True):
                         rate_rows.append(rate_row(metric, arm, class_name, group, observed, on, settings))
                 pairs += _pairs(name, class_name, Seen(on, groups, arms), reference, settings)
-    gap_rows, gap_pairs = _disparities(table, cells, reference, settings)
-    comparisons = _families([*pairs, *gap_pairs], cells, predictions, reference, settings)
+    gap_rows, gap_pairs = tabulate.all_disparities(table, cells, reference, settings)
+    comparisons = families.settle_all([*pairs, *gap_pairs], cells, predictions, reference, settings)
     return AuditResult(document(predictions, columns, settings, rate_rows, gap_rows, comparisons, reference))
 
 
@@ -122,46 +118,3 @@ def _pairs(name: str, class_name: str | None, seen: Seen, reference: int, settin
                 compare.pair(matched, settings.min_group_size, np.random.default_rng((settings.rng, g)))
             )
     return found
-
-
-def _disparities(
-    table: Table, cells: Predictions, reference: int, settings: Settings
-) -> tuple[list[dict[str, Any]], list[Pair]]:
-    rows, pairs = [], []
-    for name in settings.chosen_disparities:
-        disparity = registry.load(DISPARITIES, name)
-        for attribute in cells.attributes:
-            for class_name in dict.fromkeys(c for m, c, _ in table if m == disparity.INFO.of[0]):
-                seen = [table.get((m, class_name, attribute.name)) for m in disparity.INFO.of]
-                if all(s is not None for s in seen):
-                    known = [s for s in seen if s is not None]
-                    new = rows_and_pairs(disparity, attribute.name, class_name, known, reference, settings)
-                    rows += new[0]
-                    pairs += new[1]
-    return rows, pairs
-
-
-def _families(
-    pairs: list[Pair], cells: Predictions, predictions: Predictions, reference: int, settings: Settings
-) -> list[dict[str, Any]]:
-    """Sort the pairs into the primary family and one exploratory family per metric, and settle each."""
-    sorted_pairs: dict[str, list[Pair]] = defaultdict(list)
-    for p in pairs:
-        judged = p.attribute is not None or not cells.attributes
-        sorted_pairs["" if p.metric in settings.declared and judged else p.metric].append(p)
-    rows: list[dict[str, Any]] = []
-    for metric, members in sorted_pairs.items():
-        scored = [p.inference != "maximum" and _scored(p.metric) for p in members]
-        on = predictions if all(scored) else cells
-        # Influence values of scores lie on single rows, those of rates on cells: only one kind correlates.
-        kept = [
-            dataclasses.replace(p, influence=None) if s and not all(scored) else p
-            for p, s in zip(members, scored, strict=True)
-        ]
-        kind = "exploratory" if metric else "primary"
-        rows += families.settle(kept, on, settings, kind, predictions.arms[reference].name)
-    return sorted(rows, key=lambda r: r["family"] != "primary")
-
-
-def _scored(name: str) -> bool:
-    return name in registry.names(METRICS) and registry.load(METRICS, name).INFO.needs == "score"

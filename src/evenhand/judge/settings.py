@@ -10,18 +10,19 @@ from types import MappingProxyType
 from evenhand import registry
 from evenhand.errors import CallError, nearest
 
+METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
 PRIMARY = ("accuracy", "true_positive_rate", "false_positive_rate")
 MARGIN = 0.02
 
 
 def metric_names() -> tuple[str, ...]:
     """Names of all metrics."""
-    return registry.names("evenhand.judge.metrics")
+    return registry.names(METRICS)
 
 
 def disparity_names() -> tuple[str, ...]:
     """Names of all disparities."""
-    return registry.names("evenhand.judge.disparities")
+    return registry.names(DISPARITIES)
 
 
 @dataclass(frozen=True)

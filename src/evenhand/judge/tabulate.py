@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from evenhand import registry
 from evenhand.judge import counts, gaps
 from evenhand.judge.compare import Pair, module_name
 from evenhand.judge.counts import Group, Observed
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
-from evenhand.judge.settings import Settings
+from evenhand.judge.settings import DISPARITIES, Settings
 from evenhand.judge.stats.permutation import permuted_gap
 from evenhand.tables.schema import Predictions
 
@@ -49,7 +50,32 @@ class Used:
     left_out: list[dict[str, str]]
 
 
-def rows_and_pairs(
+def all_disparities(
+    table: Table, cells: Predictions, reference: int, settings: Settings
+) -> tuple[list[dict[str, Any]], list[Pair]]:
+    """Rows of every chosen disparity, and their comparisons between arms.
+
+    Args:
+        table: what was observed, by metric, class and attribute.
+        cells: the rows behind it.
+        reference: index of the reference arm.
+        settings: which disparities, at which level.
+    """
+    rows, pairs = [], []
+    for name in settings.chosen_disparities:
+        disparity = registry.load(DISPARITIES, name)
+        for attribute in cells.attributes:
+            for class_name in dict.fromkeys(c for m, c, _ in table if m == disparity.INFO.of[0]):
+                seen = [table.get((m, class_name, attribute.name)) for m in disparity.INFO.of]
+                if all(s is not None for s in seen):
+                    known = [s for s in seen if s is not None]
+                    new = _rows_and_pairs(disparity, attribute.name, class_name, known, reference, settings)
+                    rows += new[0]
+                    pairs += new[1]
+    return rows, pairs
+
+
+def _rows_and_pairs(
     disparity: ModuleType,
     attribute: str,
     class_name: str | None,
