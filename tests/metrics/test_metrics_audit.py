@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from libraries import fairlearn, tables
+from libraries import fairlearn, sklearn, tables
 
 from evenhand import metrics, registry
 from evenhand.judge.run import judge_predictions
@@ -73,6 +73,8 @@ def test_values_are_those_of_the_functions():
             value = np.nan if row["value"] is None else row["value"]
             assert close(value, getattr(metrics, name)(y[rows], second[rows], **call)), row
             compared.add(name)
+            if name == "accuracy":
+                assert close(value, sklearn.accuracy_score(y[rows], p[rows], **call))
             if name in dir(fairlearn):
                 assert close(value, getattr(fairlearn, name)(y[rows], p[rows], **call)), row
         for row in result.disparities:

@@ -59,6 +59,14 @@ def test_disparities(name, call, between, to_overall):
     assert value == pytest.approx(float(to_overall), abs=1e-15)
 
 
+def test_selection_does_not_look_at_labels():
+    """Two of four selected, one of four positive."""
+    assert metrics.selection_rate([1, 0, 0, 0], [0, 1, 1, 0]) == 2 / 4
+    call = {"sensitive_features": ["a", "a", "b", "b"]}
+    assert metrics.demographic_parity_difference([0, 1, 1, 1], [1, 1, 1, 0], **call) == 1 / 2
+    assert metrics.demographic_parity_ratio([0, 1, 1, 1], [1, 1, 1, 0], **call) == 1 / 2
+
+
 def test_worst_group():
     assert metrics.worst_group_accuracy(Y, P, sensitive_features=G) == 3 / 5
 

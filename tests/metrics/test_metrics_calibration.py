@@ -105,6 +105,7 @@ def test_top_label_of_two_classes():
         assert close(ece(y, s, kind="top_label"), torchmetrics_ece(y, both), FLOAT32)
         assert close(ece(y, both, kind="top_label"), torchmetrics_ece(y, both), FLOAT32)
         assert close(ece(y, both), torchmetrics_ece(y, s))
+        assert close(ece(y, both, pos_label=0), torchmetrics_ece(1 - y, 1 - s))
 
 
 def test_one_class_against_the_others():

@@ -65,6 +65,8 @@ def test_scores():
         assert close(
             metrics.roc_auc(y, scores, sample_weight=w), sklearn.roc_auc_score(y, s, sample_weight=w)
         )
+        theirs = sklearn.roc_auc_score(1 - y, 1 - s, sample_weight=w)
+        assert close(metrics.roc_auc(y, scores, sample_weight=w, pos_label=0), theirs)
         theirs = sklearn.brier_score_loss(y, 1 - s, sample_weight=w, pos_label=0)
         assert close(metrics.brier_score(y, 1 - s, sample_weight=w, pos_label=0), theirs)
 
