@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,8 @@ Exit codes:
 @click.pass_context
 def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **given: Any) -> None:  # noqa: ANN401
     """Judge predictions by group: each FILE (csv, parquet, jsonl) is an arm, the first one the reference."""
+    # The matrices of an audit are small: threads of the linear algebra would only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     outputs = Outputs(json=given["json"], html=given["html"], csv=given["csv"])
     columns, settings = _read_call(files, given, outputs)
     document = _judge(files, columns, settings)
@@ -144,7 +147,7 @@ def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, 
 
 def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) -> tuple[Columns, Settings]:
     """Turn options into what the judge takes; all complaints at once."""
-    from evenhand.judge.settings import MARGIN, PRIMARY, Settings  # noqa: PLC0415
+    from evenhand.judge.settings import MARGIN, Settings  # noqa: PLC0415
     from evenhand.tables.schema import Columns  # noqa: PLC0415
 
     complaints: list[str] = []
@@ -155,7 +158,7 @@ def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) ->
     settings: Settings | None = None
     try:
         settings = Settings(
-            primary=given["primary"] or PRIMARY,
+            primary=given["primary"],
             metrics=given["metric"],
             margin=MARGIN if margin is None else margin,
             margins=margins,

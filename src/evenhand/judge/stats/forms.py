@@ -226,9 +226,13 @@ class Contrasts:
 
     @cached_property
     def distinct(self) -> IntArray:
-        """Rows of `matrix` that are not another one with the sign turned."""
-        first = self.matrix[np.arange(len(self.matrix)), np.argmax(self.matrix != 0, axis=1)]
-        _, rows = np.unique(self.matrix * np.where(first < 0, -1, 1)[:, None], axis=0, return_index=True)
+        """Rows of `matrix` that are not another one with the sign turned.
+
+        Square roots of primes are linearly independent over the rationals: two rows have the same sum of
+        them, up to sign, only if they are the same row, up to sign.
+        """
+        key = np.abs(self.matrix @ np.sqrt(_primes(self.matrix.shape[1])))
+        _, rows = np.unique(np.round(key, 9), return_index=True)
         return np.asarray(np.sort(rows))
 
     @cached_property
@@ -241,6 +245,14 @@ class Contrasts:
             variance = variance / share**2
         deviation = np.sqrt(variance)
         return np.asarray(r.correlation * deviation[:, None] * deviation[None, :])
+
+
+def _primes(count: int) -> FloatArray:
+    sieve = np.ones(max(20, 2 * count * int(np.log(count + 2) + 2)), dtype=np.bool_)
+    sieve[:2] = False
+    for i in range(2, int(len(sieve) ** 0.5) + 1):
+        sieve[i * i :: i] = False
+    return np.flatnonzero(sieve)[:count].astype(np.float64)
 
 
 def largest(parts: list[Contrasts], rng: np.random.Generator) -> Family:
