@@ -33,7 +33,7 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -m "not slow" --cov --cov-report=term
+	$(BIN)/pytest -n 2 -m "not slow" --cov --cov-report=term
 
 slow: $(VENV)/dev
 	$(BIN)/pytest -m slow

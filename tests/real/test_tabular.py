@@ -5,6 +5,7 @@ The models are small on purpose: what is tested is the audit of real groups, som
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import by_hand
@@ -20,17 +21,17 @@ from threadpoolctl import threadpool_limits
 
 import evenhand
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, by_hand.RATIO_OF_0]
 
 ADULT = (
-    "age workclass fnlwgt education education_num marital_status occupation relationship race sex capital_gain "
-    "capital_loss hours_per_week native_country income"
-).split()
+    "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,race,sex,"
+    "capital_gain,capital_loss,hours_per_week,native_country,income"
+)
 
 
 def adult():
     path = by_hand.shared_file("adult", "adult.data")
-    table = pd.read_csv(path, header=None, names=ADULT, skipinitialspace=True)
+    table = pd.read_csv(path, header=None, names=ADULT.split(","), skipinitialspace=True)
     return table.assign(label=(table.pop("income") == ">50K").astype(int))
 
 
@@ -79,22 +80,22 @@ def boosting(seed=0):
     return HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, random_state=seed)
 
 
+def trained(name):
+    """The two arms of a set: logistic regression with all features, boosting without the groups' columns."""
+    load, groups, _ = AUDITS[name]
+    table = load()
+    features, train, test = halves(table)
+    logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    kept = {"logistic": list(features), "boosting": [c for c in features if c not in groups]}
+    return {
+        arm: answers(table, groups, test, probabilities(model, features, kept[arm], table.label, train, test))
+        for arm, model in {"logistic": logistic, "boosting": boosting()}.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def arms():
-    """For each set a logistic regression with all features and boosting without the groups' columns."""
-    found = {}
-    for name, (load, groups, _) in AUDITS.items():
-        table = load()
-        features, train, test = halves(table)
-        logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        kept = {"logistic": list(features), "boosting": [c for c in features if c not in groups]}
-        found[name] = {
-            arm: answers(
-                table, groups, test, probabilities(model, features, kept[arm], table.label, train, test)
-            )
-            for arm, model in {"logistic": logistic, "boosting": boosting()}.items()
-        }
-    return found
+    return {name: trained(name) for name in AUDITS}
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +142,8 @@ def test_disparities_are_fairlearns_over_the_groups_that_are_used(name, arms, re
     result = results[name]
     for row in result["disparities"]:
         table = arms[name][row["input"]]
-        columns = row["attribute"].split(" x ")
-        group = table[columns].astype(str).agg(" x ".join, axis=1)
+        columns = [table[column].astype(str) for column in row["attribute"].split(" x ")]
+        group = functools.reduce(lambda a, b: a + " x " + b, columns)
         sizes = group.value_counts()
         left_out = [g["group"] for g in row["groups_left_out"]]
         assert set(sizes.index) <= {*row["groups_used"], *left_out}
@@ -152,7 +153,7 @@ def test_disparities_are_fairlearns_over_the_groups_that_are_used(name, arms, re
             errors = [by_hand.calibration_error(g.score, g.label) for _, g in part.groupby(used)]
             wanted = max(errors) - min(errors)
         else:
-            wanted = by_hand.fairlearn_disparities(part.label, part.prediction, used)[row["metric"]]
+            wanted = by_hand.fairlearn_disparity(row["metric"], part.label, part.prediction, used)
         assert close(row["value"], wanted), row
 
 
@@ -181,14 +182,13 @@ def test_intervals_p_values_and_verdicts_agree(name, results):
     by_hand.check_rules(results[name])
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv"])
 @pytest.mark.parametrize("name", AUDITS)
-def test_files_give_the_numbers_of_tables_in_memory(name, kind, arms, results, tmp_path):
+def test_files_give_the_numbers_of_tables_in_memory(name, arms, results, tmp_path):
+    """One arm from a parquet file, the other from a csv file."""
     _, groups, crossed = AUDITS[name]
-    paths = []
-    for arm, table in arms[name].items():
-        paths.append(tmp_path / f"{arm}.{kind}")
-        table.to_parquet(paths[-1]) if kind == "parquet" else table.to_csv(paths[-1], index=False)
+    paths = [tmp_path / "logistic.parquet", tmp_path / "boosting.csv"]
+    arms[name]["logistic"].to_parquet(paths[0])
+    arms[name]["boosting"].to_csv(paths[1], index=False)
     result = evenhand.audit([str(p) for p in paths], by=groups, intersect=crossed).to_dict()
     assert by_hand.without_origin(result) == by_hand.without_origin(results[name])
     assert [(i["name"], i["rows"]) for i in result["inputs"]] == [(a, len(t)) for a, t in arms[name].items()]
@@ -207,8 +207,7 @@ def test_calibration_and_losses_are_scikit_learns(name, arms, results):
 RUNS = 5
 
 
-@pytest.fixture(scope="module")
-def runs():
+def bootstrapped():
     """Adult: five bootstraps of the training rows, boosting with and without the groups' columns on each."""
     table = adult()
     features, train, test = halves(table)
@@ -221,6 +220,11 @@ def runs():
             made = answers(table, ("race", "sex"), test, probability)
             parts.append(made.assign(method=arm, seed=seed))
     return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return bootstrapped()
 
 
 @pytest.fixture(scope="module")
@@ -283,25 +287,25 @@ MEMBERSHIPS = {
     "trait_woman": lambda t: t.SEX == 2,
     "trait_young": lambda t: t.AGEP < 30,
     "trait_old": lambda t: t.AGEP >= 60,
-    "trait_not_white": lambda t: t.RAC1P != 1,
+    "trait_minority": lambda t: t.RAC1P != 0,
     "trait_part_time": lambda t: t.WKHP < 35,
     "trait_nobody": lambda t: t.AGEP < 0,
 }
 
 
-@pytest.fixture(scope="module")
-def members(arms):
-    """The census files with overlapping 0/1 columns instead of a partition."""
+def with_traits(arms):
+    """The census files with overlapping 0/1 columns beside their partitions."""
     source = acs_income()
     found = {}
-    for arm, table in arms["acs_income"].items():
+    for arm, table in arms.items():
         traits = source.loc[table.example_id]
         flags = {name: rule(traits).astype(int).to_numpy() for name, rule in MEMBERSHIPS.items()}
         found[arm] = table.assign(**flags)
     return found
 
 
-def test_memberships_are_those_that_pandas_counts(members):
+def test_memberships_are_those_that_pandas_counts(arms):
+    members = with_traits(arms["acs_income"])
     result = evenhand.audit(members, memberships="trait_*").to_dict()
     by_hand.check_rules(result)
     reference, candidate = members.values()
@@ -344,3 +348,17 @@ def test_memberships_that_do_not_overlap_are_a_partition(arms):
         for a, b in zip(one[kind], two[kind], strict=True):
             assert a.get("group") == b.get("group")
             assert [a[k] for k in numbers] == pytest.approx([b[k] for k in numbers], abs=EXACT), (a, b)
+
+
+@pytest.mark.xfail(
+    reason="logarithm of 0 less itself makes the paired distance of ratios endless", strict=True
+)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_ratio_that_falls_to_0_is_seen(arms):
+    """Boosting that no longer selects any woman: her ratio falls to 0, and the interval says so."""
+    reference = arms["adult"]["logistic"]
+    none = reference.assign(prediction=reference.prediction.where(reference.sex == "Male", 0))
+    result = evenhand.compare(reference, none, by="sex", metric="demographic_parity_ratio").to_dict()
+    (row,) = [r for r in result["comparisons"] if r["attribute"] == "sex"]
+    assert row["difference"] < 0
+    assert row["high"] < 0
