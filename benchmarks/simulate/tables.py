@@ -27,7 +27,8 @@ def render(stored: dict) -> str:
         ("runs", "Primary family, several runs per arm"),
         ("few runs", "Primary family, three runs per arm: these very runs (unit `rows`)"),
         ("disparity", "Accuracy difference between groups, compared between two arms"),
-        ("disparity with runs", "The same with five runs per arm"),
+        ("disparity of eight groups", "The same for eight groups"),
+        ("disparity with runs", "The same for two and five groups with five runs per arm"),
         ("whole audit", "Whole audits"),
         ("influence", "Whole audits of balanced accuracy, precision and F1"),
     ):

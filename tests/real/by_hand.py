@@ -19,10 +19,6 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 EXACT = 1e-12
 
-#: A rate of 0 in a ratio: see `test_a_ratio_that_falls_to_0_is_seen` in test_tabular; goes when that passes.
-RATIO_OF_0 = pytest.mark.filterwarnings(
-    "ignore:invalid value encountered in subtract:RuntimeWarning:evenhand"
-)
 RATES = (
     "accuracy",
     "selection_rate",
@@ -107,12 +103,19 @@ def scores_of(label, score):
     }
 
 
+#: Metrics that ask for the class itself; the others ask whether it is one class or another.
+WHOLE = {"accuracy", "balanced_accuracy", "log_loss", "brier_score", "expected_calibration_error"}
+
+
 def flips_of(label, reference, candidate, metric, positive=1):
     """Rows that go right to wrong and wrong to right, among those that the metric asks about."""
     t = pd.DataFrame({"y": label, "a": reference, "b": candidate})
     if metric in ASKED:
         t = t[(t.y == positive) == bool(ASKED[metric])]
-    a, b = t.a == t.y, t.b == t.y
+    if metric in WHOLE:
+        a, b = t.a == t.y, t.b == t.y
+    else:
+        a, b = ((answer == positive) == (t.y == positive) for answer in (t.a, t.b))
     return int((a & ~b).sum()), int((~a & b).sum())
 
 

@@ -23,7 +23,7 @@ class Pair:
     Attributes:
         key: candidate, attribute, group, class and metric: what names a row of the result.
         twin: the same for every metric that must give the same answer (a rate and its complement).
-        title: the metric's `INFO.direction` and margin rule travel with it.
+        direction: of the metric; its margin rule and span (largest less smallest value) travel with it.
         difference: candidate less reference; NaN when undefined.
         absolute: mean |d| of the rows, for `score`.
         square: mean d squared, for `score`.
@@ -47,6 +47,7 @@ class Pair:
     twin: str
     direction: int
     margin_rule: bool
+    span: float
     inference: str
     n: int
     runs: int
@@ -119,6 +120,7 @@ def pair(matched: Matched, min_group_size: int, rng: np.random.Generator) -> Pai
         "twin": min(m.name, m.info.complement or m.name),
         "direction": m.info.direction,
         "margin_rule": m.info.margin,
+        "span": m.info.range[1] - m.info.range[0],
         "inference": m.info.inference,
         "n": m.group.n,
         "runs": min(len(m.reference_arm.runs), len(m.candidate_arm.runs)),

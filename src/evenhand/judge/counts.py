@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from evenhand.judge.metrics import Estimate, MetricInfo, Sample
-from evenhand.tables.schema import Arm, Attribute, FloatArray, IntArray, Predictions
+from evenhand.tables.schema import Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
 #: From this many rows on each side a variance is taken from the data, below from its upper bound.
 ENOUGH = 10.0
@@ -88,7 +88,7 @@ def observe(metric: ModuleType, arm: Arm, group: Group, predictions: Predictions
         probability = arm.score[run][rows] if arm.score is not None else None
         sample = Sample(true, arm.prediction[run][rows], weight, positive, probability)
         estimates.append(metric.compute(sample))
-    right = np.mean(arm.prediction[:, rows] == true, axis=0)
+    right = np.mean(_right(arm.prediction[:, rows], true, metric.INFO, positive), axis=0)
     reason = next((e.reason for e in estimates if e.reason), "")
     return Observed(
         values=np.array([e.value for e in estimates]),
@@ -99,6 +99,13 @@ def observe(metric: ModuleType, arm: Arm, group: Group, predictions: Predictions
         right=right,
         reason=reason,
     )
+
+
+def _right(answers: IntArray, true: IntArray, info: MetricInfo, positive: int) -> BoolArray:
+    """[runs, n] whether the row is answered right; for one class against the rest, whether that is."""
+    if info.classes == "whole":
+        return np.asarray(answers == true)
+    return np.asarray((answers == positive) == (true == positive))
 
 
 def _mean(parts: list[FloatArray]) -> FloatArray:

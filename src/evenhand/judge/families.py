@@ -229,7 +229,8 @@ def _row(
     row["low"], row["high"] = limits.low, limits.high
     row["p_value"], row["p_adjusted"] = limits.p, limits.adjusted
     row["interval"] = f"{METHODS[pair.inference]}, simultaneous over {size}"
-    row["minimum_detectable"] = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
+    seen = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
+    row["minimum_detectable"] = seen if seen <= pair.span else float("nan")
     found = judge(limits.low, limits.high, pair.direction, margin)
     row["equivalent"], row["beyond_margin"] = found.equivalent, found.beyond_margin
     if family != "primary":

@@ -71,8 +71,11 @@ class Maximum:
             return float(np.exp(-high)), float(min(np.exp(-low), 1.0))
         # Candidate's ratio over the reference's, turned into a difference by the bounds of the reference's.
         down, up = float(np.expm1(min(-high, 700.0))), float(np.expm1(min(-low, 700.0)))
-        least, most = (float(np.exp(min(-v, 0.0))) for v in reversed(c.reference_maximum(z)))
-        return max(down * (least if down > 0 else most), -1.0), min(up * (most if up > 0 else least), 1.0)
+        ratios = [[float(np.exp(min(-v, 0.0))) for v in reversed(pair)] for pair in c.each_maximum(z)]
+        (candidate_low, candidate_high), (least, most) = ratios
+        lower = max(down * (least if down > 0 else most), candidate_low - most)
+        upper = min(up * (most if up > 0 else least), candidate_high - least)
+        return lower, upper
 
     def p_value(self) -> float:
         """The level at which a limit reaches 0: the root of that limit in z, by regula falsi (Illinois)."""

@@ -256,6 +256,7 @@ def _pair(
         twin=module_name(disparity),
         direction=info.direction,
         margin_rule=info.margin,
+        span=info.range[1] - info.range[0],
         inference=inference,
         n=round(float(amount.sum())),
         runs=fewest,

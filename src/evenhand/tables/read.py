@@ -7,6 +7,7 @@ classes and groups agreed on with the others (`plan`, `classes`, `groups`), pair
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -96,11 +97,10 @@ def _input(checked: Checked) -> Input:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise TableError(f"{given.title}: cannot be read ({error.strerror or error}).") from None
-    arms = {arm for _, _, arm, _ in checked.pairs}
-    name = arms.pop() if len(arms) == 1 else given.run
-    return Input(
-        name, None if given.path is None else str(given.path), digest, checked.rows, len(checked.pairs)
-    )
+    runs = Counter(arm for _, _, arm, _ in checked.pairs)
+    name = next(iter(runs)) if len(runs) == 1 else given.run
+    path = None if given.path is None else str(given.path)
+    return Input(name, path, digest, checked.rows, max(runs.values()))
 
 
 def _predictions(

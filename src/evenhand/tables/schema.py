@@ -98,7 +98,15 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Input:
-    """A given file or table, as the result's `inputs` tells it. `path` and `sha256` are None in memory."""
+    """A given file or table, as the result's `inputs` tells it.
+
+    Attributes:
+        name: its arm, or the file's own name when it holds several.
+        path: None in memory.
+        sha256: of the file; None in memory.
+        rows: rows that were read.
+        runs: most runs of an arm in it.
+    """
 
     name: str
     path: str | None

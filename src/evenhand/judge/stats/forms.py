@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.judge.stats.family import Family
+from evenhand.judge.stats.family import Family, symmetric_root
 from evenhand.judge.stats.intervals import tango, wilson
 from evenhand.judge.stats.quantiles import z_of, z_to_t
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
@@ -28,9 +28,6 @@ from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 #: Fewest and most draws of the largest contrast, in single precision, and how many numbers to aim at. Few
 #: contrasts get many draws; many contrasts are bounded so loosely that the quantile's error does not show.
 DRAWS, NUMBERS = (2_000, 10_000), 2_000_000
-
-#: A distance on the log scale that stands for an unbounded one.
-FAR = 30.0
 
 #: Most pairs of forms that are all bounded: twelve groups' gaps.
 FULL = 20_000
@@ -103,7 +100,8 @@ class Contrasts:
     def matrix(self) -> FloatArray:
         """[M, P] the contrasts that are bounded at once.
 
-        One arm: F a. Two arms: F_p b - F_q a in row p * m + q (coarse: F_p b - F_p a and F_p b), then F_q a.
+        One arm: F a. Two arms: F_p b - F_q a in row p * m + q, and on the log scale F b and F a after them;
+        coarse: F_p b - F_p a, F b, F a.
         """
         f = self.forms
         if not self.two_arms:
@@ -112,7 +110,9 @@ class Contrasts:
         if self.coarse:
             return np.vstack([np.hstack([-f, f]), np.hstack([none, f]), np.hstack([f, none])])
         pairs = np.hstack([-np.tile(f, (m, 1)), np.repeat(f, m, axis=0)])
-        return np.vstack([pairs, np.hstack([f, none])]) if self.scale == "log" else pairs
+        return (
+            np.vstack([pairs, np.hstack([none, f]), np.hstack([f, none])]) if self.scale == "log" else pairs
+        )
 
     def maximum(self, z: float) -> tuple[float, float]:
         """Bounds of max F a (one arm) or of max F b - max F a (two arms) at the normal quantile z."""
@@ -126,11 +126,15 @@ class Contrasts:
         low, high = low[: m * m].reshape(m, m), high[: m * m].reshape(m, m)
         return float(low.max(axis=0).min()), float(high.min(axis=1).max())
 
-    def reference_maximum(self, z: float) -> tuple[float, float]:
-        """Bounds of max F a beside those of `maximum`, for two arms on the log scale."""
+    def each_maximum(self, z: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Bounds of max F b and of max F a beside those of `maximum`, for two arms on the log scale."""
         low, high = self.bounds(z)
         m = len(self.forms)
-        return float(low[-m:].max()), float(high[-m:].max())
+        candidate, reference = slice(-2 * m, -m), slice(-m, None)
+        return (
+            (float(low[candidate].max()), float(high[candidate].max())),
+            (float(low[reference].max()), float(high[reference].max())),
+        )
 
     @cached_property
     def centre(self) -> FloatArray:
@@ -202,12 +206,12 @@ class Contrasts:
         low, high = r.scale * low, r.scale * high
         if self.scale == "rate":
             return r.difference - low, high - r.difference
+        # On the log scale the limits of b are those of a + (b - a) at the observed a; below 0 there is none.
         base = np.maximum(r.value[:k], 0.5 / (r.n[:k] + 1))
+        centre = self.centre[k:] - self.centre[:k]
         with np.errstate(divide="ignore"):
-            low, centre, high = (np.log(np.maximum(1 + v / base, 0.0)) for v in (low, r.difference, high))
-        return np.minimum(np.nan_to_num(centre - low, nan=FAR), FAR), np.nan_to_num(
-            high - centre, nan=FAR, posinf=FAR
-        )
+            low, high = (np.log(np.maximum(1 + v / base, 0.0)) for v in (low, high))
+        return np.maximum(centre - low, 0.0), np.maximum(high - centre, 0.0)
 
     def _same_rows(
         self, part: FloatArray, c: FloatArray, paired: tuple[FloatArray, FloatArray]
@@ -265,15 +269,14 @@ def largest(parts: list[Contrasts], rng: np.random.Generator) -> Family:
     draws = int(np.clip(NUMBERS // max(size, 1), *DRAWS))
     reach = np.zeros(draws)
     for c in parts:
-        values, vectors = np.linalg.eigh(c.spread)
-        root = vectors * np.sqrt(np.clip(values, 0, None))
+        root = symmetric_root(c.spread)
         matrix = c.matrix[c.distinct]
         rows = ((matrix @ c.spread) * matrix).sum(axis=1)
         known = rows > 1e-12
         share = np.where(known, np.sqrt(rows / np.where(known, rows + c.run_variance[c.distinct], 1.0)), 0.0)
         weights = (matrix @ root) * np.where(known, share / np.sqrt(np.where(known, rows, 1.0)), 0.0)[:, None]
         own = np.sqrt(np.maximum(1 - share**2, 0.0)).astype(np.float32)
-        normal = rng.standard_normal((draws, len(values)), dtype=np.float32)
+        normal = rng.standard_normal((draws, len(root)), dtype=np.float32)
         step = max(1, 2_000_000 // len(weights))
         for start in range(0, draws, step):
             block = normal[start : start + step] @ weights.T.astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evenhand.judge.stats.family import symmetric_root
 from evenhand.tables.schema import FloatArray, IntArray
 
 PERMUTATIONS = 1_999
@@ -43,9 +44,7 @@ def swapped_difference(
         squares = np.bincount(bins[0], weights=gaps[0] ** 2, minlength=size)
         squares += np.bincount(bins[1], weights=gaps[1] ** 2, minlength=size)
         spread = (np.diag(squares) - cross - cross.T) / 4
-        values, vectors = np.linalg.eigh(spread)
-        root = vectors * np.sqrt(np.clip(values, 0, None))
-        drawn = total / 2 + rng.standard_normal((PERMUTATIONS, size)) @ root.T
+        drawn = total / 2 + rng.standard_normal((PERMUTATIONS, size)) @ symmetric_root(spread)
     statistic = np.abs(np.abs(total - drawn).sum(axis=1) - np.abs(drawn).sum(axis=1))
     return float((1 + np.sum(statistic >= observed * (1 - 1e-9))) / (1 + PERMUTATIONS))
 
