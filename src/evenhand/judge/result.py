@@ -174,9 +174,28 @@ def document(
             "positive": None if predictions.positive is None else predictions.classes[predictions.positive],
         },
         "inputs": [asdict(i) for i in predictions.inputs],
-        "problems": list(predictions.problems),
+        "problems": [*predictions.problems, *_thin(rates, settings)],
         "rates": rates,
         "disparities": disparities,
         "comparisons": comparisons,
         "verdict": verdict_of(comparisons, candidates, arms[reference]),
     }
+
+
+def _thin(rates: list[dict[str, Any]], settings: Settings) -> list[str]:
+    """Remarks on groups that are large enough, but have few rows of one label: their rates rest on those."""
+    found = []
+    for metric, word in (("true_positive_rate", "positive"), ("false_positive_rate", "negative")):
+        places = {}
+        for r in rates:
+            if r["metric"] == metric and r["group"] is not None and r["status"] == "ok":
+                rows = r["n_positive"] if word == "positive" else r["n"] - r["n_positive"]
+                if rows < settings.min_group_size:
+                    places[place(r)] = f"{place(r)} ({rows})"
+        if places:
+            shown = ", ".join(list(places.values())[:5]) + (" and others" if len(places) > 5 else "")
+            found.append(
+                f"Few rows with a {word} label: {shown}. The {title(metric)} there, and disparities that"
+                " use it, rest on these few; their intervals are wide."
+            )
+    return found

@@ -5,6 +5,7 @@ Colours are CSS variables of the page, so that one chart serves light, dark and 
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -129,12 +130,22 @@ def _farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
 
 
 def _domain(rows: Sequence[Row]) -> tuple[float, float]:
-    """Give one range of differences for all candidates of a metric, in the units shown; it always holds 0."""
-    ends = [0.0]
+    """Give one range of differences for all candidates of a metric, in the units shown; it always holds 0.
+
+    It shows every estimate and every interval with a verdict whole. An undecided interval may be cut off: one
+    group of ten rows would else press all others into a dot.
+    """
+    ends: list[float] = [0.0]
+    open_ends: list[float] = []
     for r in rows:
-        ends += [v for v in (number(r, "low"), number(r, "high")) if v is not None]
-        margin = number(r, "margin")
+        limits = [v for v in (number(r, "low"), number(r, "high")) if v is not None]
+        (open_ends if r["verdict"] == "undecided" else ends).extend(limits)
+        difference, margin = number(r, "difference"), number(r, "margin")
+        ends += [difference] if difference is not None and limits else []
         ends += [-1.5 * margin, 1.5 * margin] if margin is not None else []
+    if open_ends:
+        room = max(2 * max(abs(v) for v in ends), 2 * statistics.median(abs(v) for v in open_ends))
+        ends += [min(max(v, -room), room) for v in open_ends]
     scale = 100.0 if rows and wording.in_points(str(rows[0]["metric"])) else 1.0
     slack = 0.04 * (max(ends) - min(ends)) or 0.01
     return scale * (min(ends) - slack), scale * (max(ends) + slack)
@@ -207,7 +218,7 @@ def _forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, 
         layers.append(band.encode(x=alt.X("from:Q", scale=at, title=axis), x2="to:Q"))
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
     layers.append(zero.encode(x=alt.X("zero:Q", scale=at, title=axis)))
-    bars = alt.Chart(whole).mark_rule(strokeWidth=2.5, strokeCap="round")
+    bars = alt.Chart(whole).mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
     layers.append(
         bars.encode(x=alt.X("low:Q", scale=at, title=axis), x2="high:Q", y=y, color=colour, tooltip=tooltip)
     )

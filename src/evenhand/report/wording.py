@@ -309,7 +309,7 @@ def forest_caption() -> str:
         "Each line is the simultaneous interval of the difference candidate − reference, "
         "each symbol the estimate. "
         "Differences are plain, not turned: the arrows under each panel say which way is worse. "
-        "The shaded band is the margin on either side of no difference."
+        "The shaded band is the margin on either side of no difference. A line that reaches the edge goes on."
     )
 
 
