@@ -14,7 +14,7 @@ bound that the range over groups of (b - a) gives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -80,11 +80,13 @@ class Contrasts:
         rates: the group rates.
         forms: [m, K] rows whose maximum is meant.
         scale: bounds on the rates themselves or on their logarithms (for ratios).
+        known: the bounds that were computed last.
     """
 
     rates: Rates
     forms: FloatArray
     scale: Literal["rate", "log"] = "rate"
+    known: dict[float, tuple[FloatArray, FloatArray]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def two_arms(self) -> bool:
@@ -162,6 +164,12 @@ class Contrasts:
 
     def bounds(self, z: float) -> tuple[FloatArray, FloatArray]:
         """[M] low and high of every contrast at the level of the normal quantile z."""
+        if z not in self.known:
+            self.known.clear()  # `maximum` and `each_maximum` ask at the same z, one after the other
+            self.known[z] = self._bounds(z)
+        return self.known[z]
+
+    def _bounds(self, z: float) -> tuple[FloatArray, FloatArray]:
         estimate = self.matrix @ self.centre
         runs = np.zeros(len(estimate))
         if self.rates.runs is not None:
