@@ -336,7 +336,7 @@ def test_columns_say_arm_and_run(tmp_path):
         read = load(write(tmp_path / f"all.{ending}", rows), columns, need_scores=True)
         assert [(a.name, a.runs) for a in read.arms] == [("full", ("7", "13")), ("lora", ("7", "13"))]
         assert read.arms[1].prediction.tolist() == [[0] * 6, [1] * 6]
-        assert read.inputs[0].runs == 4
+        assert read.inputs[0].runs == 2
     half = {name: values[:12] for name, values in rows.items()}
     read = load(half, Columns(by=("race",), run="seed"), need_scores=False)
     assert [(a.name, a.runs) for a in read.arms] == [("table", ("7", "13"))]
@@ -595,3 +595,17 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     load(write(tmp_path / "x.csv", ROWS), BY, need_scores=False)
     assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_a_pattern_and_its_name_stand_for_all_runs_of_an_arm(tmp_path):
+    """`'full_*.csv' 'lora_*.csv' --name full --name lora`: two arms of two runs each."""
+    for arm in ("full", "lora"):
+        for run in (1, 2):
+            rows = "".join(f"{i},{i % 2},{(i + run) % 2},{'ab'[i % 2]}\n" for i in range(12))
+            (tmp_path / f"{arm}_{run}.csv").write_text("example_id,label,prediction,g\n" + rows)
+    given = [str(tmp_path / "full_*.csv"), str(tmp_path / "lora_*.csv")]
+    found = load(given, Columns(by=("g",), names=("full", "lora")), need_scores=False)
+    assert [(arm.name, arm.runs) for arm in found.arms] == [
+        ("full", ("full_1", "full_2")),
+        ("lora", ("lora_1", "lora_2")),
+    ]

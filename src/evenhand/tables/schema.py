@@ -39,7 +39,7 @@ class Columns:
         run: column that says to which run of its arm a row belongs.
         where: (column, value) pairs; only rows that have all of them are read.
         split: value of the `split` column to read when the table has such a column.
-        names: arm names, one per given table; equal names are runs of one arm.
+        names: arm names, one per given table or pattern; equal names are runs of one arm.
         inner: keep the examples that every arm and run has, instead of refusing unequal sets.
     """
 

@@ -59,7 +59,7 @@ def resolve(source: Source, columns: Columns) -> tuple[list[Given], list[str]]:
     if not named:
         raise CallError(f"No table was given: give {ALLOWED}.")
     if columns.names:
-        named = _renamed(named, columns)
+        named = _renamed(named, _spread(source, columns), columns)
     items = [item for _, item in named]
     stems = _unique([_stem(item, i, len(items)) for i, item in enumerate(items, 1)], items)
     given = [
@@ -177,21 +177,32 @@ def _missing(path: Path) -> str:
     return f"{path}: there is no such file; {nearest(path.name, beside)}"
 
 
-def _renamed(named: list[tuple[str | None, object]], columns: Columns) -> list[tuple[str | None, object]]:
-    """The tables with the names that the call gives them."""
+def _spread(source: Source, columns: Columns) -> tuple[str, ...]:
+    """Names, one per table: a pattern's name goes to each file that it matches."""
+    given = list(source) if isinstance(source, list | tuple) else [source]
+    if isinstance(source, Mapping) or len(given) != len(columns.names):
+        return columns.names
+    sizes = [len(list(_items(item, "the source", []))) for item in given]
+    return tuple(name for name, size in zip(columns.names, sizes, strict=True) for _ in range(size))
+
+
+def _renamed(
+    named: list[tuple[str | None, object]], names: tuple[str, ...], columns: Columns
+) -> list[tuple[str | None, object]]:
+    """The tables with the names that the call gives them, one per table."""
     if any(name is not None for name, _ in named):
         raise CallError("--name: the given dict names the arms already; give one of the two.")
     if columns.arm is not None:
         raise CallError(f"--name: column '{columns.arm}' (--arm) says the arms already; give one of the two.")
-    if len(columns.names) != len(named):
+    if len(names) != len(named):
         tables = ", ".join(str(item) if isinstance(item, Path) else "a table" for _, item in named)
         raise CallError(
             f"--name: got {len(columns.names)} ({', '.join(columns.names)}) for {len(named)} tables "
-            f"({tables}); give one name per table, in the same order (equal names are runs of one arm)."
+            f"({tables}); give one name per table or pattern, in order (equal names are runs of one arm)."
         )
-    if not all(columns.names):
+    if not all(names):
         raise CallError("--name: a name is empty; the name of an arm is a text.")
-    return [(name, item) for name, (_, item) in zip(columns.names, named, strict=True)]
+    return [(name, item) for name, (_, item) in zip(names, named, strict=True)]
 
 
 def _stem(item: object, number: int, count: int) -> str:
