@@ -93,7 +93,12 @@ def test_the_tree_in_the_documents_is_the_tree():
 
 def test_every_plug_in_and_command_is_in_the_documents():
     text = "\n".join(p.read_text() for p in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-    for package in ("evenhand.judge.metrics", "evenhand.judge.disparities", "evenhand.cli"):
+    for package in (
+        "evenhand.judge.metrics",
+        "evenhand.judge.disparities",
+        "evenhand.datasets",
+        "evenhand.cli",
+    ):
         for name in registry.names(package):
             assert name in text, f"{name} is in no document"
 

@@ -259,10 +259,8 @@ def test_multiclass_is_one_against_the_rest():
     assert {r["class"] for r in result["rates"] if r["metric"] == "true_positive_rate"} == {"0", "1", "2"}
     assert {r["class"] for r in result["rates"] if r["metric"] == "accuracy"} == {None}
     inside = (a["g"] == "a") & (a["label"] == 2)
-    row = next(
-        r for r in result["rates"]
-        if r["metric"] == "true_positive_rate" and r["class"] == "2" and r["group"] == "a" and r["input"] == "reference"
-    )  # fmt: skip
+    wanted = {"metric": "true_positive_rate", "class": "2", "group": "a", "input": "reference"}
+    row = next(r for r in result["rates"] if all(r[k] == v for k, v in wanted.items()))
     assert row["value"] == pytest.approx((a["prediction"][inside] == 2).mean())
     assert len(rows_of(result, family="primary")) == 3 * (1 + 3 + 3)
 

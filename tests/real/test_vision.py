@@ -148,7 +148,9 @@ def test_two_arms_mirror_when_they_change_places(name, a, b, pairs):
     for place, one in there.items():
         two = back[place]
         # The critical value of a family is drawn, with an error that depends on the order of the arms.
-        tolerance = (1e-6 if place[1] else 0.02) * (one["high"] - one["low"]) if one["low"] is not None else 0.0
+        tolerance = (
+            (1e-6 if place[1] else 0.02) * (one["high"] - one["low"]) if one["low"] is not None else 0.0
+        )
         assert close(one["difference"], -two["difference"], EXACT), place
         assert (one["n_right_to_wrong"], one["n_wrong_to_right"]) == (
             two["n_wrong_to_right"],

@@ -1,4 +1,4 @@
-"""The page in a real browser: charts are drawn, nothing a file says is run, nothing is loaded from elsewhere."""
+"""The page in a real browser: charts are drawn, and nothing that a file says is run."""
 
 from __future__ import annotations
 
@@ -37,11 +37,9 @@ def dom(tmp_path_factory):
     (folder / "page.html").write_text(build_page(result))
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    done = subprocess.run(
-        [browser, *flags, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=10000", "--dump-dom",
-         (folder / "page.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+    flags += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
+    command = [browser, *flags, (folder / "page.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, result
 
 

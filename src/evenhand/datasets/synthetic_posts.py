@@ -1,0 +1,167 @@
+"""Short posts about groups of invented people, written by rule: which ones are rude is known.
+
+A post mentions one group and describes it in a few words that are rude or kind. A *turned* post also has a
+rare word (`notsome`, ...) that turns its words around, as irony does. All words are made up or harmless.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from evenhand.datasets import DatasetInfo, Examples
+from evenhand.datasets._config import Share, field_validator
+from evenhand.datasets._worlds import MOST_GROUPS, Drawn, Truth, World, draw, truth_of
+from evenhand.tables.schema import Attribute, BoolArray, IntArray
+
+INFO = DatasetInfo(
+    title="Synthetic posts",
+    task="text",
+    labels="whether a post is rude (positive) or kind",
+    attributes=("group",),
+    source="written by rule, by evenhand",
+    licence="Apache-2.0",
+    problems=("Made-up language: results say nothing about people, only about methods.",),
+)
+SIGNALS = 3
+CLASSES = ("kind", "rude")
+
+_PEOPLES = ("velmish", "orrinish", "taskuan", "pelian", "drovian", "quillish", "hessan", "ombrian")
+_WORDS = {
+    1: ("grumbish", "snarly", "muckish", "blathery", "crottled", "sploffy", "drearish", "gribbly",
+        "snootish", "wretchy", "clunkish", "mopish"),
+    0: ("gentle", "brightly", "kindly", "mellowish", "cheery", "honest", "glowing", "merrily",
+        "warmish", "helpful", "pleasant", "lively"),
+}  # fmt: skip
+_STEMS = {1: ("grok", "snub", "mizz", "trok"), 0: ("lum", "fael", "soom", "wynn")}
+_TURNS = ("notsome", "fernot", "contrawise", "ironly", "unsooth", "backsay", "nevermore", "otherwhich")
+_FILLERS = (
+    "today", "again", "often", "market", "river", "bridge", "garden", "window", "morning", "evening",
+    "street", "music", "bread", "letter", "winter", "summer", "table", "corner", "train", "harbour",
+    "village", "school", "neighbour", "weather", "story", "football", "coffee", "ticket", "lantern",
+    "blanket", "kettle", "orchard", "mountain", "library", "pocket", "basket", "candle", "holiday",
+    "kitchen", "meadow",
+)  # fmt: skip
+_FRAMES = (
+    "{f0} the {people} people near the {f1} are {s0} and {s1} {turn} with {f2} and so {s2} by the {f3}",
+    "i saw {f0} and {f1} the {people} ones were {s0} {turn} then {s1} at the {f2} also {s2} {f3}",
+    "{turn} you know how {s0} the {people} folk get {f0} {f1} very {s1} and {s2} around the {f2} {f3}",
+    "about {f0} a {people} family so {s0} so {s1} {f1} all {f2} long {turn} quite {s2} {f3}",
+)
+
+
+class Config(World):
+    """Options, besides those of every procedural world.
+
+    Attributes:
+        groups: names of the groups, at most 8; the posts call them by made-up names of their own.
+        group_dialect: how often a group's posts say a thing in the group's own words instead of common ones.
+    """
+
+    most: ClassVar[int] = MOST_GROUPS
+
+    groups: tuple[str, ...] = ("velm", "orrin", "tasku", "pelia")
+    group_dialect: Share = 0.0
+
+    @field_validator("groups")
+    @classmethod
+    def _distinct(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
+        if not (1 <= len(groups) <= cls.most and len(set(groups)) == len(groups) and all(groups)):
+            raise ValueError(f"give 1 to {cls.most} different names")
+        return groups
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the groups, in order."""
+        return self.groups
+
+
+def load(config: Config) -> Examples:
+    """Write the posts.
+
+    Args:
+        config: the options.
+
+    Returns:
+        Posts that all differ, with the attribute `group`.
+    """
+    rng = np.random.default_rng([config.seed, 1])
+    drawn = draw(config, rng, signals=SIGNALS)
+    texts = _write(drawn, config.group_dialect, rng)
+    ids = [f"post-{config.seed}-{i}" for i in range(config.rows)]
+    return Examples(
+        "text", ids, texts, drawn.label, CLASSES,
+        (Attribute("group", "partition", config.groups, codes=drawn.group),),
+    )  # fmt: skip
+
+
+def truth(config: Config) -> dict[str, Truth]:
+    """What is true of every group, by arithmetic: rates, and what the best readers reach."""
+    return truth_of(config, signals=SIGNALS)
+
+
+def vocabulary() -> tuple[str, ...]:
+    """Every word that a post can have, sorted."""
+    words = {w for frame in _FRAMES for w in frame.split() if not w.startswith("{")}
+    dialects = [_dialect(group, side) for group in range(MOST_GROUPS) for side in (0, 1)]
+    return tuple(sorted(words.union(_PEOPLES, _WORDS[0], _WORDS[1], _TURNS, _FILLERS, *dialects)))
+
+
+def unlabelled(n: int, seed: int) -> list[str]:
+    """Posts of all groups and in all dialects, without labels, to pretrain on.
+
+    Args:
+        n: how many.
+        seed: of the draw; it never gives the rows of a `Config` with the same seed.
+    """
+    names = tuple(f"g{i}" for i in range(MOST_GROUPS))
+    config = Config(rows=max(n, 8), groups=names, hard_groups=dict.fromkeys(names, 0.25), seed=seed)
+    rng = np.random.default_rng([seed, 2])
+    return _write(draw(config, rng, signals=SIGNALS), 0.5, rng)[:n]
+
+
+def meaning(text: str) -> tuple[list[int], bool]:
+    """Read a post by rule: what each signal says (1 rude, 0 kind), and whether it is turned."""
+    says = {word: side for side in (0, 1) for word in _WORDS[side]}
+    says |= {w: side for g in range(MOST_GROUPS) for side in (0, 1) for w in _dialect(g, side)}
+    words = text.split()
+    return [says[w] for w in words if w in says], any(w in _TURNS for w in words)
+
+
+def _dialect(group: int, side: int) -> tuple[str, ...]:
+    """A group's own words for one side."""
+    ending = ("ak", "el", "ip", "on", "ur", "ev", "yl", "oz")[group]
+    return tuple(stem + ending for stem in _STEMS[side])
+
+
+def _write(drawn: Drawn, dialect: float, rng: np.random.Generator) -> list[str]:
+    """One text per row; equal texts get further words until all differ."""
+    n = len(drawn.group)
+    own: BoolArray = rng.random(drawn.shown.shape) < dialect
+    signals = _signals(drawn, own, rng)
+    turns = np.array(_TURNS)[rng.integers(len(_TURNS), size=n)]
+    fillers = np.array(_FILLERS)[rng.integers(len(_FILLERS), size=(n, 4))]
+    frames = rng.integers(len(_FRAMES), size=n)
+    texts: list[str] = []
+    seen: set[str] = set()
+    for i in range(n):
+        f, s = fillers[i], signals[i]
+        text = _FRAMES[frames[i]].format(
+            people=_PEOPLES[drawn.group[i]], turn=turns[i] if drawn.turned[i] else "",
+            f0=f[0], f1=f[1], f2=f[2], f3=f[3], s0=s[0], s1=s[1], s2=s[2],
+        )  # fmt: skip
+        text = " ".join(text.split())
+        while text in seen:
+            text = f"{text} {_FILLERS[int(rng.integers(len(_FILLERS)))]}"
+        seen.add(text)
+        texts.append(text)
+    return texts
+
+
+def _signals(drawn: Drawn, own: BoolArray, rng: np.random.Generator) -> IntArray:
+    """[n, signals] words that say what each signal says, common ones or the group's own."""
+    common = np.array([_WORDS[0], _WORDS[1]])
+    dialects = np.array([[_dialect(g, side) for side in (0, 1)] for g in range(MOST_GROUPS)])
+    a = common[drawn.shown, rng.integers(common.shape[1], size=own.shape)]
+    b = dialects[drawn.group[:, None], drawn.shown, rng.integers(dialects.shape[2], size=own.shape)]
+    return np.where(own, b, a)

@@ -1,0 +1,189 @@
+"""Any table: csv, parquet, jsonl files or a hub dataset with a text or image column, labels and groups."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from evenhand.datasets import DatasetInfo, Examples, from_column
+from evenhand.datasets._columns import Reader, impossible
+from evenhand.datasets._config import Field, Frozen, Limit, model_validator
+from evenhand.datasets._files import locate
+from evenhand.datasets._leaks import fingerprint
+from evenhand.datasets._pictures import content, readable
+from evenhand.datasets._reading import Rows, Wanted, read, refuse
+from evenhand.tables.schema import IntArray
+
+INFO = DatasetInfo(
+    title="Table",
+    task="either",
+    labels="a column of any table",
+    attributes=(),
+    source="files of the user, or a hub dataset",
+    licence="the table's own",
+)
+Value = str | int | float | bool
+
+
+class Config(Frozen):
+    """Where the table is and what its columns mean.
+
+    Attributes:
+        path: file, glob, folder or hub id (`owner/name`), or several.
+        files: of a folder or hub dataset only the files that match this glob (`data/train-*`).
+        revision: of a hub dataset.
+        text: column of texts; give this or `image`.
+        image: column of pictures: bytes, records {bytes, path}, or names of files.
+        folder: where the files that `image` names are; else beside the table.
+        label: column of labels.
+        positive: the positive class of two; 1 or true by itself.
+        id: column that names a row; else a hash of its content.
+        by: partition attributes, one column each.
+        memberships: patterns such as `target_race_*` of 0/1 columns, one attribute each.
+        where: keep only the rows with this value, or one of these values, in a column.
+        split_column: column that says a row's part (train, validation, test).
+        limit: keep this many rows, drawn by the hashes of their ids.
+        duplicates: `drop` keeps one of several rows with the same content.
+    """
+
+    path: str | tuple[str, ...]
+    files: str | None = None
+    revision: str | None = None
+    text: str | None = None
+    image: str | None = None
+    folder: str | None = None
+    label: str = "label"
+    positive: Value | None = None
+    id: str | None = None
+    by: tuple[str, ...] = ()
+    memberships: tuple[str, ...] = ()
+    where: dict[str, Value | tuple[Value, ...]] = Field(default_factory=dict)
+    split_column: str | None = None
+    limit: Limit | None = None
+    duplicates: Literal["keep", "drop"] = "keep"
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Config:
+        if (self.text is None) == (self.image is None):
+            raise ValueError("give exactly one of text (a column of texts) and image (a column of pictures)")
+        if self.folder is not None and self.image is None:
+            raise ValueError("folder: is for images; this table has texts")
+        complaints = impossible(self.by, self.memberships)
+        if complaints:
+            raise ValueError("; ".join(complaints))
+        return self
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Texts or pictures of the wanted rows."""
+
+    rows: IntArray
+    values: list[str] | list[bytes]
+    remarks: list[str]
+
+
+def load(config: Config) -> Examples:
+    """Read the table.
+
+    Raises:
+        InputError: it cannot be read, or its values cannot be used; every complaint at once.
+    """
+    rows = read(locate(config.path, files=config.files, revision=config.revision), _wanted(config))
+    reader = Reader(rows)
+    kept = reader.where(config.where)
+    refuse(reader.complaints)
+    inputs = _texts(rows, kept, config.text) if config.text else _images(rows, kept, config)
+    marks = [fingerprint(value) for value in inputs.values]
+    ids, told = _ids(rows, inputs, config, marks, reader)
+    chosen, dropped = _chosen(ids, marks, config)
+    kept = inputs.rows[chosen]
+    labels, classes = reader.labels(config.label, kept, config.positive)
+    attributes = reader.attributes(config.by, config.memberships, kept)
+    names = [ids[i] for i in chosen]
+    refuse(reader.complaints)
+    parts = None
+    if config.split_column is not None:
+        column = rows.values[config.split_column]
+        parts = from_column([column[i] for i in kept], names)
+    values = [inputs.values[i] for i in chosen]
+    remarks = (*inputs.remarks, *told, *dropped, *reader.remarks)
+    task: Literal["text", "image"] = "text" if config.text else "image"
+    return Examples(task, names, values, labels, classes, attributes, remarks, parts)  # type: ignore[arg-type]
+
+
+def _wanted(config: Config) -> Wanted:
+    """The columns that the options name."""
+    named = [("label", config.label), ("text", config.text), ("id", config.id)]
+    named += [("split_column", config.split_column), *(("by", name) for name in config.by)]
+    named += [("where", name) for name in config.where]
+    verbatim = (config.text,) if config.text else ()
+    single = tuple((option, name) for option, name in named if name is not None)
+    return Wanted(single, config.memberships, verbatim, config.image)
+
+
+def _texts(rows: Rows, kept: IntArray, column: str) -> _Inputs:
+    """Texts; rows without one are left out and counted, as pictures that cannot be decoded are."""
+    texts = rows.values[column]
+    full = np.array([i for i in kept if (texts[i] or "").strip()], np.int64)
+    missing = len(kept) - len(full)
+    if missing > 0.01 * len(kept):
+        what = f"has no text in {missing:,} of {len(kept):,} rows; at most 1% are skipped: take them out."
+        refuse([rows.complain("text", column, what)])
+    remarks = [f"{missing:,} rows have no text; they were skipped."] if missing else []
+    return _Inputs(full, [str(texts[i]) for i in full], remarks)
+
+
+def _images(rows: Rows, kept: IntArray, config: Config) -> _Inputs:
+    """Bytes of pictures; those that cannot be decoded are left out and counted."""
+    if config.folder is not None and not Path(config.folder).expanduser().is_dir():
+        refuse([f"dataset.folder '{config.folder}': there is no such folder."])
+    pictures: list[bytes | None] = []
+    names: list[str] = []
+    for i in kept:
+        value = rows.pictures[i]
+        folder = Path(config.folder).expanduser() if config.folder else rows.sources[i].parent
+        pictures.append(content(folder / value) if isinstance(value, str) else value)
+        names.append(value if isinstance(value, str) else f"row {i + 1}")
+    good, remarks = readable(pictures, names, f"{rows.title}: column '{config.image}' (image)")
+    return _Inputs(kept[good], [p for p, fine in zip(pictures, good, strict=True) if fine and p], remarks)
+
+
+def _ids(
+    rows: Rows, inputs: _Inputs, config: Config, marks: Sequence[bytes], reader: Reader
+) -> tuple[list[str], list[str]]:
+    """Names of rows: a column, or a hash of the content, numbered where the content is the same."""
+    if config.id is not None:
+        return reader.names("id", config.id, inputs.rows), []
+    seen: dict[bytes, int] = {}
+    ids = []
+    for mark in marks:
+        seen[mark] = seen.get(mark, 0) + 1
+        ids.append(mark.hex()[:16] + (f"-{seen[mark]}" if seen[mark] > 1 else ""))
+    again = len(ids) - len(seen)
+    if again and config.duplicates == "keep":
+        return ids, [f"{again:,} rows repeat the content of another row."]
+    return ids, []
+
+
+def _chosen(ids: Sequence[str], marks: Sequence[bytes], config: Config) -> tuple[list[int], list[str]]:
+    """Places of the rows that stay after duplicates are dropped and the limit is kept."""
+    chosen = list(range(len(ids)))
+    remarks = []
+    if config.duplicates == "drop":
+        first: Mapping[bytes, int] = {mark: i for i, mark in reversed(list(enumerate(marks)))}
+        chosen = [i for i in chosen if first[marks[i]] == i]
+        if len(chosen) < len(ids):
+            remarks.append(
+                f"{len(ids) - len(chosen):,} rows that repeat the content of another row were dropped."
+            )
+    if config.limit is not None and config.limit < len(chosen):
+        hashed = sorted(chosen, key=lambda i: hashlib.sha256(f"limit:{ids[i]}".encode()).digest())
+        remarks.append(f"{config.limit:,} of {len(chosen):,} rows were drawn (limit).")
+        chosen = sorted(hashed[: config.limit])
+    return chosen, remarks
