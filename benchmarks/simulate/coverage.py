@@ -65,12 +65,14 @@ def paired(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
     wrong = harm | (
         np.where(direction > 0, (low > 0) & (high >= MARGIN), (high < 0) & (low <= -MARGIN)) & known
     )
+    # Fewer than five runs are judged as they are, and with effects of runs they do differ.
+    nothing_to_find = cell["between arms"] == 0 and (world.runs >= 5 or world.sigma == 0)
     width, bonferroni = np.where(known, high - low, 0).sum(), np.where(known, shigh - slow, 0).sum()
     return {
         "coverage": float(inside.all(axis=1).mean()),
         "pointwise": float(inside[known].mean()),
         "zero excluded": float(alarm.mean()),
-        "false alarms": float(wrong.any(axis=1).mean()) if cell["between arms"] == 0 else None,
+        "false alarms": float(wrong.any(axis=1).mean()) if nothing_to_find else None,
         "power": float(harm[:, -3].mean()) if cell["between arms"] else None,
         "width": float(width / known.sum()),
         "against Bonferroni": float(width / bonferroni),

@@ -184,8 +184,9 @@ def _score(m: Matched) -> dict[str, Any]:
 def _wald(m: Matched) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     influence = m.candidate.influence - m.reference.influence
-    scale = float(np.max(np.abs(m.reference.influence), initial=0.0))
-    changed = round(float(np.sum(p.count[rows] * (np.abs(influence) > 1e-12 * scale))))
+    # Answers count where answers are compared: influence values differ everywhere once one answer does.
+    differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else influence != 0
+    changed = round(float(p.count[rows] @ differ))
     if changed < ENOUGH:
         reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
         return {"status": "too_small", "reason": reason}
