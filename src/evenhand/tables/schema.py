@@ -88,6 +88,12 @@ class Attribute:
         same: BoolArray = self.codes == index
         return same
 
+    def at(self, rows: IntArray) -> Attribute:
+        """The same attribute of some rows only."""
+        codes = None if self.codes is None else self.codes[rows]
+        flags = None if self.flags is None else self.flags[:, rows]
+        return Attribute(self.name, self.kind, self.groups, codes, flags)
+
     def columns(self) -> list[IntArray]:
         """[n] integer columns that say all that the attribute says of a row."""
         if self.flags is not None:
