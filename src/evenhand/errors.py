@@ -4,6 +4,7 @@
     ├── InputError          what the user gave is wrong (exit code 2): one or several complaints
     │   ├── CallError       an option or argument
     │   ├── TableError      a file or table of predictions
+    │   ├── SpecError       a study file, or a study given from Python
     │   └── UnknownNameError  a metric, disparity or column that does not exist
     └── MissingExtraError   a feature needs an optional dependency (exit code 2)
 
@@ -34,6 +35,10 @@ class CallError(InputError):
 
 class TableError(InputError):
     """A file or a table in memory is wrong."""
+
+
+class SpecError(InputError):
+    """A study is described wrongly."""
 
 
 class UnknownNameError(InputError):

@@ -1,0 +1,52 @@
+"""What makes two runs the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from evenhand.spec.study import Arm, Model, Study
+
+#: Rises when the same words come to mean another result; runs of older versions are then done again.
+VERSION = 1
+
+
+def run_id(study: Study, model: Model, arm: Arm, seed: int) -> str:
+    """Name a run after all that can change its results, and nothing else.
+
+    Rows and their split, the model with its options, the method with its options, rates and passes, how it is
+    trained, and the seed. Not: names and descriptions of the study and the arm, the model's label, the family
+    that is said to know it, how the study is judged, what is done about leaks, other arms and seeds. A file
+    or folder counts by the name that is given; what was in it is recorded with the run. A trial is the run of
+    an arm with its values.
+
+    Args:
+        study: whose dataset and training it is.
+        model: one of its models.
+        arm: one of its arms; of one with trials, `arm.tried(trial)`.
+        seed: of the run.
+
+    Returns:
+        The version and 16 hexadecimal digits, such as `1-0f3c...`.
+    """
+    dataset = study.dataset.model_copy(update={"split": study.split(seed)})
+    parts = {
+        "version": VERSION,
+        "dataset": dataset.model_dump(mode="json", exclude={"leaks"}),
+        "model": {"name": model.name, "options": {k: v for k, v in model.options.items() if k != "family"}},
+        "arm": arm.model_dump(mode="json", exclude={"name", "trials"}),
+        "training": study.training.model_dump(mode="json"),
+        "seed": seed,
+    }
+    content = json.dumps(_canonical(parts), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f"{VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _canonical(value: Any) -> Any:  # noqa: ANN401  (plain data)
+    """Plain data in which equal numbers are written alike."""
+    if isinstance(value, dict):
+        return {key: _canonical(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

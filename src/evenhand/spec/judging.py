@@ -1,0 +1,92 @@
+"""`audit:` to how the runs are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evenhand.spec.base import Frozen
+from evenhand.spec.check import Complaints, validated
+from evenhand.spec.plugins import judged
+from evenhand.spec.study import Arm, Audit
+from evenhand.spec.tree import Node
+from evenhand.spec.wording import guessed
+
+
+def read_audit(
+    node: Node, arms: Sequence[Arm], attributes: Sequence[str], complaints: Complaints
+) -> Audit | None:
+    """Read how a study is judged.
+
+    Args:
+        node: what stands under `audit`.
+        arms: of the study; empty when they could not be read.
+        attributes: of the dataset; empty when they are not known before it is loaded.
+        complaints: takes what is wrong.
+    """
+    names = [arm.name for arm in arms]
+    default = "full" if "full" in names else (names or ["?"])[0]
+    entries = node.value if isinstance(node.value, dict) else {}
+    if isinstance(node.value, dict) or node.value is None:
+        node = node.under({"reference": Node(default, node.place), **entries})
+    audit = validated(Audit, node, complaints)
+    reference = entries.get("reference")
+    if names and reference and isinstance(reference.value, str) and reference.value not in names:
+        complaints.add(
+            reference.place, f"there is no arm {reference.value!r}. {guessed(reference.value, names)}"
+        )
+    known = judged()
+    for key in ("metric", "primary"):
+        _known(entries.get(key), known, "no metric and no disparity", complaints)
+    margin = entries.get("margin")
+    if margin and isinstance(margin.value, dict):
+        for name, value in margin.value.items():
+            if name not in known:
+                complaints.add(value.place, f"{name!r} is no metric and no disparity. {guessed(name, known)}")
+    _attributes(entries, attributes, complaints)
+    return audit
+
+
+def _known(node: Node | None, known: Sequence[str], what: str, complaints: Complaints) -> None:
+    """Complain of names in a list that stand for nothing, or stand there twice."""
+    if node is None or not isinstance(node.value, list):
+        return
+    seen: set[str] = set()
+    for item in node.value:
+        if not isinstance(item.value, str) or not item.value:
+            continue
+        if item.value in seen:
+            complaints.add(item.place, f"{item.value!r} is given twice.")
+        elif known and item.value not in known:
+            complaints.add(item.place, f"{item.value!r} is {what}. {guessed(item.value, known)}")
+        seen.add(item.value)
+
+
+def _attributes(entries: dict[str, Node], attributes: Sequence[str], complaints: Complaints) -> None:
+    """Check the attributes that are judged, and those that are crossed."""
+    what = "no attribute of this dataset"
+    by, intersect = entries.get("by"), entries.get("intersect")
+    _known(by, attributes, what, complaints)
+    if by and by.value == []:
+        complaints.add(by.place, "got an empty list; leave it out to judge every attribute.")
+    for crossing in intersect.value if intersect and isinstance(intersect.value, list) else []:
+        _known(crossing, attributes, what, complaints)
+        if isinstance(crossing.value, list) and len(crossing.value) < 2:
+            complaints.add(crossing.place, "a crossing has two attributes or more, such as [race, sex].")
+
+
+def attributes_of(card: tuple[str, ...], name: str, config: Frozen | None) -> tuple[str, ...]:
+    """Attributes of a dataset, as far as they are known before it is loaded.
+
+    Args:
+        card: those that the dataset's card names; none when its options decide.
+        name: of the dataset.
+        config: its options.
+
+    Returns:
+        For a table those that its options name: a pattern without its star and the underscore before it.
+    """
+    if card or name != "table" or config is None:
+        return card
+    options = config.model_dump()
+    patterns = [pattern.replace("*", "") for pattern in options["memberships"]]
+    return (*options["by"], *(pattern.rstrip("_") or pattern for pattern in patterns))

@@ -1,0 +1,48 @@
+"""`evenhand recipes`, and the recipes themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from evenhand.cli import main
+from evenhand.spec.read import read_studies
+from evenhand.spec.recipes import describe, recipe_names, recipe_path
+
+
+def test_they_are_listed_with_what_they_show(capsys):
+    assert main(["recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(recipe_names())
+    assert "quickstart" in recipe_names()
+    assert all(describe(line.split()[0]) in line for line in lines)
+
+
+def test_one_is_printed_as_it_is(capsys, tmp_path):
+    assert main(["recipes", "quickstart"]) == 0
+    text = capsys.readouterr().out
+    assert text == recipe_path("quickstart").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text)
+    assert read_studies(tmp_path / "mine.yaml") == read_studies("quickstart")
+
+
+def test_one_that_is_not_there(capsys):
+    for name in ("quickstat", "../recipes/quickstart", "/etc/passwd"):
+        assert main(["recipes", name]) == 2
+        assert f"there is no recipe '{name}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_right_and_says_what_it_shows(name):
+    assert len(describe(name)) > 20
+    assert read_studies(name)
+
+
+def test_the_quickstart_compares_what_the_documents_promise():
+    text, images = read_studies("quickstart")
+    for study in (text, images):
+        methods = [arm.method for arm in study.arms]
+        assert methods == ["full", "head_only", "lora", "lora", "lora"]
+        assert len(study.seeds) == 5
+        assert study.audit.reference == "full"
+        assert study.dataset.config.hard_groups
+    assert (text.models[0].name, images.models[0].name) == ("tiny_text", "tiny_vision")
