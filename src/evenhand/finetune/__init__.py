@@ -1,0 +1,102 @@
+"""How models are adapted: the half of evenhand that needs torch, transformers, peft and accelerate.
+
+This file has only the words that others use to ask for it; `evenhand.finetune.run` does the work. Nothing
+heavy is imported before `run` is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evenhand.datasets import Examples, Parts
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained: everything besides method and model that can move a number.
+
+    Attributes:
+        learning_rate: the highest rate of AdamW, after the warm-up.
+        epochs: passes over the training rows.
+        batch_size: rows per optimiser step.
+        micro_batch: rows per forward pass (gradients are summed up to a step's rows); None lets the task
+            decide. Texts of a step are sorted by length before they are cut.
+        weight_decay: of AdamW, on matrices only.
+        warmup: share of all steps over which the rate rises from 0, before it falls along a cosine.
+        clip: largest norm of all gradients.
+        precision: of the arithmetic; one for every method of a study.
+        max_length: most tokens of a text.
+        flip: whether pictures are mirrored at random in training.
+    """
+
+    learning_rate: float
+    epochs: int
+    batch_size: int = 32
+    micro_batch: int | None = None
+    weight_decay: float = 0.001
+    warmup: float = 0.01
+    clip: float = 1.0
+    precision: Precision = "float32"
+    max_length: int = 256
+    flip: bool = True
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which model is adapted.
+
+    Attributes:
+        name: a hub id, a folder, or the name of a model that evenhand makes itself (`tiny_text`).
+        options: of that model (`pretraining`), or `revision` of a hub id.
+        label: what reports call it.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a model, adapted by a method, from one seed.
+
+    Attributes:
+        arm: the method as the study names it, such as `lora[rank=8]`.
+        model: which model.
+        method: name of the method's file.
+        options: fields of the method's `Config`, all of them.
+        training: how it is trained.
+        seed: changes initialisation, dropout and the order of the rows; the same for every method.
+    """
+
+    arm: str
+    model: Model
+    method: str
+    options: Mapping[str, Any]
+    training: Training
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The rows of a study and what each is for. Equal only to itself, so that work done on it can be kept."""
+
+    examples: Examples
+    parts: Parts
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What can be known before training.
+
+    Attributes:
+        complaints: why some jobs cannot run; one paragraph each.
+        remarks: what is worth knowing of them.
+    """
+
+    complaints: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()

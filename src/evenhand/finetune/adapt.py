@@ -1,0 +1,56 @@
+"""A model of a run's own: copied from the base, with a new head, adapted by the method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evenhand import registry
+from evenhand.errors import InputError
+from evenhand.finetune import Job
+from evenhand.finetune.base import Base
+
+METHODS = "evenhand.finetune.methods"
+
+
+def adapted(base: Base, job: Job) -> Any:  # noqa: ANN401
+    """Copy the base and apply a job's method.
+
+    Raises:
+        InputError: the method's options do not fit this model.
+    """
+    method = registry.load(METHODS, job.method)
+    return method.apply(base.copy(job.seed), base.roles, method.Config(**job.options))
+
+
+def complaints(base: Base, job: Job) -> list[str]:
+    """Say why a job's method cannot be applied to its model."""
+    method = registry.load(METHODS, job.method)
+    # Weights that the checkpoint lacks mean nothing as they are; the head is trained by every method.
+    untrained = _untrained(base)
+    if untrained and not method.INFO.whole:
+        return [
+            f"{job.arm}: the checkpoint of '{job.model.name}' has no weights for {', '.join(untrained)}, "
+            "which this method would leave as they were drawn; use a checkpoint that has them, or a method "
+            "that trains all."
+        ]
+    try:
+        base.roles.of(getattr(method.Config(**job.options), "targets", ()))
+    except InputError as error:
+        return [f"{job.arm}: {complaint}" for complaint in error.complaints]
+    return []
+
+
+def remarks(base: Base, job: Job) -> list[str]:
+    """Say what is odd about a job's method on its model."""
+    method = registry.load(METHODS, job.method)
+    tell = getattr(method, "remarks", None)
+    told = list(tell(base.roles, method.Config(**job.options))) if tell else []
+    if untrained := _untrained(base):
+        shown = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
+        told.append(f"the checkpoint of '{job.model.name}' has no weights for {shown}: they are drawn anew")
+    return told
+
+
+def _untrained(base: Base) -> list[str]:
+    """Modules besides the head that the checkpoint has no weights for."""
+    return [name for name in base.fresh if not name.startswith(base.roles.head)]

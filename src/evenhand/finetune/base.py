@@ -1,0 +1,224 @@
+"""The model before it is adapted: found, loaded once per process, copied for every run."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from evenhand import registry
+from evenhand.errors import InputError, nearest
+from evenhand.finetune import Model
+from evenhand.finetune.models._roles import Roles, find_roles
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+FAMILIES = "evenhand.finetune.models"
+#: Models up to this many bytes stay in memory between the runs of a process.
+RESIDENT = 2**30
+#: What is downloaded of a hub model: no pickles, no code.
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+#: Seconds to wait for the hub's answer.
+_PATIENCE = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A pretrained model with a head for the classes of a task.
+
+    Attributes:
+        model: never trained; runs get copies.
+        family: the file of `finetune.models` that knows its layers.
+        roles: where these are.
+        fresh: modules that the checkpoint has no weights for: the head, as a rule.
+        place: folder with its files, those of its tokenizer or its processor too.
+        revision: commit of a model from the hub.
+    """
+
+    model: PreTrainedModel
+    family: ModuleType
+    roles: Roles
+    fresh: tuple[str, ...]
+    place: str
+    revision: str | None
+
+    def copy(self, seed: int) -> PreTrainedModel:
+        """A model of one's own, whose fresh modules are drawn from the seed."""
+        model = copy.deepcopy(self.model)
+        torch.manual_seed(seed)
+        for name in self.fresh:
+            for module in model.get_submodule(name).modules():
+                model._init_weights(module)
+        return model
+
+
+def load_base(model: Model, task: str, classes: tuple[str, ...], precision: str) -> Base:
+    """Load a model, or take the one that this process has loaded before.
+
+    Args:
+        model: which one.
+        task: what it must read: `text` or `image`.
+        classes: names of the classes.
+        precision: of the arithmetic it is for.
+
+    Raises:
+        InputError: there is no such model, it is of no known family, or it reads something else.
+    """
+    options = tuple(sorted(model.options.items()))
+    base = _resident(model.name, options, task, classes, precision)
+    if sum(p.numel() * p.element_size() for p in base.model.parameters()) > RESIDENT:
+        _resident.cache_clear()
+    return base
+
+
+@lru_cache(maxsize=2)
+def _resident(
+    name: str, options: tuple[tuple[str, Any], ...], task: str, classes: tuple[str, ...], precision: str
+) -> Base:
+    place, revision = place_of(name, dict(options))
+    config = _config(place, name)
+    family = family_of(config, name, task)
+    config.num_labels = len(classes)
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {c: i for i, c in enumerate(classes)}
+    config.problem_type = "single_label_classification"
+    loaded, missing = _weights(place, name, config, task, attention_of(precision))
+    if revision:
+        loaded.name_or_path = loaded.config._name_or_path = name  # what an adapter says it belongs to
+    roles = find_roles(loaded, family.ROLES, family.HEAD)
+    fresh = tuple(sorted({key.rpartition(".")[0] for key in missing}))
+    return Base(loaded, family, roles, fresh, place, revision)
+
+
+def attention_of(precision: str) -> str:
+    """Which attention is fastest: on a CPU in bfloat16 the plain one is, by a factor of five."""
+    return "eager" if precision == "bfloat16" and not torch.cuda.is_available() else "sdpa"
+
+
+def place_of(name: str, options: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Folder of a model, and its commit if it comes from the hub.
+
+    Models that evenhand makes itself are made first, those of the hub are downloaded.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    if name in registry.names(FAMILIES):
+        plugin = registry.load(FAMILIES, name)
+        if hasattr(plugin, "build"):
+            return str(plugin.build(plugin.Config(**options))), None
+    folder = Path(name).expanduser()
+    return (str(folder), None) if folder.is_dir() else _downloaded(name, options.get("revision"))
+
+
+def _downloaded(name: str, revision: str | None) -> tuple[str, str]:
+    """Folder and commit of a hub model's files; without a network, those of an earlier download."""
+    from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415
+    from huggingface_hub.errors import (  # noqa: PLC0415
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    earlier = False
+    try:
+        # One question, asked once: a download that finds no network tries for half a minute.
+        HfApi().model_info(name, revision=revision, timeout=_PATIENCE)
+    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise InputError(_unreadable(name, name, error)) from None
+    except Exception:
+        earlier = True
+    try:
+        folder = snapshot_download(
+            name, revision=revision, local_files_only=earlier, allow_patterns=_WANTED, ignore_patterns=["*/*"]
+        )
+    except Exception as error:
+        silent = OSError("huggingface.co does not answer, and nothing of it was downloaded earlier")
+        raise InputError(_unreadable(name, name, silent if earlier else error)) from None
+    return folder, Path(folder).name
+
+
+def family_of(config: Any, name: str, task: str) -> ModuleType:  # noqa: ANN401
+    """The file that knows the layers of a configuration's models."""
+    known: dict[str, ModuleType] = {}
+    for each in registry.names(FAMILIES):
+        module = registry.load(FAMILIES, each)
+        known |= dict.fromkeys(module.INFO.model_types, module)
+    if config.model_type not in known:
+        near = nearest(config.model_type, sorted(known))
+        raise InputError(
+            f"model '{name}': its model_type is '{config.model_type}', which is no known family; {near}"
+        )
+    family = known[config.model_type]
+    if family.INFO.task != task:
+        fit = ", ".join(sorted({m.INFO.title for m in known.values() if m.INFO.task == task}))
+        raise InputError(
+            f"model '{name}': is of the family {family.INFO.title}, which reads {family.INFO.task}s, but the "
+            f"dataset has {task}s; families that read {task}s: {fit}."
+        )
+    return family
+
+
+def _config(place: str, name: str) -> Any:  # noqa: ANN401
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    try:
+        return AutoConfig.from_pretrained(place, trust_remote_code=False)
+    except Exception as error:
+        raise InputError(_unreadable(place, name, error)) from None
+
+
+def _weights(
+    place: str,
+    name: str,
+    config: Any,  # noqa: ANN401
+    task: str,
+    attention: str,
+) -> tuple[PreTrainedModel, set[str]]:
+    """The model, and the names of the weights that its checkpoint lacks."""
+    import transformers  # noqa: PLC0415
+
+    kind = {"text": "AutoModelForSequenceClassification", "image": "AutoModelForImageClassification"}[task]
+    shown = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # that a new head is new is no news
+    transformers.logging.disable_progress_bar()
+    try:
+        model, info = getattr(transformers, kind).from_pretrained(
+            place, config=config, ignore_mismatched_sizes=True, output_loading_info=True,
+            use_safetensors=True, dtype=torch.float32, attn_implementation=attention, trust_remote_code=False,
+        )  # fmt: skip
+    except Exception as error:
+        raise InputError(_unreadable(place, name, error)) from None
+    finally:
+        transformers.logging.set_verbosity(shown)
+    mismatched = {m[0] if isinstance(m, tuple) else m for m in info["mismatched_keys"]}
+    return model.eval(), {*info["missing_keys"], *mismatched}
+
+
+def _unreadable(place: str, name: str, error: Exception) -> str:
+    """Say why a model cannot be loaded, and which files to place where."""
+    files = "config.json, model.safetensors, and the tokenizer's or image processor's files"
+    why = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    if Path(place).is_dir():
+        there = ", ".join(sorted(p.name for p in Path(place).iterdir())[:8]) or "nothing"
+        return f"model '{name}': the folder cannot be loaded ({why}). It must hold {files}; it holds {there}."
+    made = [n for n in registry.names(FAMILIES) if hasattr(registry.load(FAMILIES, n), "build")]
+    return (
+        f"model '{name}': there is no such folder, and as a hub id it cannot be had ({why}). Without a "
+        f"network, place {files} (from https://huggingface.co/{name}/tree/main) in a folder and give its "
+        f"path. Models that need no network: {nearest(name, made)}"
+    )
+
+
+def processor_of(base: Base) -> dict[str, Any]:
+    """What an image model's `preprocessor_config.json` says; empty when there is none."""
+    path = Path(base.place) / "preprocessor_config.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -1,0 +1,124 @@
+"""What must be true of a trained model before its run counts; each check raises or says what it measured."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from evenhand.finetune import checkpoint
+from evenhand.finetune.base import Base
+from evenhand.finetune.feed import Feed
+from evenhand.finetune.predict import probabilities
+from evenhand.tables.schema import FloatArray, IntArray
+
+#: Rows on which reloaded and merged models are compared with the trained one.
+SAMPLE = 64
+#: Largest difference of a probability: float32 sums in another order; bfloat16 has 8 bits.
+TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
+
+
+class CheckError(Exception):
+    """A trained model is not what it must be."""
+
+
+def base_frozen(base: Base, model: torch.nn.Module) -> int:
+    """Compare every weight that the method does not train with the pretrained one, bit for bit.
+
+    Returns:
+        How many weights (numbers) were compared.
+
+    Raises:
+        CheckError: one differs, or cannot be found.
+    """
+    now = {_plain(name): p for name, p in model.named_parameters() if not _copied(name)}
+    trained = {name for name, p in now.items() if p.requires_grad}
+    compared = 0
+    for name, pretrained in base.model.named_parameters():
+        if name in trained or _head(name, base):
+            continue
+        if name not in now:
+            raise CheckError(f"the weight '{name}' of the base is no longer in the model")
+        if not torch.equal(now[name].detach().cpu(), pretrained.detach()):
+            raise CheckError(f"the frozen weight '{name}' changed in training")
+        compared += pretrained.numel()
+    return compared
+
+
+def reloads(
+    base: Base, place: Path, feed: Feed, rows: IntArray, scores: FloatArray, accelerator: Accelerator
+) -> float:
+    """Compare a reloaded model's probabilities with those of the trained one.
+
+    Args:
+        base: the pretrained model.
+        place: what was saved.
+        feed: rows in the form that the whole model reads.
+        rows: rows of the sample.
+        scores: the trained model's probabilities of these rows.
+        accelerator: device and precision.
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        CheckError: it is above the tolerance, or what was saved cannot be loaded.
+    """
+    try:
+        again = checkpoint.reload(base, place).to(accelerator.device)
+    except Exception as error:
+        raise CheckError(
+            f"the reloaded model: what was saved cannot be loaded ({type(error).__name__}: {error})"
+        ) from error
+    found = probabilities(again, feed, rows, accelerator)
+    return _close("the reloaded model", found, scores, TOLERANCE[precision_of(accelerator)])
+
+
+def merges(model: Any, feed: Feed, rows: IntArray, accelerator: Accelerator) -> float:  # noqa: ANN401
+    """Compare a model whose adapters are merged into its weights with the trained one, both in float32.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        CheckError: it is above the tolerance.
+    """
+    scores = probabilities(model, feed, rows, accelerator, exact=True)
+    merged = copy.deepcopy(model).merge_and_unload()
+    found = probabilities(merged, feed, rows, accelerator, exact=True)
+    return _close("the merged model", found, scores, TOLERANCE["float32"])
+
+
+def _close(what: str, found: FloatArray, scores: FloatArray, allowed: float) -> float:
+    worst = float(np.abs(found - scores).max())
+    if not worst <= allowed:
+        raise CheckError(
+            f"{what} predicts otherwise than the trained one: probabilities differ by up to {worst:.2g}, "
+            f"more than {allowed:g}"
+        )
+    return worst
+
+
+def precision_of(accelerator: Accelerator) -> str:
+    """The study's word for accelerate's."""
+    return "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
+
+
+def _plain(name: str) -> str:
+    """A weight's name before PEFT wrapped its layer."""
+    name = re.sub(r"^base_model\.model\.", "", name)
+    return name.replace(".base_layer.", ".").replace(".original_module.", ".")
+
+
+def _copied(name: str) -> bool:
+    """Whether PEFT added a weight: an adapter's, or the trained copy of a head's."""
+    return ".modules_to_save." in name or ".lora_" in name
+
+
+def _head(name: str, base: Base) -> bool:
+    return any(name.startswith(f"{part}.") for part in (*base.roles.head, *base.fresh))

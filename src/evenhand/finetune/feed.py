@@ -1,0 +1,162 @@
+"""What a model reads, ready in memory: tokens, pixels, or features; rows in, tensors out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from evenhand.datasets import Picture
+from evenhand.errors import InputError
+from evenhand.finetune import Data
+from evenhand.finetune.base import Base, processor_of
+from evenhand.tables.schema import IntArray
+
+Inputs = dict[str, torch.Tensor]
+_TEXT_BLOCK = 1000
+_SHORT = 48
+
+
+class Feed(Protocol):
+    """Rows of a dataset in the form that a model reads.
+
+    Attributes:
+        lengths: [n] how much work a row is: its tokens; all the same for pictures.
+        micro_batch: rows per forward pass in training, when nobody says.
+    """
+
+    @property
+    def lengths(self) -> IntArray: ...  # noqa: D102
+
+    @property
+    def micro_batch(self) -> int: ...  # noqa: D102
+
+    def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
+        """Tensors for some rows; pictures of `mirrored` rows are turned left to right."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Token ids, padded on the right to the longest row of a batch."""
+
+    ids: Sequence[npt.NDArray[np.int64]]
+    pad: int
+    lengths: IntArray
+    micro_batch: int
+
+    def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
+        """Ids and attention mask of some rows."""
+        longest = int(self.lengths[rows].max())
+        ids = np.full((len(rows), longest), self.pad, np.int64)
+        mask = np.zeros((len(rows), longest), np.int64)
+        for i, row in enumerate(rows.tolist()):
+            n = len(self.ids[row])
+            ids[i, :n], mask[i, :n] = self.ids[row], 1
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Decoded pictures [n, height, width, 3] of the model's size, kept as bytes."""
+
+    pictures: npt.NDArray[np.uint8]
+    scale: npt.NDArray[np.float32]
+    shift: npt.NDArray[np.float32]
+    lengths: IntArray
+    micro_batch: int = 64
+
+    def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
+        """Pixels of some rows, scaled as the model's processor does."""
+        pictures = self.pictures[rows]
+        if mirrored is not None:
+            pictures[mirrored] = pictures[mirrored, :, ::-1]
+        values = pictures.astype(np.float32) * self.scale + self.shift
+        return {"pixel_values": torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))}
+
+
+@lru_cache(maxsize=2)
+def feed_of(base: Base, data: Data, max_length: int) -> Texts | Pixels:
+    """Encode a dataset for a model; the work of the last ones is kept."""
+    examples = data.examples
+    if examples.task == "text":
+        return _texts(base, cast(Sequence[str], examples.inputs), max_length)
+    return _pixels(base, cast(Sequence[Picture], examples.inputs))
+
+
+def tokenizer_of(base: Base) -> Any:  # noqa: ANN401
+    """The model's tokenizer.
+
+    Raises:
+        InputError: there is none.
+    """
+    from transformers import AutoTokenizer  # noqa: PLC0415
+
+    # Without any of these, transformers makes up a tokenizer that knows no word.
+    known = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
+    try:
+        if not any((Path(base.place) / name).is_file() for name in known):
+            raise FileNotFoundError("there is none of " + ", ".join(known))
+        return AutoTokenizer.from_pretrained(base.place, trust_remote_code=False)
+    except Exception as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(
+            f"model '{base.place}': its tokenizer cannot be loaded ({why}); place tokenizer.json and "
+            "tokenizer_config.json beside its weights."
+        ) from None
+
+
+def _texts(base: Base, texts: Sequence[str], max_length: int) -> Texts:
+    tokenizer = tokenizer_of(base)
+    most = getattr(base.model.config, "max_position_embeddings", max_length)
+    # RoBERTa's first position is the number after that of its padding token.
+    start_at = getattr(getattr(base.model.base_model, "embeddings", None), "padding_idx", -1)
+    limit = min(max_length, most - start_at - 1, tokenizer.model_max_length)
+    ids: list[npt.NDArray[np.int64]] = []
+    for start in range(0, len(texts), _TEXT_BLOCK):
+        block = tokenizer(list(texts[start : start + _TEXT_BLOCK]), truncation=True, max_length=limit)
+        ids += [np.asarray(one or [0], np.int64) for one in block["input_ids"]]  # no text, no token: any one
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    if pad is None:
+        raise InputError(
+            f"model '{base.place}': its tokenizer has neither a pad nor an eos token; give it one."
+        )
+    # A head that reads the last token finds it by this number.
+    base.model.config.pad_token_id = pad
+    lengths = np.array([len(i) for i in ids], np.int64)
+    # On a CPU, padding costs more than another pass, unless all texts are short; on a GPU it is free.
+    cut = not torch.cuda.is_available() and int(lengths.max()) > _SHORT
+    return Texts(ids, int(pad), lengths, 8 if cut else 64)
+
+
+def _pixels(base: Base, pictures: Sequence[Picture]) -> Pixels:
+    said = processor_of(base)
+    side = base.model.config.image_size
+    high, wide = (side, side) if isinstance(side, int) else side
+    mean = np.array(said.get("image_mean") or (0.5, 0.5, 0.5), np.float32)
+    deviation = np.array(said.get("image_std") or (0.5, 0.5, 0.5), np.float32)
+    if not said.get("do_normalize", True):
+        mean, deviation = np.zeros(3, np.float32), np.ones(3, np.float32)
+    factor = np.float32(said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1)
+    resample = int(said.get("resample", 2))
+    decoded = np.empty((len(pictures), high, wide, 3), np.uint8)
+    for i, picture in enumerate(pictures):
+        decoded[i] = _decode(picture, (wide, high), resample)
+    return Pixels(decoded, factor / deviation, -mean / deviation, np.ones(len(pictures), np.int64))
+
+
+def _decode(picture: Picture, size: tuple[int, int], resample: int) -> npt.NDArray[np.uint8]:
+    from PIL import Image  # noqa: PLC0415
+
+    image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
+    image = image.convert("RGB")
+    if image.size != size:
+        image = image.resize(size, Image.Resampling(resample))
+    return np.asarray(image)

@@ -1,0 +1,145 @@
+"""The training loop, the same for every method: AdamW, warm-up and cosine, clipping, accumulation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+
+from evenhand.finetune import Training
+from evenhand.finetune.feed import Feed
+from evenhand.finetune.log import Log
+from evenhand.tables.schema import IntArray
+
+BETAS = (0.9, 0.999)
+_ORDER, _MIRROR = 1, 2
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learnt from.
+
+    Attributes:
+        feed: all rows in the form that the model reads.
+        labels: [n] class of each row.
+        rows: rows to train on.
+        seed: of their order, and of which pictures are mirrored.
+    """
+
+    feed: Feed
+    labels: IntArray
+    rows: IntArray
+    seed: int
+
+    def steps(self, training: Training) -> int:
+        """Optimiser steps of one epoch."""
+        return math.ceil(len(self.rows) / training.batch_size)
+
+    def epoch(
+        self, number: int, training: Training
+    ) -> Iterator[list[tuple[IntArray, npt.NDArray[np.bool_]]]]:
+        """Rows of every step, cut into micro-batches of like length, and which of them are mirrored.
+
+        The order depends on seed and epoch only, so that every method of a seed sees the same rows at the
+        same step.
+        """
+        order = np.random.default_rng([self.seed, number, _ORDER]).permutation(self.rows)
+        mirror = np.random.default_rng([self.seed, number, _MIRROR]).random(len(self.labels)) < (
+            0.5 if training.flip else 0.0
+        )
+        size = training.micro_batch or self.feed.micro_batch
+        for start in range(0, len(order), training.batch_size):
+            step = order[start : start + training.batch_size]
+            step = step[np.argsort(self.feed.lengths[step], kind="stable")]
+            cuts = [step[i : i + size] for i in range(0, len(step), size)]
+            yield [(rows, mirror[rows]) for rows in cuts]
+
+
+def fit(
+    model: torch.nn.Module,
+    lesson: Lesson,
+    training: Training,
+    accelerator: Accelerator,
+    log: Log,
+    *,
+    validate: Callable[[], tuple[float, float]] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Train what requires gradients.
+
+    Args:
+        model: gives `.logits`; already on the device.
+        lesson: rows, labels and seed.
+        training: rates, sizes, precision.
+        accelerator: device and precision.
+        log: gets a line per step, and one per epoch.
+        validate: accuracy and loss on rows that are not trained on, after every epoch.
+        progress: called with (steps done, all steps).
+
+    Returns:
+        Optimiser steps.
+
+    Raises:
+        FloatingPointError: the loss is no number any more.
+    """
+    from transformers import get_cosine_schedule_with_warmup  # noqa: PLC0415
+
+    trained = [p for p in model.parameters() if p.requires_grad]
+    total = lesson.steps(training) * training.epochs
+    optimizer = torch.optim.AdamW(_groups(trained, training), training.learning_rate, BETAS, fused=True)
+    schedule = get_cosine_schedule_with_warmup(optimizer, math.ceil(training.warmup * total), total)
+    step = 0
+    for epoch in range(training.epochs):
+        model.train()
+        for cuts in lesson.epoch(epoch, training):
+            rate = schedule.get_last_lr()[0]
+            loss = _gradients(model, cuts, lesson, accelerator)
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {loss} at step {step + 1} of {total}: the learning rate "
+                    f"{training.learning_rate:g} may be too high"
+                )
+            torch.nn.utils.clip_grad_norm_(trained, training.clip)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            log.step(step, step / lesson.steps(training), loss, rate)
+            if progress is not None:
+                progress(step, total)
+        if validate is not None:
+            log.validation(step, epoch + 1, *validate())
+    return step
+
+
+def _gradients(
+    model: torch.nn.Module,
+    cuts: list[tuple[IntArray, npt.NDArray[np.bool_]]],
+    lesson: Lesson,
+    accelerator: Accelerator,
+) -> float:
+    """Sum the gradients of a step's micro-batches; returns the mean loss of its rows."""
+    total = sum(len(rows) for rows, _ in cuts)
+    summed = 0.0
+    for rows, mirrored in cuts:
+        inputs = {k: v.to(accelerator.device) for k, v in lesson.feed.take(rows, mirrored).items()}
+        labels = torch.from_numpy(lesson.labels[rows]).to(accelerator.device)
+        with accelerator.autocast():
+            logits = model(**inputs).logits
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum") / total
+        accelerator.backward(loss)
+        summed += float(loss.detach())
+    return summed
+
+
+def _groups(trained: list[torch.nn.Parameter], training: Training) -> list[dict[str, object]]:
+    """Matrices decay, biases and norms do not."""
+    matrices = [p for p in trained if p.ndim > 1]
+    rest = [p for p in trained if p.ndim <= 1]
+    decays = ((matrices, training.weight_decay), (rest, 0.0))
+    return [{"params": some, "weight_decay": decay} for some, decay in decays if some]

@@ -1,0 +1,104 @@
+"""Where models that evenhand makes itself are kept: made once per machine and user, whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from evenhand.errors import InputError
+
+#: Written last: names and digests of the other files. A folder that does not agree with it is made anew.
+_SEAL = "evenhand.json"
+_log = logging.getLogger(__name__)
+
+
+def kept(name: str, recipe: Mapping[str, object], make: Callable[[Path], None]) -> Path:
+    """Folder of a model, which is made when there is none yet.
+
+    Of several processes that ask at once, one makes it and the others wait. Whoever is interrupted leaves
+    nothing that counts.
+
+    Args:
+        name: of the model's file.
+        recipe: all that decides about its content, as plain JSON values.
+        make: fills an empty folder.
+
+    Returns:
+        A folder whose files are as they were made.
+
+    Raises:
+        InputError: the cache cannot be written.
+    """
+    told = json.dumps(recipe, sort_keys=True)
+    root = _root() / "models"
+    place = root / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    if _whole(place):
+        return place
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _alone(root / f"{place.name}.lock"):
+            if not _whole(place):
+                _make(name, recipe, make, place)
+    except OSError as error:
+        raise InputError(
+            f"model '{name}': it cannot be made in {root} ({error.strerror or error}); let the environment "
+            "variable EVENHAND_CACHE name a folder that can be written."
+        ) from error
+    return place
+
+
+def _make(name: str, recipe: Mapping[str, object], make: Callable[[Path], None], place: Path) -> None:
+    """Make a model beside its place, then move it there; nobody else does so meanwhile."""
+    if place.exists():
+        _log.warning("%s: its files are not as they were made; it is made anew", place)
+        shutil.rmtree(place)
+    _log.info("%s is made now, once: it takes less than a minute", name)
+    draft = place.with_name(f".{place.name}")
+    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+    draft.mkdir()
+    try:
+        make(draft)
+        files = {path.name: _digest(path) for path in sorted(draft.iterdir())}
+        seal = {"name": name, "recipe": dict(recipe), "files": files}
+        (draft / _SEAL).write_text(json.dumps(seal, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        draft.rename(place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _root() -> Path:
+    """The user's cache: EVENHAND_CACHE, or what the platform has for it."""
+    if given := os.environ.get("EVENHAND_CACHE"):
+        return Path(given).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "evenhand"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evenhand"
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process is in the block; the system lets go of the lock when its process ends."""
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _whole(place: Path) -> bool:
+    """Whether a folder has the files that were made, byte for byte."""
+    try:
+        seal = json.loads((place / _SEAL).read_text(encoding="utf-8"))
+        return all(_digest(place / name) == digest for name, digest in seal["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,61 @@
+"""Where the layers of one model are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evenhand.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The layers of one model by role.
+
+    Attributes:
+        layers: names of the modules of every role that the model has, in its own order.
+        widths: the smaller side of every one of these modules' matrices.
+        head: names of the modules that turn what the model reads into classes.
+    """
+
+    layers: Mapping[str, tuple[str, ...]]
+    widths: Mapping[str, int]
+    head: tuple[str, ...]
+
+    def of(self, wanted: Sequence[str]) -> list[str]:
+        """Names of the modules of several roles.
+
+        Raises:
+            InputError: the model has no such role.
+        """
+        unknown = [role for role in wanted if role not in self.layers]
+        if unknown:
+            raise InputError(
+                [
+                    f"targets: the model has no role '{role}'; {nearest(role, list(self.layers))}"
+                    for role in unknown
+                ]
+            )
+        chosen = {name for role in wanted for name in self.layers[role]}
+        return [name for names in self.layers.values() for name in names if name in chosen]
+
+
+def find_roles(model: Any, roles: Mapping[str, str], head: Sequence[str]) -> Roles:  # noqa: ANN401
+    """Find a model's layers.
+
+    Args:
+        model: a transformers model.
+        roles: pattern of the end of the modules' names, by role.
+        head: names of the head's modules.
+    """
+    found: dict[str, list[str]] = {role: [] for role in roles}
+    widths: dict[str, int] = {}
+    for name, module in model.named_modules():
+        for role, pattern in roles.items():
+            if re.search(rf"(?:^|\.)(?:{pattern})$", name):
+                found[role].append(name)
+                widths[name] = min(module.weight.shape[0], module.weight[0].numel())
+    layers = {role: tuple(names) for role, names in found.items() if names}
+    return Roles(layers, widths, tuple(head))

@@ -1,0 +1,119 @@
+"""A tiny BERT for the synthetic posts, made by evenhand: pretrained at first use, on unlabelled posts.
+
+It learns two things, on posts with some words hidden: which words these are, as BERT does; and, from what the
+classifier reads (the first token, pooled), which words the post has.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evenhand.datasets import synthetic_posts
+from evenhand.finetune.models import ModelInfo
+from evenhand.finetune.models import _cache as cache
+from evenhand.finetune.models._pretrain import Pretraining, fit, repeatable, save
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+INFO = ModelInfo(
+    title="tiny BERT",
+    task="text",
+    model_types=(),
+    reads="first",
+    source="made by evenhand, from no data of people",
+)
+#: Count up whenever a change here makes other weights.
+RECIPE = 2
+POSTS = 20_000
+STEPS = 1500
+BATCH = 64
+RATE = 2e-3
+HIDDEN = 0.2
+LONGEST = 64
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class Config(Pretraining):
+    """Options: those of every model that evenhand makes itself."""
+
+
+def build(config: Config) -> Path:
+    """Make the model, or take the one that was made before.
+
+    Args:
+        config: the options.
+
+    Returns:
+        A folder in the form of transformers.
+    """
+    recipe = {"recipe": RECIPE, **config.model_dump()}
+    return cache.kept("tiny_text", recipe, partial(_make, config))
+
+
+def _make(config: Config, folder: Path) -> None:
+    """Write weights and tokenizer into a folder."""
+    from transformers import BertModel  # noqa: PLC0415
+
+    tokenizer = _tokenizer()
+    with repeatable(config.seed):
+        model = BertModel(_shape(len(tokenizer)), add_pooling_layer=True)
+        if steps := config.steps(STEPS):
+            _pretrain(model, tokenizer, steps, config.seed)
+    save(model, folder)
+    tokenizer.save_pretrained(str(folder))
+
+
+def _shape(words: int) -> BertConfig:
+    from transformers import BertConfig  # noqa: PLC0415
+
+    return BertConfig(
+        vocab_size=words, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+        max_position_embeddings=LONGEST, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        initializer_range=0.05, pad_token_id=0,
+    )  # fmt: skip
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
+    """Whole words, all that a post can have."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: PLC0415
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
+
+    ids = {word: i for i, word in enumerate((*_SPECIAL, *synthetic_posts.vocabulary()))}
+    words = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, model_max_length=LONGEST, pad_token="[PAD]", unk_token="[UNK]",
+        cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+    )  # fmt: skip
+
+
+def _pretrain(model: BertModel, tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> None:
+    """Hide words; let every token say which it hides and the pooled first token which words there are."""
+    import torch  # noqa: PLC0415
+
+    posts = synthetic_posts.unlabelled(POSTS, seed)
+    ids = tokenizer(posts, padding=True, return_tensors="pt")["input_ids"]
+    bags = torch.zeros(len(posts), len(tokenizer)).scatter_(1, ids, 1.0)
+    bags[:, : len(_SPECIAL)] = 0
+    bags /= bags.sum(1, keepdim=True)
+    names = torch.nn.Linear(model.config.hidden_size, len(tokenizer))
+    words = torch.nn.Linear(model.config.hidden_size, len(tokenizer))
+
+    def loss() -> torch.Tensor:
+        rows = torch.randint(len(ids), (BATCH,))
+        whole = ids[rows]
+        hidden = (torch.rand(whole.shape) < HIDDEN) & (whole >= len(_SPECIAL))
+        seen = whole.masked_fill(hidden, tokenizer.mask_token_id)
+        out = model(input_ids=seen, attention_mask=(whole != tokenizer.pad_token_id).long())
+        guessed = torch.nn.functional.cross_entropy(names(out.last_hidden_state[hidden]), whole[hidden])
+        return guessed + torch.nn.functional.cross_entropy(words(out.pooler_output), bags[rows])
+
+    fit(torch.nn.ModuleList([model, names, words]), loss, steps, RATE)

@@ -1,0 +1,66 @@
+"""Probabilities of the classes, in batches that do not depend on how a model was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from evenhand.finetune.feed import Feed, Inputs
+from evenhand.tables.schema import FloatArray, IntArray
+
+BATCH = 64
+
+
+def in_batches(feed: Feed, rows: IntArray, accelerator: Accelerator) -> Iterator[tuple[IntArray, Inputs]]:
+    """Cut rows into batches of like length, on the device."""
+    order = rows[np.argsort(feed.lengths[rows], kind="stable")]
+    for start in range(0, len(order), BATCH):
+        batch = order[start : start + BATCH]
+        yield batch, {k: v.to(accelerator.device) for k, v in feed.take(batch).items()}
+
+
+def probabilities(
+    model: torch.nn.Module, feed: Feed, rows: IntArray, accelerator: Accelerator, *, exact: bool = False
+) -> FloatArray:
+    """Predict rows.
+
+    Args:
+        model: gives `.logits`.
+        feed: all rows.
+        rows: [m] which ones.
+        accelerator: device and precision.
+        exact: in float32, whatever the precision.
+
+    Returns:
+        [m, classes] in the order of `rows`, each row summing to 1.
+
+    Raises:
+        FloatingPointError: a probability is no number.
+    """
+    model.eval()
+    place = {row: i for i, row in enumerate(rows.tolist())}
+    found: FloatArray | None = None
+    with torch.no_grad():
+        for batch, inputs in in_batches(feed, rows, accelerator):
+            with nullcontext() if exact else accelerator.autocast():
+                logits = model(**inputs).logits
+            values = torch.softmax(logits.double(), dim=-1).cpu().numpy()
+            if found is None:
+                found = np.empty((len(rows), values.shape[1]))
+            found[[place[row] for row in batch.tolist()]] = values
+    if found is None:
+        raise ValueError("there are no rows to predict")
+    if not np.isfinite(found).all():
+        raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
+    return found
+
+
+def accuracy_and_loss(scores: FloatArray, labels: IntArray) -> tuple[float, float]:
+    """Share of rows whose likeliest class is right, and mean negative log-likelihood (natural log)."""
+    right = float(np.mean(scores.argmax(1) == labels))
+    likelihood = np.maximum(scores[np.arange(len(labels)), labels], np.finfo(np.float64).tiny)
+    return right, float(-np.mean(np.log(likelihood)))

@@ -1,0 +1,146 @@
+"""A run from base model to predictions, on one page.
+
+load -> adapt -> train -> predict -> save -> check -> write
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from evenhand.errors import InputError
+from evenhand.finetune import Data, Job, Model, Prepared, adapt, checkpoint, checks, features, memory, output
+from evenhand.finetune.base import Base, load_base
+from evenhand.finetune.clock import Clock
+from evenhand.finetune.devices import accelerator_of
+from evenhand.finetune.feed import Feed, feed_of
+from evenhand.finetune.linears import fast_linears, halved
+from evenhand.finetune.log import Log
+from evenhand.finetune.loop import Lesson, fit
+from evenhand.finetune.predict import accuracy_and_loss, probabilities
+from evenhand.tables.schema import IntArray
+
+
+def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
+    """Load (download, pretrain) every model once, and say what stands against the jobs.
+
+    Args:
+        jobs: all runs of a study.
+        data: its rows.
+    """
+    complaints: dict[str, None] = {}
+    remarks: dict[str, None] = {}
+    lost: set[str] = set()  # models that cannot be had, which takes long enough to find out once
+    for job in {(_key(j.model), j.arm, j.training): j for j in jobs}.values():
+        if _key(job.model) in lost:
+            continue
+        try:
+            base = _base(job, data)
+            feed_of(base, data, job.training.max_length)
+        except InputError as error:
+            lost.add(_key(job.model))
+            complaints |= dict.fromkeys(error.complaints)
+            continue
+        wrong = adapt.complaints(base, job)
+        complaints |= dict.fromkeys(wrong)
+        if not wrong:
+            remarks |= dict.fromkeys(adapt.remarks(base, job))
+    return Prepared(tuple(complaints), tuple(remarks))
+
+
+def train(
+    job: Job, data: Data, folder: Path, *, progress: Callable[[int, int], None] | None = None
+) -> dict[str, object]:
+    """Do one run and write its files.
+
+    Args:
+        job: what to do.
+        data: rows, and what each is for.
+        folder: exists and is empty; gets `train.jsonl`, `predictions.parquet`, and `adapter/` or `model/`.
+        progress: called with (optimiser steps done, all steps).
+
+    Returns:
+        Plain facts for `run.json`: sizes, seconds, memory, checks, remarks, versions.
+
+    Raises:
+        CheckError: the trained model is not what it must be.
+        InputError: the job cannot be run.
+        FloatingPointError: the loss is no number any more.
+    """
+    clock = Clock()
+    memory.reset()
+    accelerator = accelerator_of(job.training.precision)
+    base = _base(job, data)
+    feed = feed_of(base, data, job.training.max_length)
+    model = adapt.adapted(base, job).to(accelerator.device)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    clock.lap("load")
+
+    labels, parts = data.examples.labels, data.parts
+    shown = np.concatenate([parts.validation, parts.test])
+    reader, rows = features.reader_of(base, model, feed, accelerator, flip=job.training.flip)
+    log, steps = Log(folder / "train.jsonl"), 0
+    with closing(log), fast_linears(reader, accelerator), halved(reader, accelerator):
+        if trainable:
+            torch.manual_seed(job.seed)  # dropout: the same stream whatever the method drew before
+            lesson = Lesson(rows, labels, parts.train, job.seed)
+            check = _validation(reader, rows, parts.validation, labels, accelerator)
+            steps = fit(reader, lesson, job.training, accelerator, log, validate=check, progress=progress)
+        clock.lap("train")
+        scores = probabilities(reader, rows, shown, accelerator)
+        clock.lap("predict")
+    model = reader.restored() if isinstance(reader, features.Replayed) else reader
+    found: dict[str, object] = {}
+    if any(not p.requires_grad for p in model.parameters()):
+        found["base_frozen"] = checks.base_frozen(base, model)
+    if trainable:
+        place = checkpoint.save(model, folder)
+        clock.lap("save")
+        sample = parts.test[: checks.SAMPLE]
+        expected = scores[len(parts.validation) :][: checks.SAMPLE]
+        found["reload"] = checks.reloads(base, place, feed, sample, expected, accelerator)
+        if checkpoint.is_adapted(model):
+            found["merged"] = checks.merges(model, feed, sample, accelerator)
+    clock.lap("check")
+    output.write(folder / "predictions.parquet", job, data, shown, scores)
+    clock.lap("save")
+    return {
+        "parameters": _size(base),
+        "trainable_parameters": trainable,
+        "steps": steps,
+        "seconds": clock.told(),
+        "peak_memory_bytes": memory.peak(),
+        "checks": found,
+        "validation": log.last,
+        "remarks": adapt.remarks(base, job),
+        "revision": base.revision,
+        "device": str(accelerator.device),
+        "micro_batch": job.training.micro_batch or min(rows.micro_batch, job.training.batch_size),
+        "versions": dict(output.versions()),
+    }
+
+
+def _key(model: Model) -> str:
+    return repr((model.name, sorted(model.options.items())))
+
+
+def _base(job: Job, data: Data) -> Base:
+    return load_base(job.model, data.examples.task, data.examples.classes, job.training.precision)
+
+
+def _size(base: Base) -> int:
+    return sum(p.numel() for p in base.model.parameters())
+
+
+def _validation(
+    model: torch.nn.Module, feed: Feed, rows: IntArray, labels: IntArray, accelerator: Accelerator
+) -> Callable[[], tuple[float, float]] | None:
+    """How to measure a model on the validation rows, if there are any."""
+    if not len(rows):
+        return None
+    return lambda: accuracy_and_loss(probabilities(model, feed, rows, accelerator), labels[rows])

@@ -1,0 +1,40 @@
+"""Models and rows are made once for all tests of this folder."""
+
+import os
+
+import pytest
+import torch
+
+from evenhand import registry
+from tests.finetune import worlds
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _offline():
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """Folder of a small random model by family."""
+    place = tmp_path_factory.mktemp("models")
+    return {family: worlds.folder_of(place, family) for family in (*worlds.TEXT, *worlds.IMAGE)}
+
+
+@pytest.fixture(scope="session")
+def datasets():
+    return {"text": worlds.data_of(worlds.texts()), "image": worlds.data_of(worlds.pictures())}
+
+
+@pytest.fixture(scope="session")
+def data(datasets):
+    """Rows that a family reads."""
+    return lambda family: datasets["image" if family in worlds.IMAGE else "text"]
+
+
+def pytest_generate_tests(metafunc):
+    if "family" in metafunc.fixturenames:
+        metafunc.parametrize("family", (*worlds.TEXT, *worlds.IMAGE))
+    if "method" in metafunc.fixturenames:
+        metafunc.parametrize("method", registry.names("evenhand.finetune.methods"))

@@ -1,0 +1,253 @@
+"""Every method on every family: it trains, saves, and a stranger's code loads the same model."""
+
+import json
+import warnings
+
+import numpy as np
+import peft
+import pyarrow.parquet as pq
+import pytest
+import torch
+import transformers
+from peft.tuners.tuners_utils import BaseTuner
+from safetensors.torch import load_file, save_file
+
+from evenhand import registry
+from evenhand.finetune import checks, run
+from evenhand.finetune.base import FAMILIES, load_base
+from tests.finetune import worlds
+
+AUTO = {
+    True: transformers.AutoModelForImageClassification,
+    False: transformers.AutoModelForSequenceClassification,
+}
+
+
+def stranger(folder, base, family):
+    """The model as plain transformers and PEFT load it."""
+    auto = AUTO[family in worlds.IMAGE]
+    if (folder / "model").exists():
+        return auto.from_pretrained(folder / "model").eval()
+    transformers.logging.set_verbosity_error()
+    torch.manual_seed(999)  # another head than any run's
+    plain = auto.from_pretrained(base, num_labels=2, ignore_mismatched_sizes=True)
+    plain.config.pad_token_id = 3 if family == "llama" else 0
+    if not (folder / "adapter").exists():
+        return plain.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT uses a name that transformers has changed
+        return peft.PeftModel.from_pretrained(plain, str(folder / "adapter")).eval()
+
+
+def by_hand(model, base, data, family):
+    """Scores of the test rows, one at a time."""
+    inputs = [data.examples.inputs[i] for i in data.parts.test]
+    rows = []
+    for one in inputs:
+        if family in worlds.IMAGE:
+            pixels = (torch.tensor(one).permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
+            told = {"pixel_values": pixels}
+        else:
+            told = transformers.AutoTokenizer.from_pretrained(base)(one, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(torch.softmax(model(**told).logits[0].double(), -1).numpy())
+    return np.array(rows)
+
+
+def test_families_all_have_a_model():
+    plain = {f for f in registry.names(FAMILIES) if not hasattr(registry.load(FAMILIES, f), "build")}
+    assert plain <= {*worlds.TEXT, *worlds.IMAGE}
+
+
+def test_method_trains_saves_and_reloads(family, method, folders, data, tmp_path):
+    base, rows, seen = folders[family], data(family), []
+    job = worlds.job_of(base, method)
+    prepared = run.prepare([job], rows)
+    assert not prepared.complaints
+    facts = run.train(job, rows, tmp_path, progress=lambda *done: seen.append(done))
+    json.dumps(facts)
+    table = pq.read_table(tmp_path / "predictions.parquet").to_pydict()
+    test = [i for i, s in enumerate(table["split"]) if s == "test"]
+    scores = np.array([table["score"][i] for i in test])
+    if method == "none":
+        assert facts["steps"] == 0
+        assert not seen
+        assert facts["validation"] is None
+        assert facts["trainable_parameters"] == 0
+        assert not (tmp_path / "adapter").exists()
+        assert not (tmp_path / "model").exists()
+    else:
+        steps = 2 * -(-len(rows.parts.train) // 16)
+        assert facts["steps"] == steps
+        assert seen == [(i + 1, steps) for i in range(steps)]
+        assert facts["checks"]["reload"] < 1e-5
+        lines = [json.loads(x) for x in (tmp_path / "train.jsonl").read_text().splitlines()]
+        assert [x["step"] for x in lines if "loss" in x] == list(range(1, steps + 1))
+        told = [x["validation"] for x in lines if "validation" in x]
+        assert len(told) == 2
+        assert told[-1] == facts["validation"]
+        plain = by_hand(stranger(tmp_path, base, family), base, rows, family)
+        np.testing.assert_allclose(scores, plain, atol=1e-5)
+    if method != "full":
+        assert facts["checks"]["base_frozen"] > 10_000
+    if (tmp_path / "adapter").exists():
+        assert facts["checks"]["merged"] < 1e-5
+    assert facts["peak_memory_bytes"] > 50 * 2**20
+    seconds = facts["seconds"]
+    assert {"load", "train", "predict", "total"} <= set(seconds)
+    assert sum(v for k, v in seconds.items() if k != "total") == pytest.approx(seconds["total"], abs=0.3)
+
+
+def test_methods_learn(folders, data, tmp_path):
+    rows = data("bert")
+    reached = {}
+    for method, rate in (("full", 2e-3), ("lora", 2e-2), ("head_only", 5e-2)):
+        place = tmp_path / method
+        place.mkdir()
+        reached[method] = run.train(
+            worlds.job_of(folders["bert"], method, learning_rate=rate, epochs=12), rows, place
+        )
+    assert reached["full"]["validation"]["accuracy"] > 0.9
+    assert reached["lora"]["validation"]["accuracy"] > 0.9
+
+
+def test_parameters_by_hand(folders, data, tmp_path):
+    job = worlds.job_of(folders["llama"], "lora", epochs=1)
+    facts = run.train(job, data("llama"), tmp_path)
+    # Two layers; queries 32 -> 32, values 32 -> 16 (one of two key-value heads); a head of 32 x 2.
+    assert facts["trainable_parameters"] == 2 * 2 * ((32 + 32) + (32 + 16)) + 64
+    trained = run.train(
+        worlds.job_of(folders["llama"], "head_only", epochs=1), data("llama"), folder(tmp_path)
+    )
+    assert trained["trainable_parameters"] == 64
+
+
+def folder(place):
+    made = place / "again"
+    made.mkdir()
+    return made
+
+
+def test_frozen_weight_that_changes_is_found(folders, data, tmp_path, monkeypatch):
+    job, rows = worlds.job_of(folders["bert"], "lora"), data("bert")
+    fit = run.fit
+
+    def careless(model, *args, **kwargs):
+        steps = fit(model, *args, **kwargs)
+        weight = dict(model.named_parameters())["base_model.model.bert.encoder.layer.0.output.dense.weight"]
+        weight.data[0, 0] += 1e-6
+        return steps
+
+    monkeypatch.setattr(run, "fit", careless)
+    with pytest.raises(checks.CheckError, match=r"bert.encoder.layer.0.output.dense.weight' changed"):
+        run.train(job, rows, tmp_path)
+
+
+@pytest.mark.parametrize("target", ["query.base_layer.weight", "query.base_layer.bias"])
+def test_weight_under_an_adapter_that_changes_is_found(folders, data, tmp_path, monkeypatch, target):
+    fit = run.fit
+
+    def careless(model, *args, **kwargs):
+        steps = fit(model, *args, **kwargs)
+        next(p for n, p in model.named_parameters() if n.endswith(target)).data.add_(1e-6)
+        return steps
+
+    monkeypatch.setattr(run, "fit", careless)
+    with pytest.raises(checks.CheckError, match="changed in training"):
+        run.train(worlds.job_of(folders["bert"], "lora"), data("bert"), tmp_path)
+
+
+def test_lost_head_is_found(folders, data, tmp_path, monkeypatch):
+    save = run.checkpoint.save
+
+    def forgetful(model, place):
+        saved = save(model, place)
+        file = saved / "adapter_model.safetensors"
+        save_file({k: v for k, v in load_file(file).items() if "classifier" not in k}, file)
+        return saved
+
+    monkeypatch.setattr(run.checkpoint, "save", forgetful)
+    with pytest.raises(checks.CheckError, match="the reloaded model"):
+        run.train(worlds.job_of(folders["bert"], "lora"), data("bert"), tmp_path)
+
+
+def test_wrong_merge_is_found(folders, data, tmp_path, monkeypatch):
+    merge = BaseTuner.merge_and_unload
+
+    def wrong(model, *args, **kwargs):
+        merged = merge(model, *args, **kwargs)
+        for name, p in merged.named_parameters():
+            if name.endswith("value.weight"):
+                p.data.normal_()
+        return merged
+
+    monkeypatch.setattr(BaseTuner, "merge_and_unload", wrong)
+    with pytest.raises(checks.CheckError, match="the merged model"):
+        run.train(worlds.job_of(folders["bert"], "lora", learning_rate=0.05), data("bert"), tmp_path)
+
+
+def test_roles_are_found(family, folders):
+    base = load_base(
+        run.Model(folders[family]), "image" if family in worlds.IMAGE else "text", ("a", "b"), "float32"
+    )
+    assert set(base.roles.layers) == set(base.family.ROLES)
+    for role, names in base.roles.layers.items():
+        assert len(names) == (1 if role == "embedding" else worlds.LAYERS), role
+    linear = {n for n, m in base.model.named_modules() if isinstance(m, torch.nn.Linear)}
+    found = {n for names in base.roles.layers.values() for n in names}
+    left = {n for n in linear - found if not n.startswith(base.roles.head)}
+    assert left <= {"bert.pooler.dense"}
+
+
+def test_roles_under_the_names_of_transformers_4():
+    from evenhand.finetune.models import vit
+    from evenhand.finetune.models._roles import find_roles
+
+    class Named(torch.nn.Module):
+        """Modules under given names."""
+
+        def named_modules(self):
+            for name in OLD_VIT:
+                yield name, torch.nn.Linear(4, 4)
+
+    found = find_roles(Named(), vit.ROLES, vit.HEAD)
+    assert {role: names for role, names in found.layers.items() if role != "embedding"} == {
+        "attention.query": ("vit.encoder.layer.0.attention.attention.query",),
+        "attention.key": ("vit.encoder.layer.0.attention.attention.key",),
+        "attention.value": ("vit.encoder.layer.0.attention.attention.value",),
+        "attention.output": ("vit.encoder.layer.0.attention.output.dense",),
+        "mlp.up": ("vit.encoder.layer.0.intermediate.dense",),
+        "mlp.down": ("vit.encoder.layer.0.output.dense",),
+    }
+
+
+OLD_VIT = [
+    "vit.embeddings.patch_embeddings.projection",
+    *(
+        f"vit.encoder.layer.0.{part}"
+        for part in (
+            "attention.attention.query",
+            "attention.attention.key",
+            "attention.attention.value",
+            "attention.output.dense",
+            "intermediate.dense",
+            "output.dense",
+        )
+    ),
+    "vit.pooler.dense",
+    "classifier",
+]
+
+
+def test_importing_a_method_imports_no_torch():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from evenhand import registry\n"
+        "for kind in ('methods', 'models'):\n"
+        "    package = 'evenhand.finetune.' + kind\n"
+        "    for n in registry.names(package): registry.load(package, n)\n"
+        "assert not {'torch', 'transformers', 'peft'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
