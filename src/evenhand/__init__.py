@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from evenhand.errors import CallError, EvenhandError, InputError, TableError
     from evenhand.judge.facade import audit, compare
     from evenhand.judge.result import AuditResult
+    from evenhand.study.facade import run
+    from evenhand.study.run import StudyResult
 
 __version__ = "0.1.0"
 
@@ -25,9 +27,11 @@ _HOMES = {
     "CallError": "evenhand.errors",
     "EvenhandError": "evenhand.errors",
     "InputError": "evenhand.errors",
+    "StudyResult": "evenhand.study.run",
     "TableError": "evenhand.errors",
     "audit": "evenhand.judge.facade",
     "compare": "evenhand.judge.facade",
+    "run": "evenhand.study.facade",
 }
 
 __all__ = [
@@ -35,10 +39,12 @@ __all__ = [
     "CallError",
     "EvenhandError",
     "InputError",
+    "StudyResult",
     "TableError",
     "audit",
     "compare",
     "metrics",
+    "run",
 ]
 
 

@@ -1,0 +1,34 @@
+"""The kinds of plug-ins, for the commands that show them."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+KINDS = {
+    "datasets": "evenhand.datasets",
+    "methods": "evenhand.finetune.methods",
+    "models": "evenhand.finetune.models",
+    "metrics": "evenhand.judge.metrics",
+    "disparities": "evenhand.judge.disparities",
+}
+
+
+def find(name: str) -> list[tuple[str, ModuleType]]:
+    """(kind, module) of every plug-in of a name."""
+    from evenhand.spec.plugins import installed, plugin  # noqa: PLC0415
+
+    return [(kind, plugin(package, name)) for kind, package in KINDS.items() if name in installed(package)]
+
+
+def every_name() -> list[str]:
+    """All names, for a hint."""
+    from evenhand.spec.plugins import installed  # noqa: PLC0415
+
+    return sorted({name for package in KINDS.values() for name in installed(package)})
+
+
+def title(package: str, name: str) -> str:
+    """What a plug-in is called in reports."""
+    from evenhand.spec.plugins import plugin  # noqa: PLC0415
+
+    return str(plugin(package, name).INFO.title)

@@ -1,0 +1,48 @@
+"""`evenhand ls`: the plug-ins that there are, or the runs of a study."""
+
+from __future__ import annotations
+
+import click
+
+from evenhand.cli._plugins import KINDS, title
+from evenhand.cli._studies import folders
+
+
+@click.command("ls", short_help="List plug-ins, or the runs of a study.")
+@click.argument("path", metavar="[DIR]", required=False)
+def COMMAND(path: str | None) -> None:
+    """List what specs can name: datasets, methods, ...; with DIR, the runs of the study there."""
+    if path is None:
+        _list_plugins()
+    else:
+        _list_runs(path)
+
+
+def _list_plugins() -> None:
+    from evenhand.spec.plugins import installed  # noqa: PLC0415
+    from evenhand.spec.recipes import describe, recipe_names  # noqa: PLC0415
+
+    for kind, package in KINDS.items():
+        names = installed(package)
+        width = max(map(len, names), default=0)
+        click.echo(f"{kind}:")
+        for name in names:
+            click.echo(f"  {name:<{width}}  {title(package, name)}".rstrip())
+    click.echo("recipes:")
+    recipes = recipe_names()
+    for name in recipes:
+        click.echo(f"  {name:<{max(map(len, recipes))}}  {describe(name)}".rstrip())
+
+
+def _list_runs(path: str) -> None:
+    from evenhand.study.status import look  # noqa: PLC0415
+
+    for folder in folders(path):
+        standing = look(folder)
+        click.echo(f"{standing.name}:")
+        for planned, state in standing.runs:
+            took = ""
+            if state.status == "finished" and state.record:
+                took = f"  {state.record['facts']['seconds']['total']:.1f} s"
+            again = f"  {state.attempts} attempts" if state.attempts > 1 else ""
+            click.echo(f"  {planned.run_id}  {state.status:<11}  {planned.title}{took}{again}")

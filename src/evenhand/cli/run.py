@@ -1,0 +1,162 @@
+"""`evenhand run`: a study in; adapted models, predictions, verdict and report out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evenhand.cli._studies import OUTPUT, publish
+from evenhand.errors import CallError, InputError
+
+if TYPE_CHECKING:
+    from evenhand.spec.study import Study
+    from evenhand.study.run import StudyResult
+
+RUNS_FAILED = 1
+GATE_FAILED = 3
+
+_EXAMPLES = """\b
+Examples:
+  evenhand run quickstart
+  evenhand run study.yaml --dry-run
+  evenhand run study.yaml -o 'methods.lora.rank=[1,8]' -o seeds=[1,2] --output studies
+
+\b
+Call it again to go on where it stopped, to try again what failed, or to add arms and seeds.
+
+\b
+Exit codes:
+  0 done; 1 some runs failed (the rest is judged), or a bug of evenhand (with a traceback);
+  2 the study or the call is wrong (before any training); 3 what --fail-on names was found."""
+
+
+@click.command("run", epilog=_EXAMPLES, short_help="Train the methods of a study, and judge them by group.")
+@click.argument("source", metavar="NAME|FILE")
+@click.option(
+    "-o",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A value that goes before the file's, with a dotted key. Repeatable.",
+)
+@click.option("--output", metavar="DIR", default=OUTPUT, show_default=True, help="Where studies are kept.")
+@click.option(
+    "--executor",
+    type=click.Choice(["processes", "local"]),
+    default="processes",
+    show_default=True,
+    help="Who trains: several processes at once, or a single one.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="How many processes.  [default: one per core]")
+@click.option("--dry-run", is_flag=True, help="Check all but the models, and print what would be done.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["harm", "undecided"]),
+    help="Exit with 3 on any harm; with undecided, on any harm or undecided.",
+)
+@click.pass_context
+def COMMAND(
+    ctx: click.Context,
+    /,
+    source: str,
+    overrides: tuple[str, ...],
+    output: str,
+    dry_run: bool,
+    fail_on: str | None,
+    **how: Any,  # noqa: ANN401
+) -> None:
+    """Run the studies of FILE, or of the recipe called NAME, and judge their methods by group."""
+    from evenhand.spec.read import read_studies  # noqa: PLC0415
+
+    studies = read_studies(source, overrides=overrides)
+    if fail_on and (alone := [study.name for study in studies if len(study.arms) < 2]):
+        raise CallError(f"--fail-on {fail_on}: {', '.join(alone)} has one arm, so nothing to compare.")
+    if dry_run:
+        for study in studies:
+            _show_plan(study, Path(output))
+        return
+    if len(studies) > 1:
+        _refuse_any(studies, Path(output))
+    made = [_run(study, Path(output), how) for study in studies]
+    for one in made:
+        _tell_failures(one)
+    gate = _gate([one.verdict["counts"] for one in made], fail_on)
+    ctx.exit(gate or (RUNS_FAILED if any(one.failed for one in made) else 0))
+
+
+def _refuse_any(studies: Sequence[Study], output: Path) -> None:
+    """Check the data of every study before the first one is trained."""
+    from evenhand.store.folder import StudyFolder  # noqa: PLC0415
+    from evenhand.study.run import checked  # noqa: PLC0415
+
+    complaints = []
+    for study in studies:
+        try:
+            checked(study, StudyFolder(output / study.name))
+        except InputError as error:
+            complaints += [f"{study.name}: {what}" for what in error.complaints]
+    if complaints:
+        raise InputError(complaints)
+
+
+def _run(study: Study, output: Path, how: Mapping[str, Any]) -> StudyResult:
+    """Run one study, with a sign of life, and publish what it came to."""
+    from evenhand.cli._progress import watching  # noqa: PLC0415
+    from evenhand.study.run import run_study  # noqa: PLC0415
+
+    try:
+        with watching(study.name) as watch:
+            made = run_study(study, output, watch=watch, **how)
+    except KeyboardInterrupt:
+        click.echo(
+            f"{study.name}: stopped. What is finished is kept in {output / study.name}; the same command "
+            "goes on from there.",
+            err=True,
+        )
+        raise
+    publish(made)
+    return made
+
+
+def _show_plan(study: Study, output: Path) -> None:
+    """Print the runs of a study and how they stand; nothing is written."""
+    from evenhand.store.folder import StudyFolder  # noqa: PLC0415
+    from evenhand.study.data import sizes  # noqa: PLC0415
+    from evenhand.study.plan import plan  # noqa: PLC0415
+    from evenhand.study.run import checked  # noqa: PLC0415
+
+    folder = StudyFolder(output / study.name)
+    facts = checked(study, folder)
+    runs = folder.runs_of(facts)
+    states = {p.run_id: (p, runs.look(p.run_id)) for p in plan(study)}
+    finished = sum(state.status == "finished" for _, state in states.values())
+    parts = ", ".join(f"{n:,} {part}" for part, n in sizes(facts).items())
+    click.echo(f"{study.name}: {len(states)} runs, {finished} of them finished, in {folder.path}")
+    click.echo(f"  rows: {parts}")
+    for run_id, (planned, state) in states.items():
+        click.echo(f"  {run_id}  {state.status:<11}  {planned.title}")
+
+
+def _tell_failures(made: StudyResult) -> None:
+    """Say which runs failed, and where their tracebacks are."""
+    if not made.failed:
+        return
+    runs = made.folder.path / "runs"
+    click.echo(f"{made.result['name']}: {len(made.failed)} runs are not finished:", err=True)
+    for row in made.failed:
+        click.echo(f"  {row['arm']}, seed {row['run']}, {row['model']}: {row['error']}", err=True)
+        click.echo(f"    evenhand show {runs / row['run_id']}", err=True)
+    click.echo("  The same command tries them again.", err=True)
+
+
+def _gate(counts: Sequence[Mapping[str, int]], fail_on: str | None) -> int:
+    if fail_on is None:
+        return 0
+    if not any(n for one in counts for n in one.values()):
+        click.echo(f"--fail-on {fail_on}: no comparison got a verdict, so the gate is not passed.", err=True)
+        return GATE_FAILED
+    failing = ("harm",) if fail_on == "harm" else ("harm", "undecided")
+    return GATE_FAILED if any(one[verdict] for one in counts for verdict in failing) else 0

@@ -1,0 +1,105 @@
+"""`evenhand show`: the facts of a study, a run or a plug-in."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evenhand.errors import CallError, nearest
+
+if TYPE_CHECKING:
+    from evenhand.store.folder import StudyFolder
+
+_EXAMPLES = """\b
+Examples:
+  evenhand show evenhand-runs/text
+  evenhand show evenhand-runs/text/runs/1-0f3c9a7be2d15c36
+  evenhand show lora"""
+
+
+@click.command("show", epilog=_EXAMPLES, short_help="Show a study, a run or a plug-in.")
+@click.argument("what", metavar="DIR|RUN|NAME")
+def COMMAND(what: str) -> None:
+    """Show the study or the run in a folder (of a failed run its traceback), or the card of a plug-in."""
+    from evenhand.store.folder import StudyFolder  # noqa: PLC0415
+    from evenhand.store.runs import RECORD  # noqa: PLC0415
+
+    path = Path(what)
+    if (path / RECORD).is_file():
+        _show_run(path / RECORD)
+    elif StudyFolder(path).study.is_file():
+        _show_study(StudyFolder(path))
+    elif path.is_dir():
+        raise CallError(f"{what}: this folder holds no study and no run that has ended.")
+    else:
+        _show_plugins(what)
+
+
+def _show_run(path: Path) -> None:
+    """The record of a run; a traceback stands at the end, as it was."""
+    try:
+        record = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CallError(f"{path}: cannot be read ({error}).") from None
+    if not isinstance(record, dict):
+        raise CallError(f"{path}: is no record of a run.")
+    traceback = record.pop("error", None)
+    _print_facts(record)
+    if traceback:
+        click.echo(f"\n{traceback.rstrip()}")
+
+
+def _show_study(folder: StudyFolder) -> None:
+    """What the study is, its rows, and its verdict when there is one."""
+    from evenhand.study.data import sizes  # noqa: PLC0415
+
+    study, data = folder.read_study(), folder.read_data()
+    parts = sizes(data)
+    facts = {key: value for key, value in data.items() if key not in {"parts", "splits"}}
+    _print_facts({"study": study, "rows": {**facts, "parts": parts}})
+    if folder.result.is_file():
+        verdict = json.loads(folder.result.read_bytes())["verdict"]
+        click.echo(f"\n{verdict['sentence']}")
+
+
+def _show_plugins(name: str) -> None:
+    from evenhand.cli._plugins import every_name, find  # noqa: PLC0415
+
+    found = find(name)
+    if not found:
+        raise CallError(f"{name}: is no folder and no plug-in: {nearest(name, every_name())}")
+    for kind, module in found:
+        click.echo(f"{name} (one of the {kind})")
+        click.echo(f"  {(inspect.getdoc(module) or '').splitlines()[0]}")
+        info = dataclasses.asdict(module.INFO)
+        _print_facts({k: v for k, v in info.items() if v not in ("", (), None)}, indent=2)
+        _print_options(module)
+
+
+def _print_options(module: ModuleType) -> None:
+    """The fields of a plug-in's `Config`, with their defaults."""
+    config = getattr(module, "Config", None)
+    if config is None:
+        return
+    click.echo("  options:")
+    for name, field in config.model_fields.items():
+        default = "needed" if field.is_required() else repr(field.get_default(call_default_factory=True))
+        click.echo(f"    {name}: {default}")
+
+
+def _print_facts(facts: Mapping[str, Any], indent: int = 0) -> None:
+    """Nested facts, one line each."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            click.echo(f"{' ' * indent}{key}:")
+            _print_facts(value, indent + 2)
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            click.echo(f"{' ' * indent}{key}: {text}")

@@ -1,0 +1,41 @@
+"""`evenhand status`: how far studies are."""
+
+from __future__ import annotations
+
+import click
+
+from evenhand.cli._studies import OUTPUT, folders
+
+
+@click.command("status", short_help="Say how far a study is.")
+@click.argument("path", metavar="[DIR]", default=OUTPUT)
+def COMMAND(path: str) -> None:
+    """Count the runs of the study in DIR, or of every study there, by arm and status."""
+    from evenhand.store.runs import STATUSES  # noqa: PLC0415
+    from evenhand.study.status import look  # noqa: PLC0415
+
+    for folder in folders(path):
+        standing = look(folder)
+        counts = standing.counts()
+        used = [status for status in STATUSES if any(count[status] for count in counts.values())]
+        finished = sum(count["finished"] for count in counts.values())
+        left = standing.seconds_left()
+        rest = "" if left is None else f", about {_duration(left)} left"
+        click.echo(f"{standing.name}: {finished} of {len(standing.runs)} runs finished{rest}")
+        names = {key: f"{arm} ({model})" for key in counts for model, arm in [key]}
+        width = max(map(len, names.values()))
+        for key, count in counts.items():
+            told = "  ".join(f"{count[status]:>3} {status}" for status in used)
+            click.echo(f"  {names[key]:<{width}}  {told}")
+        for planned, state in standing.runs:
+            if state.fault:
+                click.echo(f"  {planned.run_id} ({planned.title}) is corrupt: {state.fault}", err=True)
+
+
+def _duration(seconds: float) -> str:
+    """A time that a person can plan with."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

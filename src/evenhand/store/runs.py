@@ -1,0 +1,252 @@
+"""Runs: what their folders say of them, and how one is written so that it is there whole or not at all.
+
+A run is written into a folder of its own beside the others. When it has ended, `run.json` is written there
+last, and the folder takes its place under the run's id. What is in that place was therefore finished or
+failed; anything else there is corrupt, and is moved aside, never deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from evenhand.store.claims import Claim, claim, is_held
+from evenhand.tables.write import write_atomic
+
+SCHEMA = "evenhand.run/1"
+RECORD = "run.json"
+PREDICTIONS = "predictions.parquet"
+LOG = "train.jsonl"
+_TRIES, _PAUSE = 20, 0.01
+
+Status = Literal["planned", "running", "finished", "failed", "interrupted"]
+STATUSES: tuple[Status, ...] = ("finished", "failed", "running", "interrupted", "planned")
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of a run by looking.
+
+    Attributes:
+        status: planned when nothing of it is there; interrupted when it was begun and its process has
+            died, or when what it left is corrupt.
+        record: its `run.json`, of finished and failed runs.
+        fault: what is wrong with its folder, when that is corrupt.
+    """
+
+    status: Status
+    record: Mapping[str, Any] | None = None
+    fault: str | None = None
+
+    @property
+    def attempts(self) -> int:
+        """How often the run was begun until it ended; 0 when it has not ended."""
+        return int(self.record["attempts"]) if self.record else 0
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of a study.
+
+    Attributes:
+        path: the folder of their folders.
+        data: digest of the rows that a run must have been trained on.
+    """
+
+    path: Path
+    data: str
+
+    def folder(self, run_id: str) -> Path:
+        """Where a run is when it has ended."""
+        return self.path / run_id
+
+    def look(self, run_id: str) -> State:
+        """Say how a run stands."""
+        held = is_held(self._claim(run_id))
+        if held:
+            return State("running")
+        folder = self.folder(run_id)
+        if not os.path.lexists(folder):
+            return State("planned" if held is None else "interrupted")
+        record, fault = self._read(folder)
+        if fault:
+            return State("interrupted", None, fault)
+        assert record is not None
+        return State(record["status"], record)
+
+    def begin(self, run_id: str, *, failures: int = 0) -> Attempt | State:
+        """Begin a run, unless it has ended or is under way.
+
+        Args:
+            run_id: which.
+            failures: attempts of its known failure, which is moved aside; a later failure stands.
+
+        Returns:
+            An attempt, or how the run stands when it is not to be done.
+        """
+        held = claim(self._claim(run_id))
+        if held is None:
+            return State("running")
+        try:
+            state = self._look_inside(run_id)
+            if state.status == "finished" or (state.status == "failed" and state.attempts > failures):
+                held.release()
+                return state
+            number = max(held.attempts, state.attempts + 1)
+            held.count(number)
+            remarks = self._clear(run_id, state)
+            folder = Path(tempfile.mkdtemp(prefix=f".{run_id}.", dir=self.path))
+            folder.chmod(0o777 & ~_umask())
+        except BaseException:
+            os.close(held.handle)
+            raise
+        return Attempt(self, run_id, folder, held, number, remarks)
+
+    def bury(self, run_id: str, about: Mapping[str, Any], reason: str) -> State:
+        """Record that the process of a run died, and say how the run stands then.
+
+        Args:
+            run_id: which.
+            about: facts of the run for its record.
+            reason: how it died.
+        """
+        for _ in range(_TRIES):
+            held = claim(self._claim(run_id), begins=False)
+            if held is not None:
+                break
+            time.sleep(_PAUSE)  # someone looks at it; or another process has begun it again
+        else:
+            return State("running")
+        if os.path.lexists(self.folder(run_id)):
+            held.release()
+            return self.look(run_id)
+        left = sorted(p for p in self.path.glob(f".{run_id}.*") if p.is_dir())
+        folder = left[-1] if left else Path(tempfile.mkdtemp(prefix=f".{run_id}.", dir=self.path))
+        Attempt(self, run_id, folder, held, max(held.attempts, 1), ()).fail(about, reason)
+        return self.look(run_id)
+
+    def _claim(self, run_id: str) -> Path:
+        return self.path / f".{run_id}.claim"
+
+    def _look_inside(self, run_id: str) -> State:
+        """How a run stands whose claim this process holds."""
+        folder = self.folder(run_id)
+        if not os.path.lexists(folder):
+            return State("planned")
+        record, fault = self._read(folder)
+        return State("interrupted", None, fault) if record is None else State(record["status"], record)
+
+    def _clear(self, run_id: str, state: State) -> tuple[str, ...]:
+        """Make room: an ended attempt is moved aside, halves that no process writes are removed."""
+        for half in self.path.glob(f".{run_id}.*"):
+            if half.is_dir():
+                shutil.rmtree(half)
+        folder = self.folder(run_id)
+        if not os.path.lexists(folder):
+            return ()
+        number = 1
+        kind = "corrupt" if state.fault else "failed"
+        while os.path.lexists(aside := self.path / f"{run_id}.{kind}-{number}"):
+            number += 1
+        folder.rename(aside)
+        return (f"Run {run_id}: {state.fault} It is done again; what was there is now in {aside}.",) * bool(
+            state.fault
+        )
+
+    def _read(self, folder: Path) -> tuple[dict[str, Any] | None, str | None]:
+        """The record of an ended run, or what is wrong with its folder."""
+        try:
+            record = json.loads((folder / RECORD).read_bytes())
+            status = record["status"]
+            digest = record["predictions_sha256"] if status == "finished" else None
+            rows, _ = record["data"]["sha256"], int(record["attempts"])
+        except FileNotFoundError:
+            return None, f"there is no {RECORD} in {folder}."
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return None, f"{folder / RECORD} cannot be read ({type(error).__name__}: {error})."
+        if status not in ("finished", "failed"):
+            return None, f"{folder / RECORD} has the status {status!r}."
+        if rows != self.data:
+            return None, f"it was trained on other rows (digest {rows}, now {self.data})."
+        if status == "finished" and (found := _sha256(folder / PREDICTIONS)) != digest:
+            return None, f"{folder / PREDICTIONS} is not what the run wrote (sha256 {found}, not {digest})."
+        return record, None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A run under way, in this process.
+
+    Attributes:
+        runs: the study's runs.
+        run_id: which.
+        folder: where to write.
+        held: the claim.
+        number: how often the run was begun, this time included.
+        remarks: what was moved aside to make room.
+    """
+
+    runs: Runs
+    run_id: str
+    folder: Path
+    held: Claim
+    number: int
+    remarks: tuple[str, ...]
+
+    def finish(self, about: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Put the run in its place.
+
+        Args:
+            about: what was to be done, for the record.
+            facts: what training told of it.
+
+        Raises:
+            FileNotFoundError: there are no predictions.
+        """
+        digest = _sha256(self.folder / PREDICTIONS)
+        if digest is None:
+            raise FileNotFoundError(f"training wrote no {PREDICTIONS}")
+        self._end("finished", about, {"predictions_sha256": digest, "facts": facts})
+
+    def fail(self, about: Mapping[str, Any], error: str) -> None:
+        """Put what there is of the run in its place, with the traceback or the reason of its failure."""
+        self._end("failed", about, {"error": error})
+
+    def _end(self, status: Status, about: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+        record = {
+            "schema": SCHEMA,
+            "status": status,
+            "run_id": self.run_id,
+            **about,
+            "attempts": self.number,
+            "started": self.held.started,
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            **more,
+        }
+        write_atomic(self.folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False))
+        self.folder.rename(self.runs.folder(self.run_id))
+        self.held.release()
+
+
+def _sha256(path: Path) -> str | None:
+    """Digest of a file; None when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""Studies: what is to be run, who runs it, and what comes out."""

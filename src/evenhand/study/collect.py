@@ -1,0 +1,188 @@
+"""What the folders of finished runs say: which predictions to judge, what training cost, how it went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from evenhand.spec.study import Study
+from evenhand.store.runs import LOG, PREDICTIONS, Runs, State
+from evenhand.study.plan import Planned, plan
+from evenhand.study.tuning import Tried, choose
+
+#: A curve is drawn from at most so many points; more steps are averaged.
+MOST_POINTS = 60
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The runs of one model.
+
+    Attributes:
+        model: its label.
+        arms: arm -> seed -> the run and how it stands, in the study's order; of an arm that is tuned the
+            runs of the trial that was chosen, and none when none could be.
+        every: all runs, those of every trial.
+        tuning: the trials of the arms that are tuned, as rows of the document.
+        problems: what stood against a choice.
+    """
+
+    model: str
+    arms: Mapping[str, Mapping[int, tuple[Planned, State]]]
+    every: Sequence[tuple[Planned, State]] = ()
+    tuning: Sequence[Mapping[str, Any]] = ()
+    problems: Sequence[str] = ()
+
+    def finished(self, arm: str) -> list[int]:
+        """Seeds whose run is finished."""
+        return [seed for seed, (_, state) in self.arms[arm].items() if state.status == "finished"]
+
+
+def collect(study: Study, runs: Runs) -> list[Collected]:
+    """Look at every run that a study asks for."""
+    states: dict[str, State] = {}
+    found: dict[str, list[tuple[Planned, State]]] = {model.label: [] for model in study.models}
+    for planned in plan(study):
+        if planned.run_id not in states:
+            states[planned.run_id] = runs.look(planned.run_id)
+        found[planned.job.model.label].append((planned, states[planned.run_id]))
+    return [_of_model(study, model, every) for model, every in found.items()]
+
+
+def _of_model(study: Study, model: str, every: Sequence[tuple[Planned, State]]) -> Collected:
+    """The runs of a model by arm, of each the trial that is judged."""
+    arms: dict[str, Mapping[int, tuple[Planned, State]]] = {}
+    tuning: list[Mapping[str, Any]] = []
+    problems: list[str] = []
+    for arm in study.arms:
+        of_arm = [pair for pair in every if pair[0].arm == arm.name]
+        if not arm.trials:
+            arms[arm.name] = {planned.job.seed: (planned, state) for planned, state in of_arm}
+            continue
+        trials = [Tried(t, {p.job.seed: (p, s) for p, s in of_arm if p.trial == t}) for t in arm.trials]
+        chosen, told = choose(trials)
+        arms[arm.name] = chosen.runs if chosen else {}
+        tuning += [one.row(arm.name, chosen=one is chosen) for one in trials]
+        problems += [f"{model}, {arm.name}: {what}" for what in told]
+    return Collected(model, arms, every, tuning, problems)
+
+
+def comparable(found: Collected, reference: str) -> tuple[dict[str, list[int]], list[str]]:
+    """Which runs can be compared: of every arm the same seeds.
+
+    Args:
+        found: the runs of a model.
+        reference: the arm to compare with; it is the last to be given up.
+
+    Returns:
+        Seeds by arm, and what had to be left out.
+    """
+    seeds = {arm: found.finished(arm) for arm in found.arms}
+    wanted = {arm: len(runs) for arm, runs in found.arms.items()}
+    problems = [
+        *found.problems,
+        *[
+            f"{found.model}: no run of {arm} is finished, so it is left out."
+            for arm, done in seeds.items()
+            if not done
+        ],
+    ]
+    left = {arm: done for arm, done in seeds.items() if done}
+    while len(left) > 1 and not _common(left):
+        fewest = min((arm for arm in left if arm != reference), key=lambda arm: len(left[arm]))
+        problems.append(
+            f"{found.model}: no seed of {fewest} is finished in all other arms, so it is left out."
+        )
+        del left[fewest]
+    common = _common(left)
+    if any(len(common) < wanted[arm] for arm in left):
+        told = ", ".join(
+            f"{arm} has {len(done)} of {wanted[arm]}" for arm, done in left.items() if len(done) < wanted[arm]
+        )
+        problems.append(
+            f"{found.model}: not every run is finished ({told}), so only the seeds are judged that "
+            f"all arms have: {', '.join(map(str, common))}."
+        )
+    return dict.fromkeys(left, common), problems
+
+
+def predictions(found: Collected, seeds: Mapping[str, Sequence[int]], runs: Runs) -> dict[str, list[Path]]:
+    """The files to judge, by arm."""
+    return {
+        arm: [runs.folder(found.arms[arm][seed][0].run_id) / PREDICTIONS for seed in chosen]
+        for arm, chosen in seeds.items()
+    }
+
+
+def costs(found: Collected) -> list[dict[str, Any]]:
+    """What training took: one row per arm, over its finished runs."""
+    rows = []
+    for arm, by_seed in found.arms.items():
+        facts = [s.record["facts"] for _, s in by_seed.values() if s.status == "finished" and s.record]
+        if not facts:
+            continue
+        rows.append(
+            {
+                "arm": arm,
+                "runs": len(facts),
+                "parameters": facts[0]["parameters"],
+                "trainable_parameters": facts[0]["trainable_parameters"],
+                "seconds": fmean(f["seconds"]["train"] for f in facts),
+                "seconds_total": sum(f["seconds"]["total"] for f in facts),
+                "peak_memory_bytes": max(f["peak_memory_bytes"] for f in facts),
+            }
+        )
+    return rows
+
+
+def curves(found: Collected, runs: Runs) -> list[dict[str, Any]]:
+    """How the loss fell: one row per finished run that trained anything."""
+    rows = []
+    for arm, by_seed in found.arms.items():
+        for seed, (planned, state) in by_seed.items():
+            log = runs.folder(planned.run_id) / LOG
+            if state.status != "finished" or not log.is_file():
+                continue
+            lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+            steps = [(x["epoch"], x["loss"]) for x in lines if "loss" in x]
+            checked = [{"epoch": x["epoch"], **x["validation"]} for x in lines if "validation" in x]
+            if steps or checked:
+                rows.append({"arm": arm, "run": str(seed), "points": _thinned(steps), "validation": checked})
+    return rows
+
+
+def remarks(all_found: Sequence[Collected]) -> list[str]:
+    """What single runs remarked on, each remark once."""
+    return list(
+        dict.fromkeys(
+            remark
+            for found in all_found
+            for by_seed in found.arms.values()
+            for _, state in by_seed.values()
+            if state.status == "finished" and state.record
+            for remark in state.record["facts"].get("remarks", ())
+        )
+    )
+
+
+def last_line(error: str) -> str:
+    """The line of a traceback that says what went wrong."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason is known"
+
+
+def _common(seeds: Mapping[str, Sequence[int]]) -> list[int]:
+    """Seeds that all arms have, in order."""
+    every = list(seeds.values())
+    return [seed for seed in every[0] if all(seed in other for other in every[1:])] if every else []
+
+
+def _thinned(steps: Sequence[tuple[float, float]]) -> list[dict[str, float]]:
+    """Means of equally many neighbours, at the epoch of the last."""
+    size = -(-len(steps) // MOST_POINTS) or 1
+    blocks = [steps[i : i + size] for i in range(0, len(steps), size)]
+    return [{"epoch": block[-1][0], "loss": fmean(loss for _, loss in block)} for block in blocks]

@@ -1,0 +1,176 @@
+"""Who does the runs: worker processes, as many as are wanted, each one run after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+from evenhand.errors import InputError
+from evenhand.spec.study import Study
+from evenhand.store.runs import State
+from evenhand.study.collect import last_line
+from evenhand.study.crew import Worker, ready
+from evenhand.study.plan import Planned, as_plain
+from evenhand.study.progress import Watch
+from evenhand.study.schedule import Schedule
+
+Executor = Literal["processes", "local"]
+EXECUTORS: tuple[Executor, ...] = ("processes", "local")
+TRAINER = "evenhand.finetune.run"
+_SECONDS_BETWEEN_LOOKS = 0.25
+
+
+def count_workers(wanted: int | None, executor: Executor, runs: int) -> int:
+    """How many workers to start: one per core, unless told otherwise, and never more than runs."""
+    if executor == "local":
+        return 1
+    return max(1, min(wanted or _cores(), runs))
+
+
+def _cores() -> int:
+    """Cores that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Crew:
+    """The workers of one study, ended when its block ends."""
+
+    def __init__(self, study: Study, data: Mapping[str, Any], trainer: str = TRAINER) -> None:
+        """Start nobody yet.
+
+        Args:
+            study: the study.
+            data: facts of its rows.
+            trainer: module with `prepare` and `train`.
+        """
+        self._study, self._data = study, data
+        self._open = {
+            "do": "open",
+            "dataset": study.dataset.model_dump(mode="json"),
+            "seeds": list(study.own_splits),
+            "sha256": data["sha256"],
+            "trainer": trainer,
+        }
+        self._idle: list[Worker] = []
+        self._starting: set[Worker] = set()
+        self._busy: dict[Worker, Planned] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._everyone():
+            worker.close()
+
+    def prepare(self, planned: Sequence[Planned]) -> list[str]:
+        """Fetch or make every model in one process, and check every job.
+
+        Returns:
+            Remarks on the jobs.
+
+        Raises:
+            InputError: some job cannot run; every complaint at once.
+            RuntimeError: the process died.
+        """
+        worker = self._start()
+        self._refuse(worker.answer())
+        jobs = {p.run_id: as_plain(p.job) for p in planned}
+        worker.send({"do": "prepare", "jobs": list(jobs.values())})
+        prepared = worker.answer()
+        self._refuse(prepared)
+        self._starting.remove(worker)
+        self._idle.append(worker)
+        return list(prepared["remarks"])
+
+    def train(self, schedule: Schedule, workers: int, watch: Watch) -> None:
+        """Do all runs that are queued, and wait for those that other processes do.
+
+        Raises:
+            InputError: a worker cannot load the rows, or cannot write.
+            RuntimeError: a worker died before it took a run.
+        """
+        watch(schedule.progress())
+        while schedule.open:
+            self._hand_out(schedule, workers)
+            for worker in ready(self._everyone(), _SECONDS_BETWEEN_LOOKS):
+                answers = worker.receive()
+                if answers is None:
+                    self._mourn(worker, schedule, watch)
+                for answer in answers or ():
+                    self._hear(worker, answer, schedule, watch)
+            if schedule.elsewhere:
+                schedule.look_elsewhere()
+                watch(schedule.progress())
+
+    def _everyone(self) -> list[Worker]:
+        return [*self._idle, *self._starting, *self._busy]
+
+    def _start(self) -> Worker:
+        """Start a worker; it loads the rows before it answers."""
+        worker = Worker()
+        self._starting.add(worker)
+        worker.send(self._open)
+        return worker
+
+    def _hand_out(self, schedule: Schedule, workers: int) -> None:
+        """Give every idle worker a run, and start workers while there are runs for them."""
+        while self._idle and schedule.queue:
+            worker, planned = self._idle.pop(), schedule.next()
+            self._busy[worker] = planned
+            worker.send(
+                {
+                    "do": "train",
+                    "run_id": planned.run_id,
+                    "runs": str(schedule.runs.path),
+                    "failures": schedule.failures[planned.run_id],
+                    "about": planned.about(self._study.name, self._data),
+                }
+            )
+        while len(self._everyone()) < workers and len(self._starting) < len(schedule.queue):
+            self._start()
+
+    def _hear(self, worker: Worker, answer: Mapping[str, Any], schedule: Schedule, watch: Watch) -> None:
+        """Take note of what a worker says."""
+        self._refuse(answer)
+        if answer["event"] == "opened":
+            self._starting.remove(worker)
+            self._idle.append(worker)
+        elif answer["event"] == "step":
+            schedule.running[self._busy[worker].run_id] = answer["done"] / max(1, answer["all"])
+            watch(schedule.progress())
+        else:
+            planned = self._busy.pop(worker)
+            self._idle.append(worker)
+            for remark in answer["remarks"]:
+                watch(schedule.progress(remark))
+            self._end(planned, schedule, watch)
+
+    def _mourn(self, worker: Worker, schedule: Schedule, watch: Watch) -> None:
+        """Record the death of a worker as the failure of its run; another one takes its place."""
+        planned = self._busy.pop(worker, None)
+        self._starting.discard(worker)
+        if planned is None:
+            raise RuntimeError(worker.death())
+        schedule.runs.bury(planned.run_id, planned.about(self._study.name, self._data), worker.death())
+        self._end(planned, schedule, watch)
+
+    def _end(self, planned: Planned, schedule: Schedule, watch: Watch) -> None:
+        """See how a run stands that a worker has let go of."""
+        state = schedule.runs.look(planned.run_id)
+        schedule.settle(planned.run_id, state)
+        watch(schedule.progress(_told(planned, state)))
+
+    @staticmethod
+    def _refuse(answer: Mapping[str, Any]) -> None:
+        if answer.get("complaints"):
+            raise InputError(answer["complaints"])
+
+
+def _told(planned: Planned, state: State) -> str | None:
+    """What a person should know at once: that a run has failed, and why."""
+    if state.status != "failed" or state.record is None:
+        return None
+    return f"{planned.title} has failed: {last_line(state.record['error'])}"

@@ -1,0 +1,200 @@
+"""The judgement of a study: an audit of every model, and what they say together."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from evenhand.judge.result import WORDS
+from evenhand.judge.settings import MARGIN, Settings
+from evenhand.spec.study import Audit, Study
+from evenhand.store.folder import StudyFolder
+from evenhand.study import collect
+from evenhand.study.collect import Collected
+from evenhand.study.data import sizes
+from evenhand.study.tuning import uneven
+from evenhand.tables.schema import Columns
+
+SCHEMA = "evenhand.study/1"
+_CLASS = re.compile(r"\(class (\d+)\)")
+
+Files = Mapping[str, Sequence[Path]]
+
+
+def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
+    """Judge what is finished of a study.
+
+    Args:
+        study: the study.
+        folder: where its runs are.
+
+    Returns:
+        The document `evenhand.study/1`: plain data.
+    """
+    data, runs = folder.read_data(), folder.runs()
+    found = collect.collect(study, runs)
+    settings, columns = settings_of(study.audit), columns_of(study.audit, data)
+    problems = [*folder.remarks(), *collect.remarks(found), *uneven(study.arms)]
+    models, files = [], {}
+    for one in found:
+        seeds, left_out = collect.comparable(one, study.audit.reference)
+        problems += left_out
+        judged: dict[str, Any] = {"audit": None, "trends": []}
+        if study.audit.reference in seeds:
+            files[one.model] = collect.predictions(one, seeds, runs)
+            judged = _judge_model(files[one.model], columns, settings, folder.path, data["classes"])
+        else:
+            problems.append(
+                f"{one.model}: no run of the reference, {study.audit.reference}, is finished, so nothing is "
+                "said of this model."
+            )
+        models.append(
+            {
+                "model": one.model,
+                **judged,
+                "tuning": list(one.tuning),
+                "cost": collect.costs(one),
+                "curves": collect.curves(one, runs),
+            }
+        )
+    return {
+        "schema": SCHEMA,
+        "evenhand": version("evenhand"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "name": study.name,
+        "description": study.description,
+        "dataset": {k: data[k] for k in ("name", "title", "rows", "problems")}
+        | {"parts": sizes(data), "resplit": study.resplit},
+        "models": models,
+        "interactions": _interactions(files, columns, settings, data["classes"]),
+        "failed": _failed(found),
+        "problems": list(dict.fromkeys(problems)),
+        "verdict": _verdict(models),
+    }
+
+
+def settings_of(audit: Audit) -> Settings:
+    """How to judge, in the judge's words."""
+    margins = audit.margin if isinstance(audit.margin, dict) else {}
+    return Settings(
+        reference=audit.reference,
+        metrics=audit.metric,
+        primary=audit.primary,
+        margin=MARGIN if isinstance(audit.margin, dict) else audit.margin,
+        margins=margins,
+        alpha=audit.alpha,
+        min_group_size=audit.min_group_size,
+    )
+
+
+def columns_of(audit: Audit, data: Mapping[str, Any]) -> Columns:
+    """Which columns of the predictions hold the attributes to judge."""
+    chosen = [a for a in data["attributes"] if audit.by is None or a["name"] in audit.by]
+    return Columns(
+        by=tuple(a["name"] for a in chosen if a["kind"] == "partition"),
+        memberships=tuple(f"{a['name']}_*" for a in chosen if a["kind"] == "memberships"),
+        intersect=audit.intersect,
+        run="run",
+        split="test",
+    )
+
+
+def _judge_model(
+    files: Files, columns: Columns, settings: Settings, folder: Path, classes: Sequence[str]
+) -> dict[str, Any]:
+    """The audit of one model's arms, and trends along the options that its arms vary."""
+    from evenhand.judge.contrasts import needs_scores  # noqa: PLC0415  (numpy and duckdb)
+    from evenhand.judge.run import run_audit  # noqa: PLC0415
+    from evenhand.judge.series import series_of  # noqa: PLC0415
+    from evenhand.judge.trends import trends  # noqa: PLC0415
+    from evenhand.tables.read import load  # noqa: PLC0415
+
+    audit = run_audit(dict(files), columns, settings).to_dict()
+    for given in audit["inputs"]:
+        given["path"] = str(Path(given["path"]).relative_to(folder))
+    series = series_of(list(files))
+    rows = (
+        trends(load(dict(files), columns, need_scores=needs_scores(settings)), series, settings)
+        if series
+        else []
+    )
+    return {"audit": _named(audit, classes), "trends": _named(rows, classes)}
+
+
+def _interactions(
+    files: Mapping[str, Files], columns: Columns, settings: Settings, classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Whether methods differ more on one model than on another."""
+    if len(files) < 2:
+        return []
+    from evenhand.judge.trends import interactions, load_bases  # noqa: PLC0415
+
+    predictions, names = load_bases(files, columns, settings)
+    rows: list[dict[str, Any]] = _named(interactions(predictions, names, settings), classes)
+    return rows
+
+
+def _named(value: Any, classes: Sequence[str]) -> Any:  # noqa: ANN401  (any JSON value)
+    """A document whose classes have names: predictions hold the classes' numbers."""
+    if isinstance(value, Mapping):
+        return {
+            k: classes[int(v)] if k in ("class", "positive") and v is not None else _named(v, classes)
+            for k, v in value.items()
+        } | ({"classes": list(classes)} if "classes" in value else {})
+    if isinstance(value, list | tuple):
+        return [_named(v, classes) for v in value]
+    if isinstance(value, str):
+        return _CLASS.sub(lambda found: f"(class {classes[int(found[1])]})", value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _failed(found: Sequence[Collected]) -> list[dict[str, Any]]:
+    """Runs that failed, and those that have not ended."""
+    rows = []
+    for one in found:
+        for planned, state in one.every:
+            if state.status == "finished":
+                continue
+            error = state.fault or f"the run is {state.status}"
+            if state.record is not None:
+                error = collect.last_line(state.record["error"])
+            rows.append(
+                {
+                    "run_id": planned.run_id,
+                    "model": one.model,
+                    "arm": planned.job.arm,
+                    "run": str(planned.job.seed),
+                    "error": error,
+                }
+            )
+    return rows
+
+
+def _verdict(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The verdicts of all models together."""
+    verdicts = {m["model"]: m["audit"]["verdict"] for m in models if m["audit"]}
+    worst = [{"model": label, **v["worst"]} for label, v in verdicts.items() if v["worst"]]
+    counts = {word: sum(v["counts"][word] for v in verdicts.values()) for word in WORDS}
+    return {
+        "counts": counts,
+        "worst": max(worst, key=lambda row: min(abs(row["low"]), abs(row["high"])), default=None),
+        "sentence": _sentence(verdicts, counts, len(models)),
+    }
+
+
+def _sentence(verdicts: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int], models: int) -> str:
+    """One sentence for all models: each has its own in its audit."""
+    if not verdicts:
+        return "Nothing could be judged: no run of the reference is finished."
+    if models == 1:
+        [only] = verdicts.values()
+        return str(only["sentence"])
+    harmed = [label for label, v in verdicts.items() if v["counts"]["harm"]]
+    tally = ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "none could be judged"
+    where = f" Harm on {', '.join(harmed)}." if harmed else ""
+    return f"{len(verdicts)} models, {sum(counts.values())} comparisons by group: {tally}.{where}"

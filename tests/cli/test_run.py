@@ -1,0 +1,161 @@
+"""`evenhand run`, with a stand-in for the half that needs torch."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.study.studies import TRAINER, log
+
+import evenhand.study.run
+from evenhand.cli import main
+
+SPEC = """
+name: posts
+dataset: {name: synthetic_posts, rows: 300}
+model: someone/words
+methods:
+  full: {learning_rate: 1.0, epochs: 1}
+  lora: {rank: [1, 8], learning_rate: 1.0, epochs: 1}
+seeds: [1, 2]
+audit: {metric: [accuracy], primary: [accuracy]}
+"""
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Run the command on a study file in an empty folder; its code, standard output and standard error."""
+    (tmp_path / "study.yaml").write_text(SPEC)
+    (tmp_path / "stand_in").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STAND_IN", str(tmp_path / "stand_in"))
+    stand_in = functools.partial(evenhand.study.run.run_study, trainer=TRAINER)
+    monkeypatch.setattr(evenhand.study.run, "run_study", stand_in)
+
+    def run(*words):
+        code = main(["run", "study.yaml", *words])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def test_a_study_ends_in_a_sentence_and_a_report(call, tmp_path):
+    code, out, err = call()
+    folder = tmp_path / "evenhand-runs" / "posts"
+    result = json.loads((folder / "result.json").read_text())
+    assert code == 0
+    assert result["verdict"]["sentence"].split(":")[0] in " ".join(out.split())
+    assert "evenhand-runs/posts/report.html" in out
+    assert "evenhand-runs/posts/result.json" in out
+    assert "<html" in (folder / "report.html").read_text()[:200]
+    assert "training" in err
+    assert "6 of 6 runs" in err
+    assert len(err.splitlines()) < 12
+    assert call("--workers", "1")[0] == 0
+    assert sum(line.startswith("begin") for line in log(tmp_path / "stand_in")) == 6
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(call, tmp_path):
+    code, out, _ = call("--dry-run", "-o", "seeds=[1,2,3]")
+    assert code == 0
+    assert "9 runs, 0 of them finished" in out
+    assert "210 train, 30 validation, 60 test" in out
+    assert len(re.findall(r"^  1-[0-9a-f]{16}  planned", out, re.M)) == 9
+    assert not (tmp_path / "evenhand-runs").exists()
+    call()
+    assert "9 runs, 6 of them finished" in call("--dry-run", "-o", "seeds=[1,2,3]")[1]
+
+
+def test_failed_runs_are_listed_with_the_way_to_their_tracebacks(call, tmp_path, capsys):
+    (tmp_path / "stand_in" / "fail").write_text("lora[rank=8] 2")
+    code, out, err = call()
+    assert code == 1
+    assert "report.html" in out
+    assert "1 runs are not finished" in err
+    assert "no number any more" in err
+    [command] = re.findall(r"evenhand (show \S+)", err)
+    assert main(command.split()) == 0
+    shown = capsys.readouterr().out
+    assert "Traceback (most recent call last)" in shown
+    assert "status: failed" in shown
+
+
+def test_what_is_wrong_with_the_data_is_told_before_training(call, tmp_path):
+    code, out, err = call("-o", "dataset.base_rates=1.0", "-o", "dataset.rows=8")
+    assert code == 2
+    assert "there must be two classes" in err
+    assert "at least 4" in err
+    assert out == ""
+    assert not (tmp_path / "evenhand-runs").exists()
+
+
+def test_the_data_of_every_study_are_checked_before_the_first_is_trained(call, tmp_path):
+    two = "studies:\n  - {name: one}\n  - {name: two, dataset: {rows: 8, base_rates: 1.0}}\n"
+    (tmp_path / "study.yaml").write_text(SPEC.replace("name: posts\n", two))
+    code, _, err = call()
+    assert code == 2
+    assert "two: dataset synthetic_posts: " in err
+    assert not (tmp_path / "evenhand-runs").exists()
+
+
+def test_what_is_wrong_with_the_models_is_told_before_training(call, tmp_path):
+    (tmp_path / "stand_in" / "refuse").write_text("someone/words: there is no such model.")
+    code, _, err = call()
+    assert (code, "someone/words: there is no such model." in err) == (2, True)
+    assert not (tmp_path / "evenhand-runs").exists()
+
+
+def test_the_gate(call):
+    harm, undecided = call("--fail-on", "harm")[0], call("--fail-on", "undecided")[0]
+    counts = json.loads(Path("evenhand-runs/posts/result.json").read_text())["verdict"]["counts"]
+    assert harm == (3 if counts["harm"] else 0)
+    assert undecided == (3 if counts["harm"] or counts["undecided"] else 0)
+    assert undecided == 3
+
+
+def test_a_gate_needs_two_arms(call, tmp_path):
+    alone = re.sub(r"  lora: .*\n", "", SPEC)
+    (tmp_path / "study.yaml").write_text(alone)
+    code, _, err = call("--fail-on", "harm")
+    assert (code, "posts has one arm" in err) == (2, True)
+    assert call()[0] == 0
+
+
+CTRL_C = """
+import functools, sys
+import evenhand.study.run
+from evenhand.cli import main
+evenhand.study.run.run_study = functools.partial(
+    evenhand.study.run.run_study, trainer="tests.study.stand_in"
+)
+sys.exit(main(["run", "study.yaml"]))
+"""
+
+
+def test_ctrl_c_says_how_to_go_on(call, tmp_path):
+    (tmp_path / "stand_in" / "slow").write_text("0.5")
+    process = subprocess.Popen(
+        [sys.executable, "-c", CTRL_C],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    deadline = time.monotonic() + 30
+    while not any(x.startswith("begin") for x in log(tmp_path / "stand_in")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in err
+    assert "Traceback" not in err
+    (tmp_path / "stand_in" / "slow").unlink()
+    assert call()[0] == 0

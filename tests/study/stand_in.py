@@ -1,0 +1,137 @@
+"""A trainer that is quick and real: logistic regression on counted words, by numpy.
+
+It keeps the contract of `evenhand.finetune.run`. What a test wants of it stands in the folder that the
+variable STAND_IN names: `slow` (seconds per step), `fail`, `die`, `leave` and `silent` (lines `arm seed`, or
+`*`), `full` (the same: no room for the record), `refuse` (complaints of `prepare`). `log` gets a line when
+training begins and when it has ended.
+"""
+
+import json
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from evenhand.finetune import Prepared
+from evenhand.tables.predictions import write_predictions
+
+WORDS = 97
+
+
+def said(name, default=""):
+    folder = os.environ.get("STAND_IN")
+    path = Path(folder, name) if folder else None
+    return path.read_text() if path and path.exists() else default
+
+
+def wants(name, job):
+    return any(line in (f"{job.arm} {job.seed}", "*") for line in said(name).splitlines())
+
+
+def log(line):
+    if folder := os.environ.get("STAND_IN"):
+        handle = os.open(Path(folder, "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, line.encode() + b"\n")
+        os.close(handle)
+
+
+def prepare(jobs, data):
+    log(f"prepare {len(jobs)}")
+    return Prepared(tuple(said("refuse").splitlines()), ("The stand-in knows words only.",))
+
+
+def features(texts):
+    counts = np.zeros((len(texts), WORDS))
+    for i, text in enumerate(texts):
+        for word in text.split():
+            counts[i, sum(word.encode()) % WORDS] += 1
+    return counts
+
+
+def train(job, data, folder, *, progress=None):
+    began = time.perf_counter()
+    log(f"begin {job.arm} {job.seed}")
+    print("noise on standard output", flush=True)
+    rng = np.random.default_rng(job.seed)
+    x, y = features(data.examples.inputs), data.examples.labels
+    rank = job.options.get("rank", WORDS)
+    x = x @ rng.normal(size=(WORDS, rank)) / np.sqrt(rank) if rank < WORDS else x
+    w = rng.normal(size=x.shape[1]) * 0.01
+    steps = 4 * job.training.epochs
+    pause = float(said("slow", "0.002"))
+    with (folder / "train.jsonl").open("w") as lines:
+        for step in range(1, steps + 1):
+            time.sleep(pause)
+            batch = rng.choice(data.parts.train, size=64)
+            p = 1 / (1 + np.exp(-(x[batch] @ w)))
+            w -= job.training.learning_rate * x[batch].T @ (p - y[batch]) / len(batch)
+            loss = float(-np.mean(np.log(np.where(y[batch] == 1, p, 1 - p))))
+            told = {"step": step, "epoch": step / 4, "loss": loss, "learning_rate": 0.1, "seconds": 0.1}
+            lines.write(json.dumps(told) + "\n")
+            if step % 4 == 0:
+                found = {"loss": loss, "accuracy": 0.5}
+                lines.write(json.dumps({"step": step, "epoch": step / 4, "validation": found}) + "\n")
+            lines.flush()
+            if step == 2 and wants("fail", job):
+                raise FloatingPointError(f"the loss of {job.arm} is no number any more")
+            if step == 2 and wants("die", job):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if step == 2 and wants("leave", job):
+                print("these were my last words", flush=True)
+                raise SystemExit(3)
+            if progress:
+                progress(step, steps)
+    rows = np.concatenate([data.parts.validation, data.parts.test])
+    positive = 1 / (1 + np.exp(-(x[rows] @ w)))
+    if not wants("silent", job):
+        scores = np.stack([1 - positive, positive], axis=1)
+        if len(data.examples.classes) > 2:  # drawn, and right more often than not
+            scores = np.eye(len(data.examples.classes))[y[rows]] + rng.random(
+                (len(rows), scores.shape[1] + 1)
+            )
+            scores /= scores.sum(axis=1, keepdims=True)
+        write(folder / "predictions.parquet", job, data, rows, scores)
+    (folder / "adapter").mkdir()
+    np.save(folder / "adapter" / "weights.npy", w)
+    # As adapters do, in whose configuration a set of names is stored.
+    (folder / "adapter" / "names.json").write_text(json.dumps(list({"query", "key", "value", "output"})))
+    if wants("full", job):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    seconds = time.perf_counter() - began
+    log(f"end {job.arm} {job.seed}")
+    return {
+        "parameters": WORDS,
+        "trainable_parameters": len(w),
+        "seconds": {"load": 0.0, "train": seconds, "predict": 0.0, "save": 0.0, "total": seconds},
+        "peak_memory_bytes": 1,
+        "steps": steps,
+        "checks": {"base_frozen": np.bool_(True), "merged": np.float64("nan")},
+        "remarks": ["Words are counted by their letters."],
+        "validation": measured(positive[: len(data.parts.validation)], y[data.parts.validation]),
+        "versions": {"numpy": np.__version__},
+    }
+
+
+def measured(positive, labels):
+    if not len(labels):
+        return None
+    right = np.where(labels == 1, positive, 1 - positive)
+    return {"accuracy": np.mean((positive > 0.5) == labels), "loss": -np.mean(np.log(right))}
+
+
+def write(path, job, data, rows, scores):
+    examples, parts = data.examples, data.parts
+    splits = ["validation"] * len(parts.validation) + ["test"] * len(parts.test)
+    write_predictions(
+        path,
+        [examples.ids[row] for row in rows],
+        splits,
+        examples.labels[rows],
+        scores,
+        examples.classes,
+        [type(a)(a.name, a.kind, a.groups, codes=a.codes[rows]) for a in examples.attributes],
+        names={"arm": job.arm, "run": str(job.seed), "model": job.model.label},
+    )
