@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import wording
@@ -24,37 +23,21 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
+from evenhand.report.rendering import Panel
 
 #: A panel with more lines than this is a wall; the table has them all.
 MOST_LINES = 40
 MOST_PANELS = 24
 
-_NO_VERDICT = "no verdict"
-_SHAPES = {
+NO_VERDICT = "no verdict"
+SHAPES = {
     "harm": "triangle-down",
     "undecided": "diamond",
     "help": "triangle-up",
     "harmless": "circle",
-    _NO_VERDICT: "cross",
+    NO_VERDICT: "cross",
 }
-_ARM_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-right")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One chart.
-
-    Attributes:
-        title: what it shows, as a heading.
-        note: what it leaves out, or empty.
-        description: the same in words, for those who do not see it.
-        spec: Vega-Lite specification.
-    """
-
-    title: str
-    note: str
-    description: str
-    spec: dict[str, Any]
+ARM_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-right")
 
 
 def forest(document: Document) -> list[Panel]:
@@ -65,7 +48,7 @@ def forest(document: Document) -> list[Panel]:
         of_metric = [r for r in rows if r["metric"] == metric]
         candidates = unique(of_metric, "candidate")
         shown = {c: _most_telling([r for r in of_metric if r["candidate"] == c]) for c in candidates}
-        bounds = _domain([r for some in shown.values() for r in some])
+        bounds = domain([r for some in shown.values() for r in some])
         for candidate, some in shown.items():
             total = sum(r["candidate"] == candidate for r in of_metric)
             name = wording.metric_name(str(metric))
@@ -129,7 +112,7 @@ def _farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
     return [r for r in rows if r["group"] in kept]
 
 
-def _domain(rows: Sequence[Row]) -> tuple[float, float]:
+def domain(rows: Sequence[Row]) -> tuple[float, float]:
     """Give one range of differences for all candidates of a metric, in the units shown; it always holds 0.
 
     It shows every estimate and every interval with a verdict whole. An undecided interval may be cut off: one
@@ -172,7 +155,7 @@ def _line(row: Row, label: str) -> dict[str, Any]:
         "difference": None if difference is None else scale * difference,
         "low": None if low is None else scale * low,
         "high": None if high is None else scale * high,
-        "verdict": verdict_of(row) or _NO_VERDICT,
+        "verdict": verdict_of(row) or NO_VERDICT,
         "why": "" if whole else wording.status_reason(row),
         "told": f"{wording.amount(difference, metric, signed=True)}{wording.unit_of(metric)}",
         "interval": wording.span(row, signed=True),
@@ -190,12 +173,10 @@ def _forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, 
     labels = [x["group"] for x in lines]
     y = alt.Y("group:N", sort=labels, title=None, scale=alt.Scale(domain=labels))
     at = alt.Scale(domain=list(bounds), nice=False, zero=False)
-    kinds = [*VERDICTS, _NO_VERDICT]
-    colour = alt.Color(
-        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[_css(k) for k in kinds])
-    )
+    kinds = [*VERDICTS, NO_VERDICT]
+    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[css(k) for k in kinds]))
     shape = alt.Shape(
-        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[_SHAPES[k] for k in kinds])
+        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
     )
     tips = [
         ("group", "group (rows)"),
@@ -230,7 +211,7 @@ def _forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, 
         align="left", dx=6, fontStyle="italic", fill="var(--muted)", limit=220
     )
     layers.append(words.encode(x=alt.value(0), y=y, text="why:N"))
-    return _finished(alt.layer(*layers), step=24)
+    return finished(alt.layer(*layers), height=alt.Step(24, **{"for": "position"}))
 
 
 def _rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
@@ -261,7 +242,7 @@ def _rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
     y = alt.Y("group:N", sort=list(label.values()), title=None, scale=alt.Scale(domain=list(label.values())))
     offset = alt.YOffset("arm:N", sort=list(names), scale=alt.Scale(domain=list(names), paddingOuter=0.6))
     range_ = [f"var(--arm{i % 6 + 1})" for i in range(len(names))]
-    shapes = [_ARM_SHAPES[i % len(_ARM_SHAPES)] for i in range(len(names))]
+    shapes = [ARM_SHAPES[i % len(ARM_SHAPES)] for i in range(len(names))]
     legend = alt.Legend(orient="top", title=None, columns=3, labelLimit=150) if len(names) > 1 else None
     colour = alt.Color("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=range_))
     shape = alt.Shape("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=shapes))
@@ -280,18 +261,21 @@ def _rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
         align="left", dx=6, fontStyle="italic", limit=220
     )
     why = words.encode(x=alt.value(0), y=y, text="why:N", color=alt.value("var(--muted)"))
-    return _finished(alt.layer(bars, points, why), step=12 * len(names) + 10)
+    step = alt.Step(12 * len(names) + 10, **{"for": "position"})
+    return finished(alt.layer(bars, points, why), height=step)
 
 
 def _better(row: Row) -> str:
     return {1: "higher is better →", -1: "← lower is better", 0: "good or bad by context"}[direction(row)]
 
 
-def _css(kind: str) -> str:
+def css(kind: str) -> str:
+    """Name the colour of a verdict, a variable of the page."""
     return f"var(--{kind.replace(' ', '-')})"
 
 
-def _finished(chart: Any, *, step: int) -> dict[str, Any]:  # noqa: ANN401  (any chart)
+def finished(chart: Any, *, height: Any) -> dict[str, Any]:  # noqa: ANN401  (any chart; a number or a step)
+    """Give a chart the look and the width of the page, as a specification."""
     import altair as alt  # noqa: PLC0415
 
     quiet = {
@@ -310,7 +294,7 @@ def _finished(chart: Any, *, step: int) -> dict[str, Any]:  # noqa: ANN401  (any
     spec: dict[str, Any] = (
         chart.properties(
             width="container",
-            height=alt.Step(step, **{"for": "position"}),
+            height=height,
             background="transparent",
             autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         )
@@ -319,7 +303,7 @@ def _finished(chart: Any, *, step: int) -> dict[str, Any]:  # noqa: ANN401  (any
         .configure_axisY(labelLimit=230, grid=False, ticks=False, domain=False, labelPadding=8)
         .configure_legend(labelColor="currentColor", labelFontSize=12, symbolSize=70)
         .configure_view(stroke=None)
-        .to_dict()
+        .to_dict(validate=False)
     )
     spec.pop("$schema", None)
     return spec

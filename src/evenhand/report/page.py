@@ -1,14 +1,9 @@
-"""The report as one HTML page that opens anywhere, offline: text, tables, charts and the scripts for them.
-
-Everything that a file or a user said reaches the page through the template's autoescaping; chart specs are
-embedded as JSON whose `<`, `>`, `&` and `'` are written as escapes, so that no name can end a script.
-"""
+"""The page of an audit: text, tables and charts, prepared so that the template decides nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from evenhand.report import charts, wording
@@ -25,27 +20,9 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
+from evenhand.report.rendering import Cell, Table, figure, render
 
 _MOST_SENTENCES = 8
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a table: what it shows, what it is sorted by (empty: the text), a class, a remark."""
-
-    text: str
-    sort: float | str = ""
-    css: str = ""
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its caption; a row's first cell is its header."""
-
-    caption: str
-    head: Sequence[Cell]
-    rows: Sequence[Sequence[Cell]]
 
 
 def build_page(document: Document) -> str:
@@ -57,17 +34,11 @@ def build_page(document: Document) -> str:
     Returns:
         A whole HTML document that refers to nothing outside itself.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
-
-    loader = PackageLoader("evenhand.report", "templates")
-    jinja = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return jinja.get_template("audit.html.j2").render(_view(document), vega=_vega())
+    return render("audit.html.j2", {"a": audit_view(document), "document": document})
 
 
-def _view(document: Document) -> dict[str, Any]:
-    """Prepare all that the template shows: it decides nothing and computes nothing."""
+def audit_view(document: Document) -> dict[str, Any]:
+    """Prepare all that a template shows of an audit."""
     ranked = worst_first(primary(document))
     counts = document["verdict"]["counts"]
     forest = charts.forest(document)
@@ -98,16 +69,6 @@ def _view(document: Document) -> dict[str, Any]:
     }
 
 
-@cache
-def _vega() -> str:
-    """Give Vega, Vega-Lite and Vega-Embed as one script that is safe inside a page (a second to bundle)."""
-    import vl_convert  # noqa: PLC0415
-    from markupsafe import Markup  # noqa: PLC0415
-
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))
-
-
 def _title(document: Document) -> str:
     names = arms(document)
     return f"{', '.join(names[1:])} compared with {names[0]}" if document["comparisons"] else ", ".join(names)
@@ -131,18 +92,14 @@ def _findings(ranked: Sequence[Row]) -> Findings:
     return Findings(heading, rows, wording.left_out(len(shown), len(harm or telling), "comparisons"))
 
 
-def _figure(value: float | None, text: str, *, css: str = "", title: str = "") -> Cell:
-    return Cell(text, "" if value is None else value, f"figure {css}".strip(), title)
-
-
 def _inputs(document: Document) -> Table:
     head = [Cell("arm"), Cell("file"), Cell("rows", css="figure"), Cell("runs", css="figure"), Cell("sha256")]
     rows = [
         [
             Cell(str(i["name"])),
             Cell(str(i["path"] or "in memory")),
-            _figure(i["rows"], wording.count(i["rows"])),
-            _figure(i["runs"], wording.count(i["runs"])),
+            figure(i["rows"], wording.count(i["rows"])),
+            figure(i["runs"], wording.count(i["runs"])),
             Cell(str(i["sha256"] or "–")[:12], css="code", title=str(i["sha256"] or "")),
         ]
         for i in document["inputs"]
@@ -184,11 +141,11 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
         Cell(wording.subject(row), title=said),
         Cell(wording.metric_name(metric), css="nowrap"),
         Cell(str(row["candidate"])),
-        _figure(difference, _difference(row), title=str(row.get("interval") or "")),
-        _figure(margin, wording.amount(margin, metric)),
-        _figure(p, wording.p_value(p)),
-        _figure(n, wording.count(n)),
-        _figure(
+        figure(difference, _difference(row), title=str(row.get("interval") or "")),
+        figure(margin, wording.amount(margin, metric)),
+        figure(p, wording.p_value(p)),
+        figure(n, wording.count(n)),
+        figure(
             lost,
             "–" if lost is None else f"{wording.count(lost)} / {wording.count(won)}",
             title=wording.flips(row),
@@ -200,8 +157,8 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
         reason = note or (wording.status_reason(row) if verdict_of(row) is None else said)
         cells.insert(1, Cell(label, css=css, title=reason))
         undecided = smallest if verdict_of(row) == "undecided" else None
-        cells.append(_figure(undecided, "" if undecided is None else wording.amount(undecided, metric)))
-        cells.append(_figure(number(row, "rows_to_settle"), wording.needed(row)))
+        cells.append(figure(undecided, "" if undecided is None else wording.amount(undecided, metric)))
+        cells.append(figure(number(row, "rows_to_settle"), wording.needed(row)))
     return cells
 
 
@@ -222,9 +179,7 @@ def _value(row: Row | None) -> Cell:
     bounds = wording.span(row)
     small = row.get("status", "ok") != "ok"
     text = wording.amount(value, metric) + ("" if bounds == "–" else f" ({bounds})") + (" *" if small else "")
-    return _figure(
-        value, text, css="none" if small else "", title=wording.status_reason(row) if small else ""
-    )
+    return figure(value, text, css="none" if small else "", title=wording.status_reason(row) if small else "")
 
 
 def _disparities(document: Document) -> Table:
@@ -265,7 +220,7 @@ def _rates(caption: str, rows: Sequence[Row]) -> Table:
         first = next(r for r in of_arms if r)
         n, positives = number(first, "n"), number(first, "n_positive")
         lead = [Cell(wording.subject(first)), Cell(wording.metric_name(str(metric)), css="nowrap")]
-        sizes = [_figure(n, wording.count(n)), _figure(positives, wording.count(positives))]
+        sizes = [figure(n, wording.count(n)), figure(positives, wording.count(positives))]
         body.append([*lead, *sizes, *map(_value, of_arms)])
     return Table(caption, [*head, *(Cell(n, css="figure") for n in names)], body)
 

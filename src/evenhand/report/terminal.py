@@ -41,17 +41,18 @@ def summarise(document: Document, console: Console, written: Mapping[str, str] |
         console: where to print; 80 columns are enough.
         written: paths of the files that were written, by kind (`html`, `json`, `csv`).
     """
-    _say(console, document["verdict"]["sentence"], style="bold")
+    say(console, document["verdict"]["sentence"], style="bold")
     if document["comparisons"]:
-        _comparisons(document, console)
+        comparisons(document, console)
     else:
         _single(document, console)
     _problems(document, console)
     for kind, path in (written or {}).items():
-        _say(console, f"{kind}: {path}")
+        say(console, f"{kind}: {path}")
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print a paragraph; no name in it can give the terminal an order, and no path is broken."""
     console.print(
         Text(wording.plain(text), style=style), soft_wrap=not console.is_terminal and " " not in text
     )
@@ -75,12 +76,20 @@ def _text(value: object, style: str = "") -> Text:
     return Text(wording.plain(value), style=style)
 
 
-def _comparisons(document: Document, console: Console) -> None:
+def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = _REST) -> None:
+    """Print the numbers of verdicts and the worst comparisons.
+
+    Args:
+        document: what `AuditResult.to_dict()` gives.
+        console: where to print.
+        most: rows of the table.
+        rest: where the others are found.
+    """
     rows = worst_first(primary(document))
     console.print()
-    _say(console, wording.counts_line(document))
+    say(console, wording.counts_line(document))
     telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
-    shown = telling[:_MOST_ROWS]
+    shown = telling[:most]
     if not shown:
         console.print()
         return
@@ -108,17 +117,17 @@ def _comparisons(document: Document, console: Console) -> None:
         )
     console.print()
     console.print(table)
-    _say(console, _footnote(shown, margins, len(telling)), style="dim")
+    say(console, _footnote(shown, margins, len(telling), rest), style="dim")
     console.print()
 
 
-def _footnote(shown: Sequence[Row], margins: Sequence[float | None], total: int) -> str:
+def _footnote(shown: Sequence[Row], margins: Sequence[float | None], total: int, rest: str) -> str:
     told = []
     if any(wording.in_points(str(r["metric"])) for r in shown):
         told.append("Differences of rates are in points, candidate − reference.")
     if len(margins) == 1 and margins[0] is not None:
         told.append(f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}.")
-    told.append(wording.left_out(len(shown), total, "harm, undecided and help rows", rest=_REST))
+    told.append(wording.left_out(len(shown), total, "harm, undecided and help rows", rest=rest))
     return " ".join(told)
 
 
@@ -143,7 +152,7 @@ def _single(document: Document, console: Console) -> None:
         "* has fewer rows than the least group size." if small else "",
         wording.left_out(len(shown), len(keys), "rows", rest=_REST),
     ]
-    _say(console, " ".join(t for t in told if t), style="dim")
+    say(console, " ".join(t for t in told if t), style="dim")
     if document["disparities"]:
         console.print()
         _disparities(document["disparities"], console)
@@ -192,9 +201,9 @@ def _problems(document: Document, console: Console) -> None:
     problems = [str(p) for p in document.get("problems", ())]
     if not problems:
         return
-    _say(console, "Remarks on the data:", style="bold")
+    say(console, "Remarks on the data:", style="bold")
     for problem in problems[:_MOST_PROBLEMS]:
-        _say(console, f"- {problem}")
+        say(console, f"- {problem}")
     if len(problems) > _MOST_PROBLEMS:
-        _say(console, f"- and {len(problems) - _MOST_PROBLEMS} more, in the html and json outputs.")
+        say(console, f"- and {len(problems) - _MOST_PROBLEMS} more, in the html and json outputs.")
     console.print()

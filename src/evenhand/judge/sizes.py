@@ -1,0 +1,250 @@
+"""Whether the difference between two methods goes with the size of a group.
+
+Small groups have noisy differences, so the largest ones are found among them even where size does not matter:
+|difference| against size is no evidence, and a plain regression, or a permutation of plain differences, calls
+it a trend in up to 40 % of studies without one. Instead each difference is divided by its own standard
+deviation, and ranks are compared (the rank test for small-study effects: Begg and Mazumdar 1994).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from evenhand.judge.stats.verdict import POWER
+from evenhand.tables.schema import FloatArray, IntArray
+
+#: With four groups even the clearest of 24 orders has a two-sided p-value of 2 / 24.
+ENOUGH_GROUPS = 5
+
+METHOD = "slopes that a permutation of the ranks of standardised differences does not refuse, pointwise"
+
+#: Up to so many groups all orders are counted, above that many are drawn.
+_ALL_ORDERS, _DRAWN = 7, 9_999
+
+#: Slopes that are tried on either side of the estimate, and halvings that refine an end.
+_TRIED, _HALVINGS = 400, 30
+
+
+@dataclass(frozen=True)
+class _Series:
+    """The groups of one attribute in which one candidate was compared by one metric.
+
+    Attributes:
+        first: its first row, for what all have in common.
+        groups: names of the usable groups.
+        size: [k] log2 of their rows.
+        difference: [k] candidate less reference.
+        spread: [k] standard deviation of each difference.
+        total: groups, the unusable ones included.
+    """
+
+    first: Mapping[str, Any]
+    groups: tuple[str, ...]
+    size: FloatArray
+    difference: FloatArray
+    spread: FloatArray
+    total: int
+
+
+def sizes(comparisons: Sequence[Mapping[str, Any]], *, seed: int = 0) -> list[dict[str, Any]]:
+    """Whether differences of the primary family rise or fall with the size of the group.
+
+    The hypothesis: the groups' true differences have nothing to do with their sizes; they may be equal or
+    vary among groups. Each difference is centred at their weighted mean and divided by its standard deviation
+    (within groups, and between them: DerSimonian and Laird 1986); what is left is exchangeable, so Spearman's
+    rank correlation with size is referred to the orders of the groups. That is valid with few groups, where a
+    bootstrap is not: it would have three or four points to draw from. The interval holds the slopes that the
+    same test does not refuse; groups that share rows (memberships) make it an approximation.
+
+    Args:
+        comparisons: rows of `comparisons` of an audit.
+        seed: of the orders that are drawn when there are too many to count.
+
+    Returns:
+        Rows with `slope`, the change of the difference per doubling of a group's rows by weighted least
+        squares, its pointwise interval, `p_value`, and `p_adjusted` over all metrics and candidates. With
+        fewer than five usable groups, or sizes too equal, they are None and `reason` says why.
+    """
+    found: dict[tuple[object, ...], list[Mapping[str, Any]]] = {}
+    for row in comparisons:
+        if row["family"] == "primary" and row["group"] is not None:
+            key = (row["candidate"], row["attribute"], row["class"], row["metric"])
+            found.setdefault(key, []).append(row)
+    series = [_usable(rows) for rows in found.values()]
+    blocks: dict[tuple[object, ...], list[int]] = {}
+    for i, one in enumerate(series):
+        if len(one.groups) >= ENOUGH_GROUPS:
+            blocks.setdefault((one.first["attribute"], one.groups), []).append(i)
+    told: dict[int, dict[str, Any] | None] = {}
+    for members in blocks.values():
+        told |= dict(zip(members, _block([series[i] for i in members], len(blocks), seed), strict=True))
+    return [_row(one, told.get(i)) for i, one in enumerate(series)]
+
+
+def _usable(rows: Sequence[Mapping[str, Any]]) -> _Series:
+    """Take the groups with an interval. Standard deviations are told by what could have been detected."""
+    able = [r for r in rows if r["status"] == "ok" and _finite(r["low"]) and _finite(r["high"])]
+    half = np.array([(r["high"] - r["low"]) / 2 for r in able])
+    known = [
+        h / (r["minimum_detectable"] - h)
+        for h, r in zip(half, able, strict=True)
+        if _finite(r["minimum_detectable"]) and r["minimum_detectable"] > h > 0
+    ]
+    if not known:
+        able, half = [], np.zeros(0)
+    # One critical value serves the family: half width = critical * standard deviation.
+    spread = half / (POWER * float(np.median(known))) if known else half
+    return _Series(
+        rows[0],
+        tuple(str(r["group"]) for r in able),
+        np.log2([float(r["n"]) for r in able]),
+        np.array([float(r["difference"]) for r in able]),
+        spread,
+        len(rows),
+    )
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _block(members: Sequence[_Series], blocks: int, seed: int) -> list[dict[str, Any] | None]:
+    """Judge the metrics and candidates of the same groups: one order of the groups serves them all."""
+    rank = _scored(members[0].size)
+    orders = _orders(len(rank), seed)
+    values = np.stack([_scored(_standardised(m.difference, m.spread)) for m in members])
+    drawn = np.abs(values @ rank[orders].T)
+    alpha = 1 - float(members[0].first["level"])
+    if not rank.any() or _p(np.sort(np.abs(rank @ rank[orders].T)), 1.0) > alpha:
+        return [None] * len(members)
+    largest = np.sort(drawn.max(axis=0))
+    found: list[dict[str, Any] | None] = []
+    for member, own, observed in zip(members, drawn, np.abs(values @ rank), strict=True):
+        law = np.sort(own)
+        slope = _slope(member)
+        low, high = _inverted(member, rank, orders, slope, alpha)
+        found.append(
+            {
+                "slope": slope,
+                "low": low,
+                "high": high,
+                "p_value": _p(law, float(observed)),
+                "p_adjusted": min(blocks * _p(largest, float(observed)), 1.0),
+            }
+        )
+    return found
+
+
+def _orders(k: int, seed: int) -> IntArray:
+    """[m, k] every order of k groups, or many drawn ones and the observed one."""
+    if k <= _ALL_ORDERS:
+        return np.array(list(permutations(range(k))), dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    return np.vstack([np.arange(k), rng.permuted(np.tile(np.arange(k), (_DRAWN, 1)), axis=1)])
+
+
+def _p(law: FloatArray, observed: float) -> float:
+    """Share of a sorted law at or above what was observed."""
+    return float(1 - np.searchsorted(law, observed - 1e-9) / len(law))
+
+
+def _standardised(difference: FloatArray, spread: FloatArray) -> FloatArray:
+    """[..., k] differences less their weighted mean, in standard deviations within and between groups."""
+    weight = 1 / np.maximum(spread, 1e-12) ** 2
+    total = weight.sum()
+    mean = (difference * weight).sum(axis=-1, keepdims=True) / total
+    excess = (weight * (difference - mean) ** 2).sum(axis=-1, keepdims=True) - (len(weight) - 1)
+    between = np.maximum(excess, 0) / (total - (weight**2).sum() / total)
+    weight = 1 / (1 / weight + between)
+    mean = (difference * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
+    return np.asarray((difference - mean) * np.sqrt(weight))
+
+
+def _scored(values: FloatArray) -> FloatArray:
+    """[..., k] centred ranks of length 1 (ties share theirs): their products are Spearman's correlations."""
+    below = (values[..., None, :] < values[..., :, None]).sum(axis=-1)
+    equal = (values[..., None, :] == values[..., :, None]).sum(axis=-1)
+    rank = below + (equal - 1) / 2
+    centred = rank - rank.mean(axis=-1, keepdims=True)
+    length = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
+    return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=length > 0))
+
+
+def _slope(one: _Series) -> float:
+    """Weighted least squares of the difference on log2 of the rows, with the standardisation's weights."""
+    weight = 1 / np.maximum(one.spread, 1e-12) ** 2
+    x = one.size - np.average(one.size, weights=weight)
+    first = float((weight * x * one.difference).sum() / (weight * x**2).sum())
+    left = _residual_variance(one.difference - first * one.size, weight)
+    weight = 1 / (1 / weight + left)
+    x = one.size - np.average(one.size, weights=weight)
+    return float((weight * x * one.difference).sum() / (weight * x**2).sum())
+
+
+def _residual_variance(left: FloatArray, weight: FloatArray) -> float:
+    """Variance between groups that sampling does not explain."""
+    total = weight.sum()
+    excess = float((weight * (left - np.average(left, weights=weight)) ** 2).sum()) - (len(weight) - 1)
+    return max(excess, 0.0) / float(total - (weight**2).sum() / total)
+
+
+def _inverted(
+    one: _Series, rank: FloatArray, orders: IntArray, slope: float, alpha: float
+) -> tuple[float, float]:
+    """The lowest and highest slope that, taken out of the differences, leaves nothing to refuse."""
+    law = np.sort(np.abs(rank @ rank[orders].T))
+
+    def kept(at: FloatArray) -> FloatArray:
+        left = one.difference - at[:, None] * one.size
+        observed = np.abs(_scored(_standardised(left, one.spread)) @ rank)
+        return np.asarray(1 - np.searchsorted(law, observed - 1e-9) / len(law) > alpha)
+
+    reach = 4 * float(np.abs(one.difference - one.difference.mean()).max() + one.spread.max())
+    unit = reach / float(np.ptp(one.size))
+    for _ in range(_HALVINGS):
+        tried = slope + unit * np.linspace(-1, 1, 2 * _TRIED + 1)
+        inside = kept(tried)
+        if not (inside[0] or inside[-1]):
+            break
+        unit *= 2
+    else:
+        return float("nan"), float("nan")
+    at = np.flatnonzero(inside)
+    if not len(at):
+        return slope, slope
+    ends = []
+    for i, step in ((at[0], -1), (at[-1], 1)):
+        good, bad = float(tried[i]), float(tried[i + step])
+        for _ in range(_HALVINGS):
+            middle = (good + bad) / 2
+            good, bad = (middle, bad) if kept(np.array([middle]))[0] else (good, middle)
+        ends.append(good)
+    return ends[0], ends[1]
+
+
+def _row(one: _Series, told: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One row of `sizes`."""
+    keys = ("reference", "candidate", "attribute", "class", "metric")
+    able = len(one.groups)
+    reason = ""
+    if able < ENOUGH_GROUPS:
+        reason = f"{able} of {one.total} groups can be used; it takes {ENOUGH_GROUPS}"
+    elif told is None:
+        reason = "the groups' sizes are too much alike"
+    shown = told or dict.fromkeys(("slope", "low", "high", "p_value", "p_adjusted"))
+    numbers = {k: v if v is not None and math.isfinite(v) else None for k, v in shown.items()}
+    return {
+        **{k: one.first[k] for k in keys},
+        "groups": able,
+        **numbers,
+        "level": one.first["level"],
+        "interval": METHOD if told else None,
+        "status": "ok" if told else "undefined",
+        "reason": reason,
+    }

@@ -1,0 +1,86 @@
+"""Every sentence of a report about calibration: reliability diagrams, calibration errors, the Brier score."""
+
+from __future__ import annotations
+
+from evenhand.report import wording
+from evenhand.report.document import Document, Row, number, verdict_of
+
+#: Why the table compares arms within a group, and not groups.
+UNLIKE_SIZES = (
+    "Expected calibration errors of groups of unlike size must not be compared: a bin with few rows misses "
+    "its confidence by chance, and the error counts every miss, so it grows as a group shrinks even where a "
+    "model is perfectly calibrated. Compared here are two arms within one group, on the same rows. The Brier "
+    "score has no such drift, so the finding rests on it."
+)
+
+TABLE = "Calibration by group and arm; calibration errors in points, Brier scores as they are"
+FEW = "a group with fewer rows than the least group size has no diagram"
+
+
+def reliability_caption(audit: Document) -> str:
+    """Say how a reliability diagram is read."""
+    positive = audit.get("settings", {}).get("positive")
+    promised, true = "the score of the predicted class", "the share of right predictions"
+    if positive is not None:
+        promised, true = f"the score of {positive!r}", f"the share of rows that are {positive!r}"
+    return (
+        f"Each point is a bin of scores: across, {promised}; upwards, {true}, with a pointwise interval. On "
+        "the dashed line a score is a frequency; below it the model promises too much. Large points hold "
+        "more rows. All runs of an arm are pooled."
+    )
+
+
+def axis(audit: Document) -> tuple[str, str]:
+    """Name the two axes of a reliability diagram."""
+    positive = audit.get("settings", {}).get("positive")
+    if positive is None:
+        return "score of the predicted class", "share of right predictions"
+    return f"score of {positive}", f"share that is {positive}"
+
+
+def gap_line(row: Row) -> str:
+    """Say how far the calibration errors of an attribute's groups lie apart, and whether sizes explain it."""
+    value, p = number(row, "value"), number(row, "p_value")
+    apart = wording.amount(value, str(row["metric"]))
+    lead = f"{row['input']}, groups of {row['attribute']}: calibration errors lie {apart} points apart"
+    if value is None:
+        return f"{row['input']}, groups of {row['attribute']}: {wording.status_reason(row)}."
+    if p is None:
+        return f"{lead}; {row.get('reason') or 'no p-value'}."
+    told = "more than sizes and chance explain" if p <= 0.05 else "no more than sizes and chance explain"
+    return f"{lead}, {told} (permutation p {wording.p_value(p)})."
+
+
+def brier_finding(row: Row | None) -> str:
+    """Say what the Brier score shows of a candidate in one group."""
+    if row is None:
+        return ""
+    if verdict_of(row):
+        return wording.verdict_label(row)
+    low, high = number(row, "low"), number(row, "high")
+    if low is None or high is None:
+        return wording.status_reason(row)
+    if low > 0 or high < 0:
+        return "scores are worse" if low > 0 else "scores are better"
+    return "no difference can be told"
+
+
+def p_reason(row: Row) -> str:
+    """Say why a calibration error has no p-value; empty when it has one."""
+    return "" if number(row, "p_value") is not None else str(row.get("reason") or "no p-value")
+
+
+def no_p_values(reasons: list[str]) -> str:
+    """Say once why the column of p-values is empty."""
+    return f"No row has a p-value: {'; '.join(reasons)}."
+
+
+def calibration_method(level: str) -> str:
+    """Say how calibration is judged."""
+    return (
+        "Scores are sorted into 15 bins of equal width. The expected calibration error is the mean distance "
+        "between confidence and frequency over bins, weighted by rows. Two arms with a single run each are "
+        "compared by swapping their answers row by row at random (permutation, adjusted by Holm). The "
+        f"interval of a bin is Wilson's, pointwise {level}, with rows and not answers counted; from five "
+        "runs on the spread of the runs is added."
+    )

@@ -1,0 +1,110 @@
+"""Every sentence of a report about group sizes, about utility against disparity, and about tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evenhand.report import wording
+from evenhand.report.document import Row, number
+from evenhand.report.study_wording import fine, fine_span
+
+SIZES = "Slopes of the difference along the size of the group, those with the smallest p first"
+
+SIZES_CAPTION = (
+    "Does a method differ more, or differently, where a group is small? Each point is a group: across, its "
+    "rows (logarithmic); upwards, the difference to the reference with its simultaneous interval. Small "
+    "groups have wide intervals, so their differences scatter more even where size does not matter."
+)
+
+UTILITY_CAPTION = (
+    "Each point is an arm: across, how far the groups lie apart (left is nearer to equal); upwards, its "
+    "accuracy over all rows. Bars are the intervals of both. An arm that lies further up and further left "
+    "loses nothing against one below it; compare arms by the differences above, not by whether bars overlap."
+)
+
+TUNING = "All trials, by arm; the chosen one has the highest validation accuracy"
+TUNING_CAPTION = (
+    "Options under `tune` were chosen on the validation rows, by mean accuracy over the runs. Test rows of "
+    "trials that were not chosen are never read."
+)
+
+
+def clear(row: Row) -> bool:
+    """Say whether a difference goes with the size of the group, over all metrics and candidates."""
+    p = number(row, "p_adjusted")
+    level = number(row, "level")
+    return p is not None and p <= 1 - (0.95 if level is None else level) + 1e-9
+
+
+def size_finding(row: Row) -> str:
+    """Say whether a difference goes with the size of the group."""
+    slope, metric = number(row, "slope"), str(row["metric"])
+    if row.get("status", "ok") != "ok" or slope is None:
+        return f"cannot be told: {row.get('reason') or 'no estimate'}"
+    shown, unit = fine_span(row, signed=True), wording.unit_of(metric)
+    if not clear(row):
+        return f"no dependence on the size of a group can be told ({shown}{unit} per doubling)"
+    way = "rises" if slope > 0 else "falls"
+    return f"{way} by {fine(abs(slope), metric)}{unit} per doubling of a group's rows ({shown})"
+
+
+def size_sentence(row: Row) -> str:
+    """Say one slope along the size as a whole sentence."""
+    name = wording.metric_name(str(row["metric"]))
+    which = name if row.get("class") is None else f"{name} of class {row['class']}"
+    of = f"{row['candidate']} − {row['reference']}"
+    return f"{of}, groups of {row['attribute']}: the difference of {which} {size_finding(row)}."
+
+
+def size_summary(rows: Sequence[Row], *, most: int = 4) -> list[str]:
+    """Say for each attribute whether differences go with the size of its groups, the clearest first."""
+    lines = []
+    for attribute in dict.fromkeys(r["attribute"] for r in rows):
+        own = [r for r in rows if r["attribute"] == attribute]
+        able = [r for r in own if number(r, "p_adjusted") is not None]
+        found = sorted((r for r in able if clear(r)), key=lambda r: number(r, "p_adjusted") or 0.0)
+        lines += [size_sentence(r) for r in found[:most]]
+        if not able:
+            reasons = "; ".join(dict.fromkeys(str(r.get("reason") or "no estimate") for r in own))
+            lines.append(f"Groups of {attribute}: whether size matters cannot be told: {reasons}.")
+        elif not found:
+            where = f"in none of {len(able)} slopes" if len(able) > 1 else "not in its one slope"
+            lines.append(
+                f"Groups of {attribute}: that the difference goes with the size can be told {where}."
+            )
+        elif len(able) > len(found):
+            rest = len(able) - len(found)
+            lines.append(f"Groups of {attribute}: for {rest} of {len(able)} slopes nothing can be told.")
+    return lines
+
+
+def size_method(level: str) -> str:
+    """Say how the dependence on the size is judged."""
+    return (
+        "Small groups have noisy differences, so a large |difference| in a small group is no evidence. Each "
+        "difference is divided by its own standard deviation (sampling, and what groups vary besides), and "
+        "its rank is compared with the rank of the group's size over all orders of the groups (the rank test "
+        "of Begg and Mazumdar). The adjusted p-value holds over all metrics and candidates; the interval of "
+        f"a slope holds the slopes that the test does not refuse, pointwise {level}. It takes five groups: "
+        "with four, even the clearest order has p = 0.08."
+    )
+
+
+def utility_axes(metric: str) -> tuple[str, str]:
+    """Name the two axes of the chart of utility against disparity."""
+    return f"{wording.metric_name(metric)} (0: equal)", "accuracy over all rows"
+
+
+def trial_value(value: object) -> str:
+    """Write an option that was tried."""
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def tuning_line(rows: Sequence[Row]) -> str:
+    """Say how many trials each arm had."""
+    trials = {arm: sum(r["arm"] == arm for r in rows) for arm in dict.fromkeys(r["arm"] for r in rows)}
+    numbers = set(trials.values())
+    if len(numbers) == 1:
+        return f"Every arm here chose among {numbers.pop()} trials."
+    told = ", ".join(f"{arm} {n}" for arm, n in trials.items())
+    return f"The arms had different numbers of trials ({told}), which favours those that had more."

@@ -1,0 +1,79 @@
+"""What all pages share: tables, charts, and a template turned into one HTML document that opens offline.
+
+Everything that a file or a user said reaches a page through the template's autoescaping; chart specs are
+embedded as JSON whose `<`, `>`, `&` and `'` are written as escapes, so that no name can end a script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: what it shows, what it is sorted by (empty: the text), a class, a remark."""
+
+    text: str
+    sort: float | str = ""
+    css: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption; a row's first cell is its header."""
+
+    caption: str
+    head: Sequence[Cell]
+    rows: Sequence[Sequence[Cell]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart.
+
+    Attributes:
+        title: what it shows, as a heading.
+        note: what it leaves out, or empty.
+        description: the same in words, for those who do not see it.
+        spec: Vega-Lite specification.
+    """
+
+    title: str
+    note: str
+    description: str
+    spec: dict[str, Any]
+
+
+def figure(value: float | None, text: str, *, css: str = "", title: str = "") -> Cell:
+    """Give a cell that holds a number: shown as `text`, sorted by `value`."""
+    return Cell(text, "" if value is None else value, f"figure {css}".strip(), title)
+
+
+def render(template: str, view: Mapping[str, Any]) -> str:
+    """Turn a template of this package into a whole HTML document that refers to nothing outside itself.
+
+    Args:
+        template: its file name.
+        view: all that it shows.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
+    loader = PackageLoader("evenhand.report", "templates")
+    jinja = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return jinja.get_template(template).render(view, vega=_vega())
+
+
+@cache
+def _vega() -> str:
+    """Give Vega, Vega-Lite and Vega-Embed as one script that is safe inside a page (a second to bundle)."""
+    import vl_convert  # noqa: PLC0415
+    from markupsafe import Markup  # noqa: PLC0415
+
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))

@@ -1,0 +1,258 @@
+"""Every sentence that a study's report adds to those of its audits: trends, bases, costs, failed runs.
+
+Functions of a document `evenhand.study/1` or of one of its rows. Slopes and differences of rates are told in
+points (percentage points), others as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evenhand.report import wording
+from evenhand.report.document import Document, Row, direction, facts, number, unique
+
+_MOST_TOLD = 4
+
+NOTHING_FINISHED = "No run has finished, so nothing can be judged."
+COST = "Parameters, time and memory by arm; the time of all runs includes loading, predicting and saving"
+NO_TRENDS = "There are no slopes: a slope takes at least three values of an option."
+
+
+def fine(value: float | None, metric: str, *, signed: bool = False) -> str:
+    """Write a slope, which is small: .0123 of accuracy per doubling is `1.23` points."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:.2f}" if wording.in_points(metric) else f"{value:.4f}"
+    if float(text) == 0:
+        return text.lstrip("-")
+    return (f"+{text}" if signed and value > 0 else text).replace("-", "−")
+
+
+def fine_span(row: Row, *, flipped: bool = False, signed: bool = False) -> str:
+    """Write the interval of a slope; flipped tells it of the negated slope."""
+    low, high = number(row, "low"), number(row, "high")
+    if low is None or high is None:
+        return "–"
+    if flipped:
+        low, high = -high, -low
+    metric = str(row["metric"])
+    return f"{fine(low, metric, signed=signed)} to {fine(high, metric, signed=signed)}"
+
+
+def told(row: Row) -> bool:
+    """Say whether the interval of a row excludes 0."""
+    low, high = number(row, "low"), number(row, "high")
+    return low is not None and high is not None and (low > 0 or high < 0)
+
+
+def _turn(row: Row, change: float) -> str:
+    way = direction(row) * change
+    return "" if way == 0 else (", for the better" if way > 0 else ", for the worse")
+
+
+def trend_finding(row: Row) -> str:
+    """Say what one slope shows: growth, a fall, or that no trend can be told."""
+    metric, parameter, slope = str(row["metric"]), row["parameter"], number(row, "slope")
+    if row.get("status", "ok") != "ok" or slope is None or number(row, "low") is None:
+        return f"no slope: {wording.status_reason(row)}"
+    unit = wording.unit_of(metric)
+    if not told(row):
+        shown = fine_span(row, signed=True)
+        return f"no trend with {parameter} can be told ({shown}{unit} per doubling)"
+    way = "grows" if slope > 0 else "falls"
+    size, span = fine(abs(slope), metric), fine_span(row, flipped=slope < 0)
+    return f"{way} by {size}{unit} per doubling of {parameter} ({span}){_turn(row, slope)}"
+
+
+def trend_sentence(row: Row) -> str:
+    """Say one slope as a whole sentence."""
+    where, metric = wording.subject(row), wording.metric_name(str(row["metric"]))
+    return f"{row['method']}, {where}: {metric} {trend_finding(row)}."
+
+
+def trend_summary(trends: Sequence[Row], *, most: int = _MOST_TOLD) -> list[str]:
+    """Say for each method and option what its slopes show, the clearest first."""
+    lines = []
+    for method, parameter in dict.fromkeys((r["method"], r["parameter"]) for r in trends):
+        rows = [r for r in trends if (r["method"], r["parameter"]) == (method, parameter)]
+        able = [r for r in rows if number(r, "low") is not None]
+        clear = sorted((r for r in able if told(r)), key=_by_p)
+        if not able:
+            lines.append(f"{method}: no slope with {parameter} could be estimated; the table says why.")
+        elif not clear:
+            several = f"in none of {len(able)} slopes" if len(able) > 1 else "in its one slope"
+            lines.append(f"{method}: no trend with {parameter} can be told, {several} by group and metric.")
+        else:
+            lines += [trend_sentence(r) for r in clear[:most]]
+            rest = len(able) - len(clear)
+            more = [_others(len(clear) - most, "slope", "from 0")] if len(clear) > most else []
+            more += [f"for {rest} of {len(able)} slopes no trend can be told"] if rest else []
+            lines += [f"{method}: {'; '.join(more)}."] if more else []
+    return lines
+
+
+def _others(n: int, what: str, how: str) -> str:
+    return f"1 more {what} differs {how}" if n == 1 else f"{n} more {what}s differ {how}"
+
+
+def _by_p(row: Row) -> float:
+    p = number(row, "p_adjusted")
+    return 1.0 if p is None else p
+
+
+def trend_caption(reference: str) -> str:
+    """Say how the curves along an option are read."""
+    return (
+        f"Each point is the difference to {reference} at one value of the option, with the interval of the "
+        "comparisons; the axis of the option is logarithmic. The shaded band is the margin. An interval that "
+        "reaches the edge goes on."
+    )
+
+
+def trend_method(level: str) -> str:
+    """Say how slopes are estimated."""
+    return (
+        "A slope is the change of a metric per doubling of an option, by least squares over the arms that "
+        "differ in it. What all arms share cancels, so it is also the slope of the difference to the "
+        f"reference. All slopes of a model are one family: their {level} intervals hold together. A slope "
+        "describes a straight line over the tried values and says nothing beyond them. Slopes get no verdict."
+    )
+
+
+def interaction_finding(row: Row) -> str:
+    """Say whether the difference between two methods depends on the base model."""
+    metric, change = str(row["metric"]), number(row, "difference")
+    if row.get("status", "ok") != "ok" or change is None or number(row, "low") is None:
+        return f"no estimate: {wording.status_reason(row)}"
+    unit = wording.unit_of(metric)
+    if not told(row):
+        return f"no dependence on the base can be told ({wording.span(row, signed=True)}{unit})"
+    way = "higher" if change > 0 else "lower"
+    size = wording.amount(abs(change), metric)
+    span = wording.span(row, flipped=change < 0)
+    return (
+        f"{way} by {size}{unit} on {row['model_high']} than on {row['model_low']} ({span})"
+        f"{_turn(row, change)}"
+    )
+
+
+def interaction_sentence(row: Row) -> str:
+    """Say one dependence on the base model as a whole sentence."""
+    where, metric = wording.subject(row), wording.metric_name(str(row["metric"]))
+    return f"{metric} of {where}, {row['arm']} − {row['reference']}: {interaction_finding(row)}."
+
+
+def interaction_summary(rows: Sequence[Row], *, most: int = _MOST_TOLD) -> list[str]:
+    """Say where the base model matters, the clearest first; nothing without several models."""
+    if not rows:
+        return []
+    able = [r for r in rows if number(r, "low") is not None]
+    clear = sorted((r for r in able if told(r)), key=_by_p)
+    if not clear:
+        names = dict.fromkeys(str(r[k]) for k in ("model_low", "model_high") for r in rows)
+        bases = " and ".join(names)
+        return [
+            f"Base models: that methods differ more on one of {bases} than on another can be told in none of "
+            f"{len(able)} comparisons."
+        ]
+    lines = [_capital(interaction_sentence(r)) for r in clear[:most]]
+    if len(clear) > most:
+        lines.append(f"Base models: {_others(len(clear) - most, 'comparison', 'from base to base')}.")
+    return lines
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def interaction_method(level: str) -> str:
+    """Say how dependences on the base are estimated."""
+    return (
+        "The difference between a candidate and the reference on one base model, less the same difference on "
+        f"another, over the same rows. All of them are one family with {level} intervals, and get no verdict."
+    )
+
+
+def parts_line(dataset: Row) -> str:
+    """Say how the rows of a data set are split."""
+    parts = dataset.get("parts") or {}
+    each = ", ".join(f"{wording.count(n)} {name}" for name, n in parts.items())
+    rows = number(dataset, "rows")
+    said = str(dataset.get("title") or dataset.get("name") or "")
+    whole = "" if rows is None else f": {wording.count(rows)} rows"
+    return f"{said}{whole} ({each})." if each else f"{said}{whole}."
+
+
+def runs_line(result: Document) -> str:
+    """Say how many runs are finished, of which arms and models, and how many are not."""
+    costs = [c for model in result["models"] for c in model.get("cost", ())]
+    runs, open_ = sum(int(c["runs"]) for c in costs), len(result.get("failed", ()))
+    models = " and ".join(str(model["model"]) for model in result["models"])
+    said = f"{_many(runs, 'run')} of {_many(len(unique(costs, 'arm')), 'arm')} on {models}"
+    return said + (f"; {_many(open_, 'run')} did not finish." if open_ else ".")
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def failed_line(result: Document) -> str:
+    """Say that runs did not finish and that the rest was judged without them; empty when all did."""
+    open_ = len(result.get("failed", ()))
+    if not open_:
+        return ""
+    return (
+        f"{_many(open_, 'run')} did not finish; what is said here rests on those that did. "
+        "The same command tries again."
+    )
+
+
+def failure(row: Row) -> str:
+    """Say which run did not finish, and why."""
+    return f"{row['model']}, {row['arm']}, run {row['run']}: {row['error']}"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time: `4.2 s`, `3 min 5 s`, `2 h 10 min`."""
+    if seconds is None:
+        return "–"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def memory(size: float | None) -> str:
+    """Write a number of bytes: `512 MB`, `1.4 GB`."""
+    if size is None:
+        return "–"
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
+
+
+def share(part: float | None, whole: float | None) -> str:
+    """Write a share of parameters: `0.12 %`."""
+    if part is None or not whole:
+        return "–"
+    return f"{100 * part / whole:.3g} %"
+
+
+def times(value: float | None, reference: float | None) -> str:
+    """Write a cost as a multiple of the reference's: `×0.31`."""
+    if value is None or not reference:
+        return "–"
+    return f"×{value / reference:.2g}" if value / reference < 100 else f"×{value / reference:,.0f}"
+
+
+def option_axis(parameter: str) -> str:
+    """Name the axis of an option."""
+    return f"{parameter} (log scale)"
+
+
+def metric_title(metric: str) -> str:
+    """Name a metric at the head of its charts, and say which way is better."""
+    better = {1: "higher is better", -1: "lower is better", 0: "good or bad by context"}
+    known = facts(metric)
+    name = _capital(wording.metric_name(metric))
+    return f"{name}, {better[int(known.direction)]}" if known else name
