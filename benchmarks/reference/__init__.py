@@ -1,0 +1,1 @@
+"""The same studies by plain transformers and PEFT scripts, to compare with."""
