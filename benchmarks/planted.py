@@ -26,9 +26,15 @@ GROUPS = {
     "synthetic_portraits": ("light", "tan", "brown", "dark"),
 }
 ATTRIBUTE = {"synthetic_posts": "group", "synthetic_portraits": "tone"}
-METHODS: dict[str, Any] = {
-    "full": {"learning_rate": 1.0e-3, "epochs": 3},
-    "head_only": {"learning_rate": 1.0e-2, "epochs": 10},
+METHODS: dict[str, dict[str, Any]] = {
+    "synthetic_posts": {
+        "full": {"learning_rate": 1.0e-3, "epochs": 10},
+        "head_only": {"learning_rate": 1.0e-2, "epochs": 20},
+    },
+    "synthetic_portraits": {
+        "full": {"learning_rate": 2.0e-3, "epochs": 16},
+        "head_only": {"learning_rate": 1.0e-2, "epochs": 20},
+    },
 }
 MODELS = {"synthetic_posts": "tiny_text", "synthetic_portraits": "tiny_vision"}
 
@@ -40,12 +46,12 @@ def spec(world: str, number: int, *, rows: int) -> dict[str, Any]:
         "name": f"{world}-{number}",
         "dataset": {
             "name": world, "rows": rows, "seed": 100 + number, "hard_groups": {hard: 0.4},
-            "split": {"train": 0.6, "validation": 0.05, "test": 0.35},
+            "split": {"train": 0.3, "validation": 0.0, "test": 0.7},
         },
         "model": MODELS[world],
-        "methods": METHODS,
+        "methods": METHODS[world],
         "seeds": list(SEEDS),
-        "audit": {"reference": "full", "by": [ATTRIBUTE[world]]},
+        "audit": {"reference": "full", "by": [ATTRIBUTE[world]], "primary": ["accuracy"]},
     }  # fmt: skip
 
 
@@ -79,7 +85,7 @@ def main() -> None:
     """Run all worlds and write the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=10, help="of each kind")
-    parser.add_argument("--rows", type=int, default=1200)
+    parser.add_argument("--rows", type=int, default=2400)
     given = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:

@@ -31,7 +31,7 @@ def stranger(folder, base, family):
     transformers.logging.set_verbosity_error()
     torch.manual_seed(999)  # another head than any run's
     plain = auto.from_pretrained(base, num_labels=2, ignore_mismatched_sizes=True)
-    plain.config.pad_token_id = 3 if family == "llama" else 0
+    plain.config.pad_token_id = 3 if family in worlds.DECODERS else 0
     if not (folder / "adapter").exists():
         return plain.eval()
     with warnings.catch_warnings():
@@ -196,7 +196,9 @@ def test_roles_are_found(family, folders):
     linear = {n for n, m in base.model.named_modules() if isinstance(m, torch.nn.Linear)}
     found = {n for names in base.roles.layers.values() for n in names}
     left = {n for n in linear - found if not n.startswith(base.roles.head)}
-    assert left <= {"bert.pooler.dense"}
+    # Swin's position biases and its reductions between stages are no target of the methods we know.
+    apart = ("bert.pooler.dense", "continuous_position_bias_mlp", "downsample.reduction")
+    assert all(any(part in name for part in apart) for name in left)
 
 
 def test_roles_under_the_names_of_transformers_4():

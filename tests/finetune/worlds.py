@@ -16,7 +16,9 @@ WORDS = [f"w{i}" for i in range(30)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WIDTH, LAYERS, POSITIONS, VOCABULARY = 32, 2, 24, 40
 #: Families that evenhand makes itself bring their own models.
-TEXT, IMAGE = ("bert", "roberta", "distilbert", "llama"), ("vit",)
+TEXT, IMAGE = ("bert", "roberta", "distilbert", "llama", "mistral", "gpt2"), ("vit", "swinv2")
+#: Decoders: their tokenizers close nothing and pad nothing.
+DECODERS = ("llama", "mistral", "gpt2")
 CALM = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
@@ -57,6 +59,26 @@ def config_of(family):
         return transformers.LlamaConfig(
             **sizes, **words, num_key_value_heads=1, bos_token_id=2, eos_token_id=3
         )
+    if family == "mistral":
+        return transformers.MistralConfig(
+            **sizes,
+            **words,
+            num_key_value_heads=1,
+            head_dim=16,
+            sliding_window=8,
+            bos_token_id=2,
+            eos_token_id=3,
+        )
+    if family == "gpt2":
+        return transformers.GPT2Config(
+            n_embd=WIDTH, n_layer=LAYERS, n_head=2, n_inner=48, vocab_size=VOCABULARY, n_positions=POSITIONS,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=2, eos_token_id=3, pad_token_id=0,
+        )  # fmt: skip
+    if family == "swinv2":
+        return transformers.Swinv2Config(
+            image_size=16, patch_size=2, embed_dim=16, depths=[1, 1], num_heads=[2, 2], window_size=4,
+            mlp_ratio=2.0, drop_path_rate=0.0, **CALM,
+        )  # fmt: skip
     return transformers.ViTConfig(**sizes, **CALM, image_size=16, patch_size=8)
 
 
@@ -67,14 +89,15 @@ def folder_of(place, family, *, change=None):
     for name, value in (change or {}).items():
         setattr(config, name, value)
     torch.manual_seed(5)
-    kind = {"vit": transformers.AutoModelForImageClassification, "llama": transformers.AutoModelForCausalLM}
+    kind = dict.fromkeys(IMAGE, transformers.AutoModelForImageClassification)
+    kind |= dict.fromkeys(DECODERS, transformers.AutoModelForCausalLM)
     # BERT's classifier is kept for its pooler; the three classes of its head fit no dataset here.
     config.num_labels = 5
     kind.get(family, transformers.AutoModelForSequenceClassification).from_config(config).save_pretrained(
         folder
     )
     if family in TEXT:
-        tokenizer(folder, ends=family != "llama", pad=None if family == "llama" else "[PAD]")
+        tokenizer(folder, ends=family not in DECODERS, pad=None if family in DECODERS else "[PAD]")
     return str(folder)
 
 
@@ -117,9 +140,8 @@ def data_of(found):
     return Data(found, Parts(np.arange(cut), np.arange(cut, last), np.arange(last, n)))
 
 
-OPTIONS = {
-    "lora": {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ("attention.query", "attention.value")}
-}
+LOW_RANK = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ("attention.query", "attention.value")}
+OPTIONS = {"lora": LOW_RANK, "dora": LOW_RANK}
 
 
 def job_of(folder, method, *, seed=13, **changes):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import load_file, save_file
 
 from evenhand.finetune.base import Base
 
@@ -14,6 +17,22 @@ if TYPE_CHECKING:
 
 #: Another draw than any run's, so that a head that was not saved cannot look as if it was.
 _OTHER_SEED = 2**31 - 1
+_START = "start"
+
+
+def begin(model: Any, folder: Path) -> None:  # noqa: ANN401
+    """Note how an adapter starts that was cut out of the base: `save` needs it, to fit the original base.
+
+    Args:
+        model: a transformers model, or a PEFT model around one, before training.
+        folder: of the run.
+    """
+    if not is_adapted(model) or model.peft_config["default"].init_lora_weights in (True, False):
+        return
+    config = model.peft_config["default"]
+    begun, config.init_lora_weights = config.init_lora_weights, True
+    model.save_pretrained(str(folder / _START), save_embedding_layers=False)
+    config.init_lora_weights = begun
 
 
 def save(model: Any, folder: Path) -> Path:  # noqa: ANN401
@@ -28,12 +47,34 @@ def save(model: Any, folder: Path) -> Path:  # noqa: ANN401
     """
     place = folder / ("adapter" if is_adapted(model) else "model")
     # PEFT would ask the hub whether the embeddings have grown; they have not.
-    model.save_pretrained(str(place), **({"save_embedding_layers": False} if is_adapted(model) else {}))
+    options: dict[str, object] = {"save_embedding_layers": False} if is_adapted(model) else {}
+    start, head = folder / _START, {}
+    if start.is_dir():
+        options["path_initial_model_for_weight_conversion"] = str(start)
+        head = _head(model)
+    with warnings.catch_warnings():
+        # PEFT warns of the second adapter that it loads itself, to take the start off.
+        warnings.filterwarnings("ignore", "PiSSA changes the base weights", UserWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        model.save_pretrained(str(place), **options)
+    shutil.rmtree(start, ignore_errors=True)
+    if head:
+        # What takes the start off leaves out the modules that were trained whole.
+        weights = place / "adapter_model.safetensors"
+        save_file({**head, **load_file(weights)}, weights, metadata={"format": "pt"})
     if is_adapted(model):
         _sorted(place / "adapter_config.json")
     # PEFT adds a card about the machine's base path: of no use, and another text on every machine.
     (place / "README.md").unlink(missing_ok=True)
     return place
+
+
+def _head(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
+    """What PEFT saves of an adapter besides the low-rank matrices."""
+    from peft import get_peft_model_state_dict  # noqa: PLC0415
+
+    told = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {name: value.detach().clone() for name, value in told.items() if ".lora_" not in name}
 
 
 def _sorted(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,34 @@ class CheckError(Exception):
     """A trained model is not what it must be."""
 
 
-def base_frozen(base: Base, model: torch.nn.Module) -> int:
-    """Compare every weight that the method does not train with the pretrained one, bit for bit.
+def at_start(base: Base, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Every weight that the method does not train, by name, before training.
+
+    A method may begin by moving a part of the base into its adapter; what it leaves is copied here. That the
+    adapter fits the original base all the same is for `reloads` to show.
+
+    Raises:
+        CheckError: a weight of the base cannot be found.
+    """
+    now = {_plain(name): p for name, p in model.named_parameters() if not _copied(name)}
+    kept = {}
+    for name, pretrained in base.model.named_parameters():
+        if _head(name, base):
+            continue
+        if name not in now:
+            raise CheckError(f"the weight '{name}' of the base is no longer in the model")
+        if not now[name].requires_grad:
+            same = torch.equal(now[name].detach().cpu(), pretrained.detach())
+            kept[name] = pretrained.detach() if same else now[name].detach().cpu().clone()
+    return kept
+
+
+def base_frozen(start: Mapping[str, torch.Tensor], model: torch.nn.Module) -> int:
+    """Compare every weight that the method does not train with what it was at the start, bit for bit.
+
+    Args:
+        start: what `at_start` gave.
+        model: trained.
 
     Returns:
         How many weights (numbers) were compared.
@@ -37,17 +64,12 @@ def base_frozen(base: Base, model: torch.nn.Module) -> int:
         CheckError: one differs, or cannot be found.
     """
     now = {_plain(name): p for name, p in model.named_parameters() if not _copied(name)}
-    trained = {name for name, p in now.items() if p.requires_grad}
-    compared = 0
-    for name, pretrained in base.model.named_parameters():
-        if name in trained or _head(name, base):
-            continue
+    for name, before in start.items():
         if name not in now:
             raise CheckError(f"the weight '{name}' of the base is no longer in the model")
-        if not torch.equal(now[name].detach().cpu(), pretrained.detach()):
+        if not torch.equal(now[name].detach().cpu(), before):
             raise CheckError(f"the frozen weight '{name}' changed in training")
-        compared += pretrained.numel()
-    return compared
+    return sum(before.numel() for before in start.values())
 
 
 def reloads(

@@ -16,7 +16,6 @@ import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions as Output
 
 from evenhand.finetune.base import Base
 from evenhand.finetune.checkpoint import is_adapted
@@ -29,6 +28,21 @@ from evenhand.tables.schema import IntArray
 _ANY = 1
 
 
+class Said:
+    """What a base gives back: its states and what it pools; whatever else a family has is None."""
+
+    def __init__(self, hidden: torch.Tensor | None, pooled: torch.Tensor | None) -> None:
+        self.last_hidden_state, self.pooler_output = hidden, pooled
+
+    def __getitem__(self, index: int | slice) -> Any:  # noqa: ANN401
+        """Like a tuple, as older families read it."""
+        return (self.last_hidden_state, self.pooler_output)[index]
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
 class Replay(torch.nn.Module):
     """Stands in for a base: gives back the features that it is handed."""
 
@@ -38,9 +52,9 @@ class Replay(torch.nn.Module):
         self.hidden: torch.Tensor | None = None
         self.pooled: torch.Tensor | None = None
 
-    def forward(self, *_: Any, **__: Any) -> Output:  # noqa: ANN401
+    def forward(self, *_: Any, **__: Any) -> Said:  # noqa: ANN401
         """What the base would say of the rows at hand."""
-        return Output(last_hidden_state=self.hidden, pooler_output=self.pooled)
+        return Said(self.hidden, self.pooled)
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,6 +79,8 @@ def train(
     feed = feed_of(base, data, job.training.max_length)
     model = adapt.adapted(base, job).to(accelerator.device)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    start = checks.at_start(base, model)
+    checkpoint.begin(model, folder)
     clock.lap("load")
 
     labels, parts = data.examples.labels, data.parts
@@ -95,9 +97,7 @@ def train(
         scores = probabilities(reader, rows, shown, accelerator)
         clock.lap("predict")
     model = reader.restored() if isinstance(reader, features.Replayed) else reader
-    found: dict[str, object] = {}
-    if any(not p.requires_grad for p in model.parameters()):
-        found["base_frozen"] = checks.base_frozen(base, model)
+    found: dict[str, object] = {"base_frozen": checks.base_frozen(start, model)} if start else {}
     if trainable:
         place = checkpoint.save(model, folder)
         clock.lap("save")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
-from evenhand.finetune.methods import MethodInfo
-from evenhand.spec.base import Frozen
+from evenhand.finetune.methods import MethodInfo, _lora
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -25,46 +21,27 @@ INFO = MethodInfo(
 )
 
 
-class Config(Frozen):
-    """Options.
+class Config(_lora.LowRank):
+    """Options, besides those of every low-rank adapter.
 
     Attributes:
-        rank: of the added matrices; above a layer's width it adds numbers and no freedom, which is told.
-        alpha: the addition is scaled by alpha / rank.
-        dropout: of the addition's input, in training.
-        targets: roles of the layers that get an addition.
+        initialisation: `kaiming` draws A and starts B at 0; `pissa` starts at the largest singular vectors of
+            the weights and trains beside the rest (Meng et al. 2024, https://arxiv.org/abs/2404.02948). What
+            it saves is an ordinary adapter of twice the rank, for the original base.
+        rank_stabilised: scale by alpha / sqrt(rank) (rsLoRA, Kalajdzievski 2023,
+            https://arxiv.org/abs/2312.03732).
     """
 
-    rank: Annotated[int, Field(ge=1)] = 8
-    alpha: Annotated[float, Field(gt=0)] = 16.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("attention.query", "attention.value")
+    initialisation: Literal["kaiming", "pissa"] = "kaiming"
+    rank_stabilised: bool = False
 
 
 def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     """Add the adapters with PEFT; the head is trained and saved with them."""
-    from peft import LoraConfig, get_peft_model  # noqa: PLC0415  (seconds)
-
-    settings = LoraConfig(
-        r=config.rank,
-        lora_alpha=cast(int, config.alpha),  # PEFT divides by it, whole or not
-        lora_dropout=config.dropout,
-        target_modules=roles.of(config.targets),
-        modules_to_save=list(roles.head),
-    )
-    with warnings.catch_warnings():
-        # PEFT asks transformers for what it calls by another name since.
-        warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(model, settings)
+    start = True if config.initialisation == "kaiming" else config.initialisation
+    return _lora.add(model, roles, config, start=start, rank_stabilised=config.rank_stabilised)
 
 
 def remarks(roles: Roles, config: Config) -> list[str]:
     """Say what is odd about the options for this model."""
-    low = [name for name in roles.of(config.targets) if roles.widths[name] < config.rank]
-    if not low:
-        return []
-    width = min(roles.widths[name] for name in low)
-    return [
-        f"lora: rank {config.rank} is above the width {width} of {len(low)} layers: there it can do what any "
-        "matrix can, and no more."
-    ]
+    return _lora.told(roles, config, "lora")

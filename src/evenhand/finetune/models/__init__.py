@@ -31,12 +31,12 @@ class ModelInfo:
         title: its name in reports.
         task: what its models read.
         model_types: the `model_type` of the configurations that belong to it.
-        reads: which token the head reads: the first one, or the last one that is no padding.
+        reads: what the head reads: the first token, the last one that is no padding, or what the base pools.
         source: paper or address.
     """
 
     title: str
     task: Literal["text", "image"]
     model_types: tuple[str, ...]
-    reads: Literal["first", "last"]
+    reads: Literal["first", "last", "pooled"]
     source: str

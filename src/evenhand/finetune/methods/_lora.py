@@ -1,0 +1,121 @@
+"""What LoRA and its kin share: options, the layers they go to, PEFT's adapter."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from evenhand.spec.base import Frozen
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+    from evenhand.finetune.models._roles import Roles
+
+
+class LowRank(Frozen):
+    """Options of every low-rank adapter.
+
+    Attributes:
+        rank: of the added matrices; above a layer's width it adds numbers and no freedom, which is told.
+        alpha: the addition is scaled by alpha / rank.
+        alpha_per_rank: alpha is this times the rank; it goes before `alpha`.
+        dropout: of the addition's input, in training.
+        targets: roles of the layers that get an addition.
+        layer_fraction: share of the model's layers that get one; at least one layer.
+        layer_order: which layers: the first ones, the last ones, or drawn from the run's seed.
+    """
+
+    rank: Annotated[int, Field(ge=1)] = 8
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    alpha_per_rank: Annotated[float, Field(gt=0)] | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("attention.query", "attention.value")
+    layer_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    layer_order: Literal["front", "back", "random"] = "front"
+
+    @property
+    def scale(self) -> float:
+        """Alpha, whichever way it was given."""
+        return self.alpha if self.alpha_per_rank is None else self.alpha_per_rank * self.rank
+
+
+def add(
+    model: PreTrainedModel,
+    roles: Roles,
+    config: LowRank,
+    *,
+    start: bool | str = True,
+    rank_stabilised: bool = False,
+    decomposed: bool = False,
+) -> PeftModel:
+    """Add the adapters with PEFT; the head is trained and saved with them.
+
+    Args:
+        model: its own; a `random` choice of layers is drawn from torch's stream, which the seed has set.
+        roles: where its layers are.
+        config: the options.
+        start: PEFT's `init_lora_weights`.
+        rank_stabilised: scale by the root of the rank.
+        decomposed: train the magnitudes of the weights' columns as well.
+    """
+    from peft import LoraConfig, get_peft_model  # noqa: PLC0415  (seconds)
+
+    names = chosen(roles, config)
+    transposed = all(type(model.get_submodule(name)).__name__ == "Conv1D" for name in names)
+    settings = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.scale,  # type: ignore[arg-type]  (PEFT divides it, whole or not)
+        lora_dropout=config.dropout,
+        target_modules=names,
+        modules_to_save=list(roles.head),
+        init_lora_weights=start,  # type: ignore[arg-type]
+        use_rslora=rank_stabilised,
+        use_dora=decomposed,
+        fan_in_fan_out=transposed,
+    )
+    with warnings.catch_warnings():
+        # PEFT asks transformers for what it calls by another name since.
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(model, settings)  # type: ignore[return-value]
+
+
+def chosen(roles: Roles, config: LowRank) -> list[str]:
+    """Names of the modules of the target roles, in the chosen share of the layers.
+
+    A model's layers are counted in its own order: a block of a stage is one layer in models that have stages.
+    """
+    names = roles.of(config.targets)
+    layers = sorted({layer_of(name) for name in names if layer_of(name)})
+    if config.layer_fraction == 1 or not layers:
+        return names
+    n = max(1, math.floor(config.layer_fraction * len(layers) + 0.5))
+    if config.layer_order == "random":
+        import torch  # noqa: PLC0415
+
+        kept = {layers[i] for i in torch.randperm(len(layers))[:n].tolist()}
+    else:
+        kept = set(layers[:n] if config.layer_order == "front" else layers[-n:])
+    return [name for name in names if layer_of(name) in kept]
+
+
+def layer_of(name: str) -> tuple[int, ...]:
+    """The numbers in a module's name: its layer, or its stage and block; empty outside of layers."""
+    return tuple(int(part) for part in re.findall(r"(?<=\.)\d+(?=\.)", name))
+
+
+def told(roles: Roles, config: LowRank, title: str) -> list[str]:
+    """Say what is odd about the options for this model."""
+    low = [name for name in roles.of(config.targets) if roles.widths[name] < config.rank]
+    if not low:
+        return []
+    width = min(roles.widths[name] for name in low)
+    return [
+        f"{title}: rank {config.rank} is above the width {width} of {len(low)} layers: there it can do what "
+        "any matrix can, and no more."
+    ]

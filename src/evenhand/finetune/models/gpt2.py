@@ -1,0 +1,26 @@
+"""GPT-2: its matrices are stored transposed (Conv1D), and query, key and value are one."""
+
+from __future__ import annotations
+
+from evenhand.finetune.models import ModelInfo
+
+INFO = ModelInfo(
+    title="GPT-2",
+    task="text",
+    model_types=("gpt2",),
+    reads="last",
+    source="Radford et al. 2019, https://openai.com/index/better-language-models",
+)
+# A method that asks for query and value gets the matrix that holds all three.
+ROLES = {
+    "embedding": r"wte",
+    "attention.query": r"attn\.c_attn",
+    "attention.key": r"attn\.c_attn",
+    "attention.value": r"attn\.c_attn",
+    "attention.output": r"attn\.c_proj",
+    "mlp.up": r"mlp\.c_fc",
+    "mlp.down": r"mlp\.c_proj",
+}
+HEAD = ("score",)
+#: The configuration of a stand-in that trains in seconds.
+TINY = {"n_embd": 64, "n_inner": 128, "n_layer": 4, "n_head": 4, "n_positions": 128}

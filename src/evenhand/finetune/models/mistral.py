@@ -1,0 +1,20 @@
+"""Mistral: Llama's layers, with attention to a window."""
+
+from __future__ import annotations
+
+from evenhand.finetune.models import ModelInfo, llama
+
+INFO = ModelInfo(
+    title="Mistral",
+    task="text",
+    model_types=("mistral",),
+    reads="last",
+    source="Jiang et al. 2023, https://arxiv.org/abs/2310.06825",
+)
+ROLES = llama.ROLES
+HEAD = ("score",)
+#: The configuration of a stand-in that trains in seconds.
+TINY = {
+    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 128, "sliding_window": 64,
+}  # fmt: skip

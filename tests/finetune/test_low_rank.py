@@ -1,0 +1,124 @@
+"""Options of low-rank adapters: which layers, which scale, which start."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from evenhand.finetune import run
+from evenhand.finetune.base import load_base
+from evenhand.finetune.methods import _lora, lora
+from evenhand.finetune.models._roles import find_roles
+from tests.finetune import worlds
+
+
+class Layers:
+    """A model that has only names."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def named_modules(self):
+        return [(name, torch.nn.Linear(4, 4)) for name in self.names]
+
+
+FLAT = [f"model.layers.{i}.self_attn.{part}_proj" for i in range(5) for part in "qv"]
+STAGED = [
+    f"encoder.layers.{i}.blocks.{j}.attention.self.query" for i, n in ((0, 2), (1, 3)) for j in range(n)
+]
+ROLES = {"attention.query": r"self_attn\.q_proj|self\.query", "attention.value": r"self_attn\.v_proj"}
+
+
+def layers_of(names, fraction, order, **options):
+    roles = find_roles(Layers(names), ROLES, ("head",))
+    targets = tuple(roles.layers)
+    config = lora.Config(layer_fraction=fraction, layer_order=order, targets=targets, **options)
+    return _lora.chosen(roles, config)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "order", "expected"),
+    [
+        (1.0, "front", {0, 1, 2, 3, 4}),
+        (0.2, "front", {0}),
+        (0.4, "front", {0, 1}),
+        (0.4, "back", {3, 4}),
+        (0.01, "back", {4}),  # never none
+        (0.5, "front", {0, 1, 2}),  # 2.5 is rounded up
+    ],
+)
+def test_layers_by_hand(fraction, order, expected):
+    found = layers_of(FLAT, fraction, order)
+    assert {int(name.split(".")[2]) for name in found} == expected
+    assert len(found) == 2 * len(expected)
+
+
+def test_blocks_of_stages_are_layers():
+    assert layers_of(STAGED, 0.4, "front") == STAGED[:2]
+    assert layers_of(STAGED, 0.6, "back") == STAGED[2:]
+
+
+def test_random_layers_come_from_the_seed():
+    seen = set()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        first = layers_of(FLAT, 0.4, "random")
+        torch.manual_seed(seed)
+        assert layers_of(FLAT, 0.4, "random") == first
+        assert len(first) == 4
+        seen.add(tuple(first))
+    assert len(seen) > 3
+
+
+def test_alpha_per_rank():
+    assert lora.Config(rank=32, alpha_per_rank=2).scale == 64
+    assert lora.Config(rank=32).scale == 16
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "vit"])
+@pytest.mark.parametrize("stabilised", [False, True])
+def test_pissa_adapter_fits_the_original_base(kind, stabilised, folders, data, tmp_path):
+    options = {**worlds.LOW_RANK, "initialisation": "pissa", "rank_stabilised": stabilised}
+    job = worlds.job_of(folders[kind], "lora", options=options)
+    facts = run.train(job, data(kind), tmp_path)
+    assert facts["checks"]["reload"] < 1e-4  # onto the base as it was pretrained
+    assert facts["checks"]["base_frozen"] > 0
+    saved = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert saved["init_lora_weights"] is True
+    assert saved["r"] == 4  # what was cut out of the base is given back beside what was learnt
+    assert not list(tmp_path.glob("start*"))
+
+
+def test_pissa_starts_at_the_base(folders, data, tmp_path):
+    """Before a step, base and adapter together are the base; the adapter is not nothing."""
+    base = load_base(run.Model(folders["bert"]), "text", ("no", "yes"), "float32")
+    config = lora.Config(rank=2, initialisation="pissa")
+    model = lora.apply(base.copy(1), base.roles, config)
+    name = base.roles.layers["attention.query"][0]
+    layer = model.base_model.model.get_submodule(name)
+    plain = base.model.get_submodule(name).weight
+    added = layer.get_delta_weight("default")
+    assert added.norm() > 0.1 * plain.norm()
+    np.testing.assert_allclose((layer.base_layer.weight + added).detach(), plain.detach(), atol=1e-5)
+
+
+def test_rank_stabilised_scale(folders):
+    base = load_base(run.Model(folders["bert"]), "text", ("no", "yes"), "float32")
+    name = base.roles.layers["attention.query"][0]
+    scales = {}
+    for stabilised in (False, True):
+        config = lora.Config(rank=4, alpha=8, rank_stabilised=stabilised)
+        model = lora.apply(base.copy(1), base.roles, config)
+        scales[stabilised] = model.base_model.model.get_submodule(name).scaling["default"]
+    assert scales == {False: 8 / 4, True: 8 / math.sqrt(4)}
+
+
+def test_layer_fraction_in_a_run(folders, data, tmp_path):
+    options = {**worlds.LOW_RANK, "layer_fraction": 0.5, "layer_order": "back"}
+    facts = run.train(worlds.job_of(folders["llama"], "lora", options=options), data("llama"), tmp_path)
+    saved = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert saved["target_modules"] == ["model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"]
+    width, value = worlds.WIDTH, worlds.WIDTH // 2  # one key-value head of two
+    assert facts["trainable_parameters"] == 2 * (width + width) + 2 * (width + value) + 2 * width

@@ -1,0 +1,105 @@
+"""How large jobs are: what is counted without weights is what the real thing has."""
+
+from __future__ import annotations
+
+import pytest
+from transformers import AutoConfig, LlamaConfig, LlamaForSequenceClassification
+
+from evenhand.errors import InputError
+from evenhand.finetune import Job, Model, Training, adapt
+from evenhand.finetune.base import load_base
+from evenhand.finetune.models import llama
+from evenhand.finetune.size import sizes
+
+SMALL = {
+    "vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 64,
+}  # fmt: skip
+LLAMA2 = {
+    "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 4096,
+}  # fmt: skip
+METHODS = [("full", {}), ("head_only", {}), ("none", {}), ("lora", {"rank": 3})]
+
+
+def job(model, method="full", options=None, precision="float32", **said):
+    return Job(
+        "arm", Model(str(model), said), method, options or {}, Training(1e-3, 2, precision=precision), 1
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    LlamaForSequenceClassification(LlamaConfig(**SMALL)).save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("way", "options"), METHODS)
+def test_counts_are_those_of_the_real_model(way, options, folder):
+    one = job(folder, way, options)
+    [size] = sizes([one], "text", ("a", "b", "c"), 10).found
+    base = load_base(one.model, "text", ("a", "b", "c"), "float32")
+    model = adapt.adapted(base, one)
+    assert size.parameters == sum(p.numel() for p in base.model.parameters())
+    assert size.trainable == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert size.cached == (way == "head_only")
+
+
+def test_operations_by_hand(folder):
+    full, head, none = sizes(
+        [job(folder, m) for m in ("full", "head_only", "none")], "text", ("a", "b"), 10
+    ).found
+    # Per layer query and output 16 x 16, key and value 16 x 8, three of 16 x 32; the head 16 x 2.
+    weights = 2 * (2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 32) + 16 * 2
+    assert full.forward == head.forward == none.forward == 2 * 10 * weights
+    assert full.training == 6 * 10 * weights
+    assert none.training == 4 * 10 * weights
+    assert full.operations(100, 10, 20, epochs=3) == 3 * (600 + 20) * 10 * weights + 30 * 2 * 10 * weights
+    assert head.operations(100, 10, 20, epochs=3) == 130 * 2 * 10 * weights  # the base reads every row once
+    assert none.operations(100, 10, 20, epochs=3) == 30 * 2 * 10 * weights
+    assert full.fixed_bytes == 16 * full.parameters
+    assert none.fixed_bytes == 4 * none.parameters
+    assert (head.row_bytes, none.row_bytes) == (0, 0)
+    [half] = sizes([job(folder, precision="bfloat16")], "text", ("a", "b"), 10).found
+    assert (half.fixed_bytes, half.row_bytes) == (18 * full.parameters, full.row_bytes // 2)
+
+
+def test_a_large_model_is_counted_from_the_shape_that_its_family_knows(monkeypatch):
+    monkeypatch.setattr("evenhand.finetune.size._config_file", lambda model: None)
+    monkeypatch.setattr(llama, "SHAPES", {"meta-llama/Llama-2-7b-hf": LLAMA2}, raising=False)
+    name = "meta-llama/Llama-2-7b-hf"
+    full, lora = sizes([job(name), job(name, "lora", {"rank": 4096})], "text", ("a", "b"), 64).found
+    assert full.parameters == full.trainable == 6_607_351_808
+    assert lora.trainable == 64 * 2 * 4096 * 4096 + 2 * 4096
+
+
+def test_a_shape_that_nobody_knows_is_a_remark(monkeypatch, folder):
+    monkeypatch.setattr("evenhand.finetune.size._config_file", lambda model: None)
+    monkeypatch.setattr(llama, "SHAPES", {"owner/large": SMALL}, raising=False)
+    found = sizes([job("owner/larg"), job(folder)], "text", ("a", "b"), 4)
+    assert (found.found[0], found.found[1].parameters > 0) == (None, True)
+    [told] = found.remarks
+    assert "'owner/larg': its config.json cannot be had" in told
+    assert "did you mean 'owner/large'?" in told
+
+
+def test_what_cannot_be_is_refused_all_at_once(folder):
+    jobs = [job(folder, family="bert"), job(folder, "lora", {"targets": ("mlp.gat",)})]
+    with pytest.raises(InputError) as caught:
+        sizes(jobs, "text", ("a", "b"), 4)
+    first, second = caught.value.complaints
+    assert "model.family is 'bert', but its family is 'llama'" in first
+    assert "arm: targets: the model has no role 'mlp.gat'; did you mean 'mlp.gate'?" in second
+    (folder / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"its config\.json cannot be read"):
+        sizes(jobs[1:], "text", ("a", "b"), 4)
+
+
+def test_pictures_are_read_in_the_size_of_the_model(tmp_path):
+    AutoConfig.for_model(
+        "vit", image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32,
+    ).save_pretrained(tmp_path)  # fmt: skip
+    [size] = sizes([job(tmp_path, "none")], "image", ("a", "b"), 0).found
+    patches = 16 * 3 * 8 * 8 * 16  # places x what a patch has x width
+    assert size.forward == 2 * (patches + 17 * (4 * 16 * 16 + 2 * 16 * 32) + 16 * 2)

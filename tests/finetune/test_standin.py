@@ -1,0 +1,49 @@
+"""Stand-ins: tiny models of every family, which the real code loads."""
+
+from __future__ import annotations
+
+import pytest
+
+from evenhand import registry
+from evenhand.errors import InputError
+from evenhand.finetune import Model
+from evenhand.finetune.base import load_base
+from evenhand.finetune.standin import family_said, stand_in, width
+
+FAMILIES = {
+    name: module.INFO.task
+    for name in registry.names("evenhand.finetune.models")
+    if hasattr(module := registry.load("evenhand.finetune.models", name), "TINY")
+}
+
+
+def test_the_families_of_the_recipes_have_one():
+    assert {"llama", "bert", "vit"} <= set(FAMILIES)
+
+
+@pytest.mark.parametrize("kin", FAMILIES)
+def test_a_stand_in_loads_with_all_roles_of_its_family(kin):
+    folder = stand_in(kin, FAMILIES[kin])
+    base = load_base(Model(str(folder)), FAMILIES[kin], ("a", "b", "c"), "float32")
+    assert base.family.__name__.endswith(f".{kin}")
+    assert set(base.roles.layers) == set(base.family.ROLES)
+    assert min(base.roles.widths.values()) >= min(width(kin), 16)
+    # Only the head has no weights: every method can be tried.
+    assert all(name.startswith(base.roles.head) for name in base.fresh)
+    assert sum(p.numel() for p in base.model.parameters()) < 500_000
+    assert stand_in(kin, FAMILIES[kin]) == folder
+    assert family_said(Model(str(folder)), FAMILIES[kin]) == kin
+
+
+def test_what_has_no_stand_in_is_told():
+    with pytest.raises(InputError, match=r"'tiny_text' has no stand-in; these have one: .*llama"):
+        stand_in("tiny_text", "text")
+    with pytest.raises(InputError, match="the family 'vit' reads images, but the dataset has texts"):
+        stand_in("vit", "text")
+
+
+def test_a_family_that_nobody_says_is_asked_for(monkeypatch):
+    monkeypatch.setattr("evenhand.finetune.size._config_file", lambda model: None)
+    assert family_said(Model("owner/x", {"family": "bert"}), "text") == "bert"
+    with pytest.raises(InputError, match="say its family"):
+        family_said(Model("owner/x"), "text")
