@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 MINILM = benchmarks/data/minilm
 
-.PHONY: demo test slow lint bench planted simulate minilm clean
+.PHONY: demo test slow smoke lint bench planted simulate minilm clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,11 @@ $(VENV)/dev: $(VENV)/core
 
 demo: $(VENV)/core
 	$(BIN)/evenhand run quickstart
+
+# Every recipe on a tiny stand-in of its family and made-up rows of the same form.
+smoke: $(VENV)/core
+	for r in $$($(BIN)/evenhand recipes | cut -d' ' -f1); do \
+	  $(BIN)/evenhand run $$r --smoke --output evenhand-runs/smoke || exit 1; done
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .

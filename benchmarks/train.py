@@ -151,7 +151,7 @@ def peer(path: Path, out: Path) -> None:
     found = {}
     for job in jobs:
         base = load_base(job.model, examples.task, examples.classes, job.training.precision)
-        feed = feed_of(base, data, job.training.max_length)
+        feed = feed_of(base, examples, job.training.max_length)
         model = adapt.adapted(base, job)
         if job.training.precision == "bfloat16":
             model.set_attn_implementation("sdpa")  # what a script gets that does not know better

@@ -91,6 +91,7 @@ def test_the_tree_in_the_documents_is_the_tree():
     }
     real = {p for p in real if not any(p.startswith(folder) for folder in plugins)}
     real |= {str(p.parent.relative_to(SOURCE)) for p in SOURCE.rglob("__init__.py")} - {"."}
+    real |= {str(p.parent.relative_to(SOURCE)) for p in SOURCE.rglob("*.yaml")}
     assert told == real
 
 

@@ -54,6 +54,7 @@ PARTS = {
     "disparity with runs": ((2, 5), (200, 2000), (0, 0.1), (0, 0.1), (0.5,), (0.8,), (0.3,), (5,), (0, 0.1)),
     "whole audit": ((2, 8), (30, 200, "unequal"), (0,), (0, 0.1), (0, 0.9), (0.8,), (0.3,), (1,), (0,)),
     "influence": ((2, 8), (30, 200, 2000), (0,), (0, 0.1), (0, 0.9), (0.8,), (0.3,), (1,), (0,)),
+    "own splits": ((2,), (200, 2000, "unequal"), (0,), (0, 0.1), (0.5,), (0.8,), (0.3,), (5,), (0, 0.1, 0.3)),
     "bootstrap": ((2, 8), (30, 200, 2000), (0,), (0, 0.1), (0.5, 0.9), (0.8,), (0.3,), (1,), (0,)),
 }
 FUNCTIONS = {
@@ -65,6 +66,7 @@ FUNCTIONS = {
     "disparity with runs": coverage.disparity,
     "whole audit": coverage.whole_audit,
     "influence": coverage.influence,
+    "own splits": coverage.own_splits,
     "bootstrap": coverage.bootstrap,
 }
 

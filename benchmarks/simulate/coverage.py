@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.simulate.worlds import METRICS, UNEQUAL, World, draw
+from benchmarks.simulate.worlds import METRICS, UNEQUAL, World, draw, resplit
 from evenhand import registry
 from evenhand.judge import counts, gaps
 from evenhand.judge.run import judge_predictions
@@ -150,23 +150,27 @@ def whole_audit(cell: dict, replicates: int, rng: np.random.Generator, metrics: 
     world = world_of(cell)
     mean = np.array([world.reference, world.candidate]) if world.runs == 1 else world.truth()
     settings = Settings(metrics=metrics, primary=metrics)
-    inside, alarms, judged, agree = [], [], [], True
+    inside, alarms, judged, width, agree = [], [], [], [], True
     for _ in range(replicates):
-        document = judge_predictions(world.rows(rng), Columns(), settings).document
+        rows = world.rows(rng)
+        rows = resplit(rows, rng) if cell.get("resplit") else rows
+        document = judge_predictions(rows, Columns(), settings).document
         primary = [c for c in document["comparisons"] if c["family"] == "primary"]
-        rows = [c for c in primary if c["status"] == "ok"]
+        judged_rows = [c for c in primary if c["status"] == "ok"]
         hold = []
-        for c in rows:
+        for c in judged_rows:
             true = [TRUE[c["metric"]](mean[arm, int(c["group"][1:])], world.base_rate) for arm in (0, 1)]
             hold.append(c["low"] - 1e-9 <= true[1] - true[0] <= c["high"] + 1e-9)
             agree &= (c["p_adjusted"] < ALPHA) == (c["low"] > 0 or c["high"] < 0)
         inside.append(all(hold))
-        judged.append(len(rows) / len(primary))
-        alarms.append(any(c["verdict"] in {"harm", "help"} for c in rows))
+        judged.append(len(judged_rows) / len(primary))
+        width += [c["high"] - c["low"] for c in judged_rows]
+        alarms.append(any(c["verdict"] in {"harm", "help"} for c in judged_rows))
     return {
         "coverage": float(np.mean(inside)),
         "false alarms": float(np.mean(alarms)) if cell["between arms"] == 0 else None,
         "judged": float(np.mean(judged)),
+        "width": float(np.mean(width)),
         "p agrees with interval": bool(agree),
     }
 
@@ -174,6 +178,11 @@ def whole_audit(cell: dict, replicates: int, rng: np.random.Generator, metrics: 
 def influence(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
     """The same for metrics that are compared by their influence values."""
     return whole_audit(cell, replicates, rng, INFLUENCE)
+
+
+def own_splits(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
+    """Whole audits where every run draws a fifth of the examples as its own test part."""
+    return whole_audit({**cell, "resplit": True}, replicates, rng)
 
 
 def bootstrap(cell: dict, replicates: int, rng: np.random.Generator, draws: int = 400) -> dict:

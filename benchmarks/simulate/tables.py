@@ -30,6 +30,7 @@ def render(stored: dict) -> str:
         ("disparity of eight groups", "The same for eight groups"),
         ("disparity with runs", "The same for two and five groups with five runs per arm"),
         ("whole audit", "Whole audits"),
+        ("own splits", "Whole audits where every run tests on a fifth of the rows, drawn anew"),
         ("influence", "Whole audits of balanced accuracy, precision and F1"),
     ):
         if name in parts:

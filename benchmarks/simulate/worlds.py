@@ -8,13 +8,13 @@ rows, for many replicates at once; `rows` gives the rows of one replicate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from evenhand.judge.counts import ENOUGH_RUNS
-from evenhand.tables.schema import Arm, Attribute, Predictions
+from evenhand.tables.schema import ABSENT, Arm, Attribute, Predictions
 
 METRICS = ("accuracy", "true_positive_rate", "false_positive_rate")
 UNEQUAL = (1000, 500, 200, 100, 60, 40, 30, 20)
@@ -58,6 +58,24 @@ class World:
         one = np.ones(len(group))
         by = (Attribute("grp", "partition", names, group),)
         return Predictions(("0", "1"), 1, label, arms, by, one, one, one)
+
+
+def resplit(predictions: Predictions, rng: np.random.Generator, share: float = 0.2) -> Predictions:
+    """The same examples, of which every run has drawn its own test part of this share."""
+    runs, n = predictions.arms[0].prediction.shape
+    drawn = rng.random((runs, n)).argsort(axis=1) < round(share * n)
+    arms = tuple(replace(a, prediction=np.where(drawn, a.prediction, ABSENT)) for a in predictions.arms)
+    rows = np.flatnonzero(drawn.any(axis=0))
+    return replace(
+        predictions,
+        label=predictions.label[rows],
+        arms=tuple(replace(a, prediction=a.prediction[:, rows]) for a in arms),
+        attributes=tuple(a.at(rows) for a in predictions.attributes),
+        count=predictions.count[rows],
+        weight=predictions.weight[rows],
+        weight_squared=predictions.weight_squared[rows],
+        resplit=True,
+    )
 
 
 @dataclass(frozen=True)

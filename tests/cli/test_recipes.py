@@ -7,6 +7,7 @@ import pytest
 from evenhand.cli import main
 from evenhand.spec.read import read_studies
 from evenhand.spec.recipes import describe, recipe_names, recipe_path
+from evenhand.study.plan import plan
 
 
 def test_they_are_listed_with_what_they_show(capsys):
@@ -35,6 +36,21 @@ def test_one_that_is_not_there(capsys):
 def test_every_recipe_is_right_and_says_what_it_shows(name):
     assert len(describe(name)) > 20
     assert read_studies(name)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("paper/e4_")])
+def test_calibration_is_judged_on_the_runs_of_another_recipe(name):
+    [study] = read_studies(name)
+    [twin] = read_studies("paper/" + study.name.replace("-", "_"))
+    assert name != "paper/" + twin.name.replace("-", "_")
+    assert [p.run_id for p in plan(study)] == [p.run_id for p in plan(twin)]
+    assert study.name == twin.name
+    assert "expected_calibration_error" in study.audit.primary
+
+
+def test_recipes_in_folders_have_nearest_names(capsys):
+    assert main(["run", "paper/e1_religon_llama2"]) == 2
+    assert "did you mean 'paper/e1_religion_llama2'?" in capsys.readouterr().err.lower()
 
 
 def test_the_quickstart_compares_what_the_documents_promise():

@@ -65,14 +65,54 @@ def test_a_study_ends_in_a_sentence_and_a_report(call, tmp_path):
 
 
 def test_a_dry_run_tells_the_plan_and_writes_nothing(call, tmp_path):
-    code, out, _ = call("--dry-run", "-o", "seeds=[1,2,3]")
+    code, out, err = call("--dry-run", "-o", "seeds=[1,2,3]")
     assert code == 0
     assert "9 runs, 0 of them finished" in out
     assert "210 train, 30 validation, 60 test" in out
-    assert len(re.findall(r"^  1-[0-9a-f]{16}  planned", out, re.M)) == 9
+    assert "someone/words" in out
+    assert re.findall(r"^  (\S+) +(\d+) +(\d+) +\S+ +\S+ +(\d+)", out, re.M) == [
+        ("full", "3", "0", "7"), ("lora[rank=1]", "3", "0", "7"), ("lora[rank=8]", "3", "0", "7"),
+    ]  # fmt: skip
+    assert "'someone/words': its config.json cannot be had" in err
     assert not (tmp_path / "evenhand-runs").exists()
     call()
     assert "9 runs, 6 of them finished" in call("--dry-run", "-o", "seeds=[1,2,3]")[1]
+
+
+def test_a_dry_run_tells_how_large_a_study_is(call):
+    code, out, err = call("--dry-run", "--speed", "0.0001", "-o", "model={name: tiny_text}")
+    assert (code, err) == (0, "")
+    assert "86,914 parameters" in out
+    lines = {
+        line.split()[0]: line.split() for line in out.splitlines() if line.startswith("  ") and line.split()
+    }
+    assert lines["full"][3:5] == ["86,914", "100"]
+    assert lines["lora[rank=1]"][3] == "642"
+    assert "0.0001 TFLOP/s, texts of" in out
+    assert "estimates, not measured" in out
+    code, _, err = call("--dry-run", "-o", "model={name: tiny_text}", "-o", "methods.lora.targets=[mlp.gate]")
+    assert code == 2
+    assert "lora[rank=1]: targets: the model has no role 'mlp.gate'" in err
+
+
+def test_a_dry_run_without_the_data_tells_what_can_be_known(call, tmp_path):
+    text = (tmp_path / "study.yaml").read_text().replace("someone/words", "tiny_text")
+    text = text.replace("{name: synthetic_posts, rows: 300}", "{name: dlab_hate_speech, path: ./none.csv}")
+    (tmp_path / "study.yaml").write_text(text)
+    code, out, err = call("--dry-run")
+    assert code == 2
+    assert "none.csv" in err
+    assert "rows: not known" in out
+    assert re.findall(r"^  full +2 +0 +([0-9,]+) +100 % +[?] +\S+ MB +[?] +[?]$", out, re.M) == ["86,914"]
+    assert "All runs" not in out
+
+
+def test_a_dry_run_shows_trials(call):
+    _, out, _ = call("--dry-run", "-o", "methods={lora: {tune: {learning_rate: [0.1, 1.0], epochs: [1, 2]}}}")
+    assert "8 runs, 0 of them finished" in out
+    assert re.findall(r"^  (lora at .*?)  +(\d+)  +(\d+)", out, re.M) == [
+        (f"lora at learning_rate={rate},epochs={epochs}", "2", "0") for rate in (0.1, 1) for epochs in (1, 2)
+    ]
 
 
 def test_failed_runs_are_listed_with_the_way_to_their_tracebacks(call, tmp_path, capsys):

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from evenhand.cli import main
+from evenhand.finetune.methods import lora
 
 GOOD = """\
 name: small
@@ -55,11 +56,11 @@ def test_every_problem_is_shown_and_the_exit_code_is_2(file, capsys):
         "evenhand: 5 problems",
         "  - study.yaml:6, methods.lora.rank: got -1; must be an integer of at least 1.",
         "  - study.yaml:6, methods.lora.alfa: there is no such key. Did you mean 'alpha'? "
-        "Known: rank, alpha, dropout, targets, learning_rate, epochs, method.",
+        f"Known: {', '.join(lora.Config.model_fields)}, learning_rate, epochs, method, tune.",
         "  - study.yaml:7, seeds.0: got 'x'; must be an integer of at least 0.",
         "  - study.yaml:8, audit.by.0: 'sex' is no attribute of this dataset. Known: group.",
         "  - -o trainin.batch_size=2: there is no such key. Did you mean 'training'? "
-        "Known: name, description, dataset, model, methods, training, seeds, audit.",
+        "Known: name, description, dataset, model, methods, training, seeds, resplit, audit.",
     ]
 
 
@@ -98,3 +99,11 @@ def test_it_needs_no_torch(file):
         [sys.executable, "-c", code], cwd=file.parent, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_trials_and_splits_are_counted(file, capsys):
+    file.write_text(GOOD.replace("full: {}", "full: {tune: {epochs: [1, 2, 3]}}") + "resplit: true\n")
+    assert main(["validate", "study.yaml"]) == 0
+    said = capsys.readouterr().out
+    assert "small: 20 runs = 3 arms in 5 trials (full: 3 trials, lora[rank=1], lora[rank=8])" in said
+    assert "2 seeds, each with its own split, on synthetic_posts" in said

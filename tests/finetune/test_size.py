@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from transformers import AutoConfig, LlamaConfig, LlamaForSequenceClassification
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+)
 
 from evenhand.errors import InputError
 from evenhand.finetune import Job, Model, Training, adapt
@@ -14,10 +21,6 @@ from evenhand.finetune.size import sizes
 SMALL = {
     "vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
     "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 64,
-}  # fmt: skip
-LLAMA2 = {
-    "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
-    "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 4096,
 }  # fmt: skip
 METHODS = [("full", {}), ("head_only", {}), ("none", {}), ("lora", {"rank": 3})]
 
@@ -64,12 +67,25 @@ def test_operations_by_hand(folder):
     assert (half.fixed_bytes, half.row_bytes) == (18 * full.parameters, full.row_bytes // 2)
 
 
-def test_a_large_model_is_counted_from_the_shape_that_its_family_knows(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "task", "parameters"),
+    [  # as their pages on the hub have it, with a head of two classes in place of theirs
+        ("meta-llama/Llama-2-7b-hf", "text", 6_607_343_616 + 2 * 4096),
+        ("mistralai/Mistral-7B-v0.1", "text", 7_110_660_096 + 2 * 4096),
+        ("google/vit-base-patch16-224-in21k", "image", 85_798_656 + 2 * 769),
+        ("microsoft/swinv2-large-patch4-window12-192-22k", "image", 195_202_932 + 2 * 1537),
+    ],
+)
+def test_models_of_the_recipes_are_counted_without_a_network(name, task, parameters, monkeypatch):
     monkeypatch.setattr("evenhand.finetune.size._config_file", lambda model: None)
-    monkeypatch.setattr(llama, "SHAPES", {"meta-llama/Llama-2-7b-hf": LLAMA2}, raising=False)
-    name = "meta-llama/Llama-2-7b-hf"
-    full, lora = sizes([job(name), job(name, "lora", {"rank": 4096})], "text", ("a", "b"), 64).found
-    assert full.parameters == full.trainable == 6_607_351_808
+    full, lora = sizes([job(name), job(name, "lora", {"rank": 8})], task, ("a", "b"), 64).found
+    assert full.parameters == full.trainable == parameters
+    assert 0 < lora.trainable < 0.02 * parameters
+
+
+def test_a_high_rank_is_counted_too(monkeypatch):
+    monkeypatch.setattr("evenhand.finetune.size._config_file", lambda model: None)
+    [lora] = sizes([job("meta-llama/Llama-2-7b-hf", "lora", {"rank": 4096})], "text", ("a", "b"), 64).found
     assert lora.trainable == 64 * 2 * 4096 * 4096 + 2 * 4096
 
 
@@ -103,3 +119,51 @@ def test_pictures_are_read_in_the_size_of_the_model(tmp_path):
     [size] = sizes([job(tmp_path, "none")], "image", ("a", "b"), 0).found
     patches = 16 * 3 * 8 * 8 * 16  # places x what a patch has x width
     assert size.forward == 2 * (patches + 17 * (4 * 16 * 16 + 2 * 16 * 32) + 16 * 2)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "bert", "vit"])
+def test_what_the_backward_pass_needs_is_about_what_is_estimated(model_type, tmp_path):
+    """Bytes that torch really keeps, weights left out, against the estimate of one row."""
+    wide = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
+    wide |= {
+        "llama": {"intermediate_size": 172},
+        "bert": {"intermediate_size": 256},
+        "vit": {"intermediate_size": 256},
+    }[model_type]
+    kind, task = ("image", "image") if model_type == "vit" else ("text", "text")
+    config = AutoConfig.for_model(
+        model_type, **wide, **({"image_size": 64, "patch_size": 8} if kind == "image" else {})
+    )
+    auto = AutoModelForImageClassification if kind == "image" else AutoModelForSequenceClassification
+    model = auto.from_config(config, attn_implementation="sdpa")
+    config.save_pretrained(tmp_path)
+    [size] = sizes([job(tmp_path)], task, ("a", "b"), 64).found
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = (storage.nbytes(), tensor)
+        return tensor
+
+    row = (
+        {"pixel_values": torch.zeros(1, 3, 64, 64)}
+        if kind == "image"
+        else {"input_ids": torch.ones((1, 64), dtype=torch.long)}
+    )
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(**row)
+    measured = sum(nbytes for nbytes, _ in kept.values())
+    assert measured / 2 < size.row_bytes < measured * 2
+
+
+def test_an_order_that_is_drawn_can_be_counted(folder):
+    options = {"rank": 1, "layer_fraction": 0.5, "layer_order": "random"}
+    drawn, front = sizes(
+        [job(folder, "lora", options), job(folder, "lora", {**options, "layer_order": "front"})],
+        "text",
+        ("a", "b"),
+        4,
+    ).found
+    assert drawn.trainable == front.trainable

@@ -60,7 +60,7 @@ def test_same_as_transformers_trainer(kind, way, folders, data, tmp_path):
     do(job, rows, folder)
 
     base = run._base(job, rows)
-    feed = feed_of(base, rows, job.training.max_length)
+    feed = feed_of(base, rows.examples, job.training.max_length)
     model = adapt.adapted(base, job)
     lesson = Lesson(feed, rows.examples.labels, rows.parts.train, job.seed)
     order = [
@@ -174,7 +174,7 @@ def test_micro_batches_sum_to_the_batch(folders, data):
     for size in (None, 3):
         job = worlds.job_of(folders["llama"], "full", micro_batch=size, batch_size=16)
         base = run._base(job, rows)
-        lesson = Lesson(feed_of(base, rows, 256), rows.examples.labels, rows.parts.train, 13)
+        lesson = Lesson(feed_of(base, rows.examples, 256), rows.examples.labels, rows.parts.train, 13)
         model = adapt.adapted(base, job)
         *_, last = lesson.epoch(0, job.training)
         assert sum(len(r) for r, _ in last) == len(rows.parts.train) % 16 == 12  # a short batch
@@ -239,4 +239,4 @@ def test_halved_gives_the_weights_back():
 
 def test_feeds_are_kept(folders, datasets):
     base = load_base(run.Model(folders["bert"]), "text", ("no", "yes"), "float32")
-    assert feed_of(base, datasets["text"], 256) is feed_of(base, datasets["text"], 256)
+    assert feed_of(base, datasets["text"].examples, 256) is feed_of(base, datasets["text"].examples, 256)

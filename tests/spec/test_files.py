@@ -51,9 +51,8 @@ def test_a_recipe_is_called_a_recipe():
     (told,) = complaints("quickstart", "studies.0.seeds=[x]")
     assert told.startswith("-o studies.0.seeds=[x]")
     (told,) = complaints("quickstat")
-    assert told == (
-        "quickstat: there is no such file, and no recipe of this name. "
-        "Did you mean 'quickstart'? Known: quickstart."
+    assert told.startswith(
+        "quickstat: there is no such file, and no recipe of this name. Did you mean 'quickstart'? Known: "
     )
 
 

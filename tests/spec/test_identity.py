@@ -70,6 +70,7 @@ def test_what_cannot_change_a_result_keeps_the_id(changes):
         {"methods": {"full": {"learning_rate": 1.1e-5, "epochs": 2}}},
         {"methods": {"full": {"method": "head_only", "learning_rate": 1e-5, "epochs": 2}}},
         {"training": {"batch_size": 16}},
+        {"methods": {"lora": {"layer_fraction": 0.5}}},
         {"training": {"micro_batch": 8}},
         {"training": {"precision": "bfloat16"}},
         {"training": {"flip": False}},

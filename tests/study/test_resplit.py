@@ -80,3 +80,13 @@ def _loads(dataset, seed):
 def test_rows_with_parts_of_their_own_cannot_be_split_anew(tmp_path):
     with pytest.raises(InputError, match="brings its own parts"):
         data.load(write(tmp_path / "t.csv", leak=False), (1,))
+
+
+def test_a_folder_from_before_there_were_such_studies_is_gone_on_with(tmp_path):
+    one = run_study(study(arms=ARMS[:1], seeds=(1,)), tmp_path, trainer=TRAINER)
+    stored = json.loads(one.folder.study.read_text())
+    del stored["resplit"], stored["dataset"]["smoke"]
+    one.folder.study.write_text(json.dumps(stored))
+    assert run_study(study(arms=ARMS[:1], seeds=(1, 2)), tmp_path, trainer=TRAINER).failed == []
+    with pytest.raises(InputError, match=r"resplit: True \(was False\)"):
+        run_study(resplit(arms=ARMS[:1], seeds=(1,)), tmp_path, trainer=TRAINER)

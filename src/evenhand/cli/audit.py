@@ -86,6 +86,9 @@ Exit codes:
     "--inner", is_flag=True, help="Keep the examples that all arms and runs share, instead of refusing."
 )
 @click.option(
+    "--resplit", is_flag=True, help="Every run has test rows of its own, the same ones in every arm."
+)
+@click.option(
     "--metric",
     metavar="NAME",
     multiple=True,
@@ -181,7 +184,7 @@ def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) ->
         "arm",
         "run",
     )
-    alike = {k: given[k] for k in (*same, "split", "inner")}
+    alike = {k: given[k] for k in (*same, "split", "inner", "resplit")}
     return Columns(where=where, intersect=intersect, names=given["name"], **alike), settings
 
 

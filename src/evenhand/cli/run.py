@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 RUNS_FAILED = 1
 GATE_FAILED = 3
+#: About what one large GPU reaches in bfloat16, of the two or three times that its maker promises.
+SPEED = 200.0
 
 _EXAMPLES = """\b
 Examples:
   evenhand run quickstart
-  evenhand run study.yaml --dry-run
+  evenhand run study.yaml --dry-run --speed 50
+  evenhand run paper/e2_gender_vit --smoke
   evenhand run study.yaml -o 'methods.lora.rank=[1,8]' -o seeds=[1,2] --output studies
 
 \b
@@ -51,7 +54,20 @@ Exit codes:
     help="Who trains: several processes at once, or a single one.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="How many processes.  [default: one per core]")
-@click.option("--dry-run", is_flag=True, help="Check all but the models, and print what would be done.")
+@click.option("--dry-run", is_flag=True, help="Train nothing: print what would be done, and how large it is.")
+@click.option(
+    "--smoke",
+    is_flag=True,
+    help="Try the study out in seconds: tiny stand-ins of its models, made-up rows, 2 seeds, 1 epoch.",
+)
+@click.option(
+    "--speed",
+    metavar="TFLOP/S",
+    type=click.FloatRange(min=0, min_open=True),
+    default=SPEED,
+    show_default=True,
+    help="What --dry-run assumes that the machine reaches, for its times.",
+)
 @click.option(
     "--fail-on",
     type=click.Choice(["harm", "undecided"]),
@@ -65,6 +81,8 @@ def COMMAND(
     overrides: tuple[str, ...],
     output: str,
     dry_run: bool,
+    smoke: bool,
+    speed: float,
     fail_on: str | None,
     **how: Any,  # noqa: ANN401
 ) -> None:
@@ -74,9 +92,15 @@ def COMMAND(
     studies = read_studies(source, overrides=overrides)
     if fail_on and (alone := [study.name for study in studies if len(study.arms) < 2]):
         raise CallError(f"--fail-on {fail_on}: {', '.join(alone)} has one arm, so nothing to compare.")
+    if smoke:
+        from evenhand.cli._smoke import smaller  # noqa: PLC0415
+
+        studies = tuple(smaller(study) for study in studies)
     if dry_run:
+        from evenhand.cli._plan import show_plan  # noqa: PLC0415
+
         for study in studies:
-            _show_plan(study, Path(output))
+            show_plan(study, Path(output), speed)
         return
     if len(studies) > 1:
         _refuse_any(studies, Path(output))
@@ -119,25 +143,6 @@ def _run(study: Study, output: Path, how: Mapping[str, Any]) -> StudyResult:
         raise
     publish(made)
     return made
-
-
-def _show_plan(study: Study, output: Path) -> None:
-    """Print the runs of a study and how they stand; nothing is written."""
-    from evenhand.store.folder import StudyFolder  # noqa: PLC0415
-    from evenhand.study.data import sizes  # noqa: PLC0415
-    from evenhand.study.plan import plan  # noqa: PLC0415
-    from evenhand.study.run import checked  # noqa: PLC0415
-
-    folder = StudyFolder(output / study.name)
-    facts = checked(study, folder)
-    runs = folder.runs_of(facts)
-    states = {p.run_id: (p, runs.look(p.run_id)) for p in plan(study)}
-    finished = sum(state.status == "finished" for _, state in states.values())
-    parts = ", ".join(f"{n:,} {part}" for part, n in sizes(facts).items())
-    click.echo(f"{study.name}: {len(states)} runs, {finished} of them finished, in {folder.path}")
-    click.echo(f"  rows: {parts}")
-    for run_id, (planned, state) in states.items():
-        click.echo(f"  {run_id}  {state.status:<11}  {planned.title}")
 
 
 def _tell_failures(made: StudyResult) -> None:

@@ -57,9 +57,9 @@ class Parts:
         return ("train", self.train), ("validation", self.validation), ("test", self.test)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Examples:
-    """All rows of a dataset, before they are split.
+    """All rows of a dataset, before they are split. Equal only to itself: work done on it can be kept.
 
     Attributes:
         task: what a model reads.

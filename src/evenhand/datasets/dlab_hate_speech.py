@@ -7,12 +7,13 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.datasets import DatasetInfo, Examples
+from evenhand.datasets import DatasetInfo, Examples, synthetic_posts
 from evenhand.datasets._columns import Reader
 from evenhand.datasets._config import Frozen, Limit
 from evenhand.datasets._files import locate
 from evenhand.datasets._leaks import normal
 from evenhand.datasets._reading import Rows, Wanted, read, refuse
+from evenhand.datasets._smoke import SMOKE, SMOKE_ROWS
 from evenhand.errors import InputError
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, IntArray
 
@@ -39,6 +40,8 @@ GROUPS = {
 }  # fmt: skip
 CLASSES = ("no hate", "hate")
 THRESHOLD = 0.5
+#: Share of the posts that a group is in besides those that are drawn for it.
+_SMOKE_OVERLAP = 0.1
 
 
 class Config(Frozen):
@@ -96,6 +99,19 @@ def load(config: Config) -> Examples:
     labels = (score[first][chosen] > THRESHOLD).astype(np.int64)
     inputs = [rows.values["text"][first[i]] or "" for i in chosen]
     return Examples("text", ids, inputs, labels, CLASSES, attributes, (*remarks, *dropped))
+
+
+def smoke(config: Config) -> Examples:
+    """Made-up posts in the same form: whom one targets is drawn, and may be several groups."""
+    posts = synthetic_posts.load(synthetic_posts.Config(rows=SMOKE_ROWS, difficulty=0.0))
+    rng = np.random.default_rng(0)
+    wanted = tuple(GROUPS) if config.attribute == "all" else (config.attribute,)
+    attributes = []
+    for name in wanted:
+        flags = rng.random((len(GROUPS[name]), SMOKE_ROWS)) < _SMOKE_OVERLAP
+        flags[rng.integers(len(flags), size=SMOKE_ROWS), np.arange(SMOKE_ROWS)] = True
+        attributes.append(Attribute(f"target_{name}", "memberships", GROUPS[name], flags=flags))
+    return Examples("text", posts.ids, posts.inputs, posts.labels, CLASSES, tuple(attributes), (SMOKE,))
 
 
 def _flags(wanted: tuple[str, ...]) -> list[str]:

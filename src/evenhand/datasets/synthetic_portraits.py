@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from evenhand.datasets import DatasetInfo, Examples
 from evenhand.datasets._config import Share
+from evenhand.datasets._smoke import SMOKE_ROWS
 from evenhand.datasets._worlds import Drawn, Truth, World, draw, truth_of
 from evenhand.tables.schema import Attribute, BoolArray, IntArray
 
@@ -74,6 +75,11 @@ def load(config: Config) -> Examples:
         Attribute("accessory", "partition", ACCESSORIES, codes=accessory),
     )
     return Examples("image", ids, list(pictures), drawn.label, CLASSES, attributes)
+
+
+def smoke(config: Config) -> Examples:
+    """Fewer faces of the same world."""
+    return load(config.model_copy(update={"rows": min(config.rows, SMOKE_ROWS)}))
 
 
 def truth(config: Config) -> dict[str, Truth]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples
 from evenhand.datasets._config import Share, field_validator
+from evenhand.datasets._smoke import SMOKE_ROWS
 from evenhand.datasets._worlds import MOST_GROUPS, Drawn, Truth, World, draw, truth_of
 from evenhand.tables.schema import Attribute, BoolArray, IntArray
 
@@ -93,6 +94,11 @@ def load(config: Config) -> Examples:
         "text", ids, texts, drawn.label, CLASSES,
         (Attribute("group", "partition", config.groups, codes=drawn.group),),
     )  # fmt: skip
+
+
+def smoke(config: Config) -> Examples:
+    """Fewer posts of the same world."""
+    return load(config.model_copy(update={"rows": min(config.rows, SMOKE_ROWS)}))
 
 
 def truth(config: Config) -> dict[str, Truth]:

@@ -10,14 +10,21 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.datasets import DatasetInfo, Examples, from_column
+from evenhand.datasets import (
+    DatasetInfo,
+    Examples,
+    from_column,
+    synthetic_portraits,
+    synthetic_posts,
+)
 from evenhand.datasets._columns import Reader, impossible
 from evenhand.datasets._config import Field, Frozen, Limit, model_validator
 from evenhand.datasets._files import locate
 from evenhand.datasets._leaks import fingerprint
 from evenhand.datasets._pictures import content, readable
 from evenhand.datasets._reading import Rows, Wanted, read, refuse
-from evenhand.tables.schema import IntArray
+from evenhand.datasets._smoke import SMOKE, SMOKE_ROWS
+from evenhand.tables.schema import Attribute, IntArray
 
 INFO = DatasetInfo(
     title="Table",
@@ -28,6 +35,7 @@ INFO = DatasetInfo(
     licence="the table's own",
 )
 Value = str | int | float | bool
+_SMOKE_GROUPS = ("a", "b", "c", "d")
 
 
 class Config(Frozen):
@@ -115,6 +123,27 @@ def load(config: Config) -> Examples:
     remarks = (*inputs.remarks, *told, *dropped, *reader.remarks)
     task: Literal["text", "image"] = "text" if config.text else "image"
     return Examples(task, names, values, labels, classes, attributes, remarks, parts)  # type: ignore[arg-type]
+
+
+def smoke(config: Config) -> Examples:
+    """Made-up posts or drawn faces with the table's attributes, each of a few groups that are drawn."""
+    world: Examples
+    if config.text is not None:
+        world = synthetic_posts.load(synthetic_posts.Config(rows=SMOKE_ROWS, difficulty=0.0))
+    else:
+        world = synthetic_portraits.load(synthetic_portraits.Config(rows=SMOKE_ROWS, difficulty=0.0))
+    rng = np.random.default_rng(0)
+    attributes = [
+        Attribute(name, "partition", _SMOKE_GROUPS, codes=rng.integers(len(_SMOKE_GROUPS), size=SMOKE_ROWS))
+        for name in config.by
+    ]
+    for pattern in config.memberships:
+        flags = rng.random((len(_SMOKE_GROUPS), SMOKE_ROWS)) < 1 / len(_SMOKE_GROUPS)
+        name = pattern.replace("*", "").rstrip("_") or pattern
+        attributes.append(Attribute(name, "memberships", _SMOKE_GROUPS, flags=flags))
+    return Examples(
+        world.task, world.ids, world.inputs, world.labels, world.classes, tuple(attributes), (SMOKE,)
+    )  # fmt: skip
 
 
 def _wanted(config: Config) -> Wanted:

@@ -86,6 +86,9 @@ def _resident(
     place, revision = place_of(name, dict(options))
     config = _config(place, name)
     family = family_of(config, name, task)
+    said, is_one = dict(options).get("family"), family.__name__.rpartition(".")[2]
+    if said not in (None, is_one):
+        raise InputError(f"model '{name}': model.family says '{said}', but it is of the family '{is_one}'.")
     config.num_labels = len(classes)
     config.id2label = dict(enumerate(classes))
     config.label2id = {c: i for i, c in enumerate(classes)}

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evenhand.datasets import Picture
+from evenhand.datasets import Examples, Picture
 from evenhand.errors import InputError
-from evenhand.finetune import Data
 from evenhand.finetune.base import Base, processor_of
 from evenhand.tables.schema import IntArray
 
@@ -83,9 +82,8 @@ class Pixels:
 
 
 @lru_cache(maxsize=2)
-def feed_of(base: Base, data: Data, max_length: int) -> Texts | Pixels:
-    """Encode a dataset for a model; the work of the last ones is kept."""
-    examples = data.examples
+def feed_of(base: Base, examples: Examples, max_length: int) -> Texts | Pixels:
+    """Encode a dataset for a model; the work of the last ones is kept, however the rows are split."""
     if examples.task == "text":
         return _texts(base, cast(Sequence[str], examples.inputs), max_length)
     return _pixels(base, cast(Sequence[Picture], examples.inputs))

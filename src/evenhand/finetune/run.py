@@ -41,7 +41,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
             continue
         try:
             base = _base(job, data)
-            feed_of(base, data, job.training.max_length)
+            feed_of(base, data.examples, job.training.max_length)
         except InputError as error:
             lost.add(_key(job.model))
             complaints |= dict.fromkeys(error.complaints)
@@ -76,7 +76,7 @@ def train(
     memory.reset()
     accelerator = accelerator_of(job.training.precision)
     base = _base(job, data)
-    feed = feed_of(base, data, job.training.max_length)
+    feed = feed_of(base, data.examples, job.training.max_length)
     model = adapt.adapted(base, job).to(accelerator.device)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     start = checks.at_start(base, model)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from evenhand import registry
 from evenhand.errors import InputError, nearest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _PATIENCE = 10.0
 #: AdamW keeps two float32 numbers per trained weight, beside the gradient.
 _BYTES_TRAINED = 4 + 8
-#: Saved for the backward pass: besides what enters and leaves linear layers, about as much again in between.
+#: Saved for the backward pass: besides what leaves linear layers, about as much again in between.
 _BETWEEN = 2
 
 
@@ -66,15 +67,39 @@ class Size:
         return learnt + checked + self.forward * (validation + test)
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """What jobs take.
+
+    Attributes:
+        found: one size per job, in order; None where the shape of the model cannot be had.
+        remarks: why not.
+    """
+
+    found: tuple[Size | None, ...]
+    remarks: tuple[str, ...]
+
+
+class _UnknownShapeError(InputError):
+    """The shape of a model cannot be had here."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Bare:
-    """A model on the meta device."""
+    """A model on the meta device.
+
+    Attributes:
+        model: with its head.
+        family: the file that knows its layers.
+        places: of every layer of weights, at how many places (tokens, patches) of a row it is used.
+    """
 
     model: PreTrainedModel
     family: ModuleType
+    places: Mapping[str, int]
 
 
-def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -> list[Size]:
+def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -> Sizes:
     """Count what jobs take, without weights: of a model only its configuration is read.
 
     Args:
@@ -83,14 +108,13 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
         classes: names of the classes.
         tokens: of a text, as long as most are.
 
-    Returns:
-        One size per job, in order.
-
     Raises:
-        InputError: the shape of a model cannot be had, or a method does not fit it; every complaint at once.
+        InputError: a model is of another family or task than is said, or a method does not fit it; every
+            complaint at once.
     """
     bare: dict[str, _Bare | None] = {}
     found: dict[str, Size] = {}
+    remarks: dict[str, None] = {}
     complaints: dict[str, None] = {}
     keys = [repr((_key(j.model), j.method, sorted(j.options.items()), j.training.precision)) for j in jobs]
     for key, job in zip(keys, jobs, strict=True):
@@ -98,22 +122,24 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
         try:
             if model not in bare:
                 bare[model] = None
-                bare[model] = _bare(job.model, task, len(classes))
+                bare[model] = _bare(job.model, task, len(classes), tokens)
             one = bare[model]
             if one is not None and key not in found:
-                found[key] = _size(one, job, task, tokens)
+                found[key] = _size(one, job)
+        except _UnknownShapeError as error:
+            remarks |= dict.fromkeys(error.complaints)
         except InputError as error:
             complaints |= dict.fromkeys(error.complaints)
     if complaints:
         raise InputError(complaints)
-    return [found[key] for key in keys]
+    return Sizes(tuple(found.get(key) for key in keys), tuple(remarks))
 
 
 def _key(model: Model) -> str:
     return repr((model.name, sorted(model.options.items())))
 
 
-def _bare(model: Model, task: str, classes: int) -> _Bare:
+def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
     """A model of the right shape, without weights."""
     import transformers  # noqa: PLC0415
 
@@ -126,14 +152,15 @@ def _bare(model: Model, task: str, classes: int) -> _Bare:
     config.num_labels = classes
     kind = {"text": "AutoModelForSequenceClassification", "image": "AutoModelForImageClassification"}[task]
     with torch.device("meta"):
-        return _Bare(getattr(transformers, kind).from_config(config), family)
+        made = getattr(transformers, kind).from_config(config)
+    return _Bare(made, family, _places(made, task, tokens))
 
 
 def shape_of(model: Model) -> PretrainedConfig:
     """The configuration of a model: of its folder, of the hub, or of the shapes that its family knows.
 
     Raises:
-        InputError: it cannot be had.
+        InputError: its folder cannot be read, or it cannot be had.
     """
     from transformers import AutoConfig  # noqa: PLC0415
 
@@ -178,20 +205,20 @@ def _known_shape(model: Model) -> PretrainedConfig:
         for hub_id, fields in getattr(family, "SHAPES", {}).items():
             known[hub_id] = (family.INFO.model_types[0], dict(fields))
     if model.name not in known:
-        raise InputError(
-            f"model '{model.name}': its config.json cannot be had from the hub, and its shape is not among those "
-            f"that are known here; {nearest(model.name, sorted(known))} Or give a folder with its config.json."
+        raise _UnknownShapeError(
+            f"model '{model.name}': its config.json cannot be had from the hub, and its shape is not among "
+            f"those that are known here; {nearest(model.name, sorted(known))}"
         )
     kind, fields = known[model.name]
     return AutoConfig.for_model(fields.pop("model_type", kind), **fields)
 
 
-def _size(bare: _Bare, job: Job, task: str, tokens: int) -> Size:
-    """Adapt the bare model and let it read one row."""
+def _size(bare: _Bare, job: Job) -> Size:
+    """Adapt the bare model, and count."""
     method = registry.load(METHODS, job.method)
     roles = find_roles(bare.model, bare.family.ROLES, bare.family.HEAD)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _RealOrder():
             model = method.apply(copy.deepcopy(bare.model), roles, method.Config(**job.options))
     except InputError as error:
         raise InputError(f"{job.arm}: {what}" for what in error.complaints) from None
@@ -200,7 +227,7 @@ def _size(bare: _Bare, job: Job, task: str, tokens: int) -> Size:
     inside = bare.model.base_model_prefix + "."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
-    numbers, forward, backward = _read(model, task, tokens)
+    numbers, forward, backward = _work(model, bare.places)
     halved = job.training.precision == "bfloat16"
     return Size(
         parameters=sum(p.numel() for p in bare.model.parameters()),
@@ -213,32 +240,80 @@ def _size(bare: _Bare, job: Job, task: str, tokens: int) -> Size:
     )
 
 
-def _read(model: Any, task: str, tokens: int) -> tuple[int, float, float]:  # noqa: ANN401
-    """Let a model without weights read one row.
+class _RealOrder(TorchFunctionMode):
+    """Orders are drawn for real, also where tensors have no content: their numbers are looked at."""
 
-    Returns:
-        How many numbers enter and leave its layers of weights, and operations forward and backward.
-    """
-    numbers, forward, backward = 0, 0.0, 0.0
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Call a function of torch."""
+        given = dict(kwargs or {})
+        if func is torch.randperm:
+            given.setdefault("device", "cpu")
+        return func(*args, **given)
 
-    def note(module: torch.nn.Module, entering: tuple[torch.Tensor, ...], leaving: torch.Tensor) -> None:
-        nonlocal numbers, forward, backward
-        weight: Any = module.weight
-        # Every number that leaves is a sum over one row of the matrix.
-        operations = 2.0 * leaving.numel() * (weight.numel() // _width(module))
-        numbers += entering[0].numel() + leaving.numel()
-        forward += operations
-        backward += operations * (2 if weight.requires_grad else 1)
 
-    layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d) or _is_conv1d(m)]
-    hooks = [layer.register_forward_hook(note) for layer in layers]
+def _places(model: PreTrainedModel, task: str, tokens: int) -> dict[str, int]:
+    """Let a model without weights read one row, and note at how many places each of its layers is used."""
+    found: dict[str, int] = {}
+    hooks = []
+    for name, layer in _layers(model):
+
+        def note(
+            _: object, __: object, leaving: torch.Tensor, name: str = name, width: int = _width(layer)
+        ) -> None:
+            found[name] = leaving.numel() // width
+
+        hooks.append(layer.register_forward_hook(note))
     try:
         with torch.no_grad(), torch.device("meta"):
             model(**_row(model.config, task, tokens))
     finally:
         for hook in hooks:
             hook.remove()
+    return found
+
+
+def _work(model: Any, places: Mapping[str, int]) -> tuple[int, float, float]:  # noqa: ANN401
+    """What an adapted model does for one row.
+
+    Args:
+        model: adapted.
+        places: of the layers of its base; what was added to a layer is used where the layer is.
+
+    Returns:
+        How many numbers leave its layers of weights, and operations forward and backward.
+    """
+    numbers, forward, backward = 0, 0.0, 0.0
+    for name, layer in _layers(model):
+        if "original_module" in name:  # PEFT keeps the head that it replaced
+            continue
+        around = _parents(name.removeprefix("base_model.model."))
+        used = next((places[base] for base in around if base in places), 0)
+        weight: Any = layer.weight
+        operations = 2.0 * used * weight.numel()
+        numbers += used * _width(layer)
+        forward += operations
+        backward += operations * (2 if weight.requires_grad else 1)
     return numbers, forward, backward
+
+
+def _layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+    """Layers of weights that multiply."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d) or _is_conv1d(module):
+            yield name, module
+
+
+def _parents(name: str) -> Iterator[str]:
+    """A module's name, and those of the modules around it, from the inside out."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
 
 
 def _is_conv1d(module: torch.nn.Module) -> bool:
@@ -255,6 +330,8 @@ def _width(module: torch.nn.Module) -> int:
 def _row(config: PretrainedConfig, task: str, tokens: int) -> dict[str, torch.Tensor]:
     """A row for a model to read."""
     if task == "text":
+        # RoBERTa keeps two positions for itself.
+        tokens = min(tokens, getattr(config, "max_position_embeddings", tokens + 2) - 2)
         return {"input_ids": torch.zeros((1, tokens), dtype=torch.long)}
     side = config.image_size
     high, wide = (side, side) if isinstance(side, int) else side

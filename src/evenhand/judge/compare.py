@@ -103,7 +103,7 @@ def pair(matched: Matched, min_group_size: int, rng: np.random.Generator) -> Pai
     m = matched
     difference = m.candidate.value - m.reference.value
     kept = _counted(m)
-    amount = m.predictions.count[m.group.rows] * kept
+    amount = m.predictions.count[m.group.rows] * (kept > 0)
     a, b = m.reference.right, m.candidate.right
     status, reason = "ok", ""
     if np.isnan(difference):
@@ -153,16 +153,11 @@ def _score(m: Matched) -> dict[str, Any]:
     below = _counted(m)
     weight = p.weight[rows] * below
     total = float(weight.sum())
-    d = m.candidate.numerator - m.reference.numerator
+    d = counts.per_row(m.candidate.numerator - m.reference.numerator, below)
     mean, square = float(np.sum(weight * d)) / total, float(np.sum(weight * d**2)) / total
     absolute = float(np.sum(weight * np.abs(d))) / total
-    influence = (d - mean * below) / total
-    floor = counts.independent_rows(below, rows, p)
+    influence = (d - mean) * below / total
     changed = float(np.sum(p.count[rows] * (d != 0)))
-    n = floor
-    if (p.weighted or p.cluster is not None) and changed >= ENOUGH:
-        spread = counts.variance(influence, rows, p)
-        n = min((square - mean**2) / spread, float(p.count[rows] @ below)) if spread > 0 else floor
     single = len(m.reference_arm.runs) == len(m.candidate_arm.runs) == 1
     counted = single and not p.weighted and p.cluster is None
     spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
@@ -171,7 +166,7 @@ def _score(m: Matched) -> dict[str, Any]:
         "reason": "",
         "absolute": absolute,
         "square": square,
-        "n_effective": n,
+        "n_effective": counts.effective_paired(d, below, rows, p, square=square),
         "row_dof": counts.row_dof(rows, p),
         "run_variance": spread_runs,
         "run_dof": run_dof,

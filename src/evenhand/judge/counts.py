@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from evenhand.judge.metrics import Estimate, MetricInfo, Sample
-from evenhand.tables.schema import Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
+from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
 #: From this many rows on each side a variance is taken from the data, below from its upper bound.
 ENOUGH = 10.0
@@ -46,8 +46,9 @@ class Observed:
         influence: [n] mean influence of each row.
         numerator: [n] mean share above the line, or None.
         denominator: [n] share below the line, or None.
-        right: [n] share of the runs that answer the row right.
+        right: [n] share of the runs that answer the row right, of those that have the row.
         reason: why the value is undefined.
+        present: [n] share of the runs that have the row; None is all of them.
     """
 
     values: FloatArray
@@ -57,6 +58,7 @@ class Observed:
     denominator: FloatArray | None
     right: FloatArray
     reason: str
+    present: FloatArray | None = None
 
 
 def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Group]:
@@ -74,6 +76,10 @@ def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Gro
 def observe(metric: ModuleType, arm: Arm, group: Group, predictions: Predictions, positive: int) -> Observed:
     """Compute a metric for one arm in one group, run by run, and average.
 
+    Where runs have rows of their own (`Predictions.resplit`), each run's metric is of its rows, and a row's
+    influence, numerator and denominator are sums over the runs that have it: an example is one row, and a
+    variance over rows covers that it was answered in several runs.
+
     Args:
         metric: the metric's module.
         arm: the arm.
@@ -83,22 +89,63 @@ def observe(metric: ModuleType, arm: Arm, group: Group, predictions: Predictions
     """
     rows = group.rows
     true, weight = predictions.label[rows], predictions.weight[rows]
+    answers = arm.prediction[:, rows]
+    here = answers != ABSENT
     estimates: list[Estimate] = []
     for run in range(len(arm.runs)):
         probability = arm.score[run][rows] if arm.score is not None else None
-        sample = Sample(true, arm.prediction[run][rows], weight, positive, probability)
-        estimates.append(metric.compute(sample))
-    right = np.mean(_right(arm.prediction[:, rows], true, metric.INFO, positive), axis=0)
+        sample = Sample(true, answers[run], weight, positive, probability)
+        if predictions.resplit:
+            estimates.append(_of_its_rows(metric, sample, here[run]))
+        else:
+            estimates.append(metric.compute(sample))
+    right = _right(answers, true, metric.INFO, positive) & here
     reason = next((e.reason for e in estimates if e.reason), "")
+    shares = _weights_of_runs(estimates, weight) if predictions.resplit else None
     return Observed(
         values=np.array([e.value for e in estimates]),
         value=float(np.mean([e.value for e in estimates])),
         influence=_mean([e.influence for e in estimates]),
-        numerator=_mean_or_none([e.numerator for e in estimates]),
-        denominator=_mean_or_none([e.denominator for e in estimates]),
-        right=right,
+        numerator=_mean_or_none([e.numerator for e in estimates], shares),
+        denominator=_mean_or_none([e.denominator for e in estimates], shares),
+        right=right.sum(axis=0) / np.maximum(here.sum(axis=0), 1),
         reason=reason,
+        present=here.mean(axis=0),
     )
+
+
+def _of_its_rows(metric: ModuleType, sample: Sample, here: BoolArray) -> Estimate:
+    """A metric of the rows that a run has; its other rows have no part in it."""
+    probability = None if sample.probability is None else sample.probability[here]
+    own = Sample(sample.true[here], sample.answer[here], sample.weight[here], sample.positive, probability)
+    found: Estimate = metric.compute(own)
+
+    def spread(values: FloatArray | None) -> FloatArray | None:
+        if values is None:
+            return None
+        everywhere = np.zeros(len(here))
+        everywhere[here] = values
+        return everywhere
+
+    influence = spread(found.influence)
+    assert influence is not None
+    numerator, denominator = spread(found.numerator), spread(found.denominator)
+    reason = f"{found.reason} in a run" if found.reason else ""
+    return Estimate(found.value, influence, numerator, denominator, reason)
+
+
+def _weights_of_runs(estimates: list[Estimate], weight: FloatArray) -> FloatArray | None:
+    """[runs] weights of runs with which the ratio of mean sums is the mean of the runs' ratios."""
+    totals = [float(np.sum(weight * e.denominator)) for e in estimates if e.denominator is not None]
+    if len(totals) < len(estimates) or min(totals, default=0.0) <= 0:
+        return None
+    inverse = 1 / np.array(totals)
+    return np.asarray(inverse / inverse.sum())
+
+
+def share_right(answers: IntArray, true: IntArray) -> FloatArray:
+    """[n] share of the runs that answer each row right, of those that have it."""
+    return np.asarray((answers == true).sum(axis=0) / np.maximum((answers != ABSENT).sum(axis=0), 1))
 
 
 def _right(answers: IntArray, true: IntArray, info: MetricInfo, positive: int) -> BoolArray:
@@ -112,9 +159,11 @@ def _mean(parts: list[FloatArray]) -> FloatArray:
     return parts[0] if len(parts) == 1 else np.asarray(np.mean(parts, axis=0))
 
 
-def _mean_or_none(parts: list[FloatArray | None]) -> FloatArray | None:
+def _mean_or_none(parts: list[FloatArray | None], shares: FloatArray | None = None) -> FloatArray | None:
     known = [p for p in parts if p is not None]
-    return _mean(known) if len(known) == len(parts) else None
+    if len(known) < len(parts):
+        return None
+    return _mean(known) if shares is None else np.asarray(shares @ np.stack(known))
 
 
 def variance(influence: FloatArray, rows: IntArray, predictions: Predictions) -> float:
@@ -147,6 +196,37 @@ def independent_rows(below: FloatArray, rows: IntArray, predictions: Predictions
     return total**2 / square if square > 0 else 0.0
 
 
+def per_row(difference: FloatArray, below: FloatArray) -> FloatArray:
+    """[n] difference of the arms' answers to a row: of their numerators, over the row's part in them."""
+    inside = below > 0
+    return np.asarray(np.where(inside, difference / np.where(inside, below, 1.0), 0.0))
+
+
+def effective_paired(
+    d: FloatArray, below: FloatArray, rows: IntArray, predictions: Predictions, *, square: float
+) -> float:
+    """Rows of a plain paired problem that gives a difference of two shares the variance it has here.
+
+    Args:
+        d: [n] difference of the answers to each row.
+        below: [n] the row's part in both shares.
+        rows: [n] the rows.
+        predictions: where they come from.
+        square: weighted mean of d squared.
+    """
+    p, floor = predictions, independent_rows(below, rows, predictions)
+    uneven = p.weighted or p.cluster is not None or p.resplit
+    if not uneven or float(p.count[rows] @ (d != 0)) < ENOUGH:
+        return floor
+    weight = p.weight[rows] * below
+    total = float(weight.sum())
+    mean = float(np.sum(weight * d)) / total
+    spread = variance((d - mean) * below / total, rows, p)
+    if not spread > 0:
+        return floor
+    return min((square - mean**2) / spread, float(p.count[rows] @ (below > 0)))
+
+
 def row_dof(rows: IntArray, predictions: Predictions) -> float:
     """Degrees of freedom of a variance over rows: clusters less one, or infinite without clusters."""
     if predictions.cluster is None:
@@ -161,7 +241,8 @@ def effective_rows(observed: Observed, group: Group, predictions: Predictions) -
     answers is taken.
     """
     p = observed.value
-    below = observed.denominator if observed.denominator is not None else np.ones(len(group.rows))
+    below = observed.present if observed.denominator is None else observed.denominator
+    below = np.ones(len(group.rows)) if below is None else below
     floor = independent_rows(np.minimum(below, 1.0), group.rows, predictions)
     if min(p, 1 - p) * floor < ENOUGH:
         return floor
@@ -203,11 +284,12 @@ def compress(predictions: Predictions) -> Predictions:
     key = np.zeros(len(predictions.label), dtype=np.int64)
     width = 1
     for column in columns:
-        size = int(column.max(initial=0)) + 1
+        lowest = min(int(column.min(initial=0)), 0)
+        size = int(column.max(initial=0)) - lowest + 1
         if width * size > 2**62:
             _, key = np.unique(key, return_inverse=True)
             width = int(key.max(initial=0)) + 1
-        key = key * size + column
+        key = key * size + (column - lowest)
         width *= size
     _, first, cell = np.unique(key, return_index=True, return_inverse=True)
 

@@ -35,6 +35,7 @@ def audit(
     name: Names = (),
     reference: str | None = None,
     inner: bool = False,
+    resplit: bool = False,
     metric: Names = (),
     primary: Names = (),
     margin: float | Mapping[str, float] = MARGIN,
@@ -65,6 +66,8 @@ def audit(
         name: names of the arms, one per file; equal names are runs of one arm.
         reference: the arm that the others are compared with; the first one by default.
         inner: keep the examples that all arms and runs have, instead of refusing unequal sets.
+        resplit: every run has rows of its own, the same in every arm: a study that draws another split per
+            seed. Each run's metric is of its rows, and what is compared are the means over runs.
         metric: metrics and disparities to compute; all by default.
         primary: metrics and disparities whose comparisons get verdicts, chosen before the data are seen.
         margin: the largest harmless difference of rates, or margins by metric.
@@ -103,6 +106,7 @@ def audit(
         split=split,
         names=_names(name),
         inner=inner,
+        resplit=resplit,
     )
     margins = dict(margin) if isinstance(margin, Mapping) else {}
     settings = Settings(

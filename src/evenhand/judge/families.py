@@ -100,7 +100,15 @@ def settle(
     adjusted = holm(np.array([pairs[i].p_value for i in permuted]))
     by_permutation = {i: (pairs[i].p_value, float(a)) for i, a in zip(permuted, adjusted, strict=True)}
     return [
-        _row(pair, limits.get(i), by_permutation.get(i), settings, family, reference, joint.size)
+        _row(
+            pair,
+            limits.get(i),
+            by_permutation.get(i),
+            settings,
+            family,
+            reference,
+            (joint.size, predictions.resplit),
+        )
         for i, pair in enumerate(pairs)
     ]
 
@@ -187,9 +195,10 @@ def _row(
     settings: Settings,
     family: str,
     reference: str,
-    size: int,
+    law: tuple[int, bool],
 ) -> dict[str, Any]:
-    """One row of `comparisons`."""
+    """One row of `comparisons`; `law` is the family's size, and whether runs have rows of their own."""
+    size, resplit = law
     margin = margin_of(pair, settings)
     row: dict[str, Any] = {
         "reference": reference,
@@ -228,7 +237,8 @@ def _row(
         return row
     row["low"], row["high"] = limits.low, limits.high
     row["p_value"], row["p_adjusted"] = limits.p, limits.adjusted
-    row["interval"] = f"{METHODS[pair.inference]}, simultaneous over {size}"
+    by_run = ", rows by run" if resplit else ""
+    row["interval"] = f"{METHODS[pair.inference]}{by_run}, simultaneous over {size}"
     seen = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
     row["minimum_detectable"] = seen if seen <= pair.span else float("nan")
     found = judge(limits.low, limits.high, pair.direction, margin)

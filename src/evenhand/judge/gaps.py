@@ -162,13 +162,10 @@ def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[flo
     assert a.denominator is not None
     weight = p.weight[group.rows] * a.denominator
     total = float(weight.sum())
-    d = b.numerator - a.numerator
+    d = counts.per_row(b.numerator - a.numerator, a.denominator)
     mean = float(np.sum(weight * d)) / total
     absolute, square = float(np.sum(weight * np.abs(d))) / total, float(np.sum(weight * d**2)) / total
-    n = counts.independent_rows(a.denominator, group.rows, p)
-    if (p.weighted or p.cluster is not None) and float(p.count[group.rows] @ (d != 0)) >= counts.ENOUGH:
-        spread = counts.variance((d - mean * a.denominator) / total, group.rows, p)
-        n = min((square - mean**2) / spread, float(p.count[group.rows] @ a.denominator)) if spread > 0 else n
+    n = counts.effective_paired(d, a.denominator, group.rows, p, square=square)
     scale = (n * square + IMAGINED) / (n * absolute + IMAGINED)
     return mean, absolute / scale, scale, n
 

@@ -13,7 +13,7 @@ from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, conf
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats.intervals import wilson
 from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
-from evenhand.tables.schema import Arm, FloatArray, Predictions
+from evenhand.tables.schema import ABSENT, Arm, FloatArray, Predictions
 
 
 def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, 
 
     A bin's share is a ratio of sums over rows and runs. Its pointwise interval is Wilson's with the number of
     rows, not of answers: the same row in five runs is one row; clusters and weights count as in `rates`. From
-    five runs on, the spread of the runs is added.
+    five runs on, the spread of the runs is added. A run that lacks a row says nothing of it.
 
     Args:
         predictions: all arms, with scores.
@@ -50,13 +50,14 @@ def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, 
 def _of_group(arm: Arm, group: Group, p: Predictions, alpha: float) -> list[dict[str, Any]]:
     """The bins of one arm in one group."""
     pairs = [_answers(arm, run, group, p) for run in range(len(arm.runs))]
-    confidence = np.stack([c for c, _ in pairs])
-    outcome = np.stack([o for _, o in pairs])
+    here = arm.prediction[:, group.rows] != ABSENT
+    confidence = np.where(here, np.stack([c for c, _ in pairs]), 0.0)
+    outcome = np.where(here, np.stack([o for _, o in pairs]), 0.0)
     place = np.stack([bin_of(c, BINS) for c in confidence])
     weight = p.weight[group.rows]
     found = []
-    for index in np.unique(place):
-        inside = (place == index).astype(np.float64)
+    for index in np.unique(place[here]):
+        inside = ((place == index) & here).astype(np.float64)
         if not float((inside @ weight).sum()) > 0:
             continue
         mean = float((inside * confidence @ weight).sum() / (inside @ weight).sum())

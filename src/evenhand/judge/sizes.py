@@ -59,8 +59,9 @@ def sizes(comparisons: Sequence[Mapping[str, Any]], *, seed: int = 0) -> list[di
     vary among groups. Each difference is centred at their weighted mean and divided by its standard deviation
     (within groups, and between them: DerSimonian and Laird 1986); what is left is exchangeable, so Spearman's
     rank correlation with size is referred to the orders of the groups. That is valid with few groups, where a
-    bootstrap is not: it would have three or four points to draw from. The interval holds the slopes that the
-    same test does not refuse; groups that share rows (memberships) make it an approximation.
+    bootstrap is not: it would have three or four points to draw from. The interval reaches from the lowest to
+    the highest slope that the same test does not refuse; with five groups one end is often far away. Groups
+    that share rows (memberships) make all this an approximation.
 
     Args:
         comparisons: rows of `comparisons` of an audit.
@@ -118,26 +119,21 @@ def _block(members: Sequence[_Series], blocks: int, seed: int) -> list[dict[str,
     """Judge the metrics and candidates of the same groups: one order of the groups serves them all."""
     rank = _scored(members[0].size)
     orders = _orders(len(rank), seed)
-    values = np.stack([_scored(_standardised(m.difference, m.spread)) for m in members])
-    drawn = np.abs(values @ rank[orders].T)
+    shuffled = rank[orders].T
+    # Of one series: whatever its values are, their ranks are 1 to k.
+    law = np.sort(np.abs(_scored(np.arange(len(rank), dtype=np.float64)) @ shuffled))
     alpha = 1 - float(members[0].first["level"])
-    if not rank.any() or _p(np.sort(np.abs(rank @ rank[orders].T)), 1.0) > alpha:
+    if _p(law, float(law[-1])) > alpha:
         return [None] * len(members)
-    largest = np.sort(drawn.max(axis=0))
+    values = np.stack([_scored(_standardised(m.difference, m.spread)) for m in members])
+    largest = np.sort(np.abs(values @ shuffled).max(axis=0))
     found: list[dict[str, Any] | None] = []
-    for member, own, observed in zip(members, drawn, np.abs(values @ rank), strict=True):
-        law = np.sort(own)
+    for member, observed in zip(members, np.abs(values @ rank), strict=True):
         slope = _slope(member)
-        low, high = _inverted(member, rank, orders, slope, alpha)
-        found.append(
-            {
-                "slope": slope,
-                "low": low,
-                "high": high,
-                "p_value": _p(law, float(observed)),
-                "p_adjusted": min(blocks * _p(largest, float(observed)), 1.0),
-            }
-        )
+        low, high = _inverted(member, rank, law, slope, alpha)
+        p = _p(law, float(observed))
+        adjusted = min(max(blocks * _p(largest, float(observed)), p), 1.0)
+        found.append({"slope": slope, "low": low, "high": high, "p_value": p, "p_adjusted": adjusted})
     return found
 
 
@@ -163,7 +159,8 @@ def _standardised(difference: FloatArray, spread: FloatArray) -> FloatArray:
     between = np.maximum(excess, 0) / (total - (weight**2).sum() / total)
     weight = 1 / (1 / weight + between)
     mean = (difference * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
-    return np.asarray((difference - mean) * np.sqrt(weight))
+    # What differs by rounding only is tied.
+    return np.asarray(np.round((difference - mean) * np.sqrt(weight), 9))
 
 
 def _scored(values: FloatArray) -> FloatArray:
@@ -195,10 +192,9 @@ def _residual_variance(left: FloatArray, weight: FloatArray) -> float:
 
 
 def _inverted(
-    one: _Series, rank: FloatArray, orders: IntArray, slope: float, alpha: float
+    one: _Series, rank: FloatArray, law: FloatArray, slope: float, alpha: float
 ) -> tuple[float, float]:
     """The lowest and highest slope that, taken out of the differences, leaves nothing to refuse."""
-    law = np.sort(np.abs(rank @ rank[orders].T))
 
     def kept(at: FloatArray) -> FloatArray:
         left = one.difference - at[:, None] * one.size
@@ -208,7 +204,8 @@ def _inverted(
     reach = 4 * float(np.abs(one.difference - one.difference.mean()).max() + one.spread.max())
     unit = reach / float(np.ptp(one.size))
     for _ in range(_HALVINGS):
-        tried = slope + unit * np.linspace(-1, 1, 2 * _TRIED + 1)
+        # 0 is always among them, so that the interval and the p-value agree.
+        tried = np.sort(np.append(slope + unit * np.linspace(-1, 1, 2 * _TRIED + 1), 0.0))
         inside = kept(tried)
         if not (inside[0] or inside[-1]):
             break

@@ -229,7 +229,7 @@ def _pair(
     rows = np.unique(np.concatenate([g.rows for g in groups])) if groups else np.empty(0, dtype=np.int64)
     amount = predictions.count[rows]
     a, b = (
-        np.mean(arm.prediction[:, rows] == predictions.label[rows], axis=0) for arm in (reference, candidate)
+        counts.share_right(arm.prediction[:, rows], predictions.label[rows]) for arm in (reference, candidate)
     )
     difference = values[1] - values[0]
     maximum = None

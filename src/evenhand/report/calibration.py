@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import calibration_wording, wording
@@ -10,11 +11,8 @@ from evenhand.report.charts import ARM_SHAPES, finished
 from evenhand.report.document import Document, Row, arms, number, unique, verdict_of
 from evenhand.report.rendering import Cell, Panel, Table, figure
 
-#: Groups that get a diagram; the table has all.
-MOST_GROUPS = 24
-
-#: Arms that one diagram can hold.
-MOST_ARMS = 6
+#: Diagrams of one page; the result has the numbers of all.
+MOST_PANELS = 48
 
 ERROR, BRIER, GAP = (
     "expected_calibration_error",
@@ -23,6 +21,9 @@ ERROR, BRIER, GAP = (
 )
 
 _BINS = "bins"
+
+#: Letters for the shapes of arms, in the order of `ARM_SHAPES`.
+SYMBOLS = ("●", "■", "▲", "◆", "✚", "▶")
 
 
 def calibration_view(audit: Document, reliability: Sequence[Row]) -> dict[str, Any] | None:
@@ -38,49 +39,71 @@ def calibration_view(audit: Document, reliability: Sequence[Row]) -> dict[str, A
     errors = [r for r in audit["rates"] if r["metric"] == ERROR]
     if not errors and not reliability:
         return None
-    shown = arms(audit)[:MOST_ARMS]
     gaps = [r for r in audit["disparities"] if r["metric"] == GAP]
+    blocks = reliability_blocks(audit, reliability)
+    drawn, there = sum(len(b.panels) for b in blocks), _pairs(audit) * len(_groups(reliability))
     return {
         "caption": calibration_wording.reliability_caption(audit),
-        "arms": [(name, i % len(ARM_SHAPES) + 1, SYMBOLS[i % len(SYMBOLS)]) for i, name in enumerate(shown)],
-        "arms_left_out": wording.left_out(len(shown), len(arms(audit)), "arms"),
-        "panels": reliability_panels(audit, reliability, shown),
+        "blocks": blocks,
+        "left_out": wording.left_out(drawn, there, "diagrams", rest="the result has the numbers of all"),
         "unlike_sizes": calibration_wording.UNLIKE_SIZES,
         "table": _table(audit, errors) if errors else None,
         "no_p": _no_p(audit),
-        "gaps": [calibration_wording.gap_line(r) for r in gaps],
+        "gaps": [calibration_wording.gap_line(r, ERROR) for r in gaps],
     }
 
 
-#: Letters for the shapes of arms, in the order of `ARM_SHAPES`.
-SYMBOLS = ("●", "■", "▲", "◆", "✚", "▶")
+@dataclass(frozen=True)
+class Block:
+    """Reliability diagrams of one candidate beside the reference, one per group.
+
+    Attributes:
+        title: the candidate and the reference.
+        arms: (name, number of its colour, its letter) of each.
+        panels: the diagrams.
+    """
+
+    title: str
+    arms: Sequence[tuple[str, int, str]]
+    panels: Sequence[Panel]
 
 
-def reliability_panels(audit: Document, rows: Sequence[Row], names: Sequence[str]) -> list[Panel]:
-    """Draw one reliability diagram per group, the arms over each other."""
-    kept = [r for r in rows if r["arm"] in names]
-    groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in kept))
-    if not groups:
-        return []
-    spec = _spec(audit, names)
+def _groups(rows: Sequence[Row]) -> list[tuple[Any, Any]]:
+    return list(dict.fromkeys((r["attribute"], r["group"]) for r in rows))
+
+
+def _pairs(audit: Document) -> int:
+    return max(len(arms(audit)) - 1, 1)
+
+
+def reliability_blocks(audit: Document, rows: Sequence[Row]) -> list[Block]:
+    """Draw the reliability diagrams of each candidate and the reference, group by group."""
+    groups, (reference, *candidates) = _groups(rows), arms(audit)
     sizes = {(r["attribute"], r["group"]): number(r, "n") for r in audit["rates"]}
-    panels = []
-    for attribute, group in groups[:MOST_GROUPS]:
-        name = wording.group_name(attribute, group)
-        values = [bin_values(r) for r in kept if (r["attribute"], r["group"]) == (attribute, group)]
-        panels.append(
-            Panel(
-                title=f"{name} ({wording.count(sizes.get((attribute, group)))} rows)",
-                note="",
-                description=f"Reliability diagram of {', '.join(names)} for {name}.",
-                spec={**spec, "datasets": {**spec["datasets"], _BINS: values}},
+    blocks: list[Block] = []
+    for index, candidate in enumerate(candidates or [""], 1):
+        names = [reference, candidate] if candidate else [reference]
+        room = MOST_PANELS - sum(len(b.panels) for b in blocks)
+        if not groups or room <= 0:
+            break
+        look = [0, (index - 1) % 5 + 1][: len(names)]
+        spec = _spec(audit, names, look)
+        panels = []
+        for attribute, group in groups[:room]:
+            name = wording.group_name(attribute, group)
+            own = [r for r in rows if (r["attribute"], r["group"]) == (attribute, group)]
+            values = [bin_values(r) for r in own if r["arm"] in names]
+            panels.append(
+                Panel(
+                    title=f"{name} ({wording.count(sizes.get((attribute, group)))} rows)",
+                    note="",
+                    description=f"Reliability diagram of {' and '.join(names)} for {name}.",
+                    spec={**spec, "datasets": {**spec["datasets"], _BINS: values}},
+                )
             )
-        )
-    if len(groups) > MOST_GROUPS:
-        last = panels[-1]
-        note = wording.left_out(MOST_GROUPS, len(groups), "groups")
-        panels[-1] = Panel(last.title, note, last.description, last.spec)
-    return panels
+        legend = [(n, i + 1, SYMBOLS[i]) for n, i in zip(names, look, strict=True)]
+        blocks.append(Block(" beside ".join(reversed(names)), legend, panels))
+    return blocks
 
 
 def bin_values(row: Row) -> dict[str, Any]:
@@ -101,15 +124,14 @@ def bin_values(row: Row) -> dict[str, Any]:
     }
 
 
-def _spec(audit: Document, names: Sequence[str]) -> dict[str, Any]:
+def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[str, Any]:
     """The drawing, without points: slow to make, so all groups share it."""
     import altair as alt  # noqa: PLC0415
 
     across, upwards = calibration_wording.axis(audit)
-    colours = [f"var(--arm{i % 6 + 1})" for i in range(len(names))]
-    shapes = [ARM_SHAPES[i % len(ARM_SHAPES)] for i in range(len(names))]
+    colours, shapes = [f"var(--arm{i + 1})" for i in look], [ARM_SHAPES[i] for i in look]
     whole = alt.Scale(domain=[0, 1], nice=False)
-    ticks = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format="~g", grid=True, titleLimit=200)
+    ticks = alt.Axis(values=[0, 0.2, 0.4, 0.6, 0.8, 1], format="~g", grid=True, titleLimit=200)
     x = alt.X("confidence:Q", scale=whole, title=across, axis=ticks)
     y = alt.Y("share:Q", scale=whole, title=upwards, axis=ticks)
     low = alt.Y("low:Q", scale=whole, title=upwards, axis=ticks)

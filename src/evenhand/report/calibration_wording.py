@@ -14,7 +14,6 @@ UNLIKE_SIZES = (
 )
 
 TABLE = "Calibration by group and arm; calibration errors in points, Brier scores as they are"
-FEW = "a group with fewer rows than the least group size has no diagram"
 
 
 def reliability_caption(audit: Document) -> str:
@@ -38,16 +37,20 @@ def axis(audit: Document) -> tuple[str, str]:
     return f"score of {positive}", f"share that is {positive}"
 
 
-def gap_line(row: Row) -> str:
-    """Say how far the calibration errors of an attribute's groups lie apart, and whether sizes explain it."""
+def gap_line(row: Row, metric: str) -> str:
+    """Say how far the groups' calibration errors lie apart, in the unit of `metric`, and what explains it."""
     value, p = number(row, "value"), number(row, "p_value")
-    apart = wording.amount(value, str(row["metric"]))
+    apart = wording.amount(value, metric)
     lead = f"{row['input']}, groups of {row['attribute']}: calibration errors lie {apart} points apart"
     if value is None:
         return f"{row['input']}, groups of {row['attribute']}: {wording.status_reason(row)}."
     if p is None:
         return f"{lead}; {row.get('reason') or 'no p-value'}."
-    told = "more than sizes and chance explain" if p <= 0.05 else "no more than sizes and chance explain"
+    level = number(row, "level")
+    alpha = 0.05 if level is None else 1 - level
+    told = (
+        "more than sizes and chance explain" if p <= alpha + 1e-9 else "no more than sizes and chance explain"
+    )
     return f"{lead}, {told} (permutation p {wording.p_value(p)})."
 
 
@@ -72,7 +75,7 @@ def p_reason(row: Row) -> str:
 
 def no_p_values(reasons: list[str]) -> str:
     """Say once why the column of p-values is empty."""
-    return f"No row has a p-value: {'; '.join(reasons)}."
+    return f"No calibration error has a permutation p-value here: {'; '.join(reasons)}."
 
 
 def calibration_method(level: str) -> str:

@@ -43,13 +43,13 @@ ARM_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-r
 def forest(document: Document) -> list[Panel]:
     """Draw the primary differences, one panel per metric and candidate."""
     rows = primary(document)
-    panels = []
+    panels: list[Panel] = []
     for metric in unique(rows, "metric"):
         of_metric = [r for r in rows if r["metric"] == metric]
         candidates = unique(of_metric, "candidate")
         shown = {c: _most_telling([r for r in of_metric if r["candidate"] == c]) for c in candidates}
         bounds = domain([r for some in shown.values() for r in some])
-        for candidate, some in shown.items():
+        for candidate, some in list(shown.items())[: MOST_PANELS - len(panels)]:
             total = sum(r["candidate"] == candidate for r in of_metric)
             name = wording.metric_name(str(metric))
             panels.append(
@@ -60,7 +60,7 @@ def forest(document: Document) -> list[Panel]:
                     spec=_forest_spec(some, bounds),
                 )
             )
-    return panels[:MOST_PANELS]
+    return panels
 
 
 def forest_panels(document: Document) -> int:
@@ -275,9 +275,10 @@ def css(kind: str) -> str:
 
 
 def finished(chart: Any, *, height: Any) -> dict[str, Any]:  # noqa: ANN401  (any chart; a number or a step)
-    """Give a chart the look and the width of the page, as a specification."""
-    import altair as alt  # noqa: PLC0415
+    """Give a chart the look and the width of the page, as a specification.
 
+    The look is set in the specification: each of altair's `configure` would copy the chart with its data.
+    """
     quiet = {
         "labelColor": "currentColor",
         "titleColor": "currentColor",
@@ -290,20 +291,19 @@ def finished(chart: Any, *, height: Any) -> dict[str, Any]:  # noqa: ANN401  (an
         "gridColor": "var(--grid)",
         "labelFontSize": 12,
     }
-    fonts = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-    spec: dict[str, Any] = (
-        chart.properties(
-            width="container",
-            height=height,
-            background="transparent",
-            autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-        )
-        .configure(font=fonts)
-        .configure_axis(**quiet, **lines)
-        .configure_axisY(labelLimit=230, grid=False, ticks=False, domain=False, labelPadding=8)
-        .configure_legend(labelColor="currentColor", labelFontSize=12, symbolSize=70)
-        .configure_view(stroke=None)
-        .to_dict(validate=False)
-    )
+    sides = {"labelLimit": 230, "grid": False, "ticks": False, "domain": False, "labelPadding": 8}
+    spec: dict[str, Any] = chart.to_dict(validate=False)
     spec.pop("$schema", None)
-    return spec
+    return spec | {
+        "width": "container",
+        "height": height if isinstance(height, int) else height.to_dict(),
+        "background": "transparent",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "config": {
+            "view": {**spec["config"]["view"], "stroke": None},
+            "font": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
+            "axis": quiet | lines,
+            "axisY": sides,
+            "legend": {"labelColor": "currentColor", "labelFontSize": 12, "symbolSize": 70},
+        },
+    }

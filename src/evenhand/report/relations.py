@@ -80,7 +80,7 @@ def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
     name = wording.metric_name(metric)
     which = name if size.get("class") is None else f"{name} of class {size['class']}"
     title = f"{which}, {size['attribute']}: {size['candidate']} − {size['reference']}"
-    note = relations_wording.size_finding(size)
+    note = relations_wording.size_note(size)
     return Panel(
         title, note, f"{title}, by the size of the group. {note}", {**spec, "datasets": {_POINTS: values}}
     )
@@ -93,7 +93,7 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
     sizes = [float(r["n"]) for r in rows]
     across = alt.Scale(type="log", base=2, domain=[min(sizes) / 1.4, max(sizes) * 1.4], nice=False)
     x = alt.X(
-        "n:Q", scale=across, title="rows of the group (log scale)", axis=alt.Axis(tickCount=5, format="~s")
+        "n:Q", scale=across, title="rows of the group (log scale)", axis=alt.Axis(tickCount=5, format=",.0f")
     )
     at = alt.Scale(domain=list(bounds), nice=False, zero=False)
     title = f"difference to {rows[0]['reference']}"
@@ -118,8 +118,14 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
         shape=shape,
         tooltip=tooltip,
     )
-    base = zero.encode(y=alt.Y("zero:Q", scale=at, title=title, axis=ruled))
-    return finished(alt.layer(base, bars, marks), height=190)
+    layers: list[Any] = [zero.encode(y=alt.Y("zero:Q", scale=at, title=title, axis=ruled)), bars, marks]
+    margin = number(rows[0], "margin")
+    if margin is not None:
+        m = margin * (100.0 if wording.in_points(str(rows[0]["metric"])) else 1.0)
+        band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}]))
+        drawn = band.mark_rect(color="var(--band)", opacity=1, clip=True)
+        layers.insert(0, drawn.encode(y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2="to:Q"))
+    return finished(alt.layer(*layers), height=190)
 
 
 def _sizes_table(rows: Sequence[Row]) -> Table:

@@ -48,6 +48,14 @@ def size_finding(row: Row) -> str:
     return f"{way} by {fine(abs(slope), metric)}{unit} per doubling of a group's rows ({shown})"
 
 
+def size_note(row: Row) -> str:
+    """Say under a chart what its slope shows; the table has the interval."""
+    if row.get("status", "ok") != "ok" or clear(row):
+        return size_finding(row)
+    p = wording.p_value(number(row, "p_adjusted"))
+    return f"no dependence on the size can be told (adjusted p {p})"
+
+
 def size_sentence(row: Row) -> str:
     """Say one slope along the size as a whole sentence."""
     name = wording.metric_name(str(row["metric"]))

@@ -6,7 +6,8 @@ embedded as JSON whose `<`, `>`, `&` and `'` are written as escapes, so that no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -67,6 +68,15 @@ def render(template: str, view: Mapping[str, Any]) -> str:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return jinja.get_template(template).render(view, vega=_vega())
+
+
+@contextmanager
+def fast_charts() -> Iterator[None]:
+    """Make charts without altair's check of every part against its schema, which is half of a page's time."""
+    from altair.utils import schemapi  # noqa: PLC0415
+
+    with schemapi.debug_mode(False):
+        yield
 
 
 @cache

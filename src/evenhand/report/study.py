@@ -11,7 +11,7 @@ from evenhand.report.calibration import calibration_view
 from evenhand.report.document import Document, Row, arms, number
 from evenhand.report.page import audit_view
 from evenhand.report.relations import sizes_view, tuning_table, utility_panels
-from evenhand.report.rendering import Cell, Table, figure, render
+from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
 from evenhand.report.terminal import comparisons, say
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def build_study_page(result: Mapping[str, Any]) -> str:
     Returns:
         A whole HTML document that refers to nothing outside itself.
     """
-    return render("study.html.j2", _view(result))
+    with fast_charts():
+        view = _view(result)
+    return render("study.html.j2", view)
 
 
 def summarise_study(

@@ -10,6 +10,10 @@ from evenhand.spec.study import Arm, Model, Study
 
 #: Rises when the same words come to mean another result; runs of older versions are then done again.
 VERSION = 1
+#: Options that methods got after version 1: left at their defaults they change nothing.
+_LATER = {
+    "lora": ("alpha_per_rank", "layer_fraction", "layer_order", "initialisation", "rank_stabilised"),
+}
 
 
 def run_id(study: Study, model: Model, arm: Arm, seed: int) -> str:
@@ -30,17 +34,31 @@ def run_id(study: Study, model: Model, arm: Arm, seed: int) -> str:
     Returns:
         The version and 16 hexadecimal digits, such as `1-0f3c...`.
     """
-    dataset = study.dataset.model_copy(update={"split": study.split(seed)})
+    split = study.split(seed)
+    rows = study.dataset.model_copy(update={"split": split}).model_dump(mode="json", exclude={"leaks"})
+    if not rows["smoke"]:
+        del rows["smoke"]
     parts = {
         "version": VERSION,
-        "dataset": dataset.model_dump(mode="json", exclude={"leaks"}),
+        "dataset": rows,
         "model": {"name": model.name, "options": {k: v for k, v in model.options.items() if k != "family"}},
-        "arm": arm.model_dump(mode="json", exclude={"name", "trials"}),
+        "arm": {**arm.model_dump(mode="json", exclude={"name", "trials"}), "config": _options(arm)},
         "training": study.training.model_dump(mode="json"),
         "seed": seed,
     }
     content = json.dumps(_canonical(parts), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"{VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _options(arm: Arm) -> dict[str, Any]:
+    """Options of an arm's method, without later ones that are not used."""
+    fields = type(arm.config).model_fields
+    unused = {
+        name
+        for name in _LATER.get(arm.method, ())
+        if name in fields and getattr(arm.config, name) == fields[name].default
+    }
+    return arm.config.model_dump(mode="json", exclude=unused)
 
 
 def _canonical(value: Any) -> Any:  # noqa: ANN401  (plain data)

@@ -30,12 +30,14 @@ class Dataset(Frozen):
         config: the options of that dataset: an instance of its `Config`.
         split: how the rows are split, where the dataset brings no parts of its own.
         leaks: what to do when two parts share an id, a text or a picture.
+        smoke: whether made-up rows of the same form stand for the real ones.
     """
 
     name: Name
     config: SerializeAsAny[Frozen]
     split: Split = Split()
     leaks: Literal["refuse", "tell"] = "refuse"
+    smoke: bool = False
 
 
 class Model(Frozen):

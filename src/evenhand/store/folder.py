@@ -24,6 +24,8 @@ from evenhand.tables.write import write_atomic
 
 #: What may differ between a study and the one that its folder holds: runs have ids of their own.
 _FREE = ("name", "description", "models", "arms", "seeds", "audit")
+#: What older folders mean by not saying it.
+_ABSENT = {"resplit": False, "dataset.smoke": False}
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _differences(stored: Mapping[str, Any], study: Mapping[str, Any]) -> list[str]:
     """What differs of all that must be the same, as `dataset.config.rows: 100 (was 200)`."""
-    before, now = dict(_flat(stored)), dict(_flat(study))
+    before, now = {**_ABSENT, **dict(_flat(stored))}, dict(_flat(study))
     fixed = [
         key
         for key in dict.fromkeys((*now, *before))

@@ -50,7 +50,9 @@ def load(dataset: Dataset, seeds: Sequence[int] = ()) -> Loaded:
         InputError: they cannot be loaded or split.
     """
     module = registry.load(DATASETS, dataset.name)
-    examples: Examples = module.load(dataset.config)
+    if dataset.smoke and not hasattr(module, "smoke"):
+        raise InputError(f"dataset {dataset.name}: it has no made-up rows of its form, which --smoke needs.")
+    examples: Examples = (module.smoke if dataset.smoke else module.load)(dataset.config)
     shares = dataset.split.model_dump()
     splits: dict[int | None, Data] = {}
     if not seeds:
@@ -133,6 +135,8 @@ def _facts(name: str, title: str, examples: Examples, splits: Mapping[int | None
         "title": title,
         "rows": len(examples.ids),
         "sha256": _digest(_rows(examples, parts)),
+        "task": examples.task,
+        "mean_characters": _mean_characters(examples),
         "classes": list(examples.classes),
         "attributes": [
             {"name": a.name, "kind": a.kind, "groups": list(a.groups)} for a in examples.attributes
@@ -140,6 +144,12 @@ def _facts(name: str, title: str, examples: Examples, splits: Mapping[int | None
         "problems": [],
         **own,
     }
+
+
+def _mean_characters(examples: Examples) -> float | None:
+    """How long texts are."""
+    lengths = [len(value) for value in examples.inputs if isinstance(value, str)]
+    return sum(lengths) / len(lengths) if lengths else None
 
 
 def _split_facts(examples: Examples, parts: Parts) -> dict[str, Any]:

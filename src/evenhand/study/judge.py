@@ -16,7 +16,7 @@ from evenhand.spec.study import Audit, Study
 from evenhand.store.folder import StudyFolder
 from evenhand.study import collect
 from evenhand.study.collect import Collected
-from evenhand.study.data import sizes
+from evenhand.study.data import sizes as data_sizes
 from evenhand.study.tuning import uneven
 from evenhand.tables.schema import Columns
 
@@ -38,13 +38,13 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
     """
     data, runs = folder.read_data(), folder.runs()
     found = collect.collect(study, runs)
-    settings, columns = settings_of(study.audit), columns_of(study.audit, data)
+    settings, columns = settings_of(study.audit), columns_of(study, data)
     problems = [*folder.remarks(), *collect.remarks(found), *uneven(study.arms)]
     models, files = [], {}
     for one in found:
         seeds, left_out = collect.comparable(one, study.audit.reference)
         problems += left_out
-        judged: dict[str, Any] = {"audit": None, "trends": []}
+        judged: dict[str, Any] = {"audit": None, "trends": [], "reliability": [], "sizes": []}
         if study.audit.reference in seeds:
             files[one.model] = collect.predictions(one, seeds, runs)
             judged = _judge_model(files[one.model], columns, settings, folder.path, data["classes"])
@@ -68,8 +68,8 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": study.name,
         "description": study.description,
-        "dataset": {k: data[k] for k in ("name", "title", "rows", "problems")}
-        | {"parts": sizes(data), "resplit": study.resplit},
+        "dataset": {k: data[k] for k in ("name", "title", "task", "rows", "problems")}
+        | {"parts": data_sizes(data), "resplit": study.resplit},
         "models": models,
         "interactions": _interactions(files, columns, settings, data["classes"]),
         "failed": _failed(found),
@@ -92,38 +92,43 @@ def settings_of(audit: Audit) -> Settings:
     )
 
 
-def columns_of(audit: Audit, data: Mapping[str, Any]) -> Columns:
+def columns_of(study: Study, data: Mapping[str, Any]) -> Columns:
     """Which columns of the predictions hold the attributes to judge."""
-    chosen = [a for a in data["attributes"] if audit.by is None or a["name"] in audit.by]
+    by = study.audit.by
+    chosen = [a for a in data["attributes"] if by is None or a["name"] in by]
     return Columns(
         by=tuple(a["name"] for a in chosen if a["kind"] == "partition"),
         memberships=tuple(f"{a['name']}_*" for a in chosen if a["kind"] == "memberships"),
-        intersect=audit.intersect,
+        intersect=study.audit.intersect,
         run="run",
         split="test",
+        resplit=study.resplit,
     )
 
 
 def _judge_model(
     files: Files, columns: Columns, settings: Settings, folder: Path, classes: Sequence[str]
 ) -> dict[str, Any]:
-    """The audit of one model's arms, and trends along the options that its arms vary."""
-    from evenhand.judge.contrasts import needs_scores  # noqa: PLC0415  (numpy and duckdb)
+    """The audit of one model's arms; trends, reliability, and the sizes of its groups."""
+    from evenhand.judge.reliability import reliability  # noqa: PLC0415  (numpy and duckdb)
     from evenhand.judge.run import run_audit  # noqa: PLC0415
     from evenhand.judge.series import series_of  # noqa: PLC0415
+    from evenhand.judge.sizes import sizes  # noqa: PLC0415
     from evenhand.judge.trends import trends  # noqa: PLC0415
     from evenhand.tables.read import load  # noqa: PLC0415
 
     audit = run_audit(dict(files), columns, settings).to_dict()
     for given in audit["inputs"]:
         given["path"] = str(Path(given["path"]).relative_to(folder))
+    predictions = load(dict(files), columns, need_scores=True)
     series = series_of(list(files))
-    rows = (
-        trends(load(dict(files), columns, need_scores=needs_scores(settings)), series, settings)
-        if series
-        else []
-    )
-    return {"audit": _named(audit, classes), "trends": _named(rows, classes)}
+    told = {
+        "audit": audit,
+        "trends": trends(predictions, series, settings) if series else [],
+        "reliability": reliability(predictions, settings),
+        "sizes": sizes(audit["comparisons"], seed=settings.rng),
+    }
+    return {name: _named(rows, classes) for name, rows in told.items()}
 
 
 def _interactions(

@@ -3,9 +3,9 @@
 It talks to the process that started it in lines of JSON over a socket, and ends when that process does:
 `python -m evenhand.study.worker SOCKET`. What it prints goes where its output goes, and is no answer.
 
-    open     {dataset, seeds, sha256, trainer} -> opened | refused {complaints}
-    prepare  {jobs}                          -> prepared {complaints, remarks}
-    train    {run_id, runs, failures, about} -> step {done, all} ... ended {remarks} | refused
+    open     {dataset, seeds, sha256, trainer}   -> opened | refused {complaints}
+    prepare  {jobs}                              -> prepared {complaints, remarks}
+    train    {run_id, runs, failures, about}     -> step {done, all} ... ended {remarks} | refused
 """
 
 from __future__ import annotations

@@ -34,6 +34,10 @@ def refuse_impossible(columns: Columns) -> None:
     ]
     if columns.score is not None and columns.score.count("*") > 1:
         complaints.append(f"--score '{columns.score}': a pattern has one star, which stands for the class.")
+    if columns.inner and columns.resplit:
+        complaints.append(
+            "--inner and --resplit: with --resplit every run keeps its own examples; give one of the two."
+        )
     names = [*dict.fromkeys(columns.by)]
     names += [pattern.replace("*", "") for pattern in dict.fromkeys(columns.memberships)]
     names += [" x ".join(crossed) for crossed in dict.fromkeys(columns.intersect)]

@@ -13,6 +13,7 @@ from evenhand.errors import TableError
 from evenhand.tables.check import Checked
 from evenhand.tables.database import single_row
 from evenhand.tables.plan import Plan
+from evenhand.tables.schema import ABSENT
 from evenhand.tables.scores import order
 from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
 
@@ -180,8 +181,11 @@ def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[Checked], plan: 
     db.execute(f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({coded}) GROUP BY id")
     places = range(len(plan.places))
     there = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
-    tests = {"twice": f"rows_of_id > {there}", "partly": f"{there} < {len(places)}"}
-    tests |= {name: f"differs_{name}" for name in plan.shared} | {f"p{k}": f"p{k} IS NULL" for k in places}
+    whole, lacking = _wholeness(plan)
+    tests = {"twice": f"rows_of_id > {there}", "partly": f"NOT ({whole})"}
+    tests |= {name: f"differs_{name}" for name in plan.shared} | {
+        f"p{k}": test for k, test in enumerate(lacking)
+    }
     parts = ", ".join(f"count(*) FILTER ({t}), min(CAST(id AS VARCHAR)) FILTER ({t})" for t in tests.values())
     row = single_row(db, f"SELECT count(*), {parts} FROM everyone")
     found = {name: (row[1 + 2 * i], row[2 + 2 * i]) for i, name in enumerate(tests)}
@@ -200,9 +204,24 @@ def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[Checked], plan: 
         complaints += _incomplete(plan, found, left)
     if complaints:
         raise TableError(complaints)
-    db.execute(f"CREATE TEMP VIEW wide AS SELECT * FROM everyone WHERE {there} = {len(places)}")
+    db.execute(f"CREATE TEMP VIEW wide AS SELECT * FROM everyone WHERE {whole}")
     kept = f"{missing:,} of {row[0]:,} examples are not in every arm and run and were left out (--inner)."
     return [kept] if missing else []
+
+
+def _wholeness(plan: Plan) -> tuple[str, list[str]]:
+    """SQL for "every place has the row that should", and for each place "it lacks a row".
+
+    With rows by run, a row that one arm's run has should be in the runs of that name of all arms.
+    """
+    empty = [f"p{k} IS NULL" for k in range(len(plan.places))]
+    if plan.columns.resplit:
+        mates = [
+            [f"p{j} IS NOT NULL" for j, (_, other) in enumerate(plan.places) if other == run]
+            for _, run in plan.places
+        ]
+        empty = [f"({here} AND ({' OR '.join(some)}))" for here, some in zip(empty, mates, strict=True)]
+    return " AND ".join(f"NOT {test}" for test in (f"({e})" for e in empty)), empty
 
 
 def _incomplete(plan: Plan, found: dict[str, tuple[int, object]], left: int) -> list[str]:
@@ -215,6 +234,8 @@ def _incomplete(plan: Plan, found: dict[str, tuple[int, object]], left: int) -> 
         if count
     ]
     listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")
+    if plan.columns.resplit:
+        return [f"Runs of one name have different examples in different arms: {listed}."]
     advice = (
         f"--inner keeps the {left:,} that all have"
         if left
@@ -226,6 +247,8 @@ def _incomplete(plan: Plan, found: dict[str, tuple[int, object]], left: int) -> 
 def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
     """Read the paired rows, or their sums, in an order that does not depend on threads."""
     codes = ["label", *(f"p{k}" for k in range(len(plan.places)))]
+    answers = ", ".join(f"coalesce(p{k}, {ABSENT}) AS p{k}" for k in range(len(plan.places)))
+    wide = f"(SELECT * REPLACE ({answers}) FROM wide)" if plan.columns.resplit else "wide"
     codes += [f"g{i}" for i in range(len(plan.groups))] + [f"f{i}" for i in range(len(plan.flags))]
     weighted = plan.columns.weight is not None
     if not any(plan.scored) and plan.columns.cluster is None:
@@ -234,7 +257,7 @@ def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
             sums += ["sum(w ORDER BY w) AS w1", "sum(w * w ORDER BY w) AS w2"]
         by = ", ".join(codes)
         return db.execute(
-            f"SELECT {by}, {', '.join(sums)} FROM wide GROUP BY {by} ORDER BY {by}"
+            f"SELECT {by}, {', '.join(sums)} FROM {wide} GROUP BY {by} ORDER BY {by}"
         ).fetchnumpy()
     fields = codes + (["w"] if weighted else [])
     if plan.columns.cluster is not None:
@@ -245,4 +268,4 @@ def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
         elif scored:
             fields += [f"s{k}[{c + 1}] AS s{k}_{c}" for c in range(len(plan.classes.names))]
     by = "CAST(id AS VARCHAR)" if plan.by_id else "ALL"
-    return db.execute(f"SELECT {', '.join(fields)} FROM wide ORDER BY {by}").fetchnumpy()
+    return db.execute(f"SELECT {', '.join(fields)} FROM {wide} ORDER BY {by}").fetchnumpy()

@@ -82,6 +82,7 @@ def agree(tables: Sequence[Checked], columns: Columns, *, need_scores: bool) -> 
                 checked.table.say(f"--memberships matches other columns than in {first}: {odd}.")
             )
     places = _places(tables)
+    complaints += _unlike_runs(places) if columns.resplit else []
     by_id = all(checked.has_id for checked in tables)
     if complaints or isinstance(classes, list):
         about_call = all(complaint.startswith("--") for complaint in complaints)
@@ -114,6 +115,20 @@ def _flags(checked: Checked) -> list[str]:
 def _own(checked: Checked) -> list[tuple[str, str]]:
     """The (arm, run) of a table."""
     return [(arm, run) for _, _, arm, run in checked.pairs]
+
+
+def _unlike_runs(places: Sequence[tuple[str, str]]) -> list[str]:
+    """Complain of arms whose runs have other names than the first arm's: runs are paired by their names."""
+    runs: dict[str, list[str]] = {}
+    for arm, run in places:
+        runs.setdefault(arm, []).append(run)
+    (first, expected), *others = runs.items()
+    return [
+        f"--resplit pairs the runs of all arms by name, but '{first}' has {', '.join(expected[:10])} and "
+        f"'{arm}' has {', '.join(own[:10])}; --run names the column that says a row's run."
+        for arm, own in others
+        if set(own) != set(expected)
+    ]
 
 
 def _places(tables: Sequence[Checked]) -> list[tuple[str, str]]:

@@ -135,6 +135,7 @@ def _predictions(
         cluster=_codes(fetched, "cluster") if "cluster" in fetched else None,
         inputs=inputs,
         problems=problems,
+        resplit=plan.columns.resplit,
     )
 
 
@@ -159,6 +160,11 @@ def _score(plan: Plan, fetched: Fetched, place: int) -> FloatArray:
     """[n, classes] scores of one run."""
     if plan.classes.positive is None:
         shares = [fetched.pop(f"s{place}_{c}") for c in range(len(plan.classes.names))]
-        return np.stack(shares, axis=1).astype(np.float64)
-    positive = np.asarray(fetched.pop(f"s{place}")).astype(np.float64)
+        return np.stack([_filled(s) for s in shares], axis=1)
+    positive = _filled(fetched.pop(f"s{place}"))
     return np.stack([1.0 - positive, positive], axis=1)
+
+
+def _filled(column: FloatArray) -> FloatArray:
+    """A column of scores; NaN where a run does not have the row."""
+    return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan))

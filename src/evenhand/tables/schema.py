@@ -18,6 +18,9 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
+#: The answer of a run that does not have the row (see `Columns.resplit`).
+ABSENT = -1
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -41,6 +44,7 @@ class Columns:
         split: value of the `split` column to read when the table has such a column.
         names: arm names, one per given table or pattern; equal names are runs of one arm.
         inner: keep the examples that every arm and run has, instead of refusing unequal sets.
+        resplit: every run has rows of its own, the same for all arms; arms have runs of the same names.
     """
 
     by: tuple[str, ...] = ()
@@ -59,6 +63,7 @@ class Columns:
     split: str | None = None
     names: tuple[str, ...] = ()
     inner: bool = False
+    resplit: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,8 +133,8 @@ class Arm:
     Attributes:
         name: the arm, as a study or the user names it.
         runs: names of its runs.
-        prediction: [runs, n] predicted class, an index into `Predictions.classes`.
-        score: [runs, n, classes] probabilities, or None.
+        prediction: [runs, n] predicted class, an index into `Predictions.classes`, or `ABSENT`.
+        score: [runs, n, classes] probabilities, NaN where the answer is absent, or None.
     """
 
     name: str
@@ -158,6 +163,7 @@ class Predictions:
         cluster: [n] cluster code of each row, or None.
         inputs: what was read.
         problems: remarks on the data that are no reason to refuse it.
+        resplit: whether a run may lack rows that another has; all arms lack the same ones of a run.
     """
 
     classes: tuple[str, ...]
@@ -172,6 +178,7 @@ class Predictions:
     cluster: IntArray | None = None
     inputs: tuple[Input, ...] = ()
     problems: tuple[str, ...] = field(default=())
+    resplit: bool = False
 
 
 #: What `tables.read.load` accepts: paths or globs, tables in memory, or arm names to either.

@@ -70,7 +70,7 @@ def add(
     transposed = all(type(model.get_submodule(name)).__name__ == "Conv1D" for name in names)
     settings = LoraConfig(
         r=config.rank,
-        lora_alpha=config.scale,  # type: ignore[arg-type]  (PEFT divides it, whole or not)
+        lora_alpha=config.scale,  # type: ignore[arg-type]
         lora_dropout=config.dropout,
         target_modules=names,
         modules_to_save=list(roles.head),

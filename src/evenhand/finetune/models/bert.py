@@ -21,3 +21,8 @@ ROLES = {
     "mlp.down": r"layer\.\d+\.output\.dense",
 }
 HEAD = ("classifier",)
+#: The configuration of a stand-in that trains in seconds.
+TINY = {
+    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "max_position_embeddings": 128,
+}  # fmt: skip

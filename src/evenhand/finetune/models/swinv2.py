@@ -26,3 +26,10 @@ TINY = {
     "image_size": 32, "patch_size": 4, "embed_dim": 32, "depths": [2, 2], "num_heads": [2, 4],
     "window_size": 4, "mlp_ratio": 2.0,
 }  # fmt: skip
+#: Configurations of well-known models, for sizes without a network.
+SHAPES = {
+    "microsoft/swinv2-large-patch4-window12-192-22k": {
+        "image_size": 192, "patch_size": 4, "embed_dim": 192, "depths": [2, 2, 18, 2],
+        "num_heads": [6, 12, 24, 48], "window_size": 12,
+    },
+}  # fmt: skip

@@ -22,3 +22,15 @@ ROLES = {
     "mlp.down": r"mlp\.fc2|layer\.\d+\.output\.dense",
 }
 HEAD = ("classifier",)
+#: The configuration of a stand-in that trains in seconds.
+TINY = {
+    "image_size": 32, "patch_size": 8, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+}  # fmt: skip
+#: Configurations of well-known models, for sizes without a network.
+SHAPES = {
+    "google/vit-base-patch16-224-in21k": {
+        "image_size": 224, "patch_size": 16, "hidden_size": 768, "intermediate_size": 3072,
+        "num_hidden_layers": 12, "num_attention_heads": 12,
+    },
+}  # fmt: skip

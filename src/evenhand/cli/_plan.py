@@ -1,0 +1,177 @@
+"""`evenhand run --dry-run`: what would be done, how large it is, and about how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evenhand.errors import InputError
+
+if TYPE_CHECKING:
+    from evenhand.finetune.size import Size
+    from evenhand.spec.study import Study
+    from evenhand.store.runs import State
+    from evenhand.study.plan import Planned
+
+#: Of English text, about.
+_CHARACTERS_PER_TOKEN = 4
+#: Rows of a forward pass in training where the study does not say, on a GPU.
+_MICRO_BATCH = 64
+_HEADINGS = ("", "runs", "finished", "trains", "share", "steps", "memory", "a run", "in all")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The runs of one arm, or of one of its trials, on one model.
+
+    Attributes:
+        runs: each with how it stands.
+        size: of one of them, if it is known.
+    """
+
+    runs: Sequence[tuple[Planned, State]]
+    size: Size | None
+
+    def seconds(self, rows: Mapping[str, int] | None, speed: float) -> float | None:
+        """About how long one run computes."""
+        if self.size is None or rows is None:
+            return None
+        return self.size.operations(**rows, epochs=self.runs[0][0].job.training.epochs) / (speed * 1e12)
+
+    def cells(self, rows: Mapping[str, int] | None, speed: float) -> list[str]:
+        """What the table shows; what is not known is a question mark."""
+        from evenhand.study.plan import steps  # noqa: PLC0415
+
+        job, size = self.runs[0][0].job, self.size
+        finished = sum(state.status == "finished" for _, state in self.runs)
+        seconds = self.seconds(rows, speed)
+        micro_batch = min(job.training.micro_batch or _MICRO_BATCH, job.training.batch_size)
+        taken = 0 if size and not size.trainable else steps(job, rows["train"]) if rows else None
+        return [
+            job.arm,
+            f"{len(self.runs):,}",
+            f"{finished:,}",
+            f"{size.trainable:,}" if size else "?",
+            _share(size.trainable, size.parameters) if size else "?",
+            "?" if taken is None else f"{taken:,}",
+            _memory(size.bytes(micro_batch)) if size else "?",
+            "?" if seconds is None else duration(seconds),
+            "?" if seconds is None else duration(seconds * len(self.runs)),
+        ]
+
+
+def show_plan(study: Study, output: Path, speed: float) -> None:
+    """Print the runs of a study, how they stand and what they take; nothing is written.
+
+    Args:
+        study: what would be done.
+        output: folder of all studies.
+        speed: what the machine is taken to reach, in TFLOP/s.
+
+    Raises:
+        InputError: the study cannot be run here, as when its data are not there; what can be known without
+            is printed first.
+    """
+    from evenhand.store.folder import StudyFolder  # noqa: PLC0415
+    from evenhand.study.data import load, sizes  # noqa: PLC0415
+    from evenhand.study.plan import plan  # noqa: PLC0415
+    from evenhand.study.run import checked  # noqa: PLC0415
+
+    folder = StudyFolder(output / study.name)
+    missing: InputError | None = None
+    rows: Mapping[str, int] | None = None
+    try:
+        facts = checked(study, folder)
+        rows = sizes(facts)
+    except InputError as error:
+        missing = error
+        facts = load(study.dataset.model_copy(update={"smoke": True})).facts
+        facts["mean_characters"] = None
+    runs = folder.runs_of(facts)
+    states = {p.run_id: (p, runs.look(p.run_id)) for p in plan(study)}
+    lines, remarks = _lines(list(states.values()), facts)
+    finished = sum(state.status == "finished" for _, state in states.values())
+    click.echo(f"{study.name}: {len(states)} runs, {finished} of them finished, in {folder.path}")
+    told = ", ".join(f"{n:,} {part}" for part, n in rows.items()) if rows else "not known"
+    click.echo(f"rows: {told}{' (every seed draws its own split)' if study.resplit else ''}")
+    for model in study.models:
+        own = [line for line in lines if line.runs[0][0].job.model.label == model.label]
+        size = next((line.size for line in own if line.size), None)
+        large = f", {size.parameters:,} parameters" if size else ""
+        click.echo(f"\n{model.label}{large}")
+        _table([line.cells(rows, speed) for line in own])
+    seconds = [(line.seconds(rows, speed), len(line.runs)) for line in lines]
+    if all(each is not None for each, _ in seconds):
+        whole = sum((each or 0.0) * count for each, count in seconds)
+        click.echo(f"\nAll runs on one device: {duration(whole)}. {_assumed(facts, speed)}")
+    for remark in remarks:
+        click.echo(f"Not known: {remark}", err=True)
+    if missing is not None:
+        raise missing
+
+
+def _lines(
+    states: Sequence[tuple[Planned, State]], facts: Mapping[str, Any]
+) -> tuple[list[_Line], list[str]]:
+    """The runs by model, arm and trial, with their sizes, and why some have none."""
+    grouped: dict[tuple[str, str], list[tuple[Planned, State]]] = {}
+    for planned, state in states:
+        grouped.setdefault((planned.job.model.label, planned.job.arm), []).append((planned, state))
+    jobs = [runs[0][0].job for runs in grouped.values()]
+    try:
+        from evenhand.finetune.size import sizes  # noqa: PLC0415  (torch)
+    except ImportError as error:
+        told = f"sizes need more packages ({error}): pip install 'evenhand[train]'."
+        return [_Line(runs, None) for runs in grouped.values()], [told]
+    longest = max(job.training.max_length for job in jobs)
+    tokens = longest if facts["mean_characters"] is None else min(_tokens(facts), longest)
+    found = sizes(jobs, facts["task"], facts["classes"], tokens)
+    lines = [_Line(runs, size) for runs, size in zip(grouped.values(), found.found, strict=True)]
+    return lines, list(found.remarks)
+
+
+def _tokens(facts: Mapping[str, Any]) -> int:
+    """About how many tokens a text has."""
+    return round((facts["mean_characters"] or 0) / _CHARACTERS_PER_TOKEN) + 2
+
+
+def _assumed(facts: Mapping[str, Any], speed: float) -> str:
+    """What the estimates build on."""
+    texts = f", texts of {_tokens(facts)} tokens" if facts["task"] == "text" else ""
+    return (
+        f"Memory and times are estimates, not measured. Times: {speed:g} TFLOP/s{texts}, 4 operations for "
+        "each frozen and 6 for each trained weight and token. Memory: 4 bytes a weight (6 in bfloat16), 12 "
+        "more a trained one (gradient, AdamW), and twice what leaves the layers for a micro-batch.\n"
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    """A share in per cent, with two digits that count."""
+    return f"{100 * part / whole:.2g} %" if part < whole else f"{100 * part / whole:.0f} %"
+
+
+def _memory(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    """Print columns: the first to the left, numbers to the right."""
+    every = [_HEADINGS, *rows]
+    widths = [max(len(row[i]) for row in every) for i in range(len(_HEADINGS))]
+    for row in every:
+        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        click.echo(f"  {'  '.join(cells)}".rstrip())
+
+
+def duration(seconds: float) -> str:
+    """A time that a person can plan with."""
+    if seconds < 90:
+        return "< 1 s" if seconds < 1 else f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"

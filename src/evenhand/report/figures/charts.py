@@ -1,0 +1,328 @@
+"""Drawings of figures: rows of data.py in, Vega-Lite specifications out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from evenhand.report import wording
+from evenhand.report.calibration_wording import axis
+from evenhand.report.charts import NO_VERDICT
+from evenhand.report.document import Document, Row, number, unique
+from evenhand.report.figures import style
+from evenhand.report.figures import wording as said
+from evenhand.report.figures.data import Rows, series_names
+
+Spec = dict[str, Any]
+
+#: Panels of a forest that stand beside each other.
+FOREST_COLUMNS = 5
+
+#: Pixels of panels that stand beside each other: more, and letters become too small on a page.
+WIDEST = 560
+
+#: What an axis takes beside its panel.
+_AXIS = 42
+
+
+def by_group(rows: Rows) -> Spec:
+    """P1, P2, P4: groups with their rows on x, rates with intervals on y, arms beside each other."""
+    import altair as alt  # noqa: PLC0415
+
+    names = [str(a) for a in unique(rows, "arm")]
+    metrics = unique(rows, "metric")
+    most = max(len(unique(own, "label")) for own in _split(rows, "model", "attribute"))
+    step = 4.2 * len(names) + 7
+
+    def panel(own: Rows, metric: str, title: str) -> Any:  # noqa: ANN401
+        scale, fitting = _shown(own, metric), alt.Scale(zero=False, padding=4)
+        groups = [str(x) for x in unique(own, "label")]
+        colours, shapes = style.arm_scales(names)
+        mark = style.legend(names)
+        x = alt.X(
+            "label:N", sort=groups, title=None, axis=alt.Axis(labelAngle=-40, ticks=False, labelPadding=4)
+        )
+        offset = alt.XOffset("arm:N", sort=names, scale=alt.Scale(domain=names, paddingOuter=0.7))
+        base = alt.Chart(alt.InlineData(values=scale)).encode(
+            x=x, xOffset=offset, color=alt.Color("arm:N", scale=colours, legend=mark)
+        )
+        ruled = alt.Axis(tickCount=5, grid=True)
+        low = alt.Y("low:Q", title=said.metric_axis(metric), scale=fitting, axis=ruled)
+        bars = base.mark_rule(strokeWidth=1.2).encode(y=low, y2="high:Q")
+        points = base.mark_point(filled=True, size=22, opacity=1).encode(
+            y=alt.Y("value:Q", title=said.metric_axis(metric), scale=fitting, axis=ruled),
+            shape=alt.Shape("arm:N", scale=shapes, legend=mark),
+        )
+        return alt.layer(bars, points).properties(width=step * len(groups), height=125, title=title)
+
+    return style.dressed(_grid(rows, metrics, panel, step * most))
+
+
+def _shown(rows: Iterable[Row], metric: str) -> list[dict[str, Any]]:
+    """Give values and limits in the unit shown; JSON of a figure holds no other field of its rows."""
+    scale = 100.0 if wording.in_points(metric) else 1.0
+    kept = []
+    for row in rows:
+        value = number(row, "value")
+        if value is None:
+            continue
+        limits = {k: None if (v := number(row, k)) is None else scale * v for k in ("low", "high")}
+        kept.append({"label": row.get("label"), "arm": str(row["arm"]), "value": scale * value, **limits})
+    return kept
+
+
+def _split(rows: Rows, *keys: str) -> list[Rows]:
+    """Sort rows into those that agree in some fields, in order of appearance."""
+    found: dict[tuple[Any, ...], Rows] = {}
+    for row in rows:
+        found.setdefault(tuple(row[k] for k in keys), []).append(row)
+    return list(found.values())
+
+
+def _grid(
+    rows: Rows,
+    metrics: Sequence[str],
+    panel: Callable[[Rows, str, str], Any],
+    width: float,
+) -> Any:  # noqa: ANN401
+    """Lay panels out: the attributes of each model below each other, their metrics beside each other.
+
+    Args:
+        rows: of all panels.
+        metrics: in their order.
+        panel: draws one panel from its rows, its metric and its title.
+        width: of a panel in pixels; metrics that do not fit beside each other go below.
+    """
+    import altair as alt  # noqa: PLC0415
+
+    several = len(unique(rows, "model")) > 1
+    columns = max(int(WIDEST // (width + _AXIS)), 1)
+    lines = []
+    for own in _split(rows, "model", "attribute"):
+        first = own[0]
+        title = said.panel_title(str(first["model"]), first["attribute"], several=several)
+        line: list[Any] = []
+        for metric in metrics:
+            some = [r for r in own if r["metric"] == metric]
+            if some:
+                line.append(panel(some, metric, title if not line else ""))
+        lines.append(alt.concat(*line, columns=columns))
+    return alt.vconcat(*lines)
+
+
+def reliability(rows: Rows, result: Document) -> Spec:
+    """P3: a reliability diagram for every group (down) and arm (across), with pointwise intervals."""
+    import altair as alt  # noqa: PLC0415
+
+    several = len(unique(rows, "model")) > 1
+    audit: Document = next(m["audit"] for m in result["models"] if m.get("audit"))
+    across, upwards = axis(audit)
+    blocks = []
+    for own in _split(rows, "model"):
+        names, groups = [str(a) for a in unique(own, "arm")], [str(x) for x in unique(own, "label")]
+        keys = ("label", "arm", "confidence", "accuracy", "low", "high", "n")
+        values = [{k: r[k] for k in keys} for r in own]
+        whole = alt.Scale(domain=[0, 1], nice=False)
+        ticks = alt.Axis(values=[0, 0.5, 1], grid=True, format="~g")
+        x = alt.X("confidence:Q", scale=whole, axis=ticks, title=across)
+        y = alt.Y("accuracy:Q", scale=whole, axis=ticks, title=upwards)
+        low = alt.Y("low:Q", scale=whole, axis=ticks, title=upwards)
+        size = alt.Size("n:Q", legend=None, scale=alt.Scale(type="sqrt", range=[6, 70]))
+        base = alt.Chart()
+        ends = {"x": alt.datum(0, scale=whole), "y": alt.datum(0, scale=whole)}
+        ideal = base.mark_rule(strokeDash=[3, 3], color=style.RULE, strokeWidth=0.7)
+        diagonal = ideal.encode(**ends, x2=alt.datum(1), y2=alt.datum(1))
+        bars = base.mark_rule(color=style.MUTED, opacity=0.55, strokeWidth=1).encode(x=x, y=low, y2="high:Q")
+        points = base.mark_point(filled=True, opacity=0.9, color=style.ARM_COLOURS[2])
+        drawn = alt.layer(
+            diagonal, bars, points.encode(x=x, y=y, size=size), data=alt.InlineData(values=values)
+        ).properties(width=72, height=72)
+        header = alt.Header(labelLimit=0, labelExpr="split(datum.label, ',')")
+        facets = drawn.facet(
+            row=alt.Row(
+                "label:N",
+                sort=groups,
+                title=None,
+                header=alt.Header(labelAngle=0, labelAlign="left", labelLimit=150),
+            ),
+            column=alt.Column("arm:N", sort=names, title=None, header=header),
+            spacing=8,
+        )
+        blocks.append(facets.properties(title=str(own[0]["model"])) if several else facets)
+    return style.dressed(alt.vconcat(*blocks))
+
+
+def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
+    """P7, P8: an option on x, accuracy and disparities on y; the horizontal line is the reference."""
+    import altair as alt  # noqa: PLC0415
+
+    series = series_names(rows)
+    known = sorted({float(r["value"]) for r in rows if r["value"] is not None})
+    positive = [v for v in known if v > 0]
+    lowest = math.log2(positive[0]) - 1 if logarithmic else 0.0
+
+    def place(value: float) -> float:
+        return (math.log2(value) if value > 0 else lowest) if logarithmic else value
+
+    ends = (place(known[0]), place(known[-1]))
+    pad = 0.06 * (ends[1] - ends[0])
+    labels = f"datum.value <= {lowest + 0.01} ? '0' : format(pow(2, datum.value), '.4~g')"
+    labels = labels if logarithmic else "format(datum.value, '.4~g')"
+    numbers = alt.Axis(values=[place(v) for v in known], grid=False, labelOverlap=True, labelExpr=labels)
+    title = said.FRACTION_AXIS
+    if logarithmic:
+        title = said.RANK_AXIS if known[0] == 0 else said.RANK_AXIS_PLAIN
+    reference = next((str(r["arm"]) for r in rows if r["value"] is None), "")
+    names = [*([reference] if reference else []), *series]
+
+    def panel(own: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
+        shift = {s: pad * 0.35 * (i - (len(series) - 1) / 2) for i, s in enumerate(series)}
+        values = _valued(own, metric)
+        flat = [v | {"series": reference} for v in values if v["at"] is None]
+        points = [v | {"at": place(v["at"]) + shift[v["series"]]} for v in values if v["at"] is not None]
+        colours, shapes = style.arm_scales(names)
+        mark = style.legend(names)
+        colour = alt.Color("series:N", scale=colours, legend=mark)
+        x = alt.X(
+            "at:Q",
+            title=title,
+            axis=numbers,
+            scale=alt.Scale(domain=[ends[0] - pad, ends[1] + pad], nice=False),
+        )
+        fitting = alt.Scale(zero=False, padding=4) if metric == "accuracy" else alt.Scale(zero=True)
+        ruled, name = alt.Axis(tickCount=5, grid=True), said.metric_axis(metric)
+        y_value = alt.Y("value:Q", title=name, scale=fitting, axis=ruled)
+        y_low = alt.Y("low:Q", title=name, scale=fitting, axis=ruled)
+        line = alt.Chart(alt.InlineData(values=flat))
+        band = line.mark_rect(color=style.BAND, opacity=0.7).encode(y=y_low, y2="high:Q")
+        level = line.mark_rule(strokeDash=[5, 3], strokeWidth=1.3).encode(y=y_value, color=colour)
+        base = alt.Chart(alt.InlineData(values=points)).encode(x=x, color=colour)
+        parts = [
+            base.mark_line(strokeWidth=1.3).encode(y=y_value),
+            base.mark_rule(strokeWidth=1.2, opacity=0.8).encode(y=y_low, y2="high:Q"),
+            base.mark_point(filled=True, size=28, opacity=1).encode(
+                y=y_value, shape=alt.Shape("series:N", scale=shapes, legend=mark)
+            ),
+        ]
+        return alt.layer(band, level, *parts).properties(width=140, height=115, title=head)
+
+    return style.dressed(_grid(rows, unique(rows, "metric"), panel, 140))
+
+
+def _valued(rows: Rows, metric: str) -> list[dict[str, Any]]:
+    """Give the values along an option in the unit shown, each at its option's value."""
+    factor = 100.0 if wording.in_points(metric) else 1.0
+    found = []
+    for row in rows:
+        y, low, high = (None if (v := number(row, k)) is None else factor * v for k in ("y", "low", "high"))
+        if y is not None:
+            place = {"series": row["series"], "at": number(row, "value")}
+            found.append({**place, "value": y, "low": low, "high": high})
+    return found
+
+
+def by_size(rows: Rows) -> Spec:
+    """P12: the size of the group on x (log), the difference to the reference on y, with its interval."""
+    import altair as alt  # noqa: PLC0415
+
+    names = [str(c) for c in unique(rows, "candidate")]
+    sizes = [float(r["n"]) for r in rows]
+    domain = [min(sizes) / 1.35, max(sizes) * 1.35]
+
+    def panel(own: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
+        factor = 100.0 if wording.in_points(metric) else 1.0
+        values = []
+        for row in own:
+            shift = 2 ** (0.09 * (names.index(str(row["candidate"])) - (len(names) - 1) / 2))
+            shown = {
+                k: None if (v := number(row, k)) is None else factor * v
+                for k in ("difference", "low", "high")
+            }
+            values.append({"arm": str(row["candidate"]), "n": float(row["n"]) * shift, **shown})
+        colours, shapes = style.arm_scales(names, first=1)
+        mark = style.legend(names)
+        colour = alt.Color("arm:N", scale=colours, legend=mark, sort=names)
+        x = alt.X(
+            "n:Q",
+            title=said.SIZE_AXIS,
+            scale=alt.Scale(type="log", base=2, domain=domain, nice=False),
+            axis=alt.Axis(tickCount=5, format=",.0f", grid=False),
+        )
+        name = said.difference_axis(metric, str(own[0]["reference"]))
+        ruled, fitting = alt.Axis(tickCount=5, grid=True, titleLimit=150), alt.Scale(zero=True, padding=4)
+        zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=style.MUTED, strokeWidth=0.8)
+        base = alt.Chart(alt.InlineData(values=values)).encode(x=x, color=colour)
+        return alt.layer(
+            zero.encode(y=alt.Y("zero:Q", title=name, axis=ruled, scale=fitting)),
+            base.mark_rule(strokeWidth=1.1, opacity=0.75).encode(
+                y=alt.Y("low:Q", title=name, axis=ruled, scale=fitting), y2="high:Q"
+            ),
+            base.mark_point(filled=True, size=28, opacity=1).encode(
+                y=alt.Y("difference:Q", title=name, axis=ruled, scale=fitting),
+                shape=alt.Shape("arm:N", scale=shapes, legend=mark, sort=names),
+            ),
+        ).properties(width=145, height=130, title=head)
+
+    return style.dressed(_grid(rows, unique(rows, "metric"), panel, 140))
+
+
+def forest(rows: Rows) -> Spec:
+    """Every primary difference with its interval, margin and verdict: a line per group, a panel per arm."""
+    import altair as alt  # noqa: PLC0415
+
+    several = len(unique(rows, "model")) > 1
+    lines = []
+    for own in _split(rows, "model", "metric"):
+        metric, labels = str(own[0]["metric"]), [str(x) for x in unique(own, "label")]
+        panels = [
+            _forest_panel([r for r in own if r["candidate"] == c], labels, i % FOREST_COLUMNS == 0)
+            for i, c in enumerate(unique(own, "candidate"))
+        ]
+        name = said.difference_axis(metric, str(own[0]["reference"]))
+        title = f"{name} · {own[0]['model']}" if several else name
+        lines.append(
+            alt.concat(*panels, columns=FOREST_COLUMNS).resolve_scale(x="shared").properties(title=title)
+        )
+    return style.dressed(alt.vconcat(*lines))
+
+
+def _forest_panel(rows: Rows, labels: Sequence[str], named: bool) -> Any:  # noqa: ANN401
+    import altair as alt  # noqa: PLC0415
+
+    metric = str(rows[0]["metric"])
+    factor = 100.0 if wording.in_points(metric) else 1.0
+    values = []
+    for row in rows:
+        shown = {
+            k: None if (v := number(row, k)) is None else factor * v for k in ("difference", "low", "high")
+        }
+        values.append({"label": row["label"], "verdict": row["verdict"] or NO_VERDICT, **shown})
+    colours, shapes = style.verdict_scales()
+    mark = alt.Legend(orient="top", title=None, columns=5)
+    colour = alt.Color("verdict:N", scale=colours, legend=mark)
+    side = alt.Axis(labels=named, ticks=False, domain=False, labelPadding=6, grid=False)
+    y = alt.Y("label:N", sort=list(labels), title=None, axis=side, scale=alt.Scale(domain=list(labels)))
+    flat = alt.Axis(tickCount=4, grid=True, labelOverlap=True, labelSeparation=4)
+    end = wording.axis_caption(rows[0])
+    x = alt.X("difference:Q", title=end, axis=flat)
+    layers: list[Any] = []
+    margin = number(rows[0], "margin")
+    if margin is not None:
+        band = alt.Chart(alt.InlineData(values=[{"from": -factor * margin, "to": factor * margin}]))
+        layers.append(
+            band.mark_rect(color=style.BAND, opacity=1).encode(
+                x=alt.X("from:Q", title=end, axis=flat), x2="to:Q"
+            )
+        )
+    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=style.MUTED, strokeWidth=0.8)
+    layers.append(zero.encode(x=alt.X("zero:Q", title=end, axis=flat)))
+    base = alt.Chart(alt.InlineData(values=values)).encode(y=y, color=colour)
+    layers.append(base.mark_rule(strokeWidth=1.6).encode(x=alt.X("low:Q", title=end, axis=flat), x2="high:Q"))
+    layers.append(
+        base.mark_point(filled=True, size=36, opacity=1).encode(
+            x=x, shape=alt.Shape("verdict:N", scale=shapes, legend=mark)
+        )
+    )
+    head = alt.TitleParams(said.broken(str(rows[0]["candidate"])), fontWeight="normal", anchor="middle")
+    return alt.layer(*layers).properties(width=104, height=alt.Step(13), title=head)

@@ -1,0 +1,187 @@
+"""Rows of each figure, taken out of a document `evenhand.study/1`, in its units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from evenhand import registry
+from evenhand.errors import UnknownNameError
+from evenhand.judge.series import series_of
+from evenhand.report.document import Document, Row, arms, key_metrics, number, primary, worst_first
+from evenhand.report.figures.wording import group_label, line_label
+
+ERROR, BRIER = "expected_calibration_error", "brier_score"
+DISPARITIES = ("demographic_parity_difference", "equalized_odds_difference")
+
+#: Arms that a figure by group can hold; the CSV beside it has all.
+MOST_ARMS = 6
+
+#: Fields of a comparison that a figure's table keeps.
+_KEPT = (
+    *("reference", "candidate", "attribute", "group", "class", "metric", "n", "difference", "low", "high"),
+    *("level", "p_value", "p_adjusted", "margin", "verdict", "status", "reason"),
+)
+
+Rows = list[dict[str, Any]]
+
+
+def audits(result: Document) -> Iterator[tuple[str, Document]]:
+    """Give the models that were judged, with their audits."""
+    for model in result["models"]:
+        if model.get("audit"):
+            yield str(model["model"]), model["audit"]
+
+
+def task_of(result: Document) -> str:
+    """Say what models read: `text` (also where it is not known) or `image`."""
+    dataset = result["dataset"]
+    if dataset.get("task"):
+        return str(dataset["task"])
+    try:
+        return str(registry.load("evenhand.datasets", str(dataset["name"])).INFO.task)
+    except UnknownNameError:
+        return "text"
+
+
+def shown_arms(result: Document) -> list[str]:
+    """Name the arms that figures by group can hold: all, or the reference and those nearest to harm."""
+    found = list(audits(result))
+    names = list(dict.fromkeys(name for _, audit in found for name in arms(audit)))
+    if len(names) <= MOST_ARMS:
+        return names
+    ranked = worst_first(r for _, audit in found for r in primary(audit))
+    candidates = list(dict.fromkeys(str(r["candidate"]) for r in ranked))[: MOST_ARMS - 1]
+    return [n for n in names if n == names[0] or n in candidates]
+
+
+def utility(result: Document) -> Rows:
+    """Rates of every arm by group, of the main metrics."""
+    return [row for model, audit in audits(result) for row in _rates(model, audit, key_metrics(audit))]
+
+
+def calibration(result: Document) -> Rows:
+    """Calibration errors and Brier scores of every arm by group."""
+    rows = [row for model, audit in audits(result) for row in _rates(model, audit, (ERROR, BRIER))]
+    return rows if any(r["metric"] == ERROR for r in rows) else []
+
+
+def _rates(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Each attribute's groups, all rows first; rates of one class against the rest stay in the result."""
+    attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
+    for attribute in attributes or [None]:
+        for metric in metrics:
+            own = [r for r in _whole(audit["rates"], metric) if r["attribute"] in (None, attribute)]
+            for row in sorted(own, key=lambda r: r["attribute"] is not None):
+                yield {
+                    "model": model,
+                    "attribute": attribute,
+                    "group": row["group"],
+                    "label": group_label(row),
+                    "class": row["class"],
+                    "n": row["n"],
+                    "arm": row["input"],
+                    "metric": metric,
+                    "value": number(row, "value") if row.get("status", "ok") == "ok" else None,
+                    "low": number(row, "low"),
+                    "high": number(row, "high"),
+                    "status": row.get("status", "ok"),
+                }
+
+
+def _whole(rows: Iterable[Row], metric: str) -> list[Row]:
+    """Take the rows of a metric that are about all classes."""
+    return [r for r in rows if r["metric"] == metric and r["class"] is None]
+
+
+def reliability(result: Document) -> Rows:
+    """Bins of the scores of every arm by group."""
+    rows: Rows = []
+    for model in result["models"]:
+        rates = (model.get("audit") or {"rates": ()})["rates"]
+        sizes = {(r["attribute"], r["group"]): r["n"] for r in rates}
+        several = len({attribute for attribute, _ in sizes}) > 2
+        for row in model.get("reliability") or ():
+            key = row["attribute"], row["group"]
+            told = {**row, "class": None, "n": sizes.get(key)}
+            rows.append({"model": str(model["model"]), "label": line_label(told, several=several), **row})
+    return rows
+
+
+def along(result: Document, parameter: str) -> Rows:
+    """Accuracy and disparities of the arms along an option, and of the arms at its ends.
+
+    `value` is None for the reference (a horizontal line) and 0 for `head_only`, which is rank 0.
+    """
+    rows: Rows = []
+    for model, audit in audits(result):
+        names = arms(audit)
+        own = [s for s in series_of(names) if s.parameter == parameter]
+        if not own:
+            continue
+        places: list[tuple[str, float | None, str]] = [
+            (s.method, v, a) for s in own for v, a in zip(s.values, s.arms, strict=True)
+        ]
+        if parameter == "rank" and "head_only" in names and not any(0 in s.values for s in own):
+            places = [*((s.method, 0.0, "head_only") for s in own), *places]
+        places.append((names[0], None, names[0]))
+        for method, value, arm in places:
+            for row in _overall(audit, arm):
+                rows.append({"model": model, "series": method, "parameter": parameter, "value": value, **row})
+    return rows
+
+
+def _overall(audit: Document, arm: str) -> Iterator[dict[str, Any]]:
+    """The accuracy over all rows and the disparities of an arm, under every attribute."""
+    own = [r for r in audit["disparities"] if r["input"] == arm]
+    # Of more than two classes these have one value for each; the gap in accuracy has one for all.
+    found = [r for m in DISPARITIES for r in _whole(own, m)] or _whole(own, "accuracy_difference")
+    rates = (r for r in audit["rates"] if r["input"] == arm and r["attribute"] is None)
+    accuracy = _whole(rates, "accuracy")
+    attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
+    for attribute in attributes or [None]:
+        for row in [*accuracy, *(r for r in found if r["attribute"] == attribute)]:
+            yield {
+                "attribute": attribute,
+                "arm": arm,
+                "metric": row["metric"],
+                "class": row["class"],
+                "y": number(row, "value"),
+                "low": number(row, "low"),
+                "high": number(row, "high"),
+            }
+
+
+def differences(result: Document) -> Rows:
+    """Every primary paired difference, with its interval, margin and verdict."""
+    rows: Rows = []
+    for model, audit in audits(result):
+        found = primary(audit)
+        several = len({r["attribute"] for r in found}) > 1
+        for row in found:
+            label = line_label(row, several=several)
+            rows.append({"model": model, "label": label, **{k: row[k] for k in _KEPT}})
+    return rows
+
+
+def by_size(result: Document) -> Rows:
+    """Differences of single groups, beside the slope along the groups' sizes where it was judged."""
+    rows: Rows = []
+    slopes = {
+        (str(m["model"]), s["candidate"], s["attribute"], s["class"], s["metric"]): s
+        for m in result["models"]
+        for s in m.get("sizes") or ()
+    }
+    for row in differences(result):
+        if row["group"] is None or row["class"] is not None or row["difference"] is None or not row["n"]:
+            continue
+        key = (row["model"], row["candidate"], row["attribute"], row["class"], row["metric"])
+        told = slopes.get(key, {})
+        extra = {f"size_{k}": told.get(k) for k in ("slope", "low", "high", "p_value", "p_adjusted")}
+        rows.append(row | extra)
+    return rows
+
+
+def series_names(rows: Sequence[Row]) -> list[str]:
+    """Name the series of rows along an option, without the reference."""
+    return list(dict.fromkeys(str(r["series"]) for r in rows if r["value"] is not None))

@@ -1,0 +1,148 @@
+"""Write the figures and tables of a study for a paper, on one page.
+
+document -> rows -> drawing -> SVG -> PDF, PNG; rows -> CSV
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evenhand.errors import CallError
+from evenhand.report.document import Document
+from evenhand.report.document import arms as arms_of
+from evenhand.report.figures import charts, data, tables, wording
+from evenhand.report.figures.data import Rows
+from evenhand.report.rendering import fast_charts
+from evenhand.tables.write import write_atomic
+
+#: Dots per inch of a PNG; a figure's pixel is 1/72 inch.
+RESOLUTION = 300
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure or a table.
+
+    Attributes:
+        name: of its files.
+        rows: takes what it shows out of a document.
+        why_not: said when there are no rows.
+        draw: makes its drawing; None for a table, which is CSV alone.
+        arm: field of its rows that names the arm, where only some arms fit; empty where all do.
+    """
+
+    name: str
+    rows: Callable[[Document], Rows]
+    why_not: str
+    draw: Callable[[Rows, Document], dict[str, Any]] | None = None
+    arm: str = ""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made.
+
+    Attributes:
+        written: names of the figures and tables.
+        left_out: one sentence for each that was not, and on arms that were not drawn.
+    """
+
+    written: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def _of_task(task: str) -> Callable[[Document], Rows]:
+    return lambda d: data.utility(d) if (data.task_of(d) == "image") == (task == "image") else []
+
+
+def _by_group(rows: Rows, _: Document) -> dict[str, Any]:
+    return charts.by_group(rows)
+
+
+FIGURES = (
+    Figure("p1_subgroup_utility", _of_task("text"), wording.NOT_TEXTS, _by_group, "arm"),
+    Figure("p2_subgroup_utility_images", _of_task("image"), wording.NOT_IMAGES, _by_group, "arm"),
+    Figure("p3_reliability", data.reliability, wording.NO_BINS, charts.reliability, "arm"),
+    Figure("p4_calibration_error", data.calibration, wording.NO_SCORES, _by_group, "arm"),
+    Figure(
+        "p7_rank",
+        lambda d: data.along(d, "rank"),
+        wording.NO_RANKS,
+        lambda rows, _: charts.along_option(rows, logarithmic=True),
+    ),
+    Figure(
+        "p8_layer_fraction",
+        lambda d: data.along(d, "layer_fraction"),
+        wording.NO_FRACTIONS,
+        lambda rows, _: charts.along_option(rows, logarithmic=False),
+    ),
+    Figure(
+        "p12_group_size", data.by_size, wording.NO_GROUPS, lambda rows, _: charts.by_size(rows), "candidate"
+    ),
+    Figure("forest", data.differences, wording.NO_ARMS, lambda rows, _: charts.forest(rows), "candidate"),
+    Figure("t1_summary", tables.summary, wording.NOTHING),
+    Figure("t2_calibration", tables.calibration, wording.NO_SCORES),
+)
+
+
+def write_figures(result: Document, out: Path) -> Made:
+    """Write all figures and tables that a study has the data for.
+
+    Args:
+        result: the document of a study, schema `evenhand.study/1`.
+        out: folder of the files; it is made, files of the same names are replaced, others stay.
+
+    Returns:
+        What was made, and why the rest was not.
+
+    Raises:
+        CallError: the folder cannot be made or written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CallError(f"--figures {out}: cannot be made ({error.strerror or error}).") from None
+    written, left_out, thinned = [], [], []
+    arms = data.shown_arms(result)
+    for figure in FIGURES:
+        rows = figure.rows(result)
+        if not rows:
+            left_out.append(wording.left_out(figure.name, figure.why_not))
+            continue
+        write_atomic(out / f"{figure.name}.csv", as_csv(rows))
+        if figure.draw is not None:
+            drawn = [r for r in rows if r[figure.arm] in arms] if figure.arm else rows
+            thinned += [figure.name] if len(drawn) < len(rows) else []
+            with fast_charts():
+                spec = figure.draw(drawn, result)
+            for ending, content in rendered(spec).items():
+                write_atomic(out / f"{figure.name}.{ending}", content)
+        written.append(figure.name)
+    if thinned:
+        total = len({name for _, audit in data.audits(result) for name in arms_of(audit)})
+        left_out.append(wording.some_arms(thinned, len(arms), total))
+    return Made(tuple(written), tuple(left_out))
+
+
+def rendered(spec: Mapping[str, Any]) -> dict[str, str | bytes]:
+    """Turn a specification into the contents of its files, by their ending."""
+    import vl_convert  # noqa: PLC0415
+
+    svg: str = vl_convert.vegalite_to_svg(dict(spec))
+    png: bytes = vl_convert.svg_to_png(svg, ppi=RESOLUTION)
+    pdf: bytes = vl_convert.svg_to_pdf(svg)
+    return {"svg": svg, "pdf": pdf, "png": png}
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows as CSV, with the columns of all of them; an empty field stands for null."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, dict.fromkeys(k for r in rows for k in r), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

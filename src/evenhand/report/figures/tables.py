@@ -1,0 +1,129 @@
+"""Tables for a paper: the summary of every model and arm, and calibration by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evenhand.report.document import Document, Row, arms, number
+from evenhand.report.figures.data import BRIER, ERROR, Rows, audits
+
+#: Columns of the summary and the disparity that each one shows.
+_GAPS = {
+    "gap": "accuracy_difference",
+    "demographic_parity_difference": "demographic_parity_difference",
+    "equalized_odds_difference": "equalized_odds_difference",
+}
+
+
+def summary(result: Document) -> Rows:
+    """T1: per model, attribute and arm the accuracy, the worst and best group, disparities, differences.
+
+    `change_...` are differences to the reference with their simultaneous intervals; a disparity of more than
+    two classes is left empty, since there is one per class.
+    """
+    rows: Rows = []
+    for model, audit in audits(result):
+        attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
+        compared = {
+            (r["candidate"], r["attribute"], r["group"], r["metric"]): r
+            for r in audit["comparisons"]
+            if r["class"] is None
+        }
+        reference = arms(audit)[0]
+        for attribute in attributes or [None]:
+            for arm in arms(audit):
+                row: dict[str, Any] = {"model": model, "attribute": attribute, "arm": arm}
+                row |= {
+                    "reference": None if arm == reference else reference,
+                    **_of_groups(audit, arm, attribute),
+                }
+                overall = compared.get((arm, None, None, "accuracy"))
+                row |= _change("accuracy", overall)
+                for name, metric in _GAPS.items():
+                    row |= _told(name, _disparity(audit, arm, attribute, metric))
+                    row |= _change(name, compared.get((arm, attribute, None, metric)))
+                rows.append(row)
+    return rows
+
+
+def _of_groups(audit: Document, arm: str, attribute: object) -> dict[str, Any]:
+    """The accuracy over all rows, and the groups where it is lowest and highest."""
+    own = [r for r in audit["rates"] if r["input"] == arm and r["metric"] == "accuracy"]
+    overall: Row = next((r for r in own if r["attribute"] is None), {})
+    able = [
+        (value, r)
+        for r in own
+        if attribute is not None and r["attribute"] == attribute and r.get("status", "ok") == "ok"
+        if (value := number(r, "value")) is not None
+    ]
+    told = _told("accuracy", overall)
+    for name, pick in (("worst", min), ("best", max)):
+        value, row = pick(able, key=lambda pair: pair[0]) if able else (None, {})
+        told |= {
+            f"{name}_group": row.get("group"),
+            f"{name}_group_rows": row.get("n"),
+            f"{name}_accuracy": value,
+        }
+    return told
+
+
+def _disparity(audit: Document, arm: str, attribute: object, metric: str) -> Row:
+    found = (
+        r
+        for r in audit["disparities"]
+        if (r["input"], r["attribute"], r["metric"], r["class"]) == (arm, attribute, metric, None)
+    )
+    return next(found, {})
+
+
+def _told(name: str, row: Row) -> dict[str, Any]:
+    return {
+        name: number(row, "value"),
+        f"{name}_low": number(row, "low"),
+        f"{name}_high": number(row, "high"),
+    }
+
+
+def _change(name: str, row: Row | None) -> dict[str, Any]:
+    found: Mapping[str, Any] = row or {}
+    return {
+        f"change_{name}": number(found, "difference"),
+        f"change_{name}_low": number(found, "low"),
+        f"change_{name}_high": number(found, "high"),
+        f"change_{name}_verdict": found.get("verdict"),
+    }
+
+
+def calibration(result: Document) -> Rows:
+    """T2: per model, group and arm the calibration error and the Brier score, and their differences."""
+    rows: Rows = []
+    for model, audit in audits(result):
+        rates = {(r["metric"], r["attribute"], r["group"], r["input"]): r for r in audit["rates"]}
+        compared = {
+            (r["metric"], r["attribute"], r["group"], r["candidate"]): r for r in audit["comparisons"]
+        }
+        for metric, *key in rates:
+            if metric != ERROR:
+                continue
+            place = tuple(key)
+            own, brier = rates[ERROR, *place], rates.get((BRIER, *place), {})
+            change, better = compared.get((ERROR, *place), {}), compared.get((BRIER, *place), {})
+            rows.append(
+                {
+                    "model": model,
+                    "attribute": own["attribute"],
+                    "group": own["group"],
+                    "n": own["n"],
+                    "arm": own["input"],
+                    "calibration_error": number(own, "value"),
+                    "change_calibration_error": number(change, "difference"),
+                    "p_value": number(change, "p_value"),
+                    "p_adjusted": number(change, "p_adjusted"),
+                    **_told("brier_score", brier),
+                    **_change("brier_score", better),
+                    "status": own.get("status", "ok"),
+                    "reason": own.get("reason") or change.get("reason") or "",
+                }
+            )
+    return rows

@@ -1,0 +1,81 @@
+"""Every sentence that figures and tables for a paper say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evenhand.report import wording
+from evenhand.report.document import Row, number
+
+NO_SCORES = "the audit has no calibration errors"
+NO_BINS = "the result has no rows of reliability; `evenhand report` of a study with scores makes them"
+NO_GROUPS = "the study has no groups"
+NO_ARMS = "the study compares no arms"
+NO_RANKS = "no two arms differ in their rank"
+NO_FRACTIONS = "no two arms differ in their layer_fraction"
+NOT_IMAGES = "the study's rows are texts; p1 has its rates"
+NOT_TEXTS = "the study's rows are images; p2 has its rates"
+NOTHING = "no run of the reference is finished"
+
+RANK_AXIS = "rank (0: head only; then log scale)"
+RANK_AXIS_PLAIN = "rank (log scale)"
+FRACTION_AXIS = "fraction of layers that are adapted"
+SIZE_AXIS = "rows of the group (log scale)"
+
+
+def group_label(row: Row) -> str:
+    """Name a group with its rows: `Black (1,210)`, `all (9,000)`."""
+    n = wording.count(number(row, "n"))
+    name = "all" if row["attribute"] is None else str(row["group"])
+    which = name if row.get("class") is None else f"{name}, class {row['class']}"
+    return f"{which} ({n})"
+
+
+def line_label(row: Row, *, several: bool) -> str:
+    """Name a line: a group (with its attribute where there are several), all rows, a disparity."""
+    if row["attribute"] is None or (row["group"] is not None and not several):
+        return group_label(row)
+    name = wording.subject(row)
+    return name if row["group"] is None else f"{name} ({wording.count(number(row, 'n'))})"
+
+
+def panel_title(model: str, attribute: object, *, several: bool) -> str:
+    """Name the panels of an attribute; the model only where there are several."""
+    of = "all rows" if attribute is None else str(attribute).rstrip("_-.:")
+    return f"{of} · {model}" if several else of
+
+
+def broken(arm: str) -> list[str]:
+    """Write an arm's name in lines, one per option when there are several."""
+    *head, last = arm.split(",")
+    return [*(f"{part}," for part in head), last]
+
+
+def metric_axis(metric: str) -> str:
+    """Name the axis of a metric, with its unit."""
+    name = wording.metric_name(metric)
+    return f"{name}, %" if wording.in_points(metric) else name
+
+
+def difference_axis(metric: str, reference: str) -> str:
+    """Name the axis of a difference, with its unit."""
+    unit = "points" if wording.in_points(metric) else "difference"
+    return f"{wording.metric_name(metric)} − that of {reference}, {unit}"
+
+
+def left_out(name: str, why: str) -> str:
+    """Say that a figure is not made, and why."""
+    return f"{name}: left out, {why}."
+
+
+def some_arms(names: Sequence[str], shown: int, total: int) -> str:
+    """Say that figures show some of the arms only."""
+    return (
+        f"{', '.join(names)}: {shown} of {total} arms are drawn, the reference and those nearest to harm; "
+        "the CSV has all."
+    )
+
+
+def written(names: Sequence[str], out: str) -> str:
+    """Say what was made, and where."""
+    return f"figures: {', '.join(names)} in {out}" if names else f"figures: none in {out}"
