@@ -247,40 +247,48 @@ def both(shape: str, folder: Path, precision: str, *, heads: bool = False) -> di
     return row | {"answers": answers, "truth": truth}
 
 
+def add(rows: dict[str, Any]) -> None:
+    """Put rows into the results, beside those of other calls."""
+    told = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
+    told["machine"] = describe("evenhand", "torch", "transformers", "peft", "accelerate")
+    told["rows"] |= rows
+    RESULTS.write_text(json.dumps(told, indent=1) + "\n")
+
+
 def main() -> None:
     """Run what was asked for and add it to the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", choices=("vit", "minilm"), action="append")
+    parser.add_argument("--part", choices=("float32", "bfloat16", "heads"), action="append")
     parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peer:
         peer(given.peer, given.out)
         return
-    rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_vit(folder / "vit")
         make_minilm(folder / "minilm")
         write_posts(folder / "posts.jsonl", ROWS["minilm"])
         for shape in given.shape or ("vit", "minilm"):
-            plain = both(shape, folder, "float32")
-            half = both(shape, folder, "bfloat16")
-            heads = both(shape, folder, "float32", heads=True)
-            faster = {
-                "shape": shape,
-                "what": "bfloat16 study beside the script in float32",
-                "ratio": round(plain["trainer"]["seconds"] / half["evenhand"]["seconds"], 2),
-                "accuracies differ by": furthest(
-                    accuracies(plain["answers"], plain["truth"]), accuracies(half["answers"], half["truth"])
-                ),
-            }
-            print(json.dumps(faster), flush=True)
-            rows += [
-                {k: v for k, v in r.items() if k not in ("answers", "truth")} for r in (plain, half, heads)
-            ] + [faster]
-    machine = describe("evenhand", "torch", "transformers", "peft", "accelerate")
-    RESULTS.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+            done: dict[str, dict[str, Any]] = {}
+            for part in given.part or ("float32", "bfloat16", "heads"):
+                precision = "bfloat16" if part == "bfloat16" else "float32"
+                done[part] = both(shape, folder, precision, heads=part == "heads")
+                kept = {k: v for k, v in done[part].items() if k not in ("answers", "truth")}
+                add({f"{shape}, {part}": kept})
+            if {"float32", "bfloat16"} <= done.keys():
+                plain, half = done["float32"], done["bfloat16"]
+                across = {
+                    "ratio": round(plain["trainer"]["seconds"] / half["evenhand"]["seconds"], 2),
+                    "accuracies differ by": furthest(
+                        accuracies(plain["answers"], plain["truth"]),
+                        accuracies(half["answers"], half["truth"]),
+                    ),
+                }
+                print(json.dumps(across), flush=True)
+                add({f"{shape}, bfloat16 study beside the script in float32": across})
     print(f"results: {RESULTS.relative_to(Path.cwd())}")
 
 
