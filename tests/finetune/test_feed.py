@@ -19,7 +19,9 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 def feed(folder, data, max_length=256):
     return feed_of(
-        load_base(Model(folder), data.examples.task, data.examples.classes, "float32"), data.examples, max_length
+        load_base(Model(folder), data.examples.task, data.examples.classes, "float32"),
+        data.examples,
+        max_length,
     )
 
 
