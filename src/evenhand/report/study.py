@@ -12,7 +12,7 @@ from evenhand.report.document import Document, Row, arms, number
 from evenhand.report.page import audit_view
 from evenhand.report.relations import sizes_view, tuning_table, utility_panels
 from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
-from evenhand.report.terminal import comparisons, say
+from evenhand.report.terminal import comparisons, say, say_where
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,8 +65,7 @@ def summarise_study(
     _list(console, study_wording.interaction_summary(result.get("interactions", ()), most=2))
     _tell(console, "Remarks:", [str(p) for p in _problems(result)])
     _tell(console, study_wording.failed_line(result), [study_wording.failure(f) for f in result["failed"]])
-    for kind, path in (written or {}).items():
-        say(console, f"{kind}: {path}")
+    say_where(console, written or {})
 
 
 def _tell(console: Console, heading: str, lines: Sequence[str]) -> None:

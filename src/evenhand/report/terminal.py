@@ -47,15 +47,18 @@ def summarise(document: Document, console: Console, written: Mapping[str, str] |
     else:
         _single(document, console)
     _problems(document, console)
-    for kind, path in (written or {}).items():
-        say(console, f"{kind}: {path}")
+    say_where(console, written or {})
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print a paragraph; no name in it can give the terminal an order, and no path is broken."""
-    console.print(
-        Text(wording.plain(text), style=style), soft_wrap=not console.is_terminal and " " not in text
-    )
+    """Print a paragraph; no name in it can give the terminal an order."""
+    console.print(Text(wording.plain(text), style=style))
+
+
+def say_where(console: Console, written: Mapping[str, str]) -> None:
+    """Print where files are, one line each, however long: to be clicked, copied or read by a program."""
+    for kind, path in written.items():
+        console.print(Text(wording.plain(f"{kind}: {path}")), soft_wrap=True)
 
 
 def _table(*columns: tuple[str, bool]) -> Table:
