@@ -19,7 +19,7 @@ from evenhand.finetune.predict import probabilities
 from evenhand.tables.schema import FloatArray, IntArray
 
 #: Rows on which reloaded and merged models are compared with the trained one.
-SAMPLE = 64
+SAMPLE = 16
 #: Largest difference of a probability: float32 sums in another order; bfloat16 has 8 bits.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
 
