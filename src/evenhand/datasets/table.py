@@ -192,7 +192,7 @@ def _ids(
         names = reader.names("id", config.id, inputs.rows)
         if config.split_column is not None:
             column = rows.values[config.split_column]
-            reader.complaints += in_two_parts([column[i] for i in inputs.rows], names)
+            reader.complaints.extend(in_two_parts([column[i] for i in inputs.rows], names))
         return names, []
     seen: dict[bytes, int] = {}
     ids = []
