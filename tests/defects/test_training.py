@@ -24,7 +24,6 @@ from evenhand.finetune.loop import Lesson, _gradients
 from evenhand.finetune.predict import probabilities
 from evenhand.spec.read import read_studies
 from evenhand.spec.recipes import recipe_names
-from evenhand.spec.study import Dataset
 from evenhand.store.folder import StudyFolder
 from evenhand.study import data
 from evenhand.study.plan import plan

@@ -6,10 +6,10 @@ import json
 
 import pytest
 import torch
-
 from benchmarks.gpu import __main__ as benchmark
 from benchmarks.gpu import measure
 from benchmarks.gpu.shapes import TRUE
+
 from evenhand.finetune.models import llama, swinv2, vit
 
 
