@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from evenhand.cli import main
@@ -36,6 +38,16 @@ def test_one_that_is_not_there(capsys):
 def test_every_recipe_is_right_and_says_what_it_shows(name):
     assert len(describe(name)) > 20
     assert read_studies(name)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("paper/")])
+def test_a_recipe_of_the_paper_says_what_it_reproduces_the_command_and_the_hours(name):
+    """What it reproduces comes first; hours are an estimate until they are measured."""
+    head = recipe_path(name).read_text(encoding="utf-8").partition("\nname:")[0]
+    lines = [line.removeprefix("#").strip() for line in head.splitlines() if line.startswith("#")]
+    assert lines[0].startswith(name.removeprefix("paper/").partition("_")[0].upper() + ": ")
+    assert f"evenhand run {name}" in lines
+    assert re.search(r"Estimate, not measured: .* hours? on one GPU of \d+ GB", " ".join(lines))
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("paper/e4_")])

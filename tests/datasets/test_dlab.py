@@ -60,7 +60,12 @@ def test_targets(path, targets, expected):
     words = {"1": "first words", "2": "second words", "3": "third words", "4": "fourth words"}
     assert list(made.inputs) == [words[i] for i in made.ids]
     assert made.classes == ("no hate", "hate")
-    assert made.problems == ("1 comments target religion but none of its groups.",)
+    # By hand: the second and the fourth comment change with the first row, the first two with any.
+    other, who = ("first", "its first row") if targets == "majority" else ("majority", "the majority")
+    assert made.problems == (
+        f"2 of 4 comments would be in other groups if {who} decided (targets: {other}; here {targets}).",
+        "1 comments target religion but none of its groups.",
+    )
 
 
 def test_one_attribute_and_all(path):

@@ -6,7 +6,7 @@ an underscore are no datasets: what several of them share.
 
 from evenhand.datasets._leaks import Leaks, leaks
 from evenhand.datasets._schema import DatasetInfo, Examples, Parts, Picture
-from evenhand.datasets._splits import Checked, check, from_column, split
+from evenhand.datasets._splits import Checked, check, from_column, in_two_parts, split
 
 __all__ = [
     "Checked",
@@ -17,6 +17,7 @@ __all__ = [
     "Picture",
     "check",
     "from_column",
+    "in_two_parts",
     "leaks",
     "split",
 ]

@@ -110,6 +110,27 @@ def from_column(values: Sequence[str | None], ids: Sequence[str] | None = None) 
     return Parts(**ordered)
 
 
+def in_two_parts(values: Sequence[str | None], ids: Sequence[str]) -> list[str]:
+    """Complain of rows that a split column has in two parts, as one that was drawn twice does.
+
+    Args:
+        values: [n] part of each row.
+        ids: [n] what each row is called; the same for rows of one example.
+    """
+    places: dict[str, set[str]] = {}
+    for value, name in zip(values, ids, strict=True):
+        part = _NAMES.get(str(value).strip().lower(), str(value))
+        places.setdefault(name, set()).add(part)
+    twice = [name for name, parts in places.items() if len(parts) > 1]
+    if not twice:
+        return []
+    tested, all_tested = (sum("test" in places[name] for name in names) for names in (twice, places))
+    return [
+        f"split column: {len(twice):,} ids are in two parts or more (first: '{twice[0]}'), among them "
+        f"{tested:,} of the {all_tested:,} in test: a model would be tested on what it has seen."
+    ]
+
+
 def check(examples: Examples, parts: Parts, *, least: int = LEAST_ROWS) -> Checked:
     """Say why a split cannot be used, and what is worth knowing about it.
 

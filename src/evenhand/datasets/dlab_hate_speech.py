@@ -79,7 +79,7 @@ def load(config: Config) -> Examples:
     seen = {name: reader.flag("target", name, every) for name in _flags(wanted)}
     refuse(reader.complaints)
     flags = {name: _decide(flag, comment, first, config.targets) for name, flag in seen.items()}
-    remarks = _disagreement(score, comment, first)
+    remarks = [*_disagreement(score, comment, first), *_by_others(seen, comment, first, config.targets)]
     keep = np.ones(len(first), bool)
     if config.attribute != "all":
         keep = flags[f"target_{config.attribute}"]
@@ -162,6 +162,20 @@ def _decide(flag: BoolArray, comment: IntArray, first: IntArray, targets: str) -
     if targets == "any":
         return np.asarray(votes > 0)
     return np.asarray(2 * votes > np.bincount(comment, minlength=len(first)))
+
+
+def _by_others(seen: dict[str, BoolArray], comment: IntArray, first: IntArray, targets: str) -> list[str]:
+    """Tell how many comments would be in other groups if other annotators decided."""
+    other, who = ("first", "its first row") if targets == "majority" else ("majority", "the majority")
+    differs = np.zeros(len(first), bool)
+    for flag in seen.values():
+        differs |= _decide(flag, comment, first, targets) != _decide(flag, comment, first, other)
+    if not differs.any():
+        return []
+    return [
+        f"{int(differs.sum()):,} of {len(first):,} comments would be in other groups if {who} decided "
+        f"(targets: {other}; here {targets})."
+    ]
 
 
 def _disagreement(score: FloatArray, comment: IntArray, first: IntArray) -> list[str]:

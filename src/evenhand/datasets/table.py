@@ -14,6 +14,7 @@ from evenhand.datasets import (
     DatasetInfo,
     Examples,
     from_column,
+    in_two_parts,
     synthetic_portraits,
     synthetic_posts,
 )
@@ -188,7 +189,11 @@ def _ids(
 ) -> tuple[list[str], list[str]]:
     """Names of rows: a column, or a hash of the content, numbered where the content is the same."""
     if config.id is not None:
-        return reader.names("id", config.id, inputs.rows), []
+        names = reader.names("id", config.id, inputs.rows)
+        if config.split_column is not None:
+            column = rows.values[config.split_column]
+            reader.complaints.extend(in_two_parts([column[i] for i in inputs.rows], names))
+        return names, []
     seen: dict[bytes, int] = {}
     ids = []
     for mark in marks:

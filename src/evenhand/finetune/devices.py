@@ -7,6 +7,8 @@ from functools import lru_cache
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from evenhand.finetune import Precision
+
 
 @lru_cache(maxsize=1)
 def accelerator_of(precision: str) -> Accelerator:
@@ -17,3 +19,8 @@ def accelerator_of(precision: str) -> Accelerator:
     """
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision="bf16" if precision == "bfloat16" else "no")
+
+
+def precision_of(accelerator: Accelerator) -> Precision:
+    """The precision in which an accelerator computes, whatever was asked of it."""
+    return "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"

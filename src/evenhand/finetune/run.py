@@ -17,7 +17,7 @@ from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Model, Prepared, adapt, checkpoint, checks, features, memory, output
 from evenhand.finetune.base import Base, load_base
 from evenhand.finetune.clock import Clock
-from evenhand.finetune.devices import accelerator_of
+from evenhand.finetune.devices import accelerator_of, precision_of
 from evenhand.finetune.feed import Feed, feed_of
 from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.log import Log
@@ -120,6 +120,7 @@ def train(
         "remarks": adapt.remarks(base, job),
         "revision": base.revision,
         "device": str(accelerator.device),
+        "precision": precision_of(accelerator),
         "micro_batch": job.training.micro_batch or min(rows.micro_batch, job.training.batch_size),
         "versions": dict(output.versions()),
     }

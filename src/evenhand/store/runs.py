@@ -179,6 +179,8 @@ class Runs:
             return None, f"it was trained on other rows (digest {rows}, now {self.data})."
         if status == "finished" and (found := _sha256(folder / PREDICTIONS)) != digest:
             return None, f"{folder / PREDICTIONS} is not what the run wrote (sha256 {found}, not {digest})."
+        if fault := _foreign(record, folder.name):
+            return None, f"{folder / RECORD}: {fault}"
         return record, None
 
 
@@ -235,6 +237,17 @@ class Attempt:
         write_atomic(self.folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False))
         self.folder.rename(self.runs.folder(self.run_id))
         self.held.release()
+
+
+def _foreign(record: Mapping[str, Any], run_id: str) -> str | None:
+    """Why a record is not that of the run whose folder it is in, or not of what was done there."""
+    if record.get("run_id") != run_id:
+        return f"it is the record of the run {record.get('run_id')}."
+    asked = record.get("job", {}).get("training", {}).get("precision")
+    done = record.get("facts", {}).get("precision", asked)  # older records do not say it
+    if done != asked:
+        return f"the run was made in {done}, but its job asks for {asked}; a study has one precision."
+    return None
 
 
 def _sha256(path: Path) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evenhand.tables import scores as scoring
@@ -23,7 +23,7 @@ from evenhand.tables.values import (
     text_sql,
     tidy,
 )
-from evenhand.tables.wanted import condition, filters, needed_columns
+from evenhand.tables.wanted import condition, elsewhere, filters, needed_columns
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -89,12 +89,14 @@ def examine(db: DuckDBPyConnection, table: Table, columns: Columns, *, several: 
         complaints += rows_wanted
     if complaints or isinstance(rows_wanted, list):
         return [table.say(complaint) for complaint in complaints]
+    doubled = tuple(table.say(what) for what in elsewhere(db, table, columns, rows_wanted))
     table = stage(db, table, needed, rows_wanted)
     rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
     if not rows:
         why = "has no rows." if rows_wanted == "true" else f"no rows are left after {filters(columns)}."
         return [table.say(why)]
-    return _values(db, table, columns, rows)
+    found = _values(db, table, columns, rows)
+    return found if isinstance(found, list) else replace(found, remarks=(*doubled, *found.remarks))
 
 
 def _values(db: DuckDBPyConnection, table: Table, columns: Columns, rows: int) -> Checked | list[str]:

@@ -67,6 +67,7 @@ def session() -> Iterator[DuckDBPyConnection]:
             },
         )
         try:
+            db.execute("SET enable_progress_bar = false")  # it would stand among the results
             yield db
         finally:
             db.close()

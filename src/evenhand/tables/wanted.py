@@ -9,7 +9,7 @@ from evenhand.errors import nearest
 from evenhand.tables.database import Table, literal
 from evenhand.tables.schema import Columns
 from evenhand.tables.scores import matched, score_columns
-from evenhand.tables.values import is_list, is_nested, text_sql, tidy
+from evenhand.tables.values import is_list, is_nested, name_sql, text_sql, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -103,6 +103,39 @@ def condition(db: DuckDBPyConnection, table: Table, columns: Columns) -> str | l
             complaints += _without_match(db, table, (option, name, value), test)
         parts.append(f"({test})")
     return complaints or " AND ".join(parts) or "true"
+
+
+def elsewhere(db: DuckDBPyConnection, table: Table, columns: Columns, wanted: str) -> list[str]:
+    """Tell of wanted rows whose examples the table has under another value of its split column, too.
+
+    Args:
+        db: the database.
+        table: an opened table, with all its rows.
+        columns: how its columns are to be read.
+        wanted: SQL for the rows that are wanted.
+    """
+    own = [name for name in (columns.id, columns.arm, columns.run) if name is not None]
+    if SPLIT not in table.columns or any(name not in table.columns for name in own):
+        return []
+    part = text_sql(table.columns[SPLIT], table.types[SPLIT])
+    keys = [name_sql(table.columns[name], table.types[name]) for name in own]
+    named = ", ".join(f"{sql} AS k{i}" for i, sql in enumerate(keys))
+    mine = f"SELECT DISTINCT {part} AS part FROM {table.relation} WHERE {wanted}"
+    apart = f"{part} NOT IN ({mine})"
+    if not db.execute(f"SELECT 1 FROM {table.relation} WHERE {apart} LIMIT 1").fetchall():
+        return []
+    found = db.execute(
+        f"SELECT part, count(*), min(k0) FROM (SELECT DISTINCT {named}, {part} AS part FROM {table.relation} "
+        f"WHERE {apart}) SEMI JOIN (SELECT {named} FROM {table.relation} WHERE {wanted}) "
+        f"USING ({', '.join(f'k{i}' for i in range(len(keys)))}) GROUP BY part ORDER BY part"
+    ).fetchall()
+    if not found:
+        return []
+    told = "; ".join(f"{n:,} under '{part}' (first: '{first}')" for part, n, first in found)
+    return [
+        f"rows that are judged have examples that column '{SPLIT}' puts elsewhere too: {told}. What was "
+        "trained or chosen on them is judged on what it has seen."
+    ]
 
 
 def _equals(sql: str, kind: str, value: str) -> str:

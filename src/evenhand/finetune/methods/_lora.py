@@ -7,8 +7,9 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from evenhand.finetune.models import OUTSIDE
 from evenhand.spec.base import Frozen
 
 if TYPE_CHECKING:
@@ -38,6 +39,23 @@ class LowRank(Frozen):
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("attention.query", "attention.value")
     layer_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     layer_order: Literal["front", "back", "random"] = "front"
+
+    @field_validator("rank", mode="before")
+    @classmethod
+    def _not_nothing(cls, value: object) -> object:
+        if value == 0 and not isinstance(value, bool):
+            raise ValueError("got 0, which adapts nothing; rank 0 is the method head_only")
+        return value
+
+    @model_validator(mode="after")
+    def _layers_to_choose_from(self) -> LowRank:
+        outside = [role for role in self.targets if role in OUTSIDE]
+        if self.layer_fraction < 1 and outside:
+            raise ValueError(
+                f"layer_fraction: chooses among layers, but '{outside[0]}' is in none of them; take it out "
+                "of targets, or leave layer_fraction at 1"
+            )
+        return self
 
     @property
     def scale(self) -> float:

@@ -21,6 +21,8 @@ ROLES = (
     "mlp.up",
     "mlp.down",
 )
+#: Of these, what lies before the layers and is in none of them.
+OUTSIDE = ("embedding",)
 
 
 @dataclass(frozen=True)

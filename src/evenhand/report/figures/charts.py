@@ -25,6 +25,9 @@ WIDEST = 560
 #: What an axis takes beside its panel.
 _AXIS = 42
 
+#: Width of a panel by size, and between arms of one group there.
+_SIZE_WIDTH, _BESIDE = 145, 2.5
+
 
 def by_group(rows: Rows) -> Spec:
     """P1, P2, P4: groups with their rows on x, rates with intervals on y, arms beside each other."""
@@ -229,12 +232,14 @@ def by_size(rows: Rows) -> Spec:
     names = [str(c) for c in unique(rows, "candidate")]
     sizes = [float(r["n"]) for r in rows]
     domain = [min(sizes) / 1.35, max(sizes) * 1.35]
+    # Arms of one group stand beside each other by pixels, not by sizes that could be another group's.
+    beside = math.log2(domain[1] / domain[0]) * _BESIDE / _SIZE_WIDTH
 
     def panel(own: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
         factor = 100.0 if wording.in_points(metric) else 1.0
         values = []
         for row in own:
-            shift = 2 ** (0.09 * (names.index(str(row["candidate"])) - (len(names) - 1) / 2))
+            shift = 2 ** (beside * (names.index(str(row["candidate"])) - (len(names) - 1) / 2))
             shown = {
                 k: None if (v := number(row, k)) is None else factor * v
                 for k in ("difference", "low", "high")
@@ -262,7 +267,7 @@ def by_size(rows: Rows) -> Spec:
                 y=alt.Y("difference:Q", title=name, axis=ruled, scale=fitting),
                 shape=alt.Shape("arm:N", scale=shapes, legend=mark, sort=names),
             ),
-        ).properties(width=145, height=130, title=head)
+        ).properties(width=_SIZE_WIDTH, height=130, title=head)
 
     return style.dressed(_grid(rows, unique(rows, "metric"), panel, 140))
 

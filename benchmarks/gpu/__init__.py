@@ -1,0 +1,1 @@
+"""Training steps of the paper's models on one GPU, by evenhand's own loop."""
