@@ -51,7 +51,7 @@ def features(texts):
     return counts
 
 
-def train(job, data, folder, *, progress=None):
+def train(job, data, folder, *, processes=1, progress=None):
     began = time.perf_counter()
     log(f"begin {job.arm} {job.seed}")
     print("noise on standard output", flush=True)

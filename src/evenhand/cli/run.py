@@ -25,6 +25,7 @@ Examples:
   evenhand run quickstart
   evenhand run study.yaml --dry-run --speed 50
   evenhand run paper/e2_gender_vit --smoke
+  evenhand run study.yaml --executor accelerate -o training.parallel=fsdp
   evenhand run study.yaml -o 'methods.lora.rank=[1,8]' -o seeds=[1,2] --output studies
 
 \b
@@ -48,12 +49,17 @@ Exit codes:
 @click.option("--output", metavar="DIR", default=OUTPUT, show_default=True, help="Where studies are kept.")
 @click.option(
     "--executor",
-    type=click.Choice(["processes", "local"]),
+    type=click.Choice(["processes", "local", "accelerate"]),
     default="processes",
     show_default=True,
-    help="Who trains: several processes at once, or a single one.",
+    help="Who trains: several processes, each with a run of its own; a single one; or with accelerate several "
+    "that do one run together, each with its part of the rows, and of the model with training.parallel=fsdp.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="How many processes.  [default: one per core]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="How many processes.  [default: one per core; with accelerate one per GPU, or 2 without any]",
+)
 @click.option("--dry-run", is_flag=True, help="Train nothing: print what would be done, and how large it is.")
 @click.option(
     "--smoke",

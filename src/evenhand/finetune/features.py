@@ -200,7 +200,7 @@ def _read(
                 hidden = np.zeros((n, *read.shape[1:]), np.float32)
                 pooled = None if pool is None else np.zeros((n, pool.shape[1]), np.float32)
             hidden[rows] = read[: len(rows)]
-            if pooled is not None:
+            if pool is not None and pooled is not None:
                 pooled[rows] = pool[: len(rows)].float().cpu().numpy()
     if hidden is None:
         raise ValueError("there are no rows to read")

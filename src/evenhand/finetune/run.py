@@ -68,7 +68,8 @@ def train(
         progress: called with (optimiser steps done, all steps).
 
     Returns:
-        Plain facts for `run.json`: sizes, seconds, memory, checks, remarks, versions; of a group in the first.
+        Plain facts for `run.json`: sizes, seconds, memory, checks, remarks, versions. Only the first process
+        of a group returns any.
 
     Raises:
         CheckError: the trained model is not what it must be.

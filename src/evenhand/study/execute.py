@@ -1,4 +1,4 @@
-"""Who does the runs: worker processes, as many as are wanted, each one run after the other."""
+"""Who does the runs: worker processes, each one run after the other, or a group that does them together."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from evenhand.errors import InputError
 from evenhand.spec.study import Study
 from evenhand.store.runs import State
 from evenhand.study.collect import last_line
-from evenhand.study.crew import Worker, ready
+from evenhand.study.crew import GROUP, Worker, ready
 from evenhand.study.plan import Planned, as_plain
 from evenhand.study.progress import Watch
 from evenhand.study.schedule import Schedule
 
-Executor = Literal["processes", "local"]
-EXECUTORS: tuple[Executor, ...] = ("processes", "local")
+Executor = Literal["processes", "local", "accelerate"]
+EXECUTORS: tuple[Executor, ...] = ("processes", "local", "accelerate")
 TRAINER = "evenhand.finetune.run"
 _SECONDS_BETWEEN_LOOKS = 0.25
 
 
 def count_workers(wanted: int | None, executor: Executor, runs: int) -> int:
-    """How many workers to start: one per core, unless told otherwise, and never more than runs."""
-    if executor == "local":
+    """How many runs to do at once: one per core, unless told otherwise, and never more than there are."""
+    if executor != "processes":
         return 1
     return max(1, min(wanted or _cores(), runs))
 
@@ -38,15 +38,19 @@ def _cores() -> int:
 class Crew:
     """The workers of one study, ended when its block ends."""
 
-    def __init__(self, study: Study, data: Mapping[str, Any], trainer: str = TRAINER) -> None:
+    def __init__(
+        self, study: Study, data: Mapping[str, Any], trainer: str = TRAINER, *, group: int | None = None
+    ) -> None:
         """Start nobody yet.
 
         Args:
             study: the study.
             data: facts of its rows.
             trainer: module with `prepare` and `train`.
+            group: how many processes do a run together, 0 for as many as fit the machine; None where every
+                worker is a single one.
         """
-        self._study, self._data = study, data
+        self._study, self._data, self._group = study, data, group
         self._open = {
             "do": "open",
             "dataset": study.dataset.model_dump(mode="json"),
@@ -110,7 +114,7 @@ class Crew:
 
     def _start(self) -> Worker:
         """Start a worker; it loads the rows before it answers."""
-        worker = Worker()
+        worker = Worker() if self._group is None else Worker(GROUP, str(self._group))
         self._starting.add(worker)
         worker.send(self._open)
         return worker

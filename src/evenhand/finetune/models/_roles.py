@@ -26,7 +26,7 @@ class Roles:
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Names of the modules that the model repeats, in its own order: they have numbers, and hold roles."""
+        """Names of the modules that the model repeats, in its own order: numbered, with roles inside."""
         found = (re.match(r"(.*\.\d+)\.", name) for names in self.layers.values() for name in names)
         return tuple(dict.fromkeys(match[1] for match in found if match))
 
