@@ -13,6 +13,7 @@ from evenhand.errors import CallError, InputError
 
 if TYPE_CHECKING:
     from evenhand.spec.study import Study
+    from evenhand.study.execute import Executor
     from evenhand.study.run import StudyResult
 
 RUNS_FAILED = 1
@@ -52,8 +53,9 @@ Exit codes:
     type=click.Choice(["processes", "local", "accelerate"]),
     default="processes",
     show_default=True,
-    help="Who trains: several processes, each with a run of its own; a single one; or with accelerate several "
-    "that do one run together, each with its part of the rows, and of the model with training.parallel=fsdp.",
+    help="Who trains: several processes, each with a run of its own; a single one; or several that do one "
+    "run together (accelerate), each with its part of the rows, and of the model too where training.parallel "
+    "is fsdp.",
 )
 @click.option(
     "--workers",
@@ -106,7 +108,7 @@ def COMMAND(
         from evenhand.cli._plan import show_plan  # noqa: PLC0415
 
         for study in studies:
-            show_plan(study, Path(output), speed)
+            show_plan(study, Path(output), speed, _processes(study, **how))
         return
     if len(studies) > 1:
         _refuse_any(studies, Path(output))
@@ -115,6 +117,18 @@ def COMMAND(
         _tell_failures(one)
     gate = _gate([one.verdict["counts"] for one in made], fail_on)
     ctx.exit(gate or (RUNS_FAILED if any(one.failed for one in made) else 0))
+
+
+def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
+    """How many processes would do a run together."""
+    from evenhand.study.run import refuse_call  # noqa: PLC0415
+
+    refuse_call(study, workers, executor)
+    if executor != "accelerate":
+        return 1
+    from evenhand.finetune.devices import group_size  # noqa: PLC0415  (torch)
+
+    return workers or group_size(None)  # these may be the devices of another machine
 
 
 def _refuse_any(studies: Sequence[Study], output: Path) -> None:

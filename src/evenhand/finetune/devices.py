@@ -34,19 +34,17 @@ def group_size(wanted: int | None) -> int:
         InputError: there is nothing to divide, or not a GPU for each.
     """
     gpus = torch.cuda.device_count()
-    size = wanted or gpus or WITHOUT_GPU
-    if gpus and size > gpus:
+    if gpus and (wanted or 0) > gpus:
         raise InputError(
-            f"workers: got {size}, but of this machine's GPUs {gpus} can be seen, and every process needs "
+            f"workers: got {wanted}, but of this machine's GPUs {gpus} can be seen, and every process needs "
             "one of its own; give a smaller number."
         )
-    if size < 2:
-        why = f"got {wanted}" if wanted else "this machine has one GPU"
+    if gpus == 1:
         raise InputError(
-            f"workers: {why}; the executor accelerate divides every run among at least 2 processes. Take "
-            "--executor local for a single one."
+            "executor accelerate: it divides a run among several GPUs, but one GPU can be seen; take "
+            "--executor local."
         )
-    return size
+    return wanted or gpus or WITHOUT_GPU
 
 
 @lru_cache(maxsize=1)

@@ -140,6 +140,11 @@ def refuse_call(study: Study, workers: int | None, executor: str) -> None:
         raise CallError(f"executor: got {executor!r}; must be one of {', '.join(EXECUTORS)}.")
     if workers is not None and workers < 1:
         raise CallError(f"workers: got {workers}; must be at least 1.")
+    if workers == 1 and executor == "accelerate":
+        raise CallError(
+            "workers: got 1; the executor accelerate divides every run among at least 2 processes. Take "
+            "--executor local for a single one."
+        )
     if study.training.parallel == "fsdp" and executor != "accelerate":
         raise CallError(
             f"{study.name}: training.parallel is fsdp, which divides a model among the processes of one run, "
