@@ -60,7 +60,7 @@ def run_id(study: Study, model: Model, arm: Arm, seed: int) -> str:
 def _training(study: Study) -> dict[str, Any]:
     """How it is trained, without later ways that are not used, and what moves no number."""
     plain = study.training.model_dump(mode="json", exclude=_NEUTRAL)
-    return {name: value for name, value in plain.items() if _LATER_TRAINING.get(name) != value}
+    return {name: value for name, value in plain.items() if (name, value) not in _LATER_TRAINING.items()}
 
 
 def _options(arm: Arm) -> dict[str, Any]:
