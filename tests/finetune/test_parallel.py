@@ -19,8 +19,8 @@ from tests.finetune import worlds
 from tests.finetune.test_training import do, losses_of, scores_of
 
 #: 60 rows in steps of 20, cut in 7, 7 and 6: the second process has nothing to do in every second pass.
-#: Gradients of the first two steps are longer than 2.3 and are cut, those of the last one are not: AdamW alone
-#: would hide a sum that came out as a mean.
+#: Gradients of the first two steps are longer than 2.3 and are cut, those of the last one are not: AdamW
+#: alone would hide a sum that came out as a mean.
 SHORT = {"epochs": 1, "batch_size": 20, "micro_batch": 7, "flip": False, "clip": 2.3}
 SAVING = {"gradient_checkpointing": True}
 JOBS = {

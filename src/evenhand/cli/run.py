@@ -121,7 +121,7 @@ def COMMAND(
 
 def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
     """How many processes would do a run together."""
-    from evenhand.study.run import refuse_call  # noqa: PLC0415
+    from evenhand.study.execute import refuse_call  # noqa: PLC0415
 
     refuse_call(study, workers, executor)
     if executor != "accelerate":

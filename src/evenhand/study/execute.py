@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from evenhand.errors import InputError
+from evenhand.errors import CallError, InputError
 from evenhand.spec.study import Study
 from evenhand.store.runs import State
 from evenhand.study.collect import last_line
@@ -19,6 +19,24 @@ Executor = Literal["processes", "local", "accelerate"]
 EXECUTORS: tuple[Executor, ...] = ("processes", "local", "accelerate")
 TRAINER = "evenhand.finetune.run"
 _SECONDS_BETWEEN_LOOKS = 0.25
+
+
+def refuse_call(study: Study, workers: int | None, executor: str) -> None:
+    """Complain of a call that cannot be meant."""
+    if executor not in EXECUTORS:
+        raise CallError(f"executor: got {executor!r}; must be one of {', '.join(EXECUTORS)}.")
+    if workers is not None and workers < 1:
+        raise CallError(f"workers: got {workers}; must be at least 1.")
+    if workers == 1 and executor == "accelerate":
+        raise CallError(
+            "workers: got 1; the executor accelerate divides every run among at least 2 processes. Take "
+            "--executor local for a single one."
+        )
+    if study.training.parallel == "fsdp" and executor != "accelerate":
+        raise CallError(
+            f"{study.name}: training.parallel is fsdp, which divides a model among the processes of one run, "
+            f"but the executor '{executor}' gives every run one process; take --executor accelerate."
+        )
 
 
 def count_workers(wanted: int | None, executor: Executor, runs: int) -> int:

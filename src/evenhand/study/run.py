@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenhand.errors import CallError, InputError
+from evenhand.errors import InputError
 from evenhand.spec.stored import study_json
 from evenhand.spec.study import Study
 from evenhand.store.folder import StudyFolder, write_json
 from evenhand.study import data as rows
-from evenhand.study.execute import EXECUTORS, TRAINER, Crew, Executor, count_workers
+from evenhand.study.execute import TRAINER, Crew, Executor, count_workers, refuse_call
 from evenhand.study.judge import judge
 from evenhand.study.plan import plan
 from evenhand.study.progress import Progress, Watch, unwatched
@@ -132,21 +132,3 @@ def as_plain(study: Study) -> dict[str, Any]:
     """A study as its folder keeps it."""
     plain: dict[str, Any] = json.loads(study_json(study))
     return plain
-
-
-def refuse_call(study: Study, workers: int | None, executor: str) -> None:
-    """Complain of a call that cannot be meant."""
-    if executor not in EXECUTORS:
-        raise CallError(f"executor: got {executor!r}; must be one of {', '.join(EXECUTORS)}.")
-    if workers is not None and workers < 1:
-        raise CallError(f"workers: got {workers}; must be at least 1.")
-    if workers == 1 and executor == "accelerate":
-        raise CallError(
-            "workers: got 1; the executor accelerate divides every run among at least 2 processes. Take "
-            "--executor local for a single one."
-        )
-    if study.training.parallel == "fsdp" and executor != "accelerate":
-        raise CallError(
-            f"{study.name}: training.parallel is fsdp, which divides a model among the processes of one run, "
-            f"but the executor '{executor}' gives every run one process; take --executor accelerate."
-        )
