@@ -95,6 +95,23 @@ def test_a_dry_run_tells_how_large_a_study_is(call):
     assert "lora[rank=1]: targets: the model has no role 'mlp.gate'" in err
 
 
+def test_a_dry_run_tells_what_each_of_several_processes_takes(call):
+    model = ("-o", "model={name: tiny_text}")
+    group = ("--executor", "accelerate", "--workers", "4")
+    _, one, _ = call("--dry-run", *model)
+    _, four, _ = call("--dry-run", *model, *group, "-o", "training.parallel=fsdp")
+    assert "every run by 4 processes, each with its part of the rows and of the model" in four
+    assert "All runs on 4 devices" in four
+
+    def memory(out):
+        return float(re.search(r"^  full .* ([0-9.]+) MB", out, re.M)[1])
+
+    assert memory(four) < memory(one)
+    code, _, err = call("--dry-run", *model, "-o", "training.parallel=fsdp")
+    assert code == 2
+    assert "take --executor accelerate" in err
+
+
 def test_a_dry_run_without_the_data_tells_what_can_be_known(call, tmp_path):
     text = (tmp_path / "study.yaml").read_text().replace("someone/words", "tiny_text")
     text = text.replace("{name: synthetic_posts, rows: 300}", "{name: dlab_hate_speech, path: ./none.csv}")

@@ -25,10 +25,9 @@ SMALL = {
 METHODS = [("full", {}), ("head_only", {}), ("none", {}), ("lora", {"rank": 3})]
 
 
-def job(model, method="full", options=None, precision="float32", **said):
-    return Job(
-        "arm", Model(str(model), said), method, options or {}, Training(1e-3, 2, precision=precision), 1
-    )
+def job(model, method="full", options=None, precision="float32", how=None, **said):
+    training = Training(1e-3, 2, precision=precision, **(how or {}))
+    return Job("arm", Model(str(model), said), method, options or {}, training, 1)
 
 
 @pytest.fixture
@@ -81,6 +80,33 @@ def test_models_of_the_recipes_are_counted_without_a_network(name, task, paramet
     full, lora = sizes([job(name), job(name, "lora", {"rank": 8})], task, ("a", "b"), 64).found
     assert full.parameters == full.trainable == parameters
     assert 0 < lora.trainable < 0.02 * parameters
+
+
+def test_memory_of_llama_2_7b_by_hand(monkeypatch):
+    """Full fine-tuning in bfloat16, 256 tokens, 8 rows at a time: the recipe paper/e1_religion_llama2."""
+    monkeypatch.setattr("evenhand.finetune.size._config_file", lambda model: None)
+    name, saving, divided = "meta-llama/Llama-2-7b-hf", {"gradient_checkpointing": True}, {"parallel": "fsdp"}
+    jobs = [job(name, precision="bfloat16", how=how) for how in ({}, saving, divided, saving | divided)]
+    plain, saved, apart, both = sizes(jobs, "text", ("a", "b"), 256).found
+    weights, layer = 6_607_343_616 + 2 * 4096, 4 * 4096**2 + 3 * 4096 * 11008 + 2 * 4096
+    # Weights and their rounded copies, gradients, two moments: 18 bytes a weight, 119 GB.
+    states = (4 + 2 + 4 + 8) * weights
+    # What leaves a layer's products for each of 256 tokens, twice over, in 2 bytes: 1.4 GB a row.
+    inside = 2 * 2 * 256 * (5 * 4096 + 2 * 11008)
+    head = 2 * 2 * 256 * 2
+    assert plain.bytes(8) == states + 8 * (32 * inside + head) == pytest.approx(130.1e9, rel=1e-3)
+    # The entry of each layer in 4 bytes, and the inside of one: 0.18 GB a row.
+    entries = 32 * 4 * 256 * 4096
+    assert saved.bytes(8) == states + 8 * (entries + inside + head) == pytest.approx(120.4e9, rel=1e-3)
+    # Divided by 8: weights, gradients, moments. Whole for a while: two layers, embedding and head, in 2
+    # bytes, and the gradients of a layer.
+    rest = weights - 32 * layer
+    whole = 2 * (rest + 2 * layer) + 4 * layer
+    assert apart.bytes(4, 8) == 16 * weights // 8 + whole + 4 * (32 * inside + head)
+    assert both.bytes(4, 8) == 16 * weights // 8 + whole + 4 * (entries + inside + head)
+    assert both.bytes(4, 8) == pytest.approx(15.8e9, rel=1e-2)
+    # One process has all, and copies are not divided.
+    assert (apart.bytes(8), plain.bytes(8, 8)) == (plain.bytes(8), plain.bytes(8))
 
 
 def test_a_high_rank_is_counted_too(monkeypatch):

@@ -50,6 +50,7 @@ def test_two_known_ids():
         {"dataset": {"name": "synthetic_posts", "rows": 100, "difficulty": 0.1}},
         {"dataset": {"name": "synthetic_posts", "rows": 100, "label_noise": 0}},
         {"training": {"batch_size": 32, "clip": 1}},
+        {"training": {"parallel": "data", "gradient_checkpointing": True}},
     ],
 )
 def test_what_cannot_change_a_result_keeps_the_id(changes):
@@ -74,6 +75,7 @@ def test_what_cannot_change_a_result_keeps_the_id(changes):
         {"training": {"micro_batch": 8}},
         {"training": {"precision": "bfloat16"}},
         {"training": {"flip": False}},
+        {"training": {"parallel": "fsdp"}},
     ],
 )
 def test_what_can_change_a_result_makes_another_id(changes):

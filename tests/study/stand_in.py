@@ -1,6 +1,7 @@
 """A trainer that is quick and real: logistic regression on counted words, by numpy.
 
-It keeps the contract of `evenhand.finetune.run`. What a test wants of it stands in the folder that the
+It keeps the contract of `evenhand.finetune.run`: in a group the first process writes, and goes on when the
+others have come. What a test wants of it stands in the folder that the
 variable STAND_IN names: `slow` (seconds per step), `fail`, `die`, `leave` and `silent` (lines `arm seed`, or
 `*`), `full` (the same: no room for the record), `refuse` (complaints of `prepare`). `log` gets a line when
 training begins and when it has ended.
@@ -51,8 +52,28 @@ def features(texts):
     return counts
 
 
-def train(job, data, folder, *, progress=None):
+def meet(job, folder, processes):
+    """Wait until all processes of the group are there, as those do that train together."""
+    if os.environ["RANK"] != "0" and wants("fail_other", job):
+        raise FloatingPointError("the other one cannot go on")
+    if os.environ["RANK"] != "0" and wants("die_other", job):
+        os.kill(os.getpid(), signal.SIGKILL)
+    (folder / f"here-{os.environ['RANK']}").touch()
+    while len(list(folder.glob("here-*"))) < processes and not (folder / "train.jsonl").exists():
+        time.sleep(0.01)
+    log(f"here {os.environ['RANK']} of {os.environ['WORLD_SIZE']}: {job.arm} {job.seed}")
+    if os.environ["RANK"] == "0":
+        (folder / "train.jsonl").touch()
+        for path in folder.glob("here-*"):
+            path.unlink()
+
+
+def train(job, data, folder, *, processes=1, progress=None):
     began = time.perf_counter()
+    if processes > 1:
+        meet(job, folder, processes)
+        if os.environ["RANK"] != "0":
+            return {}
     log(f"begin {job.arm} {job.seed}")
     print("noise on standard output", flush=True)
     rng = np.random.default_rng(job.seed)

@@ -31,16 +31,19 @@ class _Line:
     Attributes:
         runs: each with how it stands.
         size: of one of them, if it is known.
+        processes: how many do a run together.
     """
 
     runs: Sequence[tuple[Planned, State]]
     size: Size | None
+    processes: int
 
     def seconds(self, rows: Mapping[str, int] | None, speed: float) -> float | None:
         """About how long one run computes."""
         if self.size is None or rows is None:
             return None
-        return self.size.operations(**rows, epochs=self.runs[0][0].job.training.epochs) / (speed * 1e12)
+        operations = self.size.operations(**rows, epochs=self.runs[0][0].job.training.epochs)
+        return operations / (speed * 1e12 * self.processes)
 
     def cells(self, rows: Mapping[str, int] | None, speed: float) -> list[str]:
         """What the table shows; what is not known is a question mark."""
@@ -49,7 +52,8 @@ class _Line:
         job, size = self.runs[0][0].job, self.size
         finished = sum(state.status == "finished" for _, state in self.runs)
         seconds = self.seconds(rows, speed)
-        micro_batch = min(job.training.micro_batch or _MICRO_BATCH, job.training.batch_size)
+        most = -(-job.training.batch_size // self.processes)
+        micro_batch = min(job.training.micro_batch or _MICRO_BATCH, most)
         taken = 0 if size and not size.trainable else steps(job, rows["train"]) if rows else None
         return [
             job.arm,
@@ -58,19 +62,20 @@ class _Line:
             f"{size.trainable:,}" if size else "?",
             _share(size.trainable, size.parameters) if size else "?",
             "?" if taken is None else f"{taken:,}",
-            _memory(size.bytes(micro_batch)) if size else "?",
+            _memory(size.bytes(micro_batch, self.processes)) if size else "?",
             "?" if seconds is None else duration(seconds),
             "?" if seconds is None else duration(seconds * len(self.runs)),
         ]
 
 
-def show_plan(study: Study, output: Path, speed: float) -> None:
+def show_plan(study: Study, output: Path, speed: float, processes: int) -> None:
     """Print the runs of a study, how they stand and what they take; nothing is written.
 
     Args:
         study: what would be done.
         output: folder of all studies.
-        speed: what the machine is taken to reach, in TFLOP/s.
+        speed: what a device is taken to reach, in TFLOP/s.
+        processes: how many do a run together, each with a device of its own.
 
     Raises:
         InputError: the study cannot be run here, as when its data are not there; what can be known without
@@ -93,11 +98,14 @@ def show_plan(study: Study, output: Path, speed: float) -> None:
         facts["mean_characters"] = None
     runs = folder.runs_of(facts)
     states = {p.run_id: (p, runs.look(p.run_id)) for p in plan(study)}
-    lines, remarks = _lines(list(states.values()), facts)
+    lines, remarks = _lines(list(states.values()), facts, processes)
     finished = sum(state.status == "finished" for _, state in states.values())
     click.echo(f"{study.name}: {len(states)} runs, {finished} of them finished, in {folder.path}")
     told = ", ".join(f"{n:,} {part}" for part, n in rows.items()) if rows else "not known"
     click.echo(f"rows: {told}{' (every seed draws its own split)' if study.resplit else ''}")
+    if processes > 1:
+        part = "of the rows and of the model" if study.training.parallel == "fsdp" else "of the rows"
+        click.echo(f"every run by {processes} processes, each with its part {part}; memory is that of one")
     for model in study.models:
         own = [line for line in lines if line.runs[0][0].job.model.label == model.label]
         size = next((line.size for line in own if line.size), None)
@@ -107,7 +115,8 @@ def show_plan(study: Study, output: Path, speed: float) -> None:
     seconds = [(line.seconds(rows, speed), len(line.runs)) for line in lines]
     if all(each is not None for each, _ in seconds):
         whole = sum((each or 0.0) * count for each, count in seconds)
-        click.echo(f"\nAll runs on one device: {duration(whole)}. {_assumed(facts, speed)}")
+        on = "one device" if processes == 1 else f"{processes} devices"
+        click.echo(f"\nAll runs on {on}: {duration(whole)}. {_assumed(study, facts, speed)}")
     for remark in remarks:
         click.echo(f"Not known: {remark}", err=True)
     if missing is not None:
@@ -115,7 +124,7 @@ def show_plan(study: Study, output: Path, speed: float) -> None:
 
 
 def _lines(
-    states: Sequence[tuple[Planned, State]], facts: Mapping[str, Any]
+    states: Sequence[tuple[Planned, State]], facts: Mapping[str, Any], processes: int
 ) -> tuple[list[_Line], list[str]]:
     """The runs by model, arm and trial, with their sizes, and why some have none."""
     grouped: dict[tuple[str, str], list[tuple[Planned, State]]] = {}
@@ -126,11 +135,11 @@ def _lines(
         from evenhand.finetune.size import sizes  # noqa: PLC0415  (torch)
     except ImportError as error:
         told = f"sizes need more packages ({error}): pip install 'evenhand[train]'."
-        return [_Line(runs, None) for runs in grouped.values()], [told]
+        return [_Line(runs, None, processes) for runs in grouped.values()], [told]
     longest = max(job.training.max_length for job in jobs)
     tokens = longest if facts["mean_characters"] is None else min(_tokens(facts), longest)
     found = sizes(jobs, facts["task"], facts["classes"], tokens)
-    lines = [_Line(runs, size) for runs, size in zip(grouped.values(), found.found, strict=True)]
+    lines = [_Line(runs, size, processes) for runs, size in zip(grouped.values(), found.found, strict=True)]
     return lines, list(found.remarks)
 
 
@@ -139,13 +148,16 @@ def _tokens(facts: Mapping[str, Any]) -> int:
     return round((facts["mean_characters"] or 0) / _CHARACTERS_PER_TOKEN) + 2
 
 
-def _assumed(facts: Mapping[str, Any], speed: float) -> str:
+def _assumed(study: Study, facts: Mapping[str, Any], speed: float) -> str:
     """What the estimates build on."""
     texts = f", texts of {_tokens(facts)} tokens" if facts["task"] == "text" else ""
+    kept = "twice what leaves the layers"
+    if study.training.gradient_checkpointing:
+        kept = "what enters the layers and twice what leaves one of them"
     return (
         f"Memory and times are estimates, not measured. Times: {speed:g} TFLOP/s{texts}, 4 operations for "
         "each frozen and 6 for each trained weight and token. Memory: 4 bytes a weight (6 in bfloat16), 12 "
-        "more a trained one (gradient, AdamW), and twice what leaves the layers for a micro-batch.\n"
+        f"more a trained one (gradient, AdamW), and {kept} for a micro-batch.\n"
     )
 
 

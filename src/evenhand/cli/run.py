@@ -13,6 +13,7 @@ from evenhand.errors import CallError, InputError
 
 if TYPE_CHECKING:
     from evenhand.spec.study import Study
+    from evenhand.study.execute import Executor
     from evenhand.study.run import StudyResult
 
 RUNS_FAILED = 1
@@ -25,6 +26,7 @@ Examples:
   evenhand run quickstart
   evenhand run study.yaml --dry-run --speed 50
   evenhand run paper/e2_gender_vit --smoke
+  evenhand run study.yaml --executor accelerate -o training.parallel=fsdp
   evenhand run study.yaml -o 'methods.lora.rank=[1,8]' -o seeds=[1,2] --output studies
 
 \b
@@ -48,12 +50,18 @@ Exit codes:
 @click.option("--output", metavar="DIR", default=OUTPUT, show_default=True, help="Where studies are kept.")
 @click.option(
     "--executor",
-    type=click.Choice(["processes", "local"]),
+    type=click.Choice(["processes", "local", "accelerate"]),
     default="processes",
     show_default=True,
-    help="Who trains: several processes at once, or a single one.",
+    help="Who trains: several processes, each with a run of its own; a single one; or several that do one "
+    "run together (accelerate), each with its part of the rows, and of the model too where training.parallel "
+    "is fsdp.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="How many processes.  [default: one per core]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="How many processes.  [default: one per core; with accelerate one per GPU, or 2 without any]",
+)
 @click.option("--dry-run", is_flag=True, help="Train nothing: print what would be done, and how large it is.")
 @click.option(
     "--smoke",
@@ -100,7 +108,7 @@ def COMMAND(
         from evenhand.cli._plan import show_plan  # noqa: PLC0415
 
         for study in studies:
-            show_plan(study, Path(output), speed)
+            show_plan(study, Path(output), speed, _processes(study, **how))
         return
     if len(studies) > 1:
         _refuse_any(studies, Path(output))
@@ -109,6 +117,18 @@ def COMMAND(
         _tell_failures(one)
     gate = _gate([one.verdict["counts"] for one in made], fail_on)
     ctx.exit(gate or (RUNS_FAILED if any(one.failed for one in made) else 0))
+
+
+def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
+    """How many processes would do a run together."""
+    from evenhand.study.execute import refuse_call  # noqa: PLC0415
+
+    refuse_call(study, workers, executor)
+    if executor != "accelerate":
+        return 1
+    from evenhand.finetune.devices import group_size  # noqa: PLC0415  (torch)
+
+    return workers or group_size(None)  # these may be the devices of another machine
 
 
 def _refuse_any(studies: Sequence[Study], output: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from evenhand.datasets import Examples, Parts
 
 Precision = Literal["float32", "bfloat16"]
+Parallel = Literal["data", "fsdp"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Training:
         precision: of the arithmetic; one for every method of a study.
         max_length: most tokens of a text.
         flip: whether pictures are mirrored at random in training.
+        parallel: what each process of a group has: the whole model (`data`), or a part of every layer
+            (`fsdp`). Of no effect in a single process.
+        gradient_checkpointing: keep only what enters the layers for the backward pass, and compute the rest
+            again: less memory, more time, the same numbers.
     """
 
     learning_rate: float
@@ -43,6 +48,8 @@ class Training:
     precision: Precision = "float32"
     max_length: int = 256
     flip: bool = True
+    parallel: Parallel = "data"
+    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True)

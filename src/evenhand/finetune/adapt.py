@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from evenhand import registry
@@ -19,12 +20,20 @@ def adapted(base: Base, job: Job) -> Any:  # noqa: ANN401
         InputError: the method's options do not fit this model.
     """
     method = registry.load(METHODS, job.method)
-    return method.apply(base.copy(job.seed), base.roles, method.Config(**job.options))
+    model = method.apply(base.copy(job.seed), base.roles, method.Config(**job.options))
+    if job.training.gradient_checkpointing:
+        with warnings.catch_warnings():
+            # transformers calls it by another name since.
+            warnings.simplefilter("ignore", FutureWarning)
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
 
 
 def complaints(base: Base, job: Job) -> list[str]:
     """Say why a job's method cannot be applied to its model."""
     method = registry.load(METHODS, job.method)
+    if job.training.gradient_checkpointing and not base.model.supports_gradient_checkpointing:
+        return [f"training.gradient_checkpointing: transformers cannot do it for '{job.model.name}'."]
     # Weights that the checkpoint lacks mean nothing as they are; the head is trained by every method.
     untrained = _untrained(base)
     if untrained and not method.INFO.whole:

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 
 from evenhand.finetune import checkpoint
 from evenhand.finetune.base import Base
+from evenhand.finetune.devices import precision_of
 from evenhand.finetune.feed import Feed
 from evenhand.finetune.predict import probabilities
 from evenhand.tables.schema import FloatArray, IntArray
@@ -124,11 +125,6 @@ def _close(what: str, found: FloatArray, scores: FloatArray, allowed: float) -> 
             f"more than {allowed:g}"
         )
     return worst
-
-
-def precision_of(accelerator: Accelerator) -> str:
-    """The study's word for accelerate's."""
-    return "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
 
 
 def _plain(name: str) -> str:

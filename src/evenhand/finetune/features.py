@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from evenhand.finetune.base import Base
 from evenhand.finetune.checkpoint import is_adapted
+from evenhand.finetune.devices import added
 from evenhand.finetune.feed import Feed, Inputs, Pixels, Texts
 from evenhand.finetune.linears import fast_linears
 from evenhand.finetune.predict import in_batches
@@ -182,21 +183,26 @@ def _read(
 ) -> Features:
     """What the head reads of every row."""
     n = len(feed.lengths)
-    hidden: list[torch.Tensor] = [torch.empty(0)] * n
-    pooled: list[torch.Tensor | None] = [None] * n
+    hidden: npt.NDArray[np.float32] | None = None
+    pooled: npt.NDArray[np.float32] | None = None
     with torch.no_grad():
-        for rows, inputs in in_batches(feed, np.arange(n), accelerator):
+        for rows, inputs in in_batches(feed, np.arange(n), accelerator, shared=True):
             with accelerator.autocast():
                 out = model(**inputs)
             states = out.last_hidden_state.float()
-            at = torch.zeros(len(rows), dtype=torch.long, device=states.device)
+            at = torch.zeros(len(states), dtype=torch.long, device=states.device)
             if reads == "last":  # as transformers finds it: by the token, not by the mask
                 text = inputs["input_ids"].ne(-1 if pad is None else pad)
                 at = (torch.arange(text.shape[1], device=text.device) * text).argmax(-1)
-            read = states[torch.arange(len(rows), device=at.device), at][:, None].cpu()
+            read = states[torch.arange(len(states), device=at.device), at][:, None].cpu().numpy()
             pool = getattr(out, "pooler_output", None)
-            for i, row in enumerate(rows.tolist()):
-                hidden[row] = read[i]
-                pooled[row] = None if pool is None else pool[i].float().cpu()
-    kept = [p for p in pooled if p is not None]
-    return Features(torch.stack(hidden), torch.stack(kept) if kept else None, pad)
+            if hidden is None:
+                hidden = np.zeros((n, *read.shape[1:]), np.float32)
+                pooled = None if pool is None else np.zeros((n, pool.shape[1]), np.float32)
+            hidden[rows] = read[: len(rows)]
+            if pool is not None and pooled is not None:
+                pooled[rows] = pool[: len(rows)].float().cpu().numpy()
+    if hidden is None:
+        raise ValueError("there are no rows to read")
+    stored = torch.from_numpy(added(hidden, accelerator))
+    return Features(stored, None if pooled is None else torch.from_numpy(added(pooled, accelerator)), pad)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch.distributed.tensor import DTensor
 
 #: Below this width a product takes less time than asking for it.
 _LEAST_WIDTH = 128
@@ -80,6 +81,7 @@ def halved(model: torch.nn.Module, accelerator: Accelerator) -> Iterator[None]:
     kept = [
         (m, m.weight.data) for m in model.modules()
         if accelerator.mixed_precision == "bf16" and type(m) is torch.nn.Linear and not m.weight.requires_grad
+        and not isinstance(m.weight, DTensor)  # a part of it: rounded whenever it is put together
     ]  # fmt: skip
     for module, weight in kept:
         module.weight.data = weight.to(torch.bfloat16)

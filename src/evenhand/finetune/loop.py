@@ -12,8 +12,10 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune import Training
+from evenhand.finetune.devices import added, share
 from evenhand.finetune.feed import Feed
 from evenhand.finetune.log import Log
+from evenhand.finetune.parallel import unjoined
 from evenhand.tables.schema import IntArray
 
 BETAS = (0.9, 0.999)
@@ -29,12 +31,14 @@ class Lesson:
         labels: [n] class of each row.
         rows: rows to train on.
         seed: of their order, and of which pictures are mirrored.
+        processes: how many learn together; a step is cut into at least as many micro-batches.
     """
 
     feed: Feed
     labels: IntArray
     rows: IntArray
     seed: int
+    processes: int = 1
 
     def steps(self, training: Training) -> int:
         """Optimiser steps of one epoch."""
@@ -52,12 +56,18 @@ class Lesson:
         mirror = np.random.default_rng([self.seed, number, _MIRROR]).random(len(self.labels)) < (
             0.5 if training.flip else 0.0
         )
-        size = training.micro_batch or self.feed.micro_batch
+        size = micro_batch(training, self.feed, self.processes)
         for start in range(0, len(order), training.batch_size):
             step = order[start : start + training.batch_size]
             step = step[np.argsort(self.feed.lengths[step], kind="stable")]
-            cuts = [step[i : i + size] for i in range(0, len(step), size)]
+            most = min(size, math.ceil(len(step) / self.processes))  # the last step of an epoch is shorter
+            cuts = [step[i : i + most] for i in range(0, len(step), most)]
             yield [(rows, mirror[rows]) for rows in cuts]
+
+
+def micro_batch(training: Training, feed: Feed, processes: int) -> int:
+    """The most rows of a forward pass."""
+    return min(training.micro_batch or feed.micro_batch, math.ceil(training.batch_size / processes))
 
 
 def fit(
@@ -73,10 +83,10 @@ def fit(
     """Train what requires gradients.
 
     Args:
-        model: gives `.logits`; already on the device.
+        model: gives `.logits`; already on the device, and joined with those of the group's other processes.
         lesson: rows, labels and seed.
         training: rates, sizes, precision.
-        accelerator: device and precision.
+        accelerator: device, precision and group.
         log: gets a line per step, and one per epoch.
         validate: accuracy and loss on rows that are not trained on, after every epoch.
         progress: called with (steps done, all steps).
@@ -123,18 +133,21 @@ def _gradients(
     lesson: Lesson,
     accelerator: Accelerator,
 ) -> float:
-    """Sum the gradients of a step's micro-batches; returns the mean loss of its rows."""
+    """Sum the gradients of a step's micro-batches over the group; returns the mean loss of its rows."""
     total = sum(len(rows) for rows, _ in cuts)
-    summed = 0.0
-    for rows, mirrored in cuts:
+    summed = np.zeros(1)
+    mine = share(cuts, accelerator)
+    for number, ((rows, mirrored), counts) in enumerate(mine, 1):
         inputs = {k: v.to(accelerator.device) for k, v in lesson.feed.take(rows, mirrored).items()}
         labels = torch.from_numpy(lesson.labels[rows]).to(accelerator.device)
-        with accelerator.autocast():
-            logits = model(**inputs).logits
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum") / total
-        accelerator.backward(loss)
-        summed += float(loss.detach())
-    return summed
+        with unjoined(model, last=number == len(mine)):
+            with accelerator.autocast():
+                logits = model(**inputs).logits
+            loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum") / total
+            # The group takes the mean of its gradients, where the sum is meant.
+            (loss * (accelerator.num_processes if counts else 0)).backward()
+        summed += float(loss.detach()) if counts else 0.0
+    return float(added(summed, accelerator)[0])
 
 
 def _groups(trained: list[torch.nn.Parameter], training: Training) -> list[dict[str, object]]:

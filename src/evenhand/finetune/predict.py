@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 
+from evenhand.finetune.devices import added, share
 from evenhand.finetune.feed import Feed, Inputs
 from evenhand.tables.schema import FloatArray, IntArray
 
 BATCH = 64
 
 
-def in_batches(feed: Feed, rows: IntArray, accelerator: Accelerator) -> Iterator[tuple[IntArray, Inputs]]:
-    """Cut rows into batches of like length, on the device."""
+def in_batches(
+    feed: Feed, rows: IntArray, accelerator: Accelerator, *, shared: bool
+) -> Iterator[tuple[IntArray, Inputs]]:
+    """Cut rows into batches of like length, on the device.
+
+    Args:
+        feed: all rows.
+        rows: [m] which ones.
+        accelerator: device and group.
+        shared: give this process only its part; a batch that another process has too comes without rows.
+    """
     order = rows[np.argsort(feed.lengths[rows], kind="stable")]
-    for start in range(0, len(order), BATCH):
-        batch = order[start : start + BATCH]
-        yield batch, {k: v.to(accelerator.device) for k, v in feed.take(batch).items()}
+    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    for batch, counts in share(batches, accelerator) if shared else [(batch, True) for batch in batches]:
+        inputs = {k: v.to(accelerator.device) for k, v in feed.take(batch).items()}
+        yield batch if counts else batch[:0], inputs
 
 
 def probabilities(
-    model: torch.nn.Module, feed: Feed, rows: IntArray, accelerator: Accelerator, *, exact: bool = False
+    model: torch.nn.Module,
+    feed: Feed,
+    rows: IntArray,
+    accelerator: Accelerator,
+    *,
+    exact: bool = False,
+    shared: bool = False,
 ) -> FloatArray:
     """Predict rows.
 
@@ -34,6 +51,7 @@ def probabilities(
         rows: [m] which ones.
         accelerator: device and precision.
         exact: in float32, whatever the precision.
+        shared: divide the rows among the processes of the group, which must all ask for the same.
 
     Returns:
         [m, classes] in the order of `rows`, each row summing to 1.
@@ -45,15 +63,16 @@ def probabilities(
     place = {row: i for i, row in enumerate(rows.tolist())}
     found: FloatArray | None = None
     with torch.no_grad():
-        for batch, inputs in in_batches(feed, rows, accelerator):
+        for batch, inputs in in_batches(feed, rows, accelerator, shared=shared):
             with nullcontext() if exact else accelerator.autocast():
                 logits = model(**inputs).logits
             values = torch.softmax(logits.double(), dim=-1).cpu().numpy()
             if found is None:
-                found = np.empty((len(rows), values.shape[1]))
-            found[[place[row] for row in batch.tolist()]] = values
+                found = np.zeros((len(rows), values.shape[1]))
+            found[[place[row] for row in batch.tolist()]] = values[: len(batch)]
     if found is None:
         raise ValueError("there are no rows to predict")
+    found = added(found, accelerator) if shared else found
     if not np.isfinite(found).all():
         raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
     return found
@@ -64,3 +83,12 @@ def accuracy_and_loss(scores: FloatArray, labels: IntArray) -> tuple[float, floa
     right = float(np.mean(scores.argmax(1) == labels))
     likelihood = np.maximum(scores[np.arange(len(labels)), labels], np.finfo(np.float64).tiny)
     return right, float(-np.mean(np.log(likelihood)))
+
+
+def measuring(
+    model: torch.nn.Module, feed: Feed, rows: IntArray, labels: IntArray, accelerator: Accelerator
+) -> Callable[[], tuple[float, float]] | None:
+    """How to measure a model on validation rows, if there are any: accuracy and loss, by all processes."""
+    if not len(rows):
+        return None
+    return lambda: accuracy_and_loss(probabilities(model, feed, rows, accelerator, shared=True), labels[rows])

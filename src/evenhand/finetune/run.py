@@ -5,25 +5,27 @@ load -> adapt -> train -> predict -> save -> check -> write
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Model, Prepared, adapt, checkpoint, checks, features, memory, output
 from evenhand.finetune.base import Base, load_base
 from evenhand.finetune.clock import Clock
-from evenhand.finetune.devices import accelerator_of, precision_of
-from evenhand.finetune.feed import Feed, feed_of
+from evenhand.finetune.devices import accelerator_of, largest, precision_of
+from evenhand.finetune.feed import feed_of
 from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.log import Log
-from evenhand.finetune.loop import Lesson, fit
-from evenhand.finetune.predict import accuracy_and_loss, probabilities
-from evenhand.tables.schema import IntArray
+from evenhand.finetune.loop import Lesson, fit, micro_batch
+from evenhand.finetune.parallel import is_sharded, spread, whole
+from evenhand.finetune.predict import measuring, probabilities
+
+Progress = Callable[[int, int], None]
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
@@ -54,7 +56,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
 
 
 def train(
-    job: Job, data: Data, folder: Path, *, progress: Callable[[int, int], None] | None = None
+    job: Job, data: Data, folder: Path, *, processes: int = 1, progress: Progress | None = None
 ) -> dict[str, object]:
     """Do one run and write its files.
 
@@ -62,40 +64,52 @@ def train(
         job: what to do.
         data: rows, and what each is for.
         folder: exists and is empty; gets `train.jsonl`, `predictions.parquet`, and `adapter/` or `model/`.
+        processes: how many do this run together. All are called alike; the first one writes.
         progress: called with (optimiser steps done, all steps).
 
     Returns:
-        Plain facts for `run.json`: sizes, seconds, memory, checks, remarks, versions.
+        Plain facts for `run.json`: sizes, seconds, memory, checks, remarks, versions. Only the first process
+        of a group returns any.
 
     Raises:
         CheckError: the trained model is not what it must be.
+        GroupError: there are not so many processes.
         InputError: the job cannot be run.
         FloatingPointError: the loss is no number any more.
     """
     clock = Clock()
     memory.reset()
-    accelerator = accelerator_of(job.training.precision)
+    accelerator = accelerator_of(job.training.precision, processes)
+    first = accelerator.is_main_process
     base = _base(job, data)
     feed = feed_of(base, data.examples, job.training.max_length)
-    model = adapt.adapted(base, job).to(accelerator.device)
+    model = adapt.adapted(base, job)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     start = checks.at_start(base, model)
-    checkpoint.begin(model, folder)
+    if first:
+        checkpoint.begin(model, folder)
     clock.lap("load")
 
     labels, parts = data.examples.labels, data.parts
     shown = np.concatenate([parts.validation, parts.test])
     reader, rows = features.reader_of(base, model, feed, accelerator, flip=job.training.flip)
-    log, steps = Log(folder / "train.jsonl"), 0
+    reader = spread(reader, base, job.training.parallel, accelerator)
+    log, steps = Log(folder / "train.jsonl" if first else Path(os.devnull)), 0
     with closing(log), fast_linears(reader, accelerator), halved(reader, accelerator):
         if trainable:
-            torch.manual_seed(job.seed)  # dropout: the same stream whatever the method drew before
-            lesson = Lesson(rows, labels, parts.train, job.seed)
-            check = _validation(reader, rows, parts.validation, labels, accelerator)
+            # Dropout: the same stream whatever the method drew before, and another one in each process.
+            torch.manual_seed(job.seed + (accelerator.process_index << 32))
+            lesson = Lesson(rows, labels, parts.train, job.seed, processes)
+            check = measuring(reader, rows, parts.validation, labels, accelerator)
             steps = fit(reader, lesson, job.training, accelerator, log, validate=check, progress=progress)
         clock.lap("train")
-        scores = probabilities(reader, rows, shown, accelerator)
+        scores = probabilities(reader, rows, shown, accelerator, shared=True)
         clock.lap("predict")
+    peak, divided = largest(memory.peak(), accelerator), is_sharded(reader)
+    del model
+    reader = whole(reader, lambda: adapt.adapted(base, job), accelerator)
+    if not first:
+        return {}
     model = reader.restored() if isinstance(reader, features.Replayed) else reader
     found: dict[str, object] = {"base_frozen": checks.base_frozen(start, model)} if start else {}
     if trainable:
@@ -105,23 +119,25 @@ def train(
         expected = scores[len(parts.validation) :][: checks.SAMPLE]
         found["reload"] = checks.reloads(base, place, feed, sample, expected, accelerator)
         if checkpoint.is_adapted(model):
-            found["merged"] = checks.merges(model, feed, sample, accelerator)
+            found["merged"] = checks.merges(model.to(accelerator.device), feed, sample, accelerator)
     clock.lap("check")
     output.write(folder / "predictions.parquet", job, data, shown, scores)
     clock.lap("save")
     return {
-        "parameters": _size(base),
+        "parameters": sum(p.numel() for p in base.model.parameters()),
         "trainable_parameters": trainable,
         "steps": steps,
         "seconds": clock.told(),
-        "peak_memory_bytes": memory.peak(),
+        "peak_memory_bytes": max(peak, memory.peak()),
         "checks": found,
         "validation": log.last,
         "remarks": adapt.remarks(base, job),
         "revision": base.revision,
         "device": str(accelerator.device),
         "precision": precision_of(accelerator),
-        "micro_batch": job.training.micro_batch or min(rows.micro_batch, job.training.batch_size),
+        "processes": processes,
+        "parallel": None if processes == 1 else "fsdp" if divided else "data",
+        "micro_batch": micro_batch(job.training, rows, processes),
         "versions": dict(output.versions()),
     }
 
@@ -132,16 +148,3 @@ def _key(model: Model) -> str:
 
 def _base(job: Job, data: Data) -> Base:
     return load_base(job.model, data.examples.task, data.examples.classes, job.training.precision)
-
-
-def _size(base: Base) -> int:
-    return sum(p.numel() for p in base.model.parameters())
-
-
-def _validation(
-    model: torch.nn.Module, feed: Feed, rows: IntArray, labels: IntArray, accelerator: Accelerator
-) -> Callable[[], tuple[float, float]] | None:
-    """How to measure a model on the validation rows, if there are any."""
-    if not len(rows):
-        return None
-    return lambda: accuracy_and_loss(probabilities(model, feed, rows, accelerator), labels[rows])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,17 +14,20 @@ from torch.overrides import TorchFunctionMode
 
 from evenhand import registry
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Job, Model
+from evenhand.finetune import Job, Model, Training
 from evenhand.finetune.adapt import METHODS
 from evenhand.finetune.base import FAMILIES, family_of
 from evenhand.finetune.checkpoint import is_adapted
 from evenhand.finetune.models._roles import find_roles
+from evenhand.finetune.work import read_row, within, work
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 #: Seconds to wait for the hub's answer.
 _PATIENCE = 10.0
+#: Of float32, of bfloat16.
+_FULL, _HALF = 4, 2
 #: AdamW keeps two float32 numbers per trained weight, beside the gradient.
 _BYTES_TRAINED = 4 + 8
 #: Saved for the backward pass: besides what leaves linear layers, about as much again in between.
@@ -40,7 +43,11 @@ class Size:
         trainable: of the adapted model.
         fixed_bytes: weights in float32 and, in bfloat16, their rounded copies; gradients and AdamW's two
             moments of what is trained.
-        row_bytes: what one row of a micro-batch keeps for the backward pass.
+        row_bytes: what one row of a micro-batch keeps for the backward pass; with gradient checkpointing
+            what enters the layers, and the inside of the largest one.
+        divided_bytes: what the processes of a group share out among them; 0 where each has the whole model.
+        gathered_bytes: what each of them puts together again for a while: the weights of two layers and of
+            what is in none, and the gradients of one layer.
         forward: floating-point operations to read one row: 2 for every weight and token.
         training: to read it and learn from it: 4 for every frozen weight and token, 6 for every trained one.
         cached: whether the base reads every row once, and only the head is trained, on what it said.
@@ -50,13 +57,18 @@ class Size:
     trainable: int
     fixed_bytes: int
     row_bytes: int
+    divided_bytes: int
+    gathered_bytes: int
     forward: float
     training: float
     cached: bool
 
-    def bytes(self, micro_batch: int) -> int:
-        """About how much memory training takes."""
-        return self.fixed_bytes + self.row_bytes * micro_batch
+    def bytes(self, micro_batch: int, processes: int = 1) -> int:
+        """About how much memory training takes in each of the processes that do a run together."""
+        fixed = self.fixed_bytes
+        if processes > 1 and self.divided_bytes:
+            fixed = self.divided_bytes // processes + self.gathered_bytes
+        return fixed + self.row_bytes * micro_batch
 
     def operations(self, train: int, validation: int, test: int, epochs: int) -> float:
         """About how many floating-point operations a run takes, on so many rows."""
@@ -91,11 +103,13 @@ class _Bare:
     Attributes:
         model: with its head.
         family: the file that knows its layers.
+        entering: of every block that the model repeats, how many numbers of a row enter it.
         places: of every layer of weights, at how many places (tokens, patches) of a row it is used.
     """
 
     model: PreTrainedModel
     family: ModuleType
+    entering: Mapping[str, int]
     places: Mapping[str, int]
 
 
@@ -116,7 +130,7 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
     found: dict[str, Size] = {}
     remarks: dict[str, None] = {}
     complaints: dict[str, None] = {}
-    keys = [repr((_key(j.model), j.method, sorted(j.options.items()), j.training.precision)) for j in jobs]
+    keys = [repr((_key(j.model), j.method, sorted(j.options.items()), *_ways(j.training))) for j in jobs]
     for key, job in zip(keys, jobs, strict=True):
         model = _key(job.model)
         try:
@@ -133,6 +147,11 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
     if complaints:
         raise InputError(complaints)
     return Sizes(tuple(found.get(key) for key in keys), tuple(remarks))
+
+
+def _ways(training: Training) -> tuple[object, ...]:
+    """What sizes depend on of how a model is trained."""
+    return training.precision, training.parallel, training.gradient_checkpointing
 
 
 def _key(model: Model) -> str:
@@ -153,7 +172,9 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
     kind = {"text": "AutoModelForSequenceClassification", "image": "AutoModelForImageClassification"}[task]
     with torch.device("meta"):
         made = getattr(transformers, kind).from_config(config)
-    return _Bare(made, family, _places(made, task, tokens))
+    return _Bare(
+        made, family, *read_row(made, find_roles(made, family.ROLES, family.HEAD).blocks, task, tokens)
+    )
 
 
 def shape_of(model: Model) -> PretrainedConfig:
@@ -227,17 +248,43 @@ def _size(bare: _Bare, job: Job) -> Size:
     inside = bare.model.base_model_prefix + "."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
-    numbers, forward, backward = _work(model, bare.places)
-    halved = job.training.precision == "bfloat16"
+    numbers, forward, backward = work(model, bare.places)
+    half = job.training.precision == "bfloat16"
+    width = _HALF if half else _FULL
+    divided = job.training.parallel == "fsdp" and not cached
     return Size(
         parameters=sum(p.numel() for p in bare.model.parameters()),
         trainable=trainable,
-        fixed_bytes=held * (6 if halved else 4) + trainable * _BYTES_TRAINED,
-        row_bytes=0 if cached or not trained else _BETWEEN * numbers * (2 if halved else 4),
+        fixed_bytes=held * (_FULL + _HALF if half else _FULL) + trainable * _BYTES_TRAINED,
+        row_bytes=0 if cached or not trained else _kept(bare, numbers, job.training, width),
+        divided_bytes=(held * _FULL + trainable * _BYTES_TRAINED) if divided else 0,
+        gathered_bytes=_gathered(model, list(bare.entering), width) if divided else 0,
         forward=forward,
         training=forward + backward,
         cached=cached,
     )
+
+
+def _kept(bare: _Bare, numbers: Mapping[str, int], training: Training, width: int) -> int:
+    """Bytes that one row keeps for the backward pass, of numbers that take so many bytes each."""
+    every = sum(numbers.values())
+    if not (training.gradient_checkpointing and bare.entering):
+        return _BETWEEN * width * every
+    blocks = [sum(n for name, n in numbers.items() if within(name, block)) for block in bare.entering]
+    # What runs from block to block stays in float32.
+    return _FULL * sum(bare.entering.values()) + _BETWEEN * width * (every - sum(blocks) + max(blocks))
+
+
+def _gathered(model: Any, blocks: Sequence[str], width: int) -> int:  # noqa: ANN401
+    """Bytes that a process puts together of a divided model: two blocks, the rest, one block's gradients."""
+    weights = dict.fromkeys((*blocks, ""), 0)
+    trained = dict.fromkeys((*blocks, ""), 0)
+    for name, p in model.named_parameters():
+        block = next((block for block in blocks if within(name, block)), "")
+        weights[block] += p.numel()
+        trained[block] += p.numel() * p.requires_grad
+    rest = weights.pop("")
+    return width * (rest + 2 * max(weights.values(), default=0)) + _FULL * max(trained.values())
 
 
 class _RealOrder(TorchFunctionMode):
@@ -255,84 +302,3 @@ class _RealOrder(TorchFunctionMode):
         if func is torch.randperm:
             given.setdefault("device", "cpu")
         return func(*args, **given)
-
-
-def _places(model: PreTrainedModel, task: str, tokens: int) -> dict[str, int]:
-    """Let a model without weights read one row, and note at how many places each of its layers is used."""
-    found: dict[str, int] = {}
-    hooks = []
-    for name, layer in _layers(model):
-
-        def note(
-            _: object, __: object, leaving: torch.Tensor, name: str = name, width: int = _width(layer)
-        ) -> None:
-            found[name] = leaving.numel() // width
-
-        hooks.append(layer.register_forward_hook(note))
-    try:
-        with torch.no_grad(), torch.device("meta"):
-            model(**_row(model.config, task, tokens))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
-
-
-def _work(model: Any, places: Mapping[str, int]) -> tuple[int, float, float]:  # noqa: ANN401
-    """What an adapted model does for one row.
-
-    Args:
-        model: adapted.
-        places: of the layers of its base; what was added to a layer is used where the layer is.
-
-    Returns:
-        How many numbers leave its layers of weights, and operations forward and backward.
-    """
-    numbers, forward, backward = 0, 0.0, 0.0
-    for name, layer in _layers(model):
-        if "original_module" in name:  # PEFT keeps the head that it replaced
-            continue
-        around = _parents(name.removeprefix("base_model.model."))
-        used = next((places[base] for base in around if base in places), 0)
-        weight: Any = layer.weight
-        operations = 2.0 * used * weight.numel()
-        numbers += used * _width(layer)
-        forward += operations
-        backward += operations * (2 if weight.requires_grad else 1)
-    return numbers, forward, backward
-
-
-def _layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
-    """Layers of weights that multiply."""
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d) or _is_conv1d(module):
-            yield name, module
-
-
-def _parents(name: str) -> Iterator[str]:
-    """A module's name, and those of the modules around it, from the inside out."""
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
-
-
-def _is_conv1d(module: torch.nn.Module) -> bool:
-    """Whether this is GPT-2's linear layer, whose matrix is turned."""
-    return type(module).__name__ == "Conv1D"
-
-
-def _width(module: torch.nn.Module) -> int:
-    """How many numbers leave a layer at each place."""
-    weight: Any = module.weight
-    return int(weight.shape[1 if _is_conv1d(module) else 0])
-
-
-def _row(config: PretrainedConfig, task: str, tokens: int) -> dict[str, torch.Tensor]:
-    """A row for a model to read."""
-    if task == "text":
-        # RoBERTa keeps two positions for itself.
-        tokens = min(tokens, getattr(config, "max_position_embeddings", tokens + 2) - 2)
-        return {"input_ids": torch.zeros((1, tokens), dtype=torch.long)}
-    side = config.image_size
-    high, wide = (side, side) if isinstance(side, int) else side
-    return {"pixel_values": torch.zeros((1, config.num_channels, high, wide))}

@@ -10,6 +10,10 @@ from evenhand.spec.study import Arm, Model, Study
 
 #: Rises when the same words come to mean another result; runs of older versions are then done again.
 VERSION = 1
+#: Ways to train that came after version 1, as they were before.
+_LATER_TRAINING = {"parallel": "data"}
+#: Of how it is trained: what spends time to save memory, and moves no number.
+_NEUTRAL = {"gradient_checkpointing"}
 #: Options that methods got after version 1: left at their defaults they change nothing.
 _LATER = {
     "lora": ("alpha_per_rank", "layer_fraction", "layer_order", "initialisation", "rank_stabilised"),
@@ -24,6 +28,9 @@ def run_id(study: Study, model: Model, arm: Arm, seed: int) -> str:
     that is said to know it, how the study is judged, what is done about leaks, other arms and seeds. A file
     or folder counts by the name that is given; what was in it is recorded with the run. A trial is the run of
     an arm with its values.
+
+    Nor the machine: its device, and how many processes do a run together, move numbers by their rounding
+    (and the draws of dropout). The study does not say them, so they are recorded with the run instead.
 
     Args:
         study: whose dataset and training it is.
@@ -43,11 +50,17 @@ def run_id(study: Study, model: Model, arm: Arm, seed: int) -> str:
         "dataset": rows,
         "model": {"name": model.name, "options": {k: v for k, v in model.options.items() if k != "family"}},
         "arm": {**arm.model_dump(mode="json", exclude={"name", "trials"}), "config": _options(arm)},
-        "training": study.training.model_dump(mode="json"),
+        "training": _training(study),
         "seed": seed,
     }
     content = json.dumps(_canonical(parts), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"{VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _training(study: Study) -> dict[str, Any]:
+    """How it is trained, without later ways that are not used, and what moves no number."""
+    plain = study.training.model_dump(mode="json", exclude=_NEUTRAL)
+    return {name: value for name, value in plain.items() if (name, value) not in _LATER_TRAINING.items()}
 
 
 def _options(arm: Arm) -> dict[str, Any]:

@@ -109,6 +109,8 @@ class Training(Frozen):
     precision: Literal["float32", "bfloat16"] = "float32"
     max_length: Count = 256
     flip: bool = True
+    parallel: Literal["data", "fsdp"] = "data"
+    gradient_checkpointing: bool = False
 
 
 class Audit(Frozen):

@@ -25,7 +25,9 @@ from evenhand.tables.write import write_atomic
 #: What may differ between a study and the one that its folder holds: runs have ids of their own.
 _FREE = ("name", "description", "models", "arms", "seeds", "audit")
 #: What older folders mean by not saying it.
-_ABSENT = {"resplit": False, "dataset.smoke": False}
+_ABSENT = {"resplit": False, "dataset.smoke": False, "training.parallel": "data"}
+#: Of what must be the same otherwise: what moves no number.
+_NEUTRAL = ("dataset.leaks", "training.gradient_checkpointing")
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _differences(stored: Mapping[str, Any], study: Mapping[str, Any]) -> list[st
     fixed = [
         key
         for key in dict.fromkeys((*now, *before))
-        if key.partition(".")[0] not in _FREE and key != "dataset.leaks"
+        if key.partition(".")[0] not in _FREE and key not in _NEUTRAL
     ]
     told = [f"{k}: {now.get(k)} (was {before.get(k)})" for k in fixed if now.get(k) != before.get(k)]
     return [*told[:5], f"and {len(told) - 5} more"] if len(told) > 5 else told

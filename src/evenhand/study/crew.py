@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import selectors
 import signal
@@ -11,8 +9,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import IO, Any
+
+from evenhand.study.line import Line, Message
 
 #: One thread each: workers fill the cores, and sums come out the same however many workers there are.
 #: Without a hash seed the order of sets, and with it that of names in saved files, differs by process.
@@ -25,6 +25,7 @@ _ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONHASHSEED": "0",
 }
+ALONE, GROUP = "evenhand.study.worker", "evenhand.study.group"
 _LAST_WORDS = 4000
 _PATIENCE = 5.0
 
@@ -33,38 +34,36 @@ class Worker:
     """A process that trains, seen from the one that started it.
 
     Attributes:
-        line: the socket to it, for `select`.
+        line: to it.
     """
 
-    def __init__(self) -> None:
-        self.line, theirs = socket.socketpair()
+    def __init__(self, module: str = ALONE, *more: str) -> None:
+        """Start it.
+
+        Args:
+            module: what it runs, with the number of its socket.
+            more: further arguments.
+        """
+        ours, theirs = socket.socketpair()
+        self.line = Line(ours)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
-        self._buffer = b""
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "evenhand.study.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", module, str(theirs.fileno()), *more],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": _path()},
+                env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": _path(), "PYTHONSAFEPATH": "1"},
             )
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Ask for something; a worker that has died is noticed when its answer is read."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.line.sendall(json.dumps(message).encode() + b"\n")
+    def send(self, message: Message) -> None:
+        """Ask for something."""
+        self.line.send(message)
 
     def receive(self) -> list[dict[str, Any]] | None:
         """Wait for answers; None when the worker has died."""
-        try:
-            data = self.line.recv(1 << 16)
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            return None
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        return self.line.receive()
 
     def answer(self) -> dict[str, Any]:
         """Wait for one answer.
@@ -72,12 +71,10 @@ class Worker:
         Raises:
             RuntimeError: the worker died.
         """
-        while True:
-            answers = self.receive()
-            if answers is None:
-                raise RuntimeError(self.death())
-            if answers:
-                return answers[0]
+        answer = self.line.message()
+        if answer is None:
+            raise RuntimeError(self.death())
+        return answer
 
     def death(self) -> str:
         """How the worker died, with the last that it printed."""
@@ -89,11 +86,9 @@ class Worker:
             why = f"was killed by {name}"
         if code == -signal.SIGKILL:
             why += "; the system kills a process in this way when memory runs out"
-        self._output.seek(0, os.SEEK_END)
-        self._output.seek(max(0, self._output.tell() - _LAST_WORDS))
-        said = self._output.read().decode("utf-8", "replace").strip()
+        said = last_words(self._output)
         self.close()
-        return (f"{said}\n" if said else "") + f"The process that trained {why}."
+        return f"{said}The process that trained {why}."
 
     def close(self) -> None:
         """End the process: by closing its line, and by force where it does not listen."""
@@ -106,6 +101,14 @@ class Worker:
             self._process.kill()
             self._process.wait()
         self._output.close()
+
+
+def last_words(output: IO[bytes]) -> str:
+    """The last lines that a process printed into a file; empty when it said nothing."""
+    output.seek(0, os.SEEK_END)
+    output.seek(max(0, output.tell() - _LAST_WORDS))
+    said = output.read().decode("utf-8", "replace").strip()
+    return f"{said}\n" if said else ""
 
 
 def ready(workers: Sequence[Worker], seconds: float) -> list[Worker]:

@@ -1,4 +1,4 @@
-"""Who does the runs: worker processes, as many as are wanted, each one run after the other."""
+"""Who does the runs: worker processes, each one run after the other, or a group that does them together."""
 
 from __future__ import annotations
 
@@ -6,24 +6,42 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from evenhand.errors import InputError
+from evenhand.errors import CallError, InputError
 from evenhand.spec.study import Study
 from evenhand.store.runs import State
 from evenhand.study.collect import last_line
-from evenhand.study.crew import Worker, ready
+from evenhand.study.crew import GROUP, Worker, ready
 from evenhand.study.plan import Planned, as_plain
 from evenhand.study.progress import Watch
 from evenhand.study.schedule import Schedule
 
-Executor = Literal["processes", "local"]
-EXECUTORS: tuple[Executor, ...] = ("processes", "local")
+Executor = Literal["processes", "local", "accelerate"]
+EXECUTORS: tuple[Executor, ...] = ("processes", "local", "accelerate")
 TRAINER = "evenhand.finetune.run"
 _SECONDS_BETWEEN_LOOKS = 0.25
 
 
+def refuse_call(study: Study, workers: int | None, executor: str) -> None:
+    """Complain of a call that cannot be meant."""
+    if executor not in EXECUTORS:
+        raise CallError(f"executor: got {executor!r}; must be one of {', '.join(EXECUTORS)}.")
+    if workers is not None and workers < 1:
+        raise CallError(f"workers: got {workers}; must be at least 1.")
+    if workers == 1 and executor == "accelerate":
+        raise CallError(
+            "workers: got 1; the executor accelerate divides every run among at least 2 processes. Take "
+            "--executor local for a single one."
+        )
+    if study.training.parallel == "fsdp" and executor != "accelerate":
+        raise CallError(
+            f"{study.name}: training.parallel is fsdp, which divides a model among the processes of one run, "
+            f"but the executor '{executor}' gives every run one process; take --executor accelerate."
+        )
+
+
 def count_workers(wanted: int | None, executor: Executor, runs: int) -> int:
-    """How many workers to start: one per core, unless told otherwise, and never more than runs."""
-    if executor == "local":
+    """How many runs to do at once: one per core, unless told otherwise, and never more than there are."""
+    if executor != "processes":
         return 1
     return max(1, min(wanted or _cores(), runs))
 
@@ -38,15 +56,19 @@ def _cores() -> int:
 class Crew:
     """The workers of one study, ended when its block ends."""
 
-    def __init__(self, study: Study, data: Mapping[str, Any], trainer: str = TRAINER) -> None:
+    def __init__(
+        self, study: Study, data: Mapping[str, Any], trainer: str = TRAINER, *, group: int | None = None
+    ) -> None:
         """Start nobody yet.
 
         Args:
             study: the study.
             data: facts of its rows.
             trainer: module with `prepare` and `train`.
+            group: how many processes do a run together, 0 for as many as fit the machine; None where every
+                worker is a single one.
         """
-        self._study, self._data = study, data
+        self._study, self._data, self._group = study, data, group
         self._open = {
             "do": "open",
             "dataset": study.dataset.model_dump(mode="json"),
@@ -110,7 +132,7 @@ class Crew:
 
     def _start(self) -> Worker:
         """Start a worker; it loads the rows before it answers."""
-        worker = Worker()
+        worker = Worker() if self._group is None else Worker(GROUP, str(self._group))
         self._starting.add(worker)
         worker.send(self._open)
         return worker

@@ -28,8 +28,10 @@ def run(
         spec: a study file, the name of a recipe, or a mapping with the keys of a file.
         output: folder of all studies.
         overrides: `key=value`, with dotted keys and values in YAML, which go before the file's.
-        workers: how many processes train at once; None is one per core.
-        executor: `processes`, or `local` for a single one.
+        workers: how many processes train at once; None is one per core. With `accelerate`, how many do each
+            run together; None is one per GPU, or 2 without any.
+        executor: `processes`, each with a run of its own; `local` for a single one; `accelerate` for one run
+            after the other, by all of them.
         watch: is called with an `evenhand.study.progress.Progress` whenever something has happened.
 
     Returns:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenhand.errors import CallError, InputError
+from evenhand.errors import InputError
 from evenhand.spec.stored import study_json
 from evenhand.spec.study import Study
 from evenhand.store.folder import StudyFolder, write_json
 from evenhand.study import data as rows
-from evenhand.study.execute import EXECUTORS, TRAINER, Crew, Executor, count_workers
+from evenhand.study.execute import TRAINER, Crew, Executor, count_workers, refuse_call
 from evenhand.study.judge import judge
 from evenhand.study.plan import plan
 from evenhand.study.progress import Progress, Watch, unwatched
@@ -61,8 +61,10 @@ def run_study(
     Args:
         study: what to do.
         output: folder of all studies; this one gets a folder of its name there.
-        workers: how many processes train at once; None is one per core.
-        executor: `processes`, or `local` for a single one.
+        workers: how many processes train at once; None is one per core. With `accelerate`, how many do each
+            run together; None is one per GPU, or 2 without any.
+        executor: `processes`, each with a run of its own; `local` for a single one; `accelerate` for one run
+            after the other, by all of them.
         trainer: module with `prepare` and `train`.
         watch: is told how far it is.
 
@@ -73,13 +75,14 @@ def run_study(
         InputError: the study cannot be run here; every complaint at once, before training.
         RuntimeError: a process died that had no run to do.
     """
-    refuse_call(workers, executor)
+    refuse_call(study, workers, executor)
     folder = StudyFolder(output / study.name)
     watch(Progress("loading"))
     facts = checked(study, folder)
     planned = plan(study)
     plain = as_plain(study)
-    with Crew(study, facts, trainer) as crew:
+    group = (workers or 0) if executor == "accelerate" else None
+    with Crew(study, facts, trainer, group=group) as crew:
         schedule = Schedule.of(folder.runs_of(facts), planned, rows.sizes(facts)["train"])
         if schedule.open:
             watch(Progress("preparing", runs=len(schedule.planned)))
@@ -129,11 +132,3 @@ def as_plain(study: Study) -> dict[str, Any]:
     """A study as its folder keeps it."""
     plain: dict[str, Any] = json.loads(study_json(study))
     return plain
-
-
-def refuse_call(workers: int | None, executor: str) -> None:
-    """Complain of a call that cannot be meant."""
-    if executor not in EXECUTORS:
-        raise CallError(f"executor: got {executor!r}; must be one of {', '.join(EXECUTORS)}.")
-    if workers is not None and workers < 1:
-        raise CallError(f"workers: got {workers}; must be at least 1.")

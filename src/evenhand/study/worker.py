@@ -5,7 +5,11 @@ It talks to the process that started it in lines of JSON over a socket, and ends
 
     open     {dataset, seeds, sha256, trainer}   -> opened | refused {complaints}
     prepare  {jobs}                              -> prepared {complaints, remarks}
-    train    {run_id, runs, failures, about}     -> step {done, all} ... ended {remarks} | refused
+    train    {run_id, runs, failures, about}     -> step {done, all} ... ended {remarks, failed} | refused
+    follow   {folder, about}                     -> ended | failed {error}
+
+Workers of a group are told the number of `processes` when they open. The first one prepares and trains, and
+says `begun {folder}` once a run is its own; the others follow.
 """
 
 from __future__ import annotations
@@ -23,27 +27,40 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.store.runs import Attempt, Runs
+from evenhand.study.line import Line, Message
 
 _SECONDS_BETWEEN_STEPS = 0.2
 
-Message = Mapping[str, Any]
 Tell = Callable[[Message], None]
+Answer = Callable[[Message, dict[str, Any], Tell], Message]
 
 
-def main(handle: int) -> None:
-    """Answer until the other end is closed."""
+def main(line: str) -> None:
+    """Answer until the other end is closed.
+
+    Args:
+        line: the number of a socket; or a path, in a group, where a worker first says which one it is.
+    """
+    if line.isdigit():
+        with socket.socket(fileno=int(line)) as end:
+            serve(end, _ANSWERS)
+    with socket.socket(socket.AF_UNIX) as end:
+        end.connect(line)
+        Line(end).send({"rank": int(os.environ["RANK"]), "processes": int(os.environ["WORLD_SIZE"])})
+        serve(end, _ANSWERS)
+
+
+def serve(line: socket.socket, answers: Mapping[str, Answer], **work: Any) -> NoReturn:  # noqa: ANN401
+    """Answer every message, until the other end is closed; `work` is kept from one answer to the next."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent decides what becomes of us
-    with socket.socket(fileno=handle) as line:
-        wanted = _listen(line)
-        work: dict[str, Any] = {}
-        while True:
-            message = wanted.get()
-            answer = _ANSWERS[message["do"]](message, work, lambda told: _send(line, told))
-            _send(line, answer)
+    wanted, tell = _listen(line), Line(line).send
+    while True:
+        message = wanted.get()
+        tell(answers[message["do"]](message, work, tell))
 
 
 def _listen(line: socket.socket) -> queue.SimpleQueue[Message]:
@@ -74,13 +91,17 @@ def _open(message: Message, work: dict[str, Any], tell: Tell) -> Message:
     except MissingExtraError as error:
         return {"event": "refused", "complaints": [str(error)]}
     except ImportError as error:
-        told = f"Training needs more packages ({error}): pip install 'evenhand[train]'."
-        return {"event": "refused", "complaints": [told]}
+        return {"event": "refused", "complaints": [lacking(error)]}
     if loaded.facts["sha256"] != message["sha256"]:
         told = "The dataset gave other rows in a second process: its files are changing, or it is not "
         return {"event": "refused", "complaints": [f"{told}determined by its options."]}
-    work.update(rows=loaded, trainer=trainer)
+    work.update(rows=loaded, trainer=trainer, processes=message.get("processes", 1))
     return {"event": "opened"}
+
+
+def lacking(error: ImportError) -> str:
+    """Say what to install."""
+    return f"Training needs more packages ({error}): pip install 'evenhand[train]'."
 
 
 def _prepare(message: Message, work: dict[str, Any], tell: Tell) -> Message:
@@ -100,23 +121,44 @@ def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
     try:
         begun = runs.begin(message["run_id"], failures=message["failures"])
         if not isinstance(begun, Attempt):
-            return {"event": "ended", "remarks": ()}
-        _do(begun, message["about"], work, tell)
+            return {"event": "ended", "remarks": (), "failed": False}
+        if work["processes"] > 1:
+            tell({"event": "begun", "folder": str(begun.folder)})
+        failed = _do(begun, message["about"], work, tell)
     except (OSError, InputError) as error:
         return {"event": "refused", "complaints": [f"{runs.path}: cannot be written: {error}"]}
-    return {"event": "ended", "remarks": begun.remarks}
+    return {"event": "ended", "remarks": begun.remarks, "failed": failed}
 
 
-def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Tell) -> None:
-    """Train; whatever goes wrong there is the failure of this run alone."""
-    from evenhand.study.plan import from_plain  # noqa: PLC0415
-
+def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Tell) -> bool:
+    """Train; whatever goes wrong there is the failure of this run alone. Whether anything has."""
     try:
-        job = from_plain(about["job"])
-        facts = work["trainer"].train(job, work["rows"].of(job.seed), begun.folder, progress=_throttled(tell))
+        facts = _trained(about, begun.folder, work, progress=_throttled(tell))
         begun.finish(about, as_json(facts))
     except Exception:
         begun.fail(about, traceback.format_exc())
+        return True
+    return False
+
+
+def _follow(message: Message, work: dict[str, Any], tell: Tell) -> Message:
+    """Take part in a run that the first process of the group has begun, and will end."""
+    try:
+        _trained(message["about"], Path(message["folder"]), work)
+    except Exception:
+        return {"event": "failed", "error": traceback.format_exc()}
+    return {"event": "ended"}
+
+
+def _trained(about: Mapping[str, Any], folder: Path, work: dict[str, Any], **how: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    """Let the trainer do a run."""
+    from evenhand.study.plan import from_plain  # noqa: PLC0415
+
+    job = from_plain(about["job"])
+    facts: Mapping[str, Any] = work["trainer"].train(
+        job, work["rows"].of(job.seed), folder, processes=work["processes"], **how
+    )
+    return facts
 
 
 def _throttled(tell: Tell) -> Callable[[int, int], None]:
@@ -146,11 +188,7 @@ def as_json(value: Any) -> Any:  # noqa: ANN401  (any plain value)
     return number if math.isfinite(number) else None
 
 
-def _send(line: socket.socket, message: Message) -> None:
-    line.sendall(json.dumps(message).encode() + b"\n")
-
-
-_ANSWERS = {"open": _open, "prepare": _prepare, "train": _train}
+_ANSWERS: dict[str, Answer] = {"open": _open, "prepare": _prepare, "train": _train, "follow": _follow}
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(sys.argv[1])

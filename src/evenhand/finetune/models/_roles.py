@@ -24,6 +24,12 @@ class Roles:
     widths: Mapping[str, int]
     head: tuple[str, ...]
 
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Names of the modules that the model repeats, in its own order: numbered, with roles inside."""
+        found = (re.match(r"(.*\.\d+)\.", name) for names in self.layers.values() for name in names)
+        return tuple(dict.fromkeys(match[1] for match in found if match))
+
     def of(self, wanted: Sequence[str]) -> list[str]:
         """Names of the modules of several roles.
 

@@ -1,0 +1,110 @@
+"""What a model does for one row, counted on a model that has shapes and no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+def read_row(
+    model: PreTrainedModel, blocks: Sequence[str], task: str, tokens: int
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Let a model without weights read one row, and note how much of it its blocks and its layers see.
+
+    Returns:
+        How many numbers enter every block, and at how many places every layer of weights is used.
+    """
+    entering: dict[str, int] = {}
+    found: dict[str, int] = {}
+    hooks = []
+    for name in blocks:
+
+        def enter(_: object, given: tuple[torch.Tensor, ...], __: object, name: str = name) -> None:
+            entering[name] = given[0].numel()
+
+        hooks.append(model.get_submodule(name).register_forward_hook(enter))
+    for name, layer in _layers(model):
+
+        def note(
+            _: object, __: object, leaving: torch.Tensor, name: str = name, width: int = _width(layer)
+        ) -> None:
+            found[name] = leaving.numel() // width
+
+        hooks.append(layer.register_forward_hook(note))
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            model(**_row(model.config, task, tokens))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return entering, found
+
+
+def work(model: Any, places: Mapping[str, int]) -> tuple[dict[str, int], float, float]:  # noqa: ANN401
+    """What an adapted model does for one row.
+
+    Args:
+        model: adapted.
+        places: of the layers of its base; what was added to a layer is used where the layer is.
+
+    Returns:
+        How many numbers leave each of its layers of weights, and operations forward and backward.
+    """
+    numbers, forward, backward = dict[str, int](), 0.0, 0.0
+    for name, layer in _layers(model):
+        if "original_module" in name:  # PEFT keeps the head that it replaced
+            continue
+        around = _parents(name.removeprefix("base_model.model."))
+        used = next((places[base] for base in around if base in places), 0)
+        weight: Any = layer.weight
+        operations = 2.0 * used * weight.numel()
+        numbers[name] = used * _width(layer)
+        forward += operations
+        backward += operations * (2 if weight.requires_grad else 1)
+    return numbers, forward, backward
+
+
+def _layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+    """Layers of weights that multiply."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d) or _is_conv1d(module):
+            yield name, module
+
+
+def _parents(name: str) -> Iterator[str]:
+    """A module's name, and those of the modules around it, from the inside out."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def _is_conv1d(module: torch.nn.Module) -> bool:
+    """Whether this is GPT-2's linear layer, whose matrix is turned."""
+    return type(module).__name__ == "Conv1D"
+
+
+def _width(module: torch.nn.Module) -> int:
+    """How many numbers leave a layer at each place."""
+    weight: Any = module.weight
+    return int(weight.shape[1 if _is_conv1d(module) else 0])
+
+
+def _row(config: PretrainedConfig, task: str, tokens: int) -> dict[str, torch.Tensor]:
+    """A row for a model to read."""
+    if task == "text":
+        # RoBERTa keeps two positions for itself.
+        tokens = min(tokens, getattr(config, "max_position_embeddings", tokens + 2) - 2)
+        return {"input_ids": torch.zeros((1, tokens), dtype=torch.long)}
+    side = config.image_size
+    high, wide = (side, side) if isinstance(side, int) else side
+    return {"pixel_values": torch.zeros((1, config.num_channels, high, wide))}
+
+
+def within(name: str, block: str) -> bool:
+    """Whether a layer, adapted or not, is in a block."""
+    return name.removeprefix("base_model.model.").startswith(f"{block}.")
