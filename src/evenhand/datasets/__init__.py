@@ -4,6 +4,7 @@ A dataset's file imports only the standard library, numpy and `evenhand` at the 
 an underscore are no datasets: what several of them share.
 """
 
+from evenhand.datasets._halves import attack_rows, half, pool
 from evenhand.datasets._leaks import Leaks, leaks
 from evenhand.datasets._schema import DatasetInfo, Examples, Parts, Picture
 from evenhand.datasets._splits import Checked, check, from_column, split
@@ -15,8 +16,11 @@ __all__ = [
     "Leaks",
     "Parts",
     "Picture",
+    "attack_rows",
     "check",
     "from_column",
+    "half",
     "leaks",
+    "pool",
     "split",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import numpy as np
@@ -41,14 +41,36 @@ def probabilities(
     Raises:
         FloatingPointError: a probability is no number.
     """
+    return _read(model, feed, rows, accelerator, lambda logits: torch.softmax(logits, dim=-1), exact=exact)
+
+
+def logits(model: torch.nn.Module, feed: Feed, rows: IntArray, accelerator: Accelerator) -> FloatArray:
+    """[m, classes] what the model says of some rows, before it is made into probabilities.
+
+    Raises:
+        FloatingPointError: one is no number.
+    """
+    return _read(model, feed, rows, accelerator, lambda logits: logits, exact=False)
+
+
+def _read(
+    model: torch.nn.Module,
+    feed: Feed,
+    rows: IntArray,
+    accelerator: Accelerator,
+    made: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    exact: bool,
+) -> FloatArray:
+    """[m, classes] what is made of a model's logits, in float64."""
     model.eval()
     place = {row: i for i, row in enumerate(rows.tolist())}
     found: FloatArray | None = None
     with torch.no_grad():
         for batch, inputs in in_batches(feed, rows, accelerator):
             with nullcontext() if exact else accelerator.autocast():
-                logits = model(**inputs).logits
-            values = torch.softmax(logits.double(), dim=-1).cpu().numpy()
+                out = model(**inputs).logits
+            values = made(out.double()).cpu().numpy()
             if found is None:
                 found = np.empty((len(rows), values.shape[1]))
             found[[place[row] for row in batch.tolist()]] = values
@@ -64,3 +86,12 @@ def accuracy_and_loss(scores: FloatArray, labels: IntArray) -> tuple[float, floa
     right = float(np.mean(scores.argmax(1) == labels))
     likelihood = np.maximum(scores[np.arange(len(labels)), labels], np.finfo(np.float64).tiny)
     return right, float(-np.mean(np.log(likelihood)))
+
+
+def measuring(
+    model: torch.nn.Module, feed: Feed, rows: IntArray, labels: IntArray, accelerator: Accelerator
+) -> Callable[[], tuple[float, float]] | None:
+    """How to measure a model on some rows, as it is when that is called; None without rows."""
+    if not len(rows):
+        return None
+    return lambda: accuracy_and_loss(probabilities(model, feed, rows, accelerator), labels[rows])

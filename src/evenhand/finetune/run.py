@@ -14,16 +14,16 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.errors import InputError
-from evenhand.finetune import Data, Job, Model, Prepared, adapt, checkpoint, checks, features, memory, output
+from evenhand.finetune import Data, Job, Model, Prepared
+from evenhand.finetune import adapt, checkpoint, checks, features, memory, output, signals
 from evenhand.finetune.base import Base, load_base
 from evenhand.finetune.clock import Clock
 from evenhand.finetune.devices import accelerator_of
-from evenhand.finetune.feed import Feed, feed_of
+from evenhand.finetune.feed import feed_of
 from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.log import Log
 from evenhand.finetune.loop import Lesson, fit
-from evenhand.finetune.predict import accuracy_and_loss, probabilities
-from evenhand.tables.schema import IntArray
+from evenhand.finetune.predict import measuring, probabilities
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
@@ -61,7 +61,8 @@ def train(
     Args:
         job: what to do.
         data: rows, and what each is for.
-        folder: exists and is empty; gets `train.jsonl`, `predictions.parquet`, and `adapter/` or `model/`.
+        folder: exists and is empty; gets `train.jsonl`, `predictions.parquet`, and `adapter/` or `model/`; of
+            a run that is attacked, or that an attack learns from, `signals.parquet` and `train_ids.json`.
         progress: called with (optimiser steps done, all steps).
 
     Returns:
@@ -80,25 +81,29 @@ def train(
     model = adapt.adapted(base, job).to(accelerator.device)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     start = checks.at_start(base, model)
-    checkpoint.begin(model, folder)
+    if not job.for_signals:
+        checkpoint.begin(model, folder)
     clock.lap("load")
 
     labels, parts = data.examples.labels, data.parts
     shown = np.concatenate([parts.validation, parts.test])
     reader, rows = features.reader_of(base, model, feed, accelerator, flip=job.training.flip)
+    lesson = Lesson(rows, labels, parts.train, job.seed)
+    probe = signals.probe_of(job, data, rows, accelerator)
     log, steps = Log(folder / "train.jsonl"), 0
     with closing(log), fast_linears(reader, accelerator), halved(reader, accelerator):
+        before = probe.margins(reader) if probe else None
         if trainable:
             torch.manual_seed(job.seed)  # dropout: the same stream whatever the method drew before
-            lesson = Lesson(rows, labels, parts.train, job.seed)
-            check = _validation(reader, rows, parts.validation, labels, accelerator)
+            check = measuring(reader, rows, parts.validation, labels, accelerator)
             steps = fit(reader, lesson, job.training, accelerator, log, validate=check, progress=progress)
         clock.lap("train")
-        scores = probabilities(reader, rows, shown, accelerator)
+        after = probe.margins(reader) if probe else None
+        scores = np.empty((0, 0)) if job.for_signals else probabilities(reader, rows, shown, accelerator)
         clock.lap("predict")
     model = reader.restored() if isinstance(reader, features.Replayed) else reader
     found: dict[str, object] = {"base_frozen": checks.base_frozen(start, model)} if start else {}
-    if trainable:
+    if trainable and not job.for_signals:
         place = checkpoint.save(model, folder)
         clock.lap("save")
         sample = parts.test[: checks.SAMPLE]
@@ -107,7 +112,10 @@ def train(
         if checkpoint.is_adapted(model):
             found["merged"] = checks.merges(model, feed, sample, accelerator)
     clock.lap("check")
-    output.write(folder / "predictions.parquet", job, data, shown, scores)
+    if not job.for_signals:
+        output.write(folder / "predictions.parquet", job, data, shown, scores)
+    if before is not None and after is not None:
+        signals.write(folder, job, data, lesson.rows, before, after)
     clock.lap("save")
     return {
         "parameters": _size(base),
@@ -135,12 +143,3 @@ def _base(job: Job, data: Data) -> Base:
 
 def _size(base: Base) -> int:
     return sum(p.numel() for p in base.model.parameters())
-
-
-def _validation(
-    model: torch.nn.Module, feed: Feed, rows: IntArray, labels: IntArray, accelerator: Accelerator
-) -> Callable[[], tuple[float, float]] | None:
-    """How to measure a model on the validation rows, if there are any."""
-    if not len(rows):
-        return None
-    return lambda: accuracy_and_loss(probabilities(model, feed, rows, accelerator), labels[rows])
