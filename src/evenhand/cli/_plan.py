@@ -50,7 +50,7 @@ class _Line:
         finished = sum(state.status == "finished" for _, state in self.runs)
         seconds = self.seconds(rows, speed)
         micro_batch = min(job.training.micro_batch or _MICRO_BATCH, job.training.batch_size)
-        taken = 0 if size and not size.trainable else steps(job, rows["train"]) if rows else None
+        taken = 0 if size and not size.trainable else steps(job, rows) if rows else None
         return [
             job.arm,
             f"{len(self.runs):,}",

@@ -7,9 +7,10 @@ an underscore are no datasets: what several of them share.
 from evenhand.datasets._halves import attack_rows, half, pool
 from evenhand.datasets._leaks import Leaks, leaks
 from evenhand.datasets._schema import DatasetInfo, Examples, Parts, Picture
-from evenhand.datasets._splits import Checked, check, from_column, split
+from evenhand.datasets._splits import LEAST_ROWS, Checked, check, from_column, split
 
 __all__ = [
+    "LEAST_ROWS",
     "Checked",
     "DatasetInfo",
     "Examples",

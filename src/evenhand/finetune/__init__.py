@@ -60,6 +60,11 @@ class Model:
     options: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
 
+    @property
+    def key(self) -> str:
+        """What sets it apart from other models, whatever it is called."""
+        return repr((self.name, sorted(self.options.items())))
+
 
 @dataclass(frozen=True)
 class Membership:

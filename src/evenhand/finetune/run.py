@@ -11,11 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from evenhand.errors import InputError
-from evenhand.finetune import Data, Job, Model, Prepared
-from evenhand.finetune import adapt, checkpoint, checks, features, memory, output, signals
+from evenhand.finetune import (
+    Data,
+    Job,
+    Prepared,
+    adapt,
+    checkpoint,
+    checks,
+    features,
+    memory,
+    output,
+    signals,
+)
 from evenhand.finetune.base import Base, load_base
 from evenhand.finetune.clock import Clock
 from evenhand.finetune.devices import accelerator_of
@@ -36,14 +45,14 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
     complaints: dict[str, None] = {}
     remarks: dict[str, None] = {}
     lost: set[str] = set()  # models that cannot be had, which takes long enough to find out once
-    for job in {(_key(j.model), j.arm, j.training): j for j in jobs}.values():
-        if _key(job.model) in lost:
+    for job in {(j.model.key, j.arm, j.training): j for j in jobs}.values():
+        if job.model.key in lost:
             continue
         try:
             base = _base(job, data)
             feed_of(base, data.examples, job.training.max_length)
         except InputError as error:
-            lost.add(_key(job.model))
+            lost.add(job.model.key)
             complaints |= dict.fromkeys(error.complaints)
             continue
         wrong = adapt.complaints(base, job)
@@ -131,10 +140,6 @@ def train(
         "micro_batch": job.training.micro_batch or min(rows.micro_batch, job.training.batch_size),
         "versions": dict(output.versions()),
     }
-
-
-def _key(model: Model) -> str:
-    return repr((model.name, sorted(model.options.items())))
 
 
 def _base(job: Job, data: Data) -> Base:

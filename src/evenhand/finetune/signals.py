@@ -1,4 +1,4 @@
-"""What a model's answers give away of its training rows: `signals.parquet`, and the ids that it learnt from."""
+"""What a model's answers give away of its training rows: `signals.parquet`, and the ids of these rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from evenhand.finetune.predict import logits
 from evenhand.tables.schema import FloatArray, IntArray
 from evenhand.tables.signals import write_signals
 from evenhand.tables.write import write_atomic
-
-SIGNALS, IDS = "signals.parquet", "train_ids.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +93,13 @@ def write(
         before: [m, views] margins of the attacked rows before training.
         after: the same after training.
     """
-    assert job.membership is not None and data.attacked is not None
+    assert job.membership is not None
+    assert data.attacked is not None
     examples, rows = data.examples, data.attacked
     ids = [examples.ids[row] for row in trained.tolist()]
-    write_atomic(folder / IDS, json.dumps(ids, ensure_ascii=False))
+    write_atomic(folder / "train_ids.json", json.dumps(ids, ensure_ascii=False))
     write_signals(
-        folder / SIGNALS,
+        folder / "signals.parquet",
         [examples.ids[row] for row in rows.tolist()],
         np.isin(rows, trained),
         losses(after),

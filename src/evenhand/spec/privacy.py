@@ -81,7 +81,8 @@ def _attack(node: Node, complaints: Complaints) -> Attack | None:
         [(name, options)] = node.value.items()
     if not isinstance(name, str):
         complaints.add(
-            node.place, f"got {shown(node.plain)}; must be an attack's name, or a mapping of it to its options."
+            node.place,
+            f"got {shown(node.plain)}; must be an attack's name, or a mapping of it to its options.",
         )
         return None
     try:
