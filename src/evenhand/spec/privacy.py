@@ -5,9 +5,9 @@ from __future__ import annotations
 from evenhand.errors import InputError
 from evenhand.spec.base import Frozen
 from evenhand.spec.check import Complaints, picked, validated
-from evenhand.spec.plugins import ATTACKS, config_of
+from evenhand.spec.plugins import ATTACKS, config_of, plugin
 from evenhand.spec.study import Attack, Privacy, Study
-from evenhand.spec.tree import Node, shown
+from evenhand.spec.tree import Node, Place, shown
 
 #: Keys that stand in a file as they stand in a study.
 SAME = ("protocol", "references", "seed")
@@ -27,10 +27,21 @@ def read_privacy(node: Node, complaints: Complaints) -> Privacy | None:
         keys = ", ".join(Privacy.model_fields)
         complaints.add(node.place, f"got {shown(node.plain)}; must be a mapping with keys of: {keys}.")
         return None
-    attacks = _attacks(node, complaints)
+    attacks, places = _attacks(node, complaints)
     same = {key: value for key, value in node.value.items() if key != "attacks"}
     rest = validated(picked(Privacy, *SAME), node.under(same), complaints, ("attacks",))
-    return Privacy(attacks=tuple(attacks), **dict(rest)) if attacks and rest is not None else None
+    if not attacks or rest is None:
+        return None
+    privacy = Privacy(attacks=tuple(attacks), **dict(rest))
+    for attack, place in zip(attacks, places, strict=True):
+        if privacy.protocol == "offline" and _needs_members(attack):
+            complaints.add(
+                place,
+                f"'{attack.name}' as it is set learns from references that were trained on the attacked rows "
+                "too, and in the protocol 'offline' none is; set it to do without (lira: {mode: offline}), or "
+                "take the protocol 'shared'.",
+            )
+    return privacy
 
 
 def check_privacy(study: Study, node: Node, complaints: Complaints) -> None:
@@ -55,23 +66,30 @@ def check_privacy(study: Study, node: Node, complaints: Complaints) -> None:
         )
 
 
-def _attacks(node: Node, complaints: Complaints) -> list[Attack]:
-    """The attacks that can be used, in the order of the file."""
+def _needs_members(attack: Attack) -> bool:
+    """Whether an attack learns from models that were trained on a row, besides those that were not."""
+    return bool(plugin(ATTACKS, attack.name).needs(attack.config).references == "both")
+
+
+def _attacks(node: Node, complaints: Complaints) -> tuple[list[Attack], list[Place]]:
+    """The attacks that can be used, in the order of the file, and where they stand."""
     given = node.value.get("attacks") if isinstance(node.value, dict) else None
     if given is None:
         complaints.add(node.place.child("attacks"), f"is missing; must be a list such as {_EXAMPLE}.")
-        return []
+        return [], []
     if not isinstance(given.value, list) or not given.value:
         complaints.add(given.place, f"got {shown(given.plain)}; must be a list such as {_EXAMPLE}.")
-        return []
+        return [], []
     attacks: list[Attack] = []
+    places: list[Place] = []
     for item in given.value:
         one = _attack(item, complaints)
         if one in attacks:
             complaints.add(item.place, f"the attack {shown(item.plain)} is given twice.")
         elif one is not None:
             attacks.append(one)
-    return attacks
+            places.append(item.place)
+    return attacks, places
 
 
 def _attack(node: Node, complaints: Complaints) -> Attack | None:

@@ -30,9 +30,14 @@ def halves(privacy: Privacy | None) -> list[Membership]:
 
     Where only the study's own runs are attacked, and no attack learns from references, there are none.
     """
-    if privacy is None or (privacy.protocol == "offline" and not _learning(privacy)):
+    if privacy is None or (privacy.protocol == "offline" and not learns(privacy)):
         return []
     return [Membership(privacy.protocol, privacy.seed, number) for number in range(privacy.halves)]
+
+
+def learns(privacy: Privacy) -> bool:
+    """Whether an attack learns from references."""
+    return any(plugin(ATTACKS, a.name).needs(a.config).references != "none" for a in privacy.attacks)
 
 
 def asked(data: Data, membership: Membership) -> Data:
@@ -53,13 +58,16 @@ def train_ids(parts: Mapping[str, Sequence[str]], membership: Membership) -> lis
         parts: ids of the rows by part.
         membership: of the run.
     """
-    ids = [id_ for part in parts.values() for id_ in part]
-    start, rows = 0, {}
-    for part, own in parts.items():
-        rows[part] = np.arange(start, start + len(own))
-        start += len(own)
-    train, _ = _rows(ids, Parts(**rows), membership)
+    ids, rows = _numbered(parts)
+    train, _ = _rows(ids, rows, membership)
     return [ids[row] for row in train.tolist()]
+
+
+def attacked_ids(parts: Mapping[str, Sequence[str]], membership: Membership) -> set[str]:
+    """Ids of the rows that a run is asked about."""
+    ids, rows = _numbered(parts)
+    _, attacked = _rows(ids, rows, membership)
+    return {ids[row] for row in attacked.tolist()}
 
 
 def train_rows(job: Job, sizes: Mapping[str, int]) -> int:
@@ -77,6 +85,14 @@ def attacked_rows(job: Job, sizes: Mapping[str, int]) -> int:
     if job.membership.protocol == "shared":
         return sizes["train"]
     return 2 * min(sizes["test"] // 2, sizes["train"])
+
+
+def read_rows(job: Job, sizes: Mapping[str, int]) -> dict[str, int]:
+    """How many rows a run reads, by part; those that it is asked about, before and after, as test rows."""
+    asked_twice = 2 * attacked_rows(job, sizes)
+    if job.for_signals:
+        return {"train": train_rows(job, sizes), "validation": 0, "test": asked_twice}
+    return {**sizes, "test": sizes["test"] + asked_twice}
 
 
 def complaints(privacy: Privacy | None, data: Data) -> list[str]:
@@ -105,6 +121,14 @@ def complaints(privacy: Privacy | None, data: Data) -> list[str]:
     return []
 
 
+def _numbered(parts: Mapping[str, Sequence[str]]) -> tuple[list[str], Parts]:
+    """All ids, and the parts as numbers of them."""
+    ids = [id_ for part in parts.values() for id_ in part]
+    ends = np.cumsum([len(own) for own in parts.values()])
+    numbers = np.split(np.arange(len(ids)), ends[:-1])
+    return ids, Parts(**dict(zip(parts, numbers, strict=True)))
+
+
 def _rows(ids: Sequence[str], parts: Parts, membership: Membership) -> tuple[IntArray, IntArray]:
     """Rows to learn from, and rows to be asked about."""
     seed, number = membership.seed, membership.half
@@ -115,8 +139,3 @@ def _rows(ids: Sequence[str], parts: Parts, membership: Membership) -> tuple[Int
     if number is None:
         return parts.train, attacked
     return datasets.half(ids, datasets.pool(ids, parts, seed=seed), seed=seed, number=number), attacked
-
-
-def _learning(privacy: Privacy) -> bool:
-    """Whether an attack learns from references."""
-    return any(plugin(ATTACKS, attack.name).INFO.references for attack in privacy.attacks)
