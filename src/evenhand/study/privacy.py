@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError
+from evenhand.judge.settings import MARGIN
 from evenhand.spec.study import Study
 from evenhand.store.runs import SIGNALS, TRAIN_IDS, Runs, State
 from evenhand.study.collect import Collected, in_common
@@ -70,9 +71,19 @@ def _judged(
     study: Study, files: Mapping[str, Sequence[Path]], columns: Columns, folder: Path
 ) -> dict[str, Any]:
     """The attack's document, with paths within the study's folder."""
-    from evenhand.judge.privacy import run_attack  # noqa: PLC0415  (numpy and duckdb)
+    from evenhand.judge.privacy import PrivacySettings, run_attack  # noqa: PLC0415  (numpy and duckdb)
 
-    told: dict[str, Any] = run_attack(dict(files), columns, settings_of(study)).to_dict()
+    assert study.privacy is not None
+    audit = study.audit
+    settings = PrivacySettings(
+        attacks=tuple((one.name, one.config) for one in study.privacy.attacks),
+        reference=audit.reference,
+        margin=MARGIN if isinstance(audit.margin, dict) else audit.margin,
+        alpha=audit.alpha,
+        min_group_size=audit.min_group_size,
+    )
+    signals = Columns(by=columns.by, memberships=columns.memberships, intersect=columns.intersect)
+    told: dict[str, Any] = run_attack(dict(files), signals, settings).to_dict()
     for given in told["inputs"]:
         given["path"] = str(Path(given["path"]).relative_to(folder))
     return told
