@@ -66,7 +66,7 @@ def slow_lira(e: Evidence, *, mode: str, variance: str, prior: float = 8.0) -> n
                     side_of[side] = mean, used
                 (m1, v1), (m0, v0) = side_of[True], side_of[False]
                 if mode == "online":
-                    total += (-(x - m1) ** 2 / v1 - math.log(v1) + (x - m0) ** 2 / v0 + math.log(v0)) / 2
+                    total += (-((x - m1) ** 2) / v1 - math.log(v1) + (x - m0) ** 2 / v0 + math.log(v0)) / 2
                 else:
                     total += -stats.norm.logsf(x, m0, math.sqrt(v0))
             result[t, i] = total

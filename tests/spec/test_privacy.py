@@ -77,7 +77,10 @@ privacy:
         ({"attacks": []}, "got []; must be a list such as"),
         ({"attacks": "loss"}, "got 'loss'; must be a list such as"),
         ("loss", "must be a mapping with keys of: attacks, protocol, references, seed."),
-        ({"attacks": ["lira"], "protocol": "offline"}, "'lira' as it is set learns from references that were"),
+        (
+            {"attacks": ["lira"], "protocol": "offline"},
+            "'lira' as it is set learns from references that were",
+        ),
     ],
 )
 def test_one_that_is_wrong(given, said):

@@ -26,7 +26,17 @@ def arm(name, rate=1.0, epochs=2, **options):
 ARMS = (arm("full"), *(arm(f"lora[rank={r}]", rank=r) for r in (1, 8, 64)))
 
 
-def study(name="small", *, arms=ARMS, seeds=(1, 2), models=("words",), rows=400, leaks="refuse", privacy=None, **more):
+def study(
+    name="small",
+    *,
+    arms=ARMS,
+    seeds=(1, 2),
+    models=("words",),
+    rows=400,
+    leaks="refuse",
+    privacy=None,
+    **more,
+):
     return Study(
         name=name,
         dataset=Dataset(

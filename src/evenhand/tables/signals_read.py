@@ -160,7 +160,9 @@ def _unlike(parts: Sequence[Part], opened: Sequence[Opened]) -> list[str]:
                 for verb, some in (("lacks", lacks), ("has besides", has))
                 if some
             )
-            complaints.append(f"{part.key} has other rows than {first.key}: it {told}. All have the same rows.")
+            complaints.append(
+                f"{part.key} has other rows than {first.key}: it {told}. All have the same rows."
+            )
             continue
         if part.signals["loss"].shape[1] != views:
             complaints.append(
@@ -196,9 +198,7 @@ def _arm(name: str, parts: Sequence[Part]) -> SignalArm:
     )
 
 
-def _attributes(
-    parts: Sequence[Part], opened: Sequence[Opened], columns: Columns
-) -> tuple[Attribute, ...]:
+def _attributes(parts: Sequence[Part], opened: Sequence[Opened], columns: Columns) -> tuple[Attribute, ...]:
     """Groups of the rows, which all models share."""
     first = parts[0]
     groups = {}

@@ -46,7 +46,8 @@ def vulnerability(
     """
     metrics = [m for m in settings.metrics if m != BALANCED]
     used = {
-        m: [i for i, (g, _) in enumerate(groups) if status_of(seen, m, g, settings)[0] == "ok"] for m in metrics
+        m: [i for i, (g, _) in enumerate(groups) if status_of(seen, m, g, settings)[0] == "ok"]
+        for m in metrics
     }
     able = {m: where for m, where in used.items() if len(where) > 1 and not seen.scored.reason}
     found: dict[str, tuple[FloatArray, FloatArray]] = {}
@@ -64,7 +65,9 @@ def vulnerability(
         if metric not in able:
             why = status_of(seen, metric, groups[0][0], settings)[1] if groups else ""
             row["reason"] = seen.scored.reason or (
-                why if why.startswith("not resolvable") else "fewer than two groups have enough members and non-members"
+                why
+                if why.startswith("not resolvable")
+                else "fewer than two groups have enough members and non-members"
             )
             rows.append(row)
             continue
@@ -193,7 +196,10 @@ class _Top:
         hit = top & (np.arange(depth) < called[:, None])
         sizes = [np.maximum((member & self.flags[g]).sum(axis=1), 1) for g in where]
         return np.array(
-            [np.mean((hit & self.inside[g][:, :depth]).sum(axis=1) / n) for g, n in zip(where, sizes, strict=True)]
+            [
+                np.mean((hit & self.inside[g][:, :depth]).sum(axis=1) / n)
+                for g, n in zip(where, sizes, strict=True)
+            ]
         )
 
 

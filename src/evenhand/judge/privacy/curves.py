@@ -41,7 +41,9 @@ def roc_row(seen: Seen, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
     values = []
     for f in grid:
         shares = [
-            1 - np.searchsorted(own, order.threshold(order.outside, int(f * order.outside.size + 1e-9) + 1)) / len(own)
+            1
+            - np.searchsorted(own, order.threshold(order.outside, int(f * order.outside.size + 1e-9) + 1))
+            / len(own)
             for own, order in zip(places, seen.orders, strict=True)
         ]
         values.append(float(np.mean(shares)))

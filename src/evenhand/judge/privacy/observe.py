@@ -145,7 +145,10 @@ def observe(scored: Scored, groups: Sequence[Group], fprs: Sequence[float], z: f
     """
     orders = tuple(order_of(s, m) for s, m in zip(scored.scores, scored.member, strict=True))
     n = scored.scores.shape[1]
-    cuts = [_cut(at_fpr(f), [(o.outside, int(f * o.outside.size + 1e-9)) for o in orders], orders, f, z, n) for f in fprs]
+    cuts = [
+        _cut(at_fpr(f), [(o.outside, int(f * o.outside.size + 1e-9)) for o in orders], orders, f, z, n)
+        for f in fprs
+    ]
     shares = [(o.everyone, o.inside.size) for o in orders]
     cuts.append(_cut(BALANCED, shares, orders, float(np.mean([k / p.size for p, k in shares])), z, n))
     sizes = np.zeros((2, len(orders), len(groups)), dtype=np.int64)

@@ -127,17 +127,19 @@ def _sentence(
     if {c["unit"] for c in primary if c["verdict"]} == {"rows"}:
         runs = max(c["runs"] for c in primary)
         thing = "these runs" if runs > 1 else "these very models"
-        said += f" This holds for {thing}, not for the method: that takes at least 5 attacked runs of each arm."
+        said += (
+            f" This holds for {thing}, not for the method: that takes at least 5 attacked runs of each arm."
+        )
     return said
 
 
 def _leakage(rates: Sequence[dict[str, Any]]) -> str:
     """Say how well the strongest attack tells members over all rows."""
-    overall = [
-        r for r in rates if r["metric"] == AUC and r["attribute"] is None and r["status"] == "ok"
-    ]
+    overall = [r for r in rates if r["metric"] == AUC and r["attribute"] is None and r["status"] == "ok"]
     if not overall:
         return "no attack could be measured."
     best = max(overall, key=lambda r: float(r["value"]))
     level = f"{best['level']:.0%} interval {best['low']:.3f} to {best['high']:.3f}"
-    return f"the strongest attack, {best['attack']}, has an AUC of {best['value']:.3f} over all rows ({level})."
+    return (
+        f"the strongest attack, {best['attack']}, has an AUC of {best['value']:.3f} over all rows ({level})."
+    )
