@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from tests.study import studies
 from tests.study.studies import TRAINER, attacked, contents, log, timeless
 
 ARMS = (studies.ARMS[0], studies.ARMS[2])
-SHARED = attacked("loss", "lira", references=3)
+SHARED = attacked("loss", references=3)
 OFFLINE = attacked("loss", {"lira": {"mode": "offline"}}, references=3, protocol="offline")
 STUDY = """
 import sys
@@ -131,7 +132,7 @@ def test_each_run_on_a_half_is_attacked(shared, plain):
     assert [(d["input"], d["targets"], d["references"], d["shared"]) for d in privacy["design"]] == [
         (arm.name, 4, 3, True) for arm in ARMS
     ]
-    assert privacy["settings"]["attacks"] == ["loss", "lira"]
+    assert privacy["settings"]["attacks"] == ["loss"]
     assert {r["attribute"] for r in privacy["rates"]} == {None, "group"}
     assert {c["candidate"] for c in privacy["comparisons"]} == {arm.name for arm in ARMS[1:]}
     assert all(i["path"].startswith("runs/") for i in privacy["inputs"])
@@ -169,11 +170,10 @@ def test_the_study_s_own_runs_are_attacked(offline):
             assert not told
 
 
-def test_it_can_come_later(tmp_path, stand_in):
-    run(study(), tmp_path)
-    assert len([x for x in log(stand_in) if x.startswith("begin")]) == 4
+def test_it_can_come_later(tmp_path, stand_in, plain):
+    shutil.copytree(plain.folder.path, tmp_path / "small")
     later = run(study(privacy=SHARED), tmp_path)
-    assert len([x for x in log(stand_in) if x.startswith("begin")]) == 12
+    assert len([x for x in log(stand_in) if x.startswith("begin")]) == 8
     assert later.result["models"][0]["privacy"]["design"][0]["targets"] == 4
     standing = look(later.folder)
     assert {key[1]: sum(count.values()) for key, count in standing.counts().items()} == {
@@ -201,27 +201,20 @@ def test_killed_and_resumed(tmp_path, stand_in, shared):
     assert one == other
 
 
-def test_a_run_that_is_missing_is_left_out_with_its_half(tmp_path, stand_in):
+def test_runs_that_are_missing_or_without_their_ids_are_left_out_with_their_halves(tmp_path, stand_in):
     (stand_in / "fail").write_text("lora[rank=8] 14")
+    (stand_in / "lost").write_text("full 15")
     result = run(study(privacy=SHARED), tmp_path).result
     [failed] = result["failed"]
     assert (failed["arm"], failed["run"]) == ("lora[rank=8] on half 1", "14")
-    assert {d["targets"] for d in result["models"][0]["privacy"]["design"]} == {3}
+    assert {d["targets"] for d in result["models"][0]["privacy"]["design"]} == {2}
     assert [p for p in result["problems"] if "attacks" in p] == [
-        "words: attacks: not every run is finished (lora[rank=8] has 3 of 4), so only the halves are judged "
-        "that all arms have: 0, 2, 3."
+        "words: attacks: full on half 2, seed 15, words: the training ids that it recorded are not those of "
+        "its half, so it is left out.",
+        "words: attacks: not every run is finished (full has 3 of 4, lora[rank=8] has 3 of 4), so only the "
+        "halves are judged that all arms have: 0, 3.",
     ]
     assert {r["runs"] for r in result["models"][0]["audit"]["rates"]} == {2}
-
-
-def test_a_run_without_its_ids_is_left_out(tmp_path, stand_in):
-    (stand_in / "lost").write_text("full 15")
-    result = run(study(privacy=SHARED), tmp_path).result
-    assert [p for p in result["problems"] if "recorded" in p] == [
-        "words: attacks: full on half 2, seed 15, words: the training ids that it recorded are not those of "
-        "its half, so it is left out."
-    ]
-    assert {d["targets"] for d in result["models"][0]["privacy"]["design"]} == {3}
 
 
 def test_files_of_signals_and_ids_that_changed_are_no_finished_run(tmp_path):

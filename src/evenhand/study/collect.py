@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from evenhand.spec.study import Study
 from evenhand.store.runs import LOG, PREDICTIONS, Runs, State
@@ -16,6 +16,7 @@ from evenhand.study.tuning import Tried, choose
 
 #: A curve is drawn from at most so many points; more steps are averaged.
 MOST_POINTS = 60
+_PLURAL = {"seed": "seeds", "half": "halves"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def comparable(found: Collected, reference: str) -> tuple[dict[str, list[int]], 
 
 
 def in_common(
-    arms: Mapping[str, Mapping[int, tuple[Planned, State]]], reference: str, what: str
+    arms: Mapping[str, Mapping[int, tuple[Planned, State]]], reference: str, what: Literal["seed", "half"]
 ) -> tuple[dict[str, list[int]], list[str]]:
     """Of finished runs those that all arms have.
 
@@ -113,7 +114,7 @@ def in_common(
             f"{arm} has {len(done)} of {wanted[arm]}" for arm, done in left.items() if len(done) < wanted[arm]
         )
         problems.append(
-            f"not every run is finished ({told}), so only the {what}s are judged that all arms have: "
+            f"not every run is finished ({told}), so only the {_PLURAL[what]} are judged that all arms have: "
             f"{', '.join(map(str, common))}."
         )
     return dict.fromkeys(left, common), problems
