@@ -92,6 +92,8 @@ ONE_EACH = (
     "paper/e2_gender_vit",
     "paper/e3_age_vit",
     "paper/e4_religion_llama2",
+    "paper/e5_gender_vit",
+    "paper/e6_religion_llama2",
     "paper/e7_gender_llama2",
     "paper/e8_religion_llama2",
 )

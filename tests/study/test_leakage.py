@@ -11,7 +11,7 @@ SPEC = {
     "name": "leaks",
     "dataset": {"name": "synthetic_posts", "rows": 160, "label_noise": 0.3, "difficulty": 0.9},
     "model": {"name": "tiny_text", "pretraining": "none"},
-    "methods": {"full": {"epochs": 30, "learning_rate": 3e-3}, "none": {}},
+    "methods": {"full": {"epochs": 15, "learning_rate": 3e-3}, "none": {}},
     "training": {"batch_size": 16, "micro_batch": 16},
     "seeds": [1],
     "audit": {"metric": ["accuracy"], "primary": ["accuracy"]},
@@ -38,14 +38,16 @@ def test_an_overfitted_model_leaks_and_an_untrained_one_does_not(tmp_path):
     found, design = areas({**SPEC, "privacy": AGAINST}, tmp_path)
     assert {(d["input"], d["targets"]) for d in design} == {("full", 4), ("none", 4)}
     assert found["full", "loss"] > 0.7
-    assert abs(found["none", "loss"] - 0.5) < 0.06
+    assert abs(found["none", "loss"] - 0.5) < 0.08
     assert found["full", "loss[reference=base]"] > 0.7
+    assert found["none", "loss[reference=base]"] is None
 
 
 @pytest.mark.slow
 def test_so_does_the_paper_s_protocol(tmp_path):
     privacy = {"attacks": ["loss", {"lira": {"mode": "offline"}}], "references": 4, "protocol": "offline"}
-    found, design = areas({**SPEC, "seeds": [1, 2], "privacy": privacy}, tmp_path)
-    assert {(d["input"], d["targets"], d["references"]) for d in design} == {("full", 2, 4), ("none", 2, 4)}
+    alone = {"methods": {"full": SPEC["methods"]["full"]}, "seeds": [1, 2], "privacy": privacy}
+    found, [design] = areas({**SPEC, **alone}, tmp_path)
+    assert (design["targets"], design["references"], design["shared"]) == (2, 4, False)
     assert found["full", "loss"] > 0.7
     assert found["full", "lira[mode=offline]"] > 0.6

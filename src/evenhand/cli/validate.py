@@ -70,14 +70,16 @@ def _summary(study: Study) -> str:
 
 
 def _attacked(study: Study) -> str:
-    """What attacks take besides."""
+    """How models are attacked, and what that takes besides."""
     if study.privacy is None:
         return ""
+    from evenhand.judge.attacks import named  # noqa: PLC0415
     from evenhand.study.membership import halves  # noqa: PLC0415
 
-    names = ", ".join(attack.name for attack in study.privacy.attacks)
+    names = ", ".join(named(attack.name, attack.config) for attack in study.privacy.attacks)
     more = len(halves(study.privacy)) * len(study.arms) * len(study.models)
-    return f", and {_counted(more, 'run')} on halves of the rows for attacks ({names})"
+    besides = f" with {_counted(more, 'more run')} on halves of the rows" if more else ""
+    return f", attacked by {names}{besides}"
 
 
 def _counted(n: int, noun: str) -> str:
