@@ -66,7 +66,8 @@ privacy:
     assert told[5:] == [
         ":17, privacy.protocol: got 'offlin'; did you mean 'offline'? It must be 'shared' or 'offline'.",
         ":18, privacy.references: got 0; must be an integer of at least 1.",
-        ":19, privacy.sed: there is no such key. Did you mean 'seed'? Known: protocol, references, seed, attacks.",
+        ":19, privacy.sed: there is no such key. Did you mean 'seed'? Known: protocol, references, seed, "
+        "attacks.",
     ]
 
 

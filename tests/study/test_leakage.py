@@ -1,4 +1,4 @@
-"""Real models that were trained on half of few rows for long: a loss attack tells these rows from the others."""
+"""Models that were trained for long on half of few rows: a loss attack tells these from the others."""
 
 from __future__ import annotations
 

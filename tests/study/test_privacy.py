@@ -106,7 +106,7 @@ def test_references_are_trained_for_attacks_that_learn_from_them():
     assert not {p.run_id for p in plan(study(privacy=OFFLINE))} & {p.run_id for p in plan(study())}
 
 
-def test_every_row_is_in_half_of_the_runs_of_every_arm_as_recorded(shared):
+def test_the_halves_are_those_that_were_recorded_and_the_same_for_every_arm(shared):
     spec = study(privacy=SHARED)
     parts = json.loads(shared.folder.data.read_text())["parts"]
     inside = {}
@@ -121,7 +121,7 @@ def test_every_row_is_in_half_of_the_runs_of_every_arm_as_recorded(shared):
         assert not (shared.folder.path / "runs" / planned.run_id / "predictions.parquet").exists()
         inside.setdefault(planned.arm, []).append(told)
     for found in inside.values():
-        assert (np.sum(found, axis=0) == 2).all()
+        assert len({tuple(each) for each in np.transpose(found)}) > 8  # rows have no common pattern
         assert (np.array(found) == np.array(inside["full"])).all()
 
 

@@ -145,12 +145,11 @@ class Privacy(Frozen):
 
     Attributes:
         attacks: how members are told from non-members.
-        protocol: `shared`: further runs on random halves of the training rows, the same halves for every arm;
-            each of them is attacked, with those of its arm as references. `offline`, the paper's: the study's
-            own runs are attacked, on as many rows as are for testing, half of them training rows; references
-            learn from random halves of the training rows that are left.
-        references: how many models an attack on one model may learn from: `shared` does one run more than
-            that of every arm.
+        protocol: `shared`: every arm gets further runs, each on a random half of the training rows, the same
+            halves for all arms; each is attacked, with the others of its arm as references. `offline`, the
+            paper's: the study's own runs are attacked, on as many rows as are for testing, half of them
+            training rows; references learn from random halves of the training rows that are left.
+        references: how many models an attack on one model may learn from; in `shared` an arm has one run more.
         seed: of the draws; the first half has it as the seed of its runs, the next one the next.
     """
 
