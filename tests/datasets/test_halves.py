@@ -25,7 +25,7 @@ def test_a_half_is_a_half_and_a_row_is_in_about_half_of_them():
     counts = found[:, ROWS].sum(0)  # binomial: mean 32.1, deviation 4
     assert abs(counts.mean() - 32.1) < 0.01
     assert 3.5 < counts.std() < 4.5
-    assert (15 < counts).all()
+    assert (counts > 15).all()
     assert (counts < 49).all()
 
 

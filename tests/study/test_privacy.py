@@ -17,6 +17,7 @@ from evenhand.spec.study import Split
 from evenhand.store.folder import StudyFolder
 from evenhand.study.data import ids_digest, load
 from evenhand.study.plan import as_plain, from_plain, plan
+from evenhand.study.privacy import _fault
 from evenhand.study.run import run_study
 from evenhand.study.status import look
 from tests.study import studies
@@ -215,6 +216,27 @@ def test_runs_that_are_missing_or_without_their_ids_are_left_out_with_their_halv
         "halves are judged that all arms have: 0, 3.",
     ]
     assert {r["runs"] for r in result["models"][0]["audit"]["rates"]} == {2}
+
+
+def test_a_reference_that_learnt_from_attacked_rows_is_refused(offline):
+    planned = halves(study(privacy=OFFLINE))[0]
+    record, ids = recorded(offline, planned)
+    runs, data = offline.folder.runs(), offline.folder.read_data()
+    assert _fault(planned, record, runs, data, offline=True) is None
+    path = runs.folder(planned.run_id) / "train_ids.json"
+    before = path.read_text()
+    try:
+        other = [*ids, signals(offline, planned)["example_id"][0]]
+        path.write_text(json.dumps(other))
+        assert "are not those of its half" in _fault(planned, record, runs, data, offline=True)
+        record["data"]["train_ids_sha256"] = ids_digest(other)
+        told = _fault(planned, record, runs, data, offline=True)
+        assert told == "it was trained on 1 of the attacked rows, which the protocol 'offline' forbids"
+        assert _fault(planned, record, runs, data, offline=False) is None
+        path.unlink()
+        assert "it recorded no training ids" in _fault(planned, record, runs, data, offline=True)
+    finally:
+        path.write_text(before)
 
 
 def test_files_of_signals_and_ids_that_changed_are_no_finished_run(tmp_path):

@@ -38,7 +38,7 @@ def read_privacy(node: Node, complaints: Complaints) -> Privacy | None:
             complaints.add(
                 place,
                 f"'{attack.name}' as it is set learns from references that were trained on the attacked rows "
-                "too, and in the protocol 'offline' none is; set it to do without (lira: {mode: offline}), or "
+                "too, and in the protocol 'offline' none is; set it to do without (lira: {mode: offline}) or "
                 "take the protocol 'shared'.",
             )
     return privacy

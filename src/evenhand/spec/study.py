@@ -149,7 +149,7 @@ class Privacy(Frozen):
             halves for all arms; each is attacked, with the others of its arm as references. `offline`, the
             paper's: the study's own runs are attacked, on as many rows as are for testing, half of them
             training rows; references learn from random halves of the training rows that are left.
-        references: how many models an attack on one model may learn from; in `shared` an arm has one run more.
+        references: how many models an attack on one model may learn from; in `shared` there is one run more.
         seed: of the draws; the first half has it as the seed of its runs, the next one the next.
     """
 
