@@ -78,15 +78,12 @@ class Opened:
     models: tuple[str, ...]
 
 
-def examine(db: DuckDBPyConnection, table: Table, columns: Columns) -> Opened | list[str]:
-    """Check a table by itself and fetch it, or give every complaint about it."""
+def examine(db: DuckDBPyConnection, table: Table, columns: Columns) -> Opened | list[str] | None:
+    """Check a table by itself and fetch it, or give every complaint about it; None when no row is wanted."""
     columns = by_default(table, columns)
     needed, complaints = _needed(table, columns)
-    if columns.split is None:
-        rest = {k: v for k, v in table.columns.items() if k != SPLIT}
-        wanted = condition(db, replace(table, columns=rest), columns)
-    else:
-        wanted = condition(db, table, columns)
+    kept = {k: v for k, v in table.columns.items() if k != SPLIT or columns.split is not None}
+    wanted = condition(db, replace(table, columns=kept), columns, must_match=False)
     if isinstance(wanted, list):
         complaints += wanted
     if complaints or isinstance(wanted, list):
@@ -94,7 +91,7 @@ def examine(db: DuckDBPyConnection, table: Table, columns: Columns) -> Opened | 
     table = stage(db, table, needed, wanted)
     rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
     if not rows:
-        return [table.say("has no rows." if wanted == "true" else "no rows are left after the filters.")]
+        return [table.say("has no rows.")] if wanted == "true" else None
     members = {pattern: matched(pattern, table.columns) for pattern in columns.memberships}
     complaints = _values(db, table, columns, members)
     if complaints:

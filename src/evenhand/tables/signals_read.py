@@ -19,6 +19,7 @@ from evenhand.tables.signals import SignalArm, Signals
 from evenhand.tables.signals_check import SIGNALS, Opened, Part, examine
 from evenhand.tables.sources import ENDINGS, Given, digest, resolve
 from evenhand.tables.values import in_order, shown
+from evenhand.tables.wanted import filters
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -106,8 +107,10 @@ def _opened(
         else:
             if isinstance(found, list):
                 complaints += found
-            else:
+            elif found is not None:
                 opened.append(found)
+    if given and not opened and not complaints:
+        complaints.append(f"No table has a row that is wanted ({filters(columns)}).")
     return opened, complaints
 
 

@@ -4,7 +4,10 @@ Which rows a target was trained on was drawn at random. So where no attack can t
 together with all their memberships changes nothing in distribution, while every row keeps its scores, its group
 and how scores of one row hang together over targets. Rows are exchanged within groups only (within equal
 combinations of memberships), so that a group's share of members stays what it is. The control shows what unlike
-sizes, unlike scores and chance alone make of the largest less the smallest value.
+sizes, unlike scores and chance alone make of the largest less the smallest value where nothing leaks.
+
+Where something leaks, and alike in all groups, chance is larger than in the control. So `p_value` is the larger
+of two: of the control, and of the groups being all alike (`spread_of`).
 Source of the notion: Kulynych et al. 2022, https://arxiv.org/abs/1906.00389.
 """
 
@@ -18,6 +21,7 @@ import numpy as np
 from evenhand.judge.counts import Group
 from evenhand.judge.privacy.observe import Seen
 from evenhand.judge.privacy.rates import status_of
+from evenhand.judge.privacy.spread import spread_of
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, IntArray
 
@@ -48,7 +52,9 @@ def vulnerability(
     used = {
         m: [i for i, (g, _) in enumerate(groups) if status_of(seen, m, g, settings)[0] == "ok"] for m in metrics
     }
-    able = {m: where for m, where in used.items() if len(where) > 1 and not seen.scored.reason}
+    rows_with_all = np.isfinite(seen.scored.scores).all(axis=0)
+    lacking = 2 * int(rows_with_all.sum()) < len(rows_with_all)
+    able = {} if lacking else {m: where for m, where in used.items() if len(where) > 1 and not seen.scored.reason}
     found: dict[str, tuple[FloatArray, FloatArray]] = {}
     if able:
         found = _permuted(seen, attribute, [g for _, g in groups], able, settings, rng)
@@ -62,23 +68,40 @@ def vulnerability(
             if i not in used[metric]
         ]
         if metric not in able:
-            why = status_of(seen, metric, groups[0][0], settings)[1] if groups else ""
-            row["reason"] = seen.scored.reason or (
-                why if why.startswith("not resolvable") else "fewer than two groups have enough members and non-members"
-            )
+            row["reason"] = _why_not(seen, metric, groups, settings, lacking=lacking)
             rows.append(row)
             continue
         own, control = found[metric]
+        low, high, alike = spread_of(seen, metric, [groups[i] for i in used[metric]], settings.alpha, rng)
+        by_chance = (1 + int((control >= own - 1e-12).sum())) / (1 + len(control))
         row |= {
-            "value": float(own),
+            "value": float(np.ptp([seen.leaks[metric, groups[i][0]].value for i in used[metric]])),
+            "low": low,
+            "high": high,
             "control": float(control.mean()),
             "control_high": float(np.quantile(control, 1 - settings.alpha)),
-            "p_value": (1 + int((control >= own - 1e-12).sum())) / (1 + len(control)),
+            "p_control": by_chance,
+            "p_alike": alike,
+            "p_value": float(np.fmax(by_chance, alike)),
             "permutations": len(control),
             "status": "ok",
         }
         rows.append(row)
     return rows
+
+
+def _why_not(
+    seen: Seen, metric: str, groups: Sequence[tuple[int, Group]], settings: PrivacySettings, *, lacking: bool
+) -> str:
+    """Why groups cannot be compared in a number."""
+    if seen.scored.reason:
+        return seen.scored.reason
+    why = status_of(seen, metric, groups[0][0], settings)[1]
+    if why.startswith("not resolvable"):
+        return why
+    if lacking:
+        return "fewer than half of the rows have a score in every run, so rows cannot be exchanged"
+    return "fewer than two groups have enough members and non-members"
 
 
 def _row(seen: Seen, attribute: Attribute, metric: str, settings: PrivacySettings) -> dict[str, Any]:
@@ -89,8 +112,12 @@ def _row(seen: Seen, attribute: Attribute, metric: str, settings: PrivacySetting
         "attribute": attribute.name,
         "metric": metric,
         "value": nan,
+        "low": nan,
+        "high": nan,
         "control": nan,
         "control_high": nan,
+        "p_control": nan,
+        "p_alike": nan,
         "p_value": nan,
         "level": 1 - settings.alpha,
         "permutations": 0,
