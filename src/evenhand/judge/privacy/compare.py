@@ -47,7 +47,7 @@ def comparisons(
             for g, group in enumerate(groups):
                 pair = _pair(reference, candidate, metric, group, g, settings)
                 judged = group.attribute is not None or not attributes
-                family = "" if metric in settings.primary and judged else metric
+                family = "" if metric in settings.declared and judged else metric
                 chosen.setdefault(family, []).append((pair, reference.scored.attack))
     n = len(groups[0].rows)
     table = _rows(n, attributes)

@@ -155,21 +155,22 @@ def _permuted(
     whole = np.flatnonzero(np.isfinite(seen.scored.scores).all(axis=0))
     scores, member = seen.scored.scores[:, whole], seen.scored.member[:, whole]
     part = attribute.at(whole)
-    flags = [part.in_group(i) for i in range(len(groups))]
-    ranks = [_ranks(scores[:, f]) for f in flags] if AUC in able else []
-    fprs = {at_fpr(f): f for f in settings.fprs if at_fpr(f) in able}
-    tops = {m: _Top(scores, flags, f) for m, f in fprs.items()}
+    rows = [np.flatnonzero(part.in_group(i)) for i in range(len(groups))]
+    ranks = [_ranks(scores[:, at]) for at in rows] if AUC in able else []
+    tops = {at_fpr(f): _Top(scores, rows, f) for f in settings.fprs if at_fpr(f) in able}
     times = int(np.clip(NUMBERS // max(scores.size, 1), FEWEST, max(settings.permutations, FEWEST)))
     times = min(times, settings.permutations)
     stratum = strata(part)
     spans: dict[str, list[float]] = {m: [] for m in able}
     for i in range(times + 1):
         now = member if i == 0 else member[:, shuffled(stratum, rng)]
+        own = [now[:, at] for at in rows]
+        sizes = [m.sum(axis=1) for m in own]
         for metric, where in able.items():
             values = (
-                np.array([_auc(ranks[g], now[:, flags[g]]) for g in where])
+                np.array([_auc(ranks[g], own[g], sizes[g]) for g in where])
                 if metric == AUC
-                else tops[metric].rates(now, where)
+                else tops[metric].rates(now, sizes, where)
             )
             spans[metric].append(float(values.max() - values.min()))
     return {m: (np.asarray(s[0]), np.asarray(s[1:])) for m, s in spans.items()}
@@ -184,10 +185,9 @@ def _ranks(scores: FloatArray) -> FloatArray:
     return found
 
 
-def _auc(ranks: FloatArray, member: BoolArray) -> float:
+def _auc(ranks: FloatArray, member: BoolArray, inside: IntArray) -> float:
     """Mean over targets of the Mann-Whitney estimate."""
-    inside = member.sum(axis=1)
-    total = np.einsum("tr,tr->t", ranks, member)
+    total = (ranks * member).sum(axis=1)
     pairs = np.maximum(inside * (member.shape[1] - inside), 1)
     return float(np.mean((total - inside * (inside + 1) / 2) / pairs))
 
@@ -195,32 +195,34 @@ def _auc(ranks: FloatArray, member: BoolArray) -> float:
 class _Top:
     """The highest rows of every target, among which the threshold of a low false positive rate lies."""
 
-    def __init__(self, scores: FloatArray, flags: Sequence[BoolArray], fpr: float) -> None:
-        self.fpr, self.flags = fpr, flags
+    def __init__(self, scores: FloatArray, rows: Sequence[IntArray], fpr: float) -> None:
+        self.fpr = fpr
         self.order = np.argsort(-scores, axis=1, kind="stable")
         ordered = np.take_along_axis(scores, self.order, axis=1)
         new = np.ones_like(ordered, dtype=bool)
         new[:, 1:] = ordered[:, 1:] < ordered[:, :-1]
         #: [T, n] how many rows have a higher score than the row at a place.
         self.higher = np.maximum.accumulate(np.where(new, np.arange(new.shape[1]), 0), axis=1)
-        self.inside = [flag[self.order] for flag in flags]
+        self.inside = []
+        for at in rows:
+            flag = np.zeros(scores.shape[1], dtype=bool)
+            flag[at] = True
+            self.inside.append(flag[self.order])
 
-    def rates(self, member: BoolArray, where: Sequence[int]) -> FloatArray:
-        """[groups] mean over targets of the true positive rate of some groups."""
-        outside = member.shape[1] - member.sum(axis=1)
-        k = (self.fpr * outside + 1e-9).astype(np.int64)
-        depth = min(int(4 * k.max() + 200), member.shape[1])
-        top = np.take_along_axis(member, self.order[:, :depth], axis=1)
-        place = _place(top, k)
-        if (place < 0).any():
-            depth = member.shape[1]
-            top = np.take_along_axis(member, self.order, axis=1)
+    def rates(self, member: BoolArray, sizes: Sequence[IntArray], where: Sequence[int]) -> FloatArray:
+        """[groups] mean over targets of the true positive rate of some groups, given their members' numbers."""
+        n = member.shape[1]
+        k = (self.fpr * (n - member.sum(axis=1)) + 1e-9).astype(np.int64)
+        # The members among the highest rows are about as many as the non-members; whatever lies deeper is rare.
+        for depth in (min(int(4 * k.max() + 40), n), n):
+            top = np.take_along_axis(member, self.order[:, :depth], axis=1)
             place = _place(top, k)
+            if (place >= 0).all():
+                break
         called = self.higher[np.arange(len(place)), place]
         hit = top & (np.arange(depth) < called[:, None])
-        sizes = [np.maximum((member & self.flags[g]).sum(axis=1), 1) for g in where]
         return np.array(
-            [np.mean((hit & self.inside[g][:, :depth]).sum(axis=1) / n) for g, n in zip(where, sizes, strict=True)]
+            [np.mean((hit & self.inside[g][:, :depth]).sum(axis=1) / np.maximum(sizes[g], 1)) for g in where]
         )
 
 

@@ -70,6 +70,7 @@ def rate_row(seen: Seen, metric: str, group: Group, g: int, settings: PrivacySet
         "attack": scored.attack,
         **_sizes(seen, group, g, len(scored.runs)),
         "metric": metric,
+        "direction": -1,
         "value": value,
         "low": low,
         "high": high,
@@ -85,6 +86,7 @@ def _sizes(seen: Seen, group: Group, g: int, targets: int) -> dict[str, Any]:
     return {
         "attribute": group.attribute,
         "group": group.name,
+        "class": None,
         "n": group.n,
         "n_positive": round(float(seen.members[:, g].mean()), 2) if seen.members.size else None,
         "runs": targets,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings
+from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
 from evenhand.judge.result import WORDS, AuditResult, certain_harm, place
 from evenhand.tables.schema import Columns
 from evenhand.tables.signals import Signals
@@ -26,10 +26,8 @@ class AttackResult(AuditResult):
 
 def title(metric: str) -> str:
     """The name of a number of an attack in a sentence."""
-    known = {AUC: "AUC", BALANCED: "balanced accuracy"}
-    if metric in known:
-        return known[metric]
-    return f"true positive rate at {100 * float(metric.rpartition('_')[2]):g} % false positives"
+    known = measure(metric)
+    return known.title.removesuffix(" of the attack") if known else metric
 
 
 def document(
@@ -53,7 +51,7 @@ def document(
             "reference": arms[reference],
             "attacks": list(attacks),
             "metrics": list(settings.metrics),
-            "primary": list(settings.primary),
+            "primary": list(settings.declared),
             "margin": settings.margin,
             "alpha": settings.alpha,
             "fprs": list(settings.fprs),
