@@ -6,19 +6,12 @@ import math
 from statistics import NormalDist
 
 import numpy as np
+from benchmarks.simulate.attacks import halves
 from scipy import stats
 
 from evenhand.judge.attacks import Evidence
 
 NORMAL = NormalDist()
-
-
-def halves(models: int, rows: int, rng: np.random.Generator) -> np.ndarray:
-    """[models, rows] each model's own random half."""
-    member = np.zeros((models, rows), dtype=bool)
-    for own in member:
-        own[rng.permutation(rows)[: rows // 2]] = True
-    return member
 
 
 def gaussian(
@@ -66,7 +59,7 @@ def slow_lira(e: Evidence, *, mode: str, variance: str, prior: float = 8.0) -> n
                     side_of[side] = mean, used
                 (m1, v1), (m0, v0) = side_of[True], side_of[False]
                 if mode == "online":
-                    total += (-(x - m1) ** 2 / v1 - math.log(v1) + (x - m0) ** 2 / v0 + math.log(v0)) / 2
+                    total += (-((x - m1) ** 2) / v1 - math.log(v1) + (x - m0) ** 2 / v0 + math.log(v0)) / 2
                 else:
                     total += -stats.norm.logsf(x, m0, math.sqrt(v0))
             result[t, i] = total

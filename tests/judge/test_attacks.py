@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from benchmarks.simulate.attacks import halves
 
 from evenhand import registry
 from evenhand.errors import CallError
 from evenhand.judge.attacks import ATTACKS, Evidence, lira, loss, named, read, rmia
 from evenhand.judge.attacks._moments import centred, moments
 from evenhand.spec.base import Frozen
-from tests.judge.attacked import NORMAL, auc, gaussian, halves, slow_lira, slow_rmia
+from tests.judge.attacked import NORMAL, auc, gaussian, slow_lira, slow_rmia
 
 
 @pytest.mark.parametrize("name", registry.names(ATTACKS))
@@ -78,8 +79,12 @@ def test_rmia_by_hand():
     e = Evidence(member, np.array([0]), False, -np.log(p)[:, :, None])
     assert rmia.score(e, rmia.Config(gamma=1.5)) * 3 == pytest.approx(np.array([[2, 1, 0]]))
     # Offline, a = 0: p = (p_out + 1) / 2 = .7, .65, .7, so ratios 1.143, .462, .286.
-    assert rmia.score(e, rmia.Config(mode="offline", a=0, gamma=1.5)) * 3 == pytest.approx(np.array([[2, 1, 0]]))
-    assert rmia.score(e, rmia.Config(mode="offline", a=0, gamma=2)) * 3 == pytest.approx(np.array([[2, 0, 0]]))
+    assert rmia.score(e, rmia.Config(mode="offline", a=0, gamma=1.5)) * 3 == pytest.approx(
+        np.array([[2, 1, 0]])
+    )
+    assert rmia.score(e, rmia.Config(mode="offline", a=0, gamma=2)) * 3 == pytest.approx(
+        np.array([[2, 0, 0]])
+    )
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -125,7 +130,9 @@ def test_lira_and_loss_meet_the_closed_form():
         assert auc(scores, member) == pytest.approx(want, abs=3 * 0.0065)
         for f in (0.01, 0.05):
             true = NORMAL.cdf(gap + NORMAL.inv_cdf(f))
-            density = math.exp(-((gap + NORMAL.inv_cdf(f)) ** 2) / 2) / math.exp(-(NORMAL.inv_cdf(f) ** 2) / 2)
+            density = math.exp(-((gap + NORMAL.inv_cdf(f)) ** 2) / 2) / math.exp(
+                -(NORMAL.inv_cdf(f) ** 2) / 2
+            )
             noise = math.sqrt(true * (1 - true) / 2000 + density**2 * f * (1 - f) / 2000)
             threshold = np.sort(scores[~member])[::-1][int(f * 2000)]
             assert (scores[member] > threshold).mean() == pytest.approx(true, abs=3.5 * noise)

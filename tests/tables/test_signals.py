@@ -9,7 +9,9 @@ from evenhand.tables.signals import write_signals
 from evenhand.tables.signals_read import files_of, load_signals
 
 RACE = Attribute("race", "partition", ("a", "b"), codes=np.array([0, 1, 1, 0]))
-FAITH = Attribute("faith", "memberships", ("x", "y"), flags=np.array([[1, 0, 0, 1], [1, 1, 0, 0]], dtype=bool))
+FAITH = Attribute(
+    "faith", "memberships", ("x", "y"), flags=np.array([[1, 0, 0, 1], [1, 1, 0, 0]], dtype=bool)
+)
 IDS = ["10", "2", "r", "s"]
 HALF = np.array([True, True, False, False])
 
@@ -29,7 +31,9 @@ def write(path, *, arm, run, seed=0, member=HALF, role="target", views=2, base=N
 
 def test_a_folder_of_a_study_is_read_as_it_was_written(tmp_path):
     for i, (arm, run) in enumerate([("full", "2"), ("full", "10"), ("lora", "2"), ("lora", "10")]):
-        write(tmp_path / "runs" / f"x{i}" / "signals.parquet", arm=arm, run=run, seed=i, member=np.roll(HALF, i))
+        write(
+            tmp_path / "runs" / f"x{i}" / "signals.parquet", arm=arm, run=run, seed=i, member=np.roll(HALF, i)
+        )
     found = load_signals(tmp_path, Columns(by=("race",), memberships=("faith_*",)))
     assert [a.name for a in found.arms] == ["full", "lora"]
     assert found.ids == ("10", "2", "r", "s")
@@ -73,7 +77,13 @@ def test_every_format_says_the_same(tmp_path, ending):
     import pyarrow.parquet as pq
 
     rows = [
-        {"example_id": f"e{i}", "in_training": i % 2, "loss": 0.5 + i, "margin": -1.5 * i, "race": "ab"[i // 2]}
+        {
+            "example_id": f"e{i}",
+            "in_training": i % 2,
+            "loss": 0.5 + i,
+            "margin": -1.5 * i,
+            "race": "ab"[i // 2],
+        }
         for i in range(4)
     ]
     path = tmp_path / f"one.{ending}"
@@ -133,10 +143,14 @@ def test_membership_is_never_guessed():
 
 def test_all_complaints_come_at_once():
     with pytest.raises(TableError) as error:
-        load_signals(table(in_training=[1, None, 0], loss=[None, 1.0, 2.0], g=["x", None, "y"]), Columns(by=("g",)))
+        load_signals(
+            table(in_training=[1, None, 0], loss=[None, 1.0, 2.0], g=["x", None, "y"]), Columns(by=("g",))
+        )
     assert len(error.value.complaints) == 3
     with pytest.raises(TableError) as error:
-        load_signals({k: v for k, v in table().items() if k not in ("loss", "in_training")}, Columns(by=("race",)))
+        load_signals(
+            {k: v for k, v in table().items() if k not in ("loss", "in_training")}, Columns(by=("race",))
+        )
     assert len(error.value.complaints) == 3
 
 

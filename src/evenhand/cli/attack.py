@@ -123,8 +123,9 @@ Exit codes are those of evenhand audit."""
 def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **given: Any) -> None:  # noqa: ANN401
     """Infer membership from signals: under which arm, and in which group, can it be told who was trained on?
 
-    Each FILE (csv, parquet, jsonl) holds what models say of rows that were partly in their training set; a DIR
-    is a study or a folder of such files. Every run of an arm is attacked in turn, with the others as references.
+    Each FILE (csv, parquet, jsonl) holds what models say of rows that were partly in their training set; a
+    DIR is a study or a folder of such files. Every run of an arm is attacked in turn, with the others as
+    references.
     """
     # The matrices are small: threads of the linear algebra would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

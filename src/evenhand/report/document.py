@@ -19,7 +19,7 @@ VERDICTS = ("harm", "undecided", "help", "harmless")
 
 @cache
 def facts(metric: str) -> Any | None:  # noqa: ANN401  (the INFO of a metric or of a disparity)
-    """Find what is known of a metric, a disparity or a number of an attack; None when it is not known here."""
+    """Find what is known of a metric, a disparity or a number of an attack; None when nothing is."""
     for folder in ("evenhand.judge.metrics", "evenhand.judge.disparities"):
         try:
             return registry.load(folder, metric).INFO

@@ -12,6 +12,7 @@ from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
 
 _MOST_SENTENCES = 8
 
+
 def build_privacy_page(document: Document) -> str:
     """Build the page of an attack.
 
@@ -57,7 +58,9 @@ def privacy_view(document: Document) -> dict[str, Any]:
         "roc_caption": privacy_wording.ROC_CAPTION,
         "rates": privacy_charts.rate_blocks(document),
         "rates_caption": privacy_wording.RATES_CAPTION,
-        "rate_tables": [(str(a), _rates(document, str(a), names)) for a in unique(document["rates"], "attack")],
+        "rate_tables": [
+            (str(a), _rates(document, str(a), names)) for a in unique(document["rates"], "attack")
+        ],
         "vulnerability": _vulnerability(document["vulnerability"]) if document["vulnerability"] else None,
         "vulnerability_caption": privacy_wording.VULNERABILITY_CAPTION,
         "stability": _stability(document["stability"]),
@@ -141,7 +144,11 @@ def _value(row: Row | None) -> Cell:
     if value is None:
         told = "not resolvable" if "not resolvable" in reason else str(row["status"]).replace("_", " ")
         return Cell(told, css="figure none", title=reason)
-    text = wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})") + (" *" if small else "")
+    text = (
+        wording.amount(value, str(row["metric"]))
+        + ("" if bounds == "–" else f" ({bounds})")
+        + (" *" if small else "")
+    )
     return figure(value, text, css="none" if small else "", title=reason)
 
 
@@ -155,7 +162,9 @@ def _vulnerability(rows: Sequence[Row]) -> Table:
         value, control, top, p = (number(row, k) for k in ("value", "control", "control_high", "p_value"))
         bounds = wording.span(row)
         shown = wording.amount(value, metric) + ("" if bounds == "–" else f" ({bounds})")
-        chance = "–" if control is None else f"{wording.amount(control, metric)} ({wording.amount(top, metric)})"
+        chance = (
+            "–" if control is None else f"{wording.amount(control, metric)} ({wording.amount(top, metric)})"
+        )
         gone = ", ".join(str(g["group"]) for g in row["groups_left_out"]) or "none"
         body.append(
             [

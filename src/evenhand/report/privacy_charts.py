@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.charts import MOST_PANELS, domain, farthest, finished, forest_spec, most_telling, rates_spec
+from evenhand.report.charts import (
+    MOST_PANELS,
+    domain,
+    farthest,
+    finished,
+    forest_spec,
+    most_telling,
+    rates_spec,
+)
 from evenhand.report.document import Document, Row, unique
 from evenhand.report.rendering import Panel
 
@@ -67,7 +75,13 @@ def roc_blocks(document: Document) -> list[Block]:
 
 def _points(curves: Sequence[Row]) -> list[dict[str, Any]]:
     return [
-        {"arm": str(r["input"]), "fpr": f, "tpr": max(t, LEAST), "told": f"{100 * t:.2f} %", "at": f"{100 * f:.3g} %"}
+        {
+            "arm": str(r["input"]),
+            "fpr": f,
+            "tpr": max(t, LEAST),
+            "told": f"{100 * t:.2f} %",
+            "at": f"{100 * f:.3g} %",
+        }
         for r in curves
         for f, t in zip(r["fpr"], r["tpr"], strict=True)
         if f >= LEAST
@@ -86,17 +100,21 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
     colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
     tips = [("arm", "arm"), ("at", "non-members accused"), ("told", "members found")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
-    ends = alt.Chart(alt.InlineData(values=[{"fpr": LEAST, "tpr": LEAST}, {"fpr": 1, "tpr": 1}]))
+    corners: list[dict[str, float]] = [{"fpr": LEAST, "tpr": LEAST}, {"fpr": 1, "tpr": 1}]
+    ends = alt.Chart(alt.InlineData(values=corners))
     chance = ends.mark_line(strokeDash=[4, 4], color="var(--muted)", strokeWidth=1).encode(x=x, y=y)
     points = alt.Chart(alt.NamedData(_POINTS))
     lines = points.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour)
-    marks = points.mark_point(filled=True, size=18, opacity=0.9).encode(x=x, y=y, color=colour, tooltip=tooltip)
+    marks = points.mark_point(filled=True, size=18, opacity=0.9).encode(
+        x=x, y=y, color=colour, tooltip=tooltip
+    )
     return finished(alt.layer(chance, lines, marks), height=220)
 
 
 def rate_blocks(document: Document) -> list[Block]:
     """Draw the primary numbers of all arms by group, a block per attack."""
-    names, blocks, drawn = arms_of(document), [], 0
+    names, drawn = arms_of(document), 0
+    blocks: list[Block] = []
     for attack in unique(document["rates"], "attack"):
         panels = []
         for metric in document["settings"]["primary"]:
@@ -109,10 +127,12 @@ def rate_blocks(document: Document) -> list[Block]:
                 panels.append(
                     Panel(
                         title=name if attribute is None else f"{name}, by {attribute}",
-                        note=wording.left_out(len(unique(some, "group")), len(unique(inside, "group")), "groups")
+                        note=wording.left_out(
+                            len(unique(some, "group")), len(unique(inside, "group")), "groups"
+                        )
                         if some
                         else "",
-                        description=f"{name} of {attack} by group and arm with intervals; the table has the numbers.",
+                        description=f"{name} of {attack} by group and arm; the table has the numbers.",
                         spec=rates_spec([*overall, *some], names),
                     )
                 )
@@ -131,7 +151,9 @@ def forest_blocks(document: Document) -> list[Block]:
         panels = []
         for metric in unique(rows, "metric"):
             own = [r for r in rows if (r["attack"], r["metric"]) == (attack, metric)]
-            shown = {c: most_telling([r for r in own if r["candidate"] == c]) for c in unique(own, "candidate")}
+            shown = {
+                c: most_telling([r for r in own if r["candidate"] == c]) for c in unique(own, "candidate")
+            }
             bounds = domain([r for some in shown.values() for r in some])
             for candidate, some in shown.items():
                 total = sum(r["candidate"] == candidate for r in own)
@@ -140,7 +162,7 @@ def forest_blocks(document: Document) -> list[Block]:
                     Panel(
                         title=f"{name}: {candidate} − {some[0]['reference']}",
                         note=wording.left_out(len(some), total, "differences"),
-                        description=f"Differences of {name} by group with intervals; the table has the numbers.",
+                        description=f"Differences of {name} by group; the table has the numbers.",
                         spec=forest_spec(some, bounds),
                     )
                 )
@@ -148,5 +170,3 @@ def forest_blocks(document: Document) -> list[Block]:
         if panels[:room]:
             blocks.append(Block(str(attack), panels[:room]))
     return blocks
-
-

@@ -9,15 +9,22 @@ from rich.console import Console
 from evenhand.report import privacy_wording, wording
 from evenhand.report.document import Document, Row, number, primary, unique, verdict_of, worst_first
 from evenhand.report.privacy_charts import arms_of
-from evenhand.report.terminal import REST, STYLES, figure_text, plain_table, plain_text, problems, say, say_where
+from evenhand.report.terminal import (
+    REST,
+    STYLES,
+    figure_text,
+    plain_table,
+    plain_text,
+    problems,
+    say,
+    say_where,
+)
 
 _MOST_ROWS = 8
 _MOST_GROUPS = 12
 
 
-def summarise_attack(
-    document: Document, console: Console, written: Mapping[str, str] | None = None
-) -> None:
+def summarise_attack(document: Document, console: Console, written: Mapping[str, str] | None = None) -> None:
     """Print the answer of an attack.
 
     Args:
@@ -47,7 +54,9 @@ def _leakage(document: Document, console: Console) -> None:
         for arm in arms_of(document):
             shown = [at.get((attribute, group, arm, m)) for m in metrics]
             table.add_row(
-                plain_text(wording.group_name(attribute, group)), plain_text(arm), *(figure_text(_value(r)) for r in shown)
+                plain_text(wording.group_name(attribute, group)),
+                plain_text(arm),
+                *(figure_text(_value(r)) for r in shown),
             )
     console.print(table)
     rest = wording.left_out(min(len(groups), _MOST_GROUPS), len(groups), "groups", rest=REST)
@@ -85,7 +94,9 @@ def _comparisons(document: Document, console: Console) -> None:
     several = len(unique(rows, "candidate")) > 1
     lead = [("verdict", False), *([("candidate", False)] if several else []), ("group", False)]
     level = wording.percent(number(shown[0], "level"))
-    table = plain_table(*lead, ("attack", False), ("number", False), ("diff.", True), (f"{level} interval", True))
+    table = plain_table(
+        *lead, ("attack", False), ("number", False), ("diff.", True), (f"{level} interval", True)
+    )
     for row in shown:
         metric = str(row["metric"])
         table.add_row(

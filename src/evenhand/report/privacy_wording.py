@@ -13,21 +13,26 @@ VERDICT_MEANINGS = {
 }
 
 ROC_CAPTION = (
-    "Across, the share of all non-members that are taken for members; upwards, the share of the group's members "
-    "that are found at the same threshold. One threshold serves all groups. On the dashed line nothing leaks. Both "
+    "Across, the share of all non-members that are taken for members; upwards, the share of the group's "
+    "members "
+    "that are found at the same threshold. One threshold serves all groups. On the dashed line nothing "
+    "leaks. Both "
     "axes are logarithmic: what counts is how many members are found while hardly anyone is accused falsely. "
     "A curve is the mean over attacked runs and begins where the non-members resolve it."
 )
 RATES_CAPTION = (
-    "Pointwise intervals: each holds by itself. The AUC sets a group's members against its own non-members, so .5 "
+    "Pointwise intervals: each holds by itself. The AUC sets a group's members against its own "
+    "non-members, so .5 "
     "is chance in every group; the true positive rate is taken at the threshold of all rows."
 )
 VULNERABILITY_CAPTION = (
-    "How far the groups lie apart, and how far they would by chance if nothing leaked (membership exchanged between "
+    "How far the groups lie apart, and how far they would by chance if nothing leaked (membership "
+    "exchanged between "
     "rows of a group). A finding needs both: more than this control, and groups that cannot all be alike."
 )
 STABILITY_CAPTION = (
-    "Of rows that were in the training set of several runs: the share that all, some and none of these runs give "
+    "Of rows that were in the training set of several runs: the share that all, some and none of these "
+    "runs give "
     "away. The correlation is 1 where it depends on the row only, and 0 where on chance only."
 )
 
@@ -67,7 +72,11 @@ def design_line(row: Row) -> str:
     """Say how the models of an arm are attacked."""
     views = f", {row['views']} views of a row" if row["views"] > 1 else ""
     if row["shared"]:
-        kind = f"each a reference for the other {row['references']}" if row["references"] else "without references"
+        kind = (
+            f"each a reference for the other {row['references']}"
+            if row["references"]
+            else "without references"
+        )
     else:
         kind = f"with {row['references']} models as references that are not attacked"
     runs = f"{row['targets']} attacked run{'' if row['targets'] == 1 else 's'}"
@@ -91,20 +100,27 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
         ("Attacks", _attacks(document)),
         (
             "Thresholds",
-            "A row is called a member when its score is above the threshold, never when it equals it. At a false "
-            "positive rate f the threshold is the smallest one at which at most a share f of all non-members is "
-            "called, without interpolation, the same for all groups. Where there are fewer than 1/f non-members "
-            "the rate is not resolvable. For the balanced accuracy as many rows are called as there are members.",
+            "A row is called a member when its score is above the threshold, never when it equals it. At "
+            "a false "
+            "positive rate f the threshold is the smallest one at which at most a share f of all "
+            "non-members is "
+            "called, without interpolation, the same for all groups. Where there are fewer than 1/f "
+            "non-members "
+            "the rate is not resolvable. For the balanced accuracy as many rows are called as there are "
+            "members.",
         ),
         (
             "Intervals",
-            f"{level}. Rows, the place of the threshold among the non-members' scores and, from five attacked runs "
-            "on, the runs all vary; the same row counts once over all runs, since it is a member for some and a "
+            f"{level}. Rows, the place of the threshold among the non-members' scores and, from five "
+            f"attacked runs "
+            "on, the runs all vary; the same row counts once over all runs, since it is a member for some "
+            "and a "
             "non-member for others. With fewer runs an interval is about these very models.",
         ),
         (
             "Undefined and too small",
-            f"A group with fewer than {smallest} members, or non-members where these count, keeps its row and gets "
+            f"A group with fewer than {smallest} members, or non-members where these count, keeps its row "
+            f"and gets "
             "no verdict. What the data do not define is empty with its reason.",
         ),
         ("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers."),
@@ -116,8 +132,10 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
             3,
             (
                 "Comparisons",
-                "Candidate − reference under the same attack, run by run with the same training set, row by row. "
-                f"The primary family is {names}, times all attacks, groups and candidates; its intervals hold "
+                "Candidate − reference under the same attack, run by run with the same training set, row "
+                "by row. "
+                f"The primary family is {names}, times all attacks, groups and candidates; its intervals "
+                f"hold "
                 f"together with probability {level}. More leakage is harm; the margin is "
                 f"{wording.amount(margin, 'accuracy')} points.",
             ),
@@ -130,7 +148,8 @@ def _attacks(document: Document) -> str:
     said = {
         "loss": "loss takes rows with a small loss for members",
         "lira": "lira compares a row's margin with those of models that were and were not trained on it",
-        "rmia": "rmia compares how much likelier a row is under the attacked model than under others, with the same "
+        "rmia": "rmia compares how much likelier a row is under the attacked model than under others, "
+        "with the same "
         "of all rows",
     }
     kinds = dict.fromkeys(name.partition("[")[0] for name in names)

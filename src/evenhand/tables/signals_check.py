@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,16 @@ from evenhand.tables.formats import stage
 from evenhand.tables.schema import BoolArray, Columns, FloatArray
 from evenhand.tables.scores import matched
 from evenhand.tables.signals import TARGET
-from evenhand.tables.values import flag_sql, is_list, is_nested, missing_sql, name_sql, offending, text_sql, tidy
+from evenhand.tables.values import (
+    flag_sql,
+    is_list,
+    is_nested,
+    missing_sql,
+    name_sql,
+    offending,
+    text_sql,
+    tidy,
+)
 from evenhand.tables.wanted import SPLIT, condition
 
 if TYPE_CHECKING:
@@ -138,12 +148,16 @@ def _needed(table: Table, columns: Columns) -> tuple[list[str], list[str]]:
             complaints[f"--memberships '{pattern}' matches no column; {nearest(pattern, known)}"] = None
     for name in dict.fromkeys(single):
         if is_nested(table.types[name]):
-            complaints[f"column '{name}' is nested ({table.types[name][:60]}); give one value per row."] = None
+            complaints[f"column '{name}' is nested ({table.types[name][:60]}); give one value per row."] = (
+                None
+            )
     signals = [name for name in SIGNALS if name in table.columns]
     for name in signals:
         kind = table.types[name]
         if is_nested(kind) and not is_list(kind):
-            complaints[f"column '{name}' is nested ({kind[:60]}); give a number, or a list of numbers."] = None
+            complaints[f"column '{name}' is nested ({kind[:60]}); give a number, or a list of numbers."] = (
+                None
+            )
     return list(dict.fromkeys((*single, *signals))), list(complaints)
 
 
@@ -184,7 +198,10 @@ def _values(
     for option, name in (("--id", columns.id), ("--arm", columns.arm), ("--run", columns.run)):
         if name is not None:
             tests.append(
-                (f"column '{name}' ({option}) has no value in", missing_sql(table.columns[name], table.types[name]))
+                (
+                    f"column '{name}' ({option}) has no value in",
+                    missing_sql(table.columns[name], table.types[name]),
+                )
             )
     for name in group_columns(columns):
         tests.append(
@@ -209,13 +226,17 @@ def _values(
             tests.append((f"column '{name}' has no finite number in", bad))
     found = offending(db, table, [test for _, test in tests], keys["id"])
     complaints = [
-        f"{what} {count:,} rows{first}." for (what, _), (count, first) in zip(tests, found, strict=True) if count
+        f"{what} {count:,} rows{first}."
+        for (what, _), (count, first) in zip(tests, found, strict=True)
+        if count
     ]
     for name in group_columns(columns):
         sql = text_sql(table.columns[name], table.types[name])
         (kinds,) = single_row(db, f"SELECT count(DISTINCT {sql}) FROM {table.relation}")
         if kinds > MOST_GROUPS:
-            complaints.append(f"column '{name}' (--by) has {kinds:,} different values; bin it into groups first.")
+            complaints.append(
+                f"column '{name}' (--by) has {kinds:,} different values; bin it into groups first."
+            )
     complaints += _repeated(db, table, keys) + _unlike_views(db, table)
     return complaints
 
@@ -272,7 +293,7 @@ def _parts(
     n = len(rows["id"])
     edges = [0, *(i for i in range(1, n) if any(w[i] != w[i - 1] for w in whose)), n]
     given, found = table.given, []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         at = slice(start, end)
         arm, run, role = (tidy(w[start]) for w in whose)
         found.append(
@@ -281,10 +302,12 @@ def _parts(
                 ids=[str(name) for name in rows["id"][at]],
                 member=np.asarray(rows["m"][at]) == 1,
                 signals={
-                    k: np.stack([np.asarray(rows[f"{k}{v}"][at], dtype=np.float64) for v in range(count)], axis=1)
+                    k: np.stack(
+                        [np.asarray(rows[f"{k}{v}"][at], dtype=np.float64) for v in range(count)], axis=1
+                    )
                     for k, count in views.items()
                 },
-                groups={g: _tidied(rows[f"g{i}"][at]) for i, g in enumerate(groups)},
+                groups={g: _tidied(rows[f"g{i}"][at].tolist()) for i, g in enumerate(groups)},
                 flags={f: np.asarray(rows[f"f{i}"][at]) == 1 for i, f in enumerate(flags)},
             )
         )

@@ -139,7 +139,8 @@ def _disagreements(opened: Sequence[Opened], columns: Columns) -> list[str]:
         if part.key.target and share in (0, len(part.ids)):
             lacking = "no members" if share == 0 else "no non-members"
             complaints.append(
-                f"{part.key} has {lacking} among its {len(part.ids):,} rows; an attack is measured on rows of "
+                f"{part.key} has {lacking} among its {len(part.ids):,} rows; an attack is measured on "
+                f"rows of "
                 "which some were in the training set and some were not."
             )
     complaints += _unlike(parts, opened)
@@ -163,7 +164,9 @@ def _unlike(parts: Sequence[Part], opened: Sequence[Opened]) -> list[str]:
                 for verb, some in (("lacks", lacks), ("has besides", has))
                 if some
             )
-            complaints.append(f"{part.key} has other rows than {first.key}: it {told}. All have the same rows.")
+            complaints.append(
+                f"{part.key} has other rows than {first.key}: it {told}. All have the same rows."
+            )
             continue
         if part.signals["loss"].shape[1] != views:
             complaints.append(
@@ -199,9 +202,7 @@ def _arm(name: str, parts: Sequence[Part]) -> SignalArm:
     )
 
 
-def _attributes(
-    parts: Sequence[Part], opened: Sequence[Opened], columns: Columns
-) -> tuple[Attribute, ...]:
+def _attributes(parts: Sequence[Part], opened: Sequence[Opened], columns: Columns) -> tuple[Attribute, ...]:
     """Groups of the rows, which all models share."""
     first = parts[0]
     groups = {}
@@ -231,7 +232,8 @@ def _remarks(arms: Sequence[SignalArm]) -> list[str]:
         counts = arm.member.sum(axis=0)
         if arm.shared and len(arm.runs) > 2 and arm.member.shape[1] > 50 and len(set(counts.tolist())) == 1:
             found.append(
-                f"{arm.name}: every row is in the training set of exactly {counts[0]} of {len(arm.runs)} runs. "
+                f"{arm.name}: every row is in the training set of exactly {counts[0]} of {len(arm.runs)} "
+                f"runs. "
                 "Where a run is attacked with the others as references, their number of members then tells "
                 "its own: scores are slightly biased. Draw each run's half by itself."
             )

@@ -114,9 +114,7 @@ def read(text: str) -> tuple[str, Frozen]:
     try:
         module = registry.load(ATTACKS, name)
     except UnknownNameError:
-        raise CallError(
-            f"{name!r} is no attack: {nearest(name, registry.names(ATTACKS))}"
-        ) from None
+        raise CallError(f"{name!r} is no attack: {nearest(name, registry.names(ATTACKS))}") from None
     options = {}
     for part in filter(None, (match["options"] or "").split(",")):
         key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -130,5 +128,6 @@ def read(text: str) -> tuple[str, Frozen]:
         return name, module.Config(**options)
     except ValidationError as error:
         raise CallError(
-            f"{text!r}: {'.'.join(map(str, e['loc']))}: got {e['input']!r}; {e['msg']}." for e in error.errors()
+            f"{text!r}: {'.'.join(map(str, e['loc']))}: got {e['input']!r}; {e['msg']}."
+            for e in error.errors()
         ) from None

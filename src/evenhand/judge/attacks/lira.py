@@ -61,9 +61,9 @@ def score(evidence: Evidence, config: Config) -> FloatArray:
         at = x[evidence.targets]
         found = {side: _normal(x, evidence, rows, pooled[side], config, member=side) for side in sides}
         if config.mode == "online":
-            result[:, rows] = (_log_density(at, *found[True], least) - _log_density(at, *found[False], least)).sum(
-                axis=2
-            )
+            result[:, rows] = (
+                _log_density(at, *found[True], least) - _log_density(at, *found[False], least)
+            ).sum(axis=2)
         else:
             result[:, rows] = _log_tail(at, *found[False], least).sum(axis=2)
     return result

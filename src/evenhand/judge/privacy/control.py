@@ -1,13 +1,14 @@
 """Disparate vulnerability: how far apart groups are, beside a control in which membership means nothing.
 
-Which rows a target was trained on was drawn at random. So where no attack can tell members, exchanging rows
-together with all their memberships changes nothing in distribution, while every row keeps its scores, its group
-and how scores of one row hang together over targets. Rows are exchanged within groups only (within equal
-combinations of memberships), so that a group's share of members stays what it is. The control shows what unlike
-sizes, unlike scores and chance alone make of the largest less the smallest value where nothing leaks.
+Which rows a target was trained on was drawn at random. So where no attack can tell members, exchanging the
+memberships of rows (those of a row in all targets together) changes nothing in distribution, while every row
+keeps its scores, its group, and how its scores hang together over targets. Rows are exchanged within groups
+only (within equal combinations of memberships), so that a group's share of members stays what it is. The
+control shows what unlike sizes, unlike scores and chance make of the largest less the smallest value where
+nothing leaks.
 
-Where something leaks, and alike in all groups, chance is larger than in the control. So `p_value` is the larger
-of two: of the control, and of the groups being all alike (`spread_of`).
+Where something leaks, and alike in all groups, chance is larger than in the control. So `p_value` is the
+larger of two: of the control, and of the groups being all alike (`spread_of`).
 Source of the notion: Kulynych et al. 2022, https://arxiv.org/abs/1906.00389.
 """
 
@@ -21,8 +22,8 @@ import numpy as np
 from evenhand.judge.counts import Group
 from evenhand.judge.privacy.observe import Seen
 from evenhand.judge.privacy.rates import status_of
-from evenhand.judge.privacy.spread import spread_of
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
+from evenhand.judge.privacy.spread import spread_of
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, IntArray
 
 #: Most numbers that all permutations of an arm and attack touch, and the fewest permutations all the same.
@@ -50,11 +51,12 @@ def vulnerability(
     """
     metrics = [m for m in settings.metrics if m != BALANCED]
     used = {
-        m: [i for i, (g, _) in enumerate(groups) if status_of(seen, m, g, settings)[0] == "ok"] for m in metrics
+        m: [i for i, (g, _) in enumerate(groups) if status_of(seen, m, g, settings)[0] == "ok"]
+        for m in metrics
     }
-    rows_with_all = np.isfinite(seen.scored.scores).all(axis=0)
-    lacking = 2 * int(rows_with_all.sum()) < len(rows_with_all)
-    able = {} if lacking else {m: where for m, where in used.items() if len(where) > 1 and not seen.scored.reason}
+    lacking = float(np.mean(np.isfinite(seen.scored.scores).all(axis=0))) < 1 / 2
+    closed = lacking or bool(seen.scored.reason)
+    able = {m: where for m, where in used.items() if len(where) > 1 and not closed}
     found: dict[str, tuple[FloatArray, FloatArray]] = {}
     if able:
         found = _permuted(seen, attribute, [g for _, g in groups], able, settings, rng)
@@ -210,10 +212,10 @@ class _Top:
             self.inside.append(flag[self.order])
 
     def rates(self, member: BoolArray, sizes: Sequence[IntArray], where: Sequence[int]) -> FloatArray:
-        """[groups] mean over targets of the true positive rate of some groups, given their members' numbers."""
+        """[groups] mean over targets of the true positive rate, given the members of each group."""
         n = member.shape[1]
         k = (self.fpr * (n - member.sum(axis=1)) + 1e-9).astype(np.int64)
-        # The members among the highest rows are about as many as the non-members; whatever lies deeper is rare.
+        # Among the highest rows members are about as many as non-members; the threshold seldom lies deeper.
         for depth in (min(int(4 * k.max() + 40), n), n):
             top = np.take_along_axis(member, self.order[:, :depth], axis=1)
             place = _place(top, k)
@@ -221,9 +223,8 @@ class _Top:
                 break
         called = self.higher[np.arange(len(place)), place]
         hit = top & (np.arange(depth) < called[:, None])
-        return np.array(
-            [np.mean((hit & self.inside[g][:, :depth]).sum(axis=1) / np.maximum(sizes[g], 1)) for g in where]
-        )
+        found = [(hit & self.inside[g][:, :depth]).sum(axis=1) / np.maximum(sizes[g], 1) for g in where]
+        return np.asarray(np.mean(found, axis=1))
 
 
 def _place(member: BoolArray, k: IntArray) -> IntArray:

@@ -113,29 +113,32 @@ def _sentence(
     who = candidates[0] if len(candidates) == 1 else f"{len(candidates)} candidates"
     judged = sum(counts.values())
     if judged == 0:
-        return f"Leakage of {who} against {reference}: no comparison could be judged; see the reasons in the table."
+        return f"Leakage of {who} against {reference}: no comparison could be judged; see the reasons."
     tally = ", ".join(f"{counts[w]} {w}" for w in WORDS if counts[w])
     said = f"Leakage of {who} against {reference}: of {judged} comparisons by group: {tally}."
     if worst is not None:
         named = f"{worst['candidate']} " if len(candidates) > 1 else ""
         said += (
             f" Worst: {named}{title(worst['metric'])} of {worst['attack']} for {place(worst)}, "
-            f"{worst['difference']:+.3f} ({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
+            f"{worst['difference']:+.3f} "
+            f"({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
         )
     if {c["unit"] for c in primary if c["verdict"]} == {"rows"}:
         runs = max(c["runs"] for c in primary)
         thing = "these runs" if runs > 1 else "these very models"
-        said += f" This holds for {thing}, not for the method: that takes at least 5 attacked runs of each arm."
+        said += (
+            f" This holds for {thing}, not for the method: that takes at least 5 attacked runs of each arm."
+        )
     return said
 
 
 def _leakage(rates: Sequence[dict[str, Any]]) -> str:
     """Say how well the strongest attack tells members over all rows."""
-    overall = [
-        r for r in rates if r["metric"] == AUC and r["attribute"] is None and r["status"] == "ok"
-    ]
+    overall = [r for r in rates if r["metric"] == AUC and r["attribute"] is None and r["status"] == "ok"]
     if not overall:
         return "no attack could be measured."
     best = max(overall, key=lambda r: float(r["value"]))
     level = f"{best['level']:.0%} interval {best['low']:.3f} to {best['high']:.3f}"
-    return f"the strongest attack, {best['attack']}, has an AUC of {best['value']:.3f} over all rows ({level})."
+    return (
+        f"the strongest attack, {best['attack']}, has an AUC of {best['value']:.3f} over all rows ({level})."
+    )

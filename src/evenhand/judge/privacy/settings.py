@@ -29,7 +29,7 @@ def measure(name: str) -> MetricInfo | None:
     titles = {AUC: "AUC of the attack", BALANCED: "balanced accuracy of the attack"}
     title = titles.get(name)
     if title is None and name.startswith(_PREFIX):
-        title = f"true positive rate at {100 * float(name.removeprefix(_PREFIX)):g} % false positives"
+        title = f"TPR at {100 * float(name.removeprefix(_PREFIX)):g} % FPR"
     if title is None:
         return None
     reference = "Carlini et al. 2022, https://arxiv.org/abs/2112.03570"
@@ -38,12 +38,13 @@ def measure(name: str) -> MetricInfo | None:
 
 @dataclass(frozen=True)
 class PrivacySettings:
-    """How to attack and judge. All are fixed before a row is read, so that no choice depends on what it shows.
+    """How to attack and judge. All is fixed before a row is read, so no choice depends on the rows.
 
     Attributes:
         attacks: names and options; empty means all that the signals and references allow.
         reference: name of the reference arm; None is the first one.
-        primary: numbers whose comparisons get verdicts; empty means the AUC and the true positive rate at 1 %,
+        primary: numbers whose comparisons get verdicts; empty means the AUC and the true positive rate at 1
+        %,
             or else at the smallest rate of `fprs`.
         margin: the largest harmless difference; all numbers lie on [0, 1].
         alpha: 1 - alpha is the simultaneous level of each family of intervals.

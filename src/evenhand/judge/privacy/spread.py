@@ -1,7 +1,7 @@
 """How far groups lie apart in one number of an attack: simultaneous bounds on all differences of two groups.
 
-With every difference held at once, the largest lower bound and the largest upper bound hold the largest less the
-smallest value; the same bounds say whether the groups may be all alike.
+With every difference held at once, the largest lower bound and the largest upper bound hold the largest less
+the smallest value; the same bounds say whether the groups may be all alike.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from evenhand.judge.privacy.rates import effective
 from evenhand.judge.stats.family import correlated, independent
 from evenhand.judge.stats.forms import gap_forms
 from evenhand.judge.stats.paired import WaldPaired
-from evenhand.tables.schema import FloatArray
 
 
 def spread_of(
@@ -34,8 +33,12 @@ def spread_of(
     """
     leaks = [seen.leaks[metric, g] for g, _ in groups]
     n = seen.scored.scores.shape[1]
-    influence = np.stack([leak.influence(group.rows, n) for leak, (_, group) in zip(leaks, groups, strict=True)])
-    covariance = influence @ influence.T + np.diag([_floor(leak, seen, g) for leak, (g, _) in zip(leaks, groups, strict=True)])
+    influence = np.stack(
+        [leak.influence(group.rows, n) for leak, (_, group) in zip(leaks, groups, strict=True)]
+    )
+    covariance = influence @ influence.T + np.diag(
+        [_floor(leak, seen, g) for leak, (g, _) in zip(leaks, groups, strict=True)]
+    )
     half = gap_forms(len(leaks))
     forms = np.array([f for f in half if np.flatnonzero(f)[0] == np.flatnonzero(f > 0)[0]])
     values = np.stack([leak.values for leak in leaks])
@@ -59,13 +62,12 @@ def spread_of(
 
 
 def _floor(leak: Leak, seen: Seen, g: int) -> float:
-    """What a variance over rows lacks where few rows say anything: that of a share with one more hit and miss."""
+    """What a variance over rows lacks where few rows say anything: a share with one more hit and miss."""
     own = float(leak.own @ leak.own)
     n = float(min(seen.members[:, g].min(), seen.others[:, g].min()))
-    value: FloatArray | float = leak.value
     if leak.numerator is not None:
         n = effective(leak)
-    moved = (value * n + 1) / (n + 2)
+    moved = (leak.value * n + 1) / (n + 2)
     few = moved * (1 - moved) / (n + 2)
     certain = leak.numerator is not None or own <= 0
     return max(few - own, 0.0) if certain else 0.0
