@@ -6,19 +6,12 @@ import math
 from statistics import NormalDist
 
 import numpy as np
+from benchmarks.simulate.attacks import halves
 from scipy import stats
 
 from evenhand.judge.attacks import Evidence
 
 NORMAL = NormalDist()
-
-
-def halves(models: int, rows: int, rng: np.random.Generator) -> np.ndarray:
-    """[models, rows] each model's own random half."""
-    member = np.zeros((models, rows), dtype=bool)
-    for own in member:
-        own[rng.permutation(rows)[: rows // 2]] = True
-    return member
 
 
 def gaussian(

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from benchmarks.simulate.attacks import halves
 
 from evenhand import registry
 from evenhand.errors import CallError
 from evenhand.judge.attacks import ATTACKS, Evidence, lira, loss, named, read, rmia
 from evenhand.judge.attacks._moments import centred, moments
 from evenhand.spec.base import Frozen
-from tests.judge.attacked import NORMAL, auc, gaussian, halves, slow_lira, slow_rmia
+from tests.judge.attacked import NORMAL, auc, gaussian, slow_lira, slow_rmia
 
 
 @pytest.mark.parametrize("name", registry.names(ATTACKS))

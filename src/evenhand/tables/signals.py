@@ -86,7 +86,7 @@ class Signals:
     problems: tuple[str, ...] = field(default=())
 
 
-def write_signals(
+def write_signals(  # noqa: PLR0913  (a public facade)
     path: Path,
     ids: Sequence[str],
     in_training: BoolArray,

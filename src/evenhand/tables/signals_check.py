@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,15 +88,12 @@ class Opened:
     models: tuple[str, ...]
 
 
-def examine(db: DuckDBPyConnection, table: Table, columns: Columns) -> Opened | list[str]:
-    """Check a table by itself and fetch it, or give every complaint about it."""
+def examine(db: DuckDBPyConnection, table: Table, columns: Columns) -> Opened | list[str] | None:
+    """Check a table by itself and fetch it, or give every complaint about it; None when no row is wanted."""
     columns = by_default(table, columns)
     needed, complaints = _needed(table, columns)
-    if columns.split is None:
-        rest = {k: v for k, v in table.columns.items() if k != SPLIT}
-        wanted = condition(db, replace(table, columns=rest), columns)
-    else:
-        wanted = condition(db, table, columns)
+    kept = {k: v for k, v in table.columns.items() if k != SPLIT or columns.split is not None}
+    wanted = condition(db, replace(table, columns=kept), columns, must_match=False)
     if isinstance(wanted, list):
         complaints += wanted
     if complaints or isinstance(wanted, list):
@@ -103,7 +101,7 @@ def examine(db: DuckDBPyConnection, table: Table, columns: Columns) -> Opened | 
     table = stage(db, table, needed, wanted)
     rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
     if not rows:
-        return [table.say("has no rows." if wanted == "true" else "no rows are left after the filters.")]
+        return [table.say("has no rows.")] if wanted == "true" else None
     members = {pattern: matched(pattern, table.columns) for pattern in columns.memberships}
     complaints = _values(db, table, columns, members)
     if complaints:
@@ -295,7 +293,7 @@ def _parts(
     n = len(rows["id"])
     edges = [0, *(i for i in range(1, n) if any(w[i] != w[i - 1] for w in whose)), n]
     given, found = table.given, []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         at = slice(start, end)
         arm, run, role = (tidy(w[start]) for w in whose)
         found.append(
@@ -309,7 +307,7 @@ def _parts(
                     )
                     for k, count in views.items()
                 },
-                groups={g: _tidied(rows[f"g{i}"][at]) for i, g in enumerate(groups)},
+                groups={g: _tidied(rows[f"g{i}"][at].tolist()) for i, g in enumerate(groups)},
                 flags={f: np.asarray(rows[f"f{i}"][at]) == 1 for i, f in enumerate(flags)},
             )
         )

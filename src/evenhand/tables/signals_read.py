@@ -19,6 +19,7 @@ from evenhand.tables.signals import SignalArm, Signals
 from evenhand.tables.signals_check import SIGNALS, Opened, Part, examine
 from evenhand.tables.sources import ENDINGS, Given, digest, resolve
 from evenhand.tables.values import in_order, shown
+from evenhand.tables.wanted import filters
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -106,8 +107,10 @@ def _opened(
         else:
             if isinstance(found, list):
                 complaints += found
-            else:
+            elif found is not None:
                 opened.append(found)
+    if given and not opened and not complaints:
+        complaints.append(f"No table has a row that is wanted ({filters(columns)}).")
     return opened, complaints
 
 
@@ -136,7 +139,8 @@ def _disagreements(opened: Sequence[Opened], columns: Columns) -> list[str]:
         if part.key.target and share in (0, len(part.ids)):
             lacking = "no members" if share == 0 else "no non-members"
             complaints.append(
-                f"{part.key} has {lacking} among its {len(part.ids):,} rows; an attack is measured on rows of "
+                f"{part.key} has {lacking} among its {len(part.ids):,} rows; an attack is measured on "
+                f"rows of "
                 "which some were in the training set and some were not."
             )
     complaints += _unlike(parts, opened)
@@ -228,7 +232,8 @@ def _remarks(arms: Sequence[SignalArm]) -> list[str]:
         counts = arm.member.sum(axis=0)
         if arm.shared and len(arm.runs) > 2 and arm.member.shape[1] > 50 and len(set(counts.tolist())) == 1:
             found.append(
-                f"{arm.name}: every row is in the training set of exactly {counts[0]} of {len(arm.runs)} runs. "
+                f"{arm.name}: every row is in the training set of exactly {counts[0]} of {len(arm.runs)} "
+                f"runs. "
                 "Where a run is attacked with the others as references, their number of members then tells "
                 "its own: scores are slightly biased. Draw each run's half by itself."
             )

@@ -30,7 +30,7 @@ class Moments:
 
 
 def centred(values: FloatArray, evidence: Evidence) -> tuple[FloatArray, FloatArray]:
-    """[R, c, views] values less the mean over references, so that sums of squares lose no digits; the mean."""
+    """[R, c, views] values less their mean over references, so that squares lose no digits; the mean."""
     middle = values[evidence.references].mean(axis=0)
     return values - middle, middle
 

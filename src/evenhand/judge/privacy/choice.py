@@ -68,8 +68,10 @@ def _complaints(attack: Attack, arm: SignalArm) -> Iterable[str]:
         return
     if len(arm.runs) < 2:
         yield (
-            f"{arm.name}: {attack.name} needs references, and there is one model only; give more runs, or models "
-            "with model_role 'reference 0', 'reference 1', ... (or ask for the attack loss, which needs none)."
+            f"{arm.name}: {attack.name} needs references, and there is one model only; give more runs, or "
+            f"models "
+            "with model_role 'reference 0', 'reference 1', ... (or ask for the attack loss, which needs "
+            "none)."
         )
         return
     if arm.shared:
@@ -79,7 +81,8 @@ def _complaints(attack: Attack, arm: SignalArm) -> Iterable[str]:
         for name, count in zip(np.array(arm.runs)[~arm.target], own.sum(axis=1), strict=True):
             if count:
                 yield (
-                    f"{arm.name} {name}: was trained on {int(count):,} of the attacked rows, and {attack.name} takes "
+                    f"{arm.name} {name}: was trained on {int(count):,} of the attacked rows, and "
+                    f"{attack.name} takes "
                     "references that never saw one; leave it out, or ask for the attack with mode=online."
                 )
     elif not own.any():

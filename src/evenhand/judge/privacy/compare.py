@@ -47,7 +47,7 @@ def comparisons(
             for g, group in enumerate(groups):
                 pair = _pair(reference, candidate, metric, group, g, settings)
                 judged = group.attribute is not None or not attributes
-                family = "" if metric in settings.primary and judged else metric
+                family = "" if metric in settings.declared and judged else metric
                 chosen.setdefault(family, []).append((pair, reference.scored.attack))
     n = len(groups[0].rows)
     table = _rows(n, attributes)
@@ -154,7 +154,7 @@ def _wald(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict
 def _score(
     a: Leak, b: Leak, influence: FloatArray, group: Group, spread: float, dof: float
 ) -> dict[str, Any]:
-    """What Tango's interval takes: answers of the same members; the thresholds' part joins that of targets."""
+    """What Tango's interval takes: the same members' answers; the thresholds' part joins that of targets."""
     assert a.numerator is not None
     assert b.numerator is not None
     assert a.denominator is not None

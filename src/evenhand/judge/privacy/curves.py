@@ -53,10 +53,10 @@ def roc_row(seen: Seen, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
 def stability_row(seen: Seen, group: Group, g: int, settings: PrivacySettings) -> dict[str, Any]:
     """Whether the same rows of a group are found in every target that was trained on them.
 
-    Looked at are rows that are members for two targets or more, at the largest of the false positive rates. Given
-    are the shares of them that all, some and none of these targets give away, and the intraclass correlation of
-    a row's standing (share of non-members with a lower score): 1 when it depends on the row only, 0 when only on
-    chance. Source of the latter: Shrout and Fleiss (1979), ICC(1, 1), for unequal numbers.
+    Looked at are rows that are members for two targets or more, at the largest of the false positive rates.
+    Given are the shares of them that all, some and none of these targets give away, and the intraclass
+    correlation of a row's standing (share of non-members with a lower score): 1 when it depends on the row
+    only, 0 when only on chance. Source of the latter: Shrout and Fleiss (1979), ICC(1, 1), unequal numbers.
     """
     fpr, nan = max(settings.fprs), float("nan")
     told: dict[str, Any] = {

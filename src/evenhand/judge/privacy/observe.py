@@ -1,12 +1,12 @@
-"""What the scores of an attack show in every group: values per target, influence values, limits of thresholds.
+"""What the scores of an attack show in every group: values, influence, thresholds.
 
 Thresholds are pooled: one per target over all its rows. A row is called a member when its score is above the
-threshold, never when it equals it. At a false positive rate f with k = floor(f n) of n non-members the threshold
-is the (k + 1)-th largest score of a non-member, so that the empirical rate is at most f; nothing is interpolated.
-For the balanced accuracy as many rows are called members as there are.
+threshold, never when it equals it. At a false positive rate f with k = floor(f n) of n non-members the
+threshold is the (k + 1)-th largest score of a non-member, so that the empirical rate is at most f; nothing is
+interpolated. For the balanced accuracy as many rows are called members as there are.
 
-An arm is attacked in T targets; a value is the mean over them. The influence of a row on it is the mean of its
-influences on all targets, since the same row is a member for some and a non-member for others.
+An arm is attacked in T targets; a value is the mean over them. The influence of a row on it is the mean of
+its influences on all targets, since the same row is a member for some and a non-member for others.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class Cut:
     Attributes:
         name: of the number that they serve.
         share: wanted share of the pool.
-        ranks: [T, 4] places of the thresholds among the pool's scores, from the top: at the estimate, one order
+        ranks: [T, 4] places of the thresholds among the pool's scores, from the top: at the estimate, one
+        order
             statistic higher, and at the lower and upper limit for the place of the true threshold.
         moved: [n] mean influence of every row on the share that is called.
         fewest: rows in the smallest pool.
@@ -134,7 +135,13 @@ class Seen:
     cuts: tuple[Cut, ...]
 
 
-def observe(scored: Scored, groups: Sequence[Group], fprs: Sequence[float], z: float) -> Seen:
+def observe(
+    scored: Scored,
+    groups: Sequence[Group],
+    fprs: Sequence[float],
+    z: float,
+    metrics: Sequence[str] | None = None,
+) -> Seen:
     """Compute every number in every group.
 
     Args:
@@ -142,6 +149,7 @@ def observe(scored: Scored, groups: Sequence[Group], fprs: Sequence[float], z: f
         groups: of the rows.
         fprs: false positive rates.
         z: normal quantile at which the places of thresholds are bounded.
+        metrics: names of the numbers to compute; None is all.
     """
     orders = tuple(order_of(s, m) for s, m in zip(scored.scores, scored.member, strict=True))
     n = scored.scores.shape[1]
@@ -156,8 +164,11 @@ def observe(scored: Scored, groups: Sequence[Group], fprs: Sequence[float], z: f
     for g, group in enumerate(groups):
         places = [o.places(group.rows) for o in orders]
         sizes[:, :, g] = [[len(p[0]) for p in places], [len(p[2]) for p in places]]
-        leaks[AUC, g] = _auc(places, orders, len(group.rows))
+        if metrics is None or AUC in metrics:
+            leaks[AUC, g] = _auc(places, orders, len(group.rows))
         for cut in cuts:
+            if metrics is not None and cut.name not in metrics:
+                continue
             make = _balanced if cut.name == BALANCED else _rate
             leaks[cut.name, g] = make(cut, places, orders, len(group.rows))
     return Seen(scored, sizes[0], sizes[1], leaks, orders, tuple(cuts))

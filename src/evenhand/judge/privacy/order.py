@@ -60,7 +60,7 @@ class Order:
         return int(self.end[pool.places[pool.size - whole]])
 
     def share_above(self, places: IntArray, pool: Pool, rank: float) -> float:
-        """Share of some rows (at rising places) above a threshold; between two ranks the line between them."""
+        """Share of some rows (at rising places) above a threshold; between two ranks on the line."""
         low, high = (
             1 - np.searchsorted(places, self.threshold(pool, r)) / len(places)
             for r in (np.floor(rank), np.ceil(rank))
@@ -74,7 +74,7 @@ class Order:
         return np.asarray((below + not_above) / (2 * len(others)))
 
     def places(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        """Rising places of the members among some rows, which of the rows they are; the same of non-members."""
+        """Rising places of members among some rows, and which of these they are; the same of non-members."""
         if len(rows) == len(self.place):
             return self.inside.places, self.inside.rows, self.outside.places, self.outside.rows
         which = np.full(len(self.place), -1)

@@ -1,8 +1,8 @@
 """Rows of `rates`: one number of one attack on one arm in one group, with a pointwise interval.
 
 Three sources of variation are joined as the root of the sum of squares of their distances to a limit: rows of
-the group (Clopper-Pearson for one target, else Wilson with the effective number of rows), the place of the pooled
-threshold among the non-members' scores, and targets (t, from five on).
+the group (Clopper-Pearson for one target, else Wilson with the effective number of rows), the place of the
+pooled threshold among the non-members' scores, and targets (t, from five on).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from evenhand.judge import counts
 from evenhand.judge.counts import Group
-from evenhand.judge.privacy.observe import Leak, Scored, Seen
+from evenhand.judge.privacy.observe import Leak, Seen
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
 from evenhand.judge.stats.intervals import clopper_pearson, wilson
 from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
@@ -70,6 +70,7 @@ def rate_row(seen: Seen, metric: str, group: Group, g: int, settings: PrivacySet
         "attack": scored.attack,
         **_sizes(seen, group, g, len(scored.runs)),
         "metric": metric,
+        "direction": -1,
         "value": value,
         "low": low,
         "high": high,
@@ -85,6 +86,7 @@ def _sizes(seen: Seen, group: Group, g: int, targets: int) -> dict[str, Any]:
     return {
         "attribute": group.attribute,
         "group": group.name,
+        "class": None,
         "n": group.n,
         "n_positive": round(float(seen.members[:, g].mean()), 2) if seen.members.size else None,
         "runs": targets,
@@ -123,9 +125,9 @@ def limits(seen: Seen, leak: Leak, metric: str, g: int, alpha: float) -> tuple[f
 def _of_rate(leak: Leak, members: int, alpha: float, runs: float) -> tuple[float, float, str]:
     """Limits of a true positive rate at pooled thresholds.
 
-    With a share f of n non-members above it, the true threshold lies between two order statistics that f n plus
-    or minus chance names. Below, distances are those from the estimate one order statistic higher: the mean false
-    positive rate of the estimate's own threshold is (k + 1) / (n + 1), a little too large.
+    With a share f of n non-members above it, the true threshold lies between two order statistics that f n
+    plus or minus chance names. Below, distances are those from the estimate one order statistic higher: the
+    mean false positive rate of the estimate's own threshold is (k + 1) / (n + 1), a little too large.
     """
     assert leak.numerator is not None
     assert leak.denominator is not None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings
+from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
 from evenhand.judge.result import WORDS, AuditResult, certain_harm, place
 from evenhand.tables.schema import Columns
 from evenhand.tables.signals import Signals
@@ -26,10 +26,8 @@ class AttackResult(AuditResult):
 
 def title(metric: str) -> str:
     """The name of a number of an attack in a sentence."""
-    known = {AUC: "AUC", BALANCED: "balanced accuracy"}
-    if metric in known:
-        return known[metric]
-    return f"true positive rate at {100 * float(metric.rpartition('_')[2]):g} % false positives"
+    known = measure(metric)
+    return known.title.removesuffix(" of the attack") if known else metric
 
 
 def document(
@@ -53,7 +51,7 @@ def document(
             "reference": arms[reference],
             "attacks": list(attacks),
             "metrics": list(settings.metrics),
-            "primary": list(settings.primary),
+            "primary": list(settings.declared),
             "margin": settings.margin,
             "alpha": settings.alpha,
             "fprs": list(settings.fprs),
@@ -115,14 +113,15 @@ def _sentence(
     who = candidates[0] if len(candidates) == 1 else f"{len(candidates)} candidates"
     judged = sum(counts.values())
     if judged == 0:
-        return f"Leakage of {who} against {reference}: no comparison could be judged; see the reasons in the table."
+        return f"Leakage of {who} against {reference}: no comparison could be judged; see the reasons."
     tally = ", ".join(f"{counts[w]} {w}" for w in WORDS if counts[w])
     said = f"Leakage of {who} against {reference}: of {judged} comparisons by group: {tally}."
     if worst is not None:
         named = f"{worst['candidate']} " if len(candidates) > 1 else ""
         said += (
             f" Worst: {named}{title(worst['metric'])} of {worst['attack']} for {place(worst)}, "
-            f"{worst['difference']:+.3f} ({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
+            f"{worst['difference']:+.3f} "
+            f"({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
         )
     if {c["unit"] for c in primary if c["verdict"]} == {"rows"}:
         runs = max(c["runs"] for c in primary)

@@ -103,7 +103,8 @@ def _unscored(scored: Scored) -> list[str]:
     if not lacking or scored.reason:
         return []
     return [
-        f"{scored.arm}, {scored.attack}: {lacking:,} of {scored.scores.size:,} pairs of run and row have no score "
+        f"{scored.arm}, {scored.attack}: {lacking:,} of {scored.scores.size:,} pairs of run and row have "
+        f"no score "
         "(too few references with or without the row, or references that agree) and were left out."
     ]
 

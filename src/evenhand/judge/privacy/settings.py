@@ -9,26 +9,43 @@ from dataclasses import dataclass
 from evenhand import registry
 from evenhand.errors import CallError, nearest
 from evenhand.judge.attacks import ATTACKS, named
+from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import MARGIN
 from evenhand.spec.base import Frozen
 
 AUC, BALANCED = "roc_auc", "balanced_accuracy"
 FPRS = (0.001, 0.01, 0.05)
+USUAL = 0.01
+_PREFIX = "true_positive_rate_at_fpr_"
 
 
 def at_fpr(fpr: float) -> str:
     """The name of the true positive rate where the false positive rate is `fpr`."""
-    return f"true_positive_rate_at_fpr_{fpr:g}"
+    return f"{_PREFIX}{fpr:g}"
+
+
+def measure(name: str) -> MetricInfo | None:
+    """Facts about a number of an attack; None when it is none. More is worse."""
+    titles = {AUC: "AUC of the attack", BALANCED: "balanced accuracy of the attack"}
+    title = titles.get(name)
+    if title is None and name.startswith(_PREFIX):
+        title = f"TPR at {100 * float(name.removeprefix(_PREFIX)):g} % FPR"
+    if title is None:
+        return None
+    reference = "Carlini et al. 2022, https://arxiv.org/abs/2112.03570"
+    return MetricInfo(title, -1, (0, 1), "score", "whole", "wald", reference)
 
 
 @dataclass(frozen=True)
 class PrivacySettings:
-    """How to attack and judge. All are fixed before a row is read, so that no choice depends on what it shows.
+    """How to attack and judge. All is fixed before a row is read, so no choice depends on the rows.
 
     Attributes:
         attacks: names and options; empty means all that the signals and references allow.
         reference: name of the reference arm; None is the first one.
-        primary: numbers whose comparisons get verdicts.
+        primary: numbers whose comparisons get verdicts; empty means the AUC and the true positive rate at 1
+        %,
+            or else at the smallest rate of `fprs`.
         margin: the largest harmless difference; all numbers lie on [0, 1].
         alpha: 1 - alpha is the simultaneous level of each family of intervals.
         fprs: false positive rates at which true positive rates are told.
@@ -40,13 +57,13 @@ class PrivacySettings:
 
     attacks: tuple[tuple[str, Frozen], ...] = ()
     reference: str | None = None
-    primary: tuple[str, ...] = (AUC, at_fpr(0.01))
+    primary: tuple[str, ...] = ()
     margin: float = MARGIN
     alpha: float = 0.05
     fprs: tuple[float, ...] = FPRS
     min_group_size: int = 10
     rng: int = 0
-    permutations: int = 1000
+    permutations: int = 499
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant, all at once."""
@@ -84,3 +101,10 @@ class PrivacySettings:
     def metrics(self) -> tuple[str, ...]:
         """Names of all numbers that an attack is told in."""
         return (AUC, BALANCED, *(at_fpr(f) for f in self.fprs))
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """The primary numbers."""
+        if self.primary:
+            return self.primary
+        return (AUC, at_fpr(USUAL if USUAL in self.fprs else min(self.fprs)))
