@@ -1,8 +1,8 @@
 """`python -m benchmarks.attack`: attacks and their intervals beside loops in the published libraries' style.
 
-The slow peers are written here: LiRA with a loop over examples that fits two normals with scipy.stats (the style of
-the published libraries), RMIA with the whole matrix of ratios. What is too slow is measured in part and scaled, and
-the result says so. Scores are compared on the measured part.
+The slow peers are written here: LiRA with a loop over examples that evaluates two normals with scipy.stats
+(the style of the published libraries), RMIA with the whole matrix of ratios. What is too slow is measured in
+part and scaled, and the result says so. Scores are compared on the measured part.
 """
 
 from __future__ import annotations

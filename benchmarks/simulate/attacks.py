@@ -1,7 +1,7 @@
 """`python -m benchmarks.simulate.attacks`: do the intervals of an attack hold, over rows and attacked runs?
 
-A row's score in a target is its difficulty N(base_g, tau) plus, for a member, gap_g + N(0, wave) of the target,
-plus N(0, 1). Rows and targets are both draws; the truth is known in closed form. Into
+A row's score in a target is its difficulty N(base_g, tau) plus, for a member, gap_g + N(0, wave) of the
+target, plus N(0, 1). Rows and targets are both draws; the truth is known in closed form. Into
 benchmarks/results/attack_simulation.json and docs/statistics.md.
 """
 
@@ -135,10 +135,10 @@ def coverage(cell: tuple[int, int, float, float, float], replicates: int, seed: 
 def render(cells: list[dict]) -> str:
     """The table as Markdown."""
     lines = [
-        f"`python -m benchmarks.simulate.attacks`: {cells[0]['replicates']:,} replicates per cell, three groups of "
-        "60, 30 and 10 % of the rows, unlike in difficulty (sd tau) and leakage; targets differ with sd wave. "
-        "Coverage of nominal 95 %: pointwise for rates (the least of all rows and three groups), at once for the "
-        "primary family (AUC and TPR, three groups). Widths are those over all rows.",
+        f"`python -m benchmarks.simulate.attacks`: {cells[0]['replicates']:,} replicates per cell, three "
+        "groups of 60, 30 and 10 % of the rows, unlike in difficulty (sd tau) and leakage; targets differ "
+        "with sd wave. Coverage of nominal 95 %: pointwise for rates (the least of all rows and three groups), at "
+        "once for the primary family (AUC and TPR, three groups). Widths are those over all rows.",
         "",
         "| targets | rows | FPR | tau | wave | AUC | TPR | family | width of AUC | of TPR |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -33,7 +33,7 @@ def roc_row(seen: Seen, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
     }
     if seen.scored.reason:
         return told
-    places = [order.places(group.rows)[0] for order in seen.orders]
+    places = [np.sort(order.places(group.rows)[0]) for order in seen.orders]
     if any(len(p) == 0 for p in places):
         return told
     fewest = min(order.outside.size for order in seen.orders)

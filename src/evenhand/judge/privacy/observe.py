@@ -153,22 +153,23 @@ def observe(
     """
     orders = tuple(order_of(s, m) for s, m in zip(scored.scores, scored.member, strict=True))
     n = scored.scores.shape[1]
+    wanted = (AUC, BALANCED, *map(at_fpr, fprs)) if metrics is None else metrics
     cuts = [
         _cut(at_fpr(f), [(o.outside, int(f * o.outside.size + 1e-9)) for o in orders], orders, f, z, n)
         for f in fprs
+        if at_fpr(f) in wanted
     ]
-    shares = [(o.everyone, o.inside.size) for o in orders]
-    cuts.append(_cut(BALANCED, shares, orders, float(np.mean([k / p.size for p, k in shares])), z, n))
+    if BALANCED in wanted:
+        shares = [(o.everyone, o.inside.size) for o in orders]
+        cuts.append(_cut(BALANCED, shares, orders, float(np.mean([k / p.size for p, k in shares])), z, n))
     sizes = np.zeros((2, len(orders), len(groups)), dtype=np.int64)
     leaks: dict[tuple[str, int], Leak] = {}
     for g, group in enumerate(groups):
         places = [o.places(group.rows) for o in orders]
         sizes[:, :, g] = [[len(p[0]) for p in places], [len(p[2]) for p in places]]
-        if metrics is None or AUC in metrics:
+        if AUC in wanted:
             leaks[AUC, g] = _auc(places, orders, len(group.rows))
         for cut in cuts:
-            if metrics is not None and cut.name not in metrics:
-                continue
             make = _balanced if cut.name == BALANCED else _rate
             leaks[cut.name, g] = make(cut, places, orders, len(group.rows))
     return Seen(scored, sizes[0], sizes[1], leaks, orders, tuple(cuts))

@@ -33,6 +33,7 @@ class Order:
 
     Attributes:
         place: [n] place of each row of the table; -1 without a score.
+        member: [n] whether a row of the table is a member.
         start: [m] first place with the same score.
         end: [m] first place with a higher score.
         inside: the members.
@@ -41,6 +42,7 @@ class Order:
     """
 
     place: IntArray
+    member: BoolArray
     start: IntArray
     end: IntArray
     inside: Pool
@@ -60,31 +62,26 @@ class Order:
         return int(self.end[pool.places[pool.size - whole]])
 
     def share_above(self, places: IntArray, pool: Pool, rank: float) -> float:
-        """Share of some rows (at rising places) above a threshold; between two ranks on the line."""
+        """Share of some rows above a threshold; between two ranks on the line."""
         low, high = (
-            1 - np.searchsorted(places, self.threshold(pool, r)) / len(places)
+            np.count_nonzero(places >= self.threshold(pool, r)) / len(places)
             for r in (np.floor(rank), np.ceil(rank))
         )
         return float(low + (rank - np.floor(rank)) * (high - low))
 
     def standing(self, places: IntArray, others: IntArray) -> FloatArray:
-        """Share of other rows (at rising places) below each of some rows; equal scores count half."""
-        below = np.searchsorted(others, self.start[places], side="left")
-        not_above = np.searchsorted(others, self.end[places], side="left")
+        """Share of other rows below each of some rows; equal scores count half."""
+        rising = np.sort(others)
+        below = np.searchsorted(rising, self.start[places], side="left")
+        not_above = np.searchsorted(rising, self.end[places], side="left")
         return np.asarray((below + not_above) / (2 * len(others)))
 
     def places(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        """Rising places of members among some rows, and which of these they are; the same of non-members."""
-        if len(rows) == len(self.place):
-            return self.inside.places, self.inside.rows, self.outside.places, self.outside.rows
-        which = np.full(len(self.place), -1)
-        which[rows] = np.arange(len(rows))
-        found = []
-        for pool in (self.inside, self.outside):
-            own = which[pool.rows]
-            kept = own >= 0
-            found += [pool.places[kept], own[kept]]
-        return found[0], found[1], found[2], found[3]
+        """Places of the members among some rows, and which of these they are; the same of non-members."""
+        place, member = self.place[rows], self.member[rows]
+        known = place >= 0
+        inside, outside = np.flatnonzero(member & known), np.flatnonzero(~member & known)
+        return place[inside], inside, place[outside], outside
 
 
 def order_of(scores: FloatArray, member: BoolArray) -> Order:
@@ -95,20 +92,27 @@ def order_of(scores: FloatArray, member: BoolArray) -> Order:
         member: [n].
     """
     known = np.flatnonzero(np.isfinite(scores))
-    rows = known[np.argsort(scores[known], kind="stable")]
+    rows = known[np.argsort(scores[known])]
     ordered = scores[rows]
     m = len(rows)
+    everyone = np.arange(m)
     new = np.flatnonzero(ordered[1:] > ordered[:-1]) + 1
     if len(new) == m - 1:
-        start, end = np.arange(m), np.arange(1, m + 1)
+        start, end = everyone, everyone + 1
     else:
         edges = np.concatenate([[0], new, [m]])
         lengths = np.diff(edges)
         start, end = np.repeat(edges[:-1], lengths), np.repeat(edges[1:], lengths)
     place = np.full(len(scores), -1)
-    place[rows] = np.arange(m)
+    place[rows] = everyone
     inside = member[rows]
     at_in, at_out = np.flatnonzero(inside), np.flatnonzero(~inside)
     return Order(
-        place, start, end, Pool(at_in, rows[at_in]), Pool(at_out, rows[at_out]), Pool(np.arange(m), rows)
+        place,
+        member,
+        start,
+        end,
+        Pool(at_in, rows[at_in]),
+        Pool(at_out, rows[at_out]),
+        Pool(everyone, rows),
     )
