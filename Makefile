@@ -44,6 +44,7 @@ slow: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.audit
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.attack
 	$(BIN)/python -m benchmarks.train
 
 # Training steps of the paper's models on a GPU; without one, tiny stand-ins, which it says.
@@ -56,6 +57,7 @@ planted: $(VENV)/dev
 
 simulate: $(VENV)/dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.attacks
 
 # A real text encoder (22 million parameters) for a study and a test; no part of evenhand.
 minilm: $(VENV)/core

@@ -60,6 +60,17 @@ def test_calibration_is_judged_on_the_runs_of_another_recipe(name):
     assert "expected_calibration_error" in study.audit.primary
 
 
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("paper/e6_")])
+def test_likelihood_ratios_are_taken_of_the_runs_of_another_recipe(name):
+    [study] = read_studies(name)
+    [twin] = read_studies(name.replace("e6_", "e5_"))
+    assert study.name == twin.name
+    own = {p.run_id for p in plan(twin)}
+    assert len(own) == 10
+    assert own < {p.run_id for p in plan(study)}
+    assert len(plan(study)) == 10 + 2 * 16
+
+
 def test_recipes_in_folders_have_nearest_names(capsys):
     assert main(["run", "paper/e1_religon_llama2"]) == 2
     assert "did you mean 'paper/e1_religion_llama2'?" in capsys.readouterr().err.lower()

@@ -132,6 +132,35 @@ def test_a_dry_run_shows_trials(call):
     ]
 
 
+PRIVACY = "privacy={attacks: [loss, lira], references: 3}"
+
+
+def test_a_dry_run_counts_the_runs_on_halves(call):
+    code, out, _ = call("--dry-run", "-o", PRIVACY, "-o", "model={name: tiny_text}")
+    assert code == 0
+    assert "18 runs, 0 of them finished" in out
+    found = re.findall(r"^  (.*?)  +(\d+) +(\d+) +\S+ +\S+ % +(\d+) ", out, re.M)
+    assert found == [
+        *((arm, "2", "0", "7") for arm in ("full", "lora[rank=1]", "lora[rank=8]")),
+        *((f"{arm} on halves", "4", "0", "4") for arm in ("full", "lora[rank=1]", "lora[rank=8]")),
+    ]
+
+
+def test_attacked_runs_stand_in_progress_status_and_result(call, tmp_path, capsys):
+    code, _, err = call("-o", PRIVACY, "-o", "methods={full: {learning_rate: 1.0, epochs: 1}}")
+    assert code == 0
+    assert "6 of 6 runs" in err
+    assert main(["status"]) == 0
+    assert "full on halves (someone/words)    4 finished" in capsys.readouterr().out
+    folder = tmp_path / "evenhand-runs" / "posts"
+    assert json.loads((folder / "result.json").read_text())["models"][0]["privacy"]["rates"]
+    [half] = [p for p in folder.glob("runs/*/run.json") if '"half": 2' in p.read_text()]
+    assert main(["show", str(half.parent)]) == 0
+    said = capsys.readouterr().out
+    assert "protocol: shared" in said
+    assert "half: 2" in said
+
+
 def test_failed_runs_are_listed_with_the_way_to_their_tracebacks(call, tmp_path, capsys):
     (tmp_path / "stand_in" / "fail").write_text("lora[rank=8] 2")
     code, out, err = call()

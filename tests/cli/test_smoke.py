@@ -61,6 +61,12 @@ def test_trials_get_few():
     assert [(t.epochs, t.values["learning_rate"]) for t in arm.trials] == [(1, 1e-4), (1, 1e-4), (1, 3e-4)]
 
 
+def test_few_references_are_tried():
+    [study] = read_studies({**SPEC, "audit": {}, "privacy": {"attacks": ["lira"]}})
+    assert (study.privacy.references, smaller(study).privacy.references) == (16, 3)
+    assert smaller(study.model_copy(update={"privacy": None})).privacy is None
+
+
 def test_a_family_without_a_stand_in_is_refused(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.json").write_text(json.dumps({**SPEC, "model": "google/nothing-here"}))
@@ -92,6 +98,8 @@ ONE_EACH = (
     "paper/e2_gender_vit",
     "paper/e3_age_vit",
     "paper/e4_religion_llama2",
+    "paper/e5_gender_vit",
+    "paper/e6_religion_llama2",
     "paper/e7_gender_llama2",
     "paper/e8_religion_llama2",
 )

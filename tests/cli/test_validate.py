@@ -45,6 +45,15 @@ def test_options_count(file, capsys):
     assert "4 runs = 2 arms (full, lora) x 2 models (owner/a, owner/b) x 1 seed," in capsys.readouterr().out
 
 
+def test_attacks_and_what_they_take_are_told(file, capsys):
+    attacks = "[loss, {lira: {mode: offline}}]"
+    assert main(["validate", "study.yaml", "-o", f"privacy={{attacks: {attacks}, references: 4}}"]) == 0
+    assert "attacked by loss, lira[mode=offline] with 30 more runs on halves of" in capsys.readouterr().out
+    offline = "{attacks: [loss], protocol: offline}"
+    assert main(["validate", "study.yaml", "-o", f"privacy={offline}"]) == 0
+    assert "x 2 seeds, attacked by loss, on synthetic_posts;" in capsys.readouterr().out
+
+
 def test_every_problem_is_shown_and_the_exit_code_is_2(file, capsys):
     file.write_text(
         GOOD.replace("rank: [1, 8]", "rank: -1, alfa: 2").replace("13,", "x,") + "audit: {by: [sex]}\n"

@@ -22,6 +22,7 @@ from evenhand.finetune.devices import accelerator_of
 from evenhand.finetune.feed import feed_of
 from evenhand.finetune.loop import Lesson, _gradients
 from evenhand.finetune.predict import probabilities
+from evenhand.finetune.prepare import base_of
 from evenhand.spec.read import read_studies
 from evenhand.spec.recipes import recipe_names
 from evenhand.store.folder import StudyFolder
@@ -95,7 +96,7 @@ def test_recorded_training_ids_are_those_that_were_trained_on(texts, folders, tm
 def test_padding_changes_neither_predictions_nor_losses_nor_gradients(family, folders, texts):
     """A short row beside a long one against the short row alone."""
     job = worlds.job_of(folders[family], "full", flip=False)
-    base = run._base(job, texts)
+    base = base_of(job, texts)
     accelerator = accelerator_of("float32")
     feed = feed_of(base, texts.examples, 256)
     order = np.argsort(feed.lengths, kind="stable")

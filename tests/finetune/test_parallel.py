@@ -15,6 +15,7 @@ from evenhand.errors import InputError
 from evenhand.finetune import devices, run
 from evenhand.finetune.feed import feed_of
 from evenhand.finetune.loop import Lesson
+from evenhand.finetune.prepare import base_of
 from tests.finetune import worlds
 from tests.finetune.test_training import do, losses_of, scores_of
 
@@ -78,7 +79,7 @@ def test_two_processes_are_one(name, together, folders, data, tmp_path):
 def test_a_divided_model_loads_as_any_other(together, folders, data):
     rows, place = data("llama"), together / "full-fsdp"
     model = transformers.AutoModelForSequenceClassification.from_pretrained(str(place / "model")).eval()
-    feed = feed_of(run._base(worlds.job_of(folders["llama"], "full"), rows), rows.examples, 256)
+    feed = feed_of(base_of(worlds.job_of(folders["llama"], "full"), rows), rows.examples, 256)
     with torch.no_grad():
         again = torch.softmax(model(**feed.take(rows.parts.test)).logits.double(), -1).numpy()
     np.testing.assert_allclose(scores_of(place), again, atol=1e-5)
@@ -117,7 +118,7 @@ def test_work_is_shared_evenly_and_done_once(processes, n):
 def test_a_step_has_the_same_rows_however_many_take_part(processes, folders, data):
     rows = data("llama")
     job = worlds.job_of(folders["llama"], "full", batch_size=25)
-    feed = feed_of(run._base(job, rows), rows.examples, 256)
+    feed = feed_of(base_of(job, rows), rows.examples, 256)
 
     def steps(n):
         lesson = Lesson(feed, rows.examples.labels, rows.parts.train, 13, n)

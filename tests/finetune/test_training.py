@@ -18,6 +18,7 @@ from evenhand.finetune.devices import accelerator_of
 from evenhand.finetune.feed import feed_of
 from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.loop import Lesson, _gradients
+from evenhand.finetune.prepare import base_of
 from tests.finetune import worlds
 
 
@@ -59,7 +60,7 @@ def test_same_as_transformers_trainer(kind, way, folders, data, tmp_path):
     folder = tmp_path / "ours"
     do(job, rows, folder)
 
-    base = run._base(job, rows)
+    base = base_of(job, rows)
     feed = feed_of(base, rows.examples, job.training.max_length)
     model = adapt.adapted(base, job)
     lesson = Lesson(feed, rows.examples.labels, rows.parts.train, job.seed)
@@ -173,7 +174,7 @@ def test_micro_batches_sum_to_the_batch(folders, data):
     accelerator = accelerator_of("float32")
     for size in (None, 3):
         job = worlds.job_of(folders["llama"], "full", micro_batch=size, batch_size=16)
-        base = run._base(job, rows)
+        base = base_of(job, rows)
         lesson = Lesson(feed_of(base, rows.examples, 256), rows.examples.labels, rows.parts.train, 13)
         model = adapt.adapted(base, job)
         *_, last = lesson.epoch(0, job.training)

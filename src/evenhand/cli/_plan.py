@@ -26,7 +26,7 @@ _HEADINGS = ("", "runs", "finished", "trains", "share", "steps", "memory", "a ru
 
 @dataclass(frozen=True)
 class _Line:
-    """The runs of one arm, or of one of its trials, on one model.
+    """The runs of one arm, of one of its trials, or of an arm on halves of the rows, on one model.
 
     Attributes:
         runs: each with how it stands.
@@ -42,7 +42,11 @@ class _Line:
         """About how long one run computes."""
         if self.size is None or rows is None:
             return None
-        operations = self.size.operations(**rows, epochs=self.runs[0][0].job.training.epochs)
+        from evenhand.study.membership import read_rows  # noqa: PLC0415
+
+        job = self.runs[0][0].job
+        read = read_rows(job, rows)
+        operations = self.size.operations(**read, epochs=job.training.epochs)
         return operations / (speed * 1e12 * self.processes)
 
     def cells(self, rows: Mapping[str, int] | None, speed: float) -> list[str]:
@@ -54,9 +58,9 @@ class _Line:
         seconds = self.seconds(rows, speed)
         most = -(-job.training.batch_size // self.processes)
         micro_batch = min(job.training.micro_batch or _MICRO_BATCH, most)
-        taken = 0 if size and not size.trainable else steps(job, rows["train"]) if rows else None
+        taken = 0 if size and not size.trainable else steps(job, rows) if rows else None
         return [
-            job.arm,
+            self.runs[0][0].kind,
             f"{len(self.runs):,}",
             f"{finished:,}",
             f"{size.trainable:,}" if size else "?",
@@ -129,7 +133,7 @@ def _lines(
     """The runs by model, arm and trial, with their sizes, and why some have none."""
     grouped: dict[tuple[str, str], list[tuple[Planned, State]]] = {}
     for planned, state in states:
-        grouped.setdefault((planned.job.model.label, planned.job.arm), []).append((planned, state))
+        grouped.setdefault((planned.job.model.label, planned.kind), []).append((planned, state))
     jobs = [runs[0][0].job for runs in grouped.values()]
     try:
         from evenhand.finetune.size import sizes  # noqa: PLC0415  (torch)

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli import hush
+from evenhand.cli._calls import crossings, gate, pairs
 from evenhand.cli._outputs import Outputs
+from evenhand.cli._studies import console
 from evenhand.errors import CallError
 
 if TYPE_CHECKING:
     from evenhand.judge.settings import Settings
     from evenhand.report.document import Document
     from evenhand.tables.schema import Columns
-
-GATE_FAILED = 3
 
 _EXAMPLES = """\b
 Examples:
@@ -144,8 +143,10 @@ def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, 
         )
     made = outputs.render(document)
     outputs.write(made)
-    _summarise(document, outputs)
-    ctx.exit(_gate(document, fail_on))
+    from evenhand.report.terminal import summarise  # noqa: PLC0415
+
+    summarise(document, console(stderr=outputs.to_standard_output), outputs.paths)
+    ctx.exit(gate(document, fail_on))
 
 
 def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) -> tuple[Columns, Settings]:
@@ -154,8 +155,8 @@ def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) ->
     from evenhand.tables.schema import Columns  # noqa: PLC0415
 
     complaints: list[str] = []
-    where = _pairs(given["where"], complaints)
-    intersect = _crossings(given["intersect"], complaints)
+    where = pairs(given["where"], complaints)
+    intersect = crossings(given["intersect"], complaints)
     margin, margins = _margins(given["margin"], complaints)
     complaints += outputs.complaints(files)
     settings: Settings | None = None
@@ -186,29 +187,6 @@ def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) ->
     )
     alike = {k: given[k] for k in (*same, "split", "inner", "resplit")}
     return Columns(where=where, intersect=intersect, names=given["name"], **alike), settings
-
-
-def _pairs(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, str], ...]:
-    """Read `COL=VALUE`; a value may hold further equals signs, or be empty."""
-    pairs = []
-    for text in texts:
-        column, equals, value = text.partition("=")
-        if not column or not equals:
-            complaints.append(f"--where {text!r}: write COL=VALUE, as in --where language=en.")
-        pairs.append((column, value))
-    return tuple(pairs)
-
-
-def _crossings(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, ...], ...]:
-    crossings = []
-    for text in texts:
-        columns = tuple(part.strip() for part in text.split(","))
-        if len(columns) < 2 or not all(columns):
-            complaints.append(f"--intersect {text!r}: write two or more columns, as in --intersect race,sex.")
-        elif len(set(columns)) < len(columns):
-            complaints.append(f"--intersect {text!r}: names a column twice.")
-        crossings.append(columns)
-    return tuple(crossings)
 
 
 def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None, dict[str, float]]:
@@ -247,27 +225,3 @@ def _judge(files: Sequence[str], columns: Columns, settings: Settings) -> Docume
 
             stack.enter_context(Console(stderr=True).status("reading and judging"))
         return run_audit(list(files), columns, settings).to_dict()
-
-
-def _summarise(document: Document, outputs: Outputs) -> None:
-    from rich.console import Console  # noqa: PLC0415
-
-    from evenhand.report.terminal import summarise  # noqa: PLC0415
-
-    class Quiet(Console):
-        """A console whose reader may go away."""
-
-        def on_broken_pipe(self) -> None:
-            self.quiet = True
-            hush(sys.stderr if self.stderr else sys.stdout)
-
-    summarise(document, Quiet(stderr=outputs.to_standard_output, highlight=False), outputs.paths)
-
-
-def _gate(document: Document, fail_on: str | None) -> int:
-    counts = document["verdict"]["counts"]
-    if fail_on and not any(counts.values()):
-        click.echo(f"--fail-on {fail_on}: no comparison got a verdict, so the gate is not passed.", err=True)
-        return GATE_FAILED
-    failing = {"harm": ("harm",), "undecided": ("harm", "undecided")}.get(fail_on or "", ())
-    return GATE_FAILED if any(counts[verdict] for verdict in failing) else 0

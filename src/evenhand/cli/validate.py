@@ -65,8 +65,21 @@ def _summary(study: Study) -> str:
         f"{study.name}: {_counted(runs, 'run')} = {_counted(len(study.arms), 'arm')}{trials} ({arms})"
         f" x {_counted(len(study.models), 'model')} ({models}) x {_counted(len(study.seeds), 'seed')}"
         f"{', each with its own split' if study.resplit else ''}"
-        f", on {study.dataset.name}; compared with {study.audit.reference}"
+        f"{_attacked(study)}, on {study.dataset.name}; compared with {study.audit.reference}"
     )
+
+
+def _attacked(study: Study) -> str:
+    """How models are attacked, and what that takes besides."""
+    if study.privacy is None:
+        return ""
+    from evenhand.judge.attacks import named  # noqa: PLC0415
+    from evenhand.study.membership import halves  # noqa: PLC0415
+
+    names = ", ".join(named(attack.name, attack.config) for attack in study.privacy.attacks)
+    more = len(halves(study.privacy)) * len(study.arms) * len(study.models)
+    besides = f" with {_counted(more, 'more run')} on halves of the rows" if more else ""
+    return f", attacked by {names}{besides}"
 
 
 def _counted(n: int, noun: str) -> str:

@@ -51,6 +51,42 @@ def at_start(base: Base, model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return kept
 
 
+def after(
+    base: Base,
+    model: Any,  # noqa: ANN401
+    start: Mapping[str, torch.Tensor],
+    place: Path | None,
+    feed: Feed,
+    rows: IntArray,
+    scores: FloatArray,
+    accelerator: Accelerator,
+) -> dict[str, object]:
+    """Make every check of a trained model that applies to it.
+
+    Args:
+        base: the pretrained model.
+        model: trained.
+        start: what `at_start` gave.
+        place: what was saved; None where nothing was.
+        feed: rows in the form that the whole model reads.
+        rows: rows of the sample.
+        scores: the trained model's probabilities of these rows.
+        accelerator: device and precision.
+
+    Returns:
+        What each check measured, by its name.
+
+    Raises:
+        CheckError: the model is not what it must be.
+    """
+    found: dict[str, object] = {"base_frozen": base_frozen(start, model)} if start else {}
+    if place is not None:
+        found["reload"] = reloads(base, place, feed, rows, scores, accelerator)
+        if checkpoint.is_adapted(model):
+            found["merged"] = merges(model.to(accelerator.device), feed, rows, accelerator)
+    return found
+
+
 def base_frozen(start: Mapping[str, torch.Tensor], model: torch.nn.Module) -> int:
     """Compare every weight that the method does not train with what it was at the start, bit for bit.
 

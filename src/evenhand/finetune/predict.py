@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -54,24 +55,50 @@ def probabilities(
         shared: divide the rows among the processes of the group, which must all ask for the same.
 
     Returns:
-        [m, classes] in the order of `rows`, each row summing to 1.
+        [m, classes] in the order of `rows`, each row summing to 1; [0, 0] without rows.
 
     Raises:
         FloatingPointError: a probability is no number.
     """
+    made = partial(torch.softmax, dim=-1)
+    return _read(model, feed, rows, accelerator, made, exact=exact, shared=shared)
+
+
+def logits(model: torch.nn.Module, feed: Feed, rows: IntArray, accelerator: Accelerator) -> FloatArray:
+    """[m, classes] what the model says of some rows, before it is made into probabilities.
+
+    The rows are divided among the processes of the group, which must all ask for the same.
+
+    Raises:
+        FloatingPointError: one is no number.
+    """
+    return _read(model, feed, rows, accelerator, lambda logits: logits, exact=False, shared=True)
+
+
+def _read(
+    model: torch.nn.Module,
+    feed: Feed,
+    rows: IntArray,
+    accelerator: Accelerator,
+    made: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    exact: bool,
+    shared: bool,
+) -> FloatArray:
+    """[m, classes] what is made of a model's logits, in float64."""
     model.eval()
     place = {row: i for i, row in enumerate(rows.tolist())}
-    found: FloatArray | None = None
+    found: FloatArray = np.empty((0, 0))
+    if not len(rows):
+        return found
     with torch.no_grad():
         for batch, inputs in in_batches(feed, rows, accelerator, shared=shared):
             with nullcontext() if exact else accelerator.autocast():
-                logits = model(**inputs).logits
-            values = torch.softmax(logits.double(), dim=-1).cpu().numpy()
-            if found is None:
+                out = model(**inputs).logits
+            values = made(out.double()).cpu().numpy()
+            if not len(found):
                 found = np.zeros((len(rows), values.shape[1]))
             found[[place[row] for row in batch.tolist()]] = values[: len(batch)]
-    if found is None:
-        raise ValueError("there are no rows to predict")
     found = added(found, accelerator) if shared else found
     if not np.isfinite(found).all():
         raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")

@@ -6,16 +6,14 @@ load -> adapt -> train -> predict -> save -> check -> write
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from evenhand.errors import InputError
-from evenhand.finetune import Data, Job, Model, Prepared, adapt, checkpoint, checks, features, memory, output
-from evenhand.finetune.base import Base, load_base
+from evenhand.finetune import Data, Job, adapt, checkpoint, checks, features, memory, output, signals
 from evenhand.finetune.clock import Clock
 from evenhand.finetune.devices import accelerator_of, largest, precision_of
 from evenhand.finetune.feed import feed_of
@@ -24,35 +22,11 @@ from evenhand.finetune.log import Log
 from evenhand.finetune.loop import Lesson, fit, micro_batch
 from evenhand.finetune.parallel import is_sharded, spread, whole
 from evenhand.finetune.predict import measuring, probabilities
+from evenhand.finetune.prepare import base_of, prepare
+
+__all__ = ["prepare", "train"]
 
 Progress = Callable[[int, int], None]
-
-
-def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
-    """Load (download, pretrain) every model once, and say what stands against the jobs.
-
-    Args:
-        jobs: all runs of a study.
-        data: its rows.
-    """
-    complaints: dict[str, None] = {}
-    remarks: dict[str, None] = {}
-    lost: set[str] = set()  # models that cannot be had, which takes long enough to find out once
-    for job in {(_key(j.model), j.arm, j.training): j for j in jobs}.values():
-        if _key(job.model) in lost:
-            continue
-        try:
-            base = _base(job, data)
-            feed_of(base, data.examples, job.training.max_length)
-        except InputError as error:
-            lost.add(_key(job.model))
-            complaints |= dict.fromkeys(error.complaints)
-            continue
-        wrong = adapt.complaints(base, job)
-        complaints |= dict.fromkeys(wrong)
-        if not wrong:
-            remarks |= dict.fromkeys(adapt.remarks(base, job))
-    return Prepared(tuple(complaints), tuple(remarks))
 
 
 def train(
@@ -63,7 +37,8 @@ def train(
     Args:
         job: what to do.
         data: rows, and what each is for.
-        folder: exists and is empty; gets `train.jsonl`, `predictions.parquet`, and `adapter/` or `model/`.
+        folder: exists and is empty; gets `train.jsonl`, `predictions.parquet`, and `adapter/` or `model/`; of
+            a run that is attacked, or that an attack learns from, `signals.parquet` and `train_ids.json`.
         processes: how many do this run together. All are called alike; the first one writes.
         progress: called with (optimiser steps done, all steps).
 
@@ -81,12 +56,12 @@ def train(
     memory.reset()
     accelerator = accelerator_of(job.training.precision, processes)
     first = accelerator.is_main_process
-    base = _base(job, data)
+    base = base_of(job, data)
     feed = feed_of(base, data.examples, job.training.max_length)
     model = adapt.adapted(base, job)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     start = checks.at_start(base, model)
-    if first:
+    if first and not job.for_signals:
         checkpoint.begin(model, folder)
     clock.lap("load")
 
@@ -94,16 +69,20 @@ def train(
     shown = np.concatenate([parts.validation, parts.test])
     reader, rows = features.reader_of(base, model, feed, accelerator, flip=job.training.flip)
     reader = spread(reader, base, job.training.parallel, accelerator)
+    lesson = Lesson(rows, labels, parts.train, job.seed, processes)
+    probe = signals.probe_of(job, data, rows, accelerator)
     log, steps = Log(folder / "train.jsonl" if first else Path(os.devnull)), 0
     with closing(log), fast_linears(reader, accelerator), halved(reader, accelerator):
+        before = probe.margins(reader) if probe else None
         if trainable:
             # Dropout: the same stream whatever the method drew before, and another one in each process.
             torch.manual_seed(job.seed + (accelerator.process_index << 32))
-            lesson = Lesson(rows, labels, parts.train, job.seed, processes)
             check = measuring(reader, rows, parts.validation, labels, accelerator)
             steps = fit(reader, lesson, job.training, accelerator, log, validate=check, progress=progress)
         clock.lap("train")
-        scores = probabilities(reader, rows, shown, accelerator, shared=True)
+        after = probe.margins(reader) if probe else None
+        wanted = shown[:0] if job.for_signals else shown
+        scores = probabilities(reader, rows, wanted, accelerator, shared=True)
         clock.lap("predict")
     peak, divided = largest(memory.peak(), accelerator), is_sharded(reader)
     del model
@@ -111,17 +90,15 @@ def train(
     if not first:
         return {}
     model = reader.restored() if isinstance(reader, features.Replayed) else reader
-    found: dict[str, object] = {"base_frozen": checks.base_frozen(start, model)} if start else {}
-    if trainable:
-        place = checkpoint.save(model, folder)
-        clock.lap("save")
-        sample = parts.test[: checks.SAMPLE]
-        expected = scores[len(parts.validation) :][: checks.SAMPLE]
-        found["reload"] = checks.reloads(base, place, feed, sample, expected, accelerator)
-        if checkpoint.is_adapted(model):
-            found["merged"] = checks.merges(model.to(accelerator.device), feed, sample, accelerator)
+    place = checkpoint.save(model, folder) if trainable and not job.for_signals else None
+    clock.lap("save")
+    sample, expected = parts.test[: checks.SAMPLE], scores[len(parts.validation) :][: checks.SAMPLE]
+    found = checks.after(base, model, start, place, feed, sample, expected, accelerator)
     clock.lap("check")
-    output.write(folder / "predictions.parquet", job, data, shown, scores)
+    if not job.for_signals:
+        output.write(folder / "predictions.parquet", job, data, shown, scores)
+    if before is not None and after is not None:
+        signals.write(folder, job, data, lesson.rows, before, after)
     clock.lap("save")
     return {
         "parameters": sum(p.numel() for p in base.model.parameters()),
@@ -140,11 +117,3 @@ def train(
         "micro_batch": micro_batch(job.training, rows, processes),
         "versions": dict(output.versions()),
     }
-
-
-def _key(model: Model) -> str:
-    return repr((model.name, sorted(model.options.items())))
-
-
-def _base(job: Job, data: Data) -> Base:
-    return load_base(job.model, data.examples.task, data.examples.classes, job.training.precision)

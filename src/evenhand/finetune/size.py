@@ -130,9 +130,9 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
     found: dict[str, Size] = {}
     remarks: dict[str, None] = {}
     complaints: dict[str, None] = {}
-    keys = [repr((_key(j.model), j.method, sorted(j.options.items()), *_ways(j.training))) for j in jobs]
+    keys = [repr((j.model.key, j.method, sorted(j.options.items()), *_ways(j.training))) for j in jobs]
     for key, job in zip(keys, jobs, strict=True):
-        model = _key(job.model)
+        model = job.model.key
         try:
             if model not in bare:
                 bare[model] = None
@@ -152,10 +152,6 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
 def _ways(training: Training) -> tuple[object, ...]:
     """What sizes depend on of how a model is trained."""
     return training.precision, training.parallel, training.gradient_checkpointing
-
-
-def _key(model: Model) -> str:
-    return repr((model.name, sorted(model.options.items())))
 
 
 def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:

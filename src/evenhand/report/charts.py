@@ -47,7 +47,7 @@ def forest(document: Document) -> list[Panel]:
     for metric in unique(rows, "metric"):
         of_metric = [r for r in rows if r["metric"] == metric]
         candidates = unique(of_metric, "candidate")
-        shown = {c: _most_telling([r for r in of_metric if r["candidate"] == c]) for c in candidates}
+        shown = {c: most_telling([r for r in of_metric if r["candidate"] == c]) for c in candidates}
         bounds = domain([r for some in shown.values() for r in some])
         for candidate, some in list(shown.items())[: MOST_PANELS - len(panels)]:
             total = sum(r["candidate"] == candidate for r in of_metric)
@@ -57,7 +57,7 @@ def forest(document: Document) -> list[Panel]:
                     title=f"{name}: {candidate} − {some[0]['reference']}",
                     note=wording.left_out(len(some), total, "differences"),
                     description=f"Differences of {name} by group with intervals; the table has the numbers.",
-                    spec=_forest_spec(some, bounds),
+                    spec=forest_spec(some, bounds),
                 )
             )
     return panels
@@ -77,7 +77,7 @@ def rates(document: Document) -> list[Panel]:
         overall = [r for r in of_metric if r["attribute"] is None]
         for attribute in [a for a in unique(of_metric, "attribute") if a is not None] or [None]:
             inside = [r for r in of_metric if r["attribute"] == attribute]
-            some = _farthest(inside, overall) if attribute is not None else []
+            some = farthest(inside, overall) if attribute is not None else []
             groups = unique(inside, "group")
             name = wording.metric_name(str(metric))
             panels.append(
@@ -85,19 +85,19 @@ def rates(document: Document) -> list[Panel]:
                     title=name if attribute is None else f"{name} by {attribute}",
                     note=wording.left_out(len(unique(some, "group")), len(groups), "groups") if some else "",
                     description=f"{name} of each arm by group with intervals; the table has the numbers.",
-                    spec=_rates_spec([*overall, *some], names),
+                    spec=rates_spec([*overall, *some], names),
                 )
             )
     return panels[:MOST_PANELS]
 
 
-def _most_telling(rows: Sequence[Row]) -> list[Row]:
+def most_telling(rows: Sequence[Row]) -> list[Row]:
     """Keep the worst rows of a panel, in the document's order, so that panels can be read across."""
     kept = {id(r) for r in worst_first(rows)[:MOST_LINES]}
     return [r for r in rows if id(r) in kept]
 
 
-def _farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
+def farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
     """Keep the groups whose rates stand farthest from the overall rate, in units of their interval."""
     centre = {(r["input"], r["class"]): number(r, "value") for r in overall}
     distance: dict[Any, float] = {}
@@ -164,7 +164,8 @@ def _line(row: Row, label: str) -> dict[str, Any]:
     }
 
 
-def _forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, Any]:
+def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, Any]:
+    """Draw differences of one metric with their intervals, a line per row."""
     import altair as alt  # noqa: PLC0415
 
     lines = [_line(r, label) for r, label in zip(rows, _labels(rows), strict=True)]
@@ -214,7 +215,8 @@ def _forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, 
     return finished(alt.layer(*layers), height=alt.Step(24, **{"for": "position"}))
 
 
-def _rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+def rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+    """Draw values of one metric with their intervals, by group and arm."""
     import altair as alt  # noqa: PLC0415
 
     groups = dict.fromkeys((r["attribute"], r["group"], r["class"]) for r in rows)

@@ -10,7 +10,7 @@ from typing import Any
 
 from evenhand.report.document import Document
 
-_TABLES = ("rates", "disparities", "comparisons")
+_TABLES = ("rates", "disparities", "comparisons", "vulnerability", "stability")
 
 
 def as_json(document: Document) -> str:
@@ -19,15 +19,16 @@ def as_json(document: Document) -> str:
 
 
 def as_csv(document: Document) -> str:
-    """Write rates, disparities and comparisons as one flat table; the column `table` says which a row is.
+    """Write the tables of a document as one flat table; the column `table` says which a row is of.
 
     An empty field stands for null or for a column that the row's table does not have; lists are JSON.
     """
-    keys = dict.fromkeys(key for table in _TABLES for row in document[table] for key in row)
+    tables = [table for table in _TABLES if table in document]
+    keys = dict.fromkeys(key for table in tables for row in document[table] for key in row)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["table", *keys])
-    for table in _TABLES:
+    for table in tables:
         writer.writerows([table, *(_field(row.get(k)) for k in keys)] for row in document[table])
     return text.getvalue()
 

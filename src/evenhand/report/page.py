@@ -50,8 +50,8 @@ def audit_view(document: Document) -> dict[str, Any]:
         "unit_note": wording.unit_note(document),
         "tiles": [(v, s, counts.get(v, 0), wording.VERDICT_MEANINGS[v]) for v, s in wording.SYMBOLS.items()],
         "findings": _findings(ranked),
-        "inputs": _inputs(document),
-        "settings": _settings(document),
+        "inputs": inputs_table(document),
+        "settings": settings_list(document),
         "forest": forest,
         "forest_caption": wording.forest_caption(),
         "forest_left_out": wording.left_out(len(forest), charts.forest_panels(document), "panels"),
@@ -92,7 +92,8 @@ def _findings(ranked: Sequence[Row]) -> Findings:
     return Findings(heading, rows, wording.left_out(len(shown), len(harm or telling), "comparisons"))
 
 
-def _inputs(document: Document) -> Table:
+def inputs_table(document: Document) -> Table:
+    """List what was read."""
     head = [Cell("arm"), Cell("file"), Cell("rows", css="figure"), Cell("runs", css="figure"), Cell("sha256")]
     rows = [
         [
@@ -107,7 +108,8 @@ def _inputs(document: Document) -> Table:
     return Table("What was read", head, rows)
 
 
-def _settings(document: Document) -> list[tuple[str, str]]:
+def settings_list(document: Document) -> list[tuple[str, str]]:
+    """List the settings that say something."""
     told = [(str(k).replace("_", " "), _listed(v)) for k, v in document.get("settings", {}).items()]
     return [(k, v) for k, v in told if v]
 

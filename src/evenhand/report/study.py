@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evenhand.judge.series import Series, series_of
-from evenhand.report import calibration_wording, relations_wording, study_charts, study_wording, wording
+from evenhand.report import (
+    calibration_wording,
+    privacy_wording,
+    relations_wording,
+    study_charts,
+    study_wording,
+    wording,
+)
 from evenhand.report.calibration import calibration_view
 from evenhand.report.document import Document, Row, arms, number
 from evenhand.report.page import audit_view
+from evenhand.report.privacy import privacy_view
 from evenhand.report.relations import sizes_view, tuning_table, utility_panels
 from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
 from evenhand.report.terminal import comparisons, say, say_where
@@ -61,6 +69,8 @@ def summarise_study(
             comparisons(audit, console, most=most, rest="the report has all")
         else:
             console.print()
+        if model.get("privacy"):
+            _list(console, [str(model["privacy"]["verdict"]["sentence"])])
         _list(console, study_wording.trend_summary(model.get("trends", ()), most=2))
     _list(console, study_wording.interaction_summary(result.get("interactions", ()), most=2))
     _tell(console, "Remarks:", [str(p) for p in _problems(result)])
@@ -87,7 +97,8 @@ def _list(console: Console, lines: Sequence[str]) -> None:
 
 def _problems(result: Document) -> list[str]:
     """Remarks on the data and on every audit, each once."""
-    audits = [m["audit"].get("problems", ()) for m in result["models"] if m.get("audit")]
+    judged = [m[key] for m in result["models"] for key in ("audit", "privacy") if m.get(key)]
+    audits = [document.get("problems", ()) for document in judged]
     every = (result["dataset"].get("problems", ()), result.get("problems", ()), *audits)
     return list(dict.fromkeys(str(line) for lines in every for line in lines))
 
@@ -135,6 +146,7 @@ def _model(model: Row, index: int | None) -> dict[str, Any]:
         "utility": utility_panels(audit) if audit else [],
         "utility_caption": relations_wording.UTILITY_CAPTION,
         "calibration": calibration_view(audit, model.get("reliability", ())) if audit else None,
+        "privacy": privacy_view(model["privacy"]) if model.get("privacy") else None,
         "tuning": tuning_table(tuning) if tuning else None,
         "tuning_line": f"{relations_wording.TUNING_CAPTION} {relations_wording.tuning_line(tuning)}"
         if tuning
@@ -262,8 +274,9 @@ def _data(result: Document, models: Sequence[Mapping[str, Any]]) -> dict[str, li
     told: dict[str, list[str]] = {"problems": [], "unusable": [], "left_out": []}
     for key, lines in told.items():
         by_line: dict[str, list[str]] = {line: [] for line in (problems if key == "problems" else ())}
-        for model in (m for m in models if m["audit"]):
-            for line in model["audit"][key]:
+        for model in models:
+            said = [view[key] for view in (model["audit"], model["privacy"]) if view]
+            for line in dict.fromkeys(line for lines in said for line in lines):
                 by_line.setdefault(line, []).append(model["label"])
         for line, labels in by_line.items():
             everywhere = len(labels) in (0, len(models))
@@ -282,6 +295,11 @@ def _how(result: Document, models: Sequence[Mapping[str, Any]]) -> list[tuple[st
         told.append(("Group sizes", relations_wording.size_method(level)))
     if any(m["calibration"] for m in models):
         told.append(("Calibration", calibration_wording.calibration_method(level)))
+    privacy = next((m["privacy"] for m in result["models"] if m.get("privacy")), None)
+    if privacy:
+        told += [
+            (f"Membership inference: {head}", said) for head, said in privacy_wording.how_computed(privacy)
+        ]
     if result.get("interactions"):
         told.append(("Base models", study_wording.interaction_method(level)))
     return told

@@ -28,9 +28,9 @@ _MOST_ROWS = 8
 _MOST_PROBLEMS = 5
 _MOST_GROUPS = 12
 _MOST_RATES = 3
-_REST = "--html, --json and --csv give all"
+REST = "--html, --json and --csv give all"
 _Key = tuple[Any, Any, Any, Any]
-_STYLES = {"harm": "bold red", "undecided": "yellow", "help": "bold blue", "harmless": "green"}
+STYLES = {"harm": "bold red", "undecided": "yellow", "help": "bold blue", "harmless": "green"}
 
 
 def summarise(document: Document, console: Console, written: Mapping[str, str] | None = None) -> None:
@@ -46,7 +46,7 @@ def summarise(document: Document, console: Console, written: Mapping[str, str] |
         comparisons(document, console)
     else:
         _single(document, console)
-    _problems(document, console)
+    problems(document, console)
     say_where(console, written or {})
 
 
@@ -61,7 +61,7 @@ def say_where(console: Console, written: Mapping[str, str]) -> None:
         console.print(Text(wording.plain(f"{kind}: {path}")), soft_wrap=True)
 
 
-def _table(*columns: tuple[str, bool]) -> Table:
+def plain_table(*columns: tuple[str, bool]) -> Table:
     """Make a plain table; a column is its heading and whether it holds figures."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for heading, figures in columns:
@@ -70,16 +70,17 @@ def _table(*columns: tuple[str, bool]) -> Table:
     return table
 
 
-def _figure(text: str, style: str = "") -> Text:
+def figure_text(text: str, style: str = "") -> Text:
     """A figure that no line break may cut."""
     return Text(wording.plain(text).replace(" ", "\N{NO-BREAK SPACE}"), style=style)
 
 
-def _text(value: object, style: str = "") -> Text:
+def plain_text(value: object, style: str = "") -> Text:
+    """A text that can give the terminal no order."""
     return Text(wording.plain(value), style=style)
 
 
-def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = _REST) -> None:
+def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = REST) -> None:
     """Print the numbers of verdicts and the worst comparisons.
 
     Args:
@@ -106,17 +107,17 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
     ]
     own_margin = [("margin", True)] if len(margins) > 1 else []
     level = wording.percent(number(shown[0], "level"))
-    table = _table(*columns, ("diff.", True), (f"{level} interval", True), *own_margin)
+    table = plain_table(*columns, ("diff.", True), (f"{level} interval", True), *own_margin)
     for row in shown:
         metric = str(row["metric"])
         table.add_row(
-            _text(wording.verdict_label(row), _STYLES[str(verdict_of(row))]),
-            *([_text(row["candidate"])] if several else []),
-            _text(wording.subject(row)),
-            _text(wording.metric_name(metric)),
-            _figure(wording.amount(number(row, "difference"), metric, signed=True)),
-            _figure(wording.span(row, signed=True)),
-            *([_figure(wording.amount(number(row, "margin"), metric))] if own_margin else []),
+            plain_text(wording.verdict_label(row), STYLES[str(verdict_of(row))]),
+            *([plain_text(row["candidate"])] if several else []),
+            plain_text(wording.subject(row)),
+            plain_text(wording.metric_name(metric)),
+            figure_text(wording.amount(number(row, "difference"), metric, signed=True)),
+            figure_text(wording.span(row, signed=True)),
+            *([figure_text(wording.amount(number(row, "margin"), metric))] if own_margin else []),
         )
     console.print()
     console.print(table)
@@ -139,7 +140,7 @@ def _single(document: Document, console: Console) -> None:
     metrics = key_metrics(document)[:_MOST_RATES]
     several = len(arms(document)) > 1
     console.print()
-    table = _table(("group", False), ("rows", True), *((wording.metric_name(m), True) for m in metrics))
+    table = plain_table(("group", False), ("rows", True), *((wording.metric_name(m), True) for m in metrics))
     at = {(r["input"], r["attribute"], r["group"], r["class"], r["metric"]): r for r in document["rates"]}
     keys: list[_Key] = list(dict.fromkeys(key[:4] for key in at if key[4] in metrics))
     shown = _few_groups(keys)
@@ -147,13 +148,13 @@ def _single(document: Document, console: Console) -> None:
         rows = [at.get((*key, m)) for m in metrics]
         first = next(r for r in rows if r)
         name = f"{key[0]}: {wording.subject(first)}" if several else wording.subject(first)
-        table.add_row(_text(name), _figure(wording.count(number(first, "n"))), *map(_value, rows))
+        table.add_row(plain_text(name), figure_text(wording.count(number(first, "n"))), *map(_value, rows))
     console.print(table)
     small = any(r["status"] == "too_small" for r in document["rates"])
     told = [
         "Rates are in points, with pointwise intervals.",
         "* has fewer rows than the least group size." if small else "",
-        wording.left_out(len(shown), len(keys), "rows", rest=_REST),
+        wording.left_out(len(shown), len(keys), "rows", rest=REST),
     ]
     say(console, " ".join(t for t in told if t), style="dim")
     if document["disparities"]:
@@ -176,15 +177,15 @@ def _few_groups(keys: Sequence[_Key]) -> list[_Key]:
 def _disparities(rows: Sequence[Row], console: Console) -> None:
     several = len(unique(rows, "input")) > 1
     head = [("arm", False)] if several else []
-    table = _table(
+    table = plain_table(
         *head, ("attribute", False), ("disparity", False), ("value (interval)", True), ("left out", False)
     )
     for row in rows:
         gone = ", ".join(group for group, _ in groups_left_out(row)) or "none"
-        lead = [_text(row["input"])] if several else []
+        lead = [plain_text(row["input"])] if several else []
         name = wording.metric_name(str(row["metric"]))
         told = name if row["class"] is None else f"{name}, class {row['class']}"
-        table.add_row(*lead, _text(row["attribute"]), _text(told), _value(row), _text(gone))
+        table.add_row(*lead, plain_text(row["attribute"]), plain_text(told), _value(row), plain_text(gone))
     console.print(table)
 
 
@@ -193,20 +194,21 @@ def _value(row: Row | None) -> Text:
         return Text("–")
     value = number(row, "value")
     if value is None:
-        return _text(str(row["status"]).replace("_", " "), "dim")
+        return plain_text(str(row["status"]).replace("_", " "), "dim")
     small = row.get("status", "ok") != "ok"
     bounds = wording.short_span(row)
     text = wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")
-    return _figure(f"{text} *" if small else text, "dim" if small else "")
+    return figure_text(f"{text} *" if small else text, "dim" if small else "")
 
 
-def _problems(document: Document, console: Console) -> None:
-    problems = [str(p) for p in document.get("problems", ())]
-    if not problems:
+def problems(document: Document, console: Console) -> None:
+    """Print the first remarks on the data; nothing when there are none."""
+    lines = [str(p) for p in document.get("problems", ())]
+    if not lines:
         return
     say(console, "Remarks on the data:", style="bold")
-    for problem in problems[:_MOST_PROBLEMS]:
+    for problem in lines[:_MOST_PROBLEMS]:
         say(console, f"- {problem}")
-    if len(problems) > _MOST_PROBLEMS:
-        say(console, f"- and {len(problems) - _MOST_PROBLEMS} more, in the html and json outputs.")
+    if len(lines) > _MOST_PROBLEMS:
+        say(console, f"- and {len(lines) - _MOST_PROBLEMS} more, in the html and json outputs.")
     console.print()

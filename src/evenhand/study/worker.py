@@ -132,9 +132,11 @@ def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
 
 def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Tell) -> bool:
     """Train; whatever goes wrong there is the failure of this run alone. Whether anything has."""
+    from evenhand.study.plan import from_plain, tables  # noqa: PLC0415
+
     try:
         facts = _trained(about, begun.folder, work, progress=_throttled(tell))
-        begun.finish(about, as_json(facts))
+        begun.finish(about, as_json(facts), tables=tables(from_plain(about["job"])))
     except Exception:
         begun.fail(about, traceback.format_exc())
         return True
@@ -156,7 +158,7 @@ def _trained(about: Mapping[str, Any], folder: Path, work: dict[str, Any], **how
 
     job = from_plain(about["job"])
     facts: Mapping[str, Any] = work["trainer"].train(
-        job, work["rows"].of(job.seed), folder, processes=work["processes"], **how
+        job, work["rows"].of(job.seed, job.membership), folder, processes=work["processes"], **how
     )
     return facts
 

@@ -51,14 +51,14 @@ def write_predictions(
     m, k = scores.shape
     columns: dict[str, pa.Array] = {
         "example_id": pa.array(list(ids), pa.string()),
-        "split": _coded(np.array(_codes(splits)), tuple(dict.fromkeys(splits))),
+        "split": coded(np.array(_codes(splits)), tuple(dict.fromkeys(splits))),
         "label": pa.array(labels.tolist(), pa.int32()),
         "prediction": pa.array(scores.argmax(1).tolist(), pa.int32()),
         "score": pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel().tolist(), pa.float64()), k),
     }
     for attribute in attributes:
-        columns |= _attribute(attribute)
-    columns |= {name: _coded(np.zeros(m, np.int64), (value,)) for name, value in names.items()}
+        columns |= attribute_columns(attribute)
+    columns |= {name: coded(np.zeros(m, np.int64), (value,)) for name, value in names.items()}
     told = {"schema": SCHEMA, "classes": json.dumps(list(classes))}
     table = pa.table(columns).replace_schema_metadata(told)
     buffer = io.BytesIO()
@@ -66,13 +66,13 @@ def write_predictions(
     write_atomic(path, buffer.getvalue())
 
 
-def _attribute(attribute: Attribute) -> dict[str, object]:
+def attribute_columns(attribute: Attribute) -> dict[str, object]:
     """A partition's column of names, or one 0/1 column per group of memberships."""
     import pyarrow as pa  # noqa: PLC0415
 
     if attribute.flags is None:
         assert attribute.codes is not None
-        return {attribute.name: _coded(attribute.codes, attribute.groups)}
+        return {attribute.name: coded(attribute.codes, attribute.groups)}
     flags = attribute.flags.astype(int)
     return {
         f"{attribute.name}_{group}": pa.array(flags[i].tolist(), pa.int8())
@@ -80,7 +80,8 @@ def _attribute(attribute: Attribute) -> dict[str, object]:
     }
 
 
-def _coded(codes: IntArray, names: tuple[str, ...]) -> object:
+def coded(codes: IntArray, names: tuple[str, ...]) -> object:
+    """A column of names by their codes."""
     import pyarrow as pa  # noqa: PLC0415
 
     return pa.DictionaryArray.from_arrays(

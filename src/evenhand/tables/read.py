@@ -6,7 +6,6 @@ classes and groups agreed on with the others (`plan`, `classes`, `groups`), pair
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from evenhand.tables.groups import attributes, refuse_impossible
 from evenhand.tables.pair import Fetched, bring_together
 from evenhand.tables.plan import Plan, agree
 from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Predictions, Source
-from evenhand.tables.sources import Given, resolve
+from evenhand.tables.sources import Given, digest, resolve
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -90,17 +89,10 @@ def _examined(
 def _input(checked: Checked) -> Input:
     """A table as results tell it."""
     given = checked.table.given
-    digest = None
-    if given.path is not None:
-        try:
-            with given.path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise TableError(f"{given.title}: cannot be read ({error.strerror or error}).") from None
     runs = Counter(arm for _, _, arm, _ in checked.pairs)
     name = next(iter(runs)) if len(runs) == 1 else given.run
     path = None if given.path is None else str(given.path)
-    return Input(name, path, digest, checked.rows, max(runs.values()))
+    return Input(name, path, digest(given), checked.rows, max(runs.values()))
 
 
 def _predictions(

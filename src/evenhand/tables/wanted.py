@@ -80,8 +80,10 @@ def filters(columns: Columns) -> str:
     return " ".join(shown_filters) or f"keeping {SPLIT} 'test'"
 
 
-def condition(db: DuckDBPyConnection, table: Table, columns: Columns) -> str | list[str]:
-    """SQL for the rows that are wanted, or complaints when no row is."""
+def condition(
+    db: DuckDBPyConnection, table: Table, columns: Columns, *, must_match: bool = True
+) -> str | list[str]:
+    """SQL for the rows that are wanted, or complaints: no such column, or (`must_match`) no such row."""
     filters = [("--where", name, value) for name, value in columns.where]
     if columns.split is not None:
         filters.append(("--split", SPLIT, columns.split))
@@ -99,7 +101,7 @@ def condition(db: DuckDBPyConnection, table: Table, columns: Columns) -> str | l
             complaints.append(f"column '{name}' ({option}) is nested ({kind[:60]}); give one value per row.")
             continue
         test = _equals(sql, kind, value)
-        if len(filters) == 1 or option != "--where":
+        if must_match and (len(filters) == 1 or option != "--where"):
             complaints += _without_match(db, table, (option, name, value), test)
         parts.append(f"({test})")
     return complaints or " AND ".join(parts) or "true"

@@ -1,0 +1,84 @@
+"""Membership inference in reports: a page of its own, a section of a study's, what small print says."""
+
+import io
+
+import numpy as np
+import pytest
+from benchmarks.simulate.attacks import halves
+from rich.console import Console
+from tests.report.study_sample import one_model
+
+from evenhand.judge.attacks import loss
+from evenhand.judge.privacy import PrivacySettings, attack_signals
+from evenhand.report import privacy_charts, privacy_wording
+from evenhand.report.privacy import build_privacy_page, privacy_view
+from evenhand.report.study import build_study_page, summarise_study
+from evenhand.tables.schema import Attribute, Columns
+from evenhand.tables.signals import SignalArm, Signals
+
+
+@pytest.fixture(scope="module")
+def document():
+    rng = np.random.default_rng(0)
+    member = halves(5, 400, rng)
+    arms = []
+    for name, gap in (("full", 0.2), ("lora[rank=8]", 1.5)):
+        margin = (gap * member + rng.standard_normal((5, 400)))[:, :, None]
+        runs = tuple("01234")
+        arms.append(SignalArm(name, runs, np.ones(5, bool), member, np.logaddexp(0, -margin), margin))
+    groups = (Attribute("sex", "partition", ("F", "M", "<i>"), codes=np.arange(400) % 2),)
+    signals = Signals(tuple(map(str, range(400))), tuple(arms), groups)
+    settings = PrivacySettings(attacks=(("loss", loss.Config()),), permutations=19)
+    return attack_signals(signals, Columns(by=("sex",)), settings).to_dict()
+
+
+def test_the_page_says_what_was_found(document):
+    page = build_privacy_page(document)
+    assert "lora[rank=8] compared with full" in page
+    assert "does harm to sex=F" in page
+    assert "not resolvable" in page
+    assert "5 attacked runs, each a reference for the other 4" in page
+    assert "sex=&lt;i&gt;" in page
+    assert 'src="http' not in page
+
+
+def test_curves_are_logarithmic_and_begin_where_they_are_resolved(document):
+    (block,) = privacy_charts.roc_blocks(document)
+    assert [p.title for p in block.panels] == ["all rows", "sex=F", "sex=M"]
+    spec = block.panels[0].spec
+    points = spec["datasets"]["points"]
+    assert {p["arm"] for p in points} == {"full", "lora[rank=8]"}
+    assert min(p["fpr"] for p in points) >= 1 / 200
+    scales = [layer["encoding"][axis]["scale"]["type"] for layer in spec["layer"] for axis in "xy"]
+    assert set(scales) == {"log"}
+
+
+def test_leakage_is_drawn_by_group(document):
+    (block,) = privacy_charts.rate_blocks(document)
+    assert [p.title for p in block.panels] == ["ROC AUC, by sex", "TPR at 1 % FPR, by sex"]
+    view = privacy_view(document)
+    assert len(view["forest"][0].panels) == 2
+    assert view["tiles"][0][2] == document["verdict"]["counts"]["harm"]
+
+
+def test_a_study_has_the_section_when_it_was_attacked(document):
+    result = one_model()
+    plain = build_study_page(result)
+    assert "Who was in the training set?" not in plain
+    result["models"][0]["privacy"] = document
+    page = build_study_page(result)
+    assert "Who was in the training set?" in page
+    assert "Membership inference: Thresholds" in page
+    console = Console(width=80, record=True, file=io.StringIO())
+    summarise_study(result, console)
+    assert "Leakage of lora[rank=8] against full" in console.export_text().replace("\n", " ")
+
+
+def test_gaps_between_groups_are_told_as_what_they_are(document):
+    row = {**document["vulnerability"][0], "level": 0.95}
+    told = privacy_wording.gap_finding
+    assert told({**row, "p_value": 0.01}) == "groups are told apart unequally"
+    assert (
+        told({**row, "p_value": 0.3, "p_control": 0.3, "p_alike": 0.01}) == "no more than without any leakage"
+    )
+    assert told({**row, "p_value": 0.3, "p_control": 0.01, "p_alike": 0.3}) == "groups may be alike"
