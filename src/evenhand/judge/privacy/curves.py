@@ -20,8 +20,8 @@ POINTS = tuple(float(f"{10 ** (-4 + i / 10):.6g}") for i in range(41))
 def roc_row(seen: Seen, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
     """The curve of one group: true positive rates at pooled thresholds, averaged over targets.
 
-    Points below 1 / non-members are left out: no threshold reaches them. `own_fpr` is the share of the group's
-    own non-members above the thresholds; empty where it has none.
+    Points below 1 / non-members are left out: no threshold reaches them. `own_fpr` is the share of the
+    group's own non-members above the thresholds; empty where it has none.
     """
     told: dict[str, Any] = {
         "input": seen.scored.arm,
