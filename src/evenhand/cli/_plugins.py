@@ -10,6 +10,7 @@ KINDS = {
     "models": "evenhand.finetune.models",
     "metrics": "evenhand.judge.metrics",
     "disparities": "evenhand.judge.disparities",
+    "attacks": "evenhand.judge.attacks",
 }
 
 
