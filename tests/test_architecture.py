@@ -51,6 +51,14 @@ def test_an_audit_of_files_imports_nothing_heavy(tmp_path):
     assert not modules_after(code) & {*HEAVY, "pyarrow"}
 
 
+def test_an_attack_on_files_imports_nothing_heavy(tmp_path):
+    rows = "".join(f"{i},{i % 2},{i % 7},{i % 5},{'ab'[i % 3 == 0]}\n" for i in range(60))
+    (tmp_path / "a.csv").write_text("example_id,in_training,loss,margin,g\n" + rows)
+    call = ["attack", str(tmp_path / "a.csv"), "--by", "g", "--json", str(tmp_path / "o.json")]
+    code = f"from evenhand.cli import main\nassert main({call!r}) == 0"
+    assert not modules_after(code) & {*HEAVY, "pyarrow"}
+
+
 def test_public_names():
     assert sorted(evenhand.__all__) == evenhand.__all__
     assert len(evenhand.__all__) <= 20

@@ -137,8 +137,8 @@ def render(cells: list[dict]) -> str:
     lines = [
         f"`python -m benchmarks.simulate.attacks`: {cells[0]['replicates']:,} replicates per cell, three "
         "groups of 60, 30 and 10 % of the rows, unlike in difficulty (sd tau) and leakage; targets differ "
-        "with sd wave. Coverage of nominal 95 %: pointwise for rates (the least of all rows and three "
-        "groups), at once for the primary family (AUC and TPR, three groups). Widths: over all rows.",
+        "with sd wave. Coverage of nominal 95 %: pointwise for rates (the least of all rows and the groups), "
+        "at once for the primary family (AUC and TPR, three groups). Widths are those over all rows.",
         "",
         "| targets | rows | FPR | tau | wave | AUC | TPR | family | width of AUC | of TPR |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -13,6 +13,7 @@ import pytest
 
 from evenhand import __version__, registry
 from evenhand.cli import audit, main
+from evenhand.cli._calls import gate as gating
 from evenhand.judge.settings import MARGIN, PRIMARY, Settings
 from evenhand.tables.schema import Columns
 
@@ -178,7 +179,7 @@ def test_gates(candidate, gate, code, files, here, capsys):
 )
 def test_what_a_gate_counts(counts, gate, code):
     full = {"harm": 0, "harmless": 0, "help": 0, "undecided": 0, **counts}
-    assert audit._gate({"verdict": {"counts": full}}, gate) == code
+    assert gating({"verdict": {"counts": full}}, gate) == code
 
 
 def test_a_gate_without_a_comparison_is_refused(files, here, capsys):

@@ -342,6 +342,8 @@ def test_curves_rise_and_end_at_one():
         assert curve["fpr"][0] >= 1 / 300
         assert curve["tpr"] == sorted(curve["tpr"])
         assert curve["fpr"][-1] == 1
+        if curve["group"] is None:
+            assert all(own <= f + 1e-12 for own, f in zip(curve["own_fpr"], curve["fpr"], strict=True))
     (rate,) = of(found["rates"], attack="lira", attribute=None, metric=at_fpr(0.05))
     (curve,) = of(found["roc"], attack="lira", attribute=None)
     assert curve["tpr"][curve["fpr"].index(0.05)] == pytest.approx(rate["value"])

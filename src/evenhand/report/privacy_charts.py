@@ -79,11 +79,12 @@ def _points(curves: Sequence[Row]) -> list[dict[str, Any]]:
             "arm": str(r["input"]),
             "fpr": f,
             "tpr": max(t, LEAST),
+            "own": max(own, LEAST) if own is not None else None,
             "told": f"{100 * t:.2f} %",
             "at": f"{100 * f:.3g} %",
         }
         for r in curves
-        for f, t in zip(r["fpr"], r["tpr"], strict=True)
+        for f, t, own in zip(r["fpr"], r["tpr"], r["own_fpr"] or [None] * len(r["fpr"]), strict=True)
         if f >= LEAST
     ]
 
@@ -108,7 +109,11 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
     marks = points.mark_point(filled=True, size=18, opacity=0.9).encode(
         x=x, y=y, color=colour, tooltip=tooltip
     )
-    return finished(alt.layer(chance, lines, marks), height=220)
+    own = alt.Y("own:Q", scale=scale, axis=axis, title="members found")
+    without = points.mark_line(strokeWidth=1.2, strokeDash=[2, 3], opacity=0.8).encode(
+        x=x, y=own, color=colour
+    )
+    return finished(alt.layer(chance, without, lines, marks), height=220)
 
 
 def rate_blocks(document: Document) -> list[Block]:

@@ -14,11 +14,10 @@ VERDICT_MEANINGS = {
 
 ROC_CAPTION = (
     "Across, the share of all non-members that are taken for members; upwards, the share of the group's "
-    "members "
-    "that are found at the same threshold. One threshold serves all groups. On the dashed line nothing "
-    "leaks. Both "
-    "axes are logarithmic: what counts is how many members are found while hardly anyone is accused falsely. "
-    "A curve is the mean over attacked runs and begins where the non-members resolve it."
+    "members that are found at the same threshold, which serves all groups. The dotted line of an arm is the "
+    "share of the group's own non-members there: where the curve lies on it, nothing leaks in this group. "
+    "Both axes are logarithmic: what counts is how many members are found while hardly anyone is accused "
+    "falsely. A curve is the mean over attacked runs and begins where the non-members resolve it."
 )
 RATES_CAPTION = (
     "Pointwise intervals: each holds by itself. The AUC sets a group's members against its own "

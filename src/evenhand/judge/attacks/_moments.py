@@ -29,33 +29,64 @@ class Moments:
     squares: FloatArray
 
 
-def centred(values: FloatArray, evidence: Evidence) -> tuple[FloatArray, FloatArray]:
-    """[R, c, views] values less their mean over references, so that squares lose no digits; the mean."""
-    middle = values[evidence.references].mean(axis=0)
-    return values - middle, middle
+@dataclass(frozen=True)
+class Centred:
+    """Values of some rows, less their mean over references, so that squares lose no digits.
+
+    Attributes:
+        references: [K, c, views].
+        targets: [T, c, views].
+        middle: [c, views] the mean.
+    """
+
+    references: FloatArray
+    targets: FloatArray
+    middle: FloatArray
 
 
-def moments(x: FloatArray, chosen: BoolArray, evidence: Evidence) -> Moments:
-    """Moments over the references that are chosen.
+def centred(values: FloatArray, evidence: Evidence) -> Centred:
+    """Centre [R, c, views] values."""
+    if evidence.shared:
+        middle = values.mean(axis=0)
+        x = values - middle
+        return Centred(x, x, middle)
+    own = values[evidence.references]
+    middle = own.mean(axis=0)
+    own -= middle
+    return Centred(own, values[evidence.targets] - middle, middle)
+
+
+def moments(x: Centred, member: BoolArray, evidence: Evidence) -> dict[bool, Moments]:
+    """Moments over the references that are members (True) and over those that are not (False).
 
     Args:
-        x: [R, c, views] centred values.
-        chosen: [R, c] whether a model counts for a row.
+        x: centred values of some rows.
+        member: [R, c] whether a row was in a model's training set.
         evidence: which models are targets, which references.
     """
-    at, targets = evidence.references, evidence.targets
-    weight = chosen[at][:, :, None].astype(np.float64)
-    part = x[at] * weight
-    count, first, second = weight.sum(axis=0), part.sum(axis=0), (part * x[at]).sum(axis=0)
+    inside = member if evidence.shared else member[evidence.references]
+    part = x.references * inside[:, :, None]
+    count = inside.sum(axis=0, dtype=np.float64)[:, None]
+    first, second = part.sum(axis=0), np.einsum("rcv,rcv->cv", part, x.references)
+    whole = np.einsum("rcv,rcv->cv", x.references, x.references)
+    size = len(inside)
+    own = member[evidence.targets][:, :, None]
+    # The centred values of all references sum to 0, so what is not of members is of non-members.
+    return {
+        True: _left(x.targets, own, (count, first, second), evidence),
+        False: _left(x.targets, ~own, (size - count, -first, whole - second), evidence),
+    }
+
+
+def _left(
+    targets: FloatArray, own: BoolArray, sums: tuple[FloatArray, FloatArray, FloatArray], evidence: Evidence
+) -> Moments:
+    """Moments from sums, each target's own value taken out where it is in them."""
+    count, first, second = (np.broadcast_to(s, (len(targets), *s.shape)) for s in sums)
     if evidence.shared:
-        own = chosen[targets][:, :, None]
-        mine = np.where(own, x[targets], 0.0)
+        mine = np.where(own, targets, 0.0)
         count, first, second = count - own, first - mine, second - mine * mine
-    else:
-        shape = (len(targets), *first.shape)
-        count = np.broadcast_to(count, (len(targets), *count.shape))
-        first, second = np.broadcast_to(first, shape), np.broadcast_to(second, shape)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / np.where(count > 0, count, np.nan)
     squares = np.maximum(second - count * np.nan_to_num(mean) ** 2, 0.0)
-    return Moments(np.asarray(count, dtype=np.float64), mean, squares)
+    return Moments(np.asarray(count), mean, squares)

@@ -52,48 +52,40 @@ def score(evidence: Evidence, config: Config) -> FloatArray:
     The global variance is the mean of the rows' variances, weighted by degrees of freedom.
     """
     assert evidence.margin is not None
-    sides = (True, False) if config.mode == "online" else (False,)
-    pooled = {side: _pooled(evidence, config, member=side) for side in sides}
+    pooled = _pooled(evidence, config)
     result = np.empty((len(evidence.targets), evidence.member.shape[1]))
     for rows in evidence.chunks():
-        x, middle = centred(evidence.margin[:, rows], evidence)
-        least = (AGREE * np.abs(middle)) ** 2 + 1e-300
-        at = x[evidence.targets]
-        found = {side: _normal(x, evidence, rows, pooled[side], config, member=side) for side in sides}
+        x = centred(evidence.margin[:, rows], evidence)
+        least = (AGREE * np.abs(x.middle)) ** 2 + 1e-300
+        found = moments(x, evidence.member[:, rows], evidence)
+        outside = _normal(found[False], pooled[False], config)
         if config.mode == "online":
-            result[:, rows] = (
-                _log_density(at, *found[True], least) - _log_density(at, *found[False], least)
-            ).sum(axis=2)
+            inside = _normal(found[True], pooled[True], config)
+            views = _log_density(x.targets, *inside, least) - _log_density(x.targets, *outside, least)
         else:
-            result[:, rows] = _log_tail(at, *found[False], least).sum(axis=2)
+            views = _log_tail(x.targets, *outside, least)
+        result[:, rows] = views.sum(axis=2)
     return result
 
 
-def _members(x: FloatArray, evidence: Evidence, rows: slice, *, member: bool) -> Moments:
-    chosen = evidence.member[:, rows]
-    return moments(x, chosen if member else ~chosen, evidence)
-
-
-def _pooled(evidence: Evidence, config: Config, *, member: bool) -> FloatArray:
-    """[T, 1, views] variance over references, pooled over rows; NaN when it is not asked for."""
+def _pooled(evidence: Evidence, config: Config) -> dict[bool, FloatArray]:
+    """[T, 1, views] variance over references, pooled over rows, of members and of non-members."""
     assert evidence.margin is not None
-    squares = np.zeros((len(evidence.targets), 1, evidence.margin.shape[2]))
-    freedom = np.zeros((len(evidence.targets), 1, 1))
+    shape = (2, len(evidence.targets), 1, evidence.margin.shape[2])
+    squares, freedom = np.zeros(shape), np.zeros((*shape[:3], 1))
     if config.variance != "per_example":
         for rows in evidence.chunks():
-            x, _ = centred(evidence.margin[:, rows], evidence)
-            m = _members(x, evidence, rows, member=member)
-            squares += m.squares.sum(axis=1, keepdims=True)
-            freedom += np.maximum(m.count - 1, 0).sum(axis=1, keepdims=True)
+            found = moments(centred(evidence.margin[:, rows], evidence), evidence.member[:, rows], evidence)
+            for side, m in found.items():
+                squares[int(side)] += m.squares.sum(axis=1, keepdims=True)
+                freedom[int(side)] += np.maximum(m.count - 1, 0).sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(squares / freedom)
+        variance = squares / freedom
+    return {False: variance[0], True: variance[1]}
 
 
-def _normal(
-    x: FloatArray, evidence: Evidence, rows: slice, pooled: FloatArray, config: Config, *, member: bool
-) -> tuple[FloatArray, FloatArray]:
+def _normal(m: Moments, pooled: FloatArray, config: Config) -> tuple[FloatArray, FloatArray]:
     """[T, c, views] mean and variance of the margins of members or of non-members."""
-    m = _members(x, evidence, rows, member=member)
     freedom = m.count - 1
     if config.variance == "global":
         return m.mean, np.broadcast_to(pooled, m.mean.shape)

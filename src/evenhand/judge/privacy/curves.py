@@ -11,7 +11,7 @@ from evenhand.judge.counts import Group
 from evenhand.judge.privacy.observe import Seen
 from evenhand.judge.privacy.rates import status_of
 from evenhand.judge.privacy.settings import PrivacySettings, at_fpr
-from evenhand.tables.schema import FloatArray
+from evenhand.tables.schema import FloatArray, IntArray
 
 #: False positive rates of a drawn curve: ten to a decade.
 POINTS = tuple(float(f"{10 ** (-4 + i / 10):.6g}") for i in range(41))
@@ -20,7 +20,8 @@ POINTS = tuple(float(f"{10 ** (-4 + i / 10):.6g}") for i in range(41))
 def roc_row(seen: Seen, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
     """The curve of one group: true positive rates at pooled thresholds, averaged over targets.
 
-    Points below 1 / non-members are left out: no threshold reaches them.
+    Points below 1 / non-members are left out: no threshold reaches them. `own_fpr` is the share of the
+    group's own non-members above the thresholds; empty where it has none.
     """
     told: dict[str, Any] = {
         "input": seen.scored.arm,
@@ -30,24 +31,24 @@ def roc_row(seen: Seen, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
         "runs": len(seen.scored.runs),
         "fpr": [],
         "tpr": [],
+        "own_fpr": [],
     }
     if seen.scored.reason:
         return told
-    places = [np.sort(order.places(group.rows)[0]) for order in seen.orders]
-    if any(len(p) == 0 for p in places):
+    inside, outside = ([np.sort(order.places(group.rows)[k]) for order in seen.orders] for k in (0, 2))
+    if any(len(own) == 0 for own in inside):
         return told
     fewest = min(order.outside.size for order in seen.orders)
     grid = sorted(f for f in {*POINTS, *fprs} if f * fewest >= 1 - 1e-9)
-    values = []
-    for f in grid:
-        shares = [
-            1
-            - np.searchsorted(own, order.threshold(order.outside, int(f * order.outside.size + 1e-9) + 1))
-            / len(own)
-            for own, order in zip(places, seen.orders, strict=True)
-        ]
-        values.append(float(np.mean(shares)))
-    return told | {"fpr": grid, "tpr": values}
+    at = [[o.threshold(o.outside, int(f * o.outside.size + 1e-9) + 1) for o in seen.orders] for f in grid]
+    own_fpr = [_called(outside, thresholds) for thresholds in at] if all(map(len, outside)) else []
+    return told | {"fpr": grid, "tpr": [_called(inside, thresholds) for thresholds in at], "own_fpr": own_fpr}
+
+
+def _called(places: Sequence[IntArray], thresholds: Sequence[int]) -> float:
+    """Mean over targets of the share of some rows (at rising places) above the thresholds."""
+    shares = [1 - np.searchsorted(own, at) / len(own) for own, at in zip(places, thresholds, strict=True)]
+    return float(np.mean(shares))
 
 
 def stability_row(seen: Seen, group: Group, g: int, settings: PrivacySettings) -> dict[str, Any]:
