@@ -181,6 +181,8 @@ def _wald(m: Matched) -> dict[str, Any]:
     influence = m.candidate.influence - m.reference.influence
     # Answers count where answers are compared: influence values differ everywhere once one answer does.
     differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else influence != 0
+    if m.reference.each is not None and m.candidate.each is not None:
+        differ = m.reference.each != m.candidate.each
     changed = round(float(p.count[rows] @ differ))
     if changed < ENOUGH:
         reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"

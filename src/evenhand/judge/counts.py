@@ -48,6 +48,8 @@ class Observed:
         right: [n] share of the runs that answer the row right, of those that have the row.
         reason: why the value is undefined.
         present: [n] share of the runs that have the row; None is all of them.
+        each: [n] the row's own value where the metric is a mean of such, and answers are neither right nor
+            wrong.
     """
 
     values: FloatArray
@@ -58,6 +60,7 @@ class Observed:
     right: FloatArray
     reason: str
     present: FloatArray | None = None
+    each: FloatArray | None = None
 
 
 def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Group]:

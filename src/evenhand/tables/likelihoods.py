@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +79,7 @@ class Likelihoods:
         n_tokens: [places, contexts, K] how many these are.
         log_prob_free: [places, contexts, K] the same after a text without content, or None.
         truncated: [places, contexts] whether the text before the answer was cut.
-        attributes: of the contexts; `template`, `variant` and their crossing come last.
+        attributes: of the contexts; `template` and `variant` come last, where there are several.
         inputs: what was read.
         problems: remarks.
     """
@@ -215,7 +214,8 @@ def _shaped(paired: Paired) -> Likelihoods:
     free = told.get("log_prob_free")
     cut = np.asarray(np.ma.getdata(told["truncated"])) == 1 if "truncated" in told else None
     cluster = _coded(told["cluster"])[1] if "cluster" in told else example
-    attributes = [dataclasses.replace(a.at(starts)) for a in paired.attributes]
+    attributes = [a.at(starts) for a in paired.attributes]
+    taken = {a.name for a in attributes}
     truncated = np.zeros((len(paired.places), shape[0]), bool)
     if cut is not None:
         truncated = np.asarray(spread(cut, False).any(axis=-1))
@@ -236,7 +236,7 @@ def _shaped(paired: Paired) -> Likelihoods:
         n_tokens=spread(np.ma.getdata(told["n_tokens"]).astype(np.float64), 1.0),
         log_prob_free=None if free is None else spread(np.ma.getdata(free).astype(np.float64), -np.inf),
         truncated=truncated,
-        attributes=(*attributes, *_places_of_templates(templates, template[starts], forms, form[starts])),
+        attributes=(*attributes, *_places_of_templates(templates, template[starts], forms, form[starts], taken)),
         inputs=paired.inputs,
         problems=(*paired.problems, *_cut(truncated, paired.places)),
     )
@@ -303,16 +303,15 @@ def _labels(
 
 
 def _places_of_templates(
-    templates: tuple[str, ...], template: IntArray, forms: tuple[str, ...], form: IntArray
+    templates: tuple[str, ...], template: IntArray, forms: tuple[str, ...], form: IntArray, taken: set[str]
 ) -> list[Attribute]:
-    """Template and variant as attributes, and those of their crossings that there are."""
-    found = [Attribute("template", "partition", templates, template)]
-    if len(forms) > 1:
-        found.append(Attribute("variant", "partition", forms, form))
-        pairs, codes = np.unique(template * len(forms) + form, return_inverse=True)
-        names = tuple(f"{templates[p // len(forms)]} x {forms[p % len(forms)]}" for p in pairs)
-        found.append(Attribute("template x variant", "intersection", names, codes.astype(np.int64)))
-    return found
+    """Template and variant as attributes, where there are several."""
+    told = {"template": (templates, template), "variant": (forms, form)}
+    return [
+        Attribute(name, "partition", names, codes)
+        for name, (names, codes) in told.items()
+        if len(names) > 1 and name not in taken
+    ]
 
 
 def _cut(truncated: BoolArray, places: Sequence[tuple[str, str]]) -> list[str]:

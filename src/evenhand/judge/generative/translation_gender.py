@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from evenhand.judge.generative import GenerativeInfo, Measured, arms_of, rows_of, share_info, share_of
+from evenhand.judge.generative import GenerativeInfo, Measured, Shown, arms_of, rows_of, share_info, share_of
 from evenhand.judge.generative._pronouns import GENDERS, gender_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample, ratio, undefined
 from evenhand.tables.generations import GOLD_GENDER, PREDISPOSITION, STEREOTYPE, Generations
@@ -41,7 +41,7 @@ INFO = GenerativeInfo(
 MALE, FEMALE, UNKNOWN = (GENDERS.index(g) for g in ("male", "female", "unknown"))
 
 
-def compute(table: Generations) -> list[Measured]:
+def compute(table: Generations) -> list[Shown]:
     """Every share, the accuracy, and both differences that the table has the columns for.
 
     The gold gender is the column `gold_gender`, or else the gender of the first reference. A stereotypical
@@ -74,7 +74,7 @@ def compute(table: Generations) -> list[Measured]:
         counted = dataclasses.replace(rows, classes=("pro", "anti", "wrong"), label=stereotype, arms=answered)
         eligible = (stereotype >= 0) & (gold != UNKNOWN)
         found.append(Measured(Measure("delta_s", INFO.measures["delta_s"], delta_s), counted, eligible))
-    return found
+    return [measured.show((None, *table.attributes)) for measured in found]
 
 
 #: Codes of `delta_s`: rows whose gold agrees with the stereotype, and those where it does not.

@@ -8,15 +8,15 @@ part in them is known exactly by leaving it out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from evenhand.errors import MissingExtraError
+from evenhand.judge import counts
 from evenhand.judge.counts import Group, Observed
-from evenhand.judge.generative import GenerativeInfo
+from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
 from evenhand.judge.generative._pronouns import RENDERINGS, render
-from evenhand.judge.metrics import MetricInfo
+from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
 from evenhand.tables.generations import Generations
 from evenhand.tables.schema import FloatArray, IntArray
 
@@ -41,58 +41,7 @@ INFO = GenerativeInfo(
 _ORDERS, _CHARACTERS, _BETA = 4, 6, 2
 
 
-@dataclass(frozen=True)
-class Quality:
-    """One score against one rendering.
-
-    Attributes:
-        metric: `bleu` or `chrf`.
-        rendering: `gold`, `he`, `she` or `they`.
-        signature: sacrebleu's, which says how it was computed.
-        statistics: [places, n, k] sums of rows that the score is a function of.
-        score: from sums over rows to the score, on the last axis.
-    """
-
-    metric: str
-    rendering: str
-    signature: str
-    statistics: FloatArray
-    score: Callable[[FloatArray], FloatArray]
-
-    def observe(self, places: Sequence[int], group: Group, cluster: IntArray) -> Observed:
-        """The score of some runs of one arm in one group, with each cluster's part by the jackknife.
-
-        Args:
-            places: of the arm's runs.
-            group: the rows.
-            cluster: [all rows] code of each row's cluster.
-        """
-        rows = group.rows
-        values, influences = [], []
-        _, first, code = np.unique(cluster[rows], return_index=True, return_inverse=True)
-        for place in places:
-            stats = self.statistics[place][rows]
-            total = stats.sum(axis=0)
-            sums = np.zeros((len(first), stats.shape[1]))
-            np.add.at(sums, code, stats)
-            influence = np.zeros(len(rows))
-            if len(first) > 1:
-                without = self.score(total - sums)
-                influence[first] = (without.mean() - without) * (len(first) - 1) / len(first)
-            influences.append(influence)
-            values.append(float(self.score(total)) if len(rows) else np.nan)
-        return Observed(
-            values=np.array(values),
-            value=float(np.mean(values)),
-            influence=np.mean(influences, axis=0),
-            numerator=None,
-            denominator=None,
-            right=np.full(len(rows), np.nan),
-            reason="" if len(rows) else "no rows",
-        )
-
-
-def compute(table: Generations) -> list[Quality]:
+def compute(table: Generations) -> list[Shown]:
     """BLEU and chrF2 against the gold (all references where a row has several) and its renderings.
 
     Raises:
@@ -106,14 +55,67 @@ def compute(table: Generations) -> list[Quality]:
         raise MissingExtraError("BLEU and chrF need sacrebleu: pip install 'evenhand[text]'.") from None
     targets = {GOLD: table.references}
     targets |= {r: tuple((render(texts[0], r),) for texts in table.references) for r in RENDERINGS}
+    none = np.zeros((len(table.places), len(table.cluster)), dtype=np.int64)
+    rows = rows_of((), none[0], arms_of(table.places, none), table.attributes, table.cluster)
+    groups = [g for a in (None, *table.attributes) for g in counts.groups_of(a, rows)]
     found = []
     for rendering, references in targets.items():
         streams = _streams(references)
         for name, scorer, score in (("bleu", BLEU(), bleu), ("chrf", CHRF(), chrf)):
             stats = [scorer._extract_corpus_statistics(list(t), streams) for t in table.completions]
-            signature = str(scorer.get_signature())
-            found.append(Quality(name, rendering, signature, np.array(stats, dtype=np.float64), score))
+            statistics = by_arm(table.places, np.array(stats, dtype=np.float64))
+            observed = [[_observe(own, score, g, table.cluster) for g in groups] for own in statistics]
+            found.append(Shown(Measure(name, INFO.measures[name], _known), rows, groups, observed, rendering))
     return found
+
+
+def signatures() -> dict[str, str]:
+    """How sacrebleu says each score was computed."""
+    from sacrebleu.metrics import BLEU, CHRF  # noqa: PLC0415
+
+    scorers = {"bleu": BLEU(), "chrf": CHRF()}
+    for scorer in scorers.values():
+        scorer.corpus_score(["a"], [["a"]])
+    return {name: str(scorer.get_signature()) for name, scorer in scorers.items()}
+
+
+def _known(sample: Sample) -> Estimate:
+    raise AssertionError("scores of a corpus are no means over rows")
+
+
+def _observe(
+    statistics: FloatArray, score: Callable[[FloatArray], FloatArray], group: Group, cluster: IntArray
+) -> Observed:
+    """A score of one arm in one group, with each cluster's part in it by the jackknife.
+
+    Args:
+        statistics: [runs, n, k] numbers of all rows whose sums the score is a function of.
+        score: from sums to the score, on the last axis.
+        group: the rows.
+        cluster: [n] code of each row's cluster.
+    """
+    rows = group.rows
+    values, influences = [], []
+    _, first, code = np.unique(cluster[rows], return_index=True, return_inverse=True)
+    for stats in statistics[:, rows]:
+        total = stats.sum(axis=0)
+        sums = np.zeros((len(first), stats.shape[1]))
+        np.add.at(sums, code, stats)
+        influence = np.zeros(len(rows))
+        if len(first) > 1:
+            without = score(total - sums)
+            influence[first] = (without.mean() - without) * (len(first) - 1) / len(first)
+        influences.append(influence)
+        values.append(float(score(total)) if len(rows) else np.nan)
+    return Observed(
+        values=np.array(values),
+        value=float(np.mean(values)),
+        influence=np.mean(influences, axis=0),
+        numerator=None,
+        denominator=None,
+        right=np.full(len(rows), np.nan),
+        reason="" if len(rows) else "no rows",
+    )
 
 
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
