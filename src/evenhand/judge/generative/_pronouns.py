@@ -85,6 +85,7 @@ def render(text: str, rendering: Rendering) -> str:
     Cases are kept: *her* is possessive before a noun and an object elsewhere, *his* before a noun or alone.
     Directly after a subject, forms of be, have and do agree; other verbs stay as they are.
     """
+    text = _BOTH.sub(lambda found: _cased("she", found[0].strip("(")), text)
     made, at = [], 0
     for found in _EVERY.finditer(text):
         word, rest = found[0], text[found.end() :]
