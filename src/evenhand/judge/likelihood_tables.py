@@ -149,7 +149,7 @@ def _token_bias(
                 priors.append(row | {"class": s.class_name})
     arms = list(dict.fromkeys(a for a, _ in declared.table.places))
     against = dict.fromkeys([reference, *([arms.index(BASE)] if BASE in arms else [])])
-    shifts = [row for index in against for row in _shifts(shown, index, settings)]
+    shifts = [row for index in against for row in shifts(shown, index, settings)]
     problems = []
     if not shown:
         problems.append(
@@ -165,7 +165,7 @@ def _token_bias(
     }, problems
 
 
-def _shifts(shown: Sequence[Shown], reference: int, settings: Settings) -> Rows:
+def shifts(shown: Sequence[Shown], reference: int, settings: Settings) -> Rows:
     """Paired shifts of every effect against one arm, all of them one family."""
     pairs = [
         p
