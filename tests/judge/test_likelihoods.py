@@ -116,7 +116,9 @@ def test_debiasing_recovers_the_planted_belief():
 
 def shifts(document, metric):
     return {
-        r["class"]: r for r in document["token_bias"]["shifts"] if r["metric"] == metric and r["attribute"] is None
+        r["class"]: r
+        for r in document["token_bias"]["shifts"]
+        if r["metric"] == metric and r["attribute"] is None
     }
 
 
@@ -150,7 +152,9 @@ def test_false_alarms_of_shifts():
     alarms = 0
     for seed in range(40):
         arms = {
-            f"a{i}": likelihoods(answers(40, [0.5, -0.5], [0.1, -0.1], own=0.3, seed=seed, arm_seed=(seed, i)))
+            f"a{i}": likelihoods(
+                answers(40, [0.5, -0.5], [0.1, -0.1], own=0.3, seed=seed, arm_seed=(seed, i))
+            )
             for i in range(2)
         }
         choices, _ = choose_all(load_likelihoods(arms, Columns()))
@@ -184,11 +188,16 @@ def test_twins_by_hand():
     assert rates["token_followed"]["value"] == pytest.approx(1 / 3)
     assert rates["token_followed"]["n"] == 3
     assert document["inversions"][0]["kind"] == "inverted"
-    assert (document["inversions"][0]["variant"], document["inversions"][0]["twin"]) == ("letters", "letters_inverted")
+    assert (document["inversions"][0]["variant"], document["inversions"][0]["twin"]) == (
+        "letters",
+        "letters_inverted",
+    )
 
 
 def test_reordered_options_are_no_inversion():
-    rows = [r for e in "1234" for v in ("letters", "letters_reordered") for r in two(e, -1.0, -2.0, variant=v)]
+    rows = [
+        r for e in "1234" for v in ("letters", "letters_reordered") for r in two(e, -1.0, -2.0, variant=v)
+    ]
     document = evenhand.audit(likelihoods(rows)).to_dict()
     assert {r["kind"] for r in document["inversions"]} == {"reordered"}
     assert not [r for r in document["rates"] if r["metric"] == "token_followed"]

@@ -22,7 +22,10 @@ def confusion():
     """12 rows: gold male 6 (pro 4, anti 2), gold female 6 (pro 3, anti 3)."""
     gold = ["male"] * 6 + ["female"] * 6
     stereotype = ["pro"] * 4 + ["anti"] * 2 + ["pro"] * 3 + ["anti"] * 3
-    lean = [g if s == "pro" else {"male": "female", "female": "male"}[g] for g, s in zip(gold, stereotype, strict=True)]
+    lean = [
+        g if s == "pro" else {"male": "female", "female": "male"}[g]
+        for g, s in zip(gold, stereotype, strict=True)
+    ]
     outputs = [he, he, he, she, he, she, she, she, they, she, he, none]
     told = table(outputs, gold_gender=gold, stereotype=stereotype, predisposition=lean)
     return evenhand.audit(told, min_group_size=1).to_dict()
@@ -56,11 +59,20 @@ def test_delta_s_by_hand(confusion):
 
 
 def test_shares_by_hand(confusion):
-    told = {m: value(confusion, f"share_{m}") for m in ("male", "female", "neutral", "unknown", "pro", "anti")}
+    told = {
+        m: value(confusion, f"share_{m}") for m in ("male", "female", "neutral", "unknown", "pro", "anti")
+    }
     # leaning male: rows 1-4 and 10-12; female: rows 5-9
     # pro outputs: 1 2 3, 11, 6 7 8; anti: 4, 10, 5
     assert told == pytest.approx(
-        {"male": 5 / 12, "female": 5 / 12, "neutral": 1 / 12, "unknown": 1 / 12, "pro": 7 / 12, "anti": 3 / 12}
+        {
+            "male": 5 / 12,
+            "female": 5 / 12,
+            "neutral": 1 / 12,
+            "unknown": 1 / 12,
+            "pro": 7 / 12,
+            "anti": 3 / 12,
+        }
     )
     shares = [r for r in confusion["shares"] if r["attribute"] == "predisposition" and r["group"] == "male"]
     assert {r["metric"]: r["value"] for r in shares}["share_pro"] == pytest.approx(4 / 7)
@@ -93,7 +105,10 @@ def test_scores_are_those_of_sacrebleu(n, keep):
     document = evenhand.audit(generations(output, gold, **columns), min_group_size=1).to_dict()
     for rendering in ("gold", "he", "she", "they"):
         wanted = gold if rendering == "gold" else [render(g, rendering) for g in gold]
-        peers = {"bleu": sacrebleu.corpus_bleu(output, [wanted]), "chrf": sacrebleu.corpus_chrf(output, [wanted])}
+        peers = {
+            "bleu": sacrebleu.corpus_bleu(output, [wanted]),
+            "chrf": sacrebleu.corpus_chrf(output, [wanted]),
+        }
         for metric, peer in peers.items():
             assert value(document, metric, **{"class": rendering}) == pytest.approx(peer.score, abs=1e-9)
     assert "version:2." in document["quality"]["signatures"]["bleu"]
@@ -103,11 +118,15 @@ def test_scores_of_several_references():
     sacrebleu = pytest.importorskip("sacrebleu")
     rng = np.random.default_rng(3)
     one, two, output = (sentences(30, rng) for _ in range(3))
-    told = generations(output, one, gold_gender=["female"] * 30, stereotype=["pro"] * 30, predisposition=["male"] * 30)
+    told = generations(
+        output, one, gold_gender=["female"] * 30, stereotype=["pro"] * 30, predisposition=["male"] * 30
+    )
     told["references"] = [[a, b] if i % 3 else [a] for i, (a, b) in enumerate(zip(one, two, strict=True))]
     document = evenhand.audit(told).to_dict()
     streams = [one, [b if i % 3 else None for i, b in enumerate(two)]]
-    assert value(document, "bleu", **{"class": "gold"}) == pytest.approx(sacrebleu.corpus_bleu(output, streams).score)
+    assert value(document, "bleu", **{"class": "gold"}) == pytest.approx(
+        sacrebleu.corpus_bleu(output, streams).score
+    )
 
 
 def test_the_jackknife_by_leaving_out():
@@ -128,7 +147,9 @@ def test_the_jackknife_by_leaving_out():
         r for r in document["rates"]
         if (r["metric"], r["class"], r["attribute"]) == ("bleu", "gold", None)
     ]  # fmt: skip
-    assert (row["high"] - row["low"]) / 2 == pytest.approx(2.262157 * spread, rel=1e-5)  # t, 9 degrees of freedom
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(
+        2.262157 * spread, rel=1e-5
+    )  # t, 9 degrees of freedom
 
 
 def test_functions_of_sums_take_any_leading_axes():
@@ -185,7 +206,11 @@ def test_a_planted_difference_is_harm_and_equal_arms_are_not():
 
 
 def test_without_columns_of_gold_the_reference_says_it():
-    told = {"example_id": list("abcd"), "completion": [he, he, she, none], "references": [[he], [she], [she], [he]]}
+    told = {
+        "example_id": list("abcd"),
+        "completion": [he, he, she, none],
+        "references": [[he], [she], [she], [he]],
+    }
     assert value(evenhand.audit(told, min_group_size=1).to_dict(), "gender_accuracy") == pytest.approx(2 / 4)
 
 

@@ -17,7 +17,12 @@ NAMES = {"arm": "lora[rank=8]", "run": "13", "model": "tiny"}
 
 
 def gender(*groups):
-    return Attribute("gold_gender", "partition", ("male", "female"), np.array([("male", "female").index(g) for g in groups]))
+    return Attribute(
+        "gold_gender",
+        "partition",
+        ("male", "female"),
+        np.array([("male", "female").index(g) for g in groups]),
+    )
 
 
 def texts(path, completions=("He left.", "", "nan"), **more):
@@ -97,7 +102,8 @@ def test_arms_and_runs_of_one_file(tmp_path):
     for i in range(2):
         texts(tmp_path / f"{i}.parquet", arm=f"a{i}", run=str(i))
     table = pa.concat_tables(
-        pq.read_table(tmp_path / f"{i}.parquet").cast(pq.read_schema(tmp_path / "0.parquet")) for i in range(2)
+        pq.read_table(tmp_path / f"{i}.parquet").cast(pq.read_schema(tmp_path / "0.parquet"))
+        for i in range(2)
     )
     told = load_generations(table, Columns(arm="arm", run="run"))
     assert told.places == (("a0", "0"), ("a1", "1"))
@@ -146,7 +152,11 @@ def test_likelihoods_that_are_refused(change, said):
 
 
 def test_all_complaints_at_once():
-    table = OPTION | {"log_prob": [1.0, None, -1, -1], "n_tokens": [0, 1, 1, 1], "option_token": ["", "B", "A", "B"]}
+    table = OPTION | {
+        "log_prob": [1.0, None, -1, -1],
+        "n_tokens": [0, 1, 1, 1],
+        "option_token": ["", "B", "A", "B"],
+    }
     with pytest.raises(InputError) as caught:
         load_likelihoods(table, Columns())
     assert len(caught.value.complaints) == 4

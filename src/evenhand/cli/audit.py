@@ -35,7 +35,9 @@ Exit codes:
   3 what --fail-on names was found; 1 a bug of evenhand (with a traceback)."""
 
 
-@click.command("audit", epilog=_EXAMPLES, short_help="Judge files of predictions, generations or likelihoods by group.")
+@click.command(
+    "audit", epilog=_EXAMPLES, short_help="Judge files of predictions, generations or likelihoods by group."
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--by", metavar="COL", multiple=True, help="Attribute: a column of group names. Repeatable.")
 @click.option(
@@ -264,7 +266,10 @@ def _judge(files: Sequence[str], columns: Columns, settings: Settings, scoring: 
 def _summarise(document: Document, outputs: Outputs) -> None:
     from rich.console import Console  # noqa: PLC0415
 
-    from evenhand.report.terminal import summarise  # noqa: PLC0415
+    if "kind" in document:
+        from evenhand.report.generative import summarise_generative as summarise  # noqa: PLC0415
+    else:
+        from evenhand.report.terminal import summarise  # noqa: PLC0415
 
     class Quiet(Console):
         """A console whose reader may go away."""

@@ -49,7 +49,9 @@ def blocks_of(table: Likelihoods) -> Blocks:
     _, meant = np.unique(np.sort(table.meaning, axis=1), axis=0, return_inverse=True)
     key = np.c_[table.example, option_set, meant]
     _, block = np.unique(key, axis=0, return_inverse=True)
-    names = np.array(sorted(range(len(table.variants)), key=lambda v: (len(table.variants[v]), table.variants[v])))
+    names = np.array(
+        sorted(range(len(table.variants)), key=lambda v: (len(table.variants[v]), table.variants[v]))
+    )
     rank = np.empty_like(names)
     rank[names] = np.arange(len(names))
     order = np.lexsort((rank[table.variant], block))

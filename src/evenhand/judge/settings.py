@@ -28,7 +28,9 @@ def disparity_names() -> tuple[str, ...]:
 
 def measure_names() -> tuple[str, ...]:
     """Names of all that is measured of generations and likelihoods."""
-    return tuple(m for name in registry.names(GENERATIVE) for m in registry.load(GENERATIVE, name).INFO.measures)
+    return tuple(
+        m for name in registry.names(GENERATIVE) for m in registry.load(GENERATIVE, name).INFO.measures
+    )
 
 
 @dataclass(frozen=True)

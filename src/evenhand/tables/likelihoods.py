@@ -236,7 +236,10 @@ def _shaped(paired: Paired) -> Likelihoods:
         n_tokens=spread(np.ma.getdata(told["n_tokens"]).astype(np.float64), 1.0),
         log_prob_free=None if free is None else spread(np.ma.getdata(free).astype(np.float64), -np.inf),
         truncated=truncated,
-        attributes=(*attributes, *_places_of_templates(templates, template[starts], forms, form[starts], taken)),
+        attributes=(
+            *attributes,
+            *_places_of_templates(templates, template[starts], forms, form[starts], taken),
+        ),
         inputs=paired.inputs,
         problems=(*paired.problems, *_cut(truncated, paired.places)),
     )
@@ -255,9 +258,7 @@ def _forms(told: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an array of texts)
 def _where(
     examples: Sequence[str], templates: Sequence[str], forms: Sequence[str], key: IntArray
 ) -> list[str]:
-    return [
-        f"example '{examples[e]}', template '{templates[t]}', variant '{forms[f]}'" for e, t, f in key.T
-    ]
+    return [f"example '{examples[e]}', template '{templates[t]}', variant '{forms[f]}'" for e, t, f in key.T]
 
 
 def _odd_contexts(sizes: IntArray, where: Sequence[str]) -> list[str]:

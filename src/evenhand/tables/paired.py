@@ -93,11 +93,16 @@ def bring_together(
     quoted = [f'"{k}"' for k in key]
     fields = [*quoted, "count(*) AS n_rows", "count(DISTINCT k) AS n_places"]
     for name in shared:
-        fields += [f'min("{name}") AS "{name}"', f'min("{name}") IS DISTINCT FROM max("{name}") AS "differs_{name}"']
+        fields += [
+            f'min("{name}") AS "{name}"',
+            f'min("{name}") IS DISTINCT FROM max("{name}") AS "differs_{name}"',
+        ]
     for k in range(len(places)):
         fields.append(f"bool_or(k = {k}) AS there{k}")
         fields += [f'any_value("{a}") FILTER (WHERE k = {k}) AS "{a}{k}"' for a in answers]
-    db.execute(f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({union}) GROUP BY {', '.join(quoted)}")
+    db.execute(
+        f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({union}) GROUP BY {', '.join(quoted)}"
+    )
     first = f"min({_spoken(key)})"
     complaints = []
     twice, example = _count(db, "n_rows > n_places", first)
@@ -142,9 +147,7 @@ def _count(db: DuckDBPyConnection, test: str, first: str) -> tuple[int, str]:
     return int(number), str(example)
 
 
-def _twice(
-    count: int, example: str, key: Sequence[str], columns: Columns, titles: Sequence[str]
-) -> str:
+def _twice(count: int, example: str, key: Sequence[str], columns: Columns, titles: Sequence[str]) -> str:
     """Say that keys occur twice in a run."""
     hints = [f"--{o} {o}" for o, named in (("arm", columns.arm), ("run", columns.run)) if named is None]
     advice = f"tell rows of several arms or runs apart with {' '.join(hints)}" if hints else "give each once"

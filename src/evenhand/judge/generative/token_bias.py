@@ -101,9 +101,7 @@ def _groups(attribute: str, parts: dict[str, np.ndarray], inside: np.ndarray) ->
     return [*found, *(Group(attribute, name, rows, len(rows)) for name, rows in kept.items())]
 
 
-def _shown(
-    name: str, option: str, values: FloatArray, groups: list[Group], rows: Predictions
-) -> Shown:
+def _shown(name: str, option: str, values: FloatArray, groups: list[Group], rows: Predictions) -> Shown:
     measure = Measure(name, INFO.measures[name], _known)
     places = [(arm.name, run) for arm in rows.arms for run in arm.runs]
     observed = [[_observe(own[:, g.rows]) for g in groups] for own in by_arm(places, values)]
@@ -169,5 +167,3 @@ def _why(inside: np.ndarray, by_token: Sequence[FloatArray]) -> str:
     if not inside.any():
         return "no expected answers (column label_meaning)"
     return "no expected answer has one of the tokens" if np.isnan(by_token).any() else ""
-
-
