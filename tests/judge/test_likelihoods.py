@@ -139,7 +139,7 @@ def test_a_shifted_token_prior_is_token_bias_and_not_belief():
 def test_a_shifted_belief_is_no_token_bias():
     prior, belief = np.array([0.5, 0.0, -0.5]), np.array([0.2, 0.0, -0.2])
     base = likelihoods(answers(150, prior, belief, arm_seed=1))
-    moved = likelihoods(answers(150, prior, belief + [0.6, 0, 0], arm_seed=2))
+    moved = likelihoods(answers(150, prior, belief + np.array([0.6, 0, 0]), arm_seed=2))
     document = evenhand.audit({"none": base, "lora": moved}).to_dict()
     assert "belief, not token bias" in document["verdict"]["sentence"]
     tokens, meanings = shifts(document, "token_prior"), shifts(document, "meaning_preference")
@@ -148,7 +148,7 @@ def test_a_shifted_belief_is_no_token_bias():
 
 
 def test_false_alarms_of_shifts():
-    """Equal arms: shifts of tokens and of meanings are one family, so that any is found in 5 % of the tables."""
+    """Equal arms: all shifts are one family, so that any is found in 5 % of the tables."""
     alarms = 0
     for seed in range(40):
         arms = {
@@ -176,7 +176,7 @@ def test_the_base_is_compared_with_when_it_is_there():
 
 
 def test_twins_by_hand():
-    """Four questions: the answer follows the meaning, the token, both (a token that keeps its meaning), a tie."""
+    """Three questions: the answer follows the meaning, the token; a tie."""
     first = {"1": (-1.0, -2.0), "2": (-1.0, -2.0), "3": (-1.0, -1.0)}
     second = {"1": (-2.0, -1.0), "2": (-1.0, -2.0), "3": (-1.0, -2.0)}
     rows = [r for e, v in first.items() for r in two(e, *v)]
@@ -224,7 +224,9 @@ def conclusion(forms, scale):
     prior, belief = np.array([0.0, 0.0]), np.array([0.0, 0.0])
     base = answers(200, prior, belief, noise=0.6, arm_seed=1, forms=forms)
     token, meaning = scale
-    other = answers(200, prior + [token, 0], belief + [meaning, 0], noise=0.6, arm_seed=2, forms=forms)
+    other = answers(
+        200, prior + np.array([token, 0]), belief + np.array([meaning, 0]), noise=0.6, arm_seed=2, forms=forms
+    )
     return evenhand.audit({"full": likelihoods(base), "lora": likelihoods(other)}).to_dict()
 
 

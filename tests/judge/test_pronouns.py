@@ -101,7 +101,7 @@ RENDERED = [
     ("The cook burned her hand.", "The cook burned his hand.", None, "The cook burned their hand."),
     ("The boss thanked her.", "The boss thanked him.", None, "The boss thanked them."),
     ("I saw her and left.", "I saw him and left.", None, "I saw them and left."),
-    ("I saw her because it was late.", "I saw him because it was late.", None, "I saw them because it was late."),
+    ("I saw her because I am.", "I saw him because I am.", None, "I saw them because I am."),
     ("The idea was his.", None, "The idea was hers.", "The idea was theirs."),
     ("His idea is bad.", None, "Her idea is bad.", "Their idea is bad."),
     ("HIS IDEA", None, "HER IDEA", "THEIR IDEA"),

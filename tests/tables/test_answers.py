@@ -49,8 +49,8 @@ def test_generations_there_and_back(tmp_path):
     table = pq.read_table(tmp_path / "g.parquet")
     assert table.schema.metadata[b"schema"] == b"evenhand.generations/1"
     assert table.column_names == [
-        "example_id", "prompt_id", "template", "prompt", "completion", "references", "gold_gender", "arm", "run",
-        "model",
+        "example_id", "prompt_id", "template", "prompt", "completion", "references", "gold_gender", "arm",
+        "run", "model",
     ]  # fmt: skip
     told = load_generations(tmp_path / "g.parquet", Columns())
     assert told.completions == (("", "He left.", "nan"),)  # in the order of ids
@@ -138,7 +138,8 @@ TEXT = {"example_id": ["1", "2"], "completion": ["a", "b"]}
         ({"example_id": ["1", "1", "1", "3"]}, "occurs more than once|have one option only"),
         ({"example_id": ["1", "1", "2", "3"]}, "2 contexts have one option only \\(first: example '2'"),
         ({"template": [None, "t", "t", "t"]}, "'template'.*has no value in 1 rows"),
-        ({"label_meaning": ["x", "x", "m", "m"]}, "no option has in 1 contexts \\(first: 'x'\\); options there are f, m"),
+        ({"label_meaning": ["x", "x", "m", "m"]},
+         "no option has in 1 contexts .first: 'x'.; options there are f, m"),
         ({"label_meaning": ["m", "f", "m", "m"]}, "'label_meaning' differs within"),
         ({"log_prob_free": [1.0, -1, -1, -1]}, "'log_prob_free' is above 0"),
         ({"truncated": ["x", "0", "0", "0"]}, "'truncated' is neither 0 nor 1"),
@@ -182,7 +183,7 @@ def test_arms_must_agree():
     other = {**TEXT, "completion": ["c", "d"], "template": ["1", "2"]}
     with pytest.raises(InputError, match="differ in 'template' for 1 rows \\(first: example_id 2"):
         load_generations({"a": other, "b": other | {"template": ["1", "3"]}}, Columns())
-    with pytest.raises(InputError, match="'b' lacks 1 \\(first: example_id 2\\).*'a' lacks 1|'a' lacks 1"):
+    with pytest.raises(InputError, match=r"'a' lacks 1 .*'b' lacks 1"):
         load_generations({"a": TEXT, "b": {"example_id": ["1", "3"], "completion": ["a", "b"]}}, Columns())
 
 
@@ -206,5 +207,5 @@ def test_kinds(tmp_path):
     assert kind_of(TEXT, Columns()) == "generations"
     assert kind_of(TEXT | {"label": [0, 1]}, Columns()) == "predictions"
     assert kind_of({"label": [0, 1], "prediction": [0, 1]}, Columns()) == "predictions"
-    with pytest.raises(InputError, match="several kinds .*likelihoods.*generations"):
+    with pytest.raises(InputError, match=r"several kinds .*likelihoods.*generations"):
         kind_of({"a": OPTION, "b": TEXT}, Columns())

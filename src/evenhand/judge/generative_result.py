@@ -168,7 +168,7 @@ def survival_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         firm = all(r["finding"] == "survives" for r in own if r["meaning"] in told)
         shares = ", ".join(f"{meaning} {r['difference']:+.3f}" for meaning, r in told.items())
         found.append(
-            f"Conclusions on {who} ({shares}) {'survive' if firm else 'do not all survive'} template, token and "
-            f"scoring ({'; '.join(parts)})."
+            f"Conclusions on {who} ({shares}) {'survive' if firm else 'do not all survive'} template, token "
+            f"and scoring ({'; '.join(parts)})."
         )
     return found

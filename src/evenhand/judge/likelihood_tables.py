@@ -103,7 +103,7 @@ def _options(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
         for by in ("meaning", "token"):
             if by == "token" and len(chosen.table.tokens) > MOST_TOKENS:
                 continue
-            for measured in option_shares.shares(chosen, by):  # type: ignore[arg-type]
+            for measured in option_shares.shares(chosen, by):
                 for number, row in _rates(measured, crossing, settings):
                     template, variant = places[number]
                     head = {"scoring": name, "template": template, "variant": variant, "by": by}
@@ -157,8 +157,8 @@ def _token_bias(
     problems = []
     if not shown:
         problems.append(
-            "Token priors cannot be told from beliefs: no question has forms in which its meanings change places "
-            "between its tokens (or they leave a token tied to one meaning)."
+            "Token priors cannot be told from beliefs: no question has forms in which its meanings change "
+            "places between its tokens (or they leave a token tied to one meaning)."
         )
     return {
         "effects": priors,

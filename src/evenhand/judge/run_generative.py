@@ -1,6 +1,6 @@
 """A judgement of generations or likelihoods, on one page.
 
-load -> measure every arm in every group -> rates, comparisons, verdicts (as in any audit) -> tables of their own
+load -> measure every arm by group -> rates, comparisons, verdicts (as in any audit) -> further tables
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from evenhand.judge.choices import choose_all, scoring_names
 from evenhand.judge.compare import Pair
 from evenhand.judge.dispatch import SCORING
 from evenhand.judge.generative import Shown, translation_quality
-from evenhand.judge.rates import rate_row
 from evenhand.judge.generative_result import result
+from evenhand.judge.rates import rate_row
 from evenhand.judge.result import AuditResult
 from evenhand.judge.run import reference_of
 from evenhand.judge.settings import GENERATIVE, Settings

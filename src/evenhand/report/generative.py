@@ -162,16 +162,19 @@ def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
         for t in unique(twins, "template")
     ]  # fmt: skip
     bias = document["token_bias"]
+    bias_tables = (_shifts(bias["shifts"]), _priors(bias["priors"]), _rstd(bias["rstd"]))
     return [
-        _section("survival", "Do conclusions survive template, token and scoring?", generative_wording.SURVIVAL,
+        _section("survival", "Do conclusions survive template, token and scoring?",
+                 generative_wording.SURVIVAL,
                  tables=[_survival(document["survival"])] if document["survival"] else []),
         _section("tokens", "Token priors and preferences for meanings", generative_wording.TOKENS,
-                 tables=[t for t in (_shifts(bias["shifts"]), _priors(bias["priors"]), _rstd(bias["rstd"])) if t]),
+                 tables=[t for t in bias_tables if t]),
         _section("inversions", "Templates against their twins", generative_wording.INVERSIONS,
                  [p for p in inverted if p]),
         _section("options", "Shares of the options, by template", generative_wording.options(document),
                  [p for p in by_template if p], [_every_option(document["options"])]),
-        _section("scorings", "Scorings", generative_wording.SCORINGS, tables=[_scorings(document["scorings"])]),
+        _section("scorings", "Scorings", generative_wording.SCORINGS,
+                 tables=[_scorings(document["scorings"])]),
     ]  # fmt: skip
 
 
@@ -256,9 +259,11 @@ def _rstd(rows: Sequence[Row]) -> Table | None:
     head = [Cell(n, css="figure" if i in (4, 6) else "") for i, n in enumerate(names)]
     body = [
         [
-            Cell(str(r["input"])), Cell(str(r["scoring"])), Cell(str(r["template"])), Cell(" / ".join(r["options"])),
+            Cell(str(r["input"])), Cell(str(r["scoring"])), Cell(str(r["template"])),
+            Cell(" / ".join(r["options"])),
             figure(number(r, "value"), f"{100 * r['value']:.1f}"),
-            Cell(" / ".join(_percent(v) for v in r["recalls"])), figure(number(r, "n"), wording.count(number(r, "n"))),
+            Cell(" / ".join(_percent(v) for v in r["recalls"])),
+            figure(number(r, "n"), wording.count(number(r, "n"))),
         ]
         for r in told
     ]  # fmt: skip
@@ -293,7 +298,8 @@ def _scorings(rows: Sequence[Row]) -> Table:
         [
             Cell(str(r["scoring"])), Cell(f"{r['title']}: {r['reference']}", css="long"),
             figure(number(r, "contexts"), wording.count(number(r, "contexts"))),
-            figure(number(r, "tied"), _percent(number(r, "tied"))), Cell(str(r["reason"] or r["note"]), css="long"),
+            figure(number(r, "tied"), _percent(number(r, "tied"))),
+            Cell(str(r["reason"] or r["note"]), css="long"),
         ]
         for r in rows
     ]  # fmt: skip

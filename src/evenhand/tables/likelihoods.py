@@ -110,7 +110,7 @@ class Likelihoods:
         return np.asarray(self.token != NONE)
 
 
-def write_likelihoods(  # noqa: PLR0913  (one argument per column)
+def write_likelihoods(  # noqa: PLR0913, PLR0917  (one argument per column)
     path: Path,
     ids: Sequence[str],
     templates: Sequence[str],
@@ -322,6 +322,6 @@ def _cut(truncated: BoolArray, places: Sequence[tuple[str, str]]) -> list[str]:
     if not most:
         return []
     return [
-        f"Up to {most:,} of {truncated.shape[1]:,} prompts were cut to fit the model ('{places[worst][0]}' run "
-        f"'{places[worst][1]}'); the text before the answer was cut, never the answer."
+        f"Up to {most:,} of {truncated.shape[1]:,} prompts were cut to fit the model ('{places[worst][0]}' "
+        f"run '{places[worst][1]}'); the text before the answer was cut, never the answer."
     ]

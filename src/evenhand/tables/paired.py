@@ -1,4 +1,4 @@
-"""Rows of several tables, one per key: what all arms and runs must agree on, and what each of them answers."""
+"""Rows of several tables, one per key: what arms and runs must agree on, and what each answers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Paired:
     problems: tuple[str, ...]
 
 
-def bring_together(
+def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
     db: DuckDBPyConnection,
     union: str,
     places: Sequence[tuple[str, str]],
@@ -101,7 +101,8 @@ def bring_together(
         fields.append(f"bool_or(k = {k}) AS there{k}")
         fields += [f'any_value("{a}") FILTER (WHERE k = {k}) AS "{a}{k}"' for a in answers]
     db.execute(
-        f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({union}) GROUP BY {', '.join(quoted)}"
+        f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({union}) "
+        f"GROUP BY {', '.join(quoted)}"
     )
     first = f"min({_spoken(key)})"
     complaints = []
@@ -117,8 +118,8 @@ def bring_together(
             )
     part = ", ".join(f'"{w}"' for w in whole)
     db.execute(
-        f"CREATE TEMP VIEW complete AS SELECT *, min(n_places) OVER (PARTITION BY {part}) = {len(places)} AS kept "
-        "FROM everyone"
+        "CREATE TEMP VIEW complete AS SELECT *, "
+        f"min(n_places) OVER (PARTITION BY {part}) = {len(places)} AS kept FROM everyone"
     )
     lacking, _ = _count(db, "n_places < " + str(len(places)), first)
     left = int(single_row(db, "SELECT count(*) FILTER (kept) FROM complete")[0])
@@ -153,8 +154,8 @@ def _twice(count: int, example: str, key: Sequence[str], columns: Columns, title
     advice = f"tell rows of several arms or runs apart with {' '.join(hints)}" if hints else "give each once"
     title = titles[0] if len(titles) == 1 else "the given tables"
     return (
-        f"{title}: {count:,} rows have a key ({', '.join(key)}) that occurs more than once in one run (first: "
-        f"{example}); {advice}."
+        f"{title}: {count:,} rows have a key ({', '.join(key)}) that occurs more than once in one run "
+        f"(first: {example}); {advice}."
     )
 
 

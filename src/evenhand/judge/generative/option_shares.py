@@ -1,4 +1,4 @@
-"""Shares of the options: how often each meaning (and each token) is chosen, and how often the expected one."""
+"""Shares of the options: how often each meaning and each token is chosen, and the expected one."""
 
 from __future__ import annotations
 
