@@ -7,16 +7,16 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.judge.answers import answers, likelihoods
 
 from evenhand.cli import main
-from tests.judge.answers import answers, likelihoods
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("answers")
     for i, arm in enumerate(("none", "lora")):
-        told = likelihoods(answers(25, [0.5 + i, -0.5], [0.1, -0.1], arm_seed=i))
+        told = likelihoods(answers(80, [0.1 + 2 * i, -0.1], [0.6, -0.6], arm_seed=i))
         told["site"] = ["x" if int(e[1:]) % 2 else "y" for e in told["example_id"]]
         pq.write_table(pa.table(told), folder / f"{arm}.parquet")
     texts = [f'{{"example_id": {i}, "completion": "{"He" if i % 3 else "She"} left."}}' for i in range(60)]

@@ -13,12 +13,12 @@ import pytest
 import study_sample
 from rich.console import Console
 from test_page import NAMES, read
+from tests.judge.answers import answers, generations, likelihoods
 
 import evenhand
 from evenhand.report import export
 from evenhand.report.generative import build_generative_page, summarise_generative
 from evenhand.report.study import build_study_page
-from tests.judge.answers import answers, generations, likelihoods
 
 
 def translations(seed, share):

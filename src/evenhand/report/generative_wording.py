@@ -55,7 +55,7 @@ def options(document: Document) -> str:
     """Say by which scoring the charts are."""
     return (
         f"Charts show the scoring '{document['scoring']}'. A tie (scores within a millionth) is no option's "
-        "win. Shares by meaning that move from variant to variant, while those by token stay, show token bias."
+        "win. Shares by meaning that move from variant to variant, while those by token stay show token bias."
     )
 
 
@@ -113,5 +113,5 @@ def how(document: Document) -> list[tuple[str, str]]:
     return [
         *told,
         ("Token priors", "Per question, log share = form + token + meaning by least squares, over the forms "
-         "that the question has; with all cyclic permutations this is the prior of Zheng et al. (2309.03882)."),
+         "that the question has; with all cyclic permutations this is the prior of Zheng et al. (2024)."),
     ]  # fmt: skip
