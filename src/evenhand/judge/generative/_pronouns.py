@@ -68,7 +68,8 @@ _NOT_A_NOUN = frozenset({
     "at", "by", "with", "without", "about", "of", "off", "over", "under", "after", "before", "until",
     "during", "is", "was", "were", "are", "be", "been", "has", "have", "had", "does", "did", "do", "will",
     "would", "can", "could", "should", "may", "might", "must", "not", "never", "always", "again", "too",
-    "either", "instead", "anywhere", "some", "any", "it", "he", "she", "they", "we", "you", "i", "yesterday", "today", "tomorrow", "here", "there", "who", "which", "what", "where", "how",
+    "either", "instead", "anywhere", "some", "any", "it", "he", "she", "they", "we", "you", "i",
+    "yesterday", "today", "tomorrow", "here", "there", "who", "which", "what", "where", "how",
     "why",
 })  # fmt: skip
 _VERBS = {"is": "are", "was": "were", "has": "have", "does": "do", "isn't": "aren't", "wasn't": "weren't",
