@@ -94,9 +94,9 @@ def test_the_tree_in_the_documents_is_the_tree():
         else:
             told |= {"/".join([*folders, n]) for n in re.findall(r"\w+\.py", line.split("  #")[0])}
     real = {str(p.relative_to(SOURCE)) for p in SOURCE.rglob("*.py") if p.name != "__init__.py"}
-    plugins = {f"judge/{kind}/" for kind in ("metrics", "disparities", "attacks")} | {
-        f"finetune/{kind}/" for kind in ("models", "methods")
-    }
+    plugins = {
+        f"judge/{kind}/" for kind in ("metrics", "disparities", "attacks", "generative", "scorings")
+    } | {f"finetune/{kind}/" for kind in ("models", "methods")}
     real = {p for p in real if not any(p.startswith(folder) for folder in plugins)}
     real |= {str(p.parent.relative_to(SOURCE)) for p in SOURCE.rglob("__init__.py")} - {"."}
     real |= {str(p.parent.relative_to(SOURCE)) for p in SOURCE.rglob("*.yaml")}
@@ -109,6 +109,8 @@ def test_every_plug_in_and_command_is_in_the_documents():
         "evenhand.judge.metrics",
         "evenhand.judge.disparities",
         "evenhand.judge.attacks",
+        "evenhand.judge.generative",
+        "evenhand.judge.scorings",
         "evenhand.datasets",
         "evenhand.finetune.methods",
         "evenhand.finetune.models",

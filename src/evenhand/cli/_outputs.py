@@ -81,11 +81,15 @@ class Outputs:
 
 
 def _page(document: Document) -> str:
-    """The page of an attack or of an audit."""
+    """The page of whatever was judged."""
     if str(document["schema"]).startswith("evenhand.attack/"):
         from evenhand.report.privacy import build_privacy_page  # noqa: PLC0415
 
         return build_privacy_page(document)
+    if "kind" in document:
+        from evenhand.report.generative import build_generative_page  # noqa: PLC0415
+
+        return build_generative_page(document)
     from evenhand.report.page import build_page  # noqa: PLC0415
 
     return build_page(document)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -11,6 +11,7 @@ from evenhand import registry
 from evenhand.errors import CallError, nearest
 
 METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
+GENERATIVE = "evenhand.judge.generative"
 PRIMARY = ("accuracy", "true_positive_rate", "false_positive_rate")
 MARGIN = 0.02
 
@@ -23,6 +24,13 @@ def metric_names() -> tuple[str, ...]:
 def disparity_names() -> tuple[str, ...]:
     """Names of all disparities."""
     return registry.names(DISPARITIES)
+
+
+def measure_names() -> tuple[str, ...]:
+    """Names of all that is measured of generations and likelihoods."""
+    return tuple(
+        m for name in registry.names(GENERATIVE) for m in registry.load(GENERATIVE, name).INFO.measures
+    )
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant, all at once."""
-        known = (*metric_names(), *disparity_names())
+        known = (*metric_names(), *disparity_names(), *measure_names())
         bad = [
             f"{option}: {name!r} is no metric and no disparity: {nearest(name, known)}"
             for option, given in (("--metric", self.metrics), ("--primary", self.primary))
@@ -77,6 +85,22 @@ class Settings:
             bad.append(f"--rng: got {self.rng}; the seed is an integer of at least 0.")
         if bad:
             raise CallError(bad)
+
+    def refuse_names(self, known: Sequence[str], kind: str) -> None:
+        """Complain of metrics and margins that this kind of table does not have.
+
+        Raises:
+            CallError: there are such.
+        """
+        asked = {"--metric": self.metrics, "--primary": self.primary, "--margin": tuple(self.margins)}
+        wrong = [
+            f"{option}: {name!r} is not measured of {kind}: {nearest(name, known)}"
+            for option, names in asked.items()
+            for name in names
+            if name not in known
+        ]
+        if wrong:
+            raise CallError(wrong)
 
     @property
     def declared(self) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from evenhand import registry
 from evenhand.errors import UnknownNameError
+from evenhand.judge import result
 
 Document = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -19,15 +19,13 @@ VERDICTS = ("harm", "undecided", "help", "harmless")
 
 @cache
 def facts(metric: str) -> Any | None:  # noqa: ANN401  (the INFO of a metric or of a disparity)
-    """Find what is known of a metric, a disparity or a number of an attack; None when nothing is."""
-    for folder in ("evenhand.judge.metrics", "evenhand.judge.disparities"):
-        try:
-            return registry.load(folder, metric).INFO
-        except UnknownNameError:
-            continue
-    from evenhand.judge.privacy.settings import measure  # noqa: PLC0415  (not needed by a page of an audit)
+    """Find what is known of a metric, a disparity or any other number; None when nothing is."""
+    try:
+        return result.facts(metric)
+    except UnknownNameError:
+        from evenhand.judge.privacy.settings import measure  # noqa: PLC0415  (not needed by a page of an audit)
 
-    return measure(metric)
+        return measure(metric)
 
 
 def direction(row: Row) -> int:

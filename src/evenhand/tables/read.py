@@ -88,11 +88,21 @@ def _examined(
 
 def _input(checked: Checked) -> Input:
     """A table as results tell it."""
-    given = checked.table.given
-    runs = Counter(arm for _, _, arm, _ in checked.pairs)
+    return input_of(checked.table.given, [arm for _, _, arm, _ in checked.pairs], checked.rows)
+
+
+def input_of(given: Given, arms: Sequence[str], rows: int) -> Input:
+    """A table as results tell it.
+
+    Args:
+        given: the table.
+        arms: the arm of each of its runs.
+        rows: rows that were read.
+    """
+    runs = Counter(arms)
     name = next(iter(runs)) if len(runs) == 1 else given.run
     path = None if given.path is None else str(given.path)
-    return Input(name, path, digest(given), checked.rows, max(runs.values()))
+    return Input(name, path, digest(given), rows, max(runs.values()))
 
 
 def _predictions(

@@ -8,16 +8,14 @@ numbers: one per view of the example (as it is, mirrored, ...).
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evenhand.tables.predictions import attribute_columns, coded
+from evenhand.tables.parquet import coded, run_columns, write_parquet
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, Input, IntArray
-from evenhand.tables.write import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,7 +110,6 @@ def write_signals(  # noqa: PLR0913  (a public facade)
         names: further columns with one value: arm, run, model.
     """
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     n = len(ids)
     columns: dict[str, object] = {
@@ -124,13 +121,7 @@ def write_signals(  # noqa: PLR0913  (a public facade)
     }
     if base_loss is not None:
         columns["base_loss"] = _views(base_loss)
-    for attribute in attributes:
-        columns |= attribute_columns(attribute)
-    columns |= {name: coded(np.zeros(n, np.int64), (value,)) for name, value in names.items()}
-    table = pa.table(columns).replace_schema_metadata({"schema": SCHEMA})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_atomic(path, buffer.getvalue())
+    write_parquet(path, {**columns, **run_columns(n, attributes, names)}, {"schema": SCHEMA})
 
 
 def _views(values: FloatArray) -> object:
