@@ -180,7 +180,7 @@ def planted(share, rng, templates=150, unknown=0.1):
 def test_a_planted_stereotype_share_lies_in_its_interval():
     rng = np.random.default_rng(0)
     inside = 0
-    for _ in range(30):
+    for _ in range(20):
         told = planted(0.7, rng)
         del told["references"]
         [row] = [
@@ -188,12 +188,13 @@ def test_a_planted_stereotype_share_lies_in_its_interval():
             if r["metric"] == "share_pro" and r["attribute"] is None
         ]  # fmt: skip
         inside += row["low"] <= 0.7 <= row["high"]
-    assert inside >= 26  # 95 % of 30 is 28.5, sd 1.2
+    assert inside >= 17  # 95 % of 20 is 19, sd 1
 
 
 def test_a_planted_difference_is_harm_and_equal_arms_are_not():
     rng = np.random.default_rng(1)
     base = planted(0.6, rng, templates=600)
+    del base["references"]  # scores are tested above
     more = {**base, "completion": list(base["completion"])}
     for i, lean in enumerate(base["predisposition"]):
         if rng.random() < 0.4:

@@ -11,6 +11,8 @@ KINDS = {
     "metrics": "evenhand.judge.metrics",
     "disparities": "evenhand.judge.disparities",
     "attacks": "evenhand.judge.attacks",
+    "generative": "evenhand.judge.generative",
+    "scorings": "evenhand.judge.scorings",
 }
 
 

@@ -9,7 +9,7 @@ from evenhand.report import generative_wording, wording
 from evenhand.report.charts import MOST_LINES, MOST_PANELS, arm_dots
 from evenhand.report.document import Document, Row, arms, number, unique
 from evenhand.report.page import audit_view
-from evenhand.report.rendering import Cell, Panel, Table, figure, render
+from evenhand.report.rendering import Cell, Panel, Table, fast_charts, figure, render
 from evenhand.report.terminal import say, summarise
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def build_generative_page(document: Document) -> str:
     Returns:
         A whole HTML document that refers to nothing outside itself.
     """
-    view = {"a": audit_view(document), "g": generative_view(document), "document": document}
+    with fast_charts():
+        view = {"a": audit_view(document), "g": generative_view(document), "document": document}
     return render("generative.html.j2", view)
 
 
