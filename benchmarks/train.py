@@ -26,7 +26,7 @@ from benchmarks.machine import describe
 
 RESULTS = Path(__file__).parent / "results" / "train.json"
 RANKS, SEEDS = (1, 4, 8, 16, 64), (13, 1337, 42, 666, 888)
-ROWS, EPOCHS = {"vit": 500, "minilm": 500}, {"vit": 2, "minilm": 1}
+ROWS, EPOCHS = {"vit": 300, "minilm": 300}, {"vit": 2, "minilm": 1}
 HEAD_EPOCHS = 6  # as in the study of real faces
 TRAIN = 0.64  # of the rows: whole batches of 32
 
