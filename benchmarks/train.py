@@ -156,7 +156,7 @@ def peer(path: Path, out: Path) -> None:
         model = adapt.adapted(base, job)
         if job.training.precision == "bfloat16":
             model.set_attn_implementation("sdpa")  # what a script gets that does not know better
-        lesson = Lesson(feed, examples.labels, parts.train, job.seed)
+        lesson = Lesson(feed, Classes(examples.labels), parts.train, job.seed)
         order = np.concatenate(
             [
                 rows

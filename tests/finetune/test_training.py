@@ -62,7 +62,7 @@ def test_same_as_transformers_trainer(kind, way, folders, data, tmp_path):
     base = run._base(job, rows)
     feed = feed_of(base, rows.examples, job.training.max_length)
     model = adapt.adapted(base, job)
-    lesson = Lesson(feed, rows.examples.labels, rows.parts.train, job.seed)
+    lesson = Lesson(feed, Classes(rows.examples.labels), rows.parts.train, job.seed)
     order = [
         int(r) for e in range(3) for cuts in lesson.epoch(e, job.training) for part, _ in cuts for r in part
     ]
@@ -174,7 +174,7 @@ def test_micro_batches_sum_to_the_batch(folders, data):
     for size in (None, 3):
         job = worlds.job_of(folders["llama"], "full", micro_batch=size, batch_size=16)
         base = run._base(job, rows)
-        lesson = Lesson(feed_of(base, rows.examples, 256), rows.examples.labels, rows.parts.train, 13)
+        lesson = Lesson(feed_of(base, rows.examples, 256), Classes(rows.examples.labels), rows.parts.train, 13)
         model = adapt.adapted(base, job)
         *_, last = lesson.epoch(0, job.training)
         assert sum(len(r) for r, _ in last) == len(rows.parts.train) % 16 == 12  # a short batch

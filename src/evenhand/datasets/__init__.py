@@ -4,17 +4,34 @@ A dataset's file imports only the standard library, numpy and `evenhand` at the 
 an underscore are no datasets: what several of them share.
 """
 
+from evenhand.datasets._asked import asked
 from evenhand.datasets._leaks import Leaks, leaks
-from evenhand.datasets._schema import DatasetInfo, Examples, Parts, Picture
+from evenhand.datasets._schema import (
+    Asked,
+    DatasetInfo,
+    Examples,
+    Form,
+    Parts,
+    Picture,
+    Question,
+    Task,
+    Translations,
+)
 from evenhand.datasets._splits import Checked, check, from_column, split
 
 __all__ = [
+    "Asked",
     "Checked",
     "DatasetInfo",
     "Examples",
+    "Form",
     "Leaks",
     "Parts",
     "Picture",
+    "Question",
+    "Task",
+    "Translations",
+    "asked",
     "check",
     "from_column",
     "leaks",

@@ -25,6 +25,11 @@ def adapted(base: Base, job: Job) -> Any:  # noqa: ANN401
 def complaints(base: Base, job: Job) -> list[str]:
     """Say why a job's method cannot be applied to its model."""
     method = registry.load(METHODS, job.method)
+    if method.INFO.head and not base.roles.head:
+        return [
+            f"{job.arm}: trains a classification head and nothing else, but here nothing is classified; use "
+            "another method, or none for the model as it is."
+        ]
     # Weights that the checkpoint lacks mean nothing as they are; the head is trained by every method.
     untrained = _untrained(base)
     if untrained and not method.INFO.whole:

@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune import Training
+from evenhand.finetune.answers import Answers
 from evenhand.finetune.feed import Feed
 from evenhand.finetune.log import Log
 from evenhand.tables.schema import IntArray
@@ -26,13 +27,13 @@ class Lesson:
 
     Attributes:
         feed: all rows in the form that the model reads.
-        labels: [n] class of each row.
+        answers: what is to be said of each row.
         rows: rows to train on.
         seed: of their order, and of which pictures are mirrored.
     """
 
     feed: Feed
-    labels: IntArray
+    answers: Answers
     rows: IntArray
     seed: int
 
@@ -49,7 +50,7 @@ class Lesson:
         same step.
         """
         order = np.random.default_rng([self.seed, number, _ORDER]).permutation(self.rows)
-        mirror = np.random.default_rng([self.seed, number, _MIRROR]).random(len(self.labels)) < (
+        mirror = np.random.default_rng([self.seed, number, _MIRROR]).random(len(self.feed.lengths)) < (
             0.5 if training.flip else 0.0
         )
         size = training.micro_batch or self.feed.micro_batch
@@ -67,18 +68,19 @@ def fit(
     accelerator: Accelerator,
     log: Log,
     *,
-    validate: Callable[[], tuple[float, float]] | None = None,
+    validate: Callable[[], tuple[float | None, float]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Train what requires gradients.
 
     Args:
         model: gives `.logits`; already on the device.
-        lesson: rows, labels and seed.
+        lesson: rows, answers and seed.
         training: rates, sizes, precision.
         accelerator: device and precision.
         log: gets a line per step, and one per epoch.
-        validate: accuracy and loss on rows that are not trained on, after every epoch.
+        validate: accuracy (None where nothing is classified) and loss on rows that are not trained on,
+            after every epoch.
         progress: called with (steps done, all steps).
 
     Returns:
@@ -123,15 +125,14 @@ def _gradients(
     lesson: Lesson,
     accelerator: Accelerator,
 ) -> float:
-    """Sum the gradients of a step's micro-batches; returns the mean loss of its rows."""
-    total = sum(len(rows) for rows, _ in cuts)
+    """Sum the gradients of a step's micro-batches; returns the mean loss of its answers."""
+    total = sum(lesson.answers.count(rows) for rows, _ in cuts)
     summed = 0.0
     for rows, mirrored in cuts:
         inputs = {k: v.to(accelerator.device) for k, v in lesson.feed.take(rows, mirrored).items()}
-        labels = torch.from_numpy(lesson.labels[rows]).to(accelerator.device)
         with accelerator.autocast():
             logits = model(**inputs).logits
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum") / total
+        loss = lesson.answers.loss(logits, rows) / total
         accelerator.backward(loss)
         summed += float(loss.detach())
     return summed

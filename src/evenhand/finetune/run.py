@@ -9,21 +9,17 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import torch
-from accelerate import Accelerator
 
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Model, Prepared, adapt, checkpoint, checks, features, memory, output
 from evenhand.finetune.base import Base, load_base
 from evenhand.finetune.clock import Clock
 from evenhand.finetune.devices import accelerator_of
-from evenhand.finetune.feed import Feed, feed_of
+from evenhand.finetune.goals import goal_of
 from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.log import Log
 from evenhand.finetune.loop import Lesson, fit
-from evenhand.finetune.predict import accuracy_and_loss, probabilities
-from evenhand.tables.schema import IntArray
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
@@ -41,7 +37,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
             continue
         try:
             base = _base(job, data)
-            feed_of(base, data.examples, job.training.max_length)
+            goal = goal_of(base, job, data)
         except InputError as error:
             lost.add(_key(job.model))
             complaints |= dict.fromkeys(error.complaints)
@@ -49,7 +45,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
         wrong = adapt.complaints(base, job)
         complaints |= dict.fromkeys(wrong)
         if not wrong:
-            remarks |= dict.fromkeys(adapt.remarks(base, job))
+            remarks |= dict.fromkeys([*adapt.remarks(base, job), *goal.remarks])
     return Prepared(tuple(complaints), tuple(remarks))
 
 
@@ -61,7 +57,9 @@ def train(
     Args:
         job: what to do.
         data: rows, and what each is for.
-        folder: exists and is empty; gets `train.jsonl`, `predictions.parquet`, and `adapter/` or `model/`.
+        folder: exists and is empty; gets `train.jsonl`, the table of what the model says
+            (`predictions.parquet`; of models that write, `generations.parquet` or `likelihoods.parquet`), and
+            `adapter/` or `model/`.
         progress: called with (optimiser steps done, all steps).
 
     Returns:
@@ -76,38 +74,34 @@ def train(
     memory.reset()
     accelerator = accelerator_of(job.training.precision)
     base = _base(job, data)
-    feed = feed_of(base, data.examples, job.training.max_length)
+    goal = goal_of(base, job, data)
     model = adapt.adapted(base, job).to(accelerator.device)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     start = checks.at_start(base, model)
     checkpoint.begin(model, folder)
     clock.lap("load")
 
-    labels, parts = data.examples.labels, data.parts
-    shown = np.concatenate([parts.validation, parts.test])
-    reader, rows = features.reader_of(base, model, feed, accelerator, flip=job.training.flip)
+    reader, rows = features.reader_of(base, model, goal.feed, accelerator, flip=job.training.flip)
     log, steps = Log(folder / "train.jsonl"), 0
     with closing(log), fast_linears(reader, accelerator), halved(reader, accelerator):
         if trainable:
             torch.manual_seed(job.seed)  # dropout: the same stream whatever the method drew before
-            lesson = Lesson(rows, labels, parts.train, job.seed)
-            check = _validation(reader, rows, parts.validation, labels, accelerator)
+            lesson = Lesson(rows, goal.answers, goal.train, job.seed)
+            check = goal.measuring(reader, rows, accelerator)
             steps = fit(reader, lesson, job.training, accelerator, log, validate=check, progress=progress)
         clock.lap("train")
-        scores = probabilities(reader, rows, shown, accelerator)
+        told = goal.ask(reader, rows, accelerator)
         clock.lap("predict")
     model = reader.restored() if isinstance(reader, features.Replayed) else reader
     found: dict[str, object] = {"base_frozen": checks.base_frozen(start, model)} if start else {}
     if trainable:
         place = checkpoint.save(model, folder)
         clock.lap("save")
-        sample = parts.test[: checks.SAMPLE]
-        expected = scores[len(parts.validation) :][: checks.SAMPLE]
-        found["reload"] = checks.reloads(base, place, feed, sample, expected, accelerator)
+        found["reload"] = checks.reloads(base, place, goal, told.sample, accelerator)
         if checkpoint.is_adapted(model):
-            found["merged"] = checks.merges(model, feed, sample, accelerator)
+            found["merged"] = checks.merges(model, goal, accelerator)
     clock.lap("check")
-    output.write(folder / "predictions.parquet", job, data, shown, scores)
+    told.write(folder)
     clock.lap("save")
     return {
         "parameters": _size(base),
@@ -117,7 +111,7 @@ def train(
         "peak_memory_bytes": memory.peak(),
         "checks": found,
         "validation": log.last,
-        "remarks": adapt.remarks(base, job),
+        "remarks": [*adapt.remarks(base, job), *told.remarks],
         "revision": base.revision,
         "device": str(accelerator.device),
         "micro_batch": job.training.micro_batch or min(rows.micro_batch, job.training.batch_size),
@@ -135,12 +129,3 @@ def _base(job: Job, data: Data) -> Base:
 
 def _size(base: Base) -> int:
     return sum(p.numel() for p in base.model.parameters())
-
-
-def _validation(
-    model: torch.nn.Module, feed: Feed, rows: IntArray, labels: IntArray, accelerator: Accelerator
-) -> Callable[[], tuple[float, float]] | None:
-    """How to measure a model on the validation rows, if there are any."""
-    if not len(rows):
-        return None
-    return lambda: accuracy_and_loss(probabilities(model, feed, rows, accelerator), labels[rows])

@@ -16,7 +16,7 @@ from evenhand import registry
 from evenhand.errors import InputError, nearest
 from evenhand.finetune import Job, Model
 from evenhand.finetune.adapt import METHODS
-from evenhand.finetune.base import FAMILIES, family_of
+from evenhand.finetune.base import FAMILIES, KINDS, family_of
 from evenhand.finetune.checkpoint import is_adapted
 from evenhand.finetune.models._roles import find_roles
 
@@ -91,11 +91,13 @@ class _Bare:
     Attributes:
         model: with its head.
         family: the file that knows its layers.
+        head: names of the head's modules.
         places: of every layer of weights, at how many places (tokens, patches) of a row it is used.
     """
 
     model: PreTrainedModel
     family: ModuleType
+    head: tuple[str, ...]
     places: Mapping[str, int]
 
 
@@ -104,7 +106,7 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
 
     Args:
         jobs: of a study.
-        task: what a model must read: `text` or `image`.
+        task: what a model is to learn.
         classes: names of the classes.
         tokens: of a text, as long as most are.
 
@@ -149,11 +151,11 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
     if said is not None and family.__name__.rpartition(".")[2] != said:
         known = family.__name__.rpartition(".")[2]
         raise InputError(f"model '{model.name}': model.family is '{said}', but its family is '{known}'.")
-    config.num_labels = classes
-    kind = {"text": "AutoModelForSequenceClassification", "image": "AutoModelForImageClassification"}[task]
+    if classes:
+        config.num_labels = classes
     with torch.device("meta"):
-        made = getattr(transformers, kind).from_config(config)
-    return _Bare(made, family, _places(made, task, tokens))
+        made = getattr(transformers, KINDS[task]).from_config(config)
+    return _Bare(made, family, family.HEAD if classes else (), _places(made, task, tokens))
 
 
 def shape_of(model: Model) -> PretrainedConfig:
@@ -216,7 +218,7 @@ def _known_shape(model: Model) -> PretrainedConfig:
 def _size(bare: _Bare, job: Job) -> Size:
     """Adapt the bare model, and count."""
     method = registry.load(METHODS, job.method)
-    roles = find_roles(bare.model, bare.family.ROLES, bare.family.HEAD)
+    roles = find_roles(bare.model, bare.family.ROLES, bare.head)
     try:
         with torch.device("meta"), _RealOrder():
             model = method.apply(copy.deepcopy(bare.model), roles, method.Config(**job.options))
@@ -329,7 +331,7 @@ def _width(module: torch.nn.Module) -> int:
 
 def _row(config: PretrainedConfig, task: str, tokens: int) -> dict[str, torch.Tensor]:
     """A row for a model to read."""
-    if task == "text":
+    if task != "image":
         # RoBERTa keeps two positions for itself.
         tokens = min(tokens, getattr(config, "max_position_embeddings", tokens + 2) - 2)
         return {"input_ids": torch.zeros((1, tokens), dtype=torch.long)}

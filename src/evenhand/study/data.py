@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -56,11 +56,13 @@ def load(dataset: Dataset, seeds: Sequence[int] = ()) -> Loaded:
     shares = dataset.split.model_dump()
     splits: dict[int | None, Data] = {}
     if not seeds:
-        splits[None] = Data(examples, examples.parts or datasets.split(examples.ids, **shares))
+        parts = examples.parts or datasets.split(examples.ids, **shares, units=examples.units)
+        splits[None] = Data(examples, parts)
     elif examples.parts is not None:
         raise InputError(f"dataset {dataset.name}: it brings its own parts, so 'resplit' can draw no others.")
     for seed in seeds:
-        splits[seed] = Data(examples, datasets.split(examples.ids, **{**shares, "seed": seed}))
+        own = {**shares, "seed": seed}
+        splits[seed] = Data(examples, datasets.split(examples.ids, **own, units=examples.units))
     return Loaded(examples, splits, _facts(dataset.name, module.INFO.title, examples, splits))
 
 
@@ -168,6 +170,10 @@ def _rows(examples: Examples, parts: Parts) -> Iterable[bytes]:
             yield json.dumps([part, examples.ids[row]]).encode()
             yield codes[row].tobytes()
             yield _content(examples.inputs[row])
+            if examples.translations is not None:
+                yield json.dumps(list(examples.translations.references[row])).encode()
+    if examples.asked is not None:
+        yield json.dumps(asdict(examples.asked), default=str).encode()
 
 
 def _content(value: str | Picture) -> bytes:
