@@ -99,21 +99,21 @@ def examine(db: DuckDBPyConnection, table: Table, columns: Columns, *, several: 
 
 def _values(db: DuckDBPyConnection, table: Table, columns: Columns, rows: int) -> Checked | list[str]:
     """Check the values of a staged table."""
-    reader = _Reader(db, table, example_sql(table, columns.id), [])
+    reader = Reader(db, table, example_sql(table, columns.id), [])
     complaints = reader.complaints
     labels = reader.read("--label", columns.label, MOST_CLASSES)
     predictions = None
     if columns.prediction in table.columns:
         predictions = reader.read("--prediction", columns.prediction, MOST_CLASSES)
     groups = {name: reader.read("--by", name, MOST_GROUPS) for name in group_columns(columns)}
-    pairs = _pairs(reader, columns)
+    pairs = arms_and_runs(reader, columns)
     members = {pattern: matched(pattern, table.columns) for pattern in columns.memberships}
-    _check_flags(reader, list(dict.fromkeys(name for names in members.values() for name in names)))
+    check_flags(reader, list(dict.fromkeys(name for names in members.values() for name in names)))
     if columns.weight is not None:
         _check_weights(reader, columns.weight)
     for option, name in (("--id", columns.id), ("--cluster", columns.cluster)):
         if name is not None and name in table.columns:
-            _check_names(reader, option, name)
+            check_names(reader, option, name)
     scores = scoring.find(db, table, columns)
     remarks: tuple[str, ...] = ()
     if scores is not None and predictions is not None and not scores.fits(labels.counts):
@@ -130,7 +130,7 @@ def _values(db: DuckDBPyConnection, table: Table, columns: Columns, rows: int) -
 
 
 @dataclass(frozen=True)
-class _Reader:
+class Reader:
     """Reads columns of a table and collects complaints.
 
     Attributes:
@@ -175,7 +175,7 @@ class _Reader:
         return values
 
 
-def _pairs(reader: _Reader, columns: Columns) -> list[tuple[str | None, str | None, str, str]]:
+def arms_and_runs(reader: Reader, columns: Columns) -> list[tuple[str | None, str | None, str, str]]:
     """The arms and runs of a table: as its columns say (raw texts), and as they are called."""
     table = reader.table
     if columns.arm is None and columns.run is None:
@@ -194,7 +194,7 @@ def _pairs(reader: _Reader, columns: Columns) -> list[tuple[str | None, str | No
     return [(a, r, tidy(a) or table.given.arm, tidy(r) or table.given.run) for a, r in rows]
 
 
-def _check_flags(reader: _Reader, names: list[str]) -> None:
+def check_flags(reader: Reader, names: list[str]) -> None:
     """Complain of membership columns that are not 0 or 1 in every row."""
     table = reader.table
     tests = [f"{flag_sql(table.columns[n], table.types[n])} IS NULL" for n in names]
@@ -211,7 +211,7 @@ def _check_flags(reader: _Reader, names: list[str]) -> None:
             )
 
 
-def _check_weights(reader: _Reader, name: str) -> None:
+def _check_weights(reader: Reader, name: str) -> None:
     """Complain of weights that are no finite numbers of at least 0, or all 0."""
     w = number_sql(reader.table.columns[name], reader.table.types[name])
     tests = [f"({w} IS NULL OR NOT isfinite({w}) OR {w} < 0)", f"{w} > 0"]
@@ -225,7 +225,7 @@ def _check_weights(reader: _Reader, name: str) -> None:
         reader.complain("--weight", name, "is 0 in every row; at least one weight is above 0.")
 
 
-def _check_names(reader: _Reader, option: str, name: str) -> None:
+def check_names(reader: Reader, option: str, name: str) -> None:
     """Complain of rows without an id or cluster."""
     test = missing_sql(reader.table.columns[name], reader.table.types[name])
     ((count, first),) = offending(reader.db, reader.table, [test], reader.example)

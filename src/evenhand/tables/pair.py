@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import TableError
 from evenhand.tables.check import Checked
-from evenhand.tables.database import single_row
+from evenhand.tables.database import Table, single_row
 from evenhand.tables.plan import Plan
-from evenhand.tables.schema import ABSENT
+from evenhand.tables.schema import ABSENT, Columns
 from evenhand.tables.scores import order
 from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
 
@@ -67,7 +67,7 @@ def _coded(db: DuckDBPyConnection, checked: Checked, plan: Plan, *, whole: bool,
     if plan.by_id:
         key = sql[columns.id]
         fields.append(f"{f'CAST({key} AS BIGINT)' if whole else name_sql(key, kinds[columns.id])} AS id")
-    fields.append(f"{_place(db, checked, plan, joins)} AS k")
+    fields.append(f"{place_sql(db, checked.table, checked.pairs, plan.places, columns, joins)} AS k")
     fields.append(coded("label", columns.label, checked.labels, plan.classes.codes))
     score = _score(checked, plan)
     if checked.predictions is not None:
@@ -86,19 +86,25 @@ def _coded(db: DuckDBPyConnection, checked: Checked, plan: Plan, *, whole: bool,
     return f"SELECT {', '.join(fields)} FROM {table.relation} AS t {' '.join(joins)}"
 
 
-def _place(db: DuckDBPyConnection, checked: Checked, plan: Plan, joins: list[str]) -> str:
-    """SQL for the place of a row's arm and run."""
-    table, columns = checked.table, plan.columns
+def place_sql(
+    db: DuckDBPyConnection,
+    table: Table,
+    pairs: Sequence[tuple[str | None, str | None, str, str]],
+    places: Sequence[tuple[str, str]],
+    columns: Columns,
+    joins: list[str],
+) -> str:
+    """SQL for the place of a row's arm and run; a join that it needs is added to `joins`."""
     if columns.arm is None and columns.run is None:
-        return str(plan.places.index((table.given.arm, table.given.run)))
+        return str(places.index((table.given.arm, table.given.run)))
     relation = f"k{table.number}"
     db.execute(
         f"CREATE TEMP TABLE {relation} AS SELECT unnest(?::VARCHAR[]) AS a, unnest(?::VARCHAR[]) AS r, "
         "unnest(?::SMALLINT[]) AS k",
         [
-            [pair[0] for pair in checked.pairs],
-            [pair[1] for pair in checked.pairs],
-            [plan.places.index(pair[2:]) for pair in checked.pairs],
+            [pair[0] for pair in pairs],
+            [pair[1] for pair in pairs],
+            [places.index(pair[2:]) for pair in pairs],
         ],
     )
     on = [

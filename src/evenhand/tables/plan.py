@@ -81,7 +81,7 @@ def agree(tables: Sequence[Checked], columns: Columns, *, need_scores: bool) -> 
             complaints.append(
                 checked.table.say(f"--memberships matches other columns than in {first}: {odd}.")
             )
-    places = _places(tables)
+    places = places_of([_own(checked) for checked in tables])
     complaints += _unlike_runs(places) if columns.resplit else []
     by_id = all(checked.has_id for checked in tables)
     if complaints or isinstance(classes, list):
@@ -131,11 +131,14 @@ def _unlike_runs(places: Sequence[tuple[str, str]]) -> list[str]:
     ]
 
 
-def _places(tables: Sequence[Checked]) -> list[tuple[str, str]]:
-    """Every (arm, run): arms in the order of the tables, then as numbers or text; so are runs."""
+def places_of(pairs: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """Every (arm, run): arms in the order of the tables, then as numbers or text; so are runs.
+
+    Args:
+        pairs: the arms and runs of each table.
+    """
     arms: dict[str, dict[str, None]] = {}
-    for checked in tables:
-        own = _own(checked)
+    for own in pairs:
         for arm in in_order(arm for arm, _ in own):
             arms.setdefault(arm, {}).update(dict.fromkeys(in_order(r for a, r in own if a == arm)))
     return [(arm, run) for arm, runs in arms.items() for run in runs]

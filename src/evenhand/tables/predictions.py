@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from evenhand.tables.parquet import repeated, run_columns, write_parquet
 from evenhand.tables.schema import Attribute, FloatArray, IntArray
-from evenhand.tables.write import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,48 +43,14 @@ def write_predictions(
         names: further columns with one value: arm, run, model.
     """
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     m, k = scores.shape
-    columns: dict[str, pa.Array] = {
+    columns: dict[str, object] = {
         "example_id": pa.array(list(ids), pa.string()),
-        "split": _coded(np.array(_codes(splits)), tuple(dict.fromkeys(splits))),
+        "split": repeated(splits),
         "label": pa.array(labels.tolist(), pa.int32()),
         "prediction": pa.array(scores.argmax(1).tolist(), pa.int32()),
         "score": pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel().tolist(), pa.float64()), k),
+        **run_columns(m, attributes, names),
     }
-    for attribute in attributes:
-        columns |= _attribute(attribute)
-    columns |= {name: _coded(np.zeros(m, np.int64), (value,)) for name, value in names.items()}
-    told = {"schema": SCHEMA, "classes": json.dumps(list(classes))}
-    table = pa.table(columns).replace_schema_metadata(told)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_atomic(path, buffer.getvalue())
-
-
-def _attribute(attribute: Attribute) -> dict[str, object]:
-    """A partition's column of names, or one 0/1 column per group of memberships."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    if attribute.flags is None:
-        assert attribute.codes is not None
-        return {attribute.name: _coded(attribute.codes, attribute.groups)}
-    flags = attribute.flags.astype(int)
-    return {
-        f"{attribute.name}_{group}": pa.array(flags[i].tolist(), pa.int8())
-        for i, group in enumerate(attribute.groups)
-    }
-
-
-def _coded(codes: IntArray, names: tuple[str, ...]) -> object:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes.tolist(), pa.int32()), pa.array(list(names), pa.string())
-    )
-
-
-def _codes(values: Sequence[str]) -> list[int]:
-    place = {value: i for i, value in enumerate(dict.fromkeys(values))}
-    return [place[value] for value in values]
+    write_parquet(path, columns, {"schema": SCHEMA, "classes": json.dumps(list(classes))})

@@ -89,7 +89,17 @@ def _examined(
 
 def _input(checked: Checked) -> Input:
     """A table as results tell it."""
-    given = checked.table.given
+    return input_of(checked.table.given, [arm for _, _, arm, _ in checked.pairs], checked.rows)
+
+
+def input_of(given: Given, arms: Sequence[str], rows: int) -> Input:
+    """A table as results tell it.
+
+    Args:
+        given: the table.
+        arms: the arm of each of its runs.
+        rows: rows that were read.
+    """
     digest = None
     if given.path is not None:
         try:
@@ -97,10 +107,10 @@ def _input(checked: Checked) -> Input:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise TableError(f"{given.title}: cannot be read ({error.strerror or error}).") from None
-    runs = Counter(arm for _, _, arm, _ in checked.pairs)
+    runs = Counter(arms)
     name = next(iter(runs)) if len(runs) == 1 else given.run
     path = None if given.path is None else str(given.path)
-    return Input(name, path, digest, checked.rows, max(runs.values()))
+    return Input(name, path, digest, rows, max(runs.values()))
 
 
 def _predictions(
