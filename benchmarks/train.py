@@ -132,7 +132,8 @@ def peer(path: Path, out: Path) -> None:
     from benchmarks.reference import plain
     from evenhand.datasets import split
     from evenhand.finetune import Data, adapt
-    from evenhand.finetune.base import load_base
+    from evenhand.finetune.answers import Classes
+from evenhand.finetune.base import load_base
     from evenhand.finetune.feed import feed_of
     from evenhand.finetune.loop import Lesson
     from evenhand.spec.read import read_studies

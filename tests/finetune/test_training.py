@@ -15,6 +15,7 @@ import transformers
 from evenhand.finetune import Data, adapt, features, run
 from evenhand.finetune.base import load_base
 from evenhand.finetune.devices import accelerator_of
+from evenhand.finetune.answers import Classes
 from evenhand.finetune.feed import feed_of
 from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.loop import Lesson, _gradients

@@ -107,14 +107,14 @@ def write_choices(
         [q.form.variant for q, *_ in lines],
         [q.form.tokens[j] for q, _, _, j in lines],
         [q.form.meanings[j] for q, _, _, j in lines],
-        [float(sums[i][j]) for _, _, i, j in lines],
-        [len(choice.answers[j]) for _, choice, _, j in lines],
+        np.array([sums[i][j] for _, _, i, j in lines]),
+        np.array([len(choice.answers[j]) for _, choice, _, j in lines]),
         _attributes(data, given, [i for *_, i, _ in lines]),
         names=_names(job),
-        log_prob_free=[float(free[q.form][j]) for q, _, _, j in lines] if free else None,
-        truncated=[choice.cut for _, choice, *_ in lines],
-        permutation=[q.form.permutation or 0 for q, *_ in lines] if shift else None,
-        label_meaning=[q.label or "" for q, *_ in lines] if labelled else None,
+        log_prob_free=np.array([free[q.form][j] for q, _, _, j in lines]) if free else None,
+        truncated=np.array([choice.cut for _, choice, *_ in lines]),
+        permutation=[str(q.form.permutation or 0) for q, *_ in lines] if shift else None,
+        label_meaning=[q.label for q, *_ in lines] if labelled else None,
     )
 
 
