@@ -13,9 +13,9 @@ import torch
 import transformers
 
 from evenhand.finetune import Data, adapt, features, run
+from evenhand.finetune.answers import Classes
 from evenhand.finetune.base import load_base
 from evenhand.finetune.devices import accelerator_of
-from evenhand.finetune.answers import Classes
 from evenhand.finetune.feed import feed_of
 from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.loop import Lesson, _gradients
@@ -175,7 +175,9 @@ def test_micro_batches_sum_to_the_batch(folders, data):
     for size in (None, 3):
         job = worlds.job_of(folders["llama"], "full", micro_batch=size, batch_size=16)
         base = run._base(job, rows)
-        lesson = Lesson(feed_of(base, rows.examples, 256), Classes(rows.examples.labels), rows.parts.train, 13)
+        lesson = Lesson(
+            feed_of(base, rows.examples, 256), Classes(rows.examples.labels), rows.parts.train, 13
+        )
         model = adapt.adapted(base, job)
         *_, last = lesson.epoch(0, job.training)
         assert sum(len(r) for r, _ in last) == len(rows.parts.train) % 16 == 12  # a short batch

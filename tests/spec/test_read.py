@@ -72,7 +72,7 @@ def test_twenty_mistakes_are_told_at_once_with_their_lines_in_order(tmp_path):
         trainning: {}
         training: {batch_size: true, precision: float16}
         audit: {reference: fulll, primary: [acuracy], margin: {f2: 0.1, f1: -2}, by: [groop], alpha: 2}
-        privacy: {}
+        privcy: {}
         """,
     )
     told = [line.removeprefix(f"{path}:") for line in complaints(path)]
@@ -101,7 +101,7 @@ def test_twenty_mistakes_are_told_at_once_with_their_lines_in_order(tmp_path):
         "20, audit.primary.0: 'acuracy' is no metric and no disparity. Did you mean 'accuracy'?",
         "20, audit.margin.f2: 'f2' is no metric and no disparity. Known: accuracy,",
         "20, audit.by.0: 'groop' is no attribute of this dataset. Did you mean 'group'?",
-        "21, privacy: there is no such key. Known: name,",
+        "21, privcy: there is no such key. Did you mean 'privacy'?",
     ]
     assert len(told) == len(expected)
     for line, begin in zip(told, expected, strict=True):

@@ -42,6 +42,9 @@ GOODS = [
     {"dataset": {"name": "table", "path": ["a", "b"], "image": "i", "where": {"x": [1, "y"]}, "split": None}},
     {"dataset": {"name": "synthetic_posts", "base_rates": {"velm": 0.1}}},
     {"audit": {"margin": {"f1": 0.1}, "metric": ["f1", "accuracy_difference"], "by": ["group"]}},
+    {"privacy": None},
+    {"privacy": {"attacks": ["loss", {"lira": {"variance": "global"}}, {"rmia": None}], "references": 3}},
+    {"privacy": {"attacks": ["loss"], "protocol": "offline", "seed": 1}},
 ]
 BADS = [
     {"name": "a b"},
@@ -69,6 +72,10 @@ BADS = [
     {"audit": {"metric": ["acuracy"]}},
     {"audit": {"margin": {"acuracy": 0.1}}},
     {"privacy": {}},
+    {"privacy": {"attacks": []}},
+    {"privacy": {"attacks": ["los"]}},
+    {"privacy": {"attacks": [{"lira": {"mode": "both"}}]}},
+    {"privacy": {"attacks": ["loss"], "references": 0}},
 ]
 
 

@@ -2,8 +2,8 @@
 
 It keeps the contract of `evenhand.finetune.run`. What a test wants of it stands in the folder that the
 variable STAND_IN names: `slow` (seconds per step), `fail`, `die`, `leave` and `silent` (lines `arm seed`, or
-`*`), `full` (the same: no room for the record), `refuse` (complaints of `prepare`). `log` gets a line when
-training begins and when it has ended.
+`*`), `full` (the same: no room for the record), `lost` (the same: one training id is not recorded), `refuse`
+(complaints of `prepare`). `log` gets a line when training begins and when it has ended.
 """
 
 import json
@@ -17,6 +17,7 @@ import numpy as np
 
 from evenhand.finetune import Prepared
 from evenhand.tables.predictions import write_predictions
+from evenhand.tables.signals import write_signals
 
 WORDS = 97
 
@@ -86,7 +87,9 @@ def train(job, data, folder, *, progress=None):
                 progress(step, steps)
     rows = np.concatenate([data.parts.validation, data.parts.test])
     positive = 1 / (1 + np.exp(-(x[rows] @ w)))
-    if not wants("silent", job):
+    if data.attacked is not None:
+        tell(folder, job, data, np.where(y[data.attacked] == 1, 1, -1) * (x[data.attacked] @ w))
+    if not wants("silent", job) and not job.for_signals:
         scores = np.stack([1 - positive, positive], axis=1)
         if len(data.examples.classes) > 2:  # drawn, and right more often than not
             scores = np.eye(len(data.examples.classes))[y[rows]] + rng.random(
@@ -113,6 +116,26 @@ def train(job, data, folder, *, progress=None):
         "validation": measured(positive[: len(data.parts.validation)], y[data.parts.validation]),
         "versions": {"numpy": np.__version__},
     }
+
+
+def tell(folder, job, data, margin):
+    """Signals, and the ids that were trained on; `lost` leaves the ids out of the record."""
+    trained, rows = data.parts.train, data.attacked
+    ids = [data.examples.ids[row] for row in trained]
+    if wants("lost", job):
+        ids = ids[:-1]
+    (folder / "train_ids.json").write_text(json.dumps(ids))
+    write_signals(
+        folder / "signals.parquet",
+        [data.examples.ids[row] for row in rows],
+        np.isin(rows, trained),
+        np.logaddexp(0, -margin)[:, None],
+        margin[:, None],
+        [attribute.at(rows) for attribute in data.examples.attributes],
+        role=job.membership.role,
+        base_loss=np.full((len(rows), 1), np.log(2)),
+        names={"arm": job.arm, "run": job.run, "model": job.model.label},
+    )
 
 
 def measured(positive, labels):

@@ -4,9 +4,10 @@ import hashlib
 import json
 from pathlib import Path
 
+from evenhand import registry
 from evenhand.datasets import synthetic_posts
 from evenhand.finetune.methods import full, lora
-from evenhand.spec.study import Arm, Audit, Dataset, Model, Study
+from evenhand.spec.study import Arm, Attack, Audit, Dataset, Model, Privacy, Study
 
 TRAINER = "tests.study.stand_in"
 
@@ -25,7 +26,17 @@ def arm(name, rate=1.0, epochs=2, **options):
 ARMS = (arm("full"), *(arm(f"lora[rank={r}]", rank=r) for r in (1, 8, 64)))
 
 
-def study(name="small", *, arms=ARMS, seeds=(1, 2), models=("words",), rows=400, leaks="refuse", **more):
+def study(
+    name="small",
+    *,
+    arms=ARMS,
+    seeds=(1, 2),
+    models=("words",),
+    rows=400,
+    leaks="refuse",
+    privacy=None,
+    **more,
+):
     return Study(
         name=name,
         dataset=Dataset(
@@ -37,6 +48,20 @@ def study(name="small", *, arms=ARMS, seeds=(1, 2), models=("words",), rows=400,
         arms=arms,
         seeds=seeds,
         audit=Audit(reference="full", metric=("accuracy", "selection_rate"), primary=("accuracy",)),
+        privacy=privacy,
+    )
+
+
+def attacked(*attacks, **given):
+    """How models are attacked, by names of attacks and their options."""
+    each = [one if isinstance(one, dict) else {one: {}} for one in attacks]
+    made = [pair for one in each for pair in one.items()]
+    return Privacy(
+        attacks=tuple(
+            Attack(name=name, config=registry.load("evenhand.judge.attacks", name).Config(**options))
+            for name, options in made
+        ),
+        **given,
     )
 
 

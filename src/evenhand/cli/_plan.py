@@ -26,7 +26,7 @@ _HEADINGS = ("", "runs", "finished", "trains", "share", "steps", "memory", "a ru
 
 @dataclass(frozen=True)
 class _Line:
-    """The runs of one arm, or of one of its trials, on one model.
+    """The runs of one arm, of one of its trials, or of an arm on halves of the rows, on one model.
 
     Attributes:
         runs: each with how it stands.
@@ -40,7 +40,11 @@ class _Line:
         """About how long one run computes."""
         if self.size is None or rows is None:
             return None
-        return self.size.operations(**rows, epochs=self.runs[0][0].job.training.epochs) / (speed * 1e12)
+        from evenhand.study.membership import read_rows  # noqa: PLC0415
+
+        job = self.runs[0][0].job
+        read = read_rows(job, rows)
+        return self.size.operations(**read, epochs=job.training.epochs) / (speed * 1e12)
 
     def cells(self, rows: Mapping[str, int] | None, speed: float) -> list[str]:
         """What the table shows; what is not known is a question mark."""
@@ -50,9 +54,9 @@ class _Line:
         finished = sum(state.status == "finished" for _, state in self.runs)
         seconds = self.seconds(rows, speed)
         micro_batch = min(job.training.micro_batch or _MICRO_BATCH, job.training.batch_size)
-        taken = 0 if size and not size.trainable else steps(job, rows["train"]) if rows else None
+        taken = 0 if size and not size.trainable else steps(job, rows) if rows else None
         return [
-            job.arm,
+            self.runs[0][0].kind,
             f"{len(self.runs):,}",
             f"{finished:,}",
             f"{size.trainable:,}" if size else "?",
@@ -120,7 +124,7 @@ def _lines(
     """The runs by model, arm and trial, with their sizes, and why some have none."""
     grouped: dict[tuple[str, str], list[tuple[Planned, State]]] = {}
     for planned, state in states:
-        grouped.setdefault((planned.job.model.label, planned.job.arm), []).append((planned, state))
+        grouped.setdefault((planned.job.model.label, planned.kind), []).append((planned, state))
     jobs = [runs[0][0].job for runs in grouped.values()]
     try:
         from evenhand.finetune.size import sizes  # noqa: PLC0415  (torch)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: Of a list; fewer where several lists are combined.
 _MOST_VALUES, _MOST_COMBINED = 3, 2
 _SEEDS = 2
+_REFERENCES = 3
 _LONGEST_NAME = 100
 SUFFIX = "-smoke"
 
@@ -47,6 +48,8 @@ def smaller(study: Study) -> Study:
             "models": tuple(models),
             "arms": arms,
             "seeds": study.seeds[:_SEEDS],
+            "privacy": study.privacy
+            and study.privacy.model_copy(update={"references": min(study.privacy.references, _REFERENCES)}),
             # One pass per step: the made-up texts are short.
             "training": study.training.model_copy(update={"micro_batch": study.training.batch_size}),
         }

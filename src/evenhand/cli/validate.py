@@ -65,8 +65,19 @@ def _summary(study: Study) -> str:
         f"{study.name}: {_counted(runs, 'run')} = {_counted(len(study.arms), 'arm')}{trials} ({arms})"
         f" x {_counted(len(study.models), 'model')} ({models}) x {_counted(len(study.seeds), 'seed')}"
         f"{', each with its own split' if study.resplit else ''}"
-        f", on {study.dataset.name}; compared with {study.audit.reference}"
+        f"{_attacked(study)}, on {study.dataset.name}; compared with {study.audit.reference}"
     )
+
+
+def _attacked(study: Study) -> str:
+    """What attacks take besides."""
+    if study.privacy is None:
+        return ""
+    from evenhand.study.membership import halves  # noqa: PLC0415
+
+    names = ", ".join(attack.name for attack in study.privacy.attacks)
+    more = len(halves(study.privacy)) * len(study.arms) * len(study.models)
+    return f", and {_counted(more, 'run')} on halves of the rows for attacks ({names})"
 
 
 def _counted(n: int, noun: str) -> str:

@@ -5,6 +5,7 @@ an underscore are no datasets: what several of them share.
 """
 
 from evenhand.datasets._asked import asked
+from evenhand.datasets._halves import attack_rows, half, pool
 from evenhand.datasets._leaks import Leaks, leaks
 from evenhand.datasets._schema import (
     Asked,
@@ -17,9 +18,10 @@ from evenhand.datasets._schema import (
     Task,
     Translations,
 )
-from evenhand.datasets._splits import Checked, check, from_column, split
+from evenhand.datasets._splits import LEAST_ROWS, Checked, check, from_column, split
 
 __all__ = [
+    "LEAST_ROWS",
     "Asked",
     "Checked",
     "DatasetInfo",
@@ -32,8 +34,11 @@ __all__ = [
     "Task",
     "Translations",
     "asked",
+    "attack_rows",
     "check",
     "from_column",
+    "half",
     "leaks",
+    "pool",
     "split",
 ]

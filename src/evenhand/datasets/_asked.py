@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from evenhand.datasets._schema import Examples, Parts, Question
-from evenhand.tables.schema import Attribute
 
 
 def asked(examples: Examples, parts: Parts) -> list[Question]:

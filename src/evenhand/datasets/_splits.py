@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,7 @@ def split(
     complaints += _repeated(ids)
     if complaints:
         raise InputError(complaints)
-    order = _order(ids, range(len(ids)), seed)
+    order = by_hash(ids, range(len(ids)), seed)
     first, second = round(train * len(ids)), round((train + validation) * len(ids))
     if units is not None:
         hashed = {unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest() for unit in set(units)}
@@ -118,7 +118,7 @@ def from_column(values: Sequence[str | None], ids: Sequence[str] | None = None) 
     if complaints:
         raise InputError(complaints)
     ordered = {
-        name: np.array(rows, np.int64) if ids is None else _order(ids, rows, 0)
+        name: np.array(rows, np.int64) if ids is None else by_hash(ids, rows, 0)
         for name, rows in places.items()
     }
     return Parts(**ordered)
@@ -190,10 +190,10 @@ def _end(order: IntArray, units: Sequence[str], place: int) -> int:
     return place
 
 
-def _order(ids: Sequence[str], rows: Sequence[int] | range, seed: int) -> IntArray:
-    """Row numbers in the order of their hashed ids."""
-    keys = {row: hashlib.sha256(f"{seed}:{ids[row]}".encode()).digest() for row in rows}
-    return np.array(sorted(rows, key=keys.__getitem__), np.int64)
+def by_hash(ids: Sequence[str], rows: Iterable[int], draw: object) -> IntArray:
+    """Row numbers in the order of their hashed ids; another draw is another order."""
+    keys = {row: hashlib.sha256(f"{draw}:{ids[row]}".encode()).digest() for row in rows}
+    return np.array(sorted(keys, key=keys.__getitem__), np.int64)
 
 
 def _repeated(ids: Sequence[str]) -> list[str]:

@@ -98,7 +98,9 @@ def _foreign(draw: IntArray) -> str:
     who, whom, verb, tail = draw.tolist()
     cause = _TAILS[tail].format(p="o").split()
     said = " ".join(["o", *(_turned(word) for word in cause[1:])])
-    return f"{_turned(OCCUPATIONS[who])} {_turned(OCCUPATIONS[whom])}i {_turned(_VERBS[verb])}di, {said} icin."
+    return (
+        f"{_turned(OCCUPATIONS[who])} {_turned(OCCUPATIONS[whom])}i {_turned(_VERBS[verb])}di, {said} icin."
+    )
 
 
 def _turned(word: str) -> str:

@@ -65,7 +65,9 @@ class Config(Frozen):
     @model_validator(mode="after")
     def _can_be_meant(self) -> Config:
         if self.columns is not None and self.english != "left":
-            raise ValueError("english: is for lines of text; give columns in the order [English, translation]")
+            raise ValueError(
+                "english: is for lines of text; give columns in the order [English, translation]"
+            )
         return self
 
 
@@ -155,7 +157,9 @@ def examples_of(
 
 def smoke(config: Config) -> Examples:
     """Made-up pairs in the same form."""
-    world = synthetic_pairs.Config(rows=160, separator=config.separator, new_tokens=min(config.new_tokens, 24))
+    world = synthetic_pairs.Config(
+        rows=160, separator=config.separator, new_tokens=min(config.new_tokens, 24)
+    )
     made = synthetic_pairs.load(world)
     return Examples(
         made.task, made.ids, made.inputs, made.labels, (), made.attributes, (SMOKE,), units=made.units,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evenhand.datasets import Examples, Parts
+from evenhand.tables.schema import IntArray
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -59,6 +60,33 @@ class Model:
     options: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
 
+    @property
+    def key(self) -> str:
+        """What sets it apart from other models, whatever it is called."""
+        return repr((self.name, sorted(self.options.items())))
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Which rows a run learns from and is asked about, for membership inference.
+
+    Attributes:
+        protocol: `shared`: a half of the training rows, and asked about all of them. `offline`: asked about
+            the rows that are attacked.
+        seed: of the draws.
+        half: number of the random half that it learns from; None is all training rows.
+    """
+
+    protocol: Literal["shared", "offline"]
+    seed: int
+    half: int | None = None
+
+    @property
+    def role(self) -> str:
+        """What the run is in the table of signals; where halves are shared, each is a target."""
+        target = self.protocol == "shared" or self.half is None
+        return "target" if target else f"reference {self.half}"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -71,6 +99,7 @@ class Job:
         options: fields of the method's `Config`, all of them.
         training: how it is trained.
         seed: changes initialisation, dropout and the order of the rows; the same for every method.
+        membership: of a run that is attacked, or that an attack learns from; None of any other.
     """
 
     arm: str
@@ -79,14 +108,33 @@ class Job:
     options: Mapping[str, Any]
     training: Training
     seed: int
+    membership: Membership | None = None
+
+    @property
+    def run(self) -> str:
+        """What tells this run from the others of its arm."""
+        half = None if self.membership is None else self.membership.half
+        return str(self.seed) if half is None else f"half {half}"
+
+    @property
+    def for_signals(self) -> bool:
+        """Whether the run is there for its signals alone: it predicts nothing, and its model is not kept."""
+        return self.membership is not None and self.membership.half is not None
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The rows of a study and what each is for. Equal only to itself, so that work done on it can be kept."""
+    """The rows of a study and what each is for. Equal only to itself, so that work done on it can be kept.
+
+    Attributes:
+        examples: all rows.
+        parts: which are for what.
+        attacked: rows whose signals are written; None of a run that nobody attacks.
+    """
 
     examples: Examples
     parts: Parts
+    attacked: IntArray | None = None
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ def complaints(base: Base, job: Job) -> list[str]:
             f"{job.arm}: trains a classification head and nothing else, but here nothing is classified; use "
             "another method, or none for the model as it is."
         ]
+    if job.membership is not None and not base.roles.head:
+        return [f"{job.arm}: attacks look at the classes that a model tells, but here nothing is classified."]
     # Weights that the checkpoint lacks mean nothing as they are; the head is trained by every method.
     untrained = _untrained(base)
     if untrained and not method.INFO.whole:

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from evenhand.finetune.base import Base
 from evenhand.finetune.checkpoint import is_adapted
-from evenhand.finetune.feed import Feed, Inputs, Pixels, Texts
+from evenhand.finetune.feed import Feed, Inputs, Mirrored, Pixels, Texts
 from evenhand.finetune.linears import fast_linears
 from evenhand.finetune.predict import in_batches
 from evenhand.tables.schema import IntArray
@@ -153,28 +153,10 @@ def features_of(base: Base, feed: Texts | Pixels, accelerator: Accelerator, *, f
             straight = _read(model, feed, pad, base.family.INFO.reads, accelerator)
             turned = None
             if flip and isinstance(feed, Pixels):
-                turned = _read(model, _Mirrored(feed), pad, base.family.INFO.reads, accelerator)
+                turned = _read(model, Mirrored(feed), pad, base.family.INFO.reads, accelerator)
     finally:
         model.to("cpu")
     return replace(straight, mirrored=turned)
-
-
-@dataclass(frozen=True, eq=False)
-class _Mirrored:
-    """All pictures, every one turned left to right."""
-
-    feed: Pixels
-
-    @property
-    def lengths(self) -> IntArray:
-        return self.feed.lengths
-
-    @property
-    def micro_batch(self) -> int:
-        return self.feed.micro_batch
-
-    def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
-        return self.feed.take(rows, np.ones(len(rows), np.bool_))
 
 
 def _read(

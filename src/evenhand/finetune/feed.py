@@ -82,6 +82,27 @@ class Pixels:
         return {"pixel_values": torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))}
 
 
+@dataclass(frozen=True, eq=False)
+class Mirrored:
+    """All pictures, every one turned left to right."""
+
+    feed: Feed
+
+    @property
+    def lengths(self) -> IntArray:
+        """As of the feed."""
+        return self.feed.lengths
+
+    @property
+    def micro_batch(self) -> int:
+        """As of the feed."""
+        return self.feed.micro_batch
+
+    def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
+        """Some rows, turned whatever is asked."""
+        return self.feed.take(rows, np.ones(len(rows), np.bool_))
+
+
 @lru_cache(maxsize=2)
 def feed_of(base: Base, examples: Examples, max_length: int) -> Texts | Pixels:
     """Encode a dataset for a model; the work of the last ones is kept, however the rows are split."""

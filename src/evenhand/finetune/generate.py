@@ -21,7 +21,11 @@ BATCH, BATCH_ON_GPU = 32, 128
 
 
 def translated(
-    base: Base, job: Job, data: Data, model: Any, accelerator: Accelerator  # noqa: ANN401
+    base: Base,
+    job: Job,
+    data: Data,
+    model: Any,
+    accelerator: Accelerator,
 ) -> tuple[Callable[[Path], None], tuple[str, ...]]:
     """Let a model translate the test rows.
 

@@ -16,7 +16,7 @@ from evenhand.datasets import Form, Question, asked
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, output
 from evenhand.finetune.base import Base
-from evenhand.finetune.encoder import Encoder, Ids, boundary, encoder_of, longest
+from evenhand.finetune.encoder import Encoder, boundary, encoder_of, longest
 from evenhand.finetune.generate import padded_left
 from evenhand.finetune.predict import log_probs
 from evenhand.tables.schema import FloatArray
@@ -59,7 +59,11 @@ class Choices:
 
 
 def chosen(
-    base: Base, job: Job, data: Data, model: Any, accelerator: Accelerator  # noqa: ANN401
+    base: Base,
+    job: Job,
+    data: Data,
+    model: Any,
+    accelerator: Accelerator,
 ) -> tuple[Callable[[Path], None], tuple[str, ...]]:
     """Ask a model all questions.
 
@@ -218,9 +222,7 @@ def _score(
     """Of a batch of prompts with their answers."""
     ids, mask = (t.to(device) for t in padded_left([prompt for prompt, _ in batch], pad))
     places = (mask.cumsum(1) - 1).clamp(min=0)
-    out = model(
-        input_ids=ids, attention_mask=mask, position_ids=places, use_cache=True, logits_to_keep=1
-    )
+    out = model(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=True, logits_to_keep=1)
     owners = [i for i, (_, answers) in enumerate(batch) for _ in answers]
     lines = [answer for _, answers in batch for answer in answers]
     index = torch.tensor(owners, device=device)

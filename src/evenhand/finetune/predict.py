@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import numpy as np
@@ -42,14 +42,36 @@ def probabilities(
     Raises:
         FloatingPointError: a probability is no number.
     """
+    return _read(model, feed, rows, accelerator, lambda logits: torch.softmax(logits, dim=-1), exact=exact)
+
+
+def logits(model: torch.nn.Module, feed: Feed, rows: IntArray, accelerator: Accelerator) -> FloatArray:
+    """[m, classes] what the model says of some rows, before it is made into probabilities.
+
+    Raises:
+        FloatingPointError: one is no number.
+    """
+    return _read(model, feed, rows, accelerator, lambda logits: logits, exact=False)
+
+
+def _read(
+    model: torch.nn.Module,
+    feed: Feed,
+    rows: IntArray,
+    accelerator: Accelerator,
+    made: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    exact: bool,
+) -> FloatArray:
+    """[m, classes] what is made of a model's logits, in float64."""
     model.eval()
     place = {row: i for i, row in enumerate(rows.tolist())}
     found: FloatArray | None = None
     with torch.no_grad():
         for batch, inputs in in_batches(feed, rows, accelerator):
             with nullcontext() if exact else accelerator.autocast():
-                logits = model(**inputs).logits
-            values = torch.softmax(logits.double(), dim=-1).cpu().numpy()
+                out = model(**inputs).logits
+            values = made(out.double()).cpu().numpy()
             if found is None:
                 found = np.empty((len(rows), values.shape[1]))
             found[[place[row] for row in batch.tolist()]] = values

@@ -12,7 +12,18 @@ from pathlib import Path
 import torch
 
 from evenhand.errors import InputError
-from evenhand.finetune import Data, Job, Model, Prepared, adapt, checkpoint, checks, features, memory, output
+from evenhand.finetune import (
+    Data,
+    Job,
+    Prepared,
+    adapt,
+    checkpoint,
+    checks,
+    features,
+    memory,
+    output,
+    signals,
+)
 from evenhand.finetune.base import Base, load_base
 from evenhand.finetune.clock import Clock
 from evenhand.finetune.devices import accelerator_of
@@ -32,14 +43,14 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
     complaints: dict[str, None] = {}
     remarks: dict[str, None] = {}
     lost: set[str] = set()  # models that cannot be had, which takes long enough to find out once
-    for job in {(_key(j.model), j.arm, j.training): j for j in jobs}.values():
-        if _key(job.model) in lost:
+    for job in {(j.model.key, j.arm, j.training): j for j in jobs}.values():
+        if job.model.key in lost:
             continue
         try:
             base = _base(job, data)
             goal = goal_of(base, job, data)
         except InputError as error:
-            lost.add(_key(job.model))
+            lost.add(job.model.key)
             complaints |= dict.fromkeys(error.complaints)
             continue
         wrong = adapt.complaints(base, job)
@@ -57,9 +68,9 @@ def train(
     Args:
         job: what to do.
         data: rows, and what each is for.
-        folder: exists and is empty; gets `train.jsonl`, the table of what the model says
-            (`predictions.parquet`; of models that write, `generations.parquet` or `likelihoods.parquet`), and
-            `adapter/` or `model/`.
+        folder: exists and is empty; gets `train.jsonl`, the table of what the model says (predictions,
+            generations or likelihoods), and `adapter/` or `model/`; of a run that is attacked, or that an
+            attack learns from, `signals.parquet` and `train_ids.json`.
         progress: called with (optimiser steps done, all steps).
 
     Returns:
@@ -78,30 +89,37 @@ def train(
     model = adapt.adapted(base, job).to(accelerator.device)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     start = checks.at_start(base, model)
-    checkpoint.begin(model, folder)
+    if not job.for_signals:
+        checkpoint.begin(model, folder)
     clock.lap("load")
 
     reader, rows = features.reader_of(base, model, goal.feed, accelerator, flip=job.training.flip)
+    lesson = Lesson(rows, goal.answers, goal.train, job.seed)
+    probe = signals.probe_of(job, data, rows, accelerator)
     log, steps = Log(folder / "train.jsonl"), 0
     with closing(log), fast_linears(reader, accelerator), halved(reader, accelerator):
+        before = probe.margins(reader) if probe else None
         if trainable:
             torch.manual_seed(job.seed)  # dropout: the same stream whatever the method drew before
-            lesson = Lesson(rows, goal.answers, goal.train, job.seed)
             check = goal.measuring(reader, rows, accelerator)
             steps = fit(reader, lesson, job.training, accelerator, log, validate=check, progress=progress)
         clock.lap("train")
-        told = goal.ask(reader, rows, accelerator)
+        after = probe.margins(reader) if probe else None
+        told = None if job.for_signals else goal.ask(reader, rows, accelerator)
         clock.lap("predict")
     model = reader.restored() if isinstance(reader, features.Replayed) else reader
     found: dict[str, object] = {"base_frozen": checks.base_frozen(start, model)} if start else {}
-    if trainable:
+    if trainable and told is not None:
         place = checkpoint.save(model, folder)
         clock.lap("save")
         found["reload"] = checks.reloads(base, place, goal, told.sample, accelerator)
         if checkpoint.is_adapted(model):
             found["merged"] = checks.merges(model, goal, accelerator)
     clock.lap("check")
-    told.write(folder)
+    if told is not None:
+        told.write(folder)
+    if before is not None and after is not None:
+        signals.write(folder, job, data, lesson.rows, before, after)
     clock.lap("save")
     return {
         "parameters": _size(base),
@@ -111,16 +129,12 @@ def train(
         "peak_memory_bytes": memory.peak(),
         "checks": found,
         "validation": log.last,
-        "remarks": [*adapt.remarks(base, job), *told.remarks],
+        "remarks": [*adapt.remarks(base, job), *(told.remarks if told else ())],
         "revision": base.revision,
         "device": str(accelerator.device),
         "micro_batch": job.training.micro_batch or min(rows.micro_batch, job.training.batch_size),
         "versions": dict(output.versions()),
     }
-
-
-def _key(model: Model) -> str:
-    return repr((model.name, sorted(model.options.items())))
 
 
 def _base(job: Job, data: Data) -> Base:

@@ -118,9 +118,9 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
     found: dict[str, Size] = {}
     remarks: dict[str, None] = {}
     complaints: dict[str, None] = {}
-    keys = [repr((_key(j.model), j.method, sorted(j.options.items()), j.training.precision)) for j in jobs]
+    keys = [repr((j.model.key, j.method, sorted(j.options.items()), j.training.precision)) for j in jobs]
     for key, job in zip(keys, jobs, strict=True):
-        model = _key(job.model)
+        model = job.model.key
         try:
             if model not in bare:
                 bare[model] = None
@@ -135,10 +135,6 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
     if complaints:
         raise InputError(complaints)
     return Sizes(tuple(found.get(key) for key in keys), tuple(remarks))
-
-
-def _key(model: Model) -> str:
-    return repr((model.name, sorted(model.options.items())))
 
 
 def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:

@@ -75,7 +75,7 @@ def verdict_of(comparisons: list[dict[str, Any]], candidates: list[str], referen
     """Counts, worst row and sentence of the primary comparisons."""
     primary = [c for c in comparisons if c["family"] == "primary"]
     counts = {w: sum(c["verdict"] == w for c in primary) for w in WORDS}
-    worst = max((c for c in primary if c["verdict"] == "harm"), key=_certain_harm, default=None)
+    worst = max((c for c in primary if c["verdict"] == "harm"), key=certain_harm, default=None)
     keys = ("candidate", "attribute", "group", "class", "metric", "difference", "low", "high", "verdict")
     return {
         "counts": counts,
@@ -108,7 +108,7 @@ def title(metric: str) -> str:
     return str(registry.load(f"evenhand.judge.{folder}", metric).INFO.title)
 
 
-def _certain_harm(row: Mapping[str, Any]) -> float:
+def certain_harm(row: Mapping[str, Any]) -> float:
     """The limit nearest 0: harm that is at least this large."""
     return min(abs(float(row["low"])), abs(float(row["high"])))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from evenhand.spec.study import Arm, Model, Study
@@ -16,7 +17,9 @@ _LATER = {
 }
 
 
-def run_id(study: Study, model: Model, arm: Arm, seed: int) -> str:
+def run_id(
+    study: Study, model: Model, arm: Arm, seed: int, *, membership: Mapping[str, Any] | None = None
+) -> str:
     """Name a run after all that can change its results, and nothing else.
 
     Rows and their split, the model with its options, the method with its options, rates and passes, how it is
@@ -30,6 +33,7 @@ def run_id(study: Study, model: Model, arm: Arm, seed: int) -> str:
         model: one of its models.
         arm: one of its arms; of one with trials, `arm.tried(trial)`.
         seed: of the run.
+        membership: of a run that is attacked, or that an attack learns from: how its rows are drawn.
 
     Returns:
         The version and 16 hexadecimal digits, such as `1-0f3c...`.
@@ -46,6 +50,8 @@ def run_id(study: Study, model: Model, arm: Arm, seed: int) -> str:
         "training": study.training.model_dump(mode="json"),
         "seed": seed,
     }
+    if membership is not None:
+        parts["membership"] = dict(membership)
     content = json.dumps(_canonical(parts), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"{VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 

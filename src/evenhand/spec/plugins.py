@@ -12,6 +12,7 @@ DATASETS = "evenhand.datasets"
 METHODS = "evenhand.finetune.methods"
 MODELS = "evenhand.finetune.models"
 METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
+ATTACKS = "evenhand.judge.attacks"
 
 
 def installed(package: str) -> tuple[str, ...]:

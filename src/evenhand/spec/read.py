@@ -14,6 +14,7 @@ from evenhand.spec.judging import attributes_of, read_audit
 from evenhand.spec.models import read_models
 from evenhand.spec.overrides import overridden, read_overrides
 from evenhand.spec.plugins import DATASETS, config_of, plugin
+from evenhand.spec.privacy import check_privacy, read_privacy
 from evenhand.spec.recipes import find
 from evenhand.spec.study import Dataset, Split, Study
 from evenhand.spec.tree import Node, Origin, merged, shown
@@ -22,7 +23,9 @@ from evenhand.spec.wording import guessed
 #: Keys that stand in a file as they stand in a study.
 SAME = ("name", "description", "training", "seeds", "resplit")
 NEEDED = ("dataset", "model", "methods")
-KEYS = ("name", "description", "dataset", "model", "methods", "training", "seeds", "resplit", "audit")
+KEYS = (
+    "name", "description", "dataset", "model", "methods", "training", "seeds", "resplit", "audit", "privacy",
+)  # fmt: skip
 #: numpy and transformers take no larger seed.
 MOST_SEED = 2**32 - 1
 
@@ -113,9 +116,12 @@ def _study(tree: Node, complaints: Complaints) -> Study | None:
     arms = read_arms(entries["methods"], complaints) if "methods" in entries else []
     node = entries.get("audit", Node(None, tree.place.child("audit")))
     audit = read_audit(node, arms, attributes, complaints)
+    privacy = read_privacy(entries["privacy"], complaints) if "privacy" in entries else None
     if len(complaints) > before or head is None or dataset is None or audit is None:
         return None
-    study = Study(dataset=dataset, models=tuple(models), arms=tuple(arms), audit=audit, **dict(head))
+    study = Study(
+        dataset=dataset, models=tuple(models), arms=tuple(arms), audit=audit, privacy=privacy, **dict(head)
+    )
     _check_parts(study, entries, complaints)
     return study if len(complaints) == before else None
 
@@ -128,6 +134,8 @@ def _check_parts(study: Study, entries: Mapping[str, Node], complaints: Complain
             entries["methods"].place,
             "'tune' chooses on validation rows, and dataset.split.validation is 0; give it a share.",
         )
+    if study.privacy is not None:
+        check_privacy(study, entries["privacy"], complaints)
     if not study.resplit:
         return
     place = entries["resplit"].place

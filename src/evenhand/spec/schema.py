@@ -13,9 +13,10 @@ from evenhand.spec.arms import RATES, TUNE
 from evenhand.spec.base import Frozen
 from evenhand.spec.check import picked, schema_of
 from evenhand.spec.models import FromHub
-from evenhand.spec.plugins import DATASETS, METHODS, MODELS, config_of, installed, judged, plugin
+from evenhand.spec.plugins import ATTACKS, DATASETS, METHODS, MODELS, config_of, installed, judged, plugin
+from evenhand.spec.privacy import SAME as PRIVACY
 from evenhand.spec.read import NEEDED, SAME
-from evenhand.spec.study import Arm, Audit, Dataset, Study
+from evenhand.spec.study import Arm, Audit, Dataset, Privacy, Study
 from evenhand.spec.sweep import list_depth
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -36,6 +37,7 @@ def json_schema() -> Schema:
         "model": _model(definitions),
         "methods": _methods(definitions),
         "audit": _audit(definitions),
+        "privacy": _privacy(definitions),
     }
     keys["training"] = _or_nothing(keys["training"])
     part = {"type": "object", "properties": keys, "additionalProperties": False}
@@ -151,6 +153,23 @@ def _audit(definitions: Schema) -> Schema:
         for form in properties["margin"]["anyOf"]
     ]
     return _or_nothing({"type": "object", "properties": properties, "additionalProperties": False})
+
+
+def _privacy(definitions: Schema) -> Schema:
+    """How models are attacked: the names of attacks, or a mapping of one name to its options."""
+    options = {
+        name: _or_nothing(_closed(_properties(config, definitions)))
+        for name, config in _configs(ATTACKS).items()
+    }
+    one: Schema = {
+        "anyOf": [{"enum": list(options)}, {**_closed(options), "minProperties": 1, "maxProperties": 1}]
+    }
+    properties = _properties(picked(Privacy, *PRIVACY), definitions)
+    attacks: Schema = {
+        "description": described(Privacy)["attacks"], "type": "array", "minItems": 1, "items": one,
+    }  # fmt: skip
+    properties |= {name: {**own, "description": described(Privacy)[name]} for name, own in properties.items()}
+    return _or_nothing({**_closed({"attacks": attacks, **properties}), "required": ["attacks"]})
 
 
 def _configs(package: str) -> dict[str, type[Frozen]]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from evenhand.errors import InputError, SpecError
 from evenhand.spec.base import Frozen
-from evenhand.spec.plugins import DATASETS, METHODS, config_of
+from evenhand.spec.plugins import ATTACKS, DATASETS, METHODS, config_of
 from evenhand.spec.study import Study
 
 SCHEMA = "evenhand.spec/1"
@@ -55,7 +55,14 @@ def _with_options(plain: Mapping[str, Any]) -> dict[str, Any]:
     """The study with the options of its plug-ins as they were made."""
     dataset = {**plain["dataset"]}
     dataset["config"] = _config(DATASETS, dataset["name"], dataset["config"])
-    return {**plain, "dataset": dataset, "arms": [_arm(arm) for arm in plain["arms"]]}
+    made = {**plain, "dataset": dataset, "arms": [_arm(arm) for arm in plain["arms"]]}
+    if plain.get("privacy") is not None:
+        attacks = [
+            {**one, "config": _config(ATTACKS, one["name"], one["config"])}
+            for one in plain["privacy"]["attacks"]
+        ]
+        made["privacy"] = {**plain["privacy"], "attacks": attacks}
+    return made
 
 
 def _arm(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -128,6 +128,43 @@ class Audit(Frozen):
     min_group_size: Count = 10
 
 
+class Attack(Frozen):
+    """One way to tell members of a training set from other rows.
+
+    Attributes:
+        name: a file of `evenhand.judge.attacks`, or of another package.
+        config: the options of that attack: an instance of its `Config`.
+    """
+
+    name: Name
+    config: SerializeAsAny[Frozen]
+
+
+class Privacy(Frozen):
+    """How it is measured what the arms' models give away of their training rows.
+
+    Attributes:
+        attacks: how members are told from non-members.
+        protocol: `shared`: further runs on random halves of the training rows, the same halves for every arm;
+            each of them is attacked, with those of its arm as references. `offline`, the paper's: the study's
+            own runs are attacked, on as many rows as are for testing, half of them training rows; references
+            learn from random halves of the training rows that are left.
+        references: how many models an attack on one model may learn from: `shared` does one run more than
+            that of every arm.
+        seed: of the draws; the first half has it as the seed of its runs, the next one the next.
+    """
+
+    attacks: Annotated[tuple[Attack, ...], Field(min_length=1)]
+    protocol: Literal["shared", "offline"] = "shared"
+    references: Count = 16
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 13
+
+    @property
+    def halves(self) -> int:
+        """Random halves that every arm has a run on."""
+        return self.references + (self.protocol == "shared")
+
+
 class Study(Frozen):
     """A whole study.
 
@@ -141,6 +178,7 @@ class Study(Frozen):
         seeds: one run each, paired across arms.
         resplit: whether every seed draws its own split, with that seed, in place of one for the study.
         audit: how they are judged.
+        privacy: how their models are attacked, if they are.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -152,6 +190,7 @@ class Study(Frozen):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     resplit: bool = False
     audit: Audit
+    privacy: Privacy | None = None
 
     @property
     def tuned(self) -> bool:

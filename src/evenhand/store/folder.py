@@ -4,7 +4,8 @@
 study.json       the study, every default written out
 data.json        which rows were for what, with digests
 prepared.json    what was told of the models before training
-runs/<run id>/   run.json, train.jsonl, predictions.parquet, adapter/ or model/
+runs/<run id>/   run.json, train.jsonl, predictions.parquet, adapter/ or model/; signals.parquet and
+                 train_ids.json where a run is attacked, or an attack learns from it
 result.json      evenhand.study/1
 report.html
 """
@@ -23,7 +24,7 @@ from evenhand.store.runs import Runs
 from evenhand.tables.write import write_atomic
 
 #: What may differ between a study and the one that its folder holds: runs have ids of their own.
-_FREE = ("name", "description", "models", "arms", "seeds", "audit")
+_FREE = ("name", "description", "models", "arms", "seeds", "audit", "privacy")
 #: What older folders mean by not saying it.
 _ABSENT = {"resplit": False, "dataset.smoke": False}
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,10 @@ from evenhand.tables.write import write_atomic
 SCHEMA = "evenhand.run/1"
 RECORD = "run.json"
 PREDICTIONS = "predictions.parquet"
+SIGNALS = "signals.parquet"
+TRAIN_IDS = "train_ids.json"
+#: Keys of a record that hold the digests of files.
+_DIGESTS = {PREDICTIONS: "predictions_sha256", SIGNALS: "signals_sha256", TRAIN_IDS: "train_ids_file_sha256"}
 LOG = "train.jsonl"
 _TRIES, _PAUSE = 20, 0.01
 
@@ -167,7 +171,7 @@ class Runs:
         try:
             record = json.loads((folder / RECORD).read_bytes())
             status = record["status"]
-            digest = record["predictions_sha256"] if status == "finished" else None
+            digests = {file: record[key] for file, key in _DIGESTS.items() if key in record}
             rows, _ = record["data"]["sha256"], int(record["attempts"])
         except FileNotFoundError:
             return None, f"there is no {RECORD} in {folder}."
@@ -177,8 +181,11 @@ class Runs:
             return None, f"{folder / RECORD} has the status {status!r}."
         if rows != self.data:
             return None, f"it was trained on other rows (digest {rows}, now {self.data})."
-        if status == "finished" and (found := _sha256(folder / PREDICTIONS)) != digest:
-            return None, f"{folder / PREDICTIONS} is not what the run wrote (sha256 {found}, not {digest})."
+        if status == "finished" and not digests:
+            return None, f"{folder / RECORD} tells of no table that the run wrote."
+        for file, digest in digests.items():
+            if (found := _sha256(folder / file)) != digest:
+                return None, f"{folder / file} is not what the run wrote (sha256 {found}, not {digest})."
         return record, None
 
 
@@ -202,20 +209,24 @@ class Attempt:
     number: int
     remarks: tuple[str, ...]
 
-    def finish(self, about: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    def finish(
+        self, about: Mapping[str, Any], facts: Mapping[str, Any], *, tables: Sequence[str] = (PREDICTIONS,)
+    ) -> None:
         """Put the run in its place.
 
         Args:
             about: what was to be done, for the record.
             facts: what training told of it.
+            tables: files that it must have written; their digests are kept.
 
         Raises:
-            FileNotFoundError: there are no predictions.
+            FileNotFoundError: one is not there.
         """
-        digest = _sha256(self.folder / PREDICTIONS)
-        if digest is None:
-            raise FileNotFoundError(f"training wrote no {PREDICTIONS}")
-        self._end("finished", about, {"predictions_sha256": digest, "facts": facts})
+        digests = {file: _sha256(self.folder / file) for file in tables}
+        for file, digest in digests.items():
+            if digest is None:
+                raise FileNotFoundError(f"training wrote no {file}")
+        self._end("finished", about, {**{_DIGESTS[file]: d for file, d in digests.items()}, "facts": facts})
 
     def fail(self, about: Mapping[str, Any], error: str) -> None:
         """Put what there is of the run in its place, with the traceback or the reason of its failure."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,20 +26,18 @@ class Collected:
         model: its label.
         arms: arm -> seed -> the run and how it stands, in the study's order; of an arm that is tuned the
             runs of the trial that was chosen, and none when none could be.
-        every: all runs, those of every trial.
+        halves: arm -> number of a half of the rows -> the run on it, and how that stands.
+        every: all runs, those of every trial and on every half.
         tuning: the trials of the arms that are tuned, as rows of the document.
         problems: what stood against a choice.
     """
 
     model: str
     arms: Mapping[str, Mapping[int, tuple[Planned, State]]]
+    halves: Mapping[str, Mapping[int, tuple[Planned, State]]] = field(default_factory=dict)
     every: Sequence[tuple[Planned, State]] = ()
     tuning: Sequence[Mapping[str, Any]] = ()
     problems: Sequence[str] = ()
-
-    def finished(self, arm: str) -> list[int]:
-        """Seeds whose run is finished."""
-        return [seed for seed, (_, state) in self.arms[arm].items() if state.status == "finished"]
 
 
 def collect(study: Study, runs: Runs) -> list[Collected]:
@@ -56,10 +54,13 @@ def collect(study: Study, runs: Runs) -> list[Collected]:
 def _of_model(study: Study, model: str, every: Sequence[tuple[Planned, State]]) -> Collected:
     """The runs of a model by arm, of each the trial that is judged."""
     arms: dict[str, Mapping[int, tuple[Planned, State]]] = {}
+    halves: dict[str, Mapping[int, tuple[Planned, State]]] = {}
     tuning: list[Mapping[str, Any]] = []
     problems: list[str] = []
     for arm in study.arms:
-        of_arm = [pair for pair in every if pair[0].arm == arm.name]
+        own = [pair for pair in every if pair[0].arm == arm.name]
+        of_arm = [pair for pair in own if pair[0].half is None]
+        halves[arm.name] = {pair[0].half: pair for pair in own if pair[0].half is not None}
         if not arm.trials:
             arms[arm.name] = {planned.job.seed: (planned, state) for planned, state in of_arm}
             continue
@@ -68,7 +69,7 @@ def _of_model(study: Study, model: str, every: Sequence[tuple[Planned, State]]) 
         arms[arm.name] = chosen.runs if chosen else {}
         tuning += [one.row(arm.name, chosen=one is chosen) for one in trials]
         problems += [f"{model}, {arm.name}: {what}" for what in told]
-    return Collected(model, arms, every, tuning, problems)
+    return Collected(model, arms, halves, every, tuning, problems)
 
 
 def comparable(found: Collected, reference: str) -> tuple[dict[str, list[int]], list[str]]:
@@ -81,22 +82,30 @@ def comparable(found: Collected, reference: str) -> tuple[dict[str, list[int]], 
     Returns:
         Seeds by arm, and what had to be left out.
     """
-    seeds = {arm: found.finished(arm) for arm in found.arms}
-    wanted = {arm: len(runs) for arm, runs in found.arms.items()}
-    problems = [
-        *found.problems,
-        *[
-            f"{found.model}: no run of {arm} is finished, so it is left out."
-            for arm, done in seeds.items()
-            if not done
-        ],
-    ]
-    left = {arm: done for arm, done in seeds.items() if done}
+    seeds, problems = in_common(found.arms, reference, "seed")
+    return seeds, [*found.problems, *[f"{found.model}: {what}" for what in problems]]
+
+
+def in_common(
+    arms: Mapping[str, Mapping[int, tuple[Planned, State]]], reference: str, what: str
+) -> tuple[dict[str, list[int]], list[str]]:
+    """Of finished runs those that all arms have.
+
+    Args:
+        arms: arm -> number -> the run, and how it stands.
+        reference: the arm to compare with; it is the last to be given up.
+        what: the numbers are.
+
+    Returns:
+        Numbers by arm, and what had to be left out.
+    """
+    every = {arm: _finished(runs) for arm, runs in arms.items()}
+    wanted = {arm: len(runs) for arm, runs in arms.items()}
+    problems = [f"no run of {arm} is finished, so it is left out." for arm, done in every.items() if not done]
+    left = {arm: done for arm, done in every.items() if done}
     while len(left) > 1 and not _common(left):
         fewest = min((arm for arm in left if arm != reference), key=lambda arm: len(left[arm]))
-        problems.append(
-            f"{found.model}: no seed of {fewest} is finished in all other arms, so it is left out."
-        )
+        problems.append(f"no {what} of {fewest} is finished in all other arms, so it is left out.")
         del left[fewest]
     common = _common(left)
     if any(len(common) < wanted[arm] for arm in left):
@@ -104,8 +113,8 @@ def comparable(found: Collected, reference: str) -> tuple[dict[str, list[int]], 
             f"{arm} has {len(done)} of {wanted[arm]}" for arm, done in left.items() if len(done) < wanted[arm]
         )
         problems.append(
-            f"{found.model}: not every run is finished ({told}), so only the seeds are judged that "
-            f"all arms have: {', '.join(map(str, common))}."
+            f"not every run is finished ({told}), so only the {what}s are judged that all arms have: "
+            f"{', '.join(map(str, common))}."
         )
     return dict.fromkeys(left, common), problems
 
@@ -173,6 +182,11 @@ def last_line(error: str) -> str:
     """The line of a traceback that says what went wrong."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     return lines[-1] if lines else "no reason is known"
+
+
+def _finished(runs: Mapping[int, tuple[Planned, State]]) -> list[int]:
+    """Numbers of runs that are finished."""
+    return [number for number, (_, state) in runs.items() if state.status == "finished"]
 
 
 def _common(seeds: Mapping[str, Sequence[int]]) -> list[int]:

@@ -13,8 +13,9 @@ import numpy as np
 from evenhand import datasets, registry
 from evenhand.datasets import Examples, Parts, Picture
 from evenhand.errors import InputError
-from evenhand.finetune import Data
-from evenhand.spec.study import Dataset
+from evenhand.finetune import Data, Job, Membership
+from evenhand.spec.study import Dataset, Privacy
+from evenhand.study.membership import asked, complaints, train_ids
 
 SCHEMA = "evenhand.data/1"
 DATASETS = "evenhand.datasets"
@@ -34,9 +35,10 @@ class Loaded:
     splits: Mapping[int | None, Data]
     facts: dict[str, Any]
 
-    def of(self, seed: int) -> Data:
-        """The rows as a run of this seed has them."""
-        return self.splits[seed if seed in self.splits else None]
+    def of(self, seed: int, membership: Membership | None = None) -> Data:
+        """The rows as a run of this seed has them, or one that is attacked or that an attack learns from."""
+        data = self.splits[seed if seed in self.splits else None]
+        return data if membership is None else asked(data, membership)
 
 
 def load(dataset: Dataset, seeds: Sequence[int] = ()) -> Loaded:
@@ -72,6 +74,19 @@ def drawn(facts: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
     return found
 
 
+def train_digest(facts: Mapping[str, Any], job: Job) -> str:
+    """Digest of the ids that a run learns from, out of what is written down of the rows."""
+    found = drawn(facts, job.seed)
+    if job.membership is None:
+        return str(found["train_ids_sha256"])
+    return ids_digest(train_ids(found["parts"], job.membership))
+
+
+def ids_digest(ids: Iterable[str]) -> str:
+    """Digest of ids, in their order."""
+    return _digest(id_.encode() for id_ in ids)
+
+
 def sizes(facts: Mapping[str, Any]) -> dict[str, int]:
     """Rows by part; where every seed draws its own split, the parts of all are of the same size."""
     one = next(iter(facts["splits"].values())) if "splits" in facts else facts
@@ -84,25 +99,27 @@ def restore(plain: Mapping[str, Any]) -> Dataset:
     return Dataset.model_validate({**plain, "config": config})
 
 
-def load_checked(dataset: Dataset, seeds: Sequence[int] = ()) -> Loaded:
+def load_checked(dataset: Dataset, seeds: Sequence[int] = (), *, privacy: Privacy | None = None) -> Loaded:
     """Load the rows and refuse what nothing can be learned or said from.
 
     Args:
         dataset: which rows.
         seeds: those that draw a split of their own.
+        privacy: how models are attacked, which takes rows too.
 
     Raises:
         InputError: they cannot be loaded, or their parts cannot be used; every complaint at once.
     """
     loaded = load(dataset, seeds)
-    complaints: list[str] = []
+    refused: list[str] = []
     remarks: list[str] = []
     for seed, data in loaded.splits.items():
         wrong, odd = _look(data, tell_leaks=dataset.leaks == "tell")
-        complaints += wrong if seed is None else [f"split of seed {seed}: {what}" for what in wrong]
+        wrong += complaints(privacy, data)
+        refused += wrong if seed is None else [f"split of seed {seed}: {what}" for what in wrong]
         remarks += odd if seed is None else [f"Split of seed {seed}: {what}" for what in odd]
-    if complaints:
-        raise InputError(f"dataset {dataset.name}: {what}" for what in complaints)
+    if refused:
+        raise InputError(f"dataset {dataset.name}: {what}" for what in refused)
     remarks = [*loaded.examples.problems, *remarks]
     return Loaded(loaded.examples, loaded.splits, {**loaded.facts, "problems": remarks})
 
@@ -110,16 +127,16 @@ def load_checked(dataset: Dataset, seeds: Sequence[int] = ()) -> Loaded:
 def _look(data: Data, *, tell_leaks: bool) -> tuple[list[str], list[str]]:
     """What stands against a split, and what is worth knowing of it."""
     checked = datasets.check(data.examples, data.parts)
-    complaints, remarks = list(checked.complaints), list(checked.remarks)
+    wrong, remarks = list(checked.complaints), list(checked.remarks)
     found = datasets.leaks(data.examples, data.parts)
     if found and tell_leaks:
         remarks.append(found.sentence())
     elif found:
-        complaints.append(
+        wrong.append(
             f"{found.sentence()} A model would be tested on what it has seen: remove the doubles, or say "
             "leaks: tell in the study's dataset to go on and have it told in the report."
         )
-    return complaints, remarks
+    return wrong, remarks
 
 
 def _facts(name: str, title: str, examples: Examples, splits: Mapping[int | None, Data]) -> dict[str, Any]:
@@ -157,7 +174,7 @@ def _mean_characters(examples: Examples) -> float | None:
 def _split_facts(examples: Examples, parts: Parts) -> dict[str, Any]:
     """The ids of every part."""
     ids = {part: [examples.ids[row] for row in rows.tolist()] for part, rows in parts.named()}
-    return {"train_ids_sha256": _digest(id_.encode() for id_ in ids["train"]), "parts": ids}
+    return {"train_ids_sha256": ids_digest(ids["train"]), "parts": ids}
 
 
 def _rows(examples: Examples, parts: Parts) -> Iterable[bytes]:

@@ -17,6 +17,7 @@ from evenhand.store.folder import StudyFolder
 from evenhand.study import collect
 from evenhand.study.collect import Collected
 from evenhand.study.data import sizes as data_sizes
+from evenhand.study.privacy import attack
 from evenhand.study.tuning import uneven
 from evenhand.tables.schema import Columns
 
@@ -45,6 +46,8 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
         seeds, left_out = collect.comparable(one, study.audit.reference)
         problems += left_out
         judged: dict[str, Any] = {"audit": None, "trends": [], "reliability": [], "sizes": []}
+        privacy, left_out = attack(study, one, seeds, runs, columns, data)
+        problems += [f"{one.model}: {what}" for what in left_out]
         if study.audit.reference in seeds:
             files[one.model] = collect.predictions(one, seeds, runs)
             judged = _judge_model(files[one.model], columns, settings, folder.path, data["classes"])
@@ -57,6 +60,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
             {
                 "model": one.model,
                 **judged,
+                "privacy": _named(privacy, data["classes"]),
                 "tuning": list(one.tuning),
                 "cost": collect.costs(one),
                 "curves": collect.curves(one, runs),
@@ -172,7 +176,7 @@ def _failed(found: Sequence[Collected]) -> list[dict[str, Any]]:
                 {
                     "run_id": planned.run_id,
                     "model": one.model,
-                    "arm": planned.job.arm,
+                    "arm": planned.what,
                     "run": str(planned.job.seed),
                     "error": error,
                 }

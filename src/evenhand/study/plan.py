@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from evenhand.finetune import Job, Model, Training
+from evenhand.finetune import Job, Membership, Model, Training
 from evenhand.spec.identity import run_id
 from evenhand.spec.study import Arm, Study, Trial
 from evenhand.spec.study import Model as ModelSpec
-from evenhand.study.data import drawn
+from evenhand.store.runs import PREDICTIONS, SIGNALS, TRAIN_IDS
+from evenhand.study.data import train_digest
+from evenhand.study.membership import halves, target, train_rows
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,22 @@ class Planned:
     @property
     def title(self) -> str:
         """What people call it."""
-        return f"{self.job.arm}, seed {self.job.seed}, {self.job.model.label}"
+        return f"{self.what}, seed {self.job.seed}, {self.job.model.label}"
+
+    @property
+    def what(self) -> str:
+        """The arm, with the trial, or with the half that it learns from."""
+        return self.job.arm if self.half is None else f"{self.job.arm} on half {self.half}"
+
+    @property
+    def kind(self) -> str:
+        """The same for runs that differ in seeds and halves only."""
+        return self.job.arm if self.half is None else f"{self.job.arm} on halves"
+
+    @property
+    def half(self) -> int | None:
+        """Which half of the rows it learns from, of a run that is there for attacks and no audit."""
+        return None if self.job.membership is None else self.job.membership.half
 
     def about(self, study: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """The first part of its record.
@@ -47,10 +64,7 @@ class Planned:
             "arm": self.job.arm,
             "seed": self.job.seed,
             "job": as_plain(self.job),
-            "data": {
-                "sha256": data["sha256"],
-                "train_ids_sha256": drawn(data, self.job.seed)["train_ids_sha256"],
-            },
+            "data": {"sha256": data["sha256"], "train_ids_sha256": train_digest(data, self.job)},
         }
 
 
@@ -58,37 +72,60 @@ def plan(study: Study) -> tuple[Planned, ...]:
     """List the runs of a study, seeds outermost: a study that is stopped early has all arms of some seeds.
 
     Every trial of an arm is a run of its own. Arms and trials that are the same in all but their names share
-    their runs: these have one id.
+    their runs: these have one id. Runs for attacks only come last, the same halves for every arm.
     """
-    return tuple(
-        _planned(study, model, arm, trial, seed)
+    judged = tuple(
+        _planned(study, model, arm, trial, seed, target(study.privacy))
         for seed in study.seeds
         for model in study.models
         for arm in study.arms
         for trial in arm.trials or (None,)
     )
+    attacked = tuple(
+        _planned(study, model, arm, None, membership.seed + (membership.half or 0), membership)
+        for membership in halves(study.privacy)
+        for model in study.models
+        for arm in study.arms
+    )
+    return (*judged, *attacked)
 
 
 def as_plain(job: Job) -> dict[str, Any]:
     """A job as JSON can hold it."""
-    return asdict(job)
+    plain = asdict(job)
+    if job.membership is None:
+        del plain["membership"]
+    return plain
 
 
 def from_plain(value: Mapping[str, Any]) -> Job:
     """The job of `as_plain`."""
-    return Job(**{**value, "model": Model(**value["model"]), "training": Training(**value["training"])})
+    parts = {"model": Model(**value["model"]), "training": Training(**value["training"])}
+    if "membership" in value:
+        parts["membership"] = Membership(**value["membership"])
+    return Job(**{**value, **parts})
 
 
-def steps(job: Job, train_rows: int) -> int:
-    """About how many optimiser steps a run takes, to weigh runs in a progress bar."""
-    per_epoch = -(-train_rows // job.training.batch_size)
+def tables(job: Job) -> tuple[str, ...]:
+    """The tables that a run must have written when it has ended well."""
+    written = () if job.for_signals else (PREDICTIONS,)
+    return written if job.membership is None else (*written, SIGNALS, TRAIN_IDS)
+
+
+def steps(job: Job, sizes: Mapping[str, int]) -> int:
+    """How many optimiser steps a run takes that trains anything, on parts of these sizes."""
+    per_epoch = -(-train_rows(job, sizes) // job.training.batch_size)
     return max(1, job.training.epochs * per_epoch)
 
 
-def _planned(study: Study, model: ModelSpec, arm: Arm, trial: Trial | None, seed: int) -> Planned:
+def _planned(
+    study: Study, model: ModelSpec, arm: Arm, trial: Trial | None, seed: int, membership: Membership | None
+) -> Planned:
     done = arm if trial is None else arm.tried(trial)
     name = arm.name if trial is None else f"{arm.name} at {trial.name}"
-    return Planned(run_id(study, model, done, seed), _job(study, model, done, name, seed), arm.name, trial)
+    told = None if membership is None else asdict(membership)
+    job = replace(_job(study, model, done, name, seed), membership=membership)
+    return Planned(run_id(study, model, done, seed, membership=told), job, arm.name, trial)
 
 
 def _job(study: Study, model: ModelSpec, arm: Arm, name: str, seed: int) -> Job:

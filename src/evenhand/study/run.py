@@ -80,7 +80,7 @@ def run_study(
     planned = plan(study)
     plain = as_plain(study)
     with Crew(study, facts, trainer) as crew:
-        schedule = Schedule.of(folder.runs_of(facts), planned, rows.sizes(facts)["train"])
+        schedule = Schedule.of(folder.runs_of(facts), planned, rows.sizes(facts))
         if schedule.open:
             watch(Progress("preparing", runs=len(schedule.planned)))
             remarks = crew.prepare(planned)
@@ -111,7 +111,7 @@ def checked(study: Study, folder: StudyFolder) -> dict[str, Any]:
     complaints: list[str] = []
     facts = None
     try:
-        facts = rows.load_checked(study.dataset, study.own_splits).facts
+        facts = rows.load_checked(study.dataset, study.own_splits, privacy=study.privacy).facts
     except InputError as error:
         complaints += error.complaints
     if facts is not None and study.tuned and not rows.sizes(facts)["validation"]:

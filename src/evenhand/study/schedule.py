@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from evenhand.store.runs import Runs, State
@@ -18,7 +18,7 @@ class Schedule:
     Attributes:
         runs: their folders.
         planned: all of them, by id.
-        train_rows: how many rows a run trains on.
+        sizes: how many rows each part has.
         queue: runs to do, in order.
         running: runs under way here, with the share that is done.
         elsewhere: runs that another process does.
@@ -28,7 +28,7 @@ class Schedule:
 
     runs: Runs
     planned: dict[str, Planned]
-    train_rows: int
+    sizes: Mapping[str, int]
     queue: deque[str] = field(default_factory=deque)
     running: dict[str, float] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)
@@ -36,9 +36,9 @@ class Schedule:
     failures: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, runs: Runs, planned: Iterable[Planned], train_rows: int) -> Schedule:
+    def of(cls, runs: Runs, planned: Iterable[Planned], sizes: Mapping[str, int]) -> Schedule:
         """Look at every run once, and queue what is not finished."""
-        made = cls(runs, {}, train_rows)
+        made = cls(runs, {}, sizes)
         for one in planned:
             made.planned.setdefault(one.run_id, one)
         for run_id in made.planned:
@@ -80,7 +80,7 @@ class Schedule:
 
     def progress(self, told: str | None = None) -> Progress:
         """How far all is; a run weighs as many steps as it takes."""
-        weights = {run_id: steps(p.job, self.train_rows) for run_id, p in self.planned.items()}
+        weights = {run_id: steps(p.job, self.sizes) for run_id, p in self.planned.items()}
         done = sum(weights[run_id] for run_id in self.ended)
         share = done + sum(weights[run_id] * part for run_id, part in self.running.items())
         return Progress(

@@ -28,7 +28,7 @@ class Standing:
         """Runs by status, of each model and arm."""
         found: dict[tuple[str, str], Counter[str]] = {}
         for planned, state in self.runs:
-            key = planned.job.model.label, planned.job.arm
+            key = planned.job.model.label, planned.kind
             found.setdefault(key, Counter())[state.status] += 1
         return found
 
@@ -37,14 +37,14 @@ class Standing:
         taken: dict[tuple[str, str], list[float]] = {}
         for planned, state in self.runs:
             if state.status == "finished" and state.record:
-                key = planned.job.model.label, planned.job.arm
+                key = planned.job.model.label, planned.kind
                 taken.setdefault(key, []).append(state.record["facts"]["seconds"]["total"])
         running = sum(state.status == "running" for _, state in self.runs)
         if not taken or not running:
             return None
         every = fmean(seconds for known in taken.values() for seconds in known)
         missing = [
-            fmean(taken.get((planned.job.model.label, planned.job.arm), [every]))
+            fmean(taken.get((planned.job.model.label, planned.kind), [every]))
             for planned, state in self.runs
             if state.status in ("planned", "running", "interrupted")
         ]

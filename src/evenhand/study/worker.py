@@ -109,12 +109,13 @@ def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
 
 def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Tell) -> None:
     """Train; whatever goes wrong there is the failure of this run alone."""
-    from evenhand.study.plan import from_plain  # noqa: PLC0415
+    from evenhand.study.plan import from_plain, tables  # noqa: PLC0415
 
     try:
         job = from_plain(about["job"])
-        facts = work["trainer"].train(job, work["rows"].of(job.seed), begun.folder, progress=_throttled(tell))
-        begun.finish(about, as_json(facts))
+        data = work["rows"].of(job.seed, job.membership)
+        facts = work["trainer"].train(job, data, begun.folder, progress=_throttled(tell))
+        begun.finish(about, as_json(facts), tables=tables(job))
     except Exception:
         begun.fail(about, traceback.format_exc())
 

@@ -6,7 +6,6 @@ classes and groups agreed on with the others (`plan`, `classes`, `groups`), pair
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from evenhand.tables.groups import attributes, refuse_impossible
 from evenhand.tables.pair import Fetched, bring_together
 from evenhand.tables.plan import Plan, agree
 from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Predictions, Source
-from evenhand.tables.sources import Given, resolve
+from evenhand.tables.sources import Given, digest, resolve
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -100,17 +99,10 @@ def input_of(given: Given, arms: Sequence[str], rows: int) -> Input:
         arms: the arm of each of its runs.
         rows: rows that were read.
     """
-    digest = None
-    if given.path is not None:
-        try:
-            with given.path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise TableError(f"{given.title}: cannot be read ({error.strerror or error}).") from None
     runs = Counter(arms)
     name = next(iter(runs)) if len(runs) == 1 else given.run
     path = None if given.path is None else str(given.path)
-    return Input(name, path, digest, rows, max(runs.values()))
+    return Input(name, path, digest(given), rows, max(runs.values()))
 
 
 def _predictions(

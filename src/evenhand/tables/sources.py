@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,17 @@ def _title(item: object, name: str | None, stem: str) -> str:
     return (
         f"table '{stem}'" if name is None else f"table '{name}'" + ("" if stem == "table" else f" ({stem})")
     )
+
+
+def digest(given: Given) -> str | None:
+    """The SHA-256 of a file; None for a table in memory."""
+    if given.path is None:
+        return None
+    try:
+        with given.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TableError(f"{given.title}: cannot be read ({error.strerror or error}).") from None
 
 
 def is_table(value: object) -> bool:

@@ -1,0 +1,133 @@
+"""Attacks: how surely a row was in a model's training set.
+
+A file here is an attack; its name is the attack's name. It defines `INFO` (an `AttackInfo`), `Config` (its
+options), `needs(config) -> Needs` and `score(evidence, config) -> [T, n]`, one score per attacked model and
+row: higher means more likely a member, NaN where nothing can be said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from evenhand import registry
+from evenhand.errors import CallError, UnknownNameError, nearest
+from evenhand.spec.base import Frozen
+from evenhand.tables.schema import BoolArray, FloatArray, IntArray
+
+ATTACKS = "evenhand.judge.attacks"
+
+#: Numbers that an attack holds at once in each of its arrays: they stay in the processor's cache.
+NUMBERS = 1 << 19
+
+_NAME = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<options>[^\[\]]*)\])?")
+
+
+@dataclass(frozen=True)
+class AttackInfo:
+    """Facts about an attack.
+
+    Attributes:
+        title: its name in a report.
+        reference: definition or source.
+    """
+
+    title: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an attack is computed from.
+
+    Attributes:
+        signals: of `loss`, `margin`, `base_loss`.
+        references: none, models that were not trained on a row (`out`), or such that were too (`both`).
+    """
+
+    signals: tuple[Literal["loss", "margin", "base_loss"], ...]
+    references: Literal["none", "out", "both"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Signals of the models of one arm.
+
+    Attributes:
+        member: [R, n] whether a row was in a model's training set.
+        targets: [T] the models that are attacked.
+        shared: every model is a target in turn and a reference for all others; else the references are the
+            models that are no targets.
+        loss: [R, n, views] cross-entropy of the true class.
+        margin: [R, n, views] logit of the true class less the log-sum-exp of the others, or None.
+        base_loss: [R, n, views] loss under the model before training, or None.
+    """
+
+    member: BoolArray
+    targets: IntArray
+    shared: bool
+    loss: FloatArray
+    margin: FloatArray | None = None
+    base_loss: FloatArray | None = None
+
+    @property
+    def references(self) -> IntArray:
+        """[K] the models from which references are taken; of a target in turn itself is left out."""
+        if self.shared:
+            return np.arange(len(self.member))
+        return np.setdiff1d(np.arange(len(self.member)), self.targets)
+
+    def chunks(self) -> Iterator[slice]:
+        """Rows in pieces of a size that does not depend on how many there are."""
+        models, rows, views = self.loss.shape
+        step = max(NUMBERS // max(models * views, 1), 16)
+        for start in range(0, rows, step):
+            yield slice(start, min(start + step, rows))
+
+
+def named(name: str, config: Frozen) -> str:
+    """How an attack with its options is called: `lira`, `lira[mode=offline]`."""
+    told = [
+        f"{key}={getattr(config, key)}"
+        for key, of in type(config).model_fields.items()
+        if getattr(config, key) != of.default
+    ]
+    return f"{name}[{','.join(told)}]" if told else name
+
+
+def read(text: str) -> tuple[str, Frozen]:
+    """An attack and its options from how it is called.
+
+    Raises:
+        CallError: there is no such attack or option, or its value is not allowed.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    match = _NAME.fullmatch(text.strip())
+    if match is None:
+        raise CallError(f"{text!r} is no attack; write a name, or one with options, as lira[mode=offline].")
+    name = match["name"].strip()
+    try:
+        module = registry.load(ATTACKS, name)
+    except UnknownNameError:
+        raise CallError(f"{name!r} is no attack: {nearest(name, registry.names(ATTACKS))}") from None
+    options = {}
+    for part in filter(None, (match["options"] or "").split(",")):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            raise CallError(f"{text!r}: write options as key=value, as in lira[mode=offline].")
+        if key not in module.Config.model_fields:
+            known = tuple(module.Config.model_fields)
+            raise CallError(f"{text!r}: {key!r} is no option of {name}: {nearest(key, known)}")
+        options[key] = value
+    try:
+        return name, module.Config(**options)
+    except ValidationError as error:
+        raise CallError(
+            f"{text!r}: {'.'.join(map(str, e['loc']))}: got {e['input']!r}; {e['msg']}."
+            for e in error.errors()
+        ) from None

@@ -1,0 +1,117 @@
+"""The likelihood-ratio attack (LiRA): a row's margin beside those of models that did and did not see it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from evenhand.judge.attacks import AttackInfo, Evidence, Needs
+from evenhand.judge.attacks._moments import Moments, centred, moments
+from evenhand.spec.base import Frozen
+from evenhand.tables.schema import FloatArray
+
+INFO = AttackInfo(
+    title="likelihood ratio (LiRA)",
+    reference="Carlini et al. 2022, https://arxiv.org/abs/2112.03570, algorithms 1 and 2",
+)
+
+#: Models agree on a row when their margins differ by less than this share of them: no variance to speak of.
+AGREE = 1e-9
+
+
+class Config(Frozen):
+    """Options.
+
+    Attributes:
+        mode: `online` compares the margin under models with the row in their training set and under models
+            without it; `offline` uses models without it only.
+        variance: of the margins of a row over references: its own (`per_example`), the mean over all rows
+            (`global`), or its own drawn towards that mean (`shrunk`).
+        prior: for `shrunk`, how many degrees of freedom the mean over all rows is worth.
+    """
+
+    mode: Literal["online", "offline"] = "online"
+    variance: Literal["per_example", "shrunk", "global"] = "shrunk"
+    prior: float = Field(default=8.0, gt=0, le=10_000)
+
+
+def needs(config: Config) -> Needs:
+    """Margins, of models with and without the row, or without it only."""
+    return Needs(("margin",), "both" if config.mode == "online" else "out")
+
+
+def score(evidence: Evidence, config: Config) -> FloatArray:
+    """[T, n] how far members' normal density exceeds non-members', in logarithms, summed over views.
+
+    online:  log N(x; mean_in, var_in) - log N(x; mean_out, var_out)
+    offline: -log P(Z > (x - mean_out) / sd_out), the one-sided normal tail of Lambda = 1 - P
+
+    Means and variances are those of a target's references, the latter with one less than their number below.
+    The global variance is the mean of the rows' variances, weighted by degrees of freedom.
+    """
+    assert evidence.margin is not None
+    sides = (True, False) if config.mode == "online" else (False,)
+    pooled = {side: _pooled(evidence, config, member=side) for side in sides}
+    result = np.empty((len(evidence.targets), evidence.member.shape[1]))
+    for rows in evidence.chunks():
+        x, middle = centred(evidence.margin[:, rows], evidence)
+        least = (AGREE * np.abs(middle)) ** 2 + 1e-300
+        at = x[evidence.targets]
+        found = {side: _normal(x, evidence, rows, pooled[side], config, member=side) for side in sides}
+        if config.mode == "online":
+            result[:, rows] = (
+                _log_density(at, *found[True], least) - _log_density(at, *found[False], least)
+            ).sum(axis=2)
+        else:
+            result[:, rows] = _log_tail(at, *found[False], least).sum(axis=2)
+    return result
+
+
+def _members(x: FloatArray, evidence: Evidence, rows: slice, *, member: bool) -> Moments:
+    chosen = evidence.member[:, rows]
+    return moments(x, chosen if member else ~chosen, evidence)
+
+
+def _pooled(evidence: Evidence, config: Config, *, member: bool) -> FloatArray:
+    """[T, 1, views] variance over references, pooled over rows; NaN when it is not asked for."""
+    assert evidence.margin is not None
+    squares = np.zeros((len(evidence.targets), 1, evidence.margin.shape[2]))
+    freedom = np.zeros((len(evidence.targets), 1, 1))
+    if config.variance != "per_example":
+        for rows in evidence.chunks():
+            x, _ = centred(evidence.margin[:, rows], evidence)
+            m = _members(x, evidence, rows, member=member)
+            squares += m.squares.sum(axis=1, keepdims=True)
+            freedom += np.maximum(m.count - 1, 0).sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(squares / freedom)
+
+
+def _normal(
+    x: FloatArray, evidence: Evidence, rows: slice, pooled: FloatArray, config: Config, *, member: bool
+) -> tuple[FloatArray, FloatArray]:
+    """[T, c, views] mean and variance of the margins of members or of non-members."""
+    m = _members(x, evidence, rows, member=member)
+    freedom = m.count - 1
+    if config.variance == "global":
+        return m.mean, np.broadcast_to(pooled, m.mean.shape)
+    if config.variance == "shrunk":
+        return m.mean, (config.prior * pooled + m.squares) / (config.prior + np.maximum(freedom, 0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return m.mean, m.squares / np.where(freedom > 0, freedom, np.nan)
+
+
+def _log_density(x: FloatArray, mean: FloatArray, variance: FloatArray, least: FloatArray) -> FloatArray:
+    """Log of the normal density without its constant; NaN without a variance."""
+    variance = np.where(variance > least, variance, np.nan)
+    return np.asarray(-(np.log(variance) + (x - mean) ** 2 / variance) / 2)
+
+
+def _log_tail(x: FloatArray, mean: FloatArray, variance: FloatArray, least: FloatArray) -> FloatArray:
+    """-log P(Z > z); NaN without a variance."""
+    from scipy.special import log_ndtr  # noqa: PLC0415
+
+    z = (x - mean) / np.sqrt(np.where(variance > least, variance, np.nan))
+    return np.asarray(-log_ndtr(-z))

@@ -1,0 +1,89 @@
+"""Which attacks the signals and references allow, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand import registry
+from evenhand.errors import TableError
+from evenhand.judge.attacks import ATTACKS, Needs, named, read
+from evenhand.judge.privacy.settings import PrivacySettings
+from evenhand.spec.base import Frozen
+from evenhand.tables.signals import SignalArm, Signals
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack with its options."""
+
+    name: str
+    module: str
+    config: Frozen
+
+    @property
+    def needs(self) -> Needs:
+        """What it is computed from."""
+        found: Needs = registry.load(ATTACKS, self.module).needs(self.config)
+        return found
+
+
+#: What is tried when no attack is named, in this order; of two ways of one attack the first that is possible.
+DEFAULTS = (("loss",), ("lira", "lira[mode=offline]"), ("rmia", "rmia[mode=offline]"))
+
+
+def choose(signals: Signals, settings: PrivacySettings) -> list[Attack]:
+    """The attacks that are asked for, or all that are possible.
+
+    Raises:
+        TableError: signals or references are lacking, or a reference knows what the protocol forbids.
+    """
+    if settings.attacks:
+        asked = [Attack(named(name, config), name, config) for name, config in settings.attacks]
+        complaints = [line for attack in asked for arm in signals.arms for line in _complaints(attack, arm)]
+        if complaints:
+            raise TableError(dict.fromkeys(complaints))
+        return asked
+    found = []
+    for ways in DEFAULTS:
+        able = (a for a in map(_attack, ways) if not any(list(_complaints(a, arm)) for arm in signals.arms))
+        found += [a for a in [next(able, None)] if a is not None]
+    return found
+
+
+def _attack(text: str) -> Attack:
+    name, config = read(text)
+    return Attack(named(name, config), name, config)
+
+
+def _complaints(attack: Attack, arm: SignalArm) -> Iterable[str]:
+    """Say why an attack cannot be made on an arm."""
+    needs = attack.needs
+    for signal in needs.signals:
+        if getattr(arm, signal) is None:
+            yield f"{arm.name}: {attack.name} needs the column '{signal}', which a table of this arm lacks."
+    if needs.references == "none":
+        return
+    if len(arm.runs) < 2:
+        yield (
+            f"{arm.name}: {attack.name} needs references, and there is one model only; give more runs, or models "
+            "with model_role 'reference 0', 'reference 1', ... (or ask for the attack loss, which needs none)."
+        )
+        return
+    if arm.shared:
+        return
+    own = arm.member[~arm.target]
+    if needs.references == "out":
+        for name, count in zip(np.array(arm.runs)[~arm.target], own.sum(axis=1), strict=True):
+            if count:
+                yield (
+                    f"{arm.name} {name}: was trained on {int(count):,} of the attacked rows, and {attack.name} takes "
+                    "references that never saw one; leave it out, or ask for the attack with mode=online."
+                )
+    elif not own.any():
+        yield (
+            f"{arm.name}: {attack.name} compares with references that were trained on a row, and none of "
+            f"{len(own)} was trained on any attacked row; ask for the attack with mode=offline."
+        )

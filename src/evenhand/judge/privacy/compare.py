@@ -1,0 +1,206 @@
+"""Rows of `comparisons`: the same attack on two arms, paired by target and by row.
+
+Targets of the same run have the same training set in both arms, so a row is a member for both or for neither.
+More leakage is harm. Families, intervals and verdicts are those of an audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evenhand.judge import counts, families
+from evenhand.judge.compare import Pair
+from evenhand.judge.counts import ENOUGH, Group
+from evenhand.judge.privacy.observe import Leak, Seen
+from evenhand.judge.privacy.rates import status_of, unit_of
+from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings
+from evenhand.judge.settings import Settings
+from evenhand.judge.stats.verdict import more_needed, settling_half_width
+from evenhand.tables.schema import Attribute, FloatArray, Predictions
+
+#: What an audit's row says of answers is said here of rows that an attack finds.
+FOUND = {"n_right_to_wrong": "n_found_before", "n_wrong_to_right": "n_found_now"}
+
+UNMATCHED = "no target of one arm has the training set of a target of the other, so nothing can be paired"
+
+
+def comparisons(
+    pairs: Sequence[tuple[Seen, Seen]],
+    groups: Sequence[Group],
+    attributes: tuple[Attribute, ...],
+    settings: PrivacySettings,
+) -> list[dict[str, Any]]:
+    """Compare arms, in one primary family over groups, candidates, attacks and primary numbers.
+
+    Args:
+        pairs: what each attack shows of the reference and of a candidate, for the same targets.
+        groups: of the rows.
+        attributes: that make the groups.
+        settings: what is primary, level, margin and seed.
+    """
+    chosen: dict[str, list[tuple[Pair, str]]] = {}
+    for reference, candidate in pairs:
+        for metric in settings.metrics:
+            for g, group in enumerate(groups):
+                pair = _pair(reference, candidate, metric, group, g, settings)
+                judged = group.attribute is not None or not attributes
+                family = "" if metric in settings.primary and judged else metric
+                chosen.setdefault(family, []).append((pair, reference.scored.attack))
+    n = len(groups[0].rows)
+    table = _rows(n, attributes)
+    plain = Settings(margin=settings.margin, alpha=settings.alpha, rng=settings.rng)
+    found: list[dict[str, Any]] = []
+    for family, members in sorted(chosen.items()):
+        kind = "exploratory" if family else "primary"
+        name = pairs[0][0].scored.arm
+        rows = families.settle([p for p, _ in members], table, plain, kind, name)
+        found += [_told(r, p, attack) for r, (p, attack) in zip(rows, members, strict=True)]
+    return found
+
+
+def _rows(n: int, attributes: tuple[Attribute, ...]) -> Predictions:
+    """Rows of equal weight, as families of comparisons take them."""
+    ones = np.ones(n)
+    return Predictions((), None, np.zeros(n, dtype=np.int64), (), attributes, ones, ones, ones)
+
+
+def _told(row: dict[str, Any], pair: Pair, attack: str) -> dict[str, Any]:
+    """A row of an audit in the words of an attack."""
+    told: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == "metric":
+            told["attack"] = attack
+        told[FOUND.get(key, key)] = value
+    told["direction"] = -1
+    if told["verdict"] == "undecided" and pair.unit == "rows":
+        # Of one target the threshold's part of the width shrinks with the rows like the rest.
+        half = (told["high"] - told["low"]) / 2
+        target = settling_half_width(pair.difference, -1, told["margin"])
+        told["rows_to_settle"] = more_needed(half, 0.0, target, pair.n)
+    return told
+
+
+def _pair(
+    reference: Seen, candidate: Seen, metric: str, group: Group, g: int, settings: PrivacySettings
+) -> Pair:
+    """One number in one group, candidate less reference."""
+    targets = len(reference.scored.runs)
+    a, b = reference.leaks.get((metric, g)), candidate.leaks.get((metric, g))
+    status, reason = "ok", ""
+    for seen in (reference, candidate):
+        own, why = status_of(seen, metric, g, settings)
+        if own != "ok" and status != "undefined":
+            status, reason = own, why
+    known = a is not None and b is not None and status != "undefined" and "not resolvable" not in reason
+    base: dict[str, Any] = {
+        "candidate": candidate.scored.arm,
+        "attribute": group.attribute,
+        "group": group.name,
+        "class_name": None,
+        "metric": metric,
+        "twin": f"{reference.scored.attack} {metric}",
+        "direction": -1,
+        "margin_rule": True,
+        "span": 1.0,
+        "n": group.n,
+        "runs": targets,
+        "unit": unit_of(targets),
+        "right_to_wrong": np.nan,
+        "wrong_to_right": np.nan,
+        "difference": np.nan,
+        "rows": np.arange(len(reference.scored.scores.T)),
+    }
+    base["inference"] = "wald" if metric in (AUC, BALANCED) else "score"
+    if not known or a is None or b is None:
+        return Pair(**base, status=status, reason=reason)
+    base["difference"] = b.value - a.value
+    if status != "ok":
+        return Pair(**base, status=status, reason=reason)
+    n = len(base["rows"])
+    influence = b.influence(group.rows, n) - a.influence(group.rows, n)
+    spread, dof = _over_targets(b.values - a.values)
+    if base["inference"] == "wald":
+        fewest = min(int(x.min()) for s in (reference, candidate) for x in (s.members[:, g], s.others[:, g]))
+        return Pair(**base, **_wald(influence, spread, dof, fewest))
+    return Pair(**{**base, **_score(a, b, influence, group, spread, dof)})
+
+
+def _over_targets(differences: FloatArray) -> tuple[float, float]:
+    """Variance of the mean difference over targets, and its degrees of freedom; nothing below five."""
+    if len(differences) < counts.ENOUGH_RUNS:
+        return 0.0, np.inf
+    return float(np.var(differences, ddof=1) / len(differences)), len(differences) - 1.0
+
+
+def _wald(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict[str, Any]:
+    changed = int((influence != 0).sum())
+    if changed < ENOUGH:
+        reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
+        return {"status": "too_small", "reason": reason}
+    return {
+        "status": "ok",
+        "reason": "",
+        "row_variance": float(influence @ influence),
+        "row_dof": max(fewest - 1.0, 1.0),
+        "run_variance": spread,
+        "run_dof": dof,
+        "influence": influence,
+    }
+
+
+def _score(
+    a: Leak, b: Leak, influence: FloatArray, group: Group, spread: float, dof: float
+) -> dict[str, Any]:
+    """What Tango's interval takes: answers of the same members; the thresholds' part joins that of targets."""
+    assert a.numerator is not None
+    assert b.numerator is not None
+    assert a.denominator is not None
+    assert b.denominator is not None
+    assert a.cut is not None
+    assert b.cut is not None
+    weight = (a.denominator + b.denominator) / 2
+    inside = weight > 0
+    weight = weight[inside]
+    d = (b.numerator - a.numerator)[inside] / weight
+    mean, square = float(weight @ d), float(weight @ d**2)
+    changed = int((d != 0).sum())
+    floor = 1 / float(weight @ weight)
+    own = float(np.sum((weight * (d - mean)) ** 2))
+    n = floor if changed < ENOUGH or not own > 0 else max((square - mean**2) / own, floor)
+    moved = b.slope * b.cut.moved - a.slope * a.cut.moved
+    single = len(a.values) == 1
+    return {
+        "status": "ok",
+        "reason": "",
+        "absolute": float(weight @ np.abs(d)),
+        "square": square,
+        "n_effective": n,
+        "row_dof": np.inf,
+        "run_variance": spread + float(moved @ moved),
+        "run_dof": dof,
+        "better": float((d > 0).sum()) if single else np.nan,
+        "worse": float((d < 0).sum()) if single else np.nan,
+        "right_to_wrong": float(np.sum(np.maximum(-d, 0.0))),
+        "wrong_to_right": float(np.sum(np.maximum(d, 0.0))),
+        "influence": influence if changed >= ENOUGH else None,
+    }
+
+
+def matched(reference: Sequence[str], candidate: Sequence[str], same: FloatArray) -> list[tuple[int, int]]:
+    """Targets of two arms that belong together: runs of one name and one training set.
+
+    Args:
+        reference: [T] names of its runs.
+        candidate: [S] names of its runs.
+        same: [T, S] whether the training sets are the same.
+
+    Returns:
+        Pairs of indices; where no name is shared, runs are taken in their order.
+    """
+    names = [(i, list(candidate).index(run)) for i, run in enumerate(reference) if run in candidate]
+    if not names:
+        names = [(i, i) for i in range(min(len(reference), len(candidate)))]
+    return [(i, j) for i, j in names if same[i, j]]

@@ -1,0 +1,252 @@
+"""What the scores of an attack show in every group: values per target, influence values, limits of thresholds.
+
+Thresholds are pooled: one per target over all its rows. A row is called a member when its score is above the
+threshold, never when it equals it. At a false positive rate f with k = floor(f n) of n non-members the threshold
+is the (k + 1)-th largest score of a non-member, so that the empirical rate is at most f; nothing is interpolated.
+For the balanced accuracy as many rows are called members as there are.
+
+An arm is attacked in T targets; a value is the mean over them. The influence of a row on it is the mean of its
+influences on all targets, since the same row is a member for some and a non-member for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.judge.counts import ENOUGH, Group
+from evenhand.judge.privacy.order import Order, Pool, order_of
+from evenhand.judge.privacy.settings import AUC, BALANCED, at_fpr
+from evenhand.tables.schema import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of one attack on one arm.
+
+    Attributes:
+        arm: its name.
+        attack: the attack's name with its options.
+        runs: [T] names of the targets.
+        scores: [T, n], NaN where the attack says nothing.
+        member: [T, n] whether a row was in the target's training set.
+        reason: why there are no scores at all; empty when there are.
+    """
+
+    arm: str
+    attack: str
+    runs: tuple[str, ...]
+    scores: FloatArray
+    member: BoolArray
+    reason: str = ""
+
+    def of(self, targets: Sequence[int]) -> Scored:
+        """The same for some targets only."""
+        at = list(targets)
+        runs = tuple(self.runs[i] for i in at)
+        return Scored(self.arm, self.attack, runs, self.scores[at], self.member[at], self.reason)
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One number of an attack in one group, averaged over targets.
+
+    Attributes:
+        values: [T] of each target; NaN when undefined.
+        own: [r] influence of each row of the group, the threshold held fixed.
+        numerator: [r] for a true positive rate, mean share of each row among the called members, else None.
+        denominator: [r] its mean share among the members, else None.
+        slope: change of the value per unit of the share of rows that are called.
+        cut: the threshold, whose `moved` are influences on that share; None for the AUC.
+        edges: for a true positive rate: its value at the thresholds one order statistic higher, at the lower
+            and at the upper limit of the threshold.
+        false_positive_rate: the group's own, at the threshold.
+    """
+
+    values: FloatArray
+    own: FloatArray
+    numerator: FloatArray | None = None
+    denominator: FloatArray | None = None
+    slope: float = 0.0
+    cut: Cut | None = None
+    edges: tuple[float, float, float] = (np.nan, np.nan, np.nan)
+    false_positive_rate: float = float("nan")
+
+    @property
+    def value(self) -> float:
+        """The mean over targets; NaN when undefined for one of them."""
+        return float(self.values.mean())
+
+    def influence(self, rows: IntArray, n: int) -> FloatArray:
+        """[n] influence of every row of the table, on the group's value and on the threshold."""
+        whole = np.zeros(n)
+        whole[rows] = self.own
+        if self.cut is not None:
+            whole -= self.slope * self.cut.moved
+        return whole
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The pooled thresholds at one share of called rows.
+
+    Attributes:
+        name: of the number that they serve.
+        share: wanted share of the pool.
+        ranks: [T, 4] places of the thresholds among the pool's scores, from the top: at the estimate, one order
+            statistic higher, and at the lower and upper limit for the place of the true threshold.
+        moved: [n] mean influence of every row on the share that is called.
+        fewest: rows in the smallest pool.
+    """
+
+    name: str
+    share: float
+    ranks: FloatArray
+    moved: FloatArray
+    fewest: int
+
+    @property
+    def variance(self) -> float:
+        """Of the called share at the true threshold."""
+        return float(self.moved @ self.moved)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that one attack on one arm shows.
+
+    Attributes:
+        scored: the scores.
+        members: [T, G] members of each group.
+        others: [T, G] non-members of each group.
+        leaks: numbers by name and group.
+        orders: [T] rows of each target in the order of their scores.
+        cuts: the thresholds.
+    """
+
+    scored: Scored
+    members: IntArray
+    others: IntArray
+    leaks: dict[tuple[str, int], Leak]
+    orders: tuple[Order, ...]
+    cuts: tuple[Cut, ...]
+
+
+def observe(scored: Scored, groups: Sequence[Group], fprs: Sequence[float], z: float) -> Seen:
+    """Compute every number in every group.
+
+    Args:
+        scored: scores, of which each target has some.
+        groups: of the rows.
+        fprs: false positive rates.
+        z: normal quantile at which the places of thresholds are bounded.
+    """
+    orders = tuple(order_of(s, m) for s, m in zip(scored.scores, scored.member, strict=True))
+    n = scored.scores.shape[1]
+    cuts = [
+        _cut(at_fpr(f), [(o.outside, int(f * o.outside.size + 1e-9)) for o in orders], orders, f, z, n)
+        for f in fprs
+    ]
+    shares = [(o.everyone, o.inside.size) for o in orders]
+    cuts.append(_cut(BALANCED, shares, orders, float(np.mean([k / p.size for p, k in shares])), z, n))
+    sizes = np.zeros((2, len(orders), len(groups)), dtype=np.int64)
+    leaks: dict[tuple[str, int], Leak] = {}
+    for g, group in enumerate(groups):
+        places = [o.places(group.rows) for o in orders]
+        sizes[:, :, g] = [[len(p[0]) for p in places], [len(p[2]) for p in places]]
+        leaks[AUC, g] = _auc(places, orders, len(group.rows))
+        for cut in cuts:
+            make = _balanced if cut.name == BALANCED else _rate
+            leaks[cut.name, g] = make(cut, places, orders, len(group.rows))
+    return Seen(scored, sizes[0], sizes[1], leaks, orders, tuple(cuts))
+
+
+def _cut(
+    name: str, pools: Sequence[tuple[Pool, int]], orders: Sequence[Order], share: float, z: float, n: int
+) -> Cut:
+    """Thresholds that call k rows of each target's pool, and how far chance may have moved them."""
+    moved, called_rows = np.zeros(n), np.zeros(n, dtype=bool)
+    for (pool, k), order in zip(pools, orders, strict=True):
+        called = pool.rows[pool.places >= order.threshold(pool, k + 1.0)]
+        moved[pool.rows] -= k / pool.size / pool.size / len(orders)
+        moved[called] += 1 / pool.size / len(orders)
+        called_rows[called] = True
+    spread, fewest = float(moved @ moved), min(pool.size for pool, _ in pools)
+    independent = share * (1 - share) / spread if spread > 0 and called_rows.sum() >= ENOUGH else 0.0
+    half = z * np.sqrt(share * (1 - share) / max(independent, fewest))
+    low, high = max(share - half, 0.0), min(share + half, 1.0)
+    ranks = [(k + 1, k, low * p.size, min(high * p.size + 1, p.size + 1)) for p, k in pools]
+    if independent < fewest:
+        moved = moved * np.sqrt(share * (1 - share) / fewest / spread) if spread > 0 else moved
+    return Cut(name, share, np.array(ranks, dtype=np.float64), moved, fewest)
+
+
+def _rate(cut: Cut, places: Sequence[tuple[IntArray, ...]], orders: Sequence[Order], size: int) -> Leak:
+    """The true positive rate of one group."""
+    values, false = np.full(len(orders), np.nan), np.full(len(orders), np.nan)
+    numerator, denominator, expected = np.zeros(size), np.zeros(size), np.zeros(size)
+    edges = np.full((len(orders), 3), np.nan)
+    for t, (order, (inside, in_rows, outside, _)) in enumerate(zip(orders, places, strict=True)):
+        if len(inside) == 0:
+            continue
+        at = order.threshold(order.outside, cut.ranks[t, 0])
+        weight = 1 / len(inside) / len(orders)
+        hit = inside >= at
+        values[t] = hit.mean()
+        numerator[in_rows[hit]] += weight
+        denominator[in_rows] += weight
+        expected[in_rows] += weight * values[t]
+        edges[t] = [order.share_above(inside, order.outside, rank) for rank in cut.ranks[t, 1:]]
+        false[t] = (outside >= at).mean() if len(outside) else np.nan
+    strict, low, high = edges.mean(axis=0)
+    width = float(np.mean((cut.ranks[:, 3] - cut.ranks[:, 2]) / [o.outside.size for o in orders]))
+    slope = float(high - low) / width if width > 0 else 0.0
+    return Leak(
+        values,
+        numerator - expected,
+        numerator,
+        denominator,
+        slope,
+        cut,
+        (float(strict), float(low), float(high)),
+        float(false.mean()),
+    )
+
+
+def _balanced(cut: Cut, places: Sequence[tuple[IntArray, ...]], orders: Sequence[Order], size: int) -> Leak:
+    """The balanced accuracy of one group: the mean of its true positive and true negative rate."""
+    values, slopes = np.full(len(orders), np.nan), np.zeros(len(orders))
+    own = np.zeros(size)
+    for t, (order, (inside, in_rows, outside, out_rows)) in enumerate(zip(orders, places, strict=True)):
+        if len(inside) == 0 or len(outside) == 0:
+            continue
+        at = order.threshold(order.everyone, cut.ranks[t, 0])
+        hit, alarm = inside >= at, outside >= at
+        values[t] = (hit.mean() + 1 - alarm.mean()) / 2
+        own[in_rows] += (hit - hit.mean()) / (2 * len(inside) * len(orders))
+        own[out_rows] -= (alarm - alarm.mean()) / (2 * len(outside) * len(orders))
+        ends = [
+            order.share_above(inside, order.everyone, rank) - order.share_above(outside, order.everyone, rank)
+            for rank in cut.ranks[t, 2:]
+        ]
+        slopes[t] = (ends[1] - ends[0]) / 2 / ((cut.ranks[t, 3] - cut.ranks[t, 2]) / order.everyone.size)
+    return Leak(values, own, slope=float(slopes.mean()), cut=cut)
+
+
+def _auc(places: Sequence[tuple[IntArray, ...]], orders: Sequence[Order], size: int) -> Leak:
+    """The area under the ROC curve of one group's members against its own non-members.
+
+    Influence values are DeLong's (1988): where a row stands among the rows of the other kind.
+    """
+    values, own = np.full(len(orders), np.nan), np.zeros(size)
+    for t, (order, (inside, in_rows, outside, out_rows)) in enumerate(zip(orders, places, strict=True)):
+        if len(inside) == 0 or len(outside) == 0:
+            continue
+        above = order.standing(inside, outside)
+        below = 1 - order.standing(outside, inside)
+        values[t] = above.mean()
+        own[in_rows] += (above - values[t]) / len(inside) / len(orders)
+        own[out_rows] += (below - values[t]) / len(outside) / len(orders)
+    return Leak(values, own)

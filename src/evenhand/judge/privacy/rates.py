@@ -1,0 +1,154 @@
+"""Rows of `rates`: one number of one attack on one arm in one group, with a pointwise interval.
+
+Three sources of variation are joined as the root of the sum of squares of their distances to a limit: rows of
+the group (Clopper-Pearson for one target, else Wilson with the effective number of rows), the place of the pooled
+threshold among the non-members' scores, and targets (t, from five on).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evenhand.judge import counts
+from evenhand.judge.counts import Group
+from evenhand.judge.privacy.observe import Leak, Seen
+from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
+from evenhand.judge.stats.intervals import clopper_pearson, wilson
+from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
+from evenhand.tables.schema import FloatArray
+
+NAN = float("nan")
+
+
+def unit_of(targets: int) -> str:
+    """What varies: rows of these very targets, or rows and targets."""
+    return "rows and runs" if targets >= counts.ENOUGH_RUNS else "rows"
+
+
+def status_of(seen: Seen, metric: str, g: int, settings: PrivacySettings) -> tuple[str, str]:
+    """Whether a number can be told in a group, and why not."""
+    if seen.scored.reason:
+        return "undefined", seen.scored.reason
+    members, others = int(seen.members[:, g].min()), int(seen.others[:, g].min())
+    least = settings.min_group_size
+    pooled = next((f for f in settings.fprs if at_fpr(f) == metric), None)
+    if members == 0 or (others == 0 and pooled is None):
+        return "undefined", f"no {'members' if members == 0 else 'non-members'} in the group"
+    if pooled is not None:
+        fewest = min(order.outside.size for order in seen.orders)
+        if fewest * pooled < 1 - 1e-9:
+            return "too_small", not_resolvable(fewest, pooled)
+    if members < least:
+        return "too_small", f"{members} members, fewer than {least}"
+    if pooled is None and others < least:
+        return "too_small", f"{others} non-members, fewer than {least}"
+    return "ok", ""
+
+
+def not_resolvable(fewest: int, fpr: float) -> str:
+    """Say why there is no true positive rate at a low false positive rate."""
+    return (
+        f"not resolvable: {fewest:,} non-members, and a false positive rate of {fpr:g} takes at least "
+        f"{int(np.ceil(1 / fpr - 1e-9)):,}"
+    )
+
+
+def rate_row(seen: Seen, metric: str, group: Group, g: int, settings: PrivacySettings) -> dict[str, Any]:
+    """One row of `rates`."""
+    scored = seen.scored
+    status, reason = status_of(seen, metric, g, settings)
+    leak = seen.leaks.get((metric, g))
+    value, low, high, false = NAN, NAN, NAN, NAN
+    interval: str | None = None
+    if leak is not None and status != "undefined" and not reason.startswith("not resolvable"):
+        value, false = leak.value, leak.false_positive_rate
+        low, high, interval = limits(seen, leak, metric, g, settings.alpha)
+    return {
+        "input": scored.arm,
+        "attack": scored.attack,
+        **_sizes(seen, group, g, len(scored.runs)),
+        "metric": metric,
+        "value": value,
+        "low": low,
+        "high": high,
+        "level": 1 - settings.alpha,
+        "false_positive_rate": false,
+        "status": status,
+        "reason": reason,
+        "interval": interval,
+    }
+
+
+def _sizes(seen: Seen, group: Group, g: int, targets: int) -> dict[str, Any]:
+    return {
+        "attribute": group.attribute,
+        "group": group.name,
+        "n": group.n,
+        "n_positive": round(float(seen.members[:, g].mean()), 2) if seen.members.size else None,
+        "runs": targets,
+        "unit": unit_of(targets),
+    }
+
+
+def run_half(values: FloatArray, alpha: float) -> float:
+    """Half width of the t interval of a mean over targets; 0 below five."""
+    if len(values) < counts.ENOUGH_RUNS:
+        return 0.0
+    return float(t_of(alpha, len(values) - 1.0) * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def limits(seen: Seen, leak: Leak, metric: str, g: int, alpha: float) -> tuple[float, float, str]:
+    """Limits of one number, and how they came about."""
+    runs = run_half(leak.values, alpha)
+    if metric not in (AUC, BALANCED):
+        return _of_rate(leak, int(seen.members[:, g].min()), alpha, runs)
+    own, moved = leak.own, leak.slope**2 * leak.cut.variance if leak.cut is not None else 0.0
+    fewest = min(int(seen.members[:, g].min()), int(seen.others[:, g].min()))
+    variance = float(own @ own) + moved
+    value, n = leak.value, float(fewest)
+    if variance > 0 and 0 < value < 1:
+        n = value * (1 - value) / variance
+    z = float(z_to_t(z_of(alpha), max(fewest - 1.0, 1.0)))
+    low, high = (float(v) for v in wilson(value, n, z))
+    kind = "DeLong's variance" if metric == AUC else "influence values"
+    return (
+        max(value - float(np.hypot(value - low, runs)), 0.0),
+        min(value + float(np.hypot(high - value, runs)), 1.0),
+        f"Wilson with {kind}, rows clustered over targets, pointwise",
+    )
+
+
+def _of_rate(leak: Leak, members: int, alpha: float, runs: float) -> tuple[float, float, str]:
+    """Limits of a true positive rate at pooled thresholds.
+
+    With a share f of n non-members above it, the true threshold lies between two order statistics that f n plus
+    or minus chance names. Below, distances are those from the estimate one order statistic higher: the mean false
+    positive rate of the estimate's own threshold is (k + 1) / (n + 1), a little too large.
+    """
+    assert leak.numerator is not None
+    assert leak.denominator is not None
+    value, (strict, at_low, at_high) = leak.value, leak.edges
+    z = float(z_of(alpha))
+    if len(leak.values) == 1:
+        kind = "Clopper-Pearson"
+        bounds = [clopper_pearson(round(v * members), members, alpha) for v in (strict, value)]
+    else:
+        kind = "Wilson, rows clustered over targets"
+        n = effective(leak)
+        bounds = [wilson(v, n, z) for v in (strict, value)]
+    down, up = strict - float(bounds[0][0]), float(bounds[1][1]) - value
+    low = strict - float(np.sqrt(down**2 + max(strict - at_low, 0.0) ** 2 + runs**2))
+    high = value + float(np.sqrt(up**2 + max(at_high - value, 0.0) ** 2 + runs**2))
+    return max(low, 0.0), min(high, 1.0), f"{kind}, with order statistics of the threshold, pointwise"
+
+
+def effective(leak: Leak) -> float:
+    """Rows of one target that would give a true positive rate the variance it has here."""
+    assert leak.numerator is not None
+    assert leak.denominator is not None
+    floor = 1 / float(leak.denominator @ leak.denominator)
+    spread, p = float(leak.own @ leak.own), leak.value
+    few = min(int((leak.numerator > 0).sum()), int((leak.numerator < leak.denominator).sum())) < counts.ENOUGH
+    return floor if few or not spread > 0 else max(p * (1 - p) / spread, floor)

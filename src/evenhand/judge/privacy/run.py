@@ -1,0 +1,167 @@
+"""An attack from signals to result, on one page.
+
+load -> score every arm with every attack -> observe groups -> rates, curves, control -> pairs -> verdict
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evenhand import registry
+from evenhand.errors import CallError, nearest
+from evenhand.judge.attacks import ATTACKS, Evidence
+from evenhand.judge.counts import Group
+from evenhand.judge.privacy import compare, control, curves
+from evenhand.judge.privacy.choice import Attack, choose
+from evenhand.judge.privacy.observe import Scored, Seen, observe
+from evenhand.judge.privacy.rates import rate_row
+from evenhand.judge.privacy.result import AttackResult, document
+from evenhand.judge.privacy.settings import PrivacySettings
+from evenhand.judge.stats.quantiles import z_of
+from evenhand.tables.schema import Columns, FloatArray, Source
+from evenhand.tables.signals import SignalArm, Signals
+
+
+def run_attack(source: Source, columns: Columns, settings: PrivacySettings) -> AttackResult:
+    """Attack the models whose signals are given, and judge what the attacks find.
+
+    Args:
+        source: files, folders, globs or tables in memory.
+        columns: which columns hold attributes, arms and runs.
+        settings: which attacks, and how strictly they are judged.
+
+    Raises:
+        InputError: the call or a table is wrong; every complaint at once.
+    """
+    from evenhand.tables.signals_read import load_signals  # noqa: PLC0415  (duckdb: a refused call needs none)
+
+    return attack_signals(load_signals(source, columns), columns, settings)
+
+
+def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings) -> AttackResult:
+    """Attack models whose signals are already checked and aligned."""
+    reference = _reference(signals, settings)
+    attacks = choose(signals, settings)
+    groups = groups_of(signals)
+    rows: dict[str, list[dict[str, Any]]] = {k: [] for k in ("rates", "vulnerability", "roc", "stability")}
+    pairs: list[tuple[Seen, Seen]] = []
+    problems = list(signals.problems)
+    for attack in attacks:
+        scored = [score(arm, attack) for arm in signals.arms]
+        problems += [line for s in scored for line in _unscored(s)]
+        seen = [_observe(s, groups, settings) for s in scored]
+        for one in seen:
+            _tell(rows, one, groups, signals, settings)
+        for i, arm in enumerate(signals.arms):
+            if i != reference:
+                found = _paired(seen[reference], seen[i], signals.arms[reference], arm, groups, settings)
+                if isinstance(found, str):
+                    problems.append(found)
+                else:
+                    pairs.append(found)
+    comparisons = compare.comparisons(pairs, groups, signals.attributes, settings) if pairs else []
+    rows["comparisons"] = comparisons
+    names = [attack.name for attack in attacks]
+    return AttackResult(document(signals, columns, settings, names, reference, rows, problems))
+
+
+def groups_of(signals: Signals) -> list[Group]:
+    """All rows, and every group of every attribute, empty ones too."""
+    n = len(signals.ids)
+    found = [Group(None, None, np.arange(n), n)]
+    for attribute in signals.attributes:
+        for index, name in enumerate(attribute.groups):
+            rows = np.flatnonzero(attribute.in_group(index))
+            found.append(Group(attribute.name, name, rows, len(rows)))
+    return found
+
+
+def score(arm: SignalArm, attack: Attack) -> Scored:
+    """Scores of one attack on every target of one arm."""
+    evidence = Evidence(arm.member, arm.targets, arm.shared, arm.loss, arm.margin, arm.base_loss)
+    scores: FloatArray = registry.load(ATTACKS, attack.module).score(evidence, attack.config)
+    member = arm.member[arm.targets]
+    return Scored(arm.name, attack.name, arm.target_runs, scores, member, _reason(scores, member))
+
+
+def _reason(scores: FloatArray, member: Any) -> str:  # noqa: ANN401  ([T, n] booleans)
+    """Why scores say nothing; empty when they do."""
+    known = np.isfinite(scores)
+    if not known.any(axis=1).all():
+        return "the attack has no score for any row: the references' signals do not differ"
+    if not ((known & member).any(axis=1) & (known & ~member).any(axis=1)).all():
+        return "the attack has scores for members only, or for non-members only"
+    low, high = np.nanmin(scores, axis=1), np.nanmax(scores, axis=1)
+    return "constant signals: every row has the same score" if (low == high).any() else ""
+
+
+def _unscored(scored: Scored) -> list[str]:
+    lacking = int((~np.isfinite(scored.scores)).sum())
+    if not lacking or scored.reason:
+        return []
+    return [
+        f"{scored.arm}, {scored.attack}: {lacking:,} of {scored.scores.size:,} pairs of run and row have no score "
+        "(too few references with or without the row, or references that agree) and were left out."
+    ]
+
+
+def _observe(scored: Scored, groups: Sequence[Group], settings: PrivacySettings) -> Seen:
+    if scored.reason:
+        none = np.zeros((len(scored.runs), len(groups)), dtype=np.int64)
+        return Seen(scored, none, none, {}, (), ())
+    return observe(scored, groups, settings.fprs, float(z_of(settings.alpha)))
+
+
+def _tell(
+    rows: dict[str, list[dict[str, Any]]],
+    seen: Seen,
+    groups: Sequence[Group],
+    signals: Signals,
+    settings: PrivacySettings,
+) -> None:
+    """Add what is said of one attack on one arm."""
+    for metric in settings.metrics:
+        rows["rates"] += [rate_row(seen, metric, group, g, settings) for g, group in enumerate(groups)]
+    rows["roc"] += [curves.roc_row(seen, group, settings.fprs) for group in groups]
+    rows["stability"] += [curves.stability_row(seen, group, g, settings) for g, group in enumerate(groups)]
+    for number, attribute in enumerate(signals.attributes):
+        own = [(g, group) for g, group in enumerate(groups) if group.attribute == attribute.name]
+        rng = np.random.default_rng((settings.rng, number))
+        rows["vulnerability"] += control.vulnerability(seen, attribute, own, settings, rng)
+
+
+def _paired(
+    reference: Seen,
+    candidate: Seen,
+    first: SignalArm,
+    second: SignalArm,
+    groups: Sequence[Group],
+    settings: PrivacySettings,
+) -> tuple[Seen, Seen] | str:
+    """What an attack shows of two arms for the targets that belong together, or why there are none."""
+    inside, other = first.member[first.targets], second.member[second.targets]
+    same = (inside[:, None, :] == other[None, :, :]).all(axis=2)
+    pairs = compare.matched(first.target_runs, second.target_runs, same)
+    if not pairs:
+        return f"{second.name} against {first.name}: {compare.UNMATCHED}."
+    whole = [(i, i) for i in range(len(first.targets))]
+    if pairs == whole and len(first.targets) == len(second.targets):
+        return reference, candidate
+    kept = [
+        _observe(seen.scored.of(at), groups, settings)
+        for seen, at in zip((reference, candidate), zip(*pairs, strict=True), strict=True)
+    ]
+    return kept[0], kept[1]
+
+
+def _reference(signals: Signals, settings: PrivacySettings) -> int:
+    names = [arm.name for arm in signals.arms]
+    if settings.reference is None:
+        return 0
+    if settings.reference not in names:
+        near = nearest(settings.reference, names)
+        raise CallError(f"--reference: no arm is called {settings.reference!r}: {near}")
+    return names.index(settings.reference)
