@@ -133,7 +133,7 @@ def peer(path: Path, out: Path) -> None:
     from evenhand.datasets import split
     from evenhand.finetune import Data, adapt
     from evenhand.finetune.answers import Classes
-from evenhand.finetune.base import load_base
+    from evenhand.finetune.base import load_base
     from evenhand.finetune.feed import feed_of
     from evenhand.finetune.loop import Lesson
     from evenhand.spec.read import read_studies

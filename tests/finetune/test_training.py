@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers
 
-from evenhand.finetune import Data, adapt, features, run
+from evenhand.finetune import Data, Model, adapt, features, run
 from evenhand.finetune.answers import Classes
 from evenhand.finetune.base import load_base
 from evenhand.finetune.devices import accelerator_of
@@ -241,5 +241,5 @@ def test_halved_gives_the_weights_back():
 
 
 def test_feeds_are_kept(folders, datasets):
-    base = load_base(run.Model(folders["bert"]), "text", ("no", "yes"), "float32")
+    base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
     assert feed_of(base, datasets["text"].examples, 256) is feed_of(base, datasets["text"].examples, 256)

@@ -33,6 +33,9 @@ _VERBS = ("met", "called", "thanked", "helped", "followed", "paid")
 _TAILS = ("{p} was tired", "{p} was late", "{p} found the map", "{p} lost a coat", "{p} sang all night",
           "{p} knew the way")  # fmt: skip
 _PRONOUNS = ("he", "she")
+_SMOKE_ROWS = 160
+#: As many as a sentence takes.
+SMOKE_TOKENS = 24
 
 
 class Config(Frozen):
@@ -84,7 +87,7 @@ def load(config: Config) -> Examples:
 
 def smoke(config: Config) -> Examples:
     """Fewer pairs of the same world."""
-    return load(config.model_copy(update={"rows": min(config.rows, 160)}))
+    return load(config.model_copy(update={"rows": min(config.rows, _SMOKE_ROWS)}))
 
 
 def _english(draw: IntArray, gender: int) -> str:
@@ -98,9 +101,8 @@ def _foreign(draw: IntArray) -> str:
     who, whom, verb, tail = draw.tolist()
     cause = _TAILS[tail].format(p="o").split()
     said = " ".join(["o", *(_turned(word) for word in cause[1:])])
-    return (
-        f"{_turned(OCCUPATIONS[who])} {_turned(OCCUPATIONS[whom])}i {_turned(_VERBS[verb])}di, {said} icin."
-    )
+    subject, object_, action = _turned(OCCUPATIONS[who]), _turned(OCCUPATIONS[whom]), _turned(_VERBS[verb])
+    return f"{subject} {object_}i {action}di, {said} icin."
 
 
 def _turned(word: str) -> str:

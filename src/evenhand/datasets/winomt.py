@@ -65,9 +65,7 @@ class Config(Frozen):
     @model_validator(mode="after")
     def _can_be_meant(self) -> Config:
         if self.columns is not None and self.english != "left":
-            raise ValueError(
-                "english: is for lines of text; give columns in the order [English, translation]"
-            )
+            raise ValueError("english: is for lines; give columns in the order [English, translation]")
         return self
 
 
@@ -157,10 +155,8 @@ def examples_of(
 
 def smoke(config: Config) -> Examples:
     """Made-up pairs in the same form."""
-    world = synthetic_pairs.Config(
-        rows=160, separator=config.separator, new_tokens=min(config.new_tokens, 24)
-    )
-    made = synthetic_pairs.load(world)
+    few = min(config.new_tokens, synthetic_pairs.SMOKE_TOKENS)
+    made = synthetic_pairs.smoke(synthetic_pairs.Config(separator=config.separator, new_tokens=few))
     return Examples(
         made.task, made.ids, made.inputs, made.labels, (), made.attributes, (SMOKE,), units=made.units,
         translations=made.translations,
@@ -213,7 +209,7 @@ def _files(path: str) -> list[Path]:
     found = [p for p in found if p.is_file()]
     if not found:
         raise InputError(
-            f"dataset.path '{path}': there is no such file; give lines 'sentence {_BAR} translation', such as "
+            f"dataset.path '{path}': there is no such file; give lines 'sentence {_BAR} translation', as in "
             "en_tr_general.txt of https://github.com/kenziyuliu/lora-fairness (data/mt_gender), or a table "
             "with 'columns'."
         )

@@ -24,7 +24,7 @@ def translated(
     base: Base,
     job: Job,
     data: Data,
-    model: Any,
+    model: Any,  # noqa: ANN401
     accelerator: Accelerator,
 ) -> tuple[Callable[[Path], None], tuple[str, ...]]:
     """Let a model translate the test rows.

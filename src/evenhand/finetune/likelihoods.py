@@ -62,7 +62,7 @@ def chosen(
     base: Base,
     job: Job,
     data: Data,
-    model: Any,
+    model: Any,  # noqa: ANN401
     accelerator: Accelerator,
 ) -> tuple[Callable[[Path], None], tuple[str, ...]]:
     """Ask a model all questions.

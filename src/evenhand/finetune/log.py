@@ -22,7 +22,7 @@ class Log:
         self._write({**line, "seconds": seconds})
 
     def validation(self, step: int, epoch: int, accuracy: float | None, loss: float) -> None:
-        """Note what the model gets right on the validation rows after an epoch; None: nothing is classified."""
+        """Note what the model gets right on the validation rows after an epoch; None: it tells no class."""
         self.last = {"accuracy": accuracy, "loss": loss}
         self._write({"step": step, "epoch": epoch, "validation": {"loss": loss, "accuracy": accuracy}})
 

@@ -60,23 +60,23 @@ def _pairs(encoder: Encoder, data: Data, translations: Translations, limit: int)
     ids, starts, cut, joined = [], [], 0, 0
     whole = pair_ids(encoder, examples, translations, range(len(examples.ids)))
     wrong = []
-    for row, (prompt, full) in enumerate(whole):
-        if len(full) > limit:
-            shorter = _shortened(encoder, examples, translations, row, limit)
-            if shorter is None:
-                wrong.append(examples.ids[row])
-                continue
-            cut += 1
-            prompt, full = shorter
+    for row, given in enumerate(whole):
+        long = len(given[1]) > limit
+        pair = _shortened(encoder, examples, translations, row, limit) if long else given
+        if pair is None:
+            wrong.append(examples.ids[row])
+            continue
+        cut += long
+        prompt, full = pair
         start = boundary(prompt, [full])
         joined += start < len(prompt)
         ids.append(np.array(full, np.int64))
         starts.append(max(1, start))
     if wrong:
         raise InputError(
-            f"{len(wrong):,} translations are longer than {limit} tokens with nothing but the separator before "
-            f"them (first: '{wrong[0]}'); raise training.max_length, up to the model's {encoder.context}, or "
-            "take them out."
+            f"{len(wrong):,} translations are longer than {limit} tokens with nothing but the separator "
+            f"before them (first: '{wrong[0]}'); raise training.max_length, up to the model's "
+            f"{encoder.context}, or take them out."
         )
     remarks = []
     if cut:

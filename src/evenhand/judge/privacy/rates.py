@@ -13,7 +13,7 @@ import numpy as np
 
 from evenhand.judge import counts
 from evenhand.judge.counts import Group
-from evenhand.judge.privacy.observe import Leak, Seen
+from evenhand.judge.privacy.observe import Leak, Scored, Seen
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
 from evenhand.judge.stats.intervals import clopper_pearson, wilson
 from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
