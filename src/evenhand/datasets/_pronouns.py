@@ -21,8 +21,8 @@ _VERBS = {"was": "were", "is": "are", "has": "have", "does": "do"}
 _NO_NOUN = frozenset((
     "a", "about", "after", "alone", "an", "and", "around", "as", "at", "away", "because", "before", "by",
     "but", "down", "during", "for", "from", "if", "in", "into", "it", "of", "off", "on", "onto", "or", "out",
-    "over", "so", "some", "than", "that", "the", "there", "to", "today", "tomorrow", "tonight", "until", "up", "when",
-    "whenever", "where", "while", "why", "with", "without", "yesterday",
+    "over", "so", "some", "than", "that", "the", "there", "to", "today", "tomorrow", "tonight", "until", "up",
+    "when", "whenever", "where", "while", "why", "with", "without", "yesterday",
 ))  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
