@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from evenhand.judge import counts
 from evenhand.judge.counts import ENOUGH, Group, Observed
-from evenhand.judge.metrics import MetricInfo, Sample
+from evenhand.judge.metrics import Measure, Metric, MetricInfo, Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
+from evenhand.judge.settings import Settings
 from evenhand.judge.stats.permutation import swapped_difference
 from evenhand.tables.schema import Arm, FloatArray, Predictions
 
@@ -181,6 +181,8 @@ def _wald(m: Matched) -> dict[str, Any]:
     influence = m.candidate.influence - m.reference.influence
     # Answers count where answers are compared: influence values differ everywhere once one answer does.
     differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else influence != 0
+    if m.reference.each is not None and m.candidate.each is not None:
+        differ = m.reference.each != m.candidate.each
     changed = round(float(p.count[rows] @ differ))
     if changed < ENOUGH:
         reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
@@ -217,6 +219,43 @@ def _permutation(m: Matched, rng: np.random.Generator) -> dict[str, Any]:
     return {"status": "ok", "reason": "", "p_value": value}
 
 
-def module_name(metric: ModuleType) -> str:
-    """The name under which a plug-in goes: its file's name."""
-    return metric.__name__.rpartition(".")[2]
+def against(
+    metric: Metric,
+    class_name: str | None,
+    predictions: Predictions,
+    seen: tuple[list[Group], list[list[Observed]]],
+    reference: int,
+    settings: Settings,
+) -> list[Pair]:
+    """Every candidate against the reference, in every group.
+
+    Args:
+        metric: what was observed.
+        class_name: of which class.
+        predictions: the rows.
+        seen: groups, and observations by [arm][group].
+        reference: index of the reference arm.
+        settings: smallest group and seed.
+    """
+    (groups, observed), arms = seen, predictions.arms
+    found = []
+    for candidate in (i for i in range(len(arms)) if i != reference):
+        for g, group in enumerate(groups):
+            matched = Matched(
+                name=module_name(metric),
+                info=metric.INFO,
+                class_name=class_name,
+                group=group,
+                reference=observed[reference][g],
+                candidate=observed[candidate][g],
+                reference_arm=arms[reference],
+                candidate_arm=arms[candidate],
+                predictions=predictions,
+            )
+            found.append(pair(matched, settings.min_group_size, np.random.default_rng((settings.rng, g))))
+    return found
+
+
+def module_name(metric: Metric) -> str:
+    """The name under which a metric goes: its file's name, or a measure's own."""
+    return metric.name if isinstance(metric, Measure) else metric.__name__.rpartition(".")[2]

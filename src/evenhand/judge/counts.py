@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 
-from evenhand.judge.metrics import Estimate, MetricInfo, Sample
+from evenhand.judge.metrics import Estimate, Metric, MetricInfo, Sample
 from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
 #: From this many rows on each side a variance is taken from the data, below from its upper bound.
@@ -49,6 +48,8 @@ class Observed:
         right: [n] share of the runs that answer the row right, of those that have the row.
         reason: why the value is undefined.
         present: [n] share of the runs that have the row; None is all of them.
+        each: [n] the row's own value where the metric is a mean of such, and answers are neither right nor
+            wrong.
     """
 
     values: FloatArray
@@ -59,6 +60,7 @@ class Observed:
     right: FloatArray
     reason: str
     present: FloatArray | None = None
+    each: FloatArray | None = None
 
 
 def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Group]:
@@ -73,7 +75,7 @@ def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Gro
     return found
 
 
-def observe(metric: ModuleType, arm: Arm, group: Group, predictions: Predictions, positive: int) -> Observed:
+def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, positive: int) -> Observed:
     """Compute a metric for one arm in one group, run by run, and average.
 
     Where runs have rows of their own (`Predictions.resplit`), each run's metric is of its rows, and a row's
@@ -114,7 +116,7 @@ def observe(metric: ModuleType, arm: Arm, group: Group, predictions: Predictions
     )
 
 
-def _of_its_rows(metric: ModuleType, sample: Sample, here: BoolArray) -> Estimate:
+def _of_its_rows(metric: Metric, sample: Sample, here: BoolArray) -> Estimate:
     """A metric of the rows that a run has; its other rows have no part in it."""
     probability = None if sample.probability is None else sample.probability[here]
     own = Sample(sample.true[here], sample.answer[here], sample.weight[here], sample.positive, probability)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from evenhand.judge import counts
 from evenhand.judge.compare import module_name
 from evenhand.judge.counts import Group, Observed
+from evenhand.judge.metrics import Metric
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats.intervals import wilson
 from evenhand.judge.stats.paired import WaldPaired
@@ -20,7 +20,7 @@ NAN = float("nan")
 
 
 def rate_row(
-    metric: ModuleType,
+    metric: Metric,
     arm: Arm,
     class_name: str | None,
     group: Group,
@@ -71,7 +71,7 @@ def _positives(class_name: str | None, group: Group, p: Predictions) -> int | No
 
 
 def _interval(
-    metric: ModuleType, group: Group, observed: Observed, p: Predictions, alpha: float
+    metric: Metric, group: Group, observed: Observed, p: Predictions, alpha: float
 ) -> tuple[float, float, str]:
     """Limits of one value: Wilson for shares, normal or t for means, none for calibration errors."""
     info, value = metric.INFO, observed.value

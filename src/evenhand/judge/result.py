@@ -11,7 +11,9 @@ from importlib.metadata import version
 from typing import Any
 
 from evenhand import registry
-from evenhand.judge.settings import Settings
+from evenhand.judge.disparities import DisparityInfo
+from evenhand.judge.metrics import MetricInfo
+from evenhand.judge.settings import DISPARITIES, GENERATIVE, METRICS, Settings
 from evenhand.tables.schema import Columns, Predictions
 
 SCHEMA = "evenhand.audit/1"
@@ -104,8 +106,22 @@ def place(row: Mapping[str, Any]) -> str:
 
 def title(metric: str) -> str:
     """The name of a metric or disparity in a sentence."""
-    folder = "metrics" if metric in registry.names("evenhand.judge.metrics") else "disparities"
-    return str(registry.load(f"evenhand.judge.{folder}", metric).INFO.title)
+    return str(facts(metric).title)
+
+
+def facts(metric: str) -> MetricInfo | DisparityInfo:
+    """What is known of a metric, a disparity or a measure of generations and likelihoods.
+
+    Raises:
+        UnknownNameError: there is none of this name.
+    """
+    for name in registry.names(GENERATIVE):
+        measures: Mapping[str, MetricInfo] = registry.load(GENERATIVE, name).INFO.measures
+        if metric in measures:
+            return measures[metric]
+    folder = METRICS if metric in registry.names(METRICS) else DISPARITIES
+    found: MetricInfo | DisparityInfo = registry.load(folder, metric).INFO
+    return found
 
 
 def certain_harm(row: Mapping[str, Any]) -> float:

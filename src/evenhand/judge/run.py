@@ -5,14 +5,13 @@ load -> observe every metric in every group -> rates, pairs -> disparities -> fa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from evenhand import registry
 from evenhand.errors import CallError, nearest
 from evenhand.judge import compare, counts, families, tabulate
-from evenhand.judge.compare import Matched, Pair
+from evenhand.judge.compare import Pair
 from evenhand.judge.rates import rate_row
 from evenhand.judge.result import AuditResult, document
 from evenhand.judge.settings import DISPARITIES, METRICS, Settings
@@ -40,7 +39,7 @@ def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResu
 
 def judge_predictions(predictions: Predictions, columns: Columns, settings: Settings) -> AuditResult:
     """Audit predictions that are already checked and aligned."""
-    reference = _reference(predictions, settings)
+    reference = reference_of([arm.name for arm in predictions.arms], settings)
     cells = counts.compress(predictions)
     scored = all(arm.score is not None for arm in predictions.arms)
     _refuse_without_scores(settings, scored=scored)
@@ -64,7 +63,7 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
                 for arm, seen in zip(on.arms, arms, strict=True):
                     for group, observed in zip(groups, seen, strict=True):
                         rate_rows.append(rate_row(metric, arm, class_name, group, observed, on, settings))
-                pairs += _pairs(name, class_name, Seen(on, groups, arms), reference, settings)
+                pairs += compare.against(metric, class_name, on, (groups, arms), reference, settings)
     gap_rows, gap_pairs = tabulate.all_disparities(table, cells, reference, settings)
     comparisons = families.settle_all([*pairs, *gap_pairs], cells, predictions, reference, settings)
     return AuditResult(document(predictions, columns, settings, rate_rows, gap_rows, comparisons, reference))
@@ -76,8 +75,12 @@ def _needed(settings: Settings) -> tuple[str, ...]:
     return tuple(n for n in registry.names(METRICS) if n in of or n in settings.chosen_metrics)
 
 
-def _reference(predictions: Predictions, settings: Settings) -> int:
-    names = [arm.name for arm in predictions.arms]
+def reference_of(names: Sequence[str], settings: Settings) -> int:
+    """Index of the reference among the arms.
+
+    Raises:
+        CallError: no arm is called so.
+    """
     if settings.reference is None:
         return 0
     if settings.reference not in names:
@@ -95,26 +98,3 @@ def _refuse_without_scores(settings: Settings, *, scored: bool) -> None:
     if lacking:
         what = ", ".join(lacking)
         raise CallError(f"{what}: needs scores, and not every table has them; --score names their column.")
-
-
-def _pairs(name: str, class_name: str | None, seen: Seen, reference: int, settings: Settings) -> list[Pair]:
-    """Every candidate against the reference, in every group."""
-    metric, arms = registry.load(METRICS, name), seen.predictions.arms
-    found = []
-    for candidate in (i for i in range(len(arms)) if i != reference):
-        for g, group in enumerate(seen.groups):
-            matched = Matched(
-                name=name,
-                info=metric.INFO,
-                class_name=class_name,
-                group=group,
-                reference=seen.arms[reference][g],
-                candidate=seen.arms[candidate][g],
-                reference_arm=arms[reference],
-                candidate_arm=arms[candidate],
-                predictions=seen.predictions,
-            )
-            found.append(
-                compare.pair(matched, settings.min_group_size, np.random.default_rng((settings.rng, g)))
-            )
-    return found

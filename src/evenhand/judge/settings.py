@@ -11,6 +11,7 @@ from evenhand import registry
 from evenhand.errors import CallError, nearest
 
 METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
+GENERATIVE = "evenhand.judge.generative"
 PRIMARY = ("accuracy", "true_positive_rate", "false_positive_rate")
 MARGIN = 0.02
 
@@ -23,6 +24,11 @@ def metric_names() -> tuple[str, ...]:
 def disparity_names() -> tuple[str, ...]:
     """Names of all disparities."""
     return registry.names(DISPARITIES)
+
+
+def measure_names() -> tuple[str, ...]:
+    """Names of all that is measured of generations and likelihoods."""
+    return tuple(m for name in registry.names(GENERATIVE) for m in registry.load(GENERATIVE, name).INFO.measures)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant, all at once."""
-        known = (*metric_names(), *disparity_names())
+        known = (*metric_names(), *disparity_names(), *measure_names())
         bad = [
             f"{option}: {name!r} is no metric and no disparity: {nearest(name, known)}"
             for option, given in (("--metric", self.metrics), ("--primary", self.primary))

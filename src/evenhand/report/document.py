@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from evenhand import registry
 from evenhand.errors import UnknownNameError
+from evenhand.judge import result
+from evenhand.judge.disparities import DisparityInfo
+from evenhand.judge.metrics import MetricInfo
 
 Document = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -18,14 +20,12 @@ VERDICTS = ("harm", "undecided", "help", "harmless")
 
 
 @cache
-def facts(metric: str) -> Any | None:  # noqa: ANN401  (the INFO of a metric or of a disparity)
+def facts(metric: str) -> MetricInfo | DisparityInfo | None:
     """Find what a metric's or a disparity's file says of it, None when there is no such file here."""
-    for folder in ("evenhand.judge.metrics", "evenhand.judge.disparities"):
-        try:
-            return registry.load(folder, metric).INFO
-        except UnknownNameError:
-            continue
-    return None
+    try:
+        return result.facts(metric)
+    except UnknownNameError:
+        return None
 
 
 def direction(row: Row) -> int:

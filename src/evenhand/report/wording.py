@@ -38,7 +38,7 @@ def metric_name(metric: str) -> str:
 def in_points(metric: str) -> bool:
     """Say whether a metric is told in points: rates on [0, 1] are, ratios and losses are not."""
     known = facts(metric)
-    return known is not None and known.margin and tuple(known.range) == (0, 1)
+    return known is not None and known.margin and tuple(known.range) in ((0, 1), (-1, 1))
 
 
 def unit_of(metric: str) -> str:

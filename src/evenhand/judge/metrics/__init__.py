@@ -6,8 +6,10 @@ A file here is a metric; its name is the metric's name. It defines `INFO` (a `Me
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -102,6 +104,25 @@ class Estimate:
     numerator: FloatArray | None = None
     denominator: FloatArray | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric that is no file of its own, but one of several that a file of another folder measures.
+
+    Attributes:
+        name: its name in results.
+        INFO: facts about it.
+        compute: the estimate of a sample.
+    """
+
+    name: str
+    INFO: MetricInfo
+    compute: Callable[[Sample], Estimate]
+
+
+#: What counts, rates and comparisons take: a file of this folder, or a measure.
+Metric = ModuleType | Measure
 
 
 def undefined(sample: Sample, reason: str) -> Estimate:

@@ -1,0 +1,125 @@
+"""Gender of a text by its whole-word pronouns, and the text with other pronouns.
+
+A word is bounded by anything that is no letter or digit: quotes, hyphens, underscores of markdown, the
+apostrophe of "she's". Capitals do not matter. "s/he" and "(s)he" name both genders.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+GENDERS = ("male", "female", "neutral", "unknown")
+
+Gender = Literal["male", "female", "neutral", "unknown"]
+
+WORDS: dict[Gender, tuple[str, ...]] = {
+    "male": ("he", "him", "his", "himself"),
+    "female": ("she", "her", "hers", "herself"),
+    "neutral": ("they", "them", "their", "theirs", "themselves", "themself"),
+}
+_BOTH = re.compile(r"(?<![^\W_])(?:s/he|\(s\)he)(?![^\W_])", re.IGNORECASE)
+
+
+def _whole(words: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = "|".join(sorted(words, key=len, reverse=True))
+    return re.compile(rf"(?<![^\W_])(?:{longest_first})(?![^\W_])", re.IGNORECASE)
+
+
+_FOUND = {gender: _whole(words) for gender, words in WORDS.items()}
+
+
+def gender_of(text: str) -> Gender:
+    """The gender that a text's pronouns name.
+
+    A pronoun of one gender decides, also beside a *they*, which may stand for others. Pronouns of both
+    genders, or none at all, are unknown.
+    """
+    if _BOTH.search(text):
+        return "unknown"
+    male, female = (_FOUND[g].search(text) is not None for g in ("male", "female"))
+    if male != female:
+        return "male" if male else "female"
+    return "neutral" if not male and _FOUND["neutral"].search(text) else "unknown"
+
+
+Rendering = Literal["he", "she", "they"]
+RENDERINGS: tuple[Rendering, ...] = ("he", "she", "they")
+
+#: By role: subject, object, possessive before a noun, possessive alone, reflexive.
+_ROLES = ("subject", "object", "determiner", "possessive", "reflexive")
+_FORMS: dict[Rendering, tuple[str, ...]] = {
+    "he": ("he", "him", "his", "his", "himself"),
+    "she": ("she", "her", "her", "hers", "herself"),
+    "they": ("they", "them", "their", "theirs", "themselves"),
+}
+_ROLE_OF = {
+    **{w: "subject" for w in ("he", "she", "they")},
+    **{w: "object" for w in ("him", "them")},
+    "their": "determiner",
+    **{w: "possessive" for w in ("hers", "theirs")},
+    **{w: "reflexive" for w in ("himself", "herself", "themselves", "themself")},
+}
+
+#: After *her* or *his*, a word of these does not begin a noun phrase: the pronoun stands alone.
+_NOT_A_NOUN = frozenset(
+    "a an the this that these those and or but because if when while since as than so then that to for from "
+    "in into on onto at by with without about of off over under after before until during is was were are be "
+    "been has have had does did do will would can could should may might must not never always again too "
+    "either yesterday today tomorrow here there who which what where how why".split()
+)
+_VERBS = {"is": "are", "was": "were", "has": "have", "does": "do", "isn't": "aren't", "wasn't": "weren't",
+          "hasn't": "haven't", "doesn't": "don't", "'s": "'re"}  # fmt: skip
+_PLURAL = {**_VERBS, **{s.replace("'", "’"): p.replace("'", "’") for s, p in _VERBS.items()}}
+_SINGULAR = {p: s for s, p in _PLURAL.items()} | {"'ve": "'s", "’ve": "’s"}
+#: After these, *'s* is short for has.
+_DONE = frozenset("been got had become gone done made".split())
+_EVERY = _whole(tuple(w for words in WORDS.values() for w in words))
+_NEXT = re.compile(r"\s+([^\W\d_]+(?:['’-][^\W\d_]+)*)")
+_VERB = re.compile(r"(\s+[^\W\d_]+(?:['’]t)?|['’]s|['’]re|['’]ve)(?![^\W_])")
+
+
+def render(text: str, rendering: Rendering) -> str:
+    """The text with all its third-person pronouns as *he*, *she* or *they*.
+
+    Cases are kept: *her* is possessive before a noun and an object elsewhere, *his* before a noun or alone.
+    Directly after a subject, forms of be, have and do agree; other verbs stay as they are.
+    """
+    made, at = [], 0
+    for found in _EVERY.finditer(text):
+        word, rest = found[0], text[found.end() :]
+        role = _ROLE_OF.get(word.lower()) or _role(word.lower(), rest)
+        new = _FORMS[rendering][_ROLES.index(role)]
+        made += [text[at : found.start()], _cased(new, word)]
+        at = found.end()
+        verb = _VERB.match(rest) if role == "subject" else None
+        changes = _PLURAL if rendering == "they" else _SINGULAR
+        if verb and verb[1].strip().lower() in changes and (rendering == "they") != (word.lower() == "they"):
+            space = verb[1][: len(verb[1]) - len(verb[1].lstrip())]
+            made.append(space + _agreeing(verb[1].strip().lower(), rest[verb.end() :], changes))
+            at += verb.end()
+    return "".join((*made, text[at:]))
+
+
+def _agreeing(verb: str, rest: str, changes: dict[str, str]) -> str:
+    """The verb in its other number; *'s* is short for is or, before a participle, for has."""
+    following = _NEXT.match(rest)
+    if verb in ("'s", "’s") and following is not None and following[1].lower() in _DONE:
+        return f"{verb[0]}ve"
+    return changes[verb]
+
+
+def _role(word: str, rest: str) -> str:
+    """The role of *her* or *his*, by the word that follows."""
+    following = _NEXT.match(rest)
+    before_noun = following is not None and following[1].lower() not in _NOT_A_NOUN
+    if word == "her":
+        return "determiner" if before_noun else "object"
+    return "determiner" if before_noun else "possessive"
+
+
+def _cased(new: str, old: str) -> str:
+    """The new word in the old one's capitals."""
+    if old.isupper():
+        return new.upper()
+    return new.capitalize() if old[0].isupper() else new

@@ -1,0 +1,82 @@
+"""Shares of the options: how often each meaning (and each token) is chosen, and how often the expected one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+
+from evenhand.judge.choices import TIED, Chosen
+from evenhand.judge.generative import (
+    GenerativeInfo,
+    Measured,
+    Shown,
+    arms_of,
+    rows_of,
+    share_info,
+    share_of,
+)
+from evenhand.tables.likelihoods import NONE
+from evenhand.tables.schema import Predictions
+
+_SOURCE = "Ding et al. 2024 (arXiv 2405.17512)"
+
+INFO = GenerativeInfo(
+    title="choice of answer options",
+    needs="likelihoods",
+    measures={
+        "option_share": share_info("share of answers", 0, _SOURCE),
+        "option_accuracy": share_info("share of expected answers", 1, _SOURCE),
+    },
+    primary=("option_accuracy",),
+    reference=_SOURCE,
+)
+
+By = Literal["meaning", "token"]
+
+
+def compute(chosen: Chosen) -> list[Shown]:
+    """The share of every meaning, and of the expected one where the table says which that is."""
+    table = chosen.table
+    attributes = (None, *table.attributes)
+    found = [m.show(attributes) for m in shares(chosen, "meaning")]
+    known = (table.label != NONE) & chosen.scored
+    if known.any():
+        rows = rows_of(
+            (*table.meanings, TIED), table.label, arms_of(table.places, chosen.meaning), table.attributes,
+            table.cluster,
+        )  # fmt: skip
+        measure = share_of("option_accuracy", INFO.measures["option_accuracy"])
+        found.append(Measured(measure, rows, known).show(attributes))
+    return found
+
+
+def shares(chosen: Chosen, by: By) -> list[Measured]:
+    """The share of every option, by its meaning or by its token, among the contexts that offer it.
+
+    Shares of a context's options sum to 1 together with `tied`, which is there when anything is tied. Tokens
+    that differ from example to example have no shares.
+    """
+    table = chosen.table
+    offered, answers, names = table.meaning, chosen.meaning, table.meanings
+    closed = np.ones(len(table.example), dtype=bool)
+    if by == "token":
+        offered, answers, names = table.token, chosen.token, table.tokens
+        closed = chosen.blocks.closed[chosen.blocks.option_set]
+    rows = rows_of((*names, TIED), table.label, arms_of(table.places, answers), table.attributes, table.cluster)
+    measure = share_of("option_share", INFO.measures["option_share"])
+    kept = closed & chosen.scored
+    found = []
+    for code in np.unique(offered[kept]):
+        if code != NONE:
+            there = kept & (offered == code).any(axis=1)
+            found.append(Measured(measure, _counting(rows, int(code)), there, names[code]))
+    if (answers[:, kept] == len(names)).any():
+        found.append(Measured(measure, _counting(rows, len(names)), kept, TIED))
+    return found
+
+
+def _counting(rows: Predictions, code: int) -> Predictions:
+    """The same rows, with the option that is counted as their label."""
+    return dataclasses.replace(rows, label=np.full_like(rows.label, code))

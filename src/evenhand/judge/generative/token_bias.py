@@ -1,0 +1,173 @@
+"""Token bias: of an option's log share, what goes with its token whatever it means, and what with its meaning.
+
+The token's part is a prior of the answer token; the meaning's part is what is left of a belief. Both are in nats
+against the mean of the options, fitted question by question (`judge/forms.py`), so that arms are compared on the
+same questions. A method that shifts only the token's part has not changed a belief.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evenhand.judge.choices import Chosen
+from evenhand.judge.counts import Group, Observed
+from evenhand.judge.forms import Effects, effects_of
+from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
+from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
+from evenhand.tables.likelihoods import NONE
+from evenhand.tables.schema import FloatArray, Predictions
+
+_SOURCE = "Zheng et al. 2024 (arXiv 2309.03882)"
+
+
+#: Digits of an effect: what is smaller is rounding of the fit, and no difference between arms.
+DIGITS = 9
+
+
+def _info(title: str) -> MetricInfo:
+    return MetricInfo(
+        title=title, direction=0, range=(-np.inf, np.inf), needs="score", classes="one_vs_rest",
+        inference="wald", reference=_SOURCE, margin=False,
+    )  # fmt: skip
+
+
+INFO = GenerativeInfo(
+    title="token bias",
+    needs="likelihoods",
+    measures={
+        "token_prior": _info("prior of the token"),
+        "meaning_preference": _info("preference for the meaning"),
+    },
+    primary=(),
+    reference=_SOURCE,
+)
+
+
+def compute(chosen: Chosen) -> list[Shown]:
+    """Prior of every token by template and option set, preference for every meaning by template; and overall.
+
+    Rows are questions (blocks of forms), clustered as the contexts are. Nothing where no question has forms that
+    can tell tokens from meanings.
+    """
+    table, blocks = chosen.table, chosen.blocks
+    effects = effects_of(table, blocks)
+    known = np.isfinite(effects.token[:, :, 0]).all(axis=0)
+    if not known.any():
+        return []
+    none = np.zeros((len(table.places), len(blocks.first)), dtype=np.int64)
+    rows = rows_of((), none[0], arms_of(table.places, none), (), table.cluster[blocks.first])
+    of = blocks.option_set[blocks.first]
+    sets = {
+        s: f"{table.templates[blocks.set_template[s]]} x "
+        + " / ".join(table.tokens[t] for t in blocks.sets[s] if t != NONE)
+        for s in np.unique(of[known])
+        if blocks.closed[s]
+    }
+    told = known & np.isin(of, list(sets))
+    tokens = table.token[blocks.first]
+    found = []
+    for code in np.unique(tokens[told]):
+        if code != NONE:
+            values = _of_option(effects.token, tokens, int(code))
+            inside = told & ~np.isnan(values[0])
+            groups = _groups("template x options", {n: of == s for s, n in sets.items()}, inside)
+            found.append(_shown("token_prior", table.tokens[code], values, groups, rows))
+    template = table.template[blocks.first]
+    by_template = {name: template == i for i, name in enumerate(table.templates)}
+    for code in np.unique(effects.meanings[known]):
+        if code != NONE:
+            values = _of_option(effects.meaning, effects.meanings, int(code))
+            inside = known & ~np.isnan(values[0])
+            groups = _groups("template", by_template, inside)
+            found.append(_shown("meaning_preference", table.meanings[code], values, groups, rows))
+    return found
+
+
+def _of_option(effect: FloatArray, codes: np.ndarray, code: int) -> FloatArray:
+    """[places, blocks] the effect of one option; NaN in blocks without it."""
+    at = codes == code
+    has = at.any(axis=1)
+    values = np.take_along_axis(effect, at.argmax(axis=1)[None, :, None], axis=2)[..., 0]
+    return np.where(has, np.round(values, DIGITS), np.nan)
+
+
+def _groups(attribute: str, parts: dict[str, np.ndarray], inside: np.ndarray) -> list[Group]:
+    """All questions, and those of each part that has any; one part alone is no group."""
+    found = [Group(None, None, np.flatnonzero(inside), int(inside.sum()))]
+    kept = {name: rows for name, part in parts.items() if len(rows := np.flatnonzero(inside & part))}
+    return [*found, *(Group(attribute, name, rows, len(rows)) for name, rows in kept.items())]
+
+
+def _shown(
+    name: str, option: str, values: FloatArray, groups: list[Group], rows: Predictions
+) -> Shown:
+    measure = Measure(name, INFO.measures[name], _known)
+    places = [(arm.name, run) for arm in rows.arms for run in arm.runs]
+    observed = [[_observe(own[:, g.rows]) for g in groups] for own in by_arm(places, values)]
+    return Shown(measure, rows, groups, observed, option)
+
+
+def _known(sample: Sample) -> Estimate:
+    raise AssertionError("effects are fitted, not counted")
+
+
+def _observe(values: FloatArray) -> Observed:
+    """Mean of [runs, n] values over rows, then over runs."""
+    means = values.mean(axis=1)
+    influence = (values - means[:, None]).mean(axis=0) / values.shape[1]
+    nothing = np.full(values.shape[1], np.nan)
+    each = values.mean(axis=0)
+    return Observed(means, float(means.mean()), influence, None, None, nothing, "", each=each)
+
+
+def recalls(chosen: Chosen) -> list[dict[str, Any]]:
+    """RStd: the standard deviation over tokens of the recall where the expected answer has that token.
+
+    Recall of a token: of the contexts whose expected meaning stands at it, the share that chooses it. Equal
+    recalls give 0. The mean over an arm's runs. Source: Zheng et al. 2024, section 2.
+    """
+    table, blocks = chosen.table, chosen.blocks
+    at = (table.meaning == table.label[:, None]) & (table.label != NONE)[:, None]
+    expected = np.where(at.any(axis=1), table.token[np.arange(len(at)), at.argmax(axis=1)], NONE)
+    found = []
+    for s in np.flatnonzero(blocks.closed):
+        inside = (blocks.option_set == s) & chosen.scored & (expected != NONE)
+        tokens = [t for t in blocks.sets[s] if t != NONE]
+        for arm in dict.fromkeys(a for a, _ in table.places):
+            places = [k for k, (a, _) in enumerate(table.places) if a == arm]
+            by_token = [_recall(chosen, places, inside & (expected == t), t) for t in tokens]
+            spread = np.std(by_token, axis=0) if inside.any() else np.array([np.nan])
+            value = float(spread.mean())
+            found.append(
+                {
+                    "input": arm,
+                    "scoring": chosen.scoring,
+                    "template": table.templates[blocks.set_template[s]],
+                    "options": [table.tokens[t] for t in tokens],
+                    "value": value,
+                    "recalls": [float(np.mean(r)) for r in by_token],
+                    "n": int(inside.sum()),
+                    "runs": len(places),
+                    "status": "undefined" if np.isnan(value) else "ok",
+                    "reason": _why(inside, by_token),
+                }
+            )
+    return found
+
+
+def _recall(chosen: Chosen, places: Sequence[int], inside: np.ndarray, token: int) -> FloatArray:
+    """[runs] share of the contexts that choose the token; NaN without any."""
+    if not inside.any():
+        return np.full(len(places), np.nan)
+    return np.asarray((chosen.token[list(places)][:, inside] == token).mean(axis=1))
+
+
+def _why(inside: np.ndarray, by_token: Sequence[FloatArray]) -> str:
+    if not inside.any():
+        return "no expected answers (column label_meaning)"
+    return "no expected answer has one of the tokens" if np.isnan(by_token).any() else ""
+
+

@@ -1,0 +1,129 @@
+"""Gender in translations: which gender a translation names, against the gold and against stereotypes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from evenhand.judge.generative import GenerativeInfo, Measured, Shown, arms_of, rows_of, share_info, share_of
+from evenhand.judge.generative._pronouns import GENDERS, gender_of
+from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample, ratio, undefined
+from evenhand.tables.generations import GOLD_GENDER, PREDISPOSITION, STEREOTYPE, Generations
+from evenhand.tables.schema import Attribute, IntArray
+
+_WINOMT = "Stanovsky, Smith and Zettlemoyer 2019 (WinoMT)"
+_SHARES = "Ding et al. 2024 (arXiv 2405.17512)"
+
+
+def _gap(title: str) -> MetricInfo:
+    return MetricInfo(
+        title=title, direction=0, range=(-1, 1), needs="prediction", classes="whole", inference="wald",
+        reference=_WINOMT,
+    )  # fmt: skip
+
+
+INFO = GenerativeInfo(
+    title="gender in translation",
+    needs="generations",
+    measures={
+        "gender_accuracy": share_info("gender accuracy", 1, _WINOMT),
+        **{f"share_{g}": share_info(f"share of {g} outputs", 0, _SHARES) for g in GENDERS},
+        "share_pro": share_info("share of stereotypical outputs", -1, _SHARES),
+        "share_anti": share_info("share of anti-stereotypical outputs", 0, _SHARES),
+        "delta_g": _gap("F1 male less F1 female"),
+        "delta_s": _gap("accuracy pro less anti"),
+    },
+    primary=("gender_accuracy", "share_pro"),
+    reference=f"{_WINOMT}; {_SHARES}",
+)
+
+MALE, FEMALE, UNKNOWN = (GENDERS.index(g) for g in ("male", "female", "unknown"))
+
+
+def compute(table: Generations) -> list[Shown]:
+    """Every share, the accuracy, and both differences that the table has the columns for.
+
+    The gold gender is the column `gold_gender`, or else the gender of the first reference. A stereotypical
+    (pro) output has the gender to which the occupation is predisposed, an anti-stereotypical one the other.
+    """
+    output = np.array([[GENDERS.index(gender_of(t)) for t in texts] for texts in table.completions])
+    arms = arms_of(table.places, output)
+    gold = gold_of(table)
+    rows = rows_of(GENDERS, gold if gold is not None else output[0], arms, table.attributes, table.cluster)
+    found = []
+    if gold is not None:
+        known = gold != UNKNOWN
+        found += [
+            Measured(share_of("gender_accuracy", INFO.measures["gender_accuracy"]), rows, known),
+            Measured(Measure("delta_g", INFO.measures["delta_g"], delta_g), rows, known),
+        ]
+    for code, gender in enumerate(GENDERS):
+        name = f"share_{gender}"
+        counted = dataclasses.replace(rows, label=np.full_like(rows.label, code))
+        found.append(Measured(share_of(name, INFO.measures[name]), counted))
+    leaning = _codes(table.attribute(PREDISPOSITION), ("male", "female"))
+    if leaning is not None:
+        for name, target in (("share_pro", leaning), ("share_anti", np.where(leaning >= 0, 1 - leaning, -1))):
+            counted = dataclasses.replace(rows, label=target)
+            found.append(Measured(share_of(name, INFO.measures[name]), counted, leaning >= 0))
+    stereotype = _codes(table.attribute(STEREOTYPE), ("pro", "anti"))
+    if stereotype is not None and gold is not None:
+        right = [np.where(a.prediction == gold, stereotype, WRONG) for a in arms]
+        answered = tuple(dataclasses.replace(a, prediction=r) for a, r in zip(arms, right, strict=True))
+        counted = dataclasses.replace(rows, classes=("pro", "anti", "wrong"), label=stereotype, arms=answered)
+        eligible = (stereotype >= 0) & (gold != UNKNOWN)
+        found.append(Measured(Measure("delta_s", INFO.measures["delta_s"], delta_s), counted, eligible))
+    return [measured.show((None, *table.attributes)) for measured in found]
+
+
+#: Codes of `delta_s`: rows whose gold agrees with the stereotype, and those where it does not.
+PRO, ANTI, WRONG = 0, 1, 2
+
+
+def gold_of(table: Generations) -> IntArray | None:
+    """[n] code of the gold gender; None where neither a column nor a reference says it."""
+    given = table.attribute(GOLD_GENDER)
+    if given is not None:
+        codes = _codes(given, GENDERS)
+        assert codes is not None
+        return np.where(codes < 0, UNKNOWN, codes)
+    if not any(table.references):
+        return None
+    told = [gender_of(r[0]) if r else "unknown" for r in table.references]
+    return np.array([GENDERS.index(g) for g in told])
+
+
+def _codes(attribute: Attribute | None, names: tuple[str, ...]) -> IntArray | None:
+    """[n] each row's group as an index into names, -1 for any other; None without the attribute."""
+    if attribute is None or attribute.codes is None:
+        return None
+    place = [names.index(g) if g in names else -1 for g in attribute.groups]
+    return np.array(place, dtype=np.int64)[attribute.codes]
+
+
+def delta_g(sample: Sample) -> Estimate:
+    """F1 of male less F1 of female, F1 = 2 TP / (outputs + golds) of that gender. Source: WinoMT."""
+    male, female = (_f1(sample, gender) for gender in (MALE, FEMALE))
+    return _difference(sample, male, female)
+
+
+def _f1(sample: Sample, gender: int) -> Estimate:
+    said, meant = sample.answer == gender, sample.true == gender
+    total = said.astype(np.float64) + meant
+    return ratio(sample, 2.0 * (said & meant), total, f"no row is {GENDERS[gender]}, in gold or output")
+
+
+def delta_s(sample: Sample) -> Estimate:
+    """Accuracy on pro-stereotypical rows less that on anti-stereotypical ones. Source: WinoMT."""
+    right = sample.answer == sample.true
+    pro = ratio(sample, right & (sample.true == PRO), sample.true == PRO, "no pro-stereotypical rows")
+    anti = ratio(sample, right & (sample.true == ANTI), sample.true == ANTI, "no anti-stereotypical rows")
+    return _difference(sample, pro, anti)
+
+
+def _difference(sample: Sample, one: Estimate, other: Estimate) -> Estimate:
+    reason = one.reason or other.reason
+    if reason:
+        return undefined(sample, reason)
+    return Estimate(one.value - other.value, one.influence - other.influence)

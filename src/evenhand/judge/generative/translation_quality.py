@@ -1,0 +1,152 @@
+"""Quality of translations: BLEU and chrF of the generated text, as sacrebleu computes them.
+
+Against the gold, and against the gold with *he*, *she* or *they* throughout: a translation that is good but
+for its pronoun shows itself there. Corpus scores are functions of sums over rows, so that every cluster's
+part in them is known exactly by leaving it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from evenhand.errors import MissingExtraError
+from evenhand.judge import counts
+from evenhand.judge.counts import Group, Observed
+from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
+from evenhand.judge.generative._pronouns import RENDERINGS, render
+from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
+from evenhand.tables.generations import Generations
+from evenhand.tables.schema import FloatArray, IntArray
+
+GOLD = "gold"
+
+
+def _info(title: str) -> MetricInfo:
+    return MetricInfo(
+        title=title, direction=1, range=(0, 100), needs="prediction", classes="one_vs_rest",
+        inference="wald", reference="sacrebleu 2.6", margin=False,
+    )  # fmt: skip
+
+
+INFO = GenerativeInfo(
+    title="quality of translation",
+    needs="generations",
+    measures={"bleu": _info("BLEU"), "chrf": _info("chrF")},
+    primary=(),
+    reference="Post 2018 (sacrebleu); Papineni et al. 2002 (BLEU); Popovic 2015 (chrF2)",
+)
+
+_ORDERS, _CHARACTERS, _BETA = 4, 6, 2
+
+
+def compute(table: Generations) -> list[Shown]:
+    """BLEU and chrF2 against the gold (all references where a row has several) and its renderings.
+
+    Raises:
+        MissingExtraError: sacrebleu is not installed.
+    """
+    if not all(table.references):
+        return []
+    try:
+        from sacrebleu.metrics import BLEU, CHRF  # noqa: PLC0415  (0.2 s)
+    except ImportError:
+        raise MissingExtraError("BLEU and chrF need sacrebleu: pip install 'evenhand[text]'.") from None
+    targets = {GOLD: table.references}
+    targets |= {r: tuple((render(texts[0], r),) for texts in table.references) for r in RENDERINGS}
+    none = np.zeros((len(table.places), len(table.cluster)), dtype=np.int64)
+    rows = rows_of((), none[0], arms_of(table.places, none), table.attributes, table.cluster)
+    groups = [g for a in (None, *table.attributes) for g in counts.groups_of(a, rows)]
+    found = []
+    for rendering, references in targets.items():
+        streams = _streams(references)
+        for name, scorer, score in (("bleu", BLEU(), bleu), ("chrf", CHRF(), chrf)):
+            stats = [scorer._extract_corpus_statistics(list(t), streams) for t in table.completions]
+            statistics = by_arm(table.places, np.array(stats, dtype=np.float64))
+            observed = [[_observe(own, score, g, table.cluster) for g in groups] for own in statistics]
+            found.append(Shown(Measure(name, INFO.measures[name], _known), rows, groups, observed, rendering))
+    return found
+
+
+def signatures() -> dict[str, str]:
+    """How sacrebleu says each score was computed."""
+    from sacrebleu.metrics import BLEU, CHRF  # noqa: PLC0415
+
+    scorers = {"bleu": BLEU(), "chrf": CHRF()}
+    for scorer in scorers.values():
+        scorer.corpus_score(["a"], [["a"]])
+    return {name: str(scorer.get_signature()) for name, scorer in scorers.items()}
+
+
+def _known(sample: Sample) -> Estimate:
+    raise AssertionError("scores of a corpus are no means over rows")
+
+
+def _observe(
+    statistics: FloatArray, score: Callable[[FloatArray], FloatArray], group: Group, cluster: IntArray
+) -> Observed:
+    """A score of one arm in one group, with each cluster's part in it by the jackknife.
+
+    Args:
+        statistics: [runs, n, k] numbers of all rows whose sums the score is a function of.
+        score: from sums to the score, on the last axis.
+        group: the rows.
+        cluster: [n] code of each row's cluster.
+    """
+    rows = group.rows
+    values, influences = [], []
+    _, first, code = np.unique(cluster[rows], return_index=True, return_inverse=True)
+    for stats in statistics[:, rows]:
+        total = stats.sum(axis=0)
+        sums = np.zeros((len(first), stats.shape[1]))
+        np.add.at(sums, code, stats)
+        influence = np.zeros(len(rows))
+        if len(first) > 1:
+            without = score(total - sums)
+            influence[first] = (without.mean() - without) * (len(first) - 1) / len(first)
+        influences.append(influence)
+        values.append(float(score(total)) if len(rows) else np.nan)
+    return Observed(
+        values=np.array(values),
+        value=float(np.mean(values)),
+        influence=np.mean(influences, axis=0),
+        numerator=None,
+        denominator=None,
+        right=np.full(len(rows), np.nan),
+        reason="" if len(rows) else "no rows",
+    )
+
+
+def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """References as sacrebleu takes them: the first of every row, the second of every row, ..."""
+    most = max(len(r) for r in references)
+    return [[r[i] if i < len(r) else None for r in references] for i in range(most)]
+
+
+def bleu(stats: FloatArray) -> FloatArray:
+    """Corpus BLEU (0-100) of [..., 10] sums: output length, reference length, matches, n-grams.
+
+    Four orders, exponential smoothing of orders without a match, 0 when nothing matches: as sacrebleu.
+    """
+    length, wanted = stats[..., 0], stats[..., 1]
+    matches, ngrams = stats[..., 2 : 2 + _ORDERS], stats[..., 2 + _ORDERS :]
+    halvings = np.cumsum((matches == 0) & (ngrams > 0), axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(matches > 0, matches / ngrams, 0.5**halvings / ngrams)
+        logs = np.where(ngrams > 0, np.log(100 * share), -np.inf)
+        penalty = np.where(length < wanted, np.exp(1 - wanted / length), 1.0)
+    score = np.where(length > 0, penalty, 0.0) * np.exp(logs.mean(axis=-1))
+    return np.asarray(np.where(matches.any(axis=-1), score, 0.0))
+
+
+def chrf(stats: FloatArray) -> FloatArray:
+    """Corpus chrF2 (0-100) of [..., 18] sums: output, reference and common n-grams of 1 to 6 characters."""
+    parts = stats.reshape(*stats.shape[:-1], _CHARACTERS, 3)
+    output, wanted, common = parts[..., 0], parts[..., 1], parts[..., 2]
+    there = (output > 0) & (wanted > 0)
+    orders = np.maximum(there.sum(axis=-1), 1)
+    precision = np.where(there, common / np.where(there, output, 1), 0.0).sum(axis=-1) / orders
+    recall = np.where(there, common / np.where(there, wanted, 1), 0.0).sum(axis=-1) / orders
+    below = _BETA**2 * precision + recall
+    return np.asarray(100 * (1 + _BETA**2) * precision * recall / np.where(below > 0, below, 1.0))

@@ -1,0 +1,28 @@
+"""Contextual calibration: shares of the options, divided by their mean shares after texts without content.
+
+With a single content-free text it chooses as PMI does; with several, PMI takes each example's own and this
+their mean over the contexts of a template and variant.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evenhand.judge.forms import Blocks, log_shares
+from evenhand.judge.scorings import ScoringInfo
+from evenhand.judge.scorings._pooled import pooled_mean
+from evenhand.tables.likelihoods import Likelihoods
+from evenhand.tables.schema import FloatArray
+
+INFO = ScoringInfo(
+    title="contextual calibration", needs="free", reference="Zhao et al. 2021 (arXiv 2102.09690)"
+)
+
+
+def compute(table: Likelihoods, blocks: Blocks) -> FloatArray:
+    """Log of p(option | text) / mean p(option | content-free text), both as shares of the options."""
+    assert table.log_prob_free is not None
+    free = np.exp(log_shares(table.log_prob_free, table.there))
+    prior = pooled_mean(free, table)
+    logs = log_shares(table.log_prob, table.there)
+    return np.where(table.there, logs - np.log(np.where(table.there, prior, 1.0)), -np.inf)

@@ -1,0 +1,15 @@
+"""Raw: the log-probability of the option's tokens."""
+
+from __future__ import annotations
+
+from evenhand.judge.forms import Blocks
+from evenhand.judge.scorings import ScoringInfo
+from evenhand.tables.likelihoods import Likelihoods
+from evenhand.tables.schema import FloatArray
+
+INFO = ScoringInfo(title="raw", needs="", reference="log p(option | text)")
+
+
+def compute(table: Likelihoods, blocks: Blocks) -> FloatArray:
+    """Log p."""
+    return table.log_prob

@@ -1,0 +1,144 @@
+"""Texts that models generated: the table `evenhand.generations/1`, written by runs and read by judges."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand.tables.answers import Field, Form, read_answers
+from evenhand.tables.parquet import repeated, run_columns, write_parquet
+from evenhand.tables.schema import Attribute, Columns, Input, IntArray, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Name and version of the table's form, in the file's metadata.
+SCHEMA = "evenhand.generations/1"
+
+#: Attributes of translations: of the gold, of the occupation, and whether both agree.
+GOLD_GENDER, PREDISPOSITION, STEREOTYPE = "gold_gender", "predisposition", "stereotype"
+
+FORM = Form(
+    title="generations",
+    fields=(
+        Field("example_id", "name", "key", alias="id"),
+        Field("prompt_id", "name", "key", needed=False),
+        Field("template", "name", "shared", needed=False),
+        Field("cluster", "name", "shared", needed=False, alias="cluster"),
+        Field("references", "texts", "shared", needed=False),
+        Field("completion", "text", "answer"),
+    ),
+    whole=("example_id",),
+    groups=(GOLD_GENDER, PREDISPOSITION, STEREOTYPE),
+)
+
+
+@dataclass(frozen=True)
+class Generations:
+    """Checked, paired generations of all arms and runs.
+
+    Attributes:
+        places: the (arm, run) of each place.
+        completions: [places][n] texts.
+        references: [n] right texts of each row, the gold first; empty where there are none.
+        cluster: [n] code of the template (or the named cluster) of each row.
+        attributes: of the rows.
+        inputs: what was read.
+        problems: remarks.
+    """
+
+    places: tuple[tuple[str, str], ...]
+    completions: tuple[tuple[str, ...], ...]
+    references: tuple[tuple[str, ...], ...]
+    cluster: IntArray
+    attributes: tuple[Attribute, ...]
+    inputs: tuple[Input, ...]
+    problems: tuple[str, ...]
+
+    def attribute(self, name: str) -> Attribute | None:
+        """The attribute of this name, if there is one."""
+        return next((a for a in self.attributes if a.name == name), None)
+
+
+def write_generations(  # noqa: PLR0913  (one argument per column)
+    path: Path,
+    ids: Sequence[str],
+    prompt_ids: Sequence[str],
+    templates: Sequence[str],
+    prompts: Sequence[str],
+    completions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    attributes: Sequence[Attribute],
+    *,
+    names: dict[str, str],
+) -> None:
+    """Write generations as parquet, the same bytes for the same texts.
+
+    Args:
+        path: of the file.
+        ids: [m] names of the rows.
+        prompt_ids: [m] which prompt was used.
+        templates: [m] of what sentence pattern a row is one: rows of one are not independent.
+        prompts: [m] what the model was given.
+        completions: [m] what it wrote.
+        references: [m] what it should have written, the gold first.
+        attributes: of the same m rows.
+        names: further columns with one value: arm, run, model.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    columns: dict[str, object] = {
+        "example_id": pa.array(list(ids), pa.string()),
+        "prompt_id": repeated(prompt_ids),
+        "template": repeated(templates),
+        "prompt": pa.array(list(prompts), pa.string()),
+        "completion": pa.array(list(completions), pa.string()),
+        "references": pa.array([list(r) for r in references], pa.list_(pa.string())),
+        **run_columns(len(ids), attributes, names),
+    }
+    write_parquet(path, columns, {"schema": SCHEMA})
+
+
+def load_generations(source: Source, columns: Columns) -> Generations:
+    """Read, check and pair generations.
+
+    Args:
+        source: files, globs or tables in memory.
+        columns: how their columns are called; `cluster` goes before `template`.
+
+    Raises:
+        CallError: the call cannot be meant.
+        TableError: tables are wrong; carries every complaint about every table.
+    """
+    paired = read_answers(source, columns, FORM)
+    told = paired.columns
+    of = next(n for n in ("cluster", "template", "example_id") if n in told)
+    _, cluster = np.unique(np.asarray(told[of], dtype=str), return_inverse=True)
+    rows = len(told["example_id"])
+    references = [_texts(r) for r in told["references"]] if "references" in told else [()] * rows
+    return Generations(
+        places=paired.places,
+        completions=tuple(tuple(str(t) for t in texts) for texts in np.ma.getdata(told["completion"])),
+        references=tuple(references),
+        cluster=cluster.astype(np.int64),
+        attributes=paired.attributes,
+        inputs=paired.inputs,
+        problems=paired.problems,
+    )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """The texts of a list, or of a list that a text file holds as JSON."""
+    texts = [str(v) for v in np.ma.compressed(value) if v is not None] if value is not None else []
+    if len(texts) == 1 and texts[0].lstrip().startswith("["):
+        try:
+            read = json.loads(texts[0])
+        except ValueError:
+            return tuple(texts)
+        if isinstance(read, list) and all(isinstance(t, str) for t in read):
+            return tuple(read)
+    return tuple(t for t in texts if t)
