@@ -145,7 +145,7 @@ def _tokens(facts: Mapping[str, Any]) -> int:
 
 def _assumed(facts: Mapping[str, Any], speed: float) -> str:
     """What the estimates build on."""
-    texts = f", texts of {_tokens(facts)} tokens" if facts["task"] == "text" else ""
+    texts = f", texts of {_tokens(facts)} tokens" if facts["task"] != "image" else ""
     return (
         f"Memory and times are estimates, not measured. Times: {speed:g} TFLOP/s{texts}, 4 operations for "
         "each frozen and 6 for each trained weight and token. Memory: 4 bytes a weight (6 in bfloat16), 12 "

@@ -115,7 +115,7 @@ def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Te
         job = from_plain(about["job"])
         data = work["rows"].of(job.seed, job.membership)
         facts = work["trainer"].train(job, data, begun.folder, progress=_throttled(tell))
-        begun.finish(about, as_json(facts), tables=tables(job))
+        begun.finish(about, as_json(facts), tables=tables(job, data.examples.task))
     except Exception:
         begun.fail(about, traceback.format_exc())
 
