@@ -134,6 +134,6 @@ def _pieces() -> Any:  # noqa: ANN401
     )  # fmt: skip
     made.train_from_iterator([*texts, *synthetic_posts.unlabelled(200, _SEED)], trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>", model_max_length=_CONTEXT,
-        clean_up_tokenization_spaces=False,
+        tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+        model_max_length=_CONTEXT, clean_up_tokenization_spaces=False,
     )  # fmt: skip

@@ -90,10 +90,12 @@ def attributes_of(card: tuple[str, ...], name: str, config: Frozen | None) -> tu
         config: its options.
 
     Returns:
-        For a table those that its options name: a pattern without its star and the underscore before it.
+        For a table those that its options name, of the texts or of the questions about them: a pattern without its star and the underscore before it.
     """
-    if card or name != "table" or config is None:
+    if card or name not in ("table", "text_snippets") or config is None:
         return card
     options = config.model_dump()
-    patterns = [pattern.replace("*", "") for pattern in options["memberships"]]
+    if options.get("questions") is not None:
+        options = options["questions"]
+    patterns = [pattern.replace("*", "") for pattern in options.get("memberships", ())]
     return (*options["by"], *(pattern.rstrip("_") or pattern for pattern in patterns))

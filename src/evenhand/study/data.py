@@ -16,6 +16,7 @@ from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Membership
 from evenhand.spec.study import Dataset, Privacy
 from evenhand.study.membership import asked, complaints, train_ids
+from evenhand.tables.schema import Attribute
 
 SCHEMA = "evenhand.data/1"
 DATASETS = "evenhand.datasets"
@@ -157,12 +158,16 @@ def _facts(name: str, title: str, examples: Examples, splits: Mapping[int | None
         "task": examples.task,
         "mean_characters": _mean_characters(examples),
         "classes": list(examples.classes),
-        "attributes": [
-            {"name": a.name, "kind": a.kind, "groups": list(a.groups)} for a in examples.attributes
-        ],
+        "attributes": [{"name": a.name, "kind": a.kind, "groups": list(a.groups)} for a in _judged(examples)],
         "problems": [],
         **own,
     }
+
+
+def _judged(examples: Examples) -> Sequence[Attribute]:
+    """Attributes that can be judged: of the rows, or of the questions that are asked in their place."""
+    wanted = examples.asked
+    return wanted.attributes if wanted is not None and wanted.questions else examples.attributes
 
 
 def _mean_characters(examples: Examples) -> float | None:
@@ -189,8 +194,10 @@ def _rows(examples: Examples, parts: Parts) -> Iterable[bytes]:
             yield _content(examples.inputs[row])
             if examples.translations is not None:
                 yield json.dumps(list(examples.translations.references[row])).encode()
-    if examples.asked is not None:
-        yield json.dumps(asdict(examples.asked), default=str).encode()
+    if (wanted := examples.asked) is not None:
+        yield json.dumps([wanted.snippets, *map(asdict, (*wanted.forms, *wanted.questions))]).encode()
+        groups = [[a.name, a.groups, [c.tolist() for c in a.columns()]] for a in wanted.attributes]
+        yield json.dumps(groups).encode()
 
 
 def _content(value: str | Picture) -> bytes:

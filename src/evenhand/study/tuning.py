@@ -71,7 +71,7 @@ def choose(trials: Sequence[Tried]) -> tuple[Tried | None, list[str]]:
     short = [(t, s) for t, s in zip(trials, scores, strict=True) if len(s) < wanted]
     if not most:
         return None, [
-            "no run of any trial is finished with a measure on validation rows, so none could be chosen."
+            "no run of any trial is finished and measured on validation rows, so none could be chosen."
         ]
     left = [(t, s) for t, s in zip(trials, scores, strict=True) if len(s) == most]
     common = [seed for seed in left[0][1] if all(seed in s for _, s in left)]
