@@ -1,4 +1,4 @@
-"""Questions with answers to choose from, out of a table: sentences of a pair, or a prompt with its answers."""
+"""Questions with answers to choose from, out of a table: sentences of a pair, or answers to a prompt."""
 
 from __future__ import annotations
 

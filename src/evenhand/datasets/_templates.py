@@ -156,7 +156,7 @@ def _forms(name: str, one: Template, templates: Templates, *, permutations: bool
     if one.asked:
         forms.append(_form(name, WORDS + INVERTED, one, words, words, turned, other))
     if one.listed and "{options}" in one.text:
-        forms.append(_form(name, WORDS + INVERTED_SYMBOL, one, words, words, meanings, asked, order=1))
+        forms.append(_form(name, WORDS + INVERTED_SYMBOL, one, words, words, meanings, asked))
     if "{options}" not in one.text:
         return forms
     for kind, signs in templates.symbols.items():
@@ -166,7 +166,7 @@ def _forms(name: str, one: Template, templates: Templates, *, permutations: bool
             forms.append(_form(name, kind + INVERTED, one, tokens, words, turned, other))
         else:
             forms.append(_form(name, kind + INVERTED, one, tokens, _turned(words, 1), turned, asked))
-        forms.append(_form(name, kind + INVERTED_SYMBOL, one, tokens, words, meanings, asked, order=1))
+        forms.append(_form(name, kind + INVERTED_SYMBOL, one, tokens, words, meanings, asked))
         if permutations:
             forms += [
                 _form(name, kind, one, tokens, _turned(words, p), _turned(meanings, p), asked, permutation=p)
@@ -184,11 +184,10 @@ def _form(
     meanings: Sequence[str],
     asked: str,
     *,
-    order: int = 0,
     permutation: int | None = None,
 ) -> Form:
-    """One form: the words and the meaning of each token, in the order of the list."""
-    places = _turned(range(len(tokens)), order)
+    """One form: what it asks about, and the words and the meaning of each token."""
+    places = _turned(range(len(tokens)), 1 if variant.endswith(INVERTED_SYMBOL) else 0)
     spelled = variant.removesuffix(INVERTED_SYMBOL).removesuffix(INVERTED) == WORDS
     if spelled:
         listing = f"Options: {', '.join(words[i] for i in places)}." if one.listed else ""

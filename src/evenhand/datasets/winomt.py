@@ -276,7 +276,9 @@ def _annotated(given: str | Sequence[str]) -> Mapping[str, _Meant]:
     return found
 
 
-def _attribute(name: str, groups: Sequence[str], values: Sequence[str]) -> Attribute:
+def _attribute(name: str, every: Sequence[str], values: Sequence[str]) -> Attribute:
+    """A partition into the groups that occur."""
+    groups = [group for group in every if group in set(values)]
     place = {group: i for i, group in enumerate(groups)}
     return Attribute(name, "partition", tuple(groups), codes=np.array([place[v] for v in values], np.int64))
 

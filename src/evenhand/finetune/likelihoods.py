@@ -123,7 +123,8 @@ def _encoded(encoder: Encoder, questions: Sequence[Question], limit: int) -> lis
         prompt, *wholes = (known[text] for text in _texts(question, question.text))
         cut = max(map(len, wholes)) > limit
         if cut:
-            kept = longest(_fits(encoder, question, limit), len(question.text))
+            answer = max(zip(map(len, wholes), form.answers, strict=True))[1]
+            kept = longest(_fits(encoder, question, answer, limit), len(question.text))
             if kept is None:
                 complaints[
                     f"{_name(question)}: has more than {limit} tokens even without a text; raise "
@@ -152,10 +153,10 @@ def _texts(question: Question, text: str) -> list[str]:
     return [prompt, *(prompt + answer for answer in question.form.answers)]
 
 
-def _fits(encoder: Encoder, question: Question, limit: int) -> Callable[[int], bool]:
+def _fits(encoder: Encoder, question: Question, answer: str, limit: int) -> Callable[[int], bool]:
     def fits(characters: int) -> bool:
-        _, *wholes = encoder.whole(_texts(question, question.text[:characters]))
-        return max(map(len, wholes)) <= limit
+        before, after = question.form.before, question.form.after
+        return len(encoder.whole([before + question.text[:characters] + after + answer])[0]) <= limit
 
     return fits
 

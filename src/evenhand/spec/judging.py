@@ -90,7 +90,8 @@ def attributes_of(card: tuple[str, ...], name: str, config: Frozen | None) -> tu
         config: its options.
 
     Returns:
-        For a table those that its options name, of the texts or of the questions about them: a pattern without its star and the underscore before it.
+        For a table those that its options name, of the texts or of the questions about them: a pattern
+        without its star and the underscore before it.
     """
     if card or name not in ("table", "text_snippets") or config is None:
         return card
