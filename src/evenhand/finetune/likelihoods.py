@@ -97,8 +97,7 @@ def choices_of(base: Base, data: Data, max_length: int) -> Choices:
         InputError: an answer has no tokens, or a question is too long without its text; all complaints.
     """
     encoder = encoder_of(base)
-    # Where no token begins a text, one is set before those that have no prompt.
-    limit = min(max_length, encoder.context) - (not encoder.first)
+    limit = min(max_length, encoder.context)
     questions = asked(data.examples, data.parts)
     wanted = data.examples.asked
     forms = wanted.forms if wanted is not None else ()
@@ -111,6 +110,8 @@ def choices_of(base: Base, data: Data, max_length: int) -> Choices:
 
 def _encoded(encoder: Encoder, questions: Sequence[Question], limit: int) -> list[Choice]:
     """Questions in tokens, cut where they are too long."""
+    # Where no token begins a text, one is set before those that have no prompt.
+    room = limit - (not encoder.first)
     texts: dict[str, None] = {}
     for question in questions:
         for text in _texts(question, question.text):
@@ -121,10 +122,10 @@ def _encoded(encoder: Encoder, questions: Sequence[Question], limit: int) -> lis
     for question in questions:
         form = question.form
         prompt, *wholes = (known[text] for text in _texts(question, question.text))
-        cut = max(map(len, wholes)) > limit
+        cut = max(map(len, wholes)) > room
         if cut:
             answer = max(zip(map(len, wholes), form.answers, strict=True))[1]
-            kept = longest(_fits(encoder, question, answer, limit), len(question.text))
+            kept = longest(_fits(encoder, question, answer, room), len(question.text))
             if kept is None:
                 complaints[
                     f"{_name(question)}: has more than {limit} tokens even without a text; raise "
