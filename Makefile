@@ -45,6 +45,7 @@ slow: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.audit
 	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.likelihoods
 
 # Twenty studies with a planted difference, and twenty of a method against itself: about half an hour.
 planted: $(VENV)/dev

@@ -77,7 +77,7 @@ def test_choices_are_judged(tmp_path):
     assert made.failed == []
     told = made.result["models"][0]["generative"]
     assert told["kind"] == "likelihoods"
-    assert {"raw", "pmi", "contextual", "batch", "pride"} <= {row["name"] for row in told["scorings"]}
+    assert {"raw", "pmi", "contextual", "batch", "pride"} <= {row["scoring"] for row in told["scorings"]}
 
 
 def test_trials_are_chosen_by_loss(tmp_path):

@@ -138,7 +138,9 @@ def _blocks(encoder: Encoder, data: Data, limit: int) -> Material:
         numbers[name] = np.arange(len(blocks), len(blocks) + len(made))
         blocks += made
     answers = Continuations(blocks, np.ones(len(blocks), np.int64))
-    return Material(_texts(blocks, encoder), answers, **numbers)
+    return Material(
+        _texts(blocks, encoder), answers, numbers["train"], numbers["validation"], numbers["test"]
+    )
 
 
 def _texts(ids: Sequence[np.ndarray], encoder: Encoder) -> Texts:

@@ -195,7 +195,8 @@ def _rows(examples: Examples, parts: Parts) -> Iterable[bytes]:
             if examples.translations is not None:
                 yield json.dumps(list(examples.translations.references[row])).encode()
     if (wanted := examples.asked) is not None:
-        yield json.dumps([wanted.snippets, *map(asdict, (*wanted.forms, *wanted.questions))]).encode()
+        told = [asdict(form) for form in wanted.forms] + [asdict(one) for one in wanted.questions]
+        yield json.dumps([wanted.snippets, *told]).encode()
         groups = [[a.name, a.groups, [c.tolist() for c in a.columns()]] for a in wanted.attributes]
         yield json.dumps(groups).encode()
 
