@@ -2,9 +2,9 @@
 
     python -m benchmarks.likelihoods [MODEL]
 
-The peer scores each answer as a transformers user would: prompt and answer as one sequence, padded on the right,
-in batches of the given order. Log-likelihoods must be equal. What can be gained at most is the ratio of the tokens
-that both compute.
+The peer scores each answer as a transformers user would: prompt and answer as one sequence, padded on the
+right, in batches of the given order. Log-likelihoods must be equal. What can be gained at most is the ratio of
+the tokens that both compute.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.machine import describe
 
 OUT = Path(__file__).parent / "results" / "likelihoods.json"
 BATCH = 32
-QUESTIONS, NEW_TOKENS, REPEATS = 300, 32, 3
+QUESTIONS, NEW_TOKENS, REPEATS = 200, 32, 3
 
 
 def main(folder: str | None) -> None:
@@ -53,6 +53,7 @@ def main(folder: str | None) -> None:
     new, taken = best(lambda: generated(base.model, encoder, prompts, NEW_TOKENS, accelerator))
     other, peer_taken = best(lambda: unsorted(base.model, encoder, prompts))
     told = {
+        "model": Path(folder).name if folder else "stand-in of Llama",
         "likelihoods": {
             "options per second": round(options / seconds, 1),
             "options per second, whole sequences": round(options / peer_seconds, 1),
