@@ -3,8 +3,8 @@
     python -m benchmarks.likelihoods [MODEL]
 
 The peer scores each answer as a transformers user would: prompt and answer as one sequence, padded on the
-right, in batches of the given order. Log-likelihoods must be equal. What can be gained at most is the ratio of
-the tokens that both compute.
+right, in batches of the given order. Log-likelihoods must be equal. What can be gained at most is the
+ratio of the tokens that both compute.
 """
 
 from __future__ import annotations
