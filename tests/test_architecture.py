@@ -86,7 +86,7 @@ def test_the_tree_in_the_documents_is_the_tree():
         else:
             told |= {"/".join([*folders, n]) for n in re.findall(r"\w+\.py", line.split("  #")[0])}
     real = {str(p.relative_to(SOURCE)) for p in SOURCE.rglob("*.py") if p.name != "__init__.py"}
-    plugins = {f"judge/{kind}/" for kind in ("metrics", "disparities")} | {
+    plugins = {f"judge/{kind}/" for kind in ("metrics", "disparities", "generative", "scorings")} | {
         f"finetune/{kind}/" for kind in ("models", "methods")
     }
     real = {p for p in real if not any(p.startswith(folder) for folder in plugins)}
@@ -100,6 +100,8 @@ def test_every_plug_in_and_command_is_in_the_documents():
     for package in (
         "evenhand.judge.metrics",
         "evenhand.judge.disparities",
+        "evenhand.judge.generative",
+        "evenhand.judge.scorings",
         "evenhand.datasets",
         "evenhand.finetune.methods",
         "evenhand.finetune.models",

@@ -64,9 +64,7 @@ class Outputs:
         if self.csv is not None:
             made["csv"] = export.as_csv(document)
         if self.html is not None:
-            from evenhand.report.page import build_page  # noqa: PLC0415
-
-            made["html"] = build_page(document)
+            made["html"] = _page(document)
         return made
 
     def write(self, made: dict[str, str]) -> None:
@@ -80,6 +78,17 @@ class Outputs:
 
     def _dashed(self) -> list[str]:
         return [k for k, path in (("html", self.html), ("csv", self.csv)) if path == STANDARD_OUTPUT]
+
+
+def _page(document: Document) -> str:
+    """The page of whatever was judged."""
+    if "kind" in document:
+        from evenhand.report.generative import build_generative_page  # noqa: PLC0415
+
+        return build_generative_page(document)
+    from evenhand.report.page import build_page  # noqa: PLC0415
+
+    return build_page(document)
 
 
 def _wrong(option: str, path: str) -> Iterable[str]:

@@ -10,6 +10,8 @@ KINDS = {
     "models": "evenhand.finetune.models",
     "metrics": "evenhand.judge.metrics",
     "disparities": "evenhand.judge.disparities",
+    "generative": "evenhand.judge.generative",
+    "scorings": "evenhand.judge.scorings",
 }
 
 

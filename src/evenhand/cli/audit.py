@@ -35,7 +35,9 @@ Exit codes:
   3 what --fail-on names was found; 1 a bug of evenhand (with a traceback)."""
 
 
-@click.command("audit", epilog=_EXAMPLES, short_help="Judge files of predictions by group.")
+@click.command(
+    "audit", epilog=_EXAMPLES, short_help="Judge files of predictions, generations or likelihoods by group."
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--by", metavar="COL", multiple=True, help="Attribute: a column of group names. Repeatable.")
 @click.option(
@@ -121,6 +123,13 @@ Exit codes:
     show_default=True,
     help="Smaller groups get no verdict and are left out of disparities.",
 )
+@click.option(
+    "--scoring",
+    metavar="NAME",
+    default="raw",
+    show_default=True,
+    help="Of likelihoods: how options are scored where one scoring is told (all are compared).",
+)
 @click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
 @click.option("--html", metavar="FILE", help="Write a report as one HTML page that opens offline.")
 @click.option("--csv", metavar="FILE", help="Write all numbers as one flat table.")
@@ -132,12 +141,17 @@ Exit codes:
 @click.option("--rng", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @click.pass_context
 def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **given: Any) -> None:  # noqa: ANN401
-    """Judge predictions by group: each FILE (csv, parquet, jsonl) is an arm, the first one the reference."""
+    """Judge predictions by group: each FILE (csv, parquet, jsonl) is an arm, the first one the reference.
+
+    Files of generated texts (a column completion) are judged as translations: gender accuracy and shares,
+    BLEU and chrF. Files of likelihoods (columns option_token, option_meaning, log_prob) are judged for token
+    bias: shares by meaning and by token under six scorings, and whether conclusions survive them.
+    """
     # The matrices of an audit are small: threads of the linear algebra would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     outputs = Outputs(json=given["json"], html=given["html"], csv=given["csv"])
     columns, settings = _read_call(files, given, outputs)
-    document = _judge(files, columns, settings)
+    document = _judge(files, columns, settings, given["scoring"])
     if fail_on and not document["comparisons"]:
         raise CallError(
             f"--fail-on {fail_on}: there is one arm only, so nothing to compare; give a second file."
@@ -237,22 +251,25 @@ def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None,
     return (general[0] if general else None), single
 
 
-def _judge(files: Sequence[str], columns: Columns, settings: Settings) -> Document:
+def _judge(files: Sequence[str], columns: Columns, settings: Settings, scoring: str) -> Document:
     """Run the audit, with a sign of life where a person watches."""
-    from evenhand.judge.run import run_audit  # noqa: PLC0415
+    from evenhand.judge.dispatch import run_any  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
         if sys.stderr.isatty():
             from rich.console import Console  # noqa: PLC0415
 
             stack.enter_context(Console(stderr=True).status("reading and judging"))
-        return run_audit(list(files), columns, settings).to_dict()
+        return run_any(list(files), columns, settings, scoring=scoring).to_dict()
 
 
 def _summarise(document: Document, outputs: Outputs) -> None:
     from rich.console import Console  # noqa: PLC0415
 
-    from evenhand.report.terminal import summarise  # noqa: PLC0415
+    if "kind" in document:
+        from evenhand.report.generative import summarise_generative as summarise  # noqa: PLC0415
+    else:
+        from evenhand.report.terminal import summarise  # noqa: PLC0415
 
     class Quiet(Console):
         """A console whose reader may go away."""

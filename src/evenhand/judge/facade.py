@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from evenhand.errors import CallError
+from evenhand.judge.dispatch import SCORING, run_any
 from evenhand.judge.result import AuditResult
-from evenhand.judge.run import run_audit
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.tables.schema import Columns, Source
 
@@ -42,8 +42,9 @@ def audit(
     alpha: float = 0.05,
     min_group_size: int = 10,
     rng: int = 0,
+    scoring: str = SCORING,
 ) -> AuditResult:
-    """Audit predictions by group.
+    """Audit predictions by group; or generated texts, or likelihoods of answer options.
 
     Args:
         predictions: a path, a glob, a table (pandas, polars, pyarrow, a dict of arrays), a list of those, or
@@ -74,6 +75,7 @@ def audit(
         alpha: 1 - alpha is the simultaneous level of a family of intervals.
         min_group_size: smaller groups get no verdict and are left out of disparities.
         rng: seed of all random draws.
+        scoring: of likelihoods: by which scoring options are chosen where one is told.
 
     Returns:
         Rates, disparities, comparisons and the verdict; `.to_dict()` is the command's JSON.
@@ -119,7 +121,7 @@ def audit(
         min_group_size=min_group_size,
         rng=rng,
     )
-    return run_audit(predictions, columns, settings)
+    return run_any(predictions, columns, settings, scoring=scoring)
 
 
 def compare(reference: object, candidate: object, *, by: Names = (), **options: Any) -> AuditResult:  # noqa: ANN401

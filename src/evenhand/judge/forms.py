@@ -1,7 +1,7 @@
-"""Forms of one question: the same options, whose meanings change places; what follows the token, what the meaning.
+"""Forms of one question: the same options, whose meanings change places between their tokens.
 
-Contexts of one example and template with the same option tokens and the same meanings are a block. Their forms
-differ in which token stands for which meaning (inverted) or only in the order on the page (reordered).
+Contexts of one example and template with the same option tokens and the same meanings are a block. Their
+forms differ in which token stands for which meaning (inverted) or only in the order on the page (reordered).
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def blocks_of(table: Likelihoods) -> Blocks:
     _, meant = np.unique(np.sort(table.meaning, axis=1), axis=0, return_inverse=True)
     key = np.c_[table.example, option_set, meant]
     _, block = np.unique(key, axis=0, return_inverse=True)
-    names = np.array(sorted(range(len(table.variants)), key=lambda v: (len(table.variants[v]), table.variants[v])))
+    names = np.array(
+        sorted(range(len(table.variants)), key=lambda v: (len(table.variants[v]), table.variants[v]))
+    )
     rank = np.empty_like(names)
     rank[names] = np.arange(len(names))
     order = np.lexsort((rank[table.variant], block))
@@ -98,7 +100,7 @@ class Effects:
 
 def effects_of(table: Likelihoods, blocks: Blocks) -> Effects:
     """Fit every block whose forms can tell tokens from meanings."""
-    places, (contexts, most) = len(table.places), table.token.shape
+    places, most = len(table.places), table.token.shape[1]
     logs = log_shares(table.log_prob, table.there)
     count = len(blocks.first)
     token, meaning = np.full((places, count, most), np.nan), np.full((places, count, most), np.nan)

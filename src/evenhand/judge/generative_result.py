@@ -20,7 +20,19 @@ SCHEMA = "evenhand.generative/1"
 Rows = list[dict[str, Any]]
 
 #: Options of a call that mean something for these tables.
-_COLUMNS = ("by", "memberships", "intersect", "id", "cluster", "arm", "run", "where", "split", "names", "inner")
+_COLUMNS = (
+    "by",
+    "memberships",
+    "intersect",
+    "id",
+    "cluster",
+    "arm",
+    "run",
+    "where",
+    "split",
+    "names",
+    "inner",
+)
 
 
 def result(
@@ -99,8 +111,14 @@ def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
         moved = [[r for r in rows if says(r) != "cannot tell"] for rows in (tokens, meanings)]
         what = {
             (True, True): "both token priors and preferences for meanings moved",
-            (True, False): "token priors moved, no preference for a meaning is shown to have: token bias, not belief",
-            (False, True): "preferences for meanings moved, no token prior is shown to have: belief, not token bias",
+            (
+                True,
+                False,
+            ): "token priors moved, no preference for a meaning is shown to have: token bias, not belief",
+            (
+                False,
+                True,
+            ): "preferences for meanings moved, no token prior is shown to have: belief, not token bias",
             (False, False): "neither token priors nor preferences for meanings are shown to have moved",
         }[bool(moved[0]), bool(moved[1])]
         found.append(
@@ -132,7 +150,9 @@ def survival_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         told = {r["meaning"]: r for r in own if r["says"] != "cannot tell"}
         if not told:
             appears = sum(r["finding"] == "appears" for r in own)
-            some = f"; {appears} of {len(own)} checks by template, token or scoring see some" if appears else ""
+            some = (
+                f"; {appears} of {len(own)} checks by template, token or scoring see some" if appears else ""
+            )
             found.append(f"No difference is shown in {who}{some}.")
             continue
         parts = []
@@ -141,12 +161,14 @@ def survival_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             if not of:
                 parts.append(f"{axis}: one only")
                 continue
-            kinds = {f: [r["meaning"] for r in of if r["finding"] == f] for f in ("survives", "weakens", "turns")}
+            kinds = {
+                f: [r["meaning"] for r in of if r["finding"] == f] for f in ("survives", "weakens", "turns")
+            }
             parts.append(f"{axis}: " + ", ".join(f"{len(m)} {f}" for f, m in kinds.items() if m))
         firm = all(r["finding"] == "survives" for r in own if r["meaning"] in told)
         shares = ", ".join(f"{meaning} {r['difference']:+.3f}" for meaning, r in told.items())
         found.append(
-            f"Conclusions on {who} ({shares}) {'survive' if firm else 'do not all survive'} template, token and "
-            f"scoring ({'; '.join(parts)})."
+            f"Conclusions on {who} ({shares}) {'survive' if firm else 'do not all survive'} template, token "
+            f"and scoring ({'; '.join(parts)})."
         )
     return found

@@ -27,9 +27,7 @@ BASE = "none"
 MOST_TOKENS = 200
 
 
-def tables(
-    choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings
-) -> dict[str, Any]:
+def tables(choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings) -> dict[str, Any]:
     """All tables beside rates and comparisons, and remarks under `problems`."""
     declared = choices[scoring]
     rows = conclusions(choices, scoring, reference, settings)
@@ -49,7 +47,12 @@ def scorings(choices: Mapping[str, Chosen], lacking: Mapping[str, str]) -> Rows:
     told = []
     for name in (*choices, *lacking):
         info = registry.load(SCORINGS, name).INFO
-        row: dict[str, Any] = {"scoring": name, "title": info.title, "reference": info.reference, "note": info.note}
+        row: dict[str, Any] = {
+            "scoring": name,
+            "title": info.title,
+            "reference": info.reference,
+            "note": info.note,
+        }
         if name in choices:
             c = choices[name]
             tied = c.meaning[:, c.scored] == len(c.table.meanings)
@@ -65,7 +68,8 @@ def _crossing(table: Likelihoods) -> Attribute:
     key = table.template * len(table.variants) + table.variant
     there, codes = np.unique(key, return_inverse=True)
     names = tuple(
-        f"{table.templates[k // len(table.variants)]} x {table.variants[k % len(table.variants)]}" for k in there
+        f"{table.templates[k // len(table.variants)]} x {table.variants[k % len(table.variants)]}"
+        for k in there
     )
     return Attribute("template x variant", "intersection", names, codes.astype(np.int64))
 
@@ -99,7 +103,7 @@ def _options(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
         for by in ("meaning", "token"):
             if by == "token" and len(chosen.table.tokens) > MOST_TOKENS:
                 continue
-            for measured in option_shares.shares(chosen, by):  # type: ignore[arg-type]
+            for measured in option_shares.shares(chosen, by):
                 for number, row in _rates(measured, crossing, settings):
                     template, variant = places[number]
                     head = {"scoring": name, "template": template, "variant": variant, "by": by}
@@ -149,23 +153,23 @@ def _token_bias(
                 priors.append(row | {"class": s.class_name})
     arms = list(dict.fromkeys(a for a, _ in declared.table.places))
     against = dict.fromkeys([reference, *([arms.index(BASE)] if BASE in arms else [])])
-    shifts = [row for index in against for row in _shifts(shown, index, settings)]
+    moved = [row for index in against for row in shifts(shown, index, settings)]
     problems = []
     if not shown:
         problems.append(
-            "Token priors cannot be told from beliefs: no question has forms in which its meanings change places "
-            "between its tokens (or they leave a token tied to one meaning)."
+            "Token priors cannot be told from beliefs: no question has forms in which its meanings change "
+            "places between its tokens (or they leave a token tied to one meaning)."
         )
     return {
         "effects": priors,
         "priors": _priors(declared),
-        "shifts": shifts,
+        "shifts": moved,
         "rstd": [row for chosen in choices.values() for row in token_bias.recalls(chosen)],
         "base": BASE if BASE in arms else None,
     }, problems
 
 
-def _shifts(shown: Sequence[Shown], reference: int, settings: Settings) -> Rows:
+def shifts(shown: Sequence[Shown], reference: int, settings: Settings) -> Rows:
     """Paired shifts of every effect against one arm, all of them one family."""
     pairs = [
         p

@@ -1,8 +1,9 @@
 """Does a conclusion about two arms survive another template, another token, another scoring?
 
-The conclusion: which of two arms chooses a meaning more often, over all templates and variants, by the declared
-scoring. It is asked again in each template, in each variant (words, letters, emojis, inverted ...) and by each
-scoring. All these differences are one family, so that "says the opposite" is not a matter of many looks.
+The conclusion: which of two arms chooses a meaning more often, over all templates and variants, by the
+declared scoring. It is asked again in each template, in each variant (words, letters, emojis, inverted ...)
+and by each scoring. All these differences are one family, so that "says the opposite" is not a matter of
+many looks.
 """
 
 from __future__ import annotations
@@ -95,13 +96,13 @@ def survival(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     Returns:
         One row per candidate, meaning and axis with `same`, `cannot_tell` and `opposite`, and `finding`:
-        `survives` (the same everywhere), `turns` (the opposite somewhere), `weakens`, or, where the conclusion
-        itself cannot be told, `appears` (somewhere a difference shows) or `open`.
+        `survives` (the same everywhere), `turns` (the opposite somewhere), `weakens`, or, where the
+        conclusion itself cannot be told, `appears` (somewhere a difference shows) or `open`.
     """
     found = []
     for whole in (r for r in rows if r["axis"] is None):
         of = [r for r in rows if (r["candidate"], r["class"]) == (whole["candidate"], whole["class"])]
-        for axis in AXES:
+        for axis, called in AXES.items():
             own = [r for r in of if r["axis"] == axis]
             if not own:
                 continue
@@ -115,7 +116,7 @@ def survival(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "meaning": whole["class"],
                     "says": whole["says"],
                     "difference": whole["difference"],
-                    "axis": AXES[axis],
+                    "axis": called,
                     "looks": len(own),
                     "same": same,
                     "cannot_tell": unsure,

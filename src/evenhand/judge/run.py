@@ -14,7 +14,7 @@ from evenhand.judge import compare, counts, families, tabulate
 from evenhand.judge.compare import Pair
 from evenhand.judge.rates import rate_row
 from evenhand.judge.result import AuditResult, document
-from evenhand.judge.settings import DISPARITIES, METRICS, Settings
+from evenhand.judge.settings import DISPARITIES, METRICS, Settings, disparity_names, metric_names
 from evenhand.judge.tabulate import Seen, Table
 from evenhand.tables.schema import Columns, Predictions, Source
 
@@ -32,6 +32,7 @@ def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResu
     """
     from evenhand.tables.read import load  # noqa: PLC0415  (duckdb, which a refused call never needs)
 
+    settings.refuse_names((*metric_names(), *disparity_names()), "predictions")
     needed = _needed(settings)
     scores = any(registry.load(METRICS, name).INFO.needs == "score" for name in needed)
     return judge_predictions(load(source, columns, need_scores=scores), columns, settings)

@@ -1,12 +1,12 @@
 """A judgement of generations or likelihoods, on one page.
 
-load -> measure every arm in every group -> rates, comparisons, verdicts (as in any audit) -> tables of their own
+load -> measure every arm by group -> rates, comparisons, verdicts (as in any audit) -> further tables
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from evenhand import registry
@@ -14,9 +14,10 @@ from evenhand.errors import CallError, MissingExtraError, nearest
 from evenhand.judge import compare, families, likelihood_tables
 from evenhand.judge.choices import choose_all, scoring_names
 from evenhand.judge.compare import Pair
+from evenhand.judge.dispatch import SCORING
 from evenhand.judge.generative import Shown, translation_quality
-from evenhand.judge.rates import rate_row
 from evenhand.judge.generative_result import result
+from evenhand.judge.rates import rate_row
 from evenhand.judge.result import AuditResult
 from evenhand.judge.run import reference_of
 from evenhand.judge.settings import GENERATIVE, Settings
@@ -25,8 +26,6 @@ from evenhand.tables.likelihoods import Likelihoods, load_likelihoods
 from evenhand.tables.schema import Columns, Source
 
 Rows = list[dict[str, Any]]
-
-SCORING = "raw"
 
 
 def run_generative(
@@ -129,23 +128,11 @@ def settings_for(kind: str, settings: Settings, scoring: str) -> Settings:
         if info.needs == kind:
             measures |= info.measures
             primary += info.primary
-    asked: Mapping[str, Sequence[str]] = {
-        "--metric": settings.metrics,
-        "--primary": settings.primary,
-        "--margin": tuple(settings.margins),
-    }
-    wrong = [
-        f"{option}: {name!r} is not measured of {kind}: {nearest(name, list(measures))}"
-        for option, names in asked.items()
-        for name in names
-        if name not in measures
-    ]
+    settings.refuse_names(list(measures), kind)
     if scoring not in scoring_names():
-        wrong.append(f"--scoring: {scoring!r} is no scoring: {nearest(scoring, scoring_names())}")
-    elif kind == "generations" and scoring != SCORING:
-        wrong.append(f"--scoring {scoring}: generations have no options to score; leave it out.")
-    if wrong:
-        raise CallError(wrong)
+        raise CallError(f"--scoring: {scoring!r} is no scoring: {nearest(scoring, scoring_names())}")
+    if kind == "generations" and scoring != SCORING:
+        raise CallError(f"--scoring {scoring}: generations have no options to score; leave it out.")
     declared = settings.primary or primary
     computed = tuple(m for m in measures if not settings.metrics or m in (*settings.metrics, *declared))
     return dataclasses.replace(settings, metrics=computed, primary=declared)

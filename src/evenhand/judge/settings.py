@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -28,7 +28,9 @@ def disparity_names() -> tuple[str, ...]:
 
 def measure_names() -> tuple[str, ...]:
     """Names of all that is measured of generations and likelihoods."""
-    return tuple(m for name in registry.names(GENERATIVE) for m in registry.load(GENERATIVE, name).INFO.measures)
+    return tuple(
+        m for name in registry.names(GENERATIVE) for m in registry.load(GENERATIVE, name).INFO.measures
+    )
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,22 @@ class Settings:
             bad.append(f"--rng: got {self.rng}; the seed is an integer of at least 0.")
         if bad:
             raise CallError(bad)
+
+    def refuse_names(self, known: Sequence[str], kind: str) -> None:
+        """Complain of metrics and margins that this kind of table does not have.
+
+        Raises:
+            CallError: there are such.
+        """
+        asked = {"--metric": self.metrics, "--primary": self.primary, "--margin": tuple(self.margins)}
+        wrong = [
+            f"{option}: {name!r} is not measured of {kind}: {nearest(name, known)}"
+            for option, names in asked.items()
+            for name in names
+            if name not in known
+        ]
+        if wrong:
+            raise CallError(wrong)
 
     @property
     def declared(self) -> tuple[str, ...]:

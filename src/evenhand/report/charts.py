@@ -215,8 +215,6 @@ def _forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, 
 
 
 def _rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
-    import altair as alt  # noqa: PLC0415
-
     groups = dict.fromkeys((r["attribute"], r["group"], r["class"]) for r in rows)
     firsts = [next(r for r in rows if (r["attribute"], r["group"], r["class"]) == g) for g in groups]
     label = dict(zip(groups, _labels(firsts), strict=True))
@@ -239,7 +237,33 @@ def _rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
         for name, first in zip(label.values(), firsts, strict=True)
         if name not in drawn
     ]
-    y = alt.Y("group:N", sort=list(label.values()), title=None, scale=alt.Scale(domain=list(label.values())))
+    name = wording.metric_name(str(rows[0]["metric"]))
+    share = wording.in_points(str(rows[0]["metric"]))
+    return arm_dots(lines, list(label.values()), empty, names, f"{name}, {_better(rows[0])}", share=share)
+
+
+def arm_dots(
+    lines: Sequence[Row],
+    labels: Sequence[str],
+    empty: Sequence[Row],
+    names: Sequence[str],
+    title: str,
+    *,
+    share: bool,
+) -> dict[str, Any]:
+    """Draw values with intervals, a line of the panel per group, a colour and a shape per arm.
+
+    Args:
+        lines: `group`, `arm`, `value`, `low`, `high`, and `told` and `interval` for the tooltip.
+        labels: groups in the order in which they are drawn.
+        empty: `group` and `why` of groups without values.
+        names: arms, in their order on the page.
+        title: of the axis.
+        share: whether values are shares.
+    """
+    import altair as alt  # noqa: PLC0415
+
+    y = alt.Y("group:N", sort=list(labels), title=None, scale=alt.Scale(domain=list(labels)))
     offset = alt.YOffset("arm:N", sort=list(names), scale=alt.Scale(domain=list(names), paddingOuter=0.6))
     range_ = [f"var(--arm{i % 6 + 1})" for i in range(len(names))]
     shapes = [ARM_SHAPES[i % len(ARM_SHAPES)] for i in range(len(names))]
@@ -248,16 +272,16 @@ def _rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
     shape = alt.Shape("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=shapes))
     tips = [("group", "group (rows)"), ("arm", "arm"), ("told", "value"), ("interval", "interval")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
-    name = wording.metric_name(str(rows[0]["metric"]))
-    share = wording.in_points(str(rows[0]["metric"]))
     axis = alt.Axis(format="%", tickCount=6) if share else alt.Axis(tickCount=6)
-    x = alt.X("low:Q", title=f"{name}, {_better(rows[0])}", axis=axis, scale=alt.Scale(zero=False))
-    base = alt.Chart(alt.InlineData(values=lines)).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
+    x = alt.X("low:Q", title=title, axis=axis, scale=alt.Scale(zero=False))
+    base = alt.Chart(alt.InlineData(values=list(lines))).encode(
+        y=y, yOffset=offset, color=colour, tooltip=tooltip
+    )
     bars = base.mark_rule(strokeWidth=2, opacity=0.75).encode(x=x, x2="high:Q")
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
         x=alt.X("value:Q", axis=axis), shape=shape
     )
-    words = alt.Chart(alt.InlineData(values=empty)).mark_text(
+    words = alt.Chart(alt.InlineData(values=list(empty))).mark_text(
         align="left", dx=6, fontStyle="italic", limit=220
     )
     why = words.encode(x=alt.value(0), y=y, text="why:N", color=alt.value("var(--muted)"))

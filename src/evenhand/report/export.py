@@ -12,6 +12,10 @@ from evenhand.report.document import Document
 
 _TABLES = ("rates", "disparities", "comparisons")
 
+#: Further tables of generations and likelihoods; of nested ones the names of their parts.
+_FURTHER = ("shares", "options", "inversions", "conclusions", "survival", "scorings")
+_NESTED = {"quality": ("rates",), "token_bias": ("effects", "priors", "shifts", "rstd")}
+
 
 def as_json(document: Document) -> str:
     """Write a document as JSON; null stands for NaN, and text is kept as it is (UTF-8)."""
@@ -23,12 +27,20 @@ def as_csv(document: Document) -> str:
 
     An empty field stands for null or for a column that the row's table does not have; lists are JSON.
     """
-    keys = dict.fromkeys(key for table in _TABLES for row in document[table] for key in row)
+    tables = {name: document[name] for name in _TABLES}
+    tables |= {name: document[name] for name in _FURTHER if name in document}
+    tables |= {
+        f"{name}.{part}": document[name][part]
+        for name, parts in _NESTED.items()
+        if name in document
+        for part in parts
+    }
+    keys = dict.fromkeys(key for rows in tables.values() for row in rows for key in row)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["table", *keys])
-    for table in _TABLES:
-        writer.writerows([table, *(_field(row.get(k)) for k in keys)] for row in document[table])
+    for table, rows in tables.items():
+        writer.writerows([table, *(_field(row.get(k)) for k in keys)] for row in rows)
     return text.getvalue()
 
 

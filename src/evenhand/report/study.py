@@ -9,6 +9,7 @@ from evenhand.judge.series import Series, series_of
 from evenhand.report import calibration_wording, relations_wording, study_charts, study_wording, wording
 from evenhand.report.calibration import calibration_view
 from evenhand.report.document import Document, Row, arms, number
+from evenhand.report.generative import generative_view
 from evenhand.report.page import audit_view
 from evenhand.report.relations import sizes_view, tuning_table, utility_panels
 from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
@@ -120,12 +121,14 @@ def _view(result: Document) -> dict[str, Any]:
 def _model(model: Row, index: int | None) -> dict[str, Any]:
     """Prepare what belongs to one model; its number, where there are several, ends its sections' ids."""
     audit, trends = model.get("audit"), model.get("trends", ())
+    generative = model.get("generative")
     curves, tuning = model.get("curves", ()), model.get("tuning", ())
     return {
         "label": str(model["model"]),
         "suffix": "" if index is None else f"-{index}",
         "of": "" if index is None else f" · {model['model']}",
         "audit": audit_view(audit) if audit else None,
+        "generative": generative_view(generative) if generative else None,
         "summary": study_wording.trend_summary(trends),
         "options": _options(audit, trends) if audit else [],
         "options_caption": study_wording.trend_caption(arms(audit)[0]) if audit and audit["rates"] else "",

@@ -185,7 +185,9 @@ def _examine(db: DuckDBPyConnection, table: Table, columns: Columns, form: Form)
     table = stage(db, table, list(dict.fromkeys(needed)), wanted)
     rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
     if not rows:
-        return [table.say("has no rows." if wanted == "true" else f"no rows are left after {filters(columns)}.")]
+        return [
+            table.say("has no rows." if wanted == "true" else f"no rows are left after {filters(columns)}.")
+        ]
     return _values(db, Part(table, rows, there, {}, members, ()), by, columns, form)
 
 
@@ -257,7 +259,11 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
     union = " UNION ALL ".join(_coded(db, p, fields, groups, flags, places, columns) for p in parts)
     shared = [f.name for f in fields if f.role == "shared"]
     shared += [f"g{i}" for i in range(len(groups))] + [f"f{i}" for i in range(len(flags))]
-    titles = dict(zip(shared[-len(groups) - len(flags) :], [*groups, *flags], strict=True)) if groups or flags else {}
+    titles = (
+        dict(zip(shared[-len(groups) - len(flags) :], [*groups, *flags], strict=True))
+        if groups or flags
+        else {}
+    )
     fetched, more = bring_together(
         db, union, places, columns, form.title,
         key=[f.name for f in fields if f.role == "key"], whole=[n for n in form.whole if n in everywhere],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -131,7 +131,7 @@ def load_generations(source: Source, columns: Columns) -> Generations:
     )
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _texts(value: Any) -> tuple[str, ...]:  # noqa: ANN401  (a list, an array or nothing)
     """The texts of a list, or of a list that a text file holds as JSON."""
     texts = [str(v) for v in np.ma.compressed(value) if v is not None] if value is not None else []
     if len(texts) == 1 and texts[0].lstrip().startswith("["):

@@ -110,7 +110,7 @@ class Likelihoods:
         return np.asarray(self.token != NONE)
 
 
-def write_likelihoods(  # noqa: PLR0913  (one argument per column)
+def write_likelihoods(  # noqa: PLR0913, PLR0917  (one argument per column)
     path: Path,
     ids: Sequence[str],
     templates: Sequence[str],
@@ -236,7 +236,10 @@ def _shaped(paired: Paired) -> Likelihoods:
         n_tokens=spread(np.ma.getdata(told["n_tokens"]).astype(np.float64), 1.0),
         log_prob_free=None if free is None else spread(np.ma.getdata(free).astype(np.float64), -np.inf),
         truncated=truncated,
-        attributes=(*attributes, *_places_of_templates(templates, template[starts], forms, form[starts], taken)),
+        attributes=(
+            *attributes,
+            *_places_of_templates(templates, template[starts], forms, form[starts], taken),
+        ),
         inputs=paired.inputs,
         problems=(*paired.problems, *_cut(truncated, paired.places)),
     )
@@ -255,9 +258,7 @@ def _forms(told: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an array of texts)
 def _where(
     examples: Sequence[str], templates: Sequence[str], forms: Sequence[str], key: IntArray
 ) -> list[str]:
-    return [
-        f"example '{examples[e]}', template '{templates[t]}', variant '{forms[f]}'" for e, t, f in key.T
-    ]
+    return [f"example '{examples[e]}', template '{templates[t]}', variant '{forms[f]}'" for e, t, f in key.T]
 
 
 def _odd_contexts(sizes: IntArray, where: Sequence[str]) -> list[str]:
@@ -321,6 +322,6 @@ def _cut(truncated: BoolArray, places: Sequence[tuple[str, str]]) -> list[str]:
     if not most:
         return []
     return [
-        f"Up to {most:,} of {truncated.shape[1]:,} prompts were cut to fit the model ('{places[worst][0]}' run "
-        f"'{places[worst][1]}'); the text before the answer was cut, never the answer."
+        f"Up to {most:,} of {truncated.shape[1]:,} prompts were cut to fit the model ('{places[worst][0]}' "
+        f"run '{places[worst][1]}'); the text before the answer was cut, never the answer."
     ]

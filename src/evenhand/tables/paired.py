@@ -1,4 +1,4 @@
-"""Rows of several tables, one per key: what all arms and runs must agree on, and what each of them answers."""
+"""Rows of several tables, one per key: what arms and runs must agree on, and what each answers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Paired:
     problems: tuple[str, ...]
 
 
-def bring_together(
+def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
     db: DuckDBPyConnection,
     union: str,
     places: Sequence[tuple[str, str]],
@@ -93,11 +93,17 @@ def bring_together(
     quoted = [f'"{k}"' for k in key]
     fields = [*quoted, "count(*) AS n_rows", "count(DISTINCT k) AS n_places"]
     for name in shared:
-        fields += [f'min("{name}") AS "{name}"', f'min("{name}") IS DISTINCT FROM max("{name}") AS "differs_{name}"']
+        fields += [
+            f'min("{name}") AS "{name}"',
+            f'min("{name}") IS DISTINCT FROM max("{name}") AS "differs_{name}"',
+        ]
     for k in range(len(places)):
         fields.append(f"bool_or(k = {k}) AS there{k}")
         fields += [f'any_value("{a}") FILTER (WHERE k = {k}) AS "{a}{k}"' for a in answers]
-    db.execute(f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({union}) GROUP BY {', '.join(quoted)}")
+    db.execute(
+        f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({union}) "
+        f"GROUP BY {', '.join(quoted)}"
+    )
     first = f"min({_spoken(key)})"
     complaints = []
     twice, example = _count(db, "n_rows > n_places", first)
@@ -112,8 +118,8 @@ def bring_together(
             )
     part = ", ".join(f'"{w}"' for w in whole)
     db.execute(
-        f"CREATE TEMP VIEW complete AS SELECT *, min(n_places) OVER (PARTITION BY {part}) = {len(places)} AS kept "
-        "FROM everyone"
+        "CREATE TEMP VIEW complete AS SELECT *, "
+        f"min(n_places) OVER (PARTITION BY {part}) = {len(places)} AS kept FROM everyone"
     )
     lacking, _ = _count(db, "n_places < " + str(len(places)), first)
     left = int(single_row(db, "SELECT count(*) FILTER (kept) FROM complete")[0])
@@ -142,16 +148,14 @@ def _count(db: DuckDBPyConnection, test: str, first: str) -> tuple[int, str]:
     return int(number), str(example)
 
 
-def _twice(
-    count: int, example: str, key: Sequence[str], columns: Columns, titles: Sequence[str]
-) -> str:
+def _twice(count: int, example: str, key: Sequence[str], columns: Columns, titles: Sequence[str]) -> str:
     """Say that keys occur twice in a run."""
     hints = [f"--{o} {o}" for o, named in (("arm", columns.arm), ("run", columns.run)) if named is None]
     advice = f"tell rows of several arms or runs apart with {' '.join(hints)}" if hints else "give each once"
     title = titles[0] if len(titles) == 1 else "the given tables"
     return (
-        f"{title}: {count:,} rows have a key ({', '.join(key)}) that occurs more than once in one run (first: "
-        f"{example}); {advice}."
+        f"{title}: {count:,} rows have a key ({', '.join(key)}) that occurs more than once in one run "
+        f"(first: {example}); {advice}."
     )
 
 

@@ -29,9 +29,7 @@ def write_parquet(path: Path, columns: Mapping[str, object], told: Mapping[str, 
     write_atomic(path, buffer.getvalue())
 
 
-def run_columns(
-    rows: int, attributes: Sequence[Attribute], names: Mapping[str, str]
-) -> dict[str, object]:
+def run_columns(rows: int, attributes: Sequence[Attribute], names: Mapping[str, str]) -> dict[str, object]:
     """Columns that every table of a run ends with: its groups, and what names the run.
 
     Args:

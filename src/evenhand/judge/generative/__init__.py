@@ -1,8 +1,8 @@
 """What is measured of generated texts and of likelihoods of answer options.
 
-A file here is one thing measured; it defines `INFO` (a `GenerativeInfo`) and `compute(answers)`, where answers are
-`Generations` or `Chosen` options. It gives `Shown` numbers: of every arm by group, with the influence of each
-row. Intervals, clusters, runs, families and verdicts are then those of any audit.
+A file here is one thing measured; it defines `INFO` (a `GenerativeInfo`) and `compute(answers)`, where
+answers are `Generations` or `Chosen` options. It gives `Shown` numbers: of every arm by group, with the
+influence of each row. Intervals, clusters, runs, families and verdicts are then those of any audit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from evenhand.judge import counts
 from evenhand.judge.counts import Group, Observed
 from evenhand.judge.metrics import NO_ROWS, Estimate, Measure, MetricInfo, Sample, ratio
 from evenhand.tables.schema import Arm, Attribute, BoolArray, IntArray, Predictions
-
 
 T = TypeVar("T", bound=np.generic)
 

@@ -54,39 +54,47 @@ _FORMS: dict[Rendering, tuple[str, ...]] = {
     "they": ("they", "them", "their", "theirs", "themselves"),
 }
 _ROLE_OF = {
-    **{w: "subject" for w in ("he", "she", "they")},
-    **{w: "object" for w in ("him", "them")},
+    **dict.fromkeys(("he", "she", "they"), "subject"),
+    **dict.fromkeys(("him", "them"), "object"),
     "their": "determiner",
-    **{w: "possessive" for w in ("hers", "theirs")},
-    **{w: "reflexive" for w in ("himself", "herself", "themselves", "themself")},
+    **dict.fromkeys(("hers", "theirs"), "possessive"),
+    **dict.fromkeys(("himself", "herself", "themselves", "themself"), "reflexive"),
 }
 
 #: After *her* or *his*, a word of these does not begin a noun phrase: the pronoun stands alone.
-_NOT_A_NOUN = frozenset(
-    "a an the this that these those and or but because if when while since as than so then that to for from "
-    "in into on onto at by with without about of off over under after before until during is was were are be "
-    "been has have had does did do will would can could should may might must not never always again too "
-    "either yesterday today tomorrow here there who which what where how why".split()
-)
+_NOT_A_NOUN = frozenset({
+    "a", "an", "the", "this", "that", "these", "those", "and", "or", "but", "because", "if", "when",
+    "while", "since", "as", "than", "so", "then", "to", "for", "from", "in", "into", "on", "onto",
+    "at", "by", "with", "without", "about", "of", "off", "over", "under", "after", "before", "until",
+    "during", "is", "was", "were", "are", "be", "been", "has", "have", "had", "does", "did", "do", "will",
+    "would", "can", "could", "should", "may", "might", "must", "not", "never", "always", "again", "too",
+    "either", "instead", "anywhere", "some", "any", "it", "he", "she", "they", "we", "you", "i",
+    "yesterday", "today", "tomorrow", "here", "there", "who", "which", "what", "where", "how",
+    "why",
+})  # fmt: skip
 _VERBS = {"is": "are", "was": "were", "has": "have", "does": "do", "isn't": "aren't", "wasn't": "weren't",
           "hasn't": "haven't", "doesn't": "don't", "'s": "'re"}  # fmt: skip
 _PLURAL = {**_VERBS, **{s.replace("'", "’"): p.replace("'", "’") for s, p in _VERBS.items()}}
 _SINGULAR = {p: s for s, p in _PLURAL.items()} | {"'ve": "'s", "’ve": "’s"}
 #: After these, *'s* is short for has.
-_DONE = frozenset("been got had become gone done made".split())
-_EVERY = _whole(tuple(w for words in WORDS.values() for w in words))
+_DONE = frozenset(["been", "got", "had", "become", "gone", "done", "made"])
+_GENDERED = _whole((*WORDS["male"], *WORDS["female"]))
 _NEXT = re.compile(r"\s+([^\W\d_]+(?:['’-][^\W\d_]+)*)")
 _VERB = re.compile(r"(\s+[^\W\d_]+(?:['’]t)?|['’]s|['’]re|['’]ve)(?![^\W_])")
 
 
 def render(text: str, rendering: Rendering) -> str:
-    """The text with all its third-person pronouns as *he*, *she* or *they*.
+    """The text with its pronouns as *he*, *she* or *they*.
+
+    Beside a pronoun of a gender a *they* stands for others and stays, as in `gender_of`.
 
     Cases are kept: *her* is possessive before a noun and an object elsewhere, *his* before a noun or alone.
     Directly after a subject, forms of be, have and do agree; other verbs stay as they are.
     """
+    text = _BOTH.sub(lambda found: _cased("she", found[0].strip("(")), text)
     made, at = [], 0
-    for found in _EVERY.finditer(text):
+    gendered = any(_FOUND[g].search(text) for g in ("male", "female"))
+    for found in (_GENDERED if gendered else _FOUND["neutral"]).finditer(text):
         word, rest = found[0], text[found.end() :]
         role = _ROLE_OF.get(word.lower()) or _role(word.lower(), rest)
         new = _FORMS[rendering][_ROLES.index(role)]

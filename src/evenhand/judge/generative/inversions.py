@@ -1,7 +1,7 @@
-"""Inverted twins: when the meanings of the tokens change places, does the choice go with the token or the meaning?
+"""Inverted twins: when the meanings change places, does the choice go with the token or the meaning?
 
-Each form of a question is compared with its plainest one. An answer that keeps its meaning and changes its token
-follows the meaning; one that keeps its token and changes its meaning follows the token: a token bias.
+Each form of a question is compared with its plainest one. An answer that keeps its meaning and changes its
+token follows the meaning; one that keeps its token and changes its meaning follows the token: a token bias.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shares of the options: how often each meaning (and each token) is chosen, and how often the expected one."""
+"""Shares of the options: how often each meaning and each token is chosen, and the expected one."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def shares(chosen: Chosen, by: By) -> list[Measured]:
     if by == "token":
         offered, answers, names = table.token, chosen.token, table.tokens
         closed = chosen.blocks.closed[chosen.blocks.option_set]
-    rows = rows_of((*names, TIED), table.label, arms_of(table.places, answers), table.attributes, table.cluster)
+    rows = rows_of(
+        (*names, TIED), table.label, arms_of(table.places, answers), table.attributes, table.cluster
+    )
     measure = share_of("option_share", INFO.measures["option_share"])
     kept = closed & chosen.scored
     found = []

@@ -1,8 +1,8 @@
-"""Token bias: of an option's log share, what goes with its token whatever it means, and what with its meaning.
+"""Token bias: of an option's log share, what goes with its token and what with its meaning.
 
-The token's part is a prior of the answer token; the meaning's part is what is left of a belief. Both are in nats
-against the mean of the options, fitted question by question (`judge/forms.py`), so that arms are compared on the
-same questions. A method that shifts only the token's part has not changed a belief.
+The token's part is a prior of the answer token; the meaning's part is what is left of a belief. Both are in
+nats against the mean of the options, fitted question by question (`judge/forms.py`), so that arms are
+compared on the same questions. A method that shifts only the token's part has not changed a belief.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from evenhand.judge.choices import Chosen
 from evenhand.judge.counts import Group, Observed
-from evenhand.judge.forms import Effects, effects_of
+from evenhand.judge.forms import effects_of
 from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
 from evenhand.tables.likelihoods import NONE
@@ -49,8 +49,8 @@ INFO = GenerativeInfo(
 def compute(chosen: Chosen) -> list[Shown]:
     """Prior of every token by template and option set, preference for every meaning by template; and overall.
 
-    Rows are questions (blocks of forms), clustered as the contexts are. Nothing where no question has forms that
-    can tell tokens from meanings.
+    Rows are questions (blocks of forms), clustered as the contexts are. Nothing where no question has forms
+    that can tell tokens from meanings.
     """
     table, blocks = chosen.table, chosen.blocks
     effects = effects_of(table, blocks)
@@ -101,9 +101,7 @@ def _groups(attribute: str, parts: dict[str, np.ndarray], inside: np.ndarray) ->
     return [*found, *(Group(attribute, name, rows, len(rows)) for name, rows in kept.items())]
 
 
-def _shown(
-    name: str, option: str, values: FloatArray, groups: list[Group], rows: Predictions
-) -> Shown:
+def _shown(name: str, option: str, values: FloatArray, groups: list[Group], rows: Predictions) -> Shown:
     measure = Measure(name, INFO.measures[name], _known)
     places = [(arm.name, run) for arm in rows.arms for run in arm.runs]
     observed = [[_observe(own[:, g.rows]) for g in groups] for own in by_arm(places, values)]
@@ -169,5 +167,3 @@ def _why(inside: np.ndarray, by_token: Sequence[FloatArray]) -> str:
     if not inside.any():
         return "no expected answers (column label_meaning)"
     return "no expected answer has one of the tokens" if np.isnan(by_token).any() else ""
-
-

@@ -8,6 +8,7 @@ part in them is known exactly by leaving it out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,10 +50,7 @@ def compute(table: Generations) -> list[Shown]:
     """
     if not all(table.references):
         return []
-    try:
-        from sacrebleu.metrics import BLEU, CHRF  # noqa: PLC0415  (0.2 s)
-    except ImportError:
-        raise MissingExtraError("BLEU and chrF need sacrebleu: pip install 'evenhand[text]'.") from None
+    scorers = _scorers()
     targets = {GOLD: table.references}
     targets |= {r: tuple((render(texts[0], r),) for texts in table.references) for r in RENDERINGS}
     none = np.zeros((len(table.places), len(table.cluster)), dtype=np.int64)
@@ -61,8 +59,8 @@ def compute(table: Generations) -> list[Shown]:
     found = []
     for rendering, references in targets.items():
         streams = _streams(references)
-        for name, scorer, score in (("bleu", BLEU(), bleu), ("chrf", CHRF(), chrf)):
-            stats = [scorer._extract_corpus_statistics(list(t), streams) for t in table.completions]
+        for name, score in (("bleu", bleu), ("chrf", chrf)):
+            stats = [scorers[name]._extract_corpus_statistics(list(t), streams) for t in table.completions]
             statistics = by_arm(table.places, np.array(stats, dtype=np.float64))
             observed = [[_observe(own, score, g, table.cluster) for g in groups] for own in statistics]
             found.append(Shown(Measure(name, INFO.measures[name], _known), rows, groups, observed, rendering))
@@ -71,12 +69,19 @@ def compute(table: Generations) -> list[Shown]:
 
 def signatures() -> dict[str, str]:
     """How sacrebleu says each score was computed."""
-    from sacrebleu.metrics import BLEU, CHRF  # noqa: PLC0415
-
-    scorers = {"bleu": BLEU(), "chrf": CHRF()}
+    scorers = _scorers()
     for scorer in scorers.values():
         scorer.corpus_score(["a"], [["a"]])
     return {name: str(scorer.get_signature()) for name, scorer in scorers.items()}
+
+
+def _scorers() -> dict[str, Any]:
+    try:
+        from sacrebleu.metrics.bleu import BLEU  # noqa: PLC0415  (0.2 s)
+        from sacrebleu.metrics.chrf import CHRF  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("BLEU and chrF need sacrebleu: pip install 'evenhand[text]'.") from None
+    return {"bleu": BLEU(), "chrf": CHRF()}
 
 
 def _known(sample: Sample) -> Estimate:

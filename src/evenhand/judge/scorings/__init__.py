@@ -16,7 +16,8 @@ class ScoringInfo:
 
     Attributes:
         title: its name in a report.
-        needs: what it needs beside likelihoods: nothing, the likelihood after a content-free text (`free`), or
+        needs: what it needs beside likelihoods: nothing, the likelihood after a content-free text (`free`),
+        or
             meanings that change places (`forms`).
         reference: source.
         note: what it does to a belief, if anything.

@@ -1,0 +1,37 @@
+"""Judge whatever is given: predictions, generations or likelihoods."""
+
+from __future__ import annotations
+
+from evenhand.errors import CallError
+from evenhand.judge.result import AuditResult
+from evenhand.judge.settings import Settings
+from evenhand.tables.schema import Columns, Source
+
+#: The scoring by which likelihoods are told unless the call names another.
+SCORING = "raw"
+
+
+def run_any(source: Source, columns: Columns, settings: Settings, *, scoring: str = SCORING) -> AuditResult:
+    """Find out what kind of table is given, and judge it.
+
+    Args:
+        source: files, globs or tables in memory, all of one kind.
+        columns: what their columns mean.
+        settings: what to judge and how strictly.
+        scoring: of likelihoods: by which scoring options are chosen.
+
+    Raises:
+        InputError: the call or a table is wrong; every complaint at once.
+    """
+    from evenhand.tables.kinds import kind_of  # noqa: PLC0415  (duckdb)
+
+    kind = kind_of(source, columns)
+    if kind == "predictions":
+        from evenhand.judge.run import run_audit  # noqa: PLC0415
+
+        if scoring != SCORING:
+            raise CallError(f"--scoring {scoring}: predictions have no options to score; leave it out.")
+        return run_audit(source, columns, settings)
+    from evenhand.judge.run_generative import run_generative  # noqa: PLC0415
+
+    return run_generative(source, columns, settings, kind=kind, scoring=scoring)
