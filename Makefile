@@ -46,6 +46,7 @@ bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.audit
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.attack
 	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.likelihoods
 
 # Training steps of the paper's models on a GPU; without one, tiny stand-ins, which it says.
 bench-gpu: $(VENV)/core

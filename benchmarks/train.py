@@ -132,6 +132,7 @@ def peer(path: Path, out: Path) -> None:
     from benchmarks.reference import plain
     from evenhand.datasets import split
     from evenhand.finetune import Data, adapt
+    from evenhand.finetune.answers import Classes
     from evenhand.finetune.base import load_base
     from evenhand.finetune.feed import feed_of
     from evenhand.finetune.loop import Lesson
@@ -156,7 +157,7 @@ def peer(path: Path, out: Path) -> None:
         model = adapt.adapted(base, job)
         if job.training.precision == "bfloat16":
             model.set_attn_implementation("sdpa")  # what a script gets that does not know better
-        lesson = Lesson(feed, examples.labels, parts.train, job.seed)
+        lesson = Lesson(feed, Classes(examples.labels), parts.train, job.seed)
         order = np.concatenate(
             [
                 rows

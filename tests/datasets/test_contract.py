@@ -27,6 +27,16 @@ def options(name, folder):
     if name == "dlab_hate_speech":
         rows = [sample.annotation(i, 1, i % 2, f"words {i}", "religion_jewish") for i in range(20)]
         return {"path": sample.write_csv(folder / "d.csv", rows)}
+    if name == "winomt":
+        lines = [
+            f"The cook met the guard because {p} was late{i}. ||| Asci{i}."
+            for i in range(9)
+            for p in ("he", "she")
+        ]
+        (folder / "w.txt").write_text("\n".join(lines))
+        return {"path": str(folder / "w.txt")}
+    if name == "text_snippets":
+        return {"path": sample.write_csv(folder / "s.csv", sample.posts()), "by": ("group",)}
     return {"rows": 60, "seed": 5}
 
 
@@ -39,7 +49,7 @@ def test_the_card(name):
     module = registry.load(PACKAGE, name)
     info = module.INFO
     assert isinstance(info, DatasetInfo)
-    assert info.task in {"text", "image", "either"}
+    assert info.task in {"text", "image", "either", "translation", "language"}
     assert all([info.title, info.labels, info.source, info.licence])
     assert issubclass(module.Config, BaseModel)
     assert module.Config.model_config["frozen"]
@@ -66,9 +76,12 @@ def test_the_examples(name, tmp_path):
     assert len(set(examples.ids)) == n
     assert all(isinstance(i, str) for i in examples.ids)
     assert examples.labels.dtype == np.int64
-    assert set(examples.labels.tolist()) <= set(range(len(examples.classes)))
+    assert set(examples.labels.tolist()) <= set(range(max(1, len(examples.classes))))
+    assert bool(examples.classes) == (examples.task in {"text", "image"})
+    assert (examples.translations is not None) == (examples.task == "translation")
+    assert (examples.asked is not None) == (examples.task == "language")
     assert module.INFO.task in {examples.task, "either"}
-    kinds = str if examples.task == "text" else bytes | np.ndarray
+    kinds = bytes | np.ndarray if examples.task == "image" else str
     assert all(isinstance(value, kinds) for value in examples.inputs)
     assert examples.attributes
     for attribute in examples.attributes:

@@ -7,7 +7,7 @@ import pytest
 
 from evenhand import datasets, registry
 from evenhand.datasets import dlab_hate_speech as dlab
-from evenhand.datasets import table, utkface
+from evenhand.datasets import table, text_snippets, utkface, winomt
 
 CONFIGS = {
     "utkface": [utkface.Config(path="nowhere", target=target) for target in ("gender", "age")],
@@ -16,6 +16,9 @@ CONFIGS = {
         table.Config(path="nowhere", text="words", by=("sex",), memberships=("target_race_*",)),
         table.Config(path="nowhere", image="face", by=("sex", "race")),
     ],
+    "winomt": [winomt.Config(path="nowhere")],
+    "text_snippets": [text_snippets.Config(path="nowhere", by=("sex",))],
+    "synthetic_pairs": [registry.load("evenhand.datasets", "synthetic_pairs").Config(rows=900)],
     "synthetic_posts": [registry.load("evenhand.datasets", "synthetic_posts").Config(rows=9000)],
     "synthetic_portraits": [registry.load("evenhand.datasets", "synthetic_portraits").Config(rows=9000)],
 }
@@ -36,7 +39,7 @@ def test_every_dataset_can_be_tried_out_without_its_files(name):
             held = [attribute.in_group(i).sum() for i in range(len(attribute.groups))]
             assert min(held) >= 20
         for seed in (13, 1337, 42, 666, 888):
-            parts = datasets.split(rows.ids, train=0.7, validation=0.1, test=0.2, seed=seed)
+            parts = datasets.split(rows.ids, train=0.7, validation=0.1, test=0.2, seed=seed, units=rows.units)
             assert datasets.check(rows, parts).complaints == ()
             assert not datasets.leaks(rows, parts)
 

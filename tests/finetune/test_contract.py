@@ -13,7 +13,7 @@ from peft.tuners.tuners_utils import BaseTuner
 from safetensors.torch import load_file, save_file
 
 from evenhand import registry
-from evenhand.finetune import checks, run
+from evenhand.finetune import Model, checks, run
 from evenhand.finetune.base import FAMILIES, load_base
 from tests.finetune import worlds
 
@@ -188,7 +188,7 @@ def test_wrong_merge_is_found(folders, data, tmp_path, monkeypatch):
 
 def test_roles_are_found(family, folders):
     base = load_base(
-        run.Model(folders[family]), "image" if family in worlds.IMAGE else "text", ("a", "b"), "float32"
+        Model(folders[family]), "image" if family in worlds.IMAGE else "text", ("a", "b"), "float32"
     )
     assert set(base.roles.layers) == set(base.family.ROLES)
     for role, names in base.roles.layers.items():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from evenhand.finetune import run
+from evenhand.finetune import Model, run
 from evenhand.finetune.base import load_base
 from evenhand.finetune.methods import _lora, lora
 from evenhand.finetune.models._roles import find_roles
@@ -93,7 +93,7 @@ def test_pissa_adapter_fits_the_original_base(kind, stabilised, folders, data, t
 
 def test_pissa_starts_at_the_base(folders, data, tmp_path):
     """Before a step, base and adapter together are the base; the adapter is not nothing."""
-    base = load_base(run.Model(folders["bert"]), "text", ("no", "yes"), "float32")
+    base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
     config = lora.Config(rank=2, initialisation="pissa")
     model = lora.apply(base.copy(1), base.roles, config)
     name = base.roles.layers["attention.query"][0]
@@ -105,7 +105,7 @@ def test_pissa_starts_at_the_base(folders, data, tmp_path):
 
 
 def test_rank_stabilised_scale(folders):
-    base = load_base(run.Model(folders["bert"]), "text", ("no", "yes"), "float32")
+    base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
     name = base.roles.layers["attention.query"][0]
     scales = {}
     for stabilised in (False, True):

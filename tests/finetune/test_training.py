@@ -12,7 +12,8 @@ import pytest
 import torch
 import transformers
 
-from evenhand.finetune import Data, adapt, features, run
+from evenhand.finetune import Data, Model, adapt, features, run
+from evenhand.finetune.answers import Classes
 from evenhand.finetune.base import load_base
 from evenhand.finetune.devices import accelerator_of
 from evenhand.finetune.feed import feed_of
@@ -63,7 +64,7 @@ def test_same_as_transformers_trainer(kind, way, folders, data, tmp_path):
     base = base_of(job, rows)
     feed = feed_of(base, rows.examples, job.training.max_length)
     model = adapt.adapted(base, job)
-    lesson = Lesson(feed, rows.examples.labels, rows.parts.train, job.seed)
+    lesson = Lesson(feed, Classes(rows.examples.labels), rows.parts.train, job.seed)
     order = [
         int(r) for e in range(3) for cuts in lesson.epoch(e, job.training) for part, _ in cuts for r in part
     ]
@@ -175,7 +176,9 @@ def test_micro_batches_sum_to_the_batch(folders, data):
     for size in (None, 3):
         job = worlds.job_of(folders["llama"], "full", micro_batch=size, batch_size=16)
         base = base_of(job, rows)
-        lesson = Lesson(feed_of(base, rows.examples, 256), rows.examples.labels, rows.parts.train, 13)
+        lesson = Lesson(
+            feed_of(base, rows.examples, 256), Classes(rows.examples.labels), rows.parts.train, 13
+        )
         model = adapt.adapted(base, job)
         *_, last = lesson.epoch(0, job.training)
         assert sum(len(r) for r, _ in last) == len(rows.parts.train) % 16 == 12  # a short batch
@@ -239,5 +242,5 @@ def test_halved_gives_the_weights_back():
 
 
 def test_feeds_are_kept(folders, datasets):
-    base = load_base(run.Model(folders["bert"]), "text", ("no", "yes"), "float32")
+    base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
     assert feed_of(base, datasets["text"].examples, 256) is feed_of(base, datasets["text"].examples, 256)

@@ -154,7 +154,7 @@ def _tokens(facts: Mapping[str, Any]) -> int:
 
 def _assumed(study: Study, facts: Mapping[str, Any], speed: float) -> str:
     """What the estimates build on."""
-    texts = f", texts of {_tokens(facts)} tokens" if facts["task"] == "text" else ""
+    texts = f", texts of {_tokens(facts)} tokens" if facts["task"] != "image" else ""
     kept = "twice what leaves the layers"
     if study.training.gradient_checkpointing:
         kept = "what enters the layers and twice what leaves one of them"

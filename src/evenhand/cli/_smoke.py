@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -59,18 +59,17 @@ def smaller(study: Study) -> Study:
     )
 
 
-def _task(dataset: Dataset) -> Literal["text", "image"]:
-    """What the models of a study read."""
+def _task(dataset: Dataset) -> str:
+    """What the models of a study learn."""
     from evenhand.spec.plugins import DATASETS, plugin  # noqa: PLC0415
 
     task = plugin(DATASETS, dataset.name).INFO.task
     if task == "either":
         return "text" if getattr(dataset.config, "text", None) is not None else "image"
-    found: Literal["text", "image"] = task
-    return found
+    return str(task)
 
 
-def _stand_ins(models: Sequence[Model], task: Literal["text", "image"]) -> tuple[list[Model], list[int]]:
+def _stand_ins(models: Sequence[Model], task: str) -> tuple[list[Model], list[int]]:
     """The models as stand-ins of their families, and the widths of these."""
     from evenhand.finetune import Model as Wanted  # noqa: PLC0415
     from evenhand.finetune.standin import family_said, stand_in, width  # noqa: PLC0415

@@ -4,24 +4,40 @@ A dataset's file imports only the standard library, numpy and `evenhand` at the 
 an underscore are no datasets: what several of them share.
 """
 
+from evenhand.datasets._asked import asked
 from evenhand.datasets._halves import attack_rows, half, pool
 from evenhand.datasets._leaks import Leaks, leaks
-from evenhand.datasets._schema import DatasetInfo, Examples, Parts, Picture
-from evenhand.datasets._splits import LEAST_ROWS, Checked, check, from_column, in_two_parts, split
+from evenhand.datasets._schema import (
+    Asked,
+    DatasetInfo,
+    Examples,
+    Form,
+    Parts,
+    Picture,
+    Question,
+    Task,
+    Translations,
+)
+from evenhand.datasets._splits import LEAST_ROWS, Checked, check, from_column, split
 
 __all__ = [
     "LEAST_ROWS",
+    "Asked",
     "Checked",
     "DatasetInfo",
     "Examples",
+    "Form",
     "Leaks",
     "Parts",
     "Picture",
+    "Question",
+    "Task",
+    "Translations",
+    "asked",
     "attack_rows",
     "check",
     "from_column",
     "half",
-    "in_two_parts",
     "leaks",
     "pool",
     "split",

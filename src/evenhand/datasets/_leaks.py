@@ -17,7 +17,7 @@ class Leaks:
     """Examples that are in more than one part.
 
     Attributes:
-        counts: by kind (`id`, `text`, `image`): how many different ones occur in two parts or more.
+        counts: by kind (`id`, `text`, `image`, `unit`): how many different ones occur in two parts or more.
         rows: by kind: how many validation and test rows have a double in another part.
         first: a few of them, as `text 'abc': train 17, test 4`.
     """
@@ -42,7 +42,7 @@ class Leaks:
         return f"The parts share examples: {told}. First: {'; '.join(self.first)}."
 
 
-_PLURAL = {"id": "equal ids", "text": "equal texts", "image": "equal images"}
+_PLURAL = {"id": "equal ids", "text": "equal texts", "image": "equal images", "unit": "equal units"}
 
 
 def leaks(examples: Examples, parts: Parts) -> Leaks:
@@ -52,11 +52,13 @@ def leaks(examples: Examples, parts: Parts) -> Leaks:
         examples: all rows.
         parts: their split.
     """
-    kind = examples.task
+    kind = "image" if examples.task == "image" else "text"
     keys: dict[str, Callable[[int], object]] = {
         "id": lambda row: examples.ids[row],
         kind: lambda row: fingerprint(examples.inputs[row]),
     }
+    if (units := examples.units) is not None:
+        keys["unit"] = lambda row: units[row]
     counts, rows, first = {}, {}, []
     for name, key in keys.items():
         found = _shared(parts, key)

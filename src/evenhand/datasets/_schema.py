@@ -13,6 +13,8 @@ from evenhand.tables.schema import Attribute, IntArray
 
 #: A picture: encoded bytes of a file (jpeg, png), or [height, width, 3] of 0 to 255.
 Picture = bytes | npt.NDArray[np.uint8]
+#: What is learnt: the class of a text or of a picture; a text's translation; plain text, token by token.
+Task = Literal["text", "image", "translation", "language"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class DatasetInfo:
 
     Attributes:
         title: its name in reports.
-        task: what a model reads; `either` when its `Config` decides.
+        task: what is learnt; `either` (a text's class or a picture's) when its `Config` decides.
         labels: what the classes are, in words.
         attributes: which attributes its rows have.
         source: where it comes from.
@@ -30,7 +32,7 @@ class DatasetInfo:
     """
 
     title: str
-    task: Literal["text", "image", "either"]
+    task: Literal["text", "image", "translation", "language", "either"]
     labels: str
     attributes: tuple[str, ...]
     source: str
@@ -58,21 +60,100 @@ class Parts:
 
 
 @dataclass(frozen=True, eq=False)
+class Translations:
+    """What texts are translated into.
+
+    Attributes:
+        references: [n] right translations of each text; the first one is what is learnt.
+        separator: what stands between a text and its translation.
+        new_tokens: most tokens of a translation that a model writes.
+    """
+
+    references: Sequence[Sequence[str]]
+    separator: str
+    new_tokens: int
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to ask about a text: what stands around it, and the answers to choose from.
+
+    Attributes:
+        template: its name.
+        variant: which of the template's variants it is.
+        before: what stands before the text.
+        after: what stands after it, before the answer.
+        answers: what may follow, blanks included.
+        tokens: each answer as people call it.
+        meanings: what each answer stands for here.
+        permutation: how far the meanings are turned against the answers, of a series that is asked to see
+            how much an answer is chosen for itself; None outside of such series.
+    """
+
+    template: str
+    variant: str
+    before: str
+    after: str
+    answers: tuple[str, ...]
+    tokens: tuple[str, ...]
+    meanings: tuple[str, ...]
+    permutation: int | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A form filled in.
+
+    Attributes:
+        id: of the text that is asked about.
+        text: the text; what is too long for a model is cut off its end. Empty where all stands in the form.
+        form: how it is asked.
+        label: the meaning of the right answer, where there is one.
+    """
+
+    id: str
+    text: str
+    form: Form
+    label: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a model is asked after training.
+
+    Attributes:
+        forms: filled in with test rows.
+        snippets: how many test rows: the first ones, in the order of their hashed ids.
+        questions: others, which are asked as they are.
+        attributes: of these.
+    """
+
+    forms: tuple[Form, ...] = ()
+    snippets: int = 0
+    questions: tuple[Question, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Examples:
     """All rows of a dataset, before they are split. Equal only to itself: work done on it can be kept.
 
     Attributes:
-        task: what a model reads.
+        task: what is learnt.
         ids: [n] unique names, the same on every machine.
         inputs: [n] texts, or pictures.
-        labels: [n] class of each row, an index into `classes`.
-        classes: names of the classes; the positive one last when there are two.
+        labels: [n] class of each row, an index into `classes`; 0 where nothing is classified.
+        classes: names of the classes; the positive one last when there are two; empty where nothing is
+            classified.
         attributes: who a row is about: partitions and memberships.
         problems: remarks on the data (rows skipped and why), for the report.
         parts: the dataset's own split, when its `Config` asks for it; else None, and the study draws one.
+        units: [n] names of what no split may cut, such as all pairs of one sentence; None: every row.
+        translations: what the texts are to be translated into, of a `translation`.
+        asked: what a model is asked after training, of a `language`.
     """
 
-    task: Literal["text", "image"]
+    task: Task
     ids: Sequence[str]
     inputs: Sequence[str] | Sequence[Picture]
     labels: IntArray
@@ -80,3 +161,6 @@ class Examples:
     attributes: tuple[Attribute, ...]
     problems: tuple[str, ...] = field(default=())
     parts: Parts | None = None
+    units: Sequence[str] | None = None
+    translations: Translations | None = None
+    asked: Asked | None = None

@@ -41,11 +41,21 @@ class Checked:
     remarks: tuple[str, ...]
 
 
-def split(ids: Sequence[str], *, train: float, validation: float, test: float, seed: int) -> Parts:
+def split(
+    ids: Sequence[str],
+    *,
+    train: float,
+    validation: float,
+    test: float,
+    seed: int,
+    units: Sequence[str] | None = None,
+) -> Parts:
     """Draw three parts of the rows.
 
     Args:
         ids: [n] unique names of the rows.
+        units: [n] names of what must not be cut: rows of one unit are in one part. A part ends with the unit
+            that fills its share.
         train: share of the rows, above 0.
         validation: share of the rows, may be 0.
         test: share of the rows, above 0.
@@ -70,6 +80,10 @@ def split(ids: Sequence[str], *, train: float, validation: float, test: float, s
         raise InputError(complaints)
     order = by_hash(ids, range(len(ids)), seed)
     first, second = round(train * len(ids)), round((train + validation) * len(ids))
+    if units is not None:
+        hashed = {unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest() for unit in set(units)}
+        order = np.array(sorted(order.tolist(), key=lambda row: hashed[units[row]]), np.int64)
+        first, second = (_end(order, units, place) for place in (first, second))
     return Parts(order[:first], order[first:second], order[second:])
 
 
@@ -146,8 +160,8 @@ def check(examples: Examples, parts: Parts, *, least: int = LEAST_ROWS) -> Check
         name: np.bincount(examples.labels[rows], minlength=len(examples.classes)) for name, rows in filled
     }
     total = np.bincount(examples.labels, minlength=len(examples.classes))
-    present = [i for i, n in enumerate(total) if n]
-    if len(present) < 2:
+    present = [i for i, n in enumerate(total) if n and examples.classes]
+    if examples.classes and len(present) < 2:
         only = f"is '{examples.classes[present[0]]}'" if present else "is missing"
         complaints.append(
             f"The label of all {len(examples.labels):,} rows {only}; there must be two classes."
@@ -188,6 +202,13 @@ def _groups(attribute: Attribute, parts: Parts) -> list[str]:
         elif not train:
             remarks.append(f"Group {name} ({test:,} test rows) has no row to train on.")
     return remarks
+
+
+def _end(order: IntArray, units: Sequence[str], place: int) -> int:
+    """Where the unit ends that holds the row before a place."""
+    while 0 < place < len(order) and units[order[place]] == units[order[place - 1]]:
+        place += 1
+    return place
 
 
 def by_hash(ids: Sequence[str], rows: Iterable[int], draw: object) -> IntArray:

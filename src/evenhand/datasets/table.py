@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +11,13 @@ from evenhand.datasets import (
     DatasetInfo,
     Examples,
     from_column,
-    in_two_parts,
     synthetic_portraits,
     synthetic_posts,
 )
 from evenhand.datasets._columns import Reader, impossible
 from evenhand.datasets._config import Field, Frozen, Limit, model_validator
 from evenhand.datasets._files import locate
+from evenhand.datasets._kept import Inputs, kept_of, names, texts
 from evenhand.datasets._leaks import fingerprint
 from evenhand.datasets._pictures import content, readable
 from evenhand.datasets._reading import Rows, Wanted, read, refuse
@@ -88,15 +85,6 @@ class Config(Frozen):
         return self
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """Texts or pictures of the wanted rows."""
-
-    rows: IntArray
-    values: list[str] | list[bytes]
-    remarks: list[str]
-
-
 def load(config: Config) -> Examples:
     """Read the table.
 
@@ -107,23 +95,21 @@ def load(config: Config) -> Examples:
     reader = Reader(rows)
     kept = reader.where(config.where)
     refuse(reader.complaints)
-    inputs = _texts(rows, kept, config.text) if config.text else _images(rows, kept, config)
+    inputs = texts(rows, kept, config.text) if config.text else _images(rows, kept, config)
     marks = [fingerprint(value) for value in inputs.values]
-    ids, told = _ids(rows, inputs, config, marks, reader)
-    chosen, dropped = _chosen(ids, marks, config)
+    said = None if config.split_column is None else rows.values[config.split_column]
+    ids, told = names(reader, inputs.rows, marks, column=config.id, duplicates=config.duplicates, parts=said)
+    chosen, dropped = kept_of(ids, marks, limit=config.limit, duplicates=config.duplicates)
     kept = inputs.rows[chosen]
     labels, classes = reader.labels(config.label, kept, config.positive)
     attributes = reader.attributes(config.by, config.memberships, kept)
-    names = [ids[i] for i in chosen]
+    ids = [ids[i] for i in chosen]
     refuse(reader.complaints)
-    parts = None
-    if config.split_column is not None:
-        column = rows.values[config.split_column]
-        parts = from_column([column[i] for i in kept], names)
+    parts = None if said is None else from_column([said[i] for i in kept], ids)
     values = [inputs.values[i] for i in chosen]
     remarks = (*inputs.remarks, *told, *dropped, *reader.remarks)
     task: Literal["text", "image"] = "text" if config.text else "image"
-    return Examples(task, names, values, labels, classes, attributes, remarks, parts)  # type: ignore[arg-type]
+    return Examples(task, ids, values, labels, classes, attributes, remarks, parts)  # type: ignore[arg-type]
 
 
 def smoke(config: Config) -> Examples:
@@ -157,19 +143,7 @@ def _wanted(config: Config) -> Wanted:
     return Wanted(single, config.memberships, verbatim, config.image)
 
 
-def _texts(rows: Rows, kept: IntArray, column: str) -> _Inputs:
-    """Texts; rows without one are left out and counted, as pictures that cannot be decoded are."""
-    texts = rows.values[column]
-    full = np.array([i for i in kept if (texts[i] or "").strip()], np.int64)
-    missing = len(kept) - len(full)
-    if missing > 0.01 * len(kept):
-        what = f"has no text in {missing:,} of {len(kept):,} rows; at most 1% are skipped: take them out."
-        refuse([rows.complain("text", column, what)])
-    remarks = [f"{missing:,} rows have no text; they were skipped."] if missing else []
-    return _Inputs(full, [str(texts[i]) for i in full], remarks)
-
-
-def _images(rows: Rows, kept: IntArray, config: Config) -> _Inputs:
+def _images(rows: Rows, kept: IntArray, config: Config) -> Inputs:
     """Bytes of pictures; those that cannot be decoded are left out and counted."""
     if config.folder is not None and not Path(config.folder).expanduser().is_dir():
         refuse([f"dataset.folder '{config.folder}': there is no such folder."])
@@ -181,43 +155,4 @@ def _images(rows: Rows, kept: IntArray, config: Config) -> _Inputs:
         pictures.append(content(folder / value) if isinstance(value, str) else value)
         names.append(value if isinstance(value, str) else f"row {i + 1}")
     good, remarks = readable(pictures, names, f"{rows.title}: column '{config.image}' (image)")
-    return _Inputs(kept[good], [p for p, fine in zip(pictures, good, strict=True) if fine and p], remarks)
-
-
-def _ids(
-    rows: Rows, inputs: _Inputs, config: Config, marks: Sequence[bytes], reader: Reader
-) -> tuple[list[str], list[str]]:
-    """Names of rows: a column, or a hash of the content, numbered where the content is the same."""
-    if config.id is not None:
-        names = reader.names("id", config.id, inputs.rows)
-        if config.split_column is not None:
-            column = rows.values[config.split_column]
-            reader.complaints.extend(in_two_parts([column[i] for i in inputs.rows], names))
-        return names, []
-    seen: dict[bytes, int] = {}
-    ids = []
-    for mark in marks:
-        seen[mark] = seen.get(mark, 0) + 1
-        ids.append(mark.hex()[:16] + (f"-{seen[mark]}" if seen[mark] > 1 else ""))
-    again = len(ids) - len(seen)
-    if again and config.duplicates == "keep":
-        return ids, [f"{again:,} rows repeat the content of another row."]
-    return ids, []
-
-
-def _chosen(ids: Sequence[str], marks: Sequence[bytes], config: Config) -> tuple[list[int], list[str]]:
-    """Places of the rows that stay after duplicates are dropped and the limit is kept."""
-    chosen = list(range(len(ids)))
-    remarks = []
-    if config.duplicates == "drop":
-        first: Mapping[bytes, int] = {mark: i for i, mark in reversed(list(enumerate(marks)))}
-        chosen = [i for i in chosen if first[marks[i]] == i]
-        if len(chosen) < len(ids):
-            remarks.append(
-                f"{len(ids) - len(chosen):,} rows that repeat the content of another row were dropped."
-            )
-    if config.limit is not None and config.limit < len(chosen):
-        hashed = sorted(chosen, key=lambda i: hashlib.sha256(f"limit:{ids[i]}".encode()).digest())
-        remarks.append(f"{config.limit:,} of {len(chosen):,} rows were drawn (limit).")
-        chosen = sorted(hashed[: config.limit])
-    return chosen, remarks
+    return Inputs(kept[good], [p for p, fine in zip(pictures, good, strict=True) if fine and p], remarks)

@@ -34,6 +34,13 @@ def complaints(base: Base, job: Job) -> list[str]:
     method = registry.load(METHODS, job.method)
     if job.training.gradient_checkpointing and not base.model.supports_gradient_checkpointing:
         return [f"training.gradient_checkpointing: transformers cannot do it for '{job.model.name}'."]
+    if method.INFO.head and not base.roles.head:
+        return [
+            f"{job.arm}: trains a classification head and nothing else, but here nothing is classified; use "
+            "another method, or none for the model as it is."
+        ]
+    if job.membership is not None and not base.roles.head:
+        return [f"{job.arm}: attacks look at the classes that a model tells, but here nothing is classified."]
     # Weights that the checkpoint lacks mean nothing as they are; the head is trained by every method.
     untrained = _untrained(base)
     if untrained and not method.INFO.whole:

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 FAMILIES = "evenhand.finetune.models"
 #: Models up to this many bytes stay in memory between the runs of a process.
 RESIDENT = 2**30
+#: What transformers calls the models that learn a task.
+KINDS = {
+    "text": "AutoModelForSequenceClassification",
+    "image": "AutoModelForImageClassification",
+    "translation": "AutoModelForCausalLM",
+    "language": "AutoModelForCausalLM",
+}
+#: Tasks whose models write text.
+WRITTEN = tuple(task for task, kind in KINDS.items() if kind == "AutoModelForCausalLM")
 #: What is downloaded of a hub model: no pickles, no code.
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
 #: Seconds to wait for the hub's answer.
@@ -32,7 +41,7 @@ _PATIENCE = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """A pretrained model with a head for the classes of a task.
+    """A pretrained model with a head for the classes of a task, or one that writes.
 
     Attributes:
         model: never trained; runs get copies.
@@ -65,8 +74,8 @@ def load_base(model: Model, task: str, classes: tuple[str, ...], precision: str)
 
     Args:
         model: which one.
-        task: what it must read: `text` or `image`.
-        classes: names of the classes.
+        task: what it is to learn.
+        classes: names of the classes; none where nothing is classified.
         precision: of the arithmetic it is for.
 
     Raises:
@@ -89,14 +98,15 @@ def _resident(
     said, is_one = dict(options).get("family"), family.__name__.rpartition(".")[2]
     if said not in (None, is_one):
         raise InputError(f"model '{name}': model.family says '{said}', but it is of the family '{is_one}'.")
-    config.num_labels = len(classes)
-    config.id2label = dict(enumerate(classes))
-    config.label2id = {c: i for i, c in enumerate(classes)}
-    config.problem_type = "single_label_classification"
+    if classes:
+        config.num_labels = len(classes)
+        config.id2label = dict(enumerate(classes))
+        config.label2id = {c: i for i, c in enumerate(classes)}
+        config.problem_type = "single_label_classification"
     loaded, missing = _weights(place, name, config, task, attention_of(precision))
     if revision:
         loaded.name_or_path = loaded.config._name_or_path = name  # what an adapter says it belongs to
-    roles = find_roles(loaded, family.ROLES, family.HEAD)
+    roles = find_roles(loaded, family.ROLES, family.HEAD if classes else ())
     fresh = tuple(sorted({key.rpartition(".")[0] for key in missing}))
     return Base(loaded, family, roles, fresh, place, revision)
 
@@ -161,13 +171,35 @@ def family_of(config: Any, name: str, task: str) -> ModuleType:  # noqa: ANN401
             f"model '{name}': its model_type is '{config.model_type}', which is no known family; {near}"
         )
     family = known[config.model_type]
-    if family.INFO.task != task:
-        fit = ", ".join(sorted({m.INFO.title for m in known.values() if m.INFO.task == task}))
-        raise InputError(
-            f"model '{name}': is of the family {family.INFO.title}, which reads {family.INFO.task}s, but the "
-            f"dataset has {task}s; families that read {task}s: {fit}."
-        )
+    refuse_task(family, f"model '{name}'", task)
     return family
+
+
+def refuse_task(family: ModuleType, name: str, task: str) -> None:
+    """Complain of a family whose models cannot learn a task.
+
+    Raises:
+        InputError: says which families can.
+    """
+    reads, writes = ("image" if task == "image" else "text"), task in WRITTEN
+    known = [registry.load(FAMILIES, each) for each in registry.names(FAMILIES)]
+    fit = sorted({m.INFO.title for m in known if m.INFO.model_types and _learns(m, reads, writes=writes)})
+    title = family.INFO.title
+    if family.INFO.task != reads:
+        raise InputError(
+            f"{name}: is of the family {title}, which reads {family.INFO.task}s, but the "
+            f"dataset has {reads}s; families that read {reads}s: {', '.join(fit)}."
+        )
+    if not _learns(family, reads, writes=writes):
+        raise InputError(
+            f"{name}: is of the family {title}, which cannot write text, as the dataset asks for ({task}); "
+            f"families that write: {', '.join(fit)}."
+        )
+
+
+def _learns(family: ModuleType, reads: str, *, writes: bool) -> bool:
+    """Whether a family's models read something, and write if they must."""
+    return family.INFO.task == reads and (family.INFO.writes or not writes)
 
 
 def _config(place: str, name: str) -> Any:  # noqa: ANN401
@@ -189,12 +221,11 @@ def _weights(
     """The model, and the names of the weights that its checkpoint lacks."""
     import transformers  # noqa: PLC0415
 
-    kind = {"text": "AutoModelForSequenceClassification", "image": "AutoModelForImageClassification"}[task]
     shown = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # that a new head is new is no news
     transformers.logging.disable_progress_bar()
     try:
-        model, info = getattr(transformers, kind).from_pretrained(
+        model, info = getattr(transformers, KINDS[task]).from_pretrained(
             place, config=config, ignore_mismatched_sizes=True, output_loading_info=True,
             use_safetensors=True, dtype=torch.float32, attn_implementation=attention, trust_remote_code=False,
         )  # fmt: skip

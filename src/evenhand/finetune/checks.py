@@ -15,12 +15,9 @@ from accelerate import Accelerator
 from evenhand.finetune import checkpoint
 from evenhand.finetune.base import Base
 from evenhand.finetune.devices import precision_of
-from evenhand.finetune.feed import Feed
-from evenhand.finetune.predict import probabilities
-from evenhand.tables.schema import FloatArray, IntArray
+from evenhand.finetune.goals import Goal
+from evenhand.tables.schema import FloatArray
 
-#: Rows on which reloaded and merged models are compared with the trained one.
-SAMPLE = 16
 #: Largest difference of a probability: float32 sums in another order; bfloat16 has 8 bits.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
 
@@ -56,9 +53,8 @@ def after(
     model: Any,  # noqa: ANN401
     start: Mapping[str, torch.Tensor],
     place: Path | None,
-    feed: Feed,
-    rows: IntArray,
-    scores: FloatArray,
+    goal: Goal,
+    scores: FloatArray | None,
     accelerator: Accelerator,
 ) -> dict[str, object]:
     """Make every check of a trained model that applies to it.
@@ -68,9 +64,8 @@ def after(
         model: trained.
         start: what `at_start` gave.
         place: what was saved; None where nothing was.
-        feed: rows in the form that the whole model reads.
-        rows: rows of the sample.
-        scores: the trained model's probabilities of these rows.
+        goal: what the run is for.
+        scores: the trained model's probabilities of the goal's sample; None where nothing was asked.
         accelerator: device and precision.
 
     Returns:
@@ -80,10 +75,10 @@ def after(
         CheckError: the model is not what it must be.
     """
     found: dict[str, object] = {"base_frozen": base_frozen(start, model)} if start else {}
-    if place is not None:
-        found["reload"] = reloads(base, place, feed, rows, scores, accelerator)
+    if place is not None and scores is not None:
+        found["reload"] = reloads(base, place, goal, scores, accelerator)
         if checkpoint.is_adapted(model):
-            found["merged"] = merges(model.to(accelerator.device), feed, rows, accelerator)
+            found["merged"] = merges(model.to(accelerator.device), goal, accelerator)
     return found
 
 
@@ -109,17 +104,14 @@ def base_frozen(start: Mapping[str, torch.Tensor], model: torch.nn.Module) -> in
     return sum(before.numel() for before in start.values())
 
 
-def reloads(
-    base: Base, place: Path, feed: Feed, rows: IntArray, scores: FloatArray, accelerator: Accelerator
-) -> float:
+def reloads(base: Base, place: Path, goal: Goal, scores: FloatArray, accelerator: Accelerator) -> float:
     """Compare a reloaded model's probabilities with those of the trained one.
 
     Args:
         base: the pretrained model.
         place: what was saved.
-        feed: rows in the form that the whole model reads.
-        rows: rows of the sample.
-        scores: the trained model's probabilities of these rows.
+        goal: what the run is for.
+        scores: the trained model's probabilities of the goal's sample.
         accelerator: device and precision.
 
     Returns:
@@ -134,11 +126,11 @@ def reloads(
         raise CheckError(
             f"the reloaded model: what was saved cannot be loaded ({type(error).__name__}: {error})"
         ) from error
-    found = probabilities(again, feed, rows, accelerator)
+    found = goal.values(again, accelerator)
     return _close("the reloaded model", found, scores, TOLERANCE[precision_of(accelerator)])
 
 
-def merges(model: Any, feed: Feed, rows: IntArray, accelerator: Accelerator) -> float:  # noqa: ANN401
+def merges(model: Any, goal: Goal, accelerator: Accelerator) -> float:  # noqa: ANN401
     """Compare a model whose adapters are merged into its weights with the trained one, both in float32.
 
     Returns:
@@ -147,9 +139,9 @@ def merges(model: Any, feed: Feed, rows: IntArray, accelerator: Accelerator) -> 
     Raises:
         CheckError: it is above the tolerance.
     """
-    scores = probabilities(model, feed, rows, accelerator, exact=True)
+    scores = goal.values(model, accelerator, exact=True)
     merged = copy.deepcopy(model).merge_and_unload()
-    found = probabilities(merged, feed, rows, accelerator, exact=True)
+    found = goal.values(merged, accelerator, exact=True)
     return _close("the merged model", found, scores, TOLERANCE["float32"])
 
 

@@ -20,7 +20,8 @@ from evenhand.tables.schema import IntArray
 
 Inputs = dict[str, torch.Tensor]
 _TEXT_BLOCK = 1000
-_SHORT = 48
+#: Texts of at most so many tokens are all short.
+SHORT = 48
 
 
 class Feed(Protocol):
@@ -151,7 +152,7 @@ def _texts(base: Base, texts: Sequence[str], max_length: int) -> Texts:
     base.model.config.pad_token_id = pad
     lengths = np.array([len(i) for i in ids], np.int64)
     # On a CPU, padding costs more than another pass, unless all texts are short; on a GPU it is free.
-    cut = not torch.cuda.is_available() and int(lengths.max()) > _SHORT
+    cut = not torch.cuda.is_available() and int(lengths.max()) > SHORT
     return Texts(ids, int(pad), lengths, 8 if cut else 64)
 
 

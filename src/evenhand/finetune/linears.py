@@ -78,10 +78,13 @@ def halved(model: torch.nn.Module, accelerator: Accelerator) -> Iterator[None]:
     Raises:
         RuntimeError: a frozen matrix changed meanwhile.
     """
+    # A matrix that is also the table of the words is read by its rows, which autocast does not round.
+    words = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
     kept = [
         (m, m.weight.data) for m in model.modules()
         if accelerator.mixed_precision == "bf16" and type(m) is torch.nn.Linear and not m.weight.requires_grad
         and not isinstance(m.weight, DTensor)  # a part of it: rounded whenever it is put together
+        and id(m.weight) not in words
     ]  # fmt: skip
     for module, weight in kept:
         module.weight.data = weight.to(torch.bfloat16)

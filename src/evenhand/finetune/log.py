@@ -13,7 +13,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8", buffering=1)
         self._start = time.perf_counter()
-        self.last: dict[str, float] | None = None
+        self.last: dict[str, float | None] | None = None
 
     def step(self, step: int, epoch: float, loss: float, learning_rate: float) -> None:
         """Note a step: its number, epochs done, mean loss of its rows, rate, seconds since the start."""
@@ -21,8 +21,8 @@ class Log:
         line = {"step": step, "epoch": round(epoch, 6), "loss": loss, "learning_rate": learning_rate}
         self._write({**line, "seconds": seconds})
 
-    def validation(self, step: int, epoch: int, accuracy: float, loss: float) -> None:
-        """Note what the model gets right on the validation rows after an epoch."""
+    def validation(self, step: int, epoch: int, accuracy: float | None, loss: float) -> None:
+        """Note what the model gets right on the validation rows after an epoch; None: it tells no class."""
         self.last = {"accuracy": accuracy, "loss": loss}
         self._write({"step": step, "epoch": epoch, "validation": {"loss": loss, "accuracy": accuracy}})
 

@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune import Training
+from evenhand.finetune.answers import Answers
 from evenhand.finetune.devices import added, share
 from evenhand.finetune.feed import Feed
 from evenhand.finetune.log import Log
@@ -28,14 +29,14 @@ class Lesson:
 
     Attributes:
         feed: all rows in the form that the model reads.
-        labels: [n] class of each row.
+        answers: what is to be said of each row.
         rows: rows to train on.
         seed: of their order, and of which pictures are mirrored.
         processes: how many learn together; a step is cut into at least as many micro-batches.
     """
 
     feed: Feed
-    labels: IntArray
+    answers: Answers
     rows: IntArray
     seed: int
     processes: int = 1
@@ -53,7 +54,7 @@ class Lesson:
         same step.
         """
         order = np.random.default_rng([self.seed, number, _ORDER]).permutation(self.rows)
-        mirror = np.random.default_rng([self.seed, number, _MIRROR]).random(len(self.labels)) < (
+        mirror = np.random.default_rng([self.seed, number, _MIRROR]).random(len(self.feed.lengths)) < (
             0.5 if training.flip else 0.0
         )
         size = micro_batch(training, self.feed, self.processes)
@@ -77,18 +78,19 @@ def fit(
     accelerator: Accelerator,
     log: Log,
     *,
-    validate: Callable[[], tuple[float, float]] | None = None,
+    validate: Callable[[], tuple[float | None, float]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Train what requires gradients.
 
     Args:
         model: gives `.logits`; already on the device, and joined with those of the group's other processes.
-        lesson: rows, labels and seed.
+        lesson: rows, answers and seed.
         training: rates, sizes, precision.
         accelerator: device, precision and group.
         log: gets a line per step, and one per epoch.
-        validate: accuracy and loss on rows that are not trained on, after every epoch.
+        validate: accuracy (None where nothing is classified) and loss on rows that are not trained on,
+            after every epoch.
         progress: called with (steps done, all steps).
 
     Returns:
@@ -133,17 +135,16 @@ def _gradients(
     lesson: Lesson,
     accelerator: Accelerator,
 ) -> float:
-    """Sum the gradients of a step's micro-batches over the group; returns the mean loss of its rows."""
-    total = sum(len(rows) for rows, _ in cuts)
+    """Sum the gradients of a step's micro-batches over the group; returns the mean loss of its answers."""
+    total = sum(lesson.answers.count(rows) for rows, _ in cuts)
     summed = np.zeros(1)
     mine = share(cuts, accelerator)
     for number, ((rows, mirrored), counts) in enumerate(mine, 1):
         inputs = {k: v.to(accelerator.device) for k, v in lesson.feed.take(rows, mirrored).items()}
-        labels = torch.from_numpy(lesson.labels[rows]).to(accelerator.device)
         with unjoined(model, last=number == len(mine)):
             with accelerator.autocast():
                 logits = model(**inputs).logits
-            loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum") / total
+            loss = lesson.answers.loss(logits, rows) / total
             # The group takes the mean of its gradients, where the sum is meant.
             (loss * (accelerator.num_processes if counts else 0)).backward()
         summed += float(loss.detach()) if counts else 0.0

@@ -1,4 +1,4 @@
-"""Probabilities of the classes, in batches that do not depend on how a model was trained."""
+"""Probabilities of classes and of tokens, in batches that do not depend on how a model was trained."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from evenhand.finetune.answers import IGNORED, Continuations
 from evenhand.finetune.devices import added, share
 from evenhand.finetune.feed import Feed, Inputs
 from evenhand.tables.schema import FloatArray, IntArray
@@ -112,10 +113,53 @@ def accuracy_and_loss(scores: FloatArray, labels: IntArray) -> tuple[float, floa
     return right, float(-np.mean(np.log(likelihood)))
 
 
-def measuring(
-    model: torch.nn.Module, feed: Feed, rows: IntArray, labels: IntArray, accelerator: Accelerator
-) -> Callable[[], tuple[float, float]] | None:
-    """How to measure a model on validation rows, if there are any: accuracy and loss, by all processes."""
-    if not len(rows):
-        return None
-    return lambda: accuracy_and_loss(probabilities(model, feed, rows, accelerator, shared=True), labels[rows])
+def token_log_probs(
+    model: torch.nn.Module,
+    feed: Feed,
+    answers: Continuations,
+    rows: IntArray,
+    accelerator: Accelerator,
+    *,
+    exact: bool = False,
+) -> list[FloatArray]:
+    """Read sequences of tokens.
+
+    Args:
+        model: gives `.logits` of the next token at every token.
+        feed: all sequences.
+        answers: which of their tokens are to be said.
+        rows: [m] which ones.
+        accelerator: device and precision.
+        exact: in float32, whatever the precision.
+
+    Returns:
+        For each of `rows` the logarithms (natural) of the probabilities of its tokens to be said, each given
+        all tokens before it.
+
+    Raises:
+        FloatingPointError: one is no number.
+    """
+    model.eval()
+    found: dict[int, FloatArray] = {}
+    with torch.no_grad():
+        for batch, inputs in in_batches(feed, rows, accelerator, shared=False):
+            with nullcontext() if exact else accelerator.autocast():
+                logits = model(**inputs).logits
+            labels = answers.labels(batch, logits.shape[1]).to(logits.device)[:, 1:]
+            said = labels != IGNORED
+            values = log_probs(logits[:, :-1][said], labels[said])
+            pieces = np.split(values, np.cumsum(said.sum(1).cpu().numpy())[:-1])
+            found |= dict(zip(batch.tolist(), pieces, strict=True))
+    return [found[row] for row in rows.tolist()]
+
+
+def log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> FloatArray:
+    """[m] logarithms of the probabilities of tokens [m], by logits [m, vocabulary], in float64.
+
+    Raises:
+        FloatingPointError: one is no number.
+    """
+    values = torch.log_softmax(logits.double(), dim=-1).gather(1, tokens[:, None])[:, 0].cpu().numpy()
+    if not np.isfinite(values).all():
+        raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
+    return np.asarray(values)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Prepared, adapt
 from evenhand.finetune.base import Base, load_base
-from evenhand.finetune.feed import feed_of
+from evenhand.finetune.goals import goal_of
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
@@ -25,7 +25,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
             continue
         try:
             base = base_of(job, data)
-            feed_of(base, data.examples, job.training.max_length)
+            goal = goal_of(base, job, data)
         except InputError as error:
             lost.add(job.model.key)
             complaints |= dict.fromkeys(error.complaints)
@@ -33,7 +33,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
         wrong = adapt.complaints(base, job)
         complaints |= dict.fromkeys(wrong)
         if not wrong:
-            remarks |= dict.fromkeys(adapt.remarks(base, job))
+            remarks |= dict.fromkeys([*adapt.remarks(base, job), *goal.remarks])
     return Prepared(tuple(complaints), tuple(remarks))
 
 

@@ -10,18 +10,16 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from evenhand.finetune import Data, Job, adapt, checkpoint, checks, features, memory, output, signals
 from evenhand.finetune.clock import Clock
 from evenhand.finetune.devices import accelerator_of, largest, precision_of
-from evenhand.finetune.feed import feed_of
+from evenhand.finetune.goals import goal_of
 from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.log import Log
 from evenhand.finetune.loop import Lesson, fit, micro_batch
 from evenhand.finetune.parallel import is_sharded, spread, whole
-from evenhand.finetune.predict import measuring, probabilities
 from evenhand.finetune.prepare import base_of, prepare
 
 __all__ = ["prepare", "train"]
@@ -37,8 +35,9 @@ def train(
     Args:
         job: what to do.
         data: rows, and what each is for.
-        folder: exists and is empty; gets `train.jsonl`, `predictions.parquet`, and `adapter/` or `model/`; of
-            a run that is attacked, or that an attack learns from, `signals.parquet` and `train_ids.json`.
+        folder: exists and is empty; gets `train.jsonl`, the table of what the model says (predictions,
+            generations or likelihoods), and `adapter/` or `model/`; of a run that is attacked, or that an
+            attack learns from, `signals.parquet` and `train_ids.json`.
         processes: how many do this run together. All are called alike; the first one writes.
         progress: called with (optimiser steps done, all steps).
 
@@ -57,7 +56,7 @@ def train(
     accelerator = accelerator_of(job.training.precision, processes)
     first = accelerator.is_main_process
     base = base_of(job, data)
-    feed = feed_of(base, data.examples, job.training.max_length)
+    goal = goal_of(base, job, data)
     model = adapt.adapted(base, job)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     start = checks.at_start(base, model)
@@ -65,11 +64,9 @@ def train(
         checkpoint.begin(model, folder)
     clock.lap("load")
 
-    labels, parts = data.examples.labels, data.parts
-    shown = np.concatenate([parts.validation, parts.test])
-    reader, rows = features.reader_of(base, model, feed, accelerator, flip=job.training.flip)
+    reader, rows = features.reader_of(base, model, goal.feed, accelerator, flip=job.training.flip)
     reader = spread(reader, base, job.training.parallel, accelerator)
-    lesson = Lesson(rows, labels, parts.train, job.seed, processes)
+    lesson = Lesson(rows, goal.answers, goal.train, job.seed, processes)
     probe = signals.probe_of(job, data, rows, accelerator)
     log, steps = Log(folder / "train.jsonl" if first else Path(os.devnull)), 0
     with closing(log), fast_linears(reader, accelerator), halved(reader, accelerator):
@@ -77,12 +74,11 @@ def train(
         if trainable:
             # Dropout: the same stream whatever the method drew before, and another one in each process.
             torch.manual_seed(job.seed + (accelerator.process_index << 32))
-            check = measuring(reader, rows, parts.validation, labels, accelerator)
+            check = goal.measuring(reader, rows, accelerator)
             steps = fit(reader, lesson, job.training, accelerator, log, validate=check, progress=progress)
         clock.lap("train")
         after = probe.margins(reader) if probe else None
-        wanted = shown[:0] if job.for_signals else shown
-        scores = probabilities(reader, rows, wanted, accelerator, shared=True)
+        told = None if job.for_signals else goal.ask(reader, rows, accelerator)
         clock.lap("predict")
     peak, divided = largest(memory.peak(), accelerator), is_sharded(reader)
     del model
@@ -90,13 +86,12 @@ def train(
     if not first:
         return {}
     model = reader.restored() if isinstance(reader, features.Replayed) else reader
-    place = checkpoint.save(model, folder) if trainable and not job.for_signals else None
+    place = checkpoint.save(model, folder) if trainable and told is not None else None
     clock.lap("save")
-    sample, expected = parts.test[: checks.SAMPLE], scores[len(parts.validation) :][: checks.SAMPLE]
-    found = checks.after(base, model, start, place, feed, sample, expected, accelerator)
+    found = checks.after(base, model, start, place, goal, told.sample if told else None, accelerator)
     clock.lap("check")
-    if not job.for_signals:
-        output.write(folder / "predictions.parquet", job, data, shown, scores)
+    if told is not None:
+        told.write(folder)
     if before is not None and after is not None:
         signals.write(folder, job, data, lesson.rows, before, after)
     clock.lap("save")
@@ -108,7 +103,7 @@ def train(
         "peak_memory_bytes": max(peak, memory.peak()),
         "checks": found,
         "validation": log.last,
-        "remarks": adapt.remarks(base, job),
+        "remarks": [*adapt.remarks(base, job), *(told.remarks if told else ())],
         "revision": base.revision,
         "device": str(accelerator.device),
         "precision": precision_of(accelerator),

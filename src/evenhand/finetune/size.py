@@ -16,7 +16,7 @@ from evenhand import registry
 from evenhand.errors import InputError, nearest
 from evenhand.finetune import Job, Model, Training
 from evenhand.finetune.adapt import METHODS
-from evenhand.finetune.base import FAMILIES, family_of
+from evenhand.finetune.base import FAMILIES, KINDS, family_of
 from evenhand.finetune.checkpoint import is_adapted
 from evenhand.finetune.models._roles import find_roles
 from evenhand.finetune.work import read_row, within, work
@@ -105,12 +105,14 @@ class _Bare:
         family: the file that knows its layers.
         entering: of every block that the model repeats, how many numbers of a row enter it.
         places: of every layer of weights, at how many places (tokens, patches) of a row it is used.
+        head: names of the head's modules.
     """
 
     model: PreTrainedModel
     family: ModuleType
     entering: Mapping[str, int]
     places: Mapping[str, int]
+    head: tuple[str, ...]
 
 
 def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -> Sizes:
@@ -118,7 +120,7 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
 
     Args:
         jobs: of a study.
-        task: what a model must read: `text` or `image`.
+        task: what a model is to learn.
         classes: names of the classes.
         tokens: of a text, as long as most are.
 
@@ -164,13 +166,13 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
     if said is not None and family.__name__.rpartition(".")[2] != said:
         known = family.__name__.rpartition(".")[2]
         raise InputError(f"model '{model.name}': model.family is '{said}', but its family is '{known}'.")
-    config.num_labels = classes
-    kind = {"text": "AutoModelForSequenceClassification", "image": "AutoModelForImageClassification"}[task]
+    if classes:
+        config.num_labels = classes
     with torch.device("meta"):
-        made = getattr(transformers, kind).from_config(config)
-    return _Bare(
-        made, family, *read_row(made, find_roles(made, family.ROLES, family.HEAD).blocks, task, tokens)
-    )
+        made = getattr(transformers, KINDS[task]).from_config(config)
+    head = family.HEAD if classes else ()
+    blocks = find_roles(made, family.ROLES, head).blocks
+    return _Bare(made, family, *read_row(made, blocks, task, tokens), head)
 
 
 def shape_of(model: Model) -> PretrainedConfig:
@@ -233,7 +235,7 @@ def _known_shape(model: Model) -> PretrainedConfig:
 def _size(bare: _Bare, job: Job) -> Size:
     """Adapt the bare model, and count."""
     method = registry.load(METHODS, job.method)
-    roles = find_roles(bare.model, bare.family.ROLES, bare.family.HEAD)
+    roles = find_roles(bare.model, bare.family.ROLES, bare.head)
     try:
         with torch.device("meta"), _RealOrder():
             model = method.apply(copy.deepcopy(bare.model), roles, method.Config(**job.options))

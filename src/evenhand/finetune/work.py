@@ -96,7 +96,7 @@ def _width(module: torch.nn.Module) -> int:
 
 def _row(config: PretrainedConfig, task: str, tokens: int) -> dict[str, torch.Tensor]:
     """A row for a model to read."""
-    if task == "text":
+    if task != "image":
         # RoBERTa keeps two positions for itself.
         tokens = min(tokens, getattr(config, "max_position_embeddings", tokens + 2) - 2)
         return {"input_ids": torch.zeros((1, tokens), dtype=torch.long)}

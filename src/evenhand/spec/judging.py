@@ -6,14 +6,19 @@ from collections.abc import Sequence
 
 from evenhand.spec.base import Frozen
 from evenhand.spec.check import Complaints, validated
-from evenhand.spec.plugins import judged
+from evenhand.spec.plugins import WRITTEN, judged
 from evenhand.spec.study import Arm, Audit
 from evenhand.spec.tree import Node
 from evenhand.spec.wording import guessed
 
 
 def read_audit(
-    node: Node, arms: Sequence[Arm], attributes: Sequence[str], complaints: Complaints
+    node: Node,
+    arms: Sequence[Arm],
+    attributes: Sequence[str],
+    complaints: Complaints,
+    *,
+    task: str | None = None,
 ) -> Audit | None:
     """Read how a study is judged.
 
@@ -22,6 +27,7 @@ def read_audit(
         arms: of the study; empty when they could not be read.
         attributes: of the dataset; empty when they are not known before it is loaded.
         complaints: takes what is wrong.
+        task: of the dataset; None when it is not known.
     """
     names = [arm.name for arm in arms]
     default = "full" if "full" in names else (names or ["?"])[0]
@@ -34,14 +40,15 @@ def read_audit(
         complaints.add(
             reference.place, f"there is no arm {reference.value!r}. {guessed(reference.value, names)}"
         )
-    known = judged()
+    known = judged(task)
+    what = "no metric and no disparity" if task not in WRITTEN else f"not measured of a {task}"
     for key in ("metric", "primary"):
-        _known(entries.get(key), known, "no metric and no disparity", complaints)
+        _known(entries.get(key), known, what, complaints)
     margin = entries.get("margin")
     if margin and isinstance(margin.value, dict):
         for name, value in margin.value.items():
             if name not in known:
-                complaints.add(value.place, f"{name!r} is no metric and no disparity. {guessed(name, known)}")
+                complaints.add(value.place, f"{name!r} is {what}. {guessed(name, known)}")
     _attributes(entries, attributes, complaints)
     return audit
 
@@ -83,10 +90,13 @@ def attributes_of(card: tuple[str, ...], name: str, config: Frozen | None) -> tu
         config: its options.
 
     Returns:
-        For a table those that its options name: a pattern without its star and the underscore before it.
+        For a table those that its options name, of the texts or of the questions about them: a pattern
+        without its star and the underscore before it.
     """
-    if card or name != "table" or config is None:
+    if card or name not in ("table", "text_snippets") or config is None:
         return card
     options = config.model_dump()
-    patterns = [pattern.replace("*", "") for pattern in options["memberships"]]
+    if options.get("questions") is not None:
+        options = options["questions"]
+    patterns = [pattern.replace("*", "") for pattern in options.get("memberships", ())]
     return (*options["by"], *(pattern.rstrip("_") or pattern for pattern in patterns))

@@ -12,6 +12,9 @@ DATASETS = "evenhand.datasets"
 METHODS = "evenhand.finetune.methods"
 MODELS = "evenhand.finetune.models"
 METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
+GENERATIVE = "evenhand.judge.generative"
+#: Tasks of models that write, and what is judged of them.
+WRITTEN = {"translation": "generations", "language": "likelihoods"}
 ATTACKS = "evenhand.judge.attacks"
 
 
@@ -58,6 +61,12 @@ def config_of(package: str, name: str) -> type[Frozen]:
     return config
 
 
-def judged() -> tuple[str, ...]:
-    """Names of all metrics and disparities."""
-    return (*registry.names(METRICS), *registry.names(DISPARITIES))
+def judged(task: str | None = None) -> tuple[str, ...]:
+    """Names of what is judged of a task: metrics and disparities, or measures of texts; None: of any task."""
+    told = (*registry.names(METRICS), *registry.names(DISPARITIES))
+    if task is not None and task not in WRITTEN:
+        return told
+    infos = [registry.load(GENERATIVE, name).INFO for name in registry.names(GENERATIVE)]
+    needed = WRITTEN.values() if task is None else (WRITTEN[task],)
+    measures = [name for info in infos if info.needs in needed for name in info.measures]
+    return (*(told if task is None else ()), *measures)

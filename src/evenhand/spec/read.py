@@ -13,7 +13,7 @@ from evenhand.spec.document import from_file, from_python
 from evenhand.spec.judging import attributes_of, read_audit
 from evenhand.spec.models import read_models
 from evenhand.spec.overrides import overridden, read_overrides
-from evenhand.spec.plugins import DATASETS, config_of, plugin
+from evenhand.spec.plugins import DATASETS, WRITTEN, config_of, plugin
 from evenhand.spec.privacy import check_privacy, read_privacy
 from evenhand.spec.recipes import find
 from evenhand.spec.study import Dataset, Split, Study
@@ -115,7 +115,8 @@ def _study(tree: Node, complaints: Complaints) -> Study | None:
     models = read_models(entries["model"], complaints) if "model" in entries else []
     arms = read_arms(entries["methods"], complaints) if "methods" in entries else []
     node = entries.get("audit", Node(None, tree.place.child("audit")))
-    audit = read_audit(node, arms, attributes, complaints)
+    task = None if dataset is None else plugin(DATASETS, dataset.name).INFO.task
+    audit = read_audit(node, arms, attributes, complaints, task=task)
     privacy = read_privacy(entries["privacy"], complaints) if "privacy" in entries else None
     if len(complaints) > before or head is None or dataset is None or audit is None:
         return None
@@ -139,6 +140,8 @@ def _check_parts(study: Study, entries: Mapping[str, Node], complaints: Complain
     if not study.resplit:
         return
     place = entries["resplit"].place
+    if (task := plugin(DATASETS, study.dataset.name).INFO.task) in WRITTEN:
+        complaints.add(place, f"what is written about the same rows is compared ({task}); take it out.")
     if own is not None:
         complaints.add(place, f"the column '{own}' says each row's part, so no seed can draw its own split.")
     dataset = entries["dataset"].plain

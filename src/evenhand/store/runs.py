@@ -26,9 +26,13 @@ SCHEMA = "evenhand.run/1"
 RECORD = "run.json"
 PREDICTIONS = "predictions.parquet"
 SIGNALS = "signals.parquet"
+GENERATIONS, LIKELIHOODS = "generations.parquet", "likelihoods.parquet"
 TRAIN_IDS = "train_ids.json"
 #: Keys of a record that hold the digests of files.
-_DIGESTS = {PREDICTIONS: "predictions_sha256", SIGNALS: "signals_sha256", TRAIN_IDS: "train_ids_file_sha256"}
+_DIGESTS = {
+    PREDICTIONS: "predictions_sha256", GENERATIONS: "generations_sha256", LIKELIHOODS: "likelihoods_sha256",
+    SIGNALS: "signals_sha256", TRAIN_IDS: "train_ids_file_sha256",
+}  # fmt: skip
 LOG = "train.jsonl"
 _TRIES, _PAUSE = 20, 0.01
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from evenhand.spec.study import Study
 from evenhand.store.runs import LOG, PREDICTIONS, Runs, State
-from evenhand.study.plan import Planned, plan
+from evenhand.study.plan import TABLES, Planned, plan
 from evenhand.study.tuning import Tried, choose
 
 #: A curve is drawn from at most so many points; more steps are averaged.
@@ -120,10 +120,13 @@ def in_common(
     return dict.fromkeys(left, common), problems
 
 
-def predictions(found: Collected, seeds: Mapping[str, Sequence[int]], runs: Runs) -> dict[str, list[Path]]:
+def tables(
+    found: Collected, seeds: Mapping[str, Sequence[int]], runs: Runs, task: str
+) -> dict[str, list[Path]]:
     """The files to judge, by arm."""
+    name = TABLES.get(task, PREDICTIONS)
     return {
-        arm: [runs.folder(found.arms[arm][seed][0].run_id) / PREDICTIONS for seed in chosen]
+        arm: [runs.folder(found.arms[arm][seed][0].run_id) / name for seed in chosen]
         for arm, chosen in seeds.items()
     }
 

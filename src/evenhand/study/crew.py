@@ -24,6 +24,11 @@ _ENVIRONMENT = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONHASHSEED": "0",
+    # Otherwise glibc gives large tensors back to the system and asks for them anew, page by page: an eighth
+    # of the time.
+    "MALLOC_MMAP_THRESHOLD_": str(2**32 - 1),
+    "MALLOC_TRIM_THRESHOLD_": str(2**32 - 1),
+    "MALLOC_TOP_PAD_": str(2**26),
 }
 ALONE, GROUP = "evenhand.study.worker", "evenhand.study.group"
 _LAST_WORDS = 4000

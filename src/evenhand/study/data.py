@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Membership
 from evenhand.spec.study import Dataset, Privacy
 from evenhand.study.membership import asked, complaints, train_ids
+from evenhand.tables.schema import Attribute
 
 SCHEMA = "evenhand.data/1"
 DATASETS = "evenhand.datasets"
@@ -58,11 +59,13 @@ def load(dataset: Dataset, seeds: Sequence[int] = ()) -> Loaded:
     shares = dataset.split.model_dump()
     splits: dict[int | None, Data] = {}
     if not seeds:
-        splits[None] = Data(examples, examples.parts or datasets.split(examples.ids, **shares))
+        parts = examples.parts or datasets.split(examples.ids, **shares, units=examples.units)
+        splits[None] = Data(examples, parts)
     elif examples.parts is not None:
         raise InputError(f"dataset {dataset.name}: it brings its own parts, so 'resplit' can draw no others.")
     for seed in seeds:
-        splits[seed] = Data(examples, datasets.split(examples.ids, **{**shares, "seed": seed}))
+        own = {**shares, "seed": seed}
+        splits[seed] = Data(examples, datasets.split(examples.ids, **own, units=examples.units))
     return Loaded(examples, splits, _facts(dataset.name, module.INFO.title, examples, splits))
 
 
@@ -155,12 +158,16 @@ def _facts(name: str, title: str, examples: Examples, splits: Mapping[int | None
         "task": examples.task,
         "mean_characters": _mean_characters(examples),
         "classes": list(examples.classes),
-        "attributes": [
-            {"name": a.name, "kind": a.kind, "groups": list(a.groups)} for a in examples.attributes
-        ],
+        "attributes": [{"name": a.name, "kind": a.kind, "groups": list(a.groups)} for a in _judged(examples)],
         "problems": [],
         **own,
     }
+
+
+def _judged(examples: Examples) -> Sequence[Attribute]:
+    """Attributes that can be judged: of the rows, or of the questions that are asked in their place."""
+    wanted = examples.asked
+    return wanted.attributes if wanted is not None and wanted.questions else examples.attributes
 
 
 def _mean_characters(examples: Examples) -> float | None:
@@ -185,6 +192,13 @@ def _rows(examples: Examples, parts: Parts) -> Iterable[bytes]:
             yield json.dumps([part, examples.ids[row]]).encode()
             yield codes[row].tobytes()
             yield _content(examples.inputs[row])
+            if examples.translations is not None:
+                yield json.dumps(list(examples.translations.references[row])).encode()
+    if (wanted := examples.asked) is not None:
+        told = [asdict(form) for form in wanted.forms] + [asdict(one) for one in wanted.questions]
+        yield json.dumps([wanted.snippets, *told]).encode()
+        groups = [[a.name, a.groups, [c.tolist() for c in a.columns()]] for a in wanted.attributes]
+        yield json.dumps(groups).encode()
 
 
 def _content(value: str | Picture) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from evenhand.store.folder import StudyFolder
 from evenhand.study import collect
 from evenhand.study.collect import Collected
 from evenhand.study.data import sizes as data_sizes
+from evenhand.study.plan import TABLES
 from evenhand.study.privacy import attack
 from evenhand.study.tuning import uneven
 from evenhand.tables.schema import Columns
@@ -49,8 +51,12 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
         privacy, left_out = attack(study, one, seeds, runs, columns, data)
         problems += [f"{one.model}: {what}" for what in left_out]
         if study.audit.reference in seeds:
-            files[one.model] = collect.predictions(one, seeds, runs)
-            judged = _judge_model(files[one.model], columns, settings, folder.path, data["classes"])
+            written = collect.tables(one, seeds, runs, data["task"])
+            if data["task"] in TABLES:
+                judged |= {"generative": _judge_written(written, columns, settings, folder.path)}
+            else:
+                files[one.model] = written
+                judged = _judge_model(written, columns, settings, folder.path, data["classes"])
         else:
             problems.append(
                 f"{one.model}: no run of the reference, {study.audit.reference}, is finished, so nothing is "
@@ -115,16 +121,16 @@ def _judge_model(
 ) -> dict[str, Any]:
     """The audit of one model's arms; trends, reliability, and the sizes of its groups."""
     from evenhand.judge.reliability import reliability  # noqa: PLC0415  (numpy and duckdb)
-    from evenhand.judge.run import run_audit  # noqa: PLC0415
+    from evenhand.judge.run import judge_predictions  # noqa: PLC0415
     from evenhand.judge.series import series_of  # noqa: PLC0415
     from evenhand.judge.sizes import sizes  # noqa: PLC0415
     from evenhand.judge.trends import trends  # noqa: PLC0415
     from evenhand.tables.read import load  # noqa: PLC0415
 
-    audit = run_audit(dict(files), columns, settings).to_dict()
+    predictions = load(dict(files), columns, need_scores=True)
+    audit = judge_predictions(predictions, columns, settings).to_dict()
     for given in audit["inputs"]:
         given["path"] = str(Path(given["path"]).relative_to(folder))
-    predictions = load(dict(files), columns, need_scores=True)
     series = series_of(list(files))
     told = {
         "audit": audit,
@@ -133,6 +139,20 @@ def _judge_model(
         "sizes": sizes(audit["comparisons"], seed=settings.rng),
     }
     return {name: _named(rows, classes) for name, rows in told.items()}
+
+
+def _judge_written(files: Files, columns: Columns, settings: Settings, folder: Path) -> dict[str, Any]:
+    """The judgement of what a model's arms wrote or chose."""
+    from evenhand.judge.run_generative import run_generative  # noqa: PLC0415  (numpy and duckdb)
+    from evenhand.tables.kinds import kind_of  # noqa: PLC0415
+
+    asked = replace(columns, split=None)
+    found: dict[str, Any] = run_generative(
+        dict(files), asked, settings, kind=kind_of(dict(files), asked)
+    ).to_dict()
+    for given in found["inputs"]:
+        given["path"] = str(Path(given["path"]).relative_to(folder))
+    return found
 
 
 def _interactions(
@@ -186,7 +206,8 @@ def _failed(found: Sequence[Collected]) -> list[dict[str, Any]]:
 
 def _verdict(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The verdicts of all models together."""
-    verdicts = {m["model"]: m["audit"]["verdict"] for m in models if m["audit"]}
+    documents = {m["model"]: m["audit"] or m.get("generative") for m in models}
+    verdicts = {model: one["verdict"] for model, one in documents.items() if one}
     worst = [{"model": label, **v["worst"]} for label, v in verdicts.items() if v["worst"]]
     counts = {word: sum(v["counts"][word] for v in verdicts.values()) for word in WORDS}
     return {

@@ -10,9 +10,12 @@ from evenhand.finetune import Job, Membership, Model, Training
 from evenhand.spec.identity import run_id
 from evenhand.spec.study import Arm, Study, Trial
 from evenhand.spec.study import Model as ModelSpec
-from evenhand.store.runs import PREDICTIONS, SIGNALS, TRAIN_IDS
+from evenhand.store.runs import GENERATIONS, LIKELIHOODS, PREDICTIONS, SIGNALS, TRAIN_IDS
 from evenhand.study.data import train_digest
 from evenhand.study.membership import halves, target, train_rows
+
+#: Tables of what models say that write; others predict.
+TABLES = {"translation": GENERATIONS, "language": LIKELIHOODS}
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,9 @@ def from_plain(value: Mapping[str, Any]) -> Job:
     return Job(**{**value, **parts})
 
 
-def tables(job: Job) -> tuple[str, ...]:
-    """The tables that a run must have written when it has ended well."""
-    written = () if job.for_signals else (PREDICTIONS,)
+def tables(job: Job, task: str) -> tuple[str, ...]:
+    """The tables that a run must have written when it has ended well; what it says depends on the task."""
+    written = () if job.for_signals else (TABLES.get(task, PREDICTIONS),)
     return written if job.membership is None else (*written, SIGNALS, TRAIN_IDS)
 
 

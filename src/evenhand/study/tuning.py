@@ -24,14 +24,17 @@ class Tried:
     trial: Trial
     runs: Mapping[int, tuple[Planned, State]]
 
-    def scores(self) -> dict[int, tuple[float, float]]:
-        """Accuracy and loss on the validation rows, of every finished run that measured them, by seed."""
+    def scores(self) -> dict[int, tuple[float | None, float]]:
+        """Accuracy and loss on the validation rows, of every finished run that measured them, by seed.
+
+        Accuracy is None where nothing is classified.
+        """
         found = {}
         for seed, (_, state) in self.runs.items():
             measured = (
                 state.record["facts"]["validation"] if state.status == "finished" and state.record else None
             )
-            if measured and None not in (measured["accuracy"], measured["loss"]):
+            if measured and measured["loss"] is not None:
                 found[seed] = (measured["accuracy"], measured["loss"])
         return found
 
@@ -41,8 +44,8 @@ class Tried:
         return {
             "arm": arm,
             "trial": self.trial.values,
-            "accuracy": fmean(accuracy for accuracy, _ in scores) if scores else None,
-            "loss": fmean(loss for _, loss in scores) if scores else None,
+            "accuracy": _mean([accuracy for accuracy, _ in scores]),
+            "loss": _mean([loss for _, loss in scores]),
             "runs": len(scores),
             "chosen": chosen,
         }
@@ -50,6 +53,8 @@ class Tried:
 
 def choose(trials: Sequence[Tried]) -> tuple[Tried | None, list[str]]:
     """Choose the trial of the highest mean accuracy; of equal ones that of the lower loss, then the first.
+
+    Where nothing is classified, the loss decides: the mean over the tokens of the validation rows.
 
     Only trials with all seeds are compared. Where none has them all, those with the most are, over the
     seeds that they share.
@@ -65,7 +70,9 @@ def choose(trials: Sequence[Tried]) -> tuple[Tried | None, list[str]]:
     wanted = len(trials[0].runs)
     short = [(t, s) for t, s in zip(trials, scores, strict=True) if len(s) < wanted]
     if not most:
-        return None, ["no run of any trial is finished with a validation accuracy, so none could be chosen."]
+        return None, [
+            "no run of any trial is finished and measured on validation rows, so none could be chosen."
+        ]
     left = [(t, s) for t, s in zip(trials, scores, strict=True) if len(s) == most]
     common = [seed for seed in left[0][1] if all(seed in s for _, s in left)]
     told = []
@@ -76,11 +83,17 @@ def choose(trials: Sequence[Tried]) -> tuple[Tried | None, list[str]]:
     if not common:
         return None, [*told, "These share no seed, so none could be chosen."]
 
-    def rank(candidate: tuple[Tried, Mapping[int, tuple[float, float]]]) -> tuple[float, float]:
+    def rank(candidate: tuple[Tried, Mapping[int, tuple[float | None, float]]]) -> tuple[float, float]:
         _, found = candidate
-        return -fmean(found[seed][0] for seed in common), fmean(found[seed][1] for seed in common)
+        return -fmean(found[seed][0] or 0.0 for seed in common), fmean(found[seed][1] for seed in common)
 
     return min(left, key=rank)[0], told
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where there is nothing to take it of."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def uneven(arms: Sequence[Arm]) -> list[str]:

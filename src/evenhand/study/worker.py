@@ -136,7 +136,9 @@ def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Te
 
     try:
         facts = _trained(about, begun.folder, work, progress=_throttled(tell))
-        begun.finish(about, as_json(facts), tables=tables(from_plain(about["job"])))
+        begun.finish(
+            about, as_json(facts), tables=tables(from_plain(about["job"]), work["rows"].examples.task)
+        )
     except Exception:
         begun.fail(about, traceback.format_exc())
         return True

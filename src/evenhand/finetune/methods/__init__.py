@@ -20,6 +20,7 @@ class MethodInfo:
         learning_rate: the rate when a study gives none.
         epochs: passes over the training rows when a study gives none; no matter where nothing is trained.
         whole: whether every weight is trained.
+        head: whether a classification head is all that it trains.
     """
 
     title: str
@@ -28,3 +29,4 @@ class MethodInfo:
     learning_rate: float
     epochs: int
     whole: bool = False
+    head: bool = False

@@ -72,7 +72,7 @@ def add(
     rank_stabilised: bool = False,
     decomposed: bool = False,
 ) -> PeftModel:
-    """Add the adapters with PEFT; the head is trained and saved with them.
+    """Add the adapters with PEFT; a classification head is trained and saved with them.
 
     Args:
         model: its own; a `random` choice of layers is drawn from torch's stream, which the seed has set.
@@ -91,7 +91,7 @@ def add(
         lora_alpha=config.scale,  # type: ignore[arg-type]
         lora_dropout=config.dropout,
         target_modules=names,
-        modules_to_save=list(roles.head),
+        modules_to_save=list(roles.head) or None,
         init_lora_weights=start,  # type: ignore[arg-type]
         use_rslora=rank_stabilised,
         use_dora=decomposed,

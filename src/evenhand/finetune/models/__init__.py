@@ -35,6 +35,7 @@ class ModelInfo:
         model_types: the `model_type` of the configurations that belong to it.
         reads: what the head reads: the first token, the last one that is no padding, or what the base pools.
         source: paper or address.
+        writes: whether its models predict the next token, so that they can write text.
     """
 
     title: str
@@ -42,3 +43,4 @@ class ModelInfo:
     model_types: tuple[str, ...]
     reads: Literal["first", "last", "pooled"]
     source: str
+    writes: bool = False

@@ -17,7 +17,7 @@ class Roles:
     Attributes:
         layers: names of the modules of every role that the model has, in its own order.
         widths: the smaller side of every one of these modules' matrices.
-        head: names of the modules that turn what the model reads into classes.
+        head: names of the modules that turn what the model reads into classes; none where it writes.
     """
 
     layers: Mapping[str, tuple[str, ...]]

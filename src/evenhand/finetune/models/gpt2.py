@@ -9,6 +9,7 @@ INFO = ModelInfo(
     task="text",
     model_types=("gpt2",),
     reads="last",
+    writes=True,
     source="Radford et al. 2019, https://openai.com/index/better-language-models",
 )
 # A method that asks for query and value gets the matrix that holds all three.

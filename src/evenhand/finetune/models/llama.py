@@ -9,6 +9,7 @@ INFO = ModelInfo(
     task="text",
     model_types=("llama",),
     reads="last",
+    writes=True,
     source="Touvron et al. 2023, https://arxiv.org/abs/2307.09288",
 )
 ROLES = {

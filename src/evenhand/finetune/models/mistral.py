@@ -9,6 +9,7 @@ INFO = ModelInfo(
     task="text",
     model_types=("mistral",),
     reads="last",
+    writes=True,
     source="Jiang et al. 2023, https://arxiv.org/abs/2310.06825",
 )
 ROLES = llama.ROLES

@@ -1,0 +1,300 @@
+"""WinoMT with translations: sentences about a person of some occupation, from a language without genders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from evenhand.datasets import DatasetInfo, Examples, Translations, synthetic_pairs
+from evenhand.datasets._config import Field, Frozen, Limit, model_validator
+from evenhand.datasets._files import locate
+from evenhand.datasets._leaks import normal
+from evenhand.datasets._pronouns import Gender, about, genders, pattern
+from evenhand.datasets._reading import Wanted, read
+from evenhand.datasets._smoke import SMOKE
+from evenhand.errors import InputError
+from evenhand.tables.schema import Attribute
+
+INFO = DatasetInfo(
+    title="WinoMT",
+    task="translation",
+    labels="the English sentence",
+    attributes=("gold_gender", "predisposition", "stereotype"),
+    source="https://github.com/gabrielStanovsky/mt_gender (Stanovsky et al. 2019); Turkish: "
+    "https://github.com/kenziyuliu/lora-fairness (Ding et al. 2024)",
+    licence="MIT",
+    problems=(
+        "The translations were made by machine.",
+        "Gender is that of a pronoun: male, female, or neutral (they).",
+    ),
+)
+GENDERS: tuple[Gender, ...] = ("male", "female", "neutral")
+PREDISPOSITIONS, STEREOTYPES = ("male", "female", "none"), ("pro", "anti", "none")
+_OTHER = {"male": "female", "female": "male"}
+_BAR = "|||"
+
+
+class Config(Frozen):
+    """Which pairs.
+
+    Attributes:
+        path: a file of lines `sentence ||| translation`, or a table with `columns`; a glob, or several.
+        columns: columns of the English sentence and of its translation, in a table; None: lines of text.
+        english: on which side of `|||` the English sentence is.
+        annotations: folder with WinoMT's `en.txt`, `en_pro.txt` and `en_anti.txt`, or these files: who is
+            meant in a sentence, and whether that agrees with the stereotype. Without them, the gender is that
+            of the sentence's pronoun, and no sentence counts as pro or anti.
+        separator: what stands between a text and its translation, for the model.
+        new_tokens: most tokens of a translation that a model writes.
+        limit: keep this many pairs, drawn by the hashes of their ids.
+    """
+
+    path: str | tuple[str, ...]
+    columns: tuple[str, str] | None = None
+    english: Literal["left", "right"] = "left"
+    annotations: str | tuple[str, ...] | None = None
+    separator: str = Field(default="\n", min_length=1)
+    new_tokens: int = Field(default=100, ge=1)
+    limit: Limit | None = None
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Config:
+        if self.columns is not None and self.english != "left":
+            raise ValueError("english: is for lines; give columns in the order [English, translation]")
+        return self
+
+
+@dataclass(frozen=True)
+class _Meant:
+    """What WinoMT says of a sentence."""
+
+    gender: str
+    stereotype: str
+
+
+def load(config: Config) -> Examples:
+    """Read the pairs: the translation is what a model reads, the English sentence what it is to write.
+
+    Raises:
+        InputError: files are missing or broken, a sentence has no pronoun or is not annotated.
+    """
+    pairs = _table(config) if config.columns else _lines(config)
+    remarks = []
+    distinct = list(dict.fromkeys(pairs))
+    if len(distinct) < len(pairs):
+        remarks.append(f"{len(pairs) - len(distinct):,} pairs that repeat another pair were dropped.")
+    ids = [hashlib.sha256("\n".join(pair).encode()).hexdigest()[:16] for pair in distinct]
+    order = list(range(len(distinct)))
+    if config.limit is not None and config.limit < len(order):
+        order.sort(key=lambda i: hashlib.sha256(f"limit:{ids[i]}".encode()).digest())
+        remarks.append(f"{config.limit:,} of {len(order):,} pairs were drawn (limit).")
+        order = sorted(order[: config.limit])
+    every = [distinct[i] for i in order]
+    told, unclear = _meant(config, [english for english, _ in every])
+    if unclear:
+        remarks.append(f"{unclear:,} pairs whose sentence does not say who is meant were skipped.")
+    clear = [(i, pair, m) for i, pair, m in zip(order, every, told, strict=True) if m is not None]
+    chosen, meant = [pair for _, pair, _ in clear], [m for *_, m in clear]
+    return examples_of(
+        [ids[i] for i, *_ in clear], chosen, [m.gender for m in meant], [m.stereotype for m in meant],
+        separator=config.separator, new_tokens=config.new_tokens, remarks=remarks,
+    )  # fmt: skip
+
+
+def examples_of(
+    ids: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
+    gold: Sequence[str],
+    stereotype: Sequence[str],
+    *,
+    separator: str,
+    new_tokens: int,
+    remarks: Sequence[str] = (),
+) -> Examples:
+    """Examples of pairs.
+
+    Args:
+        ids: [n] names.
+        pairs: [n] English sentence, and its translation, which is what a model reads.
+        gold: [n] gender of the person who is meant.
+        stereotype: [n] whether that agrees with the stereotype of the occupation: pro, anti, or none.
+        separator: what stands between a text and its translation.
+        new_tokens: most tokens of a translation.
+        remarks: on the data.
+
+    Returns:
+        Examples whose references are the sentence, then the same about him, her and them: as another pair
+        says it, or by rule. Sentences that differ in nothing else are of one unit, as are those of one
+        translation.
+    """
+    leaning = [
+        "none" if s == "none" or g not in _OTHER else (g if s == "pro" else _OTHER[g])
+        for g, s in zip(gold, stereotype, strict=True)
+    ]
+    attributes = (
+        _attribute("gold_gender", GENDERS, gold),
+        _attribute("predisposition", PREDISPOSITIONS, leaning),
+        _attribute("stereotype", STEREOTYPES, stereotype),
+    )
+    twins = {(pattern(english), g): english for (english, _), g in zip(pairs, gold, strict=True)}
+    references = [
+        tuple(dict.fromkeys([e, *(twins.get((pattern(e), g)) or about(e, g) for g in GENDERS)]))
+        for e, _ in pairs
+    ]
+    return Examples(
+        "translation", list(ids), [source for _, source in pairs], np.zeros(len(pairs), np.int64), (),
+        attributes, tuple(remarks), units=_units(pairs),
+        translations=Translations(references, separator, new_tokens),
+    )  # fmt: skip
+
+
+def smoke(config: Config) -> Examples:
+    """Made-up pairs in the same form."""
+    few = min(config.new_tokens, synthetic_pairs.SMOKE_TOKENS)
+    made = synthetic_pairs.smoke(synthetic_pairs.Config(separator=config.separator, new_tokens=few))
+    return Examples(
+        made.task, made.ids, made.inputs, made.labels, (), made.attributes, (SMOKE,), units=made.units,
+        translations=made.translations,
+    )  # fmt: skip
+
+
+def _lines(config: Config) -> list[tuple[str, str]]:
+    """Pairs (English, translation) of lines of text."""
+    pairs, complaints = [], []
+    for path in [p for one in _several(config.path) for p in _files(one)]:
+        for number, line in enumerate(_text(path).splitlines(), 1):
+            sides = [side.strip() for side in line.split(_BAR)]
+            if not line.strip():
+                continue
+            if len(sides) != 2 or not all(sides):
+                what = f"has {len(sides)} sides" if len(sides) != 2 else "has an empty side"
+                complaints.append(f"{path}, line {number}: {what}; must be 'sentence {_BAR} translation'.")
+                continue
+            pairs.append((sides[0], sides[1]) if config.english == "left" else (sides[1], sides[0]))
+    if not pairs and not complaints:
+        complaints.append(f"dataset.path '{config.path}': holds no pairs.")
+    if complaints:
+        more = [f"... and {len(complaints) - 10:,} more lines."] if len(complaints) > 10 else []
+        raise InputError([*complaints[:10], *more])
+    return pairs
+
+
+def _table(config: Config) -> list[tuple[str, str]]:
+    """Pairs of two columns."""
+    assert config.columns is not None
+    english, other = config.columns
+    rows = read(locate(config.path), Wanted((("columns", english), ("columns", other)), (), (english, other)))
+    pairs = []
+    for i, (left, right) in enumerate(zip(rows.values[english], rows.values[other], strict=True)):
+        if not (left or "").strip() or not (right or "").strip():
+            name = english if not (left or "").strip() else other
+            raise InputError(rows.complain("columns", name, f"has no text in row {i + 1}."))
+        pairs.append((str(left).strip(), str(right).strip()))
+    return pairs
+
+
+def _several(path: str | Sequence[str]) -> Sequence[str]:
+    return (path,) if isinstance(path, str) else path
+
+
+def _files(path: str) -> list[Path]:
+    """The files of a path or glob."""
+    place = Path(path).expanduser()
+    found = [place] if place.is_file() else sorted(place.parent.glob(place.name)) if place.name else []
+    found = [p for p in found if p.is_file()]
+    if not found:
+        raise InputError(
+            f"dataset.path '{path}': there is no such file; give lines 'sentence {_BAR} translation', as in "
+            "en_tr_general.txt of https://github.com/kenziyuliu/lora-fairness (data/mt_gender), or a table "
+            "with 'columns'."
+        )
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from None
+
+
+def _meant(config: Config, sentences: Sequence[str]) -> tuple[list[_Meant | None], int]:
+    """Who is meant in each sentence, and of how many that is not known: at most 1 %."""
+    known = _annotated(config.annotations) if config.annotations is not None else None
+    found: list[_Meant | None] = []
+    unknown: list[str] = []
+    for sentence in sentences:
+        said = genders(sentence)
+        if known is not None and (meant := known.get(normal(sentence))) is not None:
+            found.append(meant)
+        elif known is None and len(said) == 1:
+            found.append(_Meant(next(iter(said)), "none"))
+        else:
+            found.append(None)
+            unknown.append(sentence)
+    if len(unknown) > 0.01 * len(sentences):
+        why = "are not among the annotations" if known is not None else "have no pronoun, or several genders'"
+        raise InputError(
+            f"{len(unknown):,} of {len(sentences):,} English sentences {why} (first: '{unknown[0]}'); take "
+            f"them out, or give {'others' if known is not None else 'annotations'} (dataset.annotations)."
+        )
+    return found, len(unknown)
+
+
+def _annotated(given: str | Sequence[str]) -> Mapping[str, _Meant]:
+    """What WinoMT's files say of their sentences: gender, and by the file's name pro or anti."""
+    paths: list[Path] = []
+    for one in _several(given):
+        place = Path(one).expanduser()
+        paths += sorted(place.glob("en*.txt")) if place.is_dir() else [place]
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing or not paths:
+        raise InputError(
+            f"dataset.annotations: there is no file {', '.join(missing) or f'en*.txt in {given}'}; give the "
+            "folder with en.txt, en_pro.txt and en_anti.txt of "
+            "https://github.com/gabrielStanovsky/mt_gender (data/aggregates)."
+        )
+    found: dict[str, _Meant] = {}
+    complaints = []
+    for path in sorted(paths, key=lambda p: len(p.stem)):  # the halves say more than the whole
+        kind = next((k for k in ("pro", "anti") if path.stem.endswith(f"_{k}")), "none")
+        for number, line in enumerate(_text(path).splitlines(), 1):
+            cells = line.split("\t")
+            if len(cells) != 4 or cells[0] not in GENDERS:
+                told = "gender (male, female, neutral), index, sentence and occupation, with tabs between"
+                complaints.append(f"{path}, line {number}: must be {told}.")
+                continue
+            key = normal(cells[2])
+            found[key] = _Meant(cells[0], kind)
+    if complaints:
+        raise InputError(complaints[:10])
+    return found
+
+
+def _attribute(name: str, every: Sequence[str], values: Sequence[str]) -> Attribute:
+    """A partition into the groups that occur."""
+    groups = [group for group in every if group in set(values)]
+    place = {group: i for i, group in enumerate(groups)}
+    return Attribute(name, "partition", tuple(groups), codes=np.array([place[v] for v in values], np.int64))
+
+
+def _units(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """[n] what each pair belongs to: pairs that share a pattern or a translation, directly or by others."""
+    parent: dict[str, str] = {}
+
+    def top(key: str) -> str:
+        while parent.setdefault(key, key) != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    for english, other in pairs:
+        a, b = top(f"p{pattern(english)}"), top(f"t{normal(other)}")
+        parent[max(a, b)] = min(a, b)
+    tops = [top(f"p{pattern(english)}") for english, _ in pairs]
+    return [hashlib.sha256(key.encode()).hexdigest()[:16] for key in tops]

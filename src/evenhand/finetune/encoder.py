@@ -1,0 +1,98 @@
+"""Texts to tokens for models that write: beginnings, ends, and where an answer begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from evenhand.errors import InputError
+from evenhand.finetune.base import Base
+from evenhand.finetune.feed import tokenizer_of
+
+#: A token's number each.
+Ids = list[int]
+_BLOCK = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A tokenizer, and what a model that writes needs to know of it.
+
+    Attributes:
+        tokenizer: of transformers.
+        first: the token that its texts begin with, where it has one.
+        end: the token that ends a text.
+        pad: a token for padding, which nothing reads.
+        context: most tokens that the model reads.
+    """
+
+    tokenizer: Any
+    first: tuple[int, ...]
+    end: int
+    pad: int
+    context: int
+
+    def whole(self, texts: Sequence[str]) -> list[Ids]:
+        """Tokens of texts from their beginning; no end is added."""
+        found: list[Ids] = []
+        for start in range(0, len(texts), _BLOCK):
+            block = list(texts[start : start + _BLOCK])
+            given = self.tokenizer(block, add_special_tokens=False, truncation=False, verbose=False)
+            found += [[*self.first, *ids] for ids in given["input_ids"]]
+        return found
+
+    def text(self, ids: Ids) -> str:
+        """What tokens say, without special ones."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+@lru_cache(maxsize=2)
+def encoder_of(base: Base) -> Encoder:
+    """The encoder of a model.
+
+    Raises:
+        InputError: its tokenizer cannot be loaded, or has no token that ends a text.
+    """
+    tokenizer = tokenizer_of(base)
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"model '{base.place}': its tokenizer has no eos token, by which a model says that a text ends; "
+            "give it one."
+        )
+    empty = tokenizer("")["input_ids"]
+    begins = bool(empty) and tokenizer.bos_token_id is not None and empty[0] == tokenizer.bos_token_id
+    end = int(tokenizer.eos_token_id)
+    most = getattr(base.model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    return Encoder(
+        tokenizer=tokenizer,
+        first=(int(tokenizer.bos_token_id),) if begins else (),
+        end=end,
+        pad=end if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
+        context=min(int(most), int(tokenizer.model_max_length)),
+    )
+
+
+def boundary(prompt: Ids, wholes: Sequence[Ids]) -> int:
+    """How many tokens of a prompt are also the first ones of all texts that continue it.
+
+    A tokenizer may join the end of a prompt and the beginning of its continuation in one token. What is
+    scored, or learnt, then begins before that token, and for all continuations of a prompt at the same one.
+    """
+    shared = len(prompt)
+    for ids in wholes:
+        n = min(shared, len(ids))
+        shared = next((i for i in range(n) if prompt[i] != ids[i]), n)
+    return shared
+
+
+def longest(fits: Any, most: int) -> int | None:  # noqa: ANN401  (int -> bool)
+    """The largest number from 0 to `most` that fits, where all below one that fits do; None: not even 0."""
+    if not fits(0):
+        return None
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low

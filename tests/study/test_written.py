@@ -1,0 +1,124 @@
+"""Small studies of models that write, with the real trainer: judged, resumed, tuned."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from evenhand.errors import InputError
+from evenhand.finetune.standin import stand_in
+from evenhand.spec.read import read_studies
+from evenhand.study.data import load
+from evenhand.study.run import run_study
+from tests.datasets import sample
+from tests.study.studies import contents
+
+METHODS = {"full": {"epochs": 1}, "lora": {"rank": 2, "epochs": 1}, "none": {}}
+TRAINING = {"max_length": 96}
+
+
+def translation(**more):
+    return {
+        "name": "pairs",
+        "dataset": {"name": "synthetic_pairs", "rows": 60, "new_tokens": 6},
+        "model": str(stand_in("llama", "translation")),
+        "methods": METHODS,
+        "training": TRAINING,
+        "seeds": [1],
+        **more,
+    }
+
+
+def language(tmp_path, **more):
+    texts = sample.write_csv(tmp_path / "texts.csv", sample.posts(40))
+    bias = {"families": ["YN1"], "variants": ["letters", "letters_inverted"], "snippets": 4}
+    return {
+        "name": "texts",
+        "dataset": {"name": "text_snippets", "path": texts, "by": ["group"], "bias": bias},
+        "model": str(stand_in("gpt2", "language")),
+        "methods": METHODS,
+        "training": TRAINING,
+        "seeds": [1],
+        "audit": {"reference": "none"},
+        **more,
+    }
+
+
+def done(spec, folder):
+    [study] = read_studies(spec)
+    return run_study(study, folder, executor="local")
+
+
+def test_translations_are_judged_and_go_on_where_they_stopped(tmp_path):
+    made = done(translation(), tmp_path / "a")
+    assert made.failed == []
+    [model] = made.result["models"]
+    told = model["generative"]
+    assert (model["audit"], told["schema"], told["kind"]) == (None, "evenhand.generative/1", "generations")
+    assert {row["input"] for row in told["rates"]} == {"full", "lora", "none"}
+    assert {row["attribute"] for row in told["rates"]} >= {None, "gold_gender", "stereotype"}
+    assert made.verdict["sentence"]
+    assert json.loads(json.dumps(made.result, allow_nan=False)) == made.result
+    # One run is lost, as by a kill: it is done again, and comes out the same.
+    before = contents(made.folder.path)
+    lost = next(iter(sorted((made.folder.path / "runs").iterdir())))
+    (lost / "generations.parquet").write_bytes(b"half")
+    again = done(translation(), tmp_path / "a")
+    after = contents(again.folder.path)
+    kept = {name: value for name, value in after.items() if ".corrupt-" not in name}
+    assert {n: v for n, v in kept.items() if n.endswith((".parquet", ".safetensors"))} == {
+        n: v for n, v in before.items() if n.endswith((".parquet", ".safetensors"))
+    }
+
+
+def test_choices_are_judged(tmp_path):
+    made = done(language(tmp_path), tmp_path / "a")
+    assert made.failed == []
+    told = made.result["models"][0]["generative"]
+    assert told["kind"] == "likelihoods"
+    assert {"raw", "pmi", "contextual", "batch", "pride"} <= {row["scoring"] for row in told["scorings"]}
+
+
+def test_trials_are_chosen_by_loss(tmp_path):
+    methods = {"full": {"epochs": 1, "tune": {"learning_rate": [1e-9, 1e-2]}}}
+    made = done(translation(methods=methods), tmp_path)
+    rows = made.result["models"][0]["tuning"]
+    assert [row["accuracy"] for row in rows] == [None, None]
+    assert [row["chosen"] for row in rows] == [False, True]
+    assert rows[1]["loss"] < rows[0]["loss"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"audit": {"primary": ["accuracy"]}}, "'accuracy' is not measured of a translation"),
+        ({"resplit": True}, "what is written about the same rows is compared"),
+    ],
+)
+def test_what_a_translation_cannot_be_asked(more, says):
+    with pytest.raises(InputError, match=says):
+        read_studies(translation(**more))
+
+
+def test_classes_are_not_judged_by_what_is_measured_of_texts():
+    spec = {**translation(audit={"primary": ["token_followed"]}), "dataset": {"name": "synthetic_posts"}}
+    with pytest.raises(InputError, match="is no metric and no disparity"):
+        read_studies(spec)
+
+
+def test_what_is_asked_belongs_to_the_rows(tmp_path):
+    """Other templates are other rows: runs that were asked otherwise do not count as the same."""
+    [one] = read_studies(language(tmp_path))
+    digests = set()
+    for words in ("a man", "a boy"):
+        (tmp_path / "t.yaml").write_text(
+            'templates: {YN1: {text: "{snippet} Is it {asked}?", asked: {m: ' + words + ", f: a woman},"
+            " answers: {m: x, f: y}}}"
+        )
+        bias = one.dataset.config.bias.model_copy(
+            update={"templates": str(tmp_path / "t.yaml"), "variants": ("words",)}
+        )
+        config = one.dataset.config.model_copy(update={"bias": bias})
+        digests.add(load(one.dataset.model_copy(update={"config": config})).facts["sha256"])
+    assert len(digests) == 2
