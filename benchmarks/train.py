@@ -1,7 +1,7 @@
 """`python -m benchmarks.train`: a whole study beside a sequential transformers `Trainer` + PEFT script.
 
-Five ranks and full fine-tuning by five seeds, and the head alone by 25 seeds, on models of the shape of a
-small ViT and of MiniLM. Both are whole processes, start, loading and saving included; both begin from the
+Five ranks and full fine-tuning by five seeds on models of the shape of a small ViT and of MiniLM, and the head
+alone by 25 seeds on the ViT. Both are whole processes, start, loading and saving included; both begin from the
 same weights and take the same rows in the same order, so that predictions can be compared one by one. The
 script gets its pixels and tokens ready in memory, which is kind to it.
 """
@@ -27,7 +27,8 @@ from benchmarks.machine import describe
 RESULTS = Path(__file__).parent / "results" / "train.json"
 RANKS, SEEDS = (1, 4, 8, 16, 64), (13, 1337, 42, 666, 888)
 ROWS, EPOCHS = {"vit": 300, "minilm": 300}, {"vit": 2, "minilm": 1}
-HEAD_EPOCHS = 6  # as in the study of real faces
+# Of heads alone: the size and the epochs of the study of real faces; the script does some of the seeds.
+HEAD_ROWS, HEAD_EPOCHS, HEAD_SEEDS, HEAD_SEEDS_OF_PEER = 2500, 6, 25, 3
 TRAIN = 0.64  # of the rows: whole batches of 32
 
 
@@ -97,7 +98,7 @@ def write_posts(path: Path, rows: int) -> None:
 def spec(shape: str, folder: Path, precision: str, *, heads: bool = False) -> dict[str, Any]:
     """The study, as a file says it."""
     data: dict[str, Any] = (
-        {"name": "synthetic_portraits", "rows": ROWS[shape]}
+        {"name": "synthetic_portraits", "rows": HEAD_ROWS if heads else ROWS[shape]}
         if shape == "vit"
         else {
             "name": "table",
@@ -121,7 +122,7 @@ def spec(shape: str, folder: Path, precision: str, *, heads: bool = False) -> di
         "model": str(folder / shape),
         "methods": methods,
         "training": {"precision": precision, "max_length": 64, "flip": False},
-        "seeds": list(range(25)) if heads else list(SEEDS),
+        "seeds": list(range(HEAD_SEEDS)) if heads else list(SEEDS),
     }
 
 
@@ -149,6 +150,8 @@ def peer(path: Path, out: Path) -> None:
     )
     data = Data(examples, parts)
     jobs = [planned.job for planned in plan(study)]
+    if jobs[0].method == "head_only":
+        jobs = jobs[:HEAD_SEEDS_OF_PEER]
     rows, collate = plain.encode(jobs[0], data)
     found = {}
     for job in jobs:
@@ -230,17 +233,23 @@ def both(shape: str, folder: Path, precision: str, *, heads: bool = False) -> di
         [sys.executable, "-m", "benchmarks.train", "--peer", str(path), "--out", str(folder / "peer.json")]
     )
     expected = json.loads((folder / "peer.json").read_text())
-    assert answers.keys() == expected.keys()
+    done = len(expected) / len(answers)
+    assert answers.keys() >= expected.keys()
+    assert heads or done == 1
+    answers = {k: answers[k] for k in expected}
     flips = sum(int(np.sum(np.array(answers[k]) != np.array(expected[k]))) for k in answers)
     every = sum(len(v) for v in answers.values())
     shutil.rmtree(output)
     row = {
         "shape": shape,
         "precision": precision,
-        "what": f"head only, {HEAD_EPOCHS} epochs, 25 seeds" if heads else "5 ranks and full, 5 seeds",
+        "what": f"head only, {HEAD_EPOCHS} epochs, {HEAD_SEEDS} seeds; the script's time is scaled"
+        if heads
+        else "5 ranks and full, 5 seeds",
         "evenhand": ours,
         "trainer": theirs,
-        "ratio": round(theirs["seconds"] / ours["seconds"], 2),
+        "runs of the script": len(expected),
+        "ratio": round(theirs["seconds"] / done / ours["seconds"], 2),
         "predictions": every,
         "predictions that differ": flips,
         "accuracies differ by": furthest(accuracies(answers, truth), accuracies(expected, truth)),
@@ -275,7 +284,8 @@ def main() -> None:
         write_posts(folder / "posts.jsonl", ROWS["minilm"])
         for shape in given.shape or ("vit", "minilm"):
             done: dict[str, dict[str, Any]] = {}
-            for part in given.part or ("float32", "bfloat16", "heads"):
+            parts = given.part or ("float32", "bfloat16", "heads")
+            for part in [p for p in parts if shape == "vit" or p != "heads"]:
                 precision = "bfloat16" if part == "bfloat16" else "float32"
                 done[part] = both(shape, folder, precision, heads=part == "heads")
                 kept = {k: v for k, v in done[part].items() if k not in ("answers", "truth")}

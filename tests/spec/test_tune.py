@@ -79,7 +79,7 @@ def test_arms_without_trials_may_stand_beside_those_with():
             "methods.lora.tune.targets: got ['mlp.up']; must be a list of lists of values to try.",
         ),
         ({"lora": {"tune": {"rank": []}}}, "methods.lora.tune.rank: got an empty list"),
-        ({"lora": {"tune": {"rank": [0, 1]}}}, "tune.rank.0: got 0; must be an integer"),
+        ({"lora": {"tune": {"rank": [0, 1]}}}, "tune.rank.0: got 0, which adapts nothing"),
         ({"lora": {"tune": {"rank": [1, 1]}}}, "methods.lora.tune: tries the same values twice"),
         ({"lora": {"tune": {"alpha": [1, 1.0]}}}, "methods.lora.tune: tries the same values twice"),
         ({"lora": {"tune": {}}}, "methods.lora.tune: got {}; must be a mapping such as"),
