@@ -1,9 +1,9 @@
 """`python -m benchmarks.train`: a whole study beside a sequential transformers `Trainer` + PEFT script.
 
-Five ranks and full fine-tuning by five seeds on models of the shape of a small ViT and of MiniLM, and the
-head alone by 25 seeds on the ViT. Both are whole processes, start, loading and saving included; both begin from
-the same weights and take the same rows in the same order, so that predictions can be compared one by one. The
-script gets its pixels and tokens ready in memory, which is kind to it.
+Five ranks and full fine-tuning by five seeds on models of the shape of a small ViT and of MiniLM, and
+the head alone by 25 seeds on the ViT. Both are whole processes, start, loading and saving included; both
+begin from the same weights and take the same rows in the same order, so that predictions can be compared
+one by one. The script gets its pixels and tokens ready in memory, which is kind to it.
 """
 
 from __future__ import annotations
