@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.gpu.shapes import CLASSES, Shape, adapted, feed_of
 from evenhand.finetune import Job, Precision, memory
+from evenhand.finetune.answers import Classes
 from evenhand.finetune.devices import accelerator_of
 from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.log import Log
@@ -103,7 +104,7 @@ def _timed(shape: Shape, job: Job, steps: int, best: Ceiling, *, compiled: bool)
     device = accelerator.device
     rows = shape.batch * (WARM_UP + steps)
     feed, labels = feed_of(shape, rows)
-    lesson = Lesson(feed, labels, np.arange(rows), job.seed)
+    lesson = Lesson(feed, Classes(labels), np.arange(rows), job.seed)
     memory.reset()
     model = adapted(shape, job, device)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)

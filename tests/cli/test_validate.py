@@ -69,7 +69,7 @@ def test_every_problem_is_shown_and_the_exit_code_is_2(file, capsys):
         "  - study.yaml:7, seeds.0: got 'x'; must be an integer of at least 0.",
         "  - study.yaml:8, audit.by.0: 'sex' is no attribute of this dataset. Known: group.",
         "  - -o trainin.batch_size=2: there is no such key. Did you mean 'training'? "
-        "Known: name, description, dataset, model, methods, training, seeds, resplit, audit.",
+        "Known: name, description, dataset, model, methods, training, seeds, resplit, audit, privacy.",
     ]
 
 

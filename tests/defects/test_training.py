@@ -17,6 +17,7 @@ import torch
 
 from evenhand.errors import InputError
 from evenhand.finetune import Model, adapt, run
+from evenhand.finetune.answers import Classes
 from evenhand.finetune.base import load_base
 from evenhand.finetune.devices import accelerator_of
 from evenhand.finetune.feed import feed_of
@@ -107,7 +108,7 @@ def test_padding_changes_neither_predictions_nor_losses_nor_gradients(family, fo
     alone = [probabilities(model, feed, row[None], accelerator)[0] for row in both]
     np.testing.assert_allclose(probabilities(model, feed, both, accelerator), alone, atol=1e-6)
 
-    lesson = Lesson(feed, texts.examples.labels, texts.parts.train, 13)
+    lesson = Lesson(feed, Classes(texts.examples.labels), texts.parts.train, 13)
     found = []
     for cuts in ([both], [row[None] for row in both]):
         model.zero_grad()

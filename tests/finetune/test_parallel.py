@@ -13,6 +13,7 @@ import transformers
 
 from evenhand.errors import InputError
 from evenhand.finetune import devices, run
+from evenhand.finetune.answers import Classes
 from evenhand.finetune.feed import feed_of
 from evenhand.finetune.loop import Lesson
 from evenhand.finetune.prepare import base_of
@@ -121,7 +122,7 @@ def test_a_step_has_the_same_rows_however_many_take_part(processes, folders, dat
     feed = feed_of(base_of(job, rows), rows.examples, 256)
 
     def steps(n):
-        lesson = Lesson(feed, rows.examples.labels, rows.parts.train, 13, n)
+        lesson = Lesson(feed, Classes(rows.examples.labels), rows.parts.train, 13, n)
         return [[part.tolist() for part, _ in cuts] for cuts in lesson.epoch(0, job.training)]
 
     for one, divided in zip(steps(1), steps(processes), strict=True):

@@ -74,7 +74,7 @@ def test_test_rows_of_other_trials_are_never_read(tmp_path):
     others = [p for p in every if str(p.relative_to(made.folder.path)) not in kept]
     assert len(others) == 2
     opened = []
-    before = collect.predictions
+    before = collect.tables
 
     def noting(*args):
         files = before(*args)
@@ -82,7 +82,7 @@ def test_test_rows_of_other_trials_are_never_read(tmp_path):
         return files
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collect, "predictions", noting)
+        patch.setattr(collect, "tables", noting)
         judge(spec, made.folder)
     assert set(opened) == every - set(others)
 
