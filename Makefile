@@ -40,7 +40,7 @@ test: lint
 	$(BIN)/pytest -n 2 -m "not slow" --cov --cov-report=term
 
 slow: $(VENV)/dev
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n 2 -m slow
 
 bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.audit

@@ -14,7 +14,7 @@ from evenhand.datasets._kept import kept_of, names, texts
 from evenhand.datasets._leaks import fingerprint
 from evenhand.datasets._questions import Questions, read_questions
 from evenhand.datasets._reading import Wanted, read, refuse
-from evenhand.datasets._smoke import SMOKE
+from evenhand.datasets._smoke import SMOKE, SMOKE_ROWS
 from evenhand.datasets._templates import forms_of, read_templates
 from evenhand.tables.schema import Attribute
 
@@ -28,7 +28,7 @@ INFO = DatasetInfo(
     problems=("Texts are asked about as if they told their author's gender; most do not.",),
 )
 Value = str | int | float | bool
-_SMOKE_ROWS, _SMOKE_SNIPPETS = 120, 4
+_SMOKE_SNIPPETS = 4
 _SMOKE_GROUPS = ("a", "b")
 
 
@@ -127,10 +127,10 @@ def load(config: Config) -> Examples:
 
 def smoke(config: Config) -> Examples:
     """Made-up posts in place of the texts; the questions are asked about few of them."""
-    posts = synthetic_posts.load(synthetic_posts.Config(rows=_SMOKE_ROWS))
+    posts = synthetic_posts.load(synthetic_posts.Config(rows=SMOKE_ROWS))
     rng = np.random.default_rng(0)
     attributes = tuple(
-        Attribute(name, "partition", _SMOKE_GROUPS, codes=rng.integers(len(_SMOKE_GROUPS), size=_SMOKE_ROWS))
+        Attribute(name, "partition", _SMOKE_GROUPS, codes=rng.integers(len(_SMOKE_GROUPS), size=SMOKE_ROWS))
         for name in config.by
     )
     bias = (config.bias or Bias()).model_copy(update={"snippets": _SMOKE_SNIPPETS})
