@@ -18,7 +18,7 @@ from tests.judge.answers import answers, generations, likelihoods
 import evenhand
 from evenhand.report import export
 from evenhand.report.generative import build_generative_page, summarise_generative
-from evenhand.report.study import build_study_page
+from evenhand.report.study import build_study_page, summarise_study
 
 
 def translations(seed, share):
@@ -129,3 +129,13 @@ def test_a_study_shows_it(chosen):
     assert {"survival", "tokens", "inversions", "options", "scorings"} <= set(sections(page))
     links = {a["href"] for t, a in read(page).tags if t == "a" and "href" in a}
     assert {"#survival", "#options"} <= links
+
+
+def test_a_study_of_models_that_write_says_what_was_found(chosen):
+    document = copy.deepcopy(study_sample.one_model())
+    document["models"][0] |= {"audit": None, "generative": chosen}
+    document["verdict"] = chosen["verdict"]
+    console = Console(width=80, record=True, file=io.StringIO())
+    summarise_study(document, console)
+    for told in (build_study_page(document), console.export_text()):
+        assert "No run has finished" not in told

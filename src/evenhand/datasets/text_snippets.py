@@ -28,7 +28,7 @@ INFO = DatasetInfo(
     problems=("Texts are asked about as if they told their author's gender; most do not.",),
 )
 Value = str | int | float | bool
-_SMOKE_SNIPPETS = 4
+_SMOKE_SNIPPETS, _SMOKE_OF_FAMILIES = 4, 5
 _SMOKE_GROUPS = ("a", "b")
 
 
@@ -126,14 +126,17 @@ def load(config: Config) -> Examples:
 
 
 def smoke(config: Config) -> Examples:
-    """Made-up posts in place of the texts; the questions are asked about few of them."""
+    """Made-up posts in place of the texts; every fifth template is asked about few of them."""
     posts = synthetic_posts.load(synthetic_posts.Config(rows=SMOKE_ROWS))
     rng = np.random.default_rng(0)
     attributes = tuple(
         Attribute(name, "partition", _SMOKE_GROUPS, codes=rng.integers(len(_SMOKE_GROUPS), size=SMOKE_ROWS))
         for name in config.by
     )
-    bias = (config.bias or Bias()).model_copy(update={"snippets": _SMOKE_SNIPPETS})
+    bias = config.bias or Bias()
+    names = bias.families or tuple(read_templates(bias.templates).templates)
+    few = {"snippets": _SMOKE_SNIPPETS, "families": names[::_SMOKE_OF_FAMILIES]}
+    bias = bias.model_copy(update=few)
     asked, _ = _asked(config.model_copy(update={"bias": bias, "questions": None}))
     return Examples(
         "language", posts.ids, posts.inputs, np.zeros(len(posts.ids), np.int64), (), attributes, (SMOKE,),

@@ -60,7 +60,8 @@ def summarise_study(
     say(console, sentence, style="bold")
     for i, model in enumerate(models):
         audit = model.get("audit")
-        own = str(audit["verdict"]["sentence"]) if audit else study_wording.NOTHING_FINISHED
+        judged = audit or model.get("generative")
+        own = str(judged["verdict"]["sentence"]) if judged else study_wording.NOTHING_FINISHED
         if len(models) > 1 or own != sentence:
             if i == 0:
                 console.print()
