@@ -9,9 +9,10 @@ import numpy as np
 
 from evenhand.judge.counts import Group
 from evenhand.judge.privacy.observe import Seen
+from evenhand.judge.privacy.order import standing
 from evenhand.judge.privacy.rates import status_of
 from evenhand.judge.privacy.settings import PrivacySettings, at_fpr
-from evenhand.tables.schema import FloatArray, IntArray
+from evenhand.tables.schema import FloatArray
 
 #: False positive rates of a drawn curve: ten to a decade.
 POINTS = tuple(float(f"{10 ** (-4 + i / 10):.6g}") for i in range(41))
@@ -35,19 +36,23 @@ def roc_row(seen: Seen, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
     }
     if seen.scored.reason:
         return told
-    inside, outside = ([np.sort(order.places(group.rows)[k]) for order in seen.orders] for k in (0, 2))
+    parts = [order.parts(group.rows) for order in seen.orders]
+    inside, outside = [np.sort(p[0]) for p in parts], [np.sort(p[2]) for p in parts]
     if any(len(own) == 0 for own in inside):
         return told
     fewest = min(order.outside.size for order in seen.orders)
     grid = sorted(f for f in {*POINTS, *fprs} if f * fewest >= 1 - 1e-9)
-    at = [[o.threshold(o.outside, int(f * o.outside.size + 1e-9) + 1) for o in seen.orders] for f in grid]
+    at = [[o.outside.threshold(int(f * o.outside.size + 1e-9) + 1) for o in seen.orders] for f in grid]
     own_fpr = [_called(outside, thresholds) for thresholds in at] if all(map(len, outside)) else []
     return told | {"fpr": grid, "tpr": [_called(inside, thresholds) for thresholds in at], "own_fpr": own_fpr}
 
 
-def _called(places: Sequence[IntArray], thresholds: Sequence[int]) -> float:
-    """Mean over targets of the share of some rows (at rising places) above the thresholds."""
-    shares = [1 - np.searchsorted(own, at) / len(own) for own, at in zip(places, thresholds, strict=True)]
+def _called(scores: Sequence[FloatArray], thresholds: Sequence[float]) -> float:
+    """Mean over targets of the share of some rows (with rising scores) above the thresholds."""
+    shares = [
+        1 - np.searchsorted(own, at, side="right") / len(own)
+        for own, at in zip(scores, thresholds, strict=True)
+    ]
     return float(np.mean(shares))
 
 
@@ -99,13 +104,13 @@ def _sums(seen: Seen, group: Group, fpr: float) -> tuple[FloatArray, FloatArray,
     """[r] of each row over the targets that it is a member for: their number, hits, standings, squares."""
     times, hits, first, second = np.zeros((4, len(group.rows)))
     for order in seen.orders:
-        inside, rows, _, _ = order.places(group.rows)
-        at = order.threshold(order.outside, int(fpr * order.outside.size + 1e-9) + 1)
-        standing = order.standing(inside, order.outside.places)
+        inside, rows, _, _ = order.parts(group.rows)
+        at = order.outside.threshold(int(fpr * order.outside.size + 1e-9) + 1)
+        above = standing(inside, order.outside.scores)
         times[rows] += 1
-        hits[rows] += inside >= at
-        first[rows] += standing
-        second[rows] += standing**2
+        hits[rows] += inside > at
+        first[rows] += above
+        second[rows] += above**2
     return times, hits, first, second
 
 

@@ -17,9 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.judge.counts import ENOUGH, Group
-from evenhand.judge.privacy.order import Order, Pool, order_of
+from evenhand.judge.privacy.order import Order, Pool, order_of, standing
 from evenhand.judge.privacy.settings import AUC, BALANCED, at_fpr
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
+
+#: Scores of a group's members in one target and which of its rows they are, and of its non-members.
+Parts = tuple[FloatArray, IntArray, FloatArray, IntArray]
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class Seen:
         members: [T, G] members of each group.
         others: [T, G] non-members of each group.
         leaks: numbers by name and group.
-        orders: [T] rows of each target in the order of their scores.
+        orders: [T] scores of each target.
         cuts: the thresholds.
     """
 
@@ -165,13 +168,13 @@ def observe(
     sizes = np.zeros((2, len(orders), len(groups)), dtype=np.int64)
     leaks: dict[tuple[str, int], Leak] = {}
     for g, group in enumerate(groups):
-        places = [o.places(group.rows) for o in orders]
-        sizes[:, :, g] = [[len(p[0]) for p in places], [len(p[2]) for p in places]]
+        parts = [o.parts(group.rows) for o in orders]
+        sizes[:, :, g] = [[len(p[0]) for p in parts], [len(p[2]) for p in parts]]
         if AUC in wanted:
-            leaks[AUC, g] = _auc(places, orders, len(group.rows))
+            leaks[AUC, g] = _auc(parts, len(group.rows))
         for cut in cuts:
             make = _balanced if cut.name == BALANCED else _rate
-            leaks[cut.name, g] = make(cut, places, orders, len(group.rows))
+            leaks[cut.name, g] = make(cut, parts, orders, len(group.rows))
     return Seen(scored, sizes[0], sizes[1], leaks, orders, tuple(cuts))
 
 
@@ -181,10 +184,9 @@ def _cut(
     """Thresholds that call k rows of each target's pool, and how far chance may have moved them."""
     moved, called_rows = np.zeros(n), np.zeros(n, dtype=bool)
     for (pool, k), order in zip(pools, orders, strict=True):
-        called = pool.rows[pool.places >= order.threshold(pool, k + 1.0)]
-        moved[pool.rows] -= k / pool.size / pool.size / len(orders)
-        moved[called] += 1 / pool.size / len(orders)
-        called_rows[called] = True
+        called = pool.holds & (order.scores > pool.threshold(k + 1.0))
+        moved += (called - pool.holds * (k / pool.size)) / (pool.size * len(orders))
+        called_rows |= called
     spread, fewest = float(moved @ moved), min(pool.size for pool, _ in pools)
     independent = share * (1 - share) / spread if spread > 0 and called_rows.sum() >= ENOUGH else 0.0
     half = z * np.sqrt(share * (1 - share) / max(independent, fewest))
@@ -195,23 +197,23 @@ def _cut(
     return Cut(name, share, np.array(ranks, dtype=np.float64), moved, fewest)
 
 
-def _rate(cut: Cut, places: Sequence[tuple[IntArray, ...]], orders: Sequence[Order], size: int) -> Leak:
+def _rate(cut: Cut, parts: Sequence[Parts], orders: Sequence[Order], size: int) -> Leak:
     """The true positive rate of one group."""
     values, false = np.full(len(orders), np.nan), np.full(len(orders), np.nan)
     numerator, denominator, expected = np.zeros(size), np.zeros(size), np.zeros(size)
     edges = np.full((len(orders), 3), np.nan)
-    for t, (order, (inside, in_rows, outside, _)) in enumerate(zip(orders, places, strict=True)):
+    for t, (order, (inside, in_rows, outside, _)) in enumerate(zip(orders, parts, strict=True)):
         if len(inside) == 0:
             continue
-        at = order.threshold(order.outside, cut.ranks[t, 0])
+        at = order.outside.threshold(cut.ranks[t, 0])
         weight = 1 / len(inside) / len(orders)
-        hit = inside >= at
+        hit = inside > at
         values[t] = hit.mean()
         numerator[in_rows[hit]] += weight
         denominator[in_rows] += weight
         expected[in_rows] += weight * values[t]
-        edges[t] = [order.share_above(inside, order.outside, rank) for rank in cut.ranks[t, 1:]]
-        false[t] = (outside >= at).mean() if len(outside) else np.nan
+        edges[t] = [order.outside.share_above(inside, rank) for rank in cut.ranks[t, 1:]]
+        false[t] = (outside > at).mean() if len(outside) else np.nan
     strict, low, high = edges.mean(axis=0)
     width = float(np.mean((cut.ranks[:, 3] - cut.ranks[:, 2]) / [o.outside.size for o in orders]))
     slope = float(high - low) / width if width > 0 else 0.0
@@ -227,38 +229,36 @@ def _rate(cut: Cut, places: Sequence[tuple[IntArray, ...]], orders: Sequence[Ord
     )
 
 
-def _balanced(cut: Cut, places: Sequence[tuple[IntArray, ...]], orders: Sequence[Order], size: int) -> Leak:
+def _balanced(cut: Cut, parts: Sequence[Parts], orders: Sequence[Order], size: int) -> Leak:
     """The balanced accuracy of one group: the mean of its true positive and true negative rate."""
     values, slopes = np.full(len(orders), np.nan), np.zeros(len(orders))
     own = np.zeros(size)
-    for t, (order, (inside, in_rows, outside, out_rows)) in enumerate(zip(orders, places, strict=True)):
+    for t, (order, (inside, in_rows, outside, out_rows)) in enumerate(zip(orders, parts, strict=True)):
         if len(inside) == 0 or len(outside) == 0:
             continue
-        at = order.threshold(order.everyone, cut.ranks[t, 0])
-        hit, alarm = inside >= at, outside >= at
+        pool = order.everyone
+        at = pool.threshold(cut.ranks[t, 0])
+        hit, alarm = inside > at, outside > at
         values[t] = (hit.mean() + 1 - alarm.mean()) / 2
         own[in_rows] += (hit - hit.mean()) / (2 * len(inside) * len(orders))
         own[out_rows] -= (alarm - alarm.mean()) / (2 * len(outside) * len(orders))
-        ends = [
-            order.share_above(inside, order.everyone, rank) - order.share_above(outside, order.everyone, rank)
-            for rank in cut.ranks[t, 2:]
-        ]
-        slopes[t] = (ends[1] - ends[0]) / 2 / ((cut.ranks[t, 3] - cut.ranks[t, 2]) / order.everyone.size)
+        ends = [pool.share_above(inside, r) - pool.share_above(outside, r) for r in cut.ranks[t, 2:]]
+        slopes[t] = (ends[1] - ends[0]) / 2 / ((cut.ranks[t, 3] - cut.ranks[t, 2]) / pool.size)
     return Leak(values, own, slope=float(slopes.mean()), cut=cut)
 
 
-def _auc(places: Sequence[tuple[IntArray, ...]], orders: Sequence[Order], size: int) -> Leak:
+def _auc(parts: Sequence[Parts], size: int) -> Leak:
     """The area under the ROC curve of one group's members against its own non-members.
 
     Influence values are DeLong's (1988): where a row stands among the rows of the other kind.
     """
-    values, own = np.full(len(orders), np.nan), np.zeros(size)
-    for t, (order, (inside, in_rows, outside, out_rows)) in enumerate(zip(orders, places, strict=True)):
+    values, own = np.full(len(parts), np.nan), np.zeros(size)
+    for t, (inside, in_rows, outside, out_rows) in enumerate(parts):
         if len(inside) == 0 or len(outside) == 0:
             continue
-        above = order.standing(inside, outside)
-        below = 1 - order.standing(outside, inside)
+        above = standing(inside, np.sort(outside))
+        below = 1 - standing(outside, np.sort(inside))
         values[t] = above.mean()
-        own[in_rows] += (above - values[t]) / len(inside) / len(orders)
-        own[out_rows] += (below - values[t]) / len(outside) / len(orders)
+        own[in_rows] += (above - values[t]) / len(inside) / len(parts)
+        own[out_rows] += (below - values[t]) / len(outside) / len(parts)
     return Leak(values, own)

@@ -1,8 +1,9 @@
-"""Rows of one target in the order of their scores: all counts above thresholds follow from places in it."""
+"""Scores of one target, and thresholds among those of its members, its non-members or all of its rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,108 +12,100 @@ from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Pool:
-    """Rows among which thresholds are taken.
+    """Rows among whose scores thresholds are taken.
 
     Attributes:
-        places: [m] their places in the order, rising.
-        rows: [m] the rows at these places.
+        holds: [n] whether a row of the table is in it.
+        table: [n] scores of the table's rows.
     """
 
-    places: IntArray
-    rows: IntArray
+    holds: BoolArray
+    table: FloatArray
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """How many there are."""
-        return len(self.places)
+        """How many rows it has."""
+        return int(np.count_nonzero(self.holds))
 
+    @cached_property
+    def scores(self) -> FloatArray:
+        """[m] their scores, rising."""
+        return np.sort(self.table[self.holds])
 
-@dataclass(frozen=True)
-class Order:
-    """Rows with a score, from the lowest to the highest.
-
-    Attributes:
-        place: [n] place of each row of the table; -1 without a score.
-        member: [n] whether a row of the table is a member.
-        start: [m] first place with the same score.
-        end: [m] first place with a higher score.
-        inside: the members.
-        outside: the non-members.
-        everyone: all.
-    """
-
-    place: IntArray
-    member: BoolArray
-    start: IntArray
-    end: IntArray
-    inside: Pool
-    outside: Pool
-    everyone: Pool
-
-    def threshold(self, pool: Pool, rank: float) -> int:
-        """First place that is called when the threshold is the score of the rank-th of a pool from the top.
+    def threshold(self, rank: float) -> float:
+        """The rank-th score from the top; what is above it is called.
 
         Rank 0 calls nobody; a rank beyond the pool calls everybody.
         """
         whole = int(rank)
         if whole < 1:
-            return len(self.end)
-        if whole > pool.size:
-            return 0
-        return int(self.end[pool.places[pool.size - whole]])
+            return np.inf
+        if whole > self.size:
+            return -np.inf
+        return float(self.scores[self.size - whole])
 
-    def share_above(self, places: IntArray, pool: Pool, rank: float) -> float:
-        """Share of some rows above a threshold; between two ranks on the line."""
+    def share_above(self, scores: FloatArray, rank: float) -> float:
+        """Share of some scores above a threshold; between two ranks on the line."""
         low, high = (
-            np.count_nonzero(places >= self.threshold(pool, r)) / len(places)
+            np.count_nonzero(scores > self.threshold(r)) / len(scores)
             for r in (np.floor(rank), np.ceil(rank))
         )
         return float(low + (rank - np.floor(rank)) * (high - low))
 
-    def standing(self, places: IntArray, others: IntArray) -> FloatArray:
-        """Share of other rows below each of some rows; equal scores count half."""
-        rising = np.sort(others)
-        below = np.searchsorted(rising, self.start[places], side="left")
-        not_above = np.searchsorted(rising, self.end[places], side="left")
-        return np.asarray((below + not_above) / (2 * len(others)))
 
-    def places(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        """Places of the members among some rows, and which of these they are; the same of non-members."""
-        place, member = self.place[rows], self.member[rows]
-        known = place >= 0
-        inside, outside = np.flatnonzero(member & known), np.flatnonzero(~member & known)
-        return place[inside], inside, place[outside], outside
+@dataclass(frozen=True)
+class Order:
+    """The rows of one target.
+
+    Attributes:
+        scores: [n] of each row of the table.
+        member: [n] whether it is a member.
+        known: [n] whether it has a score.
+    """
+
+    scores: FloatArray
+    member: BoolArray
+    known: BoolArray
+
+    @cached_property
+    def inside(self) -> Pool:
+        """The members."""
+        return Pool(self.known & self.member, self.scores)
+
+    @cached_property
+    def outside(self) -> Pool:
+        """The non-members."""
+        return Pool(self.known & ~self.member, self.scores)
+
+    @cached_property
+    def everyone(self) -> Pool:
+        """All rows with a score."""
+        return Pool(self.known, self.scores)
+
+    def parts(self, rows: IntArray) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
+        """Scores of the members among some rows, and which of these they are; the same of non-members."""
+        scores = self.scores[rows]
+        inside, outside = (np.flatnonzero(pool.holds[rows]) for pool in (self.inside, self.outside))
+        return scores[inside], inside, scores[outside], outside
 
 
 def order_of(scores: FloatArray, member: BoolArray) -> Order:
-    """Sort the rows of one target.
+    """The rows of one target.
 
     Args:
         scores: [n]; rows without a finite one are left out.
         member: [n].
     """
-    known = np.flatnonzero(np.isfinite(scores))
-    rows = known[np.argsort(scores[known])]
-    ordered = scores[rows]
-    m = len(rows)
-    everyone = np.arange(m)
-    new = np.flatnonzero(ordered[1:] > ordered[:-1]) + 1
-    if len(new) == m - 1:
-        start, end = everyone, everyone + 1
-    else:
-        edges = np.concatenate([[0], new, [m]])
-        lengths = np.diff(edges)
-        start, end = np.repeat(edges[:-1], lengths), np.repeat(edges[1:], lengths)
-    place = np.full(len(scores), -1)
-    place[rows] = everyone
-    inside = member[rows]
-    at_in, at_out = np.flatnonzero(inside), np.flatnonzero(~inside)
-    return Order(
-        place,
-        member,
-        start,
-        end,
-        Pool(at_in, rows[at_in]),
-        Pool(at_out, rows[at_out]),
-        Pool(everyone, rows),
-    )
+    return Order(scores, member, np.isfinite(scores))
+
+
+def standing(scores: FloatArray, rising: FloatArray) -> FloatArray:
+    """Share of other scores below each of some; equal ones count half.
+
+    Args:
+        scores: [m].
+        rising: [k] the others, rising.
+    """
+    below = np.searchsorted(rising, scores, side="left")
+    not_above = np.searchsorted(rising, scores, side="right")
+    return np.asarray((below + not_above) / (2 * len(rising)))
