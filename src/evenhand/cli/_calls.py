@@ -1,8 +1,10 @@
-"""What the commands that judge files share: options that hold lists, the gate."""
+"""What the commands that judge files share: options that hold lists, a sign of life, the gate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -45,3 +47,15 @@ def gate(document: Document, fail_on: str | None) -> int:
         return GATE_FAILED
     failing = {"harm": ("harm",), "undecided": ("harm", "undecided")}.get(fail_on or "", ())
     return GATE_FAILED if any(counts[verdict] for verdict in failing) else 0
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show what is being done, where a person watches."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    with Console(stderr=True).status(what):
+        yield

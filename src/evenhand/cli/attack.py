@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._calls import crossings, gate, pairs
+from evenhand.cli._calls import crossings, gate, pairs, working
+from evenhand.cli._options import ALPHA, GROUPS, REFERENCE, RESULTS, WHERE, names, several, smallest
 from evenhand.cli._outputs import Outputs
 from evenhand.cli._studies import console
 from evenhand.errors import CallError, InputError
@@ -37,35 +36,12 @@ Exit codes are those of evenhand audit."""
 
 @click.command("attack", epilog=_EXAMPLES, short_help="Infer who was in the training set, by group.")
 @click.argument("files", metavar="FILE|DIR...", nargs=-1, required=True)
-@click.option("--by", metavar="COL", multiple=True, help="Attribute: a column of group names. Repeatable.")
-@click.option(
-    "--memberships",
-    metavar="PATTERN",
-    multiple=True,
-    help="Attribute of several 0/1 columns that may overlap, as 'target_religion_*'. Repeatable.",
-)
-@click.option(
-    "--intersect",
-    metavar="COL,COL",
-    multiple=True,
-    help="Also judge the crossings of these attributes, as race,sex. Repeatable.",
-)
-@click.option(
-    "--id", metavar="COL", default="example_id", show_default=True, help="Column that names an example."
-)
+@several(GROUPS)
 @click.option("--arm", metavar="COL", help="Column that names the arm.  [default: arm, if there]")
 @click.option("--run", metavar="COL", help="Column that names the run.  [default: run, if there]")
-@click.option(
-    "--where", metavar="COL=VALUE", multiple=True, help="Read only rows with this value. Repeatable."
-)
-@click.option(
-    "--name",
-    metavar="NAME",
-    multiple=True,
-    help="Name of a file's arm, once per file; files of one name are runs of one arm.  "
-    "[default: the column arm, else the file's name]",
-)
-@click.option("--reference", metavar="ARM", help="The arm to compare with.  [default: the first]")
+@WHERE
+@names("the column arm, else the file's name")
+@REFERENCE
 @click.option(
     "--attack",
     metavar="NAME[OPTIONS]",
@@ -89,20 +65,8 @@ Exit codes are those of evenhand audit."""
 @click.option(
     "--margin", type=float, default=0.02, show_default=True, help="Smallest difference that matters."
 )
-@click.option(
-    "--alpha",
-    type=float,
-    default=0.05,
-    show_default=True,
-    help="1 - alpha is the level of each family of intervals.",
-)
-@click.option(
-    "--min-group-size",
-    type=int,
-    default=10,
-    show_default=True,
-    help="Groups with fewer members or non-members get no verdict.",
-)
+@ALPHA
+@smallest("Groups with fewer members or non-members get no verdict.")
 @click.option(
     "--permutations",
     type=int,
@@ -110,15 +74,7 @@ Exit codes are those of evenhand audit."""
     show_default=True,
     help="Permutations of membership, for the control of disparate vulnerability.",
 )
-@click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
-@click.option("--html", metavar="FILE", help="Write a report as one HTML page that opens offline.")
-@click.option("--csv", metavar="FILE", help="Write all numbers as one flat table.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["harm", "undecided"]),
-    help="Exit with 3 on any harm (more leakage than the reference); with undecided, on either.",
-)
-@click.option("--rng", type=int, default=0, show_default=True, help="Seed of every random draw.")
+@several(RESULTS)
 @click.pass_context
 def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **given: Any) -> None:  # noqa: ANN401
     """Infer membership from signals: under which arm, and in which group, can it be told who was trained on?
@@ -184,12 +140,8 @@ def _attacks(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, Fr
 
 
 def _judge(files: Sequence[str], columns: Columns, settings: PrivacySettings) -> Document:
-    """Run the attacks, with a sign of life where a person watches."""
+    """Run the attacks."""
     from evenhand.judge.privacy.run import run_attack  # noqa: PLC0415
 
-    with contextlib.ExitStack() as stack:
-        if sys.stderr.isatty():
-            from rich.console import Console  # noqa: PLC0415
-
-            stack.enter_context(Console(stderr=True).status("reading, attacking and judging"))
+    with working("reading, attacking and judging"):
         return run_attack(list(files), columns, settings).to_dict()

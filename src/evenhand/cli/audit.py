@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._calls import crossings, gate, pairs
+from evenhand.cli._calls import crossings, gate, pairs, working
+from evenhand.cli._options import ALPHA, GROUPS, REFERENCE, RESULTS, WHERE, names, several, smallest
 from evenhand.cli._outputs import Outputs
 from evenhand.cli._studies import console
 from evenhand.errors import CallError
@@ -38,19 +37,7 @@ Exit codes:
     "audit", epilog=_EXAMPLES, short_help="Judge files of predictions, generations or likelihoods by group."
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--by", metavar="COL", multiple=True, help="Attribute: a column of group names. Repeatable.")
-@click.option(
-    "--memberships",
-    metavar="PATTERN",
-    multiple=True,
-    help="Attribute of several 0/1 columns that may overlap, as 'target_religion_*'. Repeatable.",
-)
-@click.option(
-    "--intersect",
-    metavar="COL,COL",
-    multiple=True,
-    help="Also audit the crossings of these attributes, as race,sex. Repeatable.",
-)
+@several(GROUPS)
 @click.option("--label", metavar="COL", default="label", show_default=True, help="Column of true labels.")
 @click.option(
     "--prediction", metavar="COL", default="prediction", show_default=True, help="Column of predicted labels."
@@ -61,28 +48,17 @@ Exit codes:
     help="Column of scores, or a pattern with one column per class, as 'p_*'.  "
     "[default: score or score_*, if there]",
 )
-@click.option(
-    "--id", metavar="COL", default="example_id", show_default=True, help="Column that names an example."
-)
 @click.option("--positive", metavar="VALUE", help="The positive label.  [default: 1 or true]")
 @click.option("--weight", metavar="COL", help="Column of weights.")
 @click.option("--cluster", metavar="COL", help="Column of clusters: rows of one are not independent.")
 @click.option("--arm", metavar="COL", help="Column that names the arm, when a file holds several.")
 @click.option("--run", metavar="COL", help="Column that names the run (a seed), when a file holds several.")
-@click.option(
-    "--where", metavar="COL=VALUE", multiple=True, help="Read only rows with this value. Repeatable."
-)
+@WHERE
 @click.option(
     "--split", metavar="VALUE", help="Which split to read, if there is a column split.  [default: test]"
 )
-@click.option(
-    "--name",
-    metavar="NAME",
-    multiple=True,
-    help="Name of a file's arm, once per file; files of one name are runs of one arm.  "
-    "[default: the file's name]",
-)
-@click.option("--reference", metavar="ARM", help="The arm to compare with.  [default: the first]")
+@names("the file's name")
+@REFERENCE
 @click.option(
     "--inner", is_flag=True, help="Keep the examples that all arms and runs share, instead of refusing."
 )
@@ -108,20 +84,8 @@ Exit codes:
     multiple=True,
     help="Smallest difference that matters, for all rates or for one metric. Repeatable.  [default: 0.02]",
 )
-@click.option(
-    "--alpha",
-    type=float,
-    default=0.05,
-    show_default=True,
-    help="1 - alpha is the level of each family of intervals.",
-)
-@click.option(
-    "--min-group-size",
-    type=int,
-    default=10,
-    show_default=True,
-    help="Smaller groups get no verdict and are left out of disparities.",
-)
+@ALPHA
+@smallest("Smaller groups get no verdict and are left out of disparities.")
 @click.option(
     "--scoring",
     metavar="NAME",
@@ -129,15 +93,7 @@ Exit codes:
     show_default=True,
     help="Of likelihoods: how options are scored where one scoring is told (all are compared).",
 )
-@click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
-@click.option("--html", metavar="FILE", help="Write a report as one HTML page that opens offline.")
-@click.option("--csv", metavar="FILE", help="Write all numbers as one flat table.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["harm", "undecided"]),
-    help="Exit with 3 on any harm; with undecided, on any harm or undecided.",
-)
-@click.option("--rng", type=int, default=0, show_default=True, help="Seed of every random draw.")
+@several(RESULTS)
 @click.pass_context
 def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **given: Any) -> None:  # noqa: ANN401
     """Judge predictions by group: each FILE (csv, parquet, jsonl) is an arm, the first one the reference.
@@ -233,12 +189,8 @@ def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None,
 
 
 def _judge(files: Sequence[str], columns: Columns, settings: Settings, scoring: str) -> Document:
-    """Run the audit, with a sign of life where a person watches."""
+    """Run the audit."""
     from evenhand.judge.dispatch import run_any  # noqa: PLC0415
 
-    with contextlib.ExitStack() as stack:
-        if sys.stderr.isatty():
-            from rich.console import Console  # noqa: PLC0415
-
-            stack.enter_context(Console(stderr=True).status("reading and judging"))
+    with working("reading and judging"):
         return run_any(list(files), columns, settings, scoring=scoring).to_dict()
