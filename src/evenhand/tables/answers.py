@@ -14,8 +14,8 @@ import numpy as np
 
 from evenhand.errors import CallError, TableError, nearest
 from evenhand.tables.check import MOST_GROUPS, Reader, arms_and_runs, check_flags, check_names, group_columns
-from evenhand.tables.database import Table, Unreadable, rephrase, session, single_row
-from evenhand.tables.formats import open_table, stage
+from evenhand.tables.database import Table, session, single_row
+from evenhand.tables.formats import examine_each, stage
 from evenhand.tables.groups import attributes, crossings, refuse_impossible
 from evenhand.tables.pair import place_sql
 from evenhand.tables.paired import Paired, Part, bring_together
@@ -104,25 +104,12 @@ def read_answers(source: Source, columns: Columns, form: Form) -> Paired:
         CallError: the call cannot be meant.
         TableError: tables are wrong; carries every complaint about every table.
     """
-    import duckdb  # noqa: PLC0415  (0.1 s)
-
     refuse_impossible(columns)
     _refuse_unfit(columns, form)
     given, complaints = resolve(source, columns)
-    parts: list[Part] = []
     with session() as db:
-        for number, one in enumerate(given):
-            try:
-                found = _examine(db, open_table(db, one, number), columns, form)
-            except Unreadable as error:
-                complaints.append(f"{one.title}: {error}")
-            except duckdb.Error as error:
-                complaints.append(f"{one.title}: {rephrase(error, one)}")
-            except OSError as error:
-                complaints.append(f"{one.title}: cannot be read ({error.strerror or error}).")
-            else:
-                complaints += found if isinstance(found, list) else []
-                parts += [] if isinstance(found, list) else [found]
+        parts, more = examine_each(db, given, lambda table: _examine(db, table, columns, form))
+        complaints += more
         if complaints:
             raise TableError(complaints)
         return _paired(db, parts, columns, form)

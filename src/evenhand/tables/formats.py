@@ -9,19 +9,20 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from evenhand.tables.database import NOT_UTF8, Table, Unreadable, ident, literal
+from evenhand.tables.database import NOT_UTF8, Table, Unreadable, ident, literal, rephrase
 from evenhand.tables.sources import ENDINGS, Given
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+T = TypeVar("T")
 _DELIMITERS = (",", ";", "\t", "|")
 _HEADER_BYTES = 1 << 20
 
@@ -41,6 +42,40 @@ def open_table(db: DuckDBPyConnection, given: Given, number: int) -> Table:
     if given.path.stat().st_size == 0:
         raise Unreadable("is empty (0 bytes).")
     return _OPENERS[ending](db, Table(given, number, {}, {}, ""))
+
+
+def examine_each(
+    db: DuckDBPyConnection, given: Sequence[Given], examine: Callable[[Table], T | list[str]]
+) -> tuple[list[T], list[str]]:
+    """Open and check every table; a broken one does not keep the others from being checked.
+
+    Args:
+        db: the database.
+        given: the tables.
+        examine: gives what was found in a table that is in order, else every complaint about it.
+
+    Returns:
+        What was found, and all complaints.
+    """
+    import duckdb  # noqa: PLC0415  (0.1 s)
+
+    results: list[T] = []
+    complaints: list[str] = []
+    for number, one in enumerate(given):
+        try:
+            found = examine(open_table(db, one, number))
+        except Unreadable as error:
+            complaints.append(f"{one.title}: {error}")
+        except duckdb.Error as error:
+            complaints.append(f"{one.title}: {rephrase(error, one)}")
+        except OSError as error:
+            complaints.append(f"{one.title}: cannot be read ({error.strerror or error}).")
+        else:
+            if isinstance(found, list):
+                complaints += found
+            else:
+                results.append(found)
+    return results, complaints
 
 
 def stage(db: DuckDBPyConnection, table: Table, needed: list[str], where: str) -> Table:

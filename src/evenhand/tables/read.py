@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evenhand.errors import TableError
 from evenhand.tables.check import Checked, examine
-from evenhand.tables.database import Unreadable, rephrase, session
-from evenhand.tables.formats import open_table
+from evenhand.tables.database import rephrase, session
+from evenhand.tables.formats import examine_each
 from evenhand.tables.groups import attributes, refuse_impossible
 from evenhand.tables.pair import Fetched, bring_together
 from evenhand.tables.plan import Plan, agree
 from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Predictions, Source
 from evenhand.tables.sources import Given, digest, resolve
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 
 def load(source: Source, columns: Columns, *, need_scores: bool) -> Predictions:
@@ -44,7 +40,8 @@ def load(source: Source, columns: Columns, *, need_scores: bool) -> Predictions:
     refuse_impossible(columns)
     given, complaints = resolve(source, columns)
     with session() as db:
-        tables, more = _examined(db, given, columns)
+        several = len(given) > 1
+        tables, more = examine_each(db, given, lambda table: examine(db, table, columns, several=several))
         if complaints or more:
             raise TableError([*complaints, *more])
         try:
@@ -59,31 +56,6 @@ def load(source: Source, columns: Columns, *, need_scores: bool) -> Predictions:
         *remarks,
     ]
     return _predictions(plan, fetched, tuple(_input(checked) for checked in tables), tuple(problems))
-
-
-def _examined(
-    db: DuckDBPyConnection, given: Sequence[Given], columns: Columns
-) -> tuple[list[Checked], list[str]]:
-    """Open and check every table; a broken one does not keep the others from being checked."""
-    import duckdb  # noqa: PLC0415
-
-    tables: list[Checked] = []
-    complaints: list[str] = []
-    for number, one in enumerate(given):
-        try:
-            found = examine(db, open_table(db, one, number), columns, several=len(given) > 1)
-        except Unreadable as error:
-            complaints.append(f"{one.title}: {error}")
-        except duckdb.Error as error:
-            complaints.append(f"{one.title}: {rephrase(error, one)}")
-        except OSError as error:
-            complaints.append(f"{one.title}: cannot be read ({error.strerror or error}).")
-        else:
-            if isinstance(found, list):
-                complaints += found
-            else:
-                tables.append(found)
-    return tables, complaints
 
 
 def _input(checked: Checked) -> Input:

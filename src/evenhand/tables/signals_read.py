@@ -6,23 +6,20 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evenhand.errors import CallError, TableError
-from evenhand.tables.database import Unreadable, rephrase, session
-from evenhand.tables.formats import open_table
+from evenhand.tables.database import session
+from evenhand.tables.formats import examine_each
 from evenhand.tables.groups import attributes, crossings, refuse_impossible
-from evenhand.tables.schema import Attribute, Columns, FloatArray, Input, Source
+from evenhand.tables.read import input_of
+from evenhand.tables.schema import Attribute, Columns, FloatArray, Source
 from evenhand.tables.signals import SignalArm, Signals
 from evenhand.tables.signals_check import SIGNALS, Opened, Part, examine
-from evenhand.tables.sources import ENDINGS, Given, digest, resolve
+from evenhand.tables.sources import ENDINGS, resolve
 from evenhand.tables.values import in_order, shown
 from evenhand.tables.wanted import filters
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 
 def load_signals(source: Source, columns: Columns) -> Signals:
@@ -40,8 +37,11 @@ def load_signals(source: Source, columns: Columns) -> Signals:
     refuse_impossible(columns)
     given, complaints = resolve(_without_folders(source), columns)
     with session() as db:
-        opened, more = _opened(db, given, columns)
+        found, more = examine_each(db, given, lambda table: examine(db, table, columns))
+    opened = [one for one in found if one is not None]
     complaints += more
+    if given and not opened and not complaints:
+        complaints.append(f"No table has a row that is wanted ({filters(columns)}).")
     if not complaints:
         complaints = _disagreements(opened, columns)
     if complaints:
@@ -52,7 +52,9 @@ def load_signals(source: Source, columns: Columns) -> Signals:
         ids=tuple(parts[0].ids),
         arms=arms,
         attributes=_attributes(parts, opened, columns),
-        inputs=tuple(_input(one) for one in opened),
+        inputs=tuple(
+            input_of(one.table.given, [part.key.arm for part in one.parts], one.rows) for one in opened
+        ),
         problems=tuple(_remarks(arms)),
     )
 
@@ -85,33 +87,6 @@ def _without_folders(source: Source) -> Source:
             flat += expanded if isinstance(expanded, list) else [expanded]
         return flat
     return source
-
-
-def _opened(
-    db: DuckDBPyConnection, given: Sequence[Given], columns: Columns
-) -> tuple[list[Opened], list[str]]:
-    """Open, check and fetch every table; a broken one does not keep the others from being checked."""
-    import duckdb  # noqa: PLC0415  (0.1 s)
-
-    opened: list[Opened] = []
-    complaints: list[str] = []
-    for number, one in enumerate(given):
-        try:
-            found = examine(db, open_table(db, one, number), columns)
-        except Unreadable as error:
-            complaints.append(f"{one.title}: {error}")
-        except duckdb.Error as error:
-            complaints.append(f"{one.title}: {rephrase(error, one)}")
-        except OSError as error:
-            complaints.append(f"{one.title}: cannot be read ({error.strerror or error}).")
-        else:
-            if isinstance(found, list):
-                complaints += found
-            elif found is not None:
-                opened.append(found)
-    if given and not opened and not complaints:
-        complaints.append(f"No table has a row that is wanted ({filters(columns)}).")
-    return opened, complaints
 
 
 def _arm_names(opened: Sequence[Opened]) -> list[str]:
@@ -215,14 +190,6 @@ def _attributes(parts: Sequence[Part], opened: Sequence[Opened], columns: Column
         for pattern, names in opened[0].members.items()
     }
     return attributes(columns, groups, members)
-
-
-def _input(one: Opened) -> Input:
-    given = one.table.given
-    arms = Counter(part.key.arm for part in one.parts)
-    name = next(iter(arms)) if len(arms) == 1 else given.run
-    path = None if given.path is None else str(given.path)
-    return Input(name, path, digest(given), one.rows, max(arms.values()))
 
 
 def _remarks(arms: Sequence[SignalArm]) -> list[str]:
