@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -73,16 +73,45 @@ def _without_nan(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
     return value
 
 
-def verdict_of(comparisons: list[dict[str, Any]], candidates: list[str], reference: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Wording:
+    """What the sentence of a verdict says in its own words.
+
+    Attributes:
+        alone: all of it where there is one arm only.
+        about: what is compared, before the names of the arms.
+        what: names what a row is about: its number, and the group.
+        runs: what five of each arm are needed of.
+    """
+
+    alone: str
+    about: str
+    what: Callable[[Mapping[str, Any]], str]
+    runs: str
+
+
+def verdict_of(
+    comparisons: Sequence[Mapping[str, Any]],
+    candidates: Sequence[str],
+    reference: str,
+    wording: Wording | None = None,
+) -> dict[str, Any]:
     """Counts, worst row and sentence of the primary comparisons."""
+    wording = wording or WORDING
     primary = [c for c in comparisons if c["family"] == "primary"]
     counts = {w: sum(c["verdict"] == w for c in primary) for w in WORDS}
     worst = max((c for c in primary if c["verdict"] == "harm"), key=certain_harm, default=None)
-    keys = ("candidate", "attribute", "group", "class", "metric", "difference", "low", "high", "verdict")
+    sentence = wording.alone
+    if candidates:
+        sentence = _sentence(primary, counts, worst, (candidates, reference), wording)
+    keys = (
+        *("candidate", "attack", "attribute", "group", "class"),
+        *("metric", "difference", "low", "high", "verdict"),
+    )
     return {
         "counts": counts,
-        "worst": None if worst is None else {k: worst[k] for k in keys},
-        "sentence": _sentence(primary, counts, worst, candidates, reference),
+        "worst": None if worst is None else {k: worst[k] for k in keys if k in worst},
+        "sentence": sentence,
     }
 
 
@@ -130,34 +159,42 @@ def certain_harm(row: Mapping[str, Any]) -> float:
 
 
 def _sentence(
-    primary: list[dict[str, Any]],
+    primary: Sequence[Mapping[str, Any]],
     counts: Mapping[str, int],
     worst: Mapping[str, Any] | None,
-    candidates: list[str],
-    reference: str,
+    arms: tuple[Sequence[str], str],
+    wording: Wording,
 ) -> str:
-    """One sentence, for this model or these runs or the method, whichever the statistics allow."""
-    if not candidates:
-        return "One arm: rates and disparities with intervals; a verdict needs a second arm to compare with."
+    """One sentence, for these models or these runs or the method, whichever the statistics allow."""
+    candidates, reference = arms
     who = candidates[0] if len(candidates) == 1 else f"{len(candidates)} candidates"
+    said = f"{wording.about}{who} against {reference}:"
     judged = sum(counts.values())
     if judged == 0:
-        return f"{who} against {reference}: no comparison could be judged; see the reasons in the table."
+        return f"{said} no comparison could be judged; see the reasons in the table."
     tally = ", ".join(f"{counts[w]} {w}" for w in WORDS if counts[w])
-    what = f"of {judged} comparisons by group: {tally}."
-    said = f"{who} against {reference}: {what}"
+    said += f" of {judged} comparisons by group: {tally}."
     if worst is not None:
         named = f"{worst['candidate']} " if len(candidates) > 1 else ""
         said += (
-            f" Worst: {named}{title(worst['metric'])} of {place(worst)}, {worst['difference']:+.3f}"
+            f" Worst: {named}{wording.what(worst)}, {worst['difference']:+.3f}"
             f" ({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
         )
-    units = {c["unit"] for c in primary if c["verdict"]}
-    if units == {"rows"}:
-        runs = max(c["runs"] for c in primary)
-        thing = "these runs" if runs > 1 else "these very models"
-        said += f" This holds for {thing}, not for the method: that takes at least 5 runs of each arm."
+    if {c["unit"] for c in primary if c["verdict"]} == {"rows"}:
+        thing = "these runs" if max(c["runs"] for c in primary) > 1 else "these very models"
+        said += (
+            f" This holds for {thing}, not for the method: that takes at least 5 {wording.runs} of each arm."
+        )
     return said
+
+
+#: Of audits.
+WORDING = Wording(
+    alone="One arm: rates and disparities with intervals; a verdict needs a second arm to compare with.",
+    about="",
+    what=lambda row: f"{title(row['metric'])} of {place(row)}",
+    runs="runs",
+)
 
 
 def document(

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
-from evenhand.judge.result import WORDS, AuditResult, certain_harm, place
+from evenhand.judge.result import AuditResult, Wording, place, verdict_of
 from evenhand.tables.schema import Columns
 from evenhand.tables.signals import Signals
 
@@ -77,59 +77,18 @@ def document(
         "vulnerability": rows["vulnerability"],
         "roc": rows["roc"],
         "stability": rows["stability"],
-        "verdict": verdict_of(rows["comparisons"], rows["rates"], candidates, arms[reference]),
+        "verdict": verdict_of(rows["comparisons"], candidates, arms[reference], _wording(rows["rates"])),
     }
 
 
-def verdict_of(
-    comparisons: Sequence[dict[str, Any]],
-    rates: Sequence[dict[str, Any]],
-    candidates: Sequence[str],
-    reference: str,
-) -> dict[str, Any]:
-    """Counts, worst row and sentence of the primary comparisons."""
-    primary = [c for c in comparisons if c["family"] == "primary"]
-    counts = {w: sum(c["verdict"] == w for c in primary) for w in WORDS}
-    worst = max((c for c in primary if c["verdict"] == "harm"), key=certain_harm, default=None)
-    keys = ("candidate", "attack", "attribute", "group", "metric", "difference", "low", "high", "verdict")
-    return {
-        "counts": counts,
-        "worst": None if worst is None else {k: worst[k] for k in keys},
-        "sentence": _sentence(primary, counts, worst, rates, (reference, candidates)),
-    }
-
-
-def _sentence(
-    primary: Sequence[dict[str, Any]],
-    counts: Mapping[str, int],
-    worst: Mapping[str, Any] | None,
-    rates: Sequence[dict[str, Any]],
-    arms: tuple[str, Sequence[str]],
-) -> str:
-    """One sentence, for these runs or for the method, whichever the statistics allow."""
-    reference, candidates = arms
-    if not candidates:
-        return f"One arm: {_leakage(rates)} A verdict needs a second arm to compare with."
-    who = candidates[0] if len(candidates) == 1 else f"{len(candidates)} candidates"
-    judged = sum(counts.values())
-    if judged == 0:
-        return f"Leakage of {who} against {reference}: no comparison could be judged; see the reasons."
-    tally = ", ".join(f"{counts[w]} {w}" for w in WORDS if counts[w])
-    said = f"Leakage of {who} against {reference}: of {judged} comparisons by group: {tally}."
-    if worst is not None:
-        named = f"{worst['candidate']} " if len(candidates) > 1 else ""
-        said += (
-            f" Worst: {named}{title(worst['metric'])} of {worst['attack']} for {place(worst)}, "
-            f"{worst['difference']:+.3f} "
-            f"({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
-        )
-    if {c["unit"] for c in primary if c["verdict"]} == {"rows"}:
-        runs = max(c["runs"] for c in primary)
-        thing = "these runs" if runs > 1 else "these very models"
-        said += (
-            f" This holds for {thing}, not for the method: that takes at least 5 attacked runs of each arm."
-        )
-    return said
+def _wording(rates: Sequence[dict[str, Any]]) -> Wording:
+    """What the verdict says in its own words."""
+    return Wording(
+        alone=f"One arm: {_leakage(rates)} A verdict needs a second arm to compare with.",
+        about="Leakage of ",
+        what=lambda row: f"{title(row['metric'])} of {row['attack']} for {place(row)}",
+        runs="attacked runs",
+    )
 
 
 def _leakage(rates: Sequence[dict[str, Any]]) -> str:
