@@ -59,6 +59,7 @@ planted: $(VENV)/dev
 simulate: $(VENV)/dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.attacks
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.translations
 
 # A real text encoder (22 million parameters) for a study and a test; no part of evenhand.
 minilm: $(VENV)/core

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtr
 
+from benchmarks.simulate.tables import put_between
 from evenhand.judge.counts import Group
 from evenhand.judge.privacy.compare import comparisons
 from evenhand.judge.privacy.observe import Scored, Seen, observe
@@ -25,9 +26,7 @@ from evenhand.judge.privacy.settings import AUC, PrivacySettings, at_fpr
 from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import Attribute
 
-ROOT = Path(__file__).parents[2]
-RESULTS, PAGE = ROOT / "benchmarks" / "results" / "attack_simulation.json", ROOT / "docs" / "statistics.md"
-START, END = "<!-- attack simulation: start -->", "<!-- attack simulation: end -->"
+RESULTS = Path(__file__).parents[1] / "results" / "attack_simulation.json"
 Z = float(z_of(0.05))
 
 
@@ -154,8 +153,7 @@ def main(replicates: int = 2000) -> None:
         cells = list(pool.map(coverage, CELLS, [replicates] * len(CELLS)))
     stored = {"replicates": replicates, "seconds": round(time.time() - started), "cells": cells}
     RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
-    head, _, rest = PAGE.read_text().partition(START)
-    PAGE.write_text(f"{head}{START}\n{render(cells)}\n{END}{rest.partition(END)[2]}")
+    put_between("attack simulation", render(cells))
     for cell in cells:
         print(cell)
 

@@ -6,16 +6,20 @@ from collections import defaultdict
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
-START, END = "<!-- simulation: start -->", "<!-- simulation: end -->"
 FLOOR = 0.93
 
 
 def write_tables(stored: dict) -> None:
     """Replace what stands between the markers."""
-    text = PAGE.read_text()
-    head, _, rest = text.partition(START)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{START}\n{render(stored)}\n{END}{tail}")
+    put_between("simulation", render(stored))
+
+
+def put_between(name: str, table: str) -> None:
+    """Put a table between the page's markers of this name."""
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+    head, found, rest = PAGE.read_text().partition(start)
+    assert found, f"{PAGE} has no marker {start}"
+    PAGE.write_text(f"{head}{start}\n{table}\n{end}{rest.partition(end)[2]}")
 
 
 def render(stored: dict) -> str:

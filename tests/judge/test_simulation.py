@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.simulate import coverage
+from benchmarks.simulate import coverage, translations
 from benchmarks.simulate.worlds import World, draw
 
 from evenhand.judge import compare, counts
@@ -130,3 +130,9 @@ def test_our_worlds_are_the_shared_ones():
     error = np.std(found, axis=0) / np.sqrt(300) + np.std(mine, axis=0) / np.sqrt(3000)
     assert (np.abs(np.mean(found, axis=0) - mine.mean(axis=0)) < 4 * error).all()
     assert np.allclose(np.std(found, axis=0), np.std(mine, axis=0), rtol=0.2)
+
+
+def test_numbers_of_translations_cover_where_two_rows_of_a_template_go_together():
+    # Without clusters, or with normal intervals where few rows are wrong, some would cover less.
+    found = translations.coverage((100, 1, 3.0, 0.0), 150)
+    assert min(found[m] for m in (*translations.METRICS, *translations.FAMILIES)) >= 0.9
