@@ -7,6 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 import transformers
@@ -17,7 +18,8 @@ from evenhand.finetune.answers import Classes
 from evenhand.finetune.feed import feed_of
 from evenhand.finetune.loop import Lesson
 from evenhand.finetune.prepare import base_of
-from tests.finetune import worlds
+from evenhand.finetune.standin import stand_in
+from tests.finetune import test_writing, worlds
 from tests.finetune.test_training import do, losses_of, scores_of
 
 #: 60 rows in steps of 20, cut in 7, 7 and 6: the second process has nothing to do in every second pass.
@@ -36,6 +38,15 @@ JOBS = {
     "half-data": ("llama", "lora", {"precision": "bfloat16"}),
     "half-fsdp": ("llama", "full", {"parallel": "fsdp", "precision": "bfloat16"}),
 }
+#: Models that write: method, options of its training.
+WRITERS = {
+    ("translation", "full-data"): ("full", {}),
+    ("translation", "full-fsdp"): ("full", {"parallel": "fsdp"}),
+    ("translation", "lora-fsdp"): ("lora", {"parallel": "fsdp"}),
+    ("language", "lora-data"): ("lora", {}),
+    ("language", "lora-fsdp"): ("lora", {"parallel": "fsdp"}),
+    ("language", "none-data"): ("none", {}),
+}
 #: Of a probability and of a loss. FSDP in bfloat16 rounds what runs from layer to layer too.
 ALLOWED = dict.fromkeys(JOBS, 1e-5) | {"half-fsdp": 1e-2}
 
@@ -48,6 +59,10 @@ def together(folders, tmp_path_factory):
     jobs = {
         name: (tasks[name], folders[kind], method, SHORT | changes)
         for name, (kind, method, changes) in JOBS.items()
+    }
+    jobs |= {
+        "-".join(kind): (kind[0], str(stand_in("llama", kind[0])), method, SHORT | changes)
+        for kind, (method, changes) in WRITERS.items()
     }
     (out / "jobs").write_text(json.dumps(jobs))
     done = subprocess.run(
@@ -75,6 +90,25 @@ def test_two_processes_are_one(name, together, folders, data, tmp_path):
     small = way == "head_only"  # a head on stored features is copied
     assert facts["processes"] == 2
     assert facts["parallel"] == ("data" if small else changes.get("parallel", "data"))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_two_processes_write_as_one(kind, together, tmp_path):
+    task, (way, changes) = kind[0], WRITERS[kind]
+    rows = test_writing.of_pairs() if task == "translation" else test_writing.of_questions()
+    alone = {k: v for k, v in (SHORT | changes).items() if k != "parallel"}
+    facts = run.train(worlds.job_of(str(stand_in("llama", task)), way, **alone), rows, tmp_path)
+    both = together / "-".join(kind)
+    np.testing.assert_allclose(losses_of(both), losses_of(tmp_path), atol=1e-5)
+    told = json.loads((together / f"{both.name}.json").read_text())
+    assert told["processes"] == 2
+    assert told["validation"] == (facts["validation"] and pytest.approx(facts["validation"], abs=1e-5))
+    one, two = (pq.read_table(next(f.glob("*s.parquet"))).to_pylist() for f in (tmp_path, both))
+    if task == "translation":
+        assert two == one
+        return
+    assert [r["log_prob"] for r in two] == pytest.approx([r["log_prob"] for r in one], abs=1e-4)
+    assert [r["example_id"] for r in two] == [r["example_id"] for r in one]
 
 
 def test_a_divided_model_loads_as_any_other(together, folders, data):

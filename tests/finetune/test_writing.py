@@ -59,6 +59,12 @@ def of_texts(texts, asked=NOTHING):
     return Data(examples, split(ids, train=0.6, validation=0.2, test=0.2, seed=1))
 
 
+def of_questions():
+    """Texts, with questions whose answers have one token and several."""
+    forms = forms_of(read_templates(None), ("YN1", "Cloze1"), ("words", "emojis"), permutations=True)
+    return of_texts([f"the cook {i} met the guard" for i in range(40)], Asked(forms=forms, snippets=3))
+
+
 def by_transformers(model, prompt, answer):
     """Log-probabilities of an answer's tokens, from one whole unpadded sequence."""
     with torch.no_grad():
@@ -309,9 +315,8 @@ def test_translations(kin, way, options, tmp_path):
 
 @pytest.mark.parametrize(("way", "options"), [("full", {}), ("dora", {"rank": 2}), ("none", {})])
 def test_choices(way, options, tmp_path):
-    forms = forms_of(read_templates(None), ("YN1", "Cloze1"), ("words", "emojis"), permutations=True)
-    texts = [f"the cook {i} met the guard" for i in range(40)]
-    data = of_texts(texts, Asked(forms=forms, snippets=3))
+    data = of_questions()
+    forms = data.examples.asked.forms
     facts = run.train(job(way, stand_in("llama", "language"), **options), data, tmp_path)
     table = pq.read_table(tmp_path / "likelihoods.parquet").to_pylist()
     assert len(table) == sum(3 * len(form.answers) for form in forms)

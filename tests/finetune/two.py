@@ -11,12 +11,17 @@ from pathlib import Path
 import torch
 
 from evenhand.finetune import run
-from tests.finetune import worlds
+from tests.finetune import test_writing, worlds
 
 
 def main(file, out):
     torch.set_num_threads(1)
-    data = {"text": worlds.data_of(worlds.texts()), "image": worlds.data_of(worlds.pictures())}
+    data = {
+        "text": worlds.data_of(worlds.texts()),
+        "image": worlds.data_of(worlds.pictures()),
+        "translation": test_writing.of_pairs(),
+        "language": test_writing.of_questions(),
+    }
     for name, (task, folder, method, changes) in json.loads(Path(file).read_text()).items():
         place = Path(out, name)
         place.mkdir(exist_ok=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Processes of a group where there is no GPU to count.
 WITHOUT_GPU = 2
 Item = TypeVar("Item")
+Key = TypeVar("Key")
 
 
 class GroupError(Exception):
@@ -95,6 +96,15 @@ def added(values: npt.NDArray[Any], accelerator: Accelerator) -> npt.NDArray[Any
     there = torch.from_numpy(values).to(accelerator.device)
     torch.distributed.all_reduce(there)
     return there.cpu().numpy()
+
+
+def joined(found: dict[Key, Item], accelerator: Accelerator) -> dict[Key, Item]:
+    """What all processes of the group have found together."""
+    if accelerator.num_processes == 1:
+        return found
+    each: list[Any] = [None] * accelerator.num_processes
+    torch.distributed.all_gather_object(each, found)
+    return {key: item for one in each for key, item in one.items()}
 
 
 def largest(number: int, accelerator: Accelerator) -> int:

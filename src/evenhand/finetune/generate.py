@@ -13,8 +13,10 @@ from accelerate import Accelerator
 
 from evenhand.finetune import Data, Job, output
 from evenhand.finetune.base import Base
+from evenhand.finetune.devices import joined
 from evenhand.finetune.encoder import Encoder, Ids, encoder_of
 from evenhand.finetune.material import prompts_of
+from evenhand.finetune.parallel import callable_by, divided
 
 #: Prompts in a batch, on a CPU and on a GPU.
 BATCH, BATCH_ON_GPU = 32, 128
@@ -78,10 +80,11 @@ def generated(
     model.eval()
     distinct = sorted({tuple(ids) for ids in prompts}, key=lambda ids: (len(ids), ids))
     size = BATCH_ON_GPU if accelerator.device.type == "cuda" else BATCH
+    batches = [distinct[start : start + size] for start in range(0, len(distinct), size)]
     found: dict[tuple[int, ...], Ids] = {}
+    callable_by(model, "generate")
     with torch.no_grad(), _greedy(model, encoder, new_tokens):
-        for start in range(0, len(distinct), size):
-            batch = distinct[start : start + size]
+        for batch in divided(batches, model, accelerator):
             ids, mask = padded_left(batch, encoder.pad)
             with accelerator.autocast():
                 out = model.generate(
@@ -89,6 +92,7 @@ def generated(
                 )
             new = out[:, ids.shape[1] :].cpu().tolist()
             found |= {key: _until(line, encoder.end) for key, line in zip(batch, new, strict=True)}
+    found = joined(found, accelerator)
     return [found[tuple(ids)] for ids in prompts]
 
 

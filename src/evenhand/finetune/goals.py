@@ -21,6 +21,7 @@ from evenhand.finetune.feed import Feed, feed_of
 from evenhand.finetune.generate import translated
 from evenhand.finetune.likelihoods import chosen
 from evenhand.finetune.material import Material, material_of
+from evenhand.finetune.parallel import copy_of
 from evenhand.finetune.predict import accuracy_and_loss, probabilities, token_log_probs
 from evenhand.tables.schema import FloatArray, IntArray
 
@@ -170,7 +171,7 @@ class Writing:
             return None
 
         def measure() -> tuple[None, float]:
-            found = token_log_probs(model, feed, self.material.answers, rows, accelerator)
+            found = token_log_probs(model, feed, self.material.answers, rows, accelerator, shared=True)
             return None, float(-np.concatenate(found).mean())
 
         return measure
@@ -185,5 +186,5 @@ class Writing:
     def ask(self, model: Any, feed: Feed, accelerator: Accelerator) -> Told:  # noqa: ANN401
         """Let it translate, or choose answers."""
         asked = translated if self.data.examples.translations is not None else chosen
-        write, remarks = asked(self.base, self.job, self.data, model, accelerator)
+        write, remarks = asked(self.base, self.job, self.data, copy_of(model), accelerator)
         return Told(self.values(model, accelerator), write, remarks)

@@ -16,8 +16,10 @@ from evenhand.datasets import Form, Question, asked
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, output
 from evenhand.finetune.base import Base
+from evenhand.finetune.devices import joined
 from evenhand.finetune.encoder import Encoder, boundary, encoder_of, longest
 from evenhand.finetune.generate import padded_left
+from evenhand.finetune.parallel import divided
 from evenhand.finetune.predict import log_probs
 from evenhand.tables.schema import FloatArray
 
@@ -194,18 +196,20 @@ def answered(
     distinct = list(dict.fromkeys((c.prompt, c.answers) for c in choices))
     distinct.sort(key=lambda c: (len(c[0]), max(map(len, c[1]))))
     most = TOKENS_ON_GPU if accelerator.device.type == "cuda" else TOKENS
+    batches, start = [], 0
+    while start < len(distinct):
+        size = 1
+        while start + size < len(distinct) and _tokens(distinct[start : start + size + 1]) <= most:
+            size += 1
+        batches.append(distinct[start : start + size])
+        start += size
     found: dict[Any, list[FloatArray]] = {}
     with torch.no_grad():
-        start = 0
-        while start < len(distinct):
-            size = 1
-            while start + size < len(distinct) and _tokens(distinct[start : start + size + 1]) <= most:
-                size += 1
-            batch = distinct[start : start + size]
+        for batch in divided(batches, model, accelerator):
             with accelerator.autocast():
                 scored = _score(model, batch, pad, accelerator.device)
             found |= dict(zip(batch, scored, strict=True))
-            start += size
+    found = joined(found, accelerator)
     return [found[(c.prompt, c.answers)] for c in choices]
 
 

@@ -6,18 +6,21 @@ on a CPU. Whoever trains a model sees no difference: gradients are means over th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from evenhand.finetune.base import Base
+from evenhand.finetune.devices import share
 from evenhand.finetune.features import Replayed
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import nn
+
+Item = TypeVar("Item")
 
 
 def spread(model: nn.Module, base: Base, parallel: str, accelerator: Accelerator) -> nn.Module:
@@ -59,11 +62,35 @@ def _sharded(model: nn.Module, base: Base, accelerator: Accelerator) -> nn.Modul
     return model
 
 
+def copy_of(model: nn.Module) -> nn.Module:
+    """This process's own copy of a model that others have a copy of; a divided one as it is."""
+    return model.module if isinstance(model, torch.nn.parallel.DistributedDataParallel) else model
+
+
 def is_sharded(model: nn.Module) -> bool:
     """Whether this process has only a part of a model's weights."""
     from torch.distributed.tensor import DTensor  # noqa: PLC0415
 
     return any(isinstance(p, DTensor) for p in model.parameters())
+
+
+def divided(batches: Sequence[Item], model: nn.Module, accelerator: Accelerator) -> list[Item]:
+    """Batches that this process reads with its copy of a model; a divided model is run by all on all."""
+    if is_sharded(model):
+        return list(batches)
+    return [batch for batch, counts in share(batches, accelerator) if counts]
+
+
+def callable_by(model: nn.Module, method: str) -> None:
+    """Have a divided model bring its outermost weights together when a method of it is called.
+
+    An adapter's model calls its base below itself, where nothing would notice that they are needed.
+    """
+    from peft import PeftModel  # noqa: PLC0415
+    from torch.distributed.fsdp import register_fsdp_forward_method  # noqa: PLC0415
+
+    if is_sharded(model) and isinstance(model, PeftModel):
+        register_fsdp_forward_method(model, method)
 
 
 def unjoined(model: nn.Module, *, last: bool) -> AbstractContextManager[None]:
@@ -85,8 +112,7 @@ def whole(model: nn.Module, make: Callable[[], Any], accelerator: Accelerator) -
         In the first process the model; in the others of a group nothing.
     """
     if not is_sharded(model):
-        joined = isinstance(model, torch.nn.parallel.DistributedDataParallel)
-        return (model.module if joined else model) if accelerator.is_main_process else None
+        return copy_of(model) if accelerator.is_main_process else None
     from torch.distributed.checkpoint.state_dict import (  # noqa: PLC0415
         StateDictOptions,
         get_model_state_dict,

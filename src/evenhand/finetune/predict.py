@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune.answers import IGNORED, Continuations
-from evenhand.finetune.devices import added, share
+from evenhand.finetune.devices import added, joined, share
 from evenhand.finetune.feed import Feed, Inputs
 from evenhand.tables.schema import FloatArray, IntArray
 
@@ -121,6 +121,7 @@ def token_log_probs(
     accelerator: Accelerator,
     *,
     exact: bool = False,
+    shared: bool = False,
 ) -> list[FloatArray]:
     """Read sequences of tokens.
 
@@ -131,6 +132,7 @@ def token_log_probs(
         rows: [m] which ones.
         accelerator: device and precision.
         exact: in float32, whatever the precision.
+        shared: divide the rows among the processes of the group, which must all ask for the same.
 
     Returns:
         For each of `rows` the logarithms (natural) of the probabilities of its tokens to be said, each given
@@ -142,14 +144,17 @@ def token_log_probs(
     model.eval()
     found: dict[int, FloatArray] = {}
     with torch.no_grad():
-        for batch, inputs in in_batches(feed, rows, accelerator, shared=False):
+        for batch, inputs in in_batches(feed, rows, accelerator, shared=shared):
             with nullcontext() if exact else accelerator.autocast():
                 logits = model(**inputs).logits
+            if not len(batch):
+                continue
             labels = answers.labels(batch, logits.shape[1]).to(logits.device)[:, 1:]
             said = labels != IGNORED
             values = log_probs(logits[:, :-1][said], labels[said])
             pieces = np.split(values, np.cumsum(said.sum(1).cpu().numpy())[:-1])
             found |= dict(zip(batch.tolist(), pieces, strict=True))
+    found = joined(found, accelerator) if shared else found
     return [found[row] for row in rows.tolist()]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from evenhand.errors import CallError, InputError
-from evenhand.spec.plugins import DATASETS, WRITTEN, plugin
 from evenhand.spec.study import Study
 from evenhand.store.runs import State
 from evenhand.study.collect import last_line
@@ -37,11 +36,6 @@ def refuse_call(study: Study, workers: int | None, executor: str) -> None:
         raise CallError(
             f"{study.name}: training.parallel is fsdp, which divides a model among the processes of one run, "
             f"but the executor '{executor}' gives every run one process; take --executor accelerate."
-        )
-    if executor == "accelerate" and plugin(DATASETS, study.dataset.name).INFO.task in WRITTEN:
-        raise CallError(
-            f"{study.name}: the executor accelerate does not do models that write yet (dataset "
-            f"{study.dataset.name}); take --executor processes or local."
         )
 
 
