@@ -8,40 +8,11 @@ import numpy as np
 import pytest
 
 from evenhand.datasets import asked, leaks, split, synthetic_pairs, text_snippets, winomt
-from evenhand.datasets._pronouns import about, genders, pattern
 from evenhand.datasets._templates import forms_of, read_templates, variants_of
 from evenhand.errors import InputError
 from tests.datasets import sample
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
-
-
-@pytest.mark.parametrize(
-    ("sentence", "gender", "said"),
-    [
-        (
-            "The cook met the guard because she was late.",
-            "male",
-            "The cook met the guard because he was late.",
-        ),
-        ("He was late.", "neutral", "They were late."),
-        ("The guard called her to ask.", "male", "The guard called him to ask."),
-        ("The guard called her cousin.", "male", "The guard called his cousin."),
-        ("The map is his.", "female", "The map is hers."),
-        ("She hurt herself.", "neutral", "They hurt themselves."),
-        ("He had too many of them.", "female", "She had too many of them."),
-        ("Theatre and history shed no sheriff.", "male", "Theatre and history shed no sheriff."),
-    ],
-)
-def test_pronouns_by_whole_words(sentence, gender, said):
-    assert about(sentence, gender) == said
-
-
-def test_sentences_that_differ_in_their_pronoun_share_a_pattern():
-    forms = ["She  was late, her coat too.", "He was late, his coat too.", "They were late, their coat too."]
-    assert len({pattern(s) for s in forms}) == 1
-    assert pattern("He was early.") != pattern("He was late.")
-    assert [set(genders(s)) for s in forms] == [{"female"}, {"male"}, {"neutral"}]
 
 
 def pairs(tmp_path, lines, name="pairs.txt"):

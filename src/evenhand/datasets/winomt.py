@@ -14,10 +14,10 @@ from evenhand.datasets import DatasetInfo, Examples, Translations, synthetic_pai
 from evenhand.datasets._config import Field, Frozen, Limit, model_validator
 from evenhand.datasets._files import locate
 from evenhand.datasets._leaks import normal
-from evenhand.datasets._pronouns import Gender, about, genders, pattern
 from evenhand.datasets._reading import Wanted, read
 from evenhand.datasets._smoke import SMOKE
 from evenhand.errors import InputError
+from evenhand.tables.pronouns import GENDERS, RENDERINGS, genders, pattern, render
 from evenhand.tables.schema import Attribute
 
 INFO = DatasetInfo(
@@ -33,7 +33,6 @@ INFO = DatasetInfo(
         "Gender is that of a pronoun: male, female, or neutral (they).",
     ),
 )
-GENDERS: tuple[Gender, ...] = ("male", "female", "neutral")
 PREDISPOSITIONS, STEREOTYPES = ("male", "female", "none"), ("pro", "anti", "none")
 _OTHER = {"male": "female", "female": "male"}
 _BAR = "|||"
@@ -143,7 +142,17 @@ def examples_of(
     )
     twins = {(pattern(english), g): english for (english, _), g in zip(pairs, gold, strict=True)}
     references = [
-        tuple(dict.fromkeys([e, *(twins.get((pattern(e), g)) or about(e, g) for g in GENDERS)]))
+        tuple(
+            dict.fromkeys(
+                [
+                    e,
+                    *(
+                        twins.get((pattern(e), g)) or render(e, r)
+                        for g, r in zip(GENDERS, RENDERINGS, strict=True)
+                    ),
+                ]
+            )
+        )
         for e, _ in pairs
     ]
     return Examples(

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 
 from evenhand.judge.generative import GenerativeInfo, Measured, Shown, arms_of, rows_of, share_info, share_of
-from evenhand.judge.generative._pronouns import GENDERS, gender_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample, ratio, undefined
 from evenhand.tables.generations import GOLD_GENDER, PREDISPOSITION, STEREOTYPE, Generations
+from evenhand.tables.pronouns import NAMED, gender_of
 from evenhand.tables.schema import Attribute, IntArray
 
 _WINOMT = "Stanovsky, Smith and Zettlemoyer 2019 (WinoMT)"
@@ -28,7 +28,7 @@ INFO = GenerativeInfo(
     needs="generations",
     measures={
         "gender_accuracy": share_info("gender accuracy", 1, _WINOMT),
-        **{f"share_{g}": share_info(f"share of {g} outputs", 0, _SHARES) for g in GENDERS},
+        **{f"share_{g}": share_info(f"share of {g} outputs", 0, _SHARES) for g in NAMED},
         "share_pro": share_info("share of stereotypical outputs", -1, _SHARES),
         "share_anti": share_info("share of anti-stereotypical outputs", 0, _SHARES),
         "delta_g": _gap("F1 male less F1 female"),
@@ -38,7 +38,7 @@ INFO = GenerativeInfo(
     reference=f"{_WINOMT}; {_SHARES}",
 )
 
-MALE, FEMALE, UNKNOWN = (GENDERS.index(g) for g in ("male", "female", "unknown"))
+MALE, FEMALE, UNKNOWN = (NAMED.index(g) for g in ("male", "female", "unknown"))
 
 
 def compute(table: Generations) -> list[Shown]:
@@ -47,10 +47,10 @@ def compute(table: Generations) -> list[Shown]:
     The gold gender is the column `gold_gender`, or else the gender of the first reference. A stereotypical
     (pro) output has the gender to which the occupation is predisposed, an anti-stereotypical one the other.
     """
-    output = np.array([[GENDERS.index(gender_of(t)) for t in texts] for texts in table.completions])
+    output = np.array([[NAMED.index(gender_of(t)) for t in texts] for texts in table.completions])
     arms = arms_of(table.places, output)
     gold = gold_of(table)
-    rows = rows_of(GENDERS, gold if gold is not None else output[0], arms, table.attributes, table.cluster)
+    rows = rows_of(NAMED, gold if gold is not None else output[0], arms, table.attributes, table.cluster)
     found = []
     if gold is not None:
         known = gold != UNKNOWN
@@ -58,7 +58,7 @@ def compute(table: Generations) -> list[Shown]:
             Measured(share_of("gender_accuracy", INFO.measures["gender_accuracy"]), rows, known),
             Measured(Measure("delta_g", INFO.measures["delta_g"], delta_g), rows, known),
         ]
-    for code, gender in enumerate(GENDERS):
+    for code, gender in enumerate(NAMED):
         name = f"share_{gender}"
         counted = dataclasses.replace(rows, label=np.full_like(rows.label, code))
         found.append(Measured(share_of(name, INFO.measures[name]), counted))
@@ -85,13 +85,13 @@ def gold_of(table: Generations) -> IntArray | None:
     """[n] code of the gold gender; None where neither a column nor a reference says it."""
     given = table.attribute(GOLD_GENDER)
     if given is not None:
-        codes = _codes(given, GENDERS)
+        codes = _codes(given, NAMED)
         assert codes is not None
         return np.where(codes < 0, UNKNOWN, codes)
     if not any(table.references):
         return None
     told = [gender_of(r[0]) if r else "unknown" for r in table.references]
-    return np.array([GENDERS.index(g) for g in told])
+    return np.array([NAMED.index(g) for g in told])
 
 
 def _codes(attribute: Attribute | None, names: tuple[str, ...]) -> IntArray | None:
@@ -111,7 +111,7 @@ def delta_g(sample: Sample) -> Estimate:
 def _f1(sample: Sample, gender: int) -> Estimate:
     said, meant = sample.answer == gender, sample.true == gender
     total = said.astype(np.float64) + meant
-    return ratio(sample, 2.0 * (said & meant), total, f"no row is {GENDERS[gender]}, in gold or output")
+    return ratio(sample, 2.0 * (said & meant), total, f"no row is {NAMED[gender]}, in gold or output")
 
 
 def delta_s(sample: Sample) -> Estimate:

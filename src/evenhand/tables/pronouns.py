@@ -1,4 +1,4 @@
-"""Gender of a text by its whole-word pronouns, and the text with other pronouns.
+"""Whom an English text speaks of, by its whole-word pronouns, and the same text with other pronouns.
 
 A word is bounded by anything that is no letter or digit: quotes, hyphens, underscores of markdown, the
 apostrophe of "she's". Capitals do not matter. "s/he" and "(s)he" name both genders.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-GENDERS = ("male", "female", "neutral", "unknown")
-
-Gender = Literal["male", "female", "neutral", "unknown"]
+Gender = Literal["male", "female", "neutral"]
+GENDERS: tuple[Gender, ...] = ("male", "female", "neutral")
+#: What `gender_of` can say.
+NAMED: tuple[Gender | Literal["unknown"], ...] = (*GENDERS, "unknown")
 
 WORDS: dict[Gender, tuple[str, ...]] = {
     "male": ("he", "him", "his", "himself"),
@@ -27,23 +28,25 @@ def _whole(words: tuple[str, ...]) -> re.Pattern[str]:
 
 
 _FOUND = {gender: _whole(words) for gender, words in WORDS.items()}
+_GENDERED = _whole((*WORDS["male"], *WORDS["female"]))
 
 
-def gender_of(text: str) -> Gender:
-    """The gender that a text's pronouns name.
-
-    A pronoun of one gender decides, also beside a *they*, which may stand for others. Pronouns of both
-    genders, or none at all, are unknown.
-    """
+def genders(text: str) -> frozenset[Gender]:
+    """Genders that a text's pronouns name; beside a pronoun of one gender, *they* may stand for others."""
     if _BOTH.search(text):
-        return "unknown"
-    male, female = (_FOUND[g].search(text) is not None for g in ("male", "female"))
-    if male != female:
-        return "male" if male else "female"
-    return "neutral" if not male and _FOUND["neutral"].search(text) else "unknown"
+        return frozenset(("male", "female"))
+    found = frozenset(gender for gender in GENDERS if _FOUND[gender].search(text))
+    return found - {"neutral"} or found
+
+
+def gender_of(text: str) -> Gender | Literal["unknown"]:
+    """The one gender that a text's pronouns name; both, or none at all, are unknown."""
+    found = genders(text)
+    return next(iter(found)) if len(found) == 1 else "unknown"
 
 
 Rendering = Literal["he", "she", "they"]
+#: In the order of `GENDERS`.
 RENDERINGS: tuple[Rendering, ...] = ("he", "she", "they")
 
 #: By role: subject, object, possessive before a noun, possessive alone, reflexive.
@@ -64,13 +67,14 @@ _ROLE_OF = {
 #: After *her* or *his*, a word of these does not begin a noun phrase: the pronoun stands alone.
 _NOT_A_NOUN = frozenset({
     "a", "an", "the", "this", "that", "these", "those", "and", "or", "but", "because", "if", "when",
-    "while", "since", "as", "than", "so", "then", "to", "for", "from", "in", "into", "on", "onto",
-    "at", "by", "with", "without", "about", "of", "off", "over", "under", "after", "before", "until",
-    "during", "is", "was", "were", "are", "be", "been", "has", "have", "had", "does", "did", "do", "will",
-    "would", "can", "could", "should", "may", "might", "must", "not", "never", "always", "again", "too",
-    "either", "instead", "anywhere", "some", "any", "it", "he", "she", "they", "we", "you", "i",
-    "yesterday", "today", "tomorrow", "here", "there", "who", "which", "what", "where", "how",
-    "why",
+    "whenever", "while", "since", "as", "than", "so", "then", "to", "for", "from", "in", "into",
+    "on", "onto", "at", "by", "with", "without", "about", "of", "off", "over", "under", "up",
+    "down", "out", "around", "after", "before", "until", "during", "is", "was", "were", "are", "be",
+    "been", "has", "have", "had", "does", "did", "do", "will", "would", "can", "could", "should",
+    "may", "might", "must", "not", "never", "always", "again", "too", "either", "instead",
+    "anywhere", "alone", "away", "some", "any", "it", "he", "she", "they", "we", "you", "i",
+    "yesterday", "today", "tomorrow", "tonight", "here", "there", "who", "which", "what", "where",
+    "how", "why",
 })  # fmt: skip
 _VERBS = {"is": "are", "was": "were", "has": "have", "does": "do", "isn't": "aren't", "wasn't": "weren't",
           "hasn't": "haven't", "doesn't": "don't", "'s": "'re"}  # fmt: skip
@@ -78,8 +82,9 @@ _PLURAL = {**_VERBS, **{s.replace("'", "’"): p.replace("'", "’") for s, p in
 _SINGULAR = {p: s for s, p in _PLURAL.items()} | {"'ve": "'s", "’ve": "’s"}
 #: After these, *'s* is short for has.
 _DONE = frozenset(["been", "got", "had", "become", "gone", "done", "made"])
-_GENDERED = _whole((*WORDS["male"], *WORDS["female"]))
 _NEXT = re.compile(r"\s+([^\W\d_]+(?:['’-][^\W\d_]+)*)")
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_CONTRACTED = re.compile(r"_['’](?:s|re|ve)(?![^\W_])")
 _VERB = re.compile(r"(\s+[^\W\d_]+(?:['’]t)?|['’]s|['’]re|['’]ve)(?![^\W_])")
 
 
@@ -93,8 +98,7 @@ def render(text: str, rendering: Rendering) -> str:
     """
     text = _BOTH.sub(lambda found: _cased("she", found[0].strip("(")), text)
     made, at = [], 0
-    gendered = any(_FOUND[g].search(text) for g in ("male", "female"))
-    for found in (_GENDERED if gendered else _FOUND["neutral"]).finditer(text):
+    for found in _spoken_of(text).finditer(text):
         word, rest = found[0], text[found.end() :]
         role = _ROLE_OF.get(word.lower()) or _role(word.lower(), rest)
         new = _FORMS[rendering][_ROLES.index(role)]
@@ -107,6 +111,18 @@ def render(text: str, rendering: Rendering) -> str:
             made.append(space + _agreeing(verb[1].strip().lower(), rest[verb.end() :], changes))
             at += verb.end()
     return "".join((*made, text[at:]))
+
+
+def pattern(text: str) -> str:
+    """The words that texts share which differ only in whom they speak of, without numbers, cases, blanks."""
+    text = _BOTH.sub("she", text)
+    said = _CONTRACTED.sub("_'s", _spoken_of(text).sub("_", text).lower())
+    return " ".join(_WORD.sub(lambda found: _SINGULAR.get(found[0], found[0]), said).split())
+
+
+def _spoken_of(text: str) -> re.Pattern[str]:
+    """The pronouns of whom a text speaks: beside a pronoun of a gender, no *they*."""
+    return _GENDERED if _GENDERED.search(text) else _FOUND["neutral"]
 
 
 def _agreeing(verb: str, rest: str, changes: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evenhand.judge.generative._pronouns import gender_of, render
+from evenhand.tables.pronouns import gender_of, genders, pattern, render
 
 SENTENCES = [
     # one gender
@@ -114,7 +114,13 @@ RENDERED = [
     ("She has a hat; she doesn't care.", "He has a hat; he doesn't care.", None,
      "They have a hat; they don't care."),
     ("She wants it.", "He wants it.", None, "They wants it."),  # other verbs stay: the rule says so
+    ("The guard called her to ask.", "The guard called him to ask.", None, "The guard called them to ask."),
+    ("We told her not to.", "We told him not to.", None, "We told them not to."),
+    ("They picked her up on time.", "They picked him up on time.", None, "They picked them up on time."),
+    ("I drove her away.", "I drove him away.", None, "I drove them away."),
+    ("He had too many of them.", None, "She had too many of them.", "They had too many of them."),
     ("No pronoun here.", None, None, None),
+    ("Theatre and history shed no sheriff.", None, None, None),
 ]  # fmt: skip
 
 
@@ -130,3 +136,30 @@ def test_a_rendering_has_its_gender(text):
             ["male", "female", "neutral"],
             ["unknown"] * 3,
         )
+
+
+SAME = [
+    "She  was late, her coat too.",
+    "He was late, his coat too.",
+    "They were late, their coat too.",
+    "THEY WERE LATE, THEIR COAT TOO.",
+]
+
+
+def test_texts_that_differ_in_their_pronoun_share_a_pattern():
+    assert len({pattern(s) for s in SAME}) == 1
+    assert [set(genders(s)) for s in SAME[:3]] == [{"female"}, {"male"}, {"neutral"}]
+    assert pattern("He was early.") != pattern("He was late.")
+    assert pattern("He saw them.") != pattern("He saw her.")
+
+
+@pytest.mark.parametrize("text", [text for text, *_ in RENDERED])
+def test_a_text_and_its_renderings_share_a_pattern(text):
+    if gender_of(text) in ("male", "female"):
+        assert {pattern(render(text, r)) for r in ("he", "she")} == {pattern(text)}
+
+
+@pytest.mark.parametrize("text", ["S/he was late.", "(s)he was late"])
+def test_both_genders_at_once(text):
+    assert genders(text) == {"male", "female"}
+    assert gender_of(text) == "unknown"
