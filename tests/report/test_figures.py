@@ -20,6 +20,8 @@ from evenhand.study.run import run_study
 PICTURES = ("p2_subgroup_utility_images", "p3_reliability", "p4_calibration_error", "p7_rank")
 PICTURES += ("p8_layer_fraction", "p12_group_size", "forest")
 TABLES = ("t1_summary", "t2_calibration")
+#: Of models that write.
+WRITTEN = ("p9_translation_shares", "p10_option_shares", "p11_template_twins", "t3_translation_quality")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,11 @@ def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures") / "deep" / "paper"
     made = write_figures(results_sample.document(), folder)
     assert made.written == (*PICTURES, *TABLES)
-    assert made.left_out == ("p1_subgroup_utility: left out, the study's rows are images; p2 has its rates.",)
+    assert made.left_out == (
+        "p1_subgroup_utility: left out, the study's rows are images; p2 has its rates.",
+        "p9_translation_shares, t3_translation_quality: left out, the study judges no translations.",
+        "p10_option_shares, p11_template_twins: left out, the study judges no likelihoods of answers.",
+    )
     return folder
 
 
@@ -135,15 +141,15 @@ def test_what_is_not_there_is_left_out_and_said_and_other_files_stay(tmp_path):
     (tmp_path / "t1_summary.csv").write_text("old")
     (tmp_path / "p7_rank.csv").write_text("of another study")
     made = write_figures(document, tmp_path)
-    gone = {line.partition(":")[0] for line in made.left_out}
-    assert gone == {"p1_subgroup_utility", "p3_reliability", "p7_rank", "p8_layer_fraction"}
+    gone = {name for line in made.left_out for name in line.partition(":")[0].split(", ")}
+    assert gone == {"p1_subgroup_utility", "p3_reliability", "p7_rank", "p8_layer_fraction", *WRITTEN}
     assert {p.stem for p in tmp_path.iterdir()} == {*made.written, "notes", "p7_rank"}
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert (tmp_path / "p7_rank.csv").read_text() == "of another study"
     assert records(tmp_path / "t1_summary.csv")[0]["arm"] == "full"
     nothing = write_figures(document | {"models": []}, tmp_path / "none")
     assert nothing.written == ()
-    assert len(nothing.left_out) == len(FIGURES)
+    assert sum(line.partition(":")[0].count(", ") + 1 for line in nothing.left_out) == len(FIGURES)
 
 
 def test_texts_and_images_have_their_own_names():

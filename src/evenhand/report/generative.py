@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evenhand.report import generative_wording, wording
+from evenhand.report import answered, generative_wording, wording
 from evenhand.report.charts import MOST_LINES, MOST_PANELS, arm_dots
 from evenhand.report.document import Document, Row, arms, number, unique
 from evenhand.report.page import audit_view
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 #: Rows of the table of options; the result has all.
 MOST_ROWS = 600
-
-_GENDERS = ("male", "female", "neutral", "unknown")
 
 
 def build_generative_page(document: Document) -> str:
@@ -83,9 +81,8 @@ def _translation(document: Document, names: Sequence[str]) -> list[dict[str, Any
     for attribute, group in dict.fromkeys((r["attribute"], r["group"]) for r in rows):
         of = [r for r in rows if (r["attribute"], r["group"]) == (attribute, group)]
         where = wording.group_name(attribute, group)
-        metrics = [f"share_{g}" for g in _GENDERS]
-        panels.append(_panel(f"Gender of the output: {where}", of, metrics, names))
-        panels.append(_panel(f"Stereotype: {where}", of, ["share_pro", "share_anti"], names))
+        panels.append(_panel(f"Gender of the output: {where}", of, answered.GENDERS, names))
+        panels.append(_panel(f"Stereotype: {where}", of, answered.STEREOTYPES, names))
     return [
         _section("shares", "Gender of the translations, by predisposition", generative_wording.SHARES,
                  [p for p in panels if p]),
@@ -128,7 +125,7 @@ def _percent(value: float | None) -> str:
 
 
 def _quality(document: Document, names: Sequence[str]) -> list[Table]:
-    rows = document["quality"]["rates"]
+    rows = answered.scores(document)
     if not rows:
         return []
     keys = list(dict.fromkeys((r["metric"], r["class"]) for r in rows))
@@ -148,9 +145,7 @@ def _score(row: Row | None) -> Cell:
 
 
 def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
-    scoring = document["scoring"]
-    options = [r for r in document["options"] if r["scoring"] == scoring]
-    twins = [r for r in document["inversions"] if r["scoring"] == scoring]
+    options, twins = answered.options(document), answered.twins(document)
     by_template = [
         _dots(f"{t}, by {by}", [r for r in options if (r["template"], r["by"]) == (t, by)],
               lambda r: f"{r['variant']}: {r['option']}", names)
@@ -158,8 +153,8 @@ def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
         for by in ("meaning", "token")
     ]  # fmt: skip
     inverted = [
-        _dots(str(t), [r for r in twins if r["template"] == t and r["outcome"] in ("meaning", "token")],
-              lambda r: f"{r['twin']} ({r['kind']}): follows the {r['outcome']}", names)
+        _dots(str(t), [r for r in twins if r["template"] == t],
+              lambda r: f"{generative_wording.twin(r)}: {generative_wording.kept(r)}", names)
         for t in unique(twins, "template")
     ]  # fmt: skip
     bias = document["token_bias"]

@@ -32,10 +32,21 @@ RSTD_CAPTION = "RStd: spread over tokens of the recall of the expected answer, i
 INVERSIONS = (
     "Each twin is compared with the plainest form of its question. An inverted twin gives the tokens "
     "other meanings: an answer that keeps its token then follows the token, one that keeps its meaning "
-    "follows the meaning. A reordered twin has the same meanings at other places of the page."
+    "follows the meaning. A reordered twin has the same meanings at other places of the page: an answer "
+    "keeps both or neither."
 )
 OPTIONS_CAPTION = "Shares of every option."
 SCORINGS = "How an option's score comes out of its likelihood; the option with the highest score is chosen."
+
+
+def twin(row: Row) -> str:
+    """Name a twin of a template with its kind."""
+    return f"{row['twin']} ({row['kind']})"
+
+
+def kept(row: Row) -> str:
+    """Say what answers to a twin do, by an outcome."""
+    return "keeps the answer" if row["outcome"] == "both" else f"follows the {row['outcome']}"
 
 
 def quality(document: Document) -> str:

@@ -12,7 +12,7 @@ from evenhand.report.charts import NO_VERDICT
 from evenhand.report.document import Document, Row, number, unique
 from evenhand.report.figures import style
 from evenhand.report.figures import wording as said
-from evenhand.report.figures.data import Rows, series_names
+from evenhand.report.figures.data import Rows, series_names, split
 
 Spec = dict[str, Any]
 
@@ -30,12 +30,12 @@ _SIZE_WIDTH, _BESIDE = 145, 2.5
 
 
 def by_group(rows: Rows) -> Spec:
-    """P1, P2, P4: groups with their rows on x, rates with intervals on y, arms beside each other."""
+    """P1, P2, P4, P9: groups with their rows on x, rates with intervals on y, arms beside each other."""
     import altair as alt  # noqa: PLC0415
 
     names = [str(a) for a in unique(rows, "arm")]
     metrics = unique(rows, "metric")
-    most = max(len(unique(own, "label")) for own in _split(rows, "model", "attribute"))
+    most = max(len(unique(own, "label")) for own in split(rows, "model", "attribute"))
     step = 4.2 * len(names) + 7
 
     def panel(own: Rows, metric: str, title: str) -> Any:  # noqa: ANN401
@@ -75,14 +75,6 @@ def _shown(rows: Iterable[Row], metric: str) -> list[dict[str, Any]]:
     return kept
 
 
-def _split(rows: Rows, *keys: str) -> list[Rows]:
-    """Sort rows into those that agree in some fields, in order of appearance."""
-    found: dict[tuple[Any, ...], Rows] = {}
-    for row in rows:
-        found.setdefault(tuple(row[k] for k in keys), []).append(row)
-    return list(found.values())
-
-
 def _grid(
     rows: Rows,
     metrics: Sequence[str],
@@ -102,7 +94,7 @@ def _grid(
     several = len(unique(rows, "model")) > 1
     columns = max(int(WIDEST // (width + _AXIS)), 1)
     lines = []
-    for own in _split(rows, "model", "attribute"):
+    for own in split(rows, "model", "attribute"):
         first = own[0]
         title = said.panel_title(str(first["model"]), first["attribute"], several=several)
         line: list[Any] = []
@@ -122,7 +114,7 @@ def reliability(rows: Rows, result: Document) -> Spec:
     audit: Document = next(m["audit"] for m in result["models"] if m.get("audit"))
     across, upwards = axis(audit)
     blocks = []
-    for own in _split(rows, "model"):
+    for own in split(rows, "model"):
         names, groups = [str(a) for a in unique(own, "arm")], [str(x) for x in unique(own, "label")]
         keys = ("label", "arm", "confidence", "accuracy", "low", "high", "n")
         values = [{k: r[k] for k in keys} for r in own]
@@ -273,12 +265,15 @@ def by_size(rows: Rows) -> Spec:
 
 
 def forest(rows: Rows) -> Spec:
-    """Every primary difference with its interval, margin and verdict: a line per group, a panel per arm."""
+    """Every primary difference with its interval, margin and verdict: a line per group, a panel per arm.
+
+    Groups that no row is about have no line, as variants in which no token can be followed.
+    """
     import altair as alt  # noqa: PLC0415
 
     several = len(unique(rows, "model")) > 1
     lines = []
-    for own in _split(rows, "model", "metric"):
+    for own in split([r for r in rows if r["n"] != 0] or rows, "model", "metric"):
         metric, labels = str(own[0]["metric"]), [str(x) for x in unique(own, "label")]
         panels = [
             _forest_panel([r for r in own if r["candidate"] == c], labels, i % FOREST_COLUMNS == 0)

@@ -33,6 +33,14 @@ def audits(result: Document) -> Iterator[tuple[str, Document]]:
             yield str(model["model"]), model["audit"]
 
 
+def judgements(result: Document) -> Iterator[tuple[str, Document]]:
+    """Give all that was judged of each model: its audit, and what it wrote."""
+    for model in result["models"]:
+        for kind in ("audit", "generative"):
+            if model.get(kind):
+                yield str(model["model"]), model[kind]
+
+
 def task_of(result: Document) -> str:
     """Say what models read: `text` (also where it is not known) or `image`."""
     dataset = result["dataset"]
@@ -46,7 +54,7 @@ def task_of(result: Document) -> str:
 
 def shown_arms(result: Document) -> list[str]:
     """Name the arms that figures by group can hold: all, or the reference and those nearest to harm."""
-    found = list(audits(result))
+    found = list(judgements(result))
     names = list(dict.fromkeys(name for _, audit in found for name in arms(audit)))
     if len(names) <= MOST_ARMS:
         return names
@@ -57,16 +65,16 @@ def shown_arms(result: Document) -> list[str]:
 
 def utility(result: Document) -> Rows:
     """Rates of every arm by group, of the main metrics."""
-    return [row for model, audit in audits(result) for row in _rates(model, audit, key_metrics(audit))]
+    return [row for model, audit in audits(result) for row in rates_of(model, audit, key_metrics(audit))]
 
 
 def calibration(result: Document) -> Rows:
     """Calibration errors and Brier scores of every arm by group."""
-    rows = [row for model, audit in audits(result) for row in _rates(model, audit, (ERROR, BRIER))]
+    rows = [row for model, audit in audits(result) for row in rates_of(model, audit, (ERROR, BRIER))]
     return rows if any(r["metric"] == ERROR for r in rows) else []
 
 
-def _rates(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
+def rates_of(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Each attribute's groups, all rows first; rates of one class against the rest stay in the result."""
     attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
     for attribute in attributes or [None]:
@@ -154,11 +162,15 @@ def _overall(audit: Document, arm: str) -> Iterator[dict[str, Any]]:
 
 def differences(result: Document) -> Rows:
     """Every primary paired difference, with its interval, margin and verdict."""
+    return _differences(judgements(result))
+
+
+def _differences(found: Iterable[tuple[str, Document]]) -> Rows:
     rows: Rows = []
-    for model, audit in audits(result):
-        found = primary(audit)
-        several = len({r["attribute"] for r in found}) > 1
-        for row in found:
+    for model, audit in found:
+        compared = primary(audit)
+        several = len({r["attribute"] for r in compared}) > 1
+        for row in compared:
             label = line_label(row, several=several)
             rows.append({"model": model, "label": label, **{k: row[k] for k in _KEPT}})
     return rows
@@ -172,7 +184,7 @@ def by_size(result: Document) -> Rows:
         for m in result["models"]
         for s in m.get("sizes") or ()
     }
-    for row in differences(result):
+    for row in _differences(audits(result)):
         if row["group"] is None or row["class"] is not None or row["difference"] is None or not row["n"]:
             continue
         key = (row["model"], row["candidate"], row["attribute"], row["class"], row["metric"])
@@ -185,3 +197,11 @@ def by_size(result: Document) -> Rows:
 def series_names(rows: Sequence[Row]) -> list[str]:
     """Name the series of rows along an option, without the reference."""
     return list(dict.fromkeys(str(r["series"]) for r in rows if r["value"] is not None))
+
+
+def split(rows: Rows, *keys: str) -> list[Rows]:
+    """Sort rows into those that agree in some fields, in order of appearance."""
+    found: dict[tuple[Any, ...], Rows] = {}
+    for row in rows:
+        found.setdefault(tuple(row[k] for k in keys), []).append(row)
+    return list(found.values())

@@ -15,7 +15,7 @@ from typing import Any
 from evenhand.errors import CallError
 from evenhand.report.document import Document
 from evenhand.report.document import arms as arms_of
-from evenhand.report.figures import charts, data, tables, wording
+from evenhand.report.figures import answers, answers_charts, charts, data, tables, wording
 from evenhand.report.figures.data import Rows
 from evenhand.report.rendering import fast_charts
 from evenhand.tables.write import write_atomic
@@ -32,8 +32,10 @@ class Figure:
         name: of its files.
         rows: takes what it shows out of a document.
         why_not: said when there are no rows.
-        draw: makes its drawing; None for a table, which is CSV alone.
+        draw: makes the drawing of a page; None for a table, which is CSV alone.
         arm: field of its rows that names the arm, where only some arms fit; empty where all do.
+        pages: divides its rows where one drawing would be longer than a page.
+        of: what of a study it is about: `audit`, `generations`, `likelihoods`, or all (empty).
     """
 
     name: str
@@ -41,6 +43,8 @@ class Figure:
     why_not: str
     draw: Callable[[Rows, Document], dict[str, Any]] | None = None
     arm: str = ""
+    pages: Callable[[Rows], list[Rows]] = lambda rows: [rows]
+    of: str = "audit"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Made:
 
     Attributes:
         written: names of the figures and tables.
-        left_out: one sentence for each that was not, and on arms that were not drawn.
+        left_out: one sentence for each reason why some were not, and on arms that were not drawn.
     """
 
     written: tuple[str, ...]
@@ -82,11 +86,35 @@ FIGURES = (
         lambda rows, _: charts.along_option(rows, logarithmic=False),
     ),
     Figure(
+        "p9_translation_shares", answers.shares, wording.NO_TRANSLATIONS, _by_group, "arm", of="generations"
+    ),
+    Figure(
+        "p10_option_shares",
+        answers.options,
+        wording.NO_LIKELIHOODS,
+        lambda rows, _: answers_charts.by_template(rows),
+        "arm",
+        answers_charts.pages,
+        of="likelihoods",
+    ),
+    Figure(
+        "p11_template_twins",
+        answers.twins,
+        wording.NO_TWINS,
+        lambda rows, _: answers_charts.by_template(rows),
+        "arm",
+        answers_charts.pages,
+        of="likelihoods",
+    ),
+    Figure(
         "p12_group_size", data.by_size, wording.NO_GROUPS, lambda rows, _: charts.by_size(rows), "candidate"
     ),
-    Figure("forest", data.differences, wording.NO_ARMS, lambda rows, _: charts.forest(rows), "candidate"),
+    Figure(
+        "forest", data.differences, wording.NO_ARMS, lambda rows, _: charts.forest(rows), "candidate", of=""
+    ),
     Figure("t1_summary", tables.summary, wording.NOTHING),
     Figure("t2_calibration", tables.calibration, wording.NO_SCORES),
+    Figure("t3_translation_quality", answers.quality, wording.NO_QUALITY, of="generations"),
 )
 
 
@@ -107,26 +135,40 @@ def write_figures(result: Document, out: Path) -> Made:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CallError(f"--figures {out}: cannot be made ({error.strerror or error}).") from None
-    written, left_out, thinned = [], [], []
+    written, thinned = [], []
+    missing: dict[str, list[str]] = {}
     arms = data.shown_arms(result)
     for figure in FIGURES:
         rows = figure.rows(result)
         if not rows:
-            left_out.append(wording.left_out(figure.name, figure.why_not))
+            missing.setdefault(_why_not(figure, result), []).append(figure.name)
             continue
         write_atomic(out / f"{figure.name}.csv", as_csv(rows))
         if figure.draw is not None:
             drawn = [r for r in rows if r[figure.arm] in arms] if figure.arm else rows
             thinned += [figure.name] if len(drawn) < len(rows) else []
-            with fast_charts():
-                spec = figure.draw(drawn, result)
-            for ending, content in rendered(spec).items():
-                write_atomic(out / f"{figure.name}.{ending}", content)
+            for place, page in enumerate(figure.pages(drawn), 1):
+                with fast_charts():
+                    spec = figure.draw(page, result)
+                name = figure.name if place == 1 else f"{figure.name}_{place}"
+                for ending, content in rendered(spec).items():
+                    write_atomic(out / f"{name}.{ending}", content)
         written.append(figure.name)
+    left_out = [wording.left_out(names, why) for why, names in missing.items()]
     if thinned:
-        total = len({name for _, audit in data.audits(result) for name in arms_of(audit)})
+        total = len({name for _, judged in data.judgements(result) for name in arms_of(judged)})
         left_out.append(wording.some_arms(thinned, len(arms), total))
     return Made(tuple(written), tuple(left_out))
+
+
+def _why_not(figure: Figure, result: Document) -> str:
+    """Say why there are no rows: what a figure is about was not judged at all, or lacks what it shows."""
+    found = {found.get("kind", "audit") for _, found in data.judgements(result)}
+    if not figure.of or figure.of in found:
+        return figure.why_not
+    if figure.of == "audit":
+        return wording.ONLY_WRITTEN if found else figure.why_not
+    return wording.NO_TRANSLATIONS if figure.of == "generations" else wording.NO_LIKELIHOODS
 
 
 def rendered(spec: Mapping[str, Any]) -> dict[str, str | bytes]:

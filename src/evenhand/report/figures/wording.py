@@ -16,11 +16,18 @@ NO_FRACTIONS = "no two arms differ in their layer_fraction"
 NOT_IMAGES = "the study's rows are texts; p1 has its rates"
 NOT_TEXTS = "the study's rows are images; p2 has its rates"
 NOTHING = "no run of the reference is finished"
+NO_TRANSLATIONS = "the study judges no translations"
+NO_LIKELIHOODS = "the study judges no likelihoods of answers"
+NO_TWINS = "no template was asked inverted or reordered"
+NO_QUALITY = "there are no references, or sacrebleu was not installed"
+ONLY_WRITTEN = "the study's models write, and classify nothing"
 
 RANK_AXIS = "rank (0: head only; then log scale)"
 RANK_AXIS_PLAIN = "rank (log scale)"
 FRACTION_AXIS = "fraction of layers that are adapted"
 SIZE_AXIS = "rows of the group (log scale)"
+
+SHARE_AXIS = "share, %"
 
 
 def group_label(row: Row) -> str:
@@ -39,9 +46,9 @@ def line_label(row: Row, *, several: bool) -> str:
     return name if row["group"] is None else f"{name} ({wording.count(number(row, 'n'))})"
 
 
-def panel_title(model: str, attribute: object, *, several: bool) -> str:
-    """Name the panels of an attribute; the model only where there are several."""
-    of = "all rows" if attribute is None else str(attribute).rstrip("_-.:")
+def panel_title(model: str, of_what: object, *, several: bool) -> str:
+    """Name the panels of an attribute or a template; the model only where there are several."""
+    of = "all rows" if of_what is None else str(of_what).rstrip("_-.:")
     return f"{of} · {model}" if several else of
 
 
@@ -63,9 +70,9 @@ def difference_axis(metric: str, reference: str) -> str:
     return f"{wording.metric_name(metric)} − that of {reference}, {unit}"
 
 
-def left_out(name: str, why: str) -> str:
-    """Say that a figure is not made, and why."""
-    return f"{name}: left out, {why}."
+def left_out(names: Sequence[str], why: str) -> str:
+    """Say that figures are not made, and why."""
+    return f"{', '.join(names)}: left out, {why}."
 
 
 def some_arms(names: Sequence[str], shown: int, total: int) -> str:

@@ -1,0 +1,95 @@
+"""Rows of the figures and the table of models that write, out of a document `evenhand.study/1`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from evenhand.report import answered, generative_wording
+from evenhand.report.document import Document, Row, number
+from evenhand.report.figures.data import Rows, rates_of
+
+_NUMBERS = ("level", "n", "runs", "status", "reason", "interval")
+
+
+def judged(result: Document, kind: str) -> Iterator[tuple[str, Document]]:
+    """Give the models of which `generations` or `likelihoods` were judged, with their documents."""
+    for model in result["models"]:
+        found = model.get("generative")
+        if found and found["kind"] == kind:
+            yield str(model["model"]), found
+
+
+def shares(result: Document) -> Rows:
+    """P9: shares of translations by gender, and by stereotype, of every arm by predisposition."""
+    metrics = (*answered.GENDERS, *answered.STEREOTYPES)
+    return [
+        row
+        for model, found in judged(result, "generations")
+        for row in rates_of(model, {"rates": found["shares"]}, metrics)
+    ]
+
+
+def options(result: Document) -> Rows:
+    """P10: shares of the options of every template and variant, by meaning and by token.
+
+    `line` and `column` are where a row is drawn. Tokens are not: each variant has others, and p11 shows how
+    often they are what an answer follows.
+    """
+    return [
+        {
+            "model": model,
+            **{k: row[k] for k in ("scoring", "template", "variant", "by", "option")},
+            "line": row["variant"],
+            "column": row["option"] if row["by"] == "meaning" else None,
+            **_told(row),
+        }
+        for model, found in judged(result, "likelihoods")
+        for row in answered.options(found)
+    ]
+
+
+def twins(result: Document) -> Rows:
+    """P11: how often the answers to each twin of a template keep their meaning, their token, or both."""
+    return [
+        {
+            "model": model,
+            **{k: row[k] for k in ("scoring", "template", "variant", "twin", "kind", "outcome")},
+            "line": generative_wording.twin(row),
+            "column": generative_wording.kept(row),
+            **_told(row),
+        }
+        for model, found in judged(result, "likelihoods")
+        for row in answered.twins(found)
+    ]
+
+
+def _told(row: Row) -> dict[str, Any]:
+    values = {k: number(row, k) for k in ("value", "low", "high")}
+    return {"arm": row["input"], **values, **{k: row[k] for k in _NUMBERS}}
+
+
+def quality(result: Document) -> Rows:
+    """T3: BLEU and chrF of every arm against the gold and its renderings, and the differences.
+
+    `change_...` are differences to the reference with their simultaneous intervals.
+    """
+    rows: Rows = []
+    for model, found in judged(result, "generations"):
+        scores = {(r["input"], r["class"], r["metric"]): r for r in answered.scores(found)}
+        compared = {
+            (r["candidate"], r["class"], r["metric"]): r
+            for r in found["comparisons"]
+            if r["attribute"] is None
+        }
+        for arm, against in dict.fromkeys(key[:2] for key in scores):
+            row: dict[str, Any] = {"model": model, "arm": arm, "against": against}
+            for metric in dict.fromkeys(key[2] for key in scores):
+                own, change = scores.get((arm, against, metric), {}), compared.get((arm, against, metric), {})
+                row |= {"n": own.get("n"), metric: number(own, "value")}
+                row |= {f"{metric}_{k}": number(own, k) for k in ("low", "high")}
+                row[f"change_{metric}"] = number(change, "difference")
+                row |= {f"change_{metric}_{k}": number(change, k) for k in ("low", "high")}
+                row[f"change_{metric}_verdict"] = change.get("verdict")
+            rows.append(row)
+    return rows

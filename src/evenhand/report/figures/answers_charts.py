@@ -1,0 +1,91 @@
+"""Drawing of shares of answers by template: rows of answers.py in, Vega-Lite specifications out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evenhand.report.document import number, unique
+from evenhand.report.figures import style
+from evenhand.report.figures import wording as said
+from evenhand.report.figures.charts import WIDEST, Spec
+from evenhand.report.figures.data import Rows, split
+
+#: Pixels of a page's height, of what stands above and below a block's lines, of the names of lines.
+_TALLEST, _FRAME, _NAMES = 680, 62, 170
+
+
+def pages(rows: Rows) -> list[Rows]:
+    """Divide the rows that are drawn into pages of whole templates."""
+    drawn = [r for r in rows if r["column"] is not None]
+    found: list[Rows] = []
+    left = 0.0
+    for block in _blocks(drawn):
+        height = _FRAME + _step(drawn) * len(unique(block, "line"))
+        if not found or height > left:
+            found.append([])
+            left = _TALLEST
+        found[-1] += block
+        left -= height
+    return found
+
+
+def _blocks(rows: Rows) -> list[Rows]:
+    return split(rows, "model", "template")
+
+
+def _step(rows: Rows) -> float:
+    """Pixels of a line: of the arms that stand below each other in it."""
+    return 3.6 * len(unique(rows, "arm")) + 5
+
+
+def by_template(rows: Rows) -> Spec:
+    """P10, P11: a block per template, a line per variant or twin, a panel per option or outcome."""
+    import altair as alt  # noqa: PLC0415
+
+    names = [str(a) for a in unique(rows, "arm")]
+    several, step = len(unique(rows, "model")) > 1, _step(rows)
+    blocks = []
+    for own in _blocks(rows):
+        lines, columns = [str(x) for x in unique(own, "line")], [str(x) for x in unique(own, "column")]
+        width = min(150, (WIDEST - _NAMES) / len(columns) - 14)
+        panels = [
+            _panel([r for r in own if r["column"] == c], lines, names, named=i == 0).properties(
+                width=width, height=step * len(lines), title=_head(c)
+            )
+            for i, c in enumerate(columns)
+        ]
+        title = said.panel_title(str(own[0]["model"]), own[0]["template"], several=several)
+        blocks.append(alt.hconcat(*panels, spacing=12).properties(title=title))
+    return style.dressed(alt.vconcat(*blocks))
+
+
+def _head(text: str) -> Any:  # noqa: ANN401
+    import altair as alt  # noqa: PLC0415
+
+    return alt.TitleParams(text, fontWeight="normal", anchor="middle", limit=150)
+
+
+def _panel(rows: Rows, lines: list[str], names: list[str], *, named: bool) -> Any:  # noqa: ANN401
+    import altair as alt  # noqa: PLC0415
+
+    values = []
+    for row in rows:
+        shown = {k: None if (v := number(row, k)) is None else 100 * v for k in ("value", "low", "high")}
+        if shown["value"] is not None:
+            values.append({"line": row["line"], "arm": str(row["arm"]), **shown})
+    colours, shapes = style.arm_scales(names)
+    mark = style.legend(names)
+    side = alt.Axis(labels=named, ticks=False, domain=False, labelPadding=6, grid=False, labelLimit=_NAMES)
+    y = alt.Y("line:N", sort=lines, title=None, axis=side, scale=alt.Scale(domain=lines))
+    offset = alt.YOffset("arm:N", sort=names, scale=alt.Scale(domain=names, paddingOuter=0.5))
+    ruled, whole = alt.Axis(values=[0, 50, 100], grid=True), alt.Scale(domain=[0, 100], nice=False)
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        y=y, yOffset=offset, color=alt.Color("arm:N", scale=colours, legend=mark)
+    )
+    low = alt.X("low:Q", title=said.SHARE_AXIS, axis=ruled, scale=whole)
+    bars = base.mark_rule(strokeWidth=1.2).encode(x=low, x2="high:Q")
+    points = base.mark_point(filled=True, size=22, opacity=1).encode(
+        x=alt.X("value:Q", title=said.SHARE_AXIS, axis=ruled, scale=whole),
+        shape=alt.Shape("arm:N", scale=shapes, legend=mark),
+    )
+    return alt.layer(bars, points)
