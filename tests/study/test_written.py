@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from evenhand.cli import main
 from evenhand.errors import InputError
 from evenhand.finetune.standin import stand_in
 from evenhand.spec.read import read_studies
@@ -122,3 +124,40 @@ def test_what_is_asked_belongs_to_the_rows(tmp_path):
         config = one.dataset.config.model_copy(update={"bias": bias})
         digests.add(load(one.dataset.model_copy(update={"config": config})).facts["sha256"])
     assert len(digests) == 2
+
+
+def dry_steps(out):
+    """Steps of a run, by arm, as a dry run prints them."""
+    return dict(re.findall(r"^  (\S+) +\d+ +\d+ +\S+ +\S+ %? *((?:about )?[\d,]+) ", out, re.M))
+
+
+def test_a_dry_run_counts_the_blocks_of_packed_text(tmp_path, capsys):
+    methods = {"full": {"epochs": 2}, "lora": {"rank": 2, "epochs": 3}, "none": {}}
+    spec = language(tmp_path, methods=methods, training={"max_length": 80, "batch_size": 2})
+    (tmp_path / "study.yaml").write_text(json.dumps(spec))
+    call = ["run", str(tmp_path / "study.yaml"), "--output", str(tmp_path / "runs")]
+    assert main([*call, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert main([*call, "--executor", "local"]) == 0
+    records = [json.loads(p.read_text()) for p in (tmp_path / "runs" / "texts" / "runs").glob("*/run.json")]
+    done_steps = {r["arm"]: r["facts"]["steps"] for r in records}
+    assert dry_steps(told) == {arm: str(steps) for arm, steps in done_steps.items()}
+    rows = int(re.search(r"rows: (\d+) train", told)[1])
+    assert done_steps["full"] != 2 * -(-rows // 2)  # what rows alone would say
+    assert re.search(r"packed in blocks of 80 tokens: \d+ train, \d+ validation$", told, re.M)
+
+
+def test_without_a_tokenizer_blocks_are_said_to_be_estimates(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    spec = language(tmp_path, model="mistralai/Mistral-7B-v0.1", training={"max_length": 24, "batch_size": 4})
+    (tmp_path / "study.yaml").write_text(json.dumps(spec))
+    assert main(["run", str(tmp_path / "study.yaml"), "--output", str(tmp_path / "runs"), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "Its tokenizer is not here: blocks and steps are estimates, from 4 characters a token" in told
+    texts = list(load(read_studies(spec)[0].dataset).of(1).examples.inputs)
+    steps = dry_steps(told)
+    assert steps["none"] == "0"
+    assert steps["full"] == steps["lora"]
+    about = int(steps["full"].removeprefix("about "))
+    characters = 0.7 * sum(map(len, texts))
+    assert about == pytest.approx(characters / 4 / 24 / 4, rel=0.3)

@@ -12,6 +12,7 @@ import click
 from evenhand.errors import InputError
 
 if TYPE_CHECKING:
+    from evenhand.finetune.packing import Packed
     from evenhand.finetune.size import Size
     from evenhand.spec.study import Study
     from evenhand.store.runs import State
@@ -32,40 +33,44 @@ class _Line:
         runs: each with how it stands.
         size: of one of them, if it is known.
         processes: how many do a run together.
+        rows: what they read, by part: rows, or blocks of packed text; None where that is not known.
+        about: whether these are estimates.
     """
 
     runs: Sequence[tuple[Planned, State]]
     size: Size | None
     processes: int
+    rows: Mapping[str, int] | None
+    about: bool = False
 
-    def seconds(self, rows: Mapping[str, int] | None, speed: float) -> float | None:
+    def seconds(self, speed: float) -> float | None:
         """About how long one run computes."""
-        if self.size is None or rows is None:
+        if self.size is None or self.rows is None:
             return None
         from evenhand.study.membership import read_rows  # noqa: PLC0415
 
         job = self.runs[0][0].job
-        read = read_rows(job, rows)
+        read = read_rows(job, self.rows)
         operations = self.size.operations(**read, epochs=job.training.epochs)
         return operations / (speed * 1e12 * self.processes)
 
-    def cells(self, rows: Mapping[str, int] | None, speed: float) -> list[str]:
+    def cells(self, speed: float) -> list[str]:
         """What the table shows; what is not known is a question mark."""
         from evenhand.study.plan import steps  # noqa: PLC0415
 
         job, size = self.runs[0][0].job, self.size
         finished = sum(state.status == "finished" for _, state in self.runs)
-        seconds = self.seconds(rows, speed)
+        seconds = self.seconds(speed)
         most = -(-job.training.batch_size // self.processes)
         micro_batch = min(job.training.micro_batch or _MICRO_BATCH, most)
-        taken = 0 if size and not size.trainable else steps(job, rows) if rows else None
+        taken = 0 if size and not size.trainable else steps(job, self.rows) if self.rows else None
         return [
             self.runs[0][0].kind,
             f"{len(self.runs):,}",
             f"{finished:,}",
             f"{size.trainable:,}" if size else "?",
             _share(size.trainable, size.parameters) if size else "?",
-            "?" if taken is None else f"{taken:,}",
+            "?" if taken is None else f"{'about ' if self.about and taken else ''}{taken:,}",
             _memory(size.bytes(micro_batch, self.processes)) if size else "?",
             "?" if seconds is None else duration(seconds),
             "?" if seconds is None else duration(seconds * len(self.runs)),
@@ -102,7 +107,8 @@ def show_plan(study: Study, output: Path, speed: float, processes: int) -> None:
         facts["mean_characters"] = None
     runs = folder.runs_of(facts)
     states = {p.run_id: (p, runs.look(p.run_id)) for p in plan(study)}
-    lines, remarks = _lines(list(states.values()), facts, processes)
+    blocks = {} if rows is None or facts["task"] != "language" else _packed(study)
+    lines, remarks = _lines(list(states.values()), facts, rows, blocks, processes)
     finished = sum(state.status == "finished" for _, state in states.values())
     click.echo(f"{study.name}: {len(states)} runs, {finished} of them finished, in {folder.path}")
     told = ", ".join(f"{n:,} {part}" for part, n in rows.items()) if rows else "not known"
@@ -115,8 +121,10 @@ def show_plan(study: Study, output: Path, speed: float, processes: int) -> None:
         size = next((line.size for line in own if line.size), None)
         large = f", {size.parameters:,} parameters" if size else ""
         click.echo(f"\n{model.label}{large}")
-        _table([line.cells(rows, speed) for line in own])
-    seconds = [(line.seconds(rows, speed), len(line.runs)) for line in lines]
+        if model.label in blocks:
+            click.echo(_told(blocks[model.label]))
+        _table([line.cells(speed) for line in own])
+    seconds = [(line.seconds(speed), len(line.runs)) for line in lines]
     if all(each is not None for each, _ in seconds):
         whole = sum((each or 0.0) * count for each, count in seconds)
         on = "one device" if processes == 1 else f"{processes} devices"
@@ -127,8 +135,39 @@ def show_plan(study: Study, output: Path, speed: float, processes: int) -> None:
         raise missing
 
 
+def _packed(study: Study) -> dict[str, Packed]:
+    """How each model, by its label, gets plain text; none without what trains."""
+    try:
+        from evenhand.finetune.packing import packed  # noqa: PLC0415  (torch)
+    except ImportError:
+        return {}
+    from evenhand.finetune import Model  # noqa: PLC0415
+    from evenhand.study.data import load  # noqa: PLC0415
+
+    data = load(study.dataset).of(study.seeds[0])
+    return {
+        m.label: packed(Model(m.name, dict(m.options), m.label), data, study.training.max_length)
+        for m in study.models
+    }
+
+
+def _told(found: Packed) -> str:
+    """How many blocks there are, and how that is known."""
+    parts = ", ".join(f"{n:,} {part}" for part, n in found.blocks.items() if part != "test")
+    if found.counted:
+        return f"  texts are packed in blocks of {found.limit} tokens: {parts}"
+    return (
+        f"  texts are packed in blocks of {found.limit} tokens: about {parts}. Its tokenizer is not here: "
+        f"blocks and steps are estimates, from {_CHARACTERS_PER_TOKEN} characters a token"
+    )
+
+
 def _lines(
-    states: Sequence[tuple[Planned, State]], facts: Mapping[str, Any], processes: int
+    states: Sequence[tuple[Planned, State]],
+    facts: Mapping[str, Any],
+    rows: Mapping[str, int] | None,
+    blocks: Mapping[str, Packed],
+    processes: int,
 ) -> tuple[list[_Line], list[str]]:
     """The runs by model, arm and trial, with their sizes, and why some have none."""
     grouped: dict[tuple[str, str], list[tuple[Planned, State]]] = {}
@@ -139,11 +178,16 @@ def _lines(
         from evenhand.finetune.size import sizes  # noqa: PLC0415  (torch)
     except ImportError as error:
         told = f"sizes need more packages ({error}): pip install 'evenhand[train]'."
-        return [_Line(runs, None, processes) for runs in grouped.values()], [told]
+        read = None if facts["task"] == "language" else rows
+        return [_Line(runs, None, processes, read) for runs in grouped.values()], [told]
     longest = max(job.training.max_length for job in jobs)
-    tokens = longest if facts["mean_characters"] is None else min(_tokens(facts), longest)
+    tokens = longest if blocks or facts["mean_characters"] is None else min(_tokens(facts), longest)
     found = sizes(jobs, facts["task"], facts["classes"], tokens)
-    lines = [_Line(runs, size, processes) for runs, size in zip(grouped.values(), found.found, strict=True)]
+    lines = []
+    for runs, size in zip(grouped.values(), found.found, strict=True):
+        own = blocks.get(runs[0][0].job.model.label)
+        read, about = (own.blocks, not own.counted) if own else (rows, False)
+        lines.append(_Line(runs, size, processes, read, about))
     return lines, list(found.remarks)
 
 
@@ -154,7 +198,9 @@ def _tokens(facts: Mapping[str, Any]) -> int:
 
 def _assumed(study: Study, facts: Mapping[str, Any], speed: float) -> str:
     """What the estimates build on."""
-    texts = f", texts of {_tokens(facts)} tokens" if facts["task"] != "image" else ""
+    packed = facts["task"] == "language" and facts["mean_characters"] is not None
+    read = f"blocks of {study.training.max_length}" if packed else f"texts of {_tokens(facts)}"
+    texts = f", {read} tokens" if facts["task"] != "image" else ""
     kept = "twice what leaves the layers"
     if study.training.gradient_checkpointing:
         kept = "what enters the layers and twice what leaves one of them"

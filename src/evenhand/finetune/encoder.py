@@ -55,16 +55,29 @@ def encoder_of(base: Base) -> Encoder:
     Raises:
         InputError: its tokenizer cannot be loaded, or has no token that ends a text.
     """
-    tokenizer = tokenizer_of(base)
+    return encoder_in(base.place, base.model.config)
+
+
+def encoder_in(place: str, config: Any) -> Encoder:  # noqa: ANN401
+    """The encoder of a model that need not be loaded.
+
+    Args:
+        place: folder with the files of its tokenizer.
+        config: of transformers, of the model.
+
+    Raises:
+        InputError: its tokenizer cannot be loaded, or has no token that ends a text.
+    """
+    tokenizer = tokenizer_of(place)
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"model '{base.place}': its tokenizer has no eos token, by which a model says that a text ends; "
+            f"model '{place}': its tokenizer has no eos token, by which a model says that a text ends; "
             "give it one."
         )
     empty = tokenizer("")["input_ids"]
     begins = bool(empty) and tokenizer.bos_token_id is not None and empty[0] == tokenizer.bos_token_id
     end = int(tokenizer.eos_token_id)
-    most = getattr(base.model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    most = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     return Encoder(
         tokenizer=tokenizer,
         first=(int(tokenizer.bos_token_id),) if begins else (),

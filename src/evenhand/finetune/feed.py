@@ -111,8 +111,8 @@ def feed_of(base: Base, examples: Examples, max_length: int) -> Texts | Pixels:
     return _pixels(base, cast(Sequence[Picture], examples.inputs))
 
 
-def tokenizer_of(base: Base) -> Any:  # noqa: ANN401
-    """The model's tokenizer.
+def tokenizer_of(place: str) -> Any:  # noqa: ANN401
+    """The tokenizer in a model's folder.
 
     Raises:
         InputError: there is none.
@@ -122,19 +122,19 @@ def tokenizer_of(base: Base) -> Any:  # noqa: ANN401
     # Without any of these, transformers makes up a tokenizer that knows no word.
     known = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
     try:
-        if not any((Path(base.place) / name).is_file() for name in known):
+        if not any((Path(place) / name).is_file() for name in known):
             raise FileNotFoundError("there is none of " + ", ".join(known))
-        return AutoTokenizer.from_pretrained(base.place, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except Exception as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
-            f"model '{base.place}': its tokenizer cannot be loaded ({why}); place tokenizer.json and "
+            f"model '{place}': its tokenizer cannot be loaded ({why}); place tokenizer.json and "
             "tokenizer_config.json beside its weights."
         ) from None
 
 
 def _texts(base: Base, texts: Sequence[str], max_length: int) -> Texts:
-    tokenizer = tokenizer_of(base)
+    tokenizer = tokenizer_of(base.place)
     most = getattr(base.model.config, "max_position_embeddings", max_length)
     # RoBERTa's first position is the number after that of its padding token.
     start_at = getattr(getattr(base.model.base_model, "embeddings", None), "padding_idx", -1)

@@ -133,14 +133,18 @@ def _blocks(encoder: Encoder, data: Data, limit: int) -> Material:
     for name, rows in data.parts.named():
         texts = encoder.whole([str(data.examples.inputs[row]) for row in rows.tolist()])
         stream = np.array([token for ids in texts for token in (*ids, encoder.end)], np.int64)
-        made = [stream[i : i + limit] for i in range(0, len(stream), limit)]
-        made = made[:-1] if made and len(made[-1]) < 2 else made
+        made = [stream[i * limit : (i + 1) * limit] for i in range(blocks_in(len(stream), limit))]
         numbers[name] = np.arange(len(blocks), len(blocks) + len(made))
         blocks += made
     answers = Continuations(blocks, np.ones(len(blocks), np.int64))
     return Material(
         _texts(blocks, encoder), answers, numbers["train"], numbers["validation"], numbers["test"]
     )
+
+
+def blocks_in(tokens: int, limit: int) -> int:
+    """How many blocks so many tokens are packed in; a last one of a single token is dropped."""
+    return tokens // limit + (tokens % limit > 1)
 
 
 def _texts(ids: Sequence[np.ndarray], encoder: Encoder) -> Texts:

@@ -36,10 +36,13 @@ def read_row(
             found[name] = leaving.numel() // width
 
         hooks.append(layer.register_forward_hook(note))
+    pad, model.config.pad_token_id = getattr(model.config, "pad_token_id", None), None
     try:
+        # Without a pad token: with one, some models look for it among tokens, which have no content here.
         with torch.no_grad(), torch.device("meta"):
             model(**_row(model.config, task, tokens))
     finally:
+        model.config.pad_token_id = pad
         for hook in hooks:
             hook.remove()
     return entering, found
