@@ -239,3 +239,67 @@ def test_questions_of_a_table(tmp_path):
         text_snippets.load(text_snippets.Config(path=texts, questions={**questions, "label": "kind"}))
     with pytest.raises(InputError, match="mor"):
         text_snippets.load(text_snippets.Config(path=texts, questions={**questions, "prompt": "{mor}"}))
+
+
+def one_answer_a_row(tmp_path, rows, **more):
+    path = sample.write_csv(tmp_path / "q.csv", rows)
+    texts = sample.write_csv(tmp_path / "s.csv", sample.posts(20))
+    questions = {
+        "path": path, "parse": {"name": "{job}.{number}.{whose}.txt"}, "meaning": "whose",
+        "together": ("job", "number"), "by": ("job",), "answers": {"his": "{text}", "her": "{text}"}, **more,
+    }  # fmt: skip
+    return text_snippets.load(text_snippets.Config(path=texts, questions=questions)).asked
+
+
+PAIRED = [
+    {"name": f"{job}.{i}.{whose}.txt", "text": f"The {job} lost {whose} hat, {i}.", "about": str(i)}
+    for whose in ("her", "his")
+    for job in ("cook", "judge")
+    for i in range(2)
+]
+
+
+def test_questions_of_rows_that_hold_an_answer_each(tmp_path):
+    found = one_answer_a_row(tmp_path, PAIRED)
+    assert [q.form.answers for q in found.questions] == [
+        (f"The {job} lost his hat, {i}.", f"The {job} lost her hat, {i}.")
+        for job in ("cook", "judge")
+        for i in range(2)
+    ]
+    assert {q.form.meanings for q in found.questions} == {("his", "her")}
+    [job] = found.attributes
+    assert (job.name, [job.groups[c] for c in job.codes]) == ("job", ["cook", "cook", "judge", "judge"])
+    assert len({q.id for q in found.questions}) == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "says"),
+    [
+        (PAIRED[1:], {}, r"does not hold each of his, her once for 1 questions \('cook, 0'\)"),
+        ([*PAIRED, PAIRED[0]], {}, "once for 1 questions"),
+        (PAIRED, {"answers": {"his": "{text}", "hers": "{text}"}}, "the value 'her'.*did you mean 'hers'"),
+        ([*PAIRED, {**PAIRED[0], "name": "cook-0"}], {}, "values that are not like '{job}"),
+        (PAIRED, {"together": ("job",), "meaning": "name", "answers": {n["name"]: "{text}" for n in PAIRED}},
+         "once for 2 questions"),
+        ([*PAIRED[:4], *({**r, "about": "9"} for r in PAIRED[4:])], {"prompt": "{about}"},
+         "different prompts"),
+    ],
+)  # fmt: skip
+def test_rows_that_make_no_questions(tmp_path, rows, more, says):
+    with pytest.raises(InputError, match=f"(?i){says}"):
+        one_answer_a_row(tmp_path, rows, **more)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"together": ()}, "together: belongs to meaning"),
+        ({"meaning": None}, "together: belongs to meaning"),
+        ({"parse": {"name": "name"}}, "parse.name: names no part"),
+        ({"parse": {"name": "{a}.{a}"}}, "made more than once"),
+        ({"parse": {"name": "{a b}"}}, "is no name"),
+    ],
+)
+def test_questions_that_cannot_be_meant(tmp_path, more, says):
+    with pytest.raises(ValueError, match=says):
+        one_answer_a_row(tmp_path, PAIRED, **more)

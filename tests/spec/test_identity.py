@@ -148,3 +148,21 @@ def test_a_file_that_is_no_stored_study_is_refused(tmp_path):
 
 def test_reading_twice_gives_the_same():
     assert read_studies(plain()) == read_studies(plain())
+
+
+def test_questions_keep_their_ids_and_later_options_count():
+    """Ids from before a question could be several rows."""
+    questions = {"path": "q.csv", "answers": {"more": "{a}", "less": "{b}"}, "by": ["kind"]}
+    spec = {
+        "name": "t",
+        "dataset": {"name": "text_snippets", "path": "texts.csv", "questions": questions},
+        "model": "someone/writes",
+        "methods": {"full": {"epochs": 1}, "none": {}},
+        "seeds": [1],
+        "audit": {"reference": "none"},
+    }
+    [one] = read_studies(spec)
+    assert ids(one, 1) == ["1-2c0888d3270bab74", "1-1aad01ee2e4db687"]
+    questions |= {"meaning": "whose", "together": ["pair"]}
+    [one] = read_studies(spec)
+    assert not set(ids(one, 1)) & {"1-2c0888d3270bab74", "1-1aad01ee2e4db687"}

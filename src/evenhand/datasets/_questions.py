@@ -1,8 +1,13 @@
-"""Questions with answers to choose from, out of a table: sentences of a pair, or answers to a prompt."""
+"""Questions with answers to choose from, out of a table: sentences of a pair, or answers to a prompt.
+
+A row holds a question with all its answers, or one answer of a question that several rows make together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,10 +15,12 @@ from evenhand.datasets._columns import Reader
 from evenhand.datasets._config import Field, Frozen, Limit, model_validator
 from evenhand.datasets._files import locate
 from evenhand.datasets._kept import kept_of
-from evenhand.datasets._reading import Wanted, read, refuse
+from evenhand.datasets._reading import Rows, Wanted, read, refuse
 from evenhand.datasets._schema import Form, Question
 from evenhand.datasets._templates import SLOT
+from evenhand.errors import nearest
 from evenhand.tables.schema import Attribute, IntArray
+from evenhand.tables.values import shown
 
 
 class Questions(Frozen):
@@ -30,6 +37,11 @@ class Questions(Frozen):
         label: column with the meaning of the right answer, or with its number from 0.
         id: column that names a question; else its number does.
         by: partition attributes, one column each.
+        parse: further columns, out of a column whose values are made of several parts:
+            `{sentid: '{job}.{other}.{gender}.txt'}` makes `job`, `other` and `gender`.
+        meaning: where each answer has a row of its own, the column that says which answer a row holds; every
+            answer is then filled in with its own row.
+        together: with `meaning`, the columns in which the rows of a question agree.
         limit: keep this many questions, drawn by the hashes of their ids.
     """
 
@@ -41,13 +53,38 @@ class Questions(Frozen):
     label: str | None = None
     id: str | None = None
     by: tuple[str, ...] = ()
+    parse: dict[str, str] = Field(default_factory=dict)
+    meaning: str | None = None
+    together: tuple[str, ...] = ()
     limit: Limit | None = None
 
     @model_validator(mode="after")
-    def _blank_belongs_to_the_answer(self) -> Questions:
+    def _can_be_meant(self) -> Questions:
+        if (self.meaning is None) != (not self.together):
+            raise ValueError("together: belongs to meaning, and meaning to it: which rows are one question")
+        made = [part for pattern in self.parse.values() for part in SLOT.findall(pattern)]
+        if wrong := [part for part in made if not part.isidentifier()]:
+            raise ValueError(f"parse: {{{wrong[0]}}} is no name; take letters, digits and _")
+        if twice := [part for part in made if made.count(part) > 1]:
+            raise ValueError(f"parse: {{{twice[0]}}} is made more than once")
+        if empty := [column for column, pattern in self.parse.items() if not SLOT.search(pattern)]:
+            raise ValueError(f"parse.{empty[0]}: names no part in braces")
         if self.prompt != self.prompt.rstrip():
             raise ValueError("prompt: ends with a blank, which belongs to the answers: ' {answer}'")
         return self
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A question in a table.
+
+    Attributes:
+        first: its row, or the first of its rows.
+        answers: the row of each answer, by meaning.
+    """
+
+    first: int
+    answers: Mapping[str, int]
 
 
 def read_questions(config: Questions) -> tuple[tuple[Question, ...], tuple[Attribute, ...], list[str]]:
@@ -56,31 +93,106 @@ def read_questions(config: Questions) -> tuple[tuple[Question, ...], tuple[Attri
     Raises:
         InputError: the table cannot be read, or its values cannot be used; every complaint at once.
     """
-    slots = [c for text in (config.prompt, *config.answers.values()) for c in SLOT.findall(text)]
-    named = [("prompt", name) for name in dict.fromkeys(slots)]
-    named += [("label", config.label)] if config.label else []
-    named += [("id", config.id)] if config.id else []
-    named += [("by", name) for name in config.by]
-    rows = read(locate(config.path, files=config.files), Wanted(tuple(named), (), tuple(slots)))
-    reader = Reader(rows)
-    every = np.arange(len(rows.sources))
-    ids = reader.names("id", config.id, every) if config.id else [f"{config.name}-{i}" for i in every]
+    reader = Reader(_read(config))
+    found = _found(reader, config)
+    refuse(reader.complaints)
+    firsts = np.array([one.first for one in found], np.int64)
+    ids = (
+        reader.names("id", config.id, firsts)
+        if config.id
+        else [f"{config.name}-{i}" for i in range(len(found))]
+    )
     refuse(reader.complaints)
     chosen, remarks = kept_of(ids, [i.encode() for i in ids], limit=config.limit, duplicates="keep")
-    kept = np.array(chosen, np.int64)
+    kept = firsts[chosen]
     labels = _labels(reader, config, kept) if config.label else [None] * len(kept)
     attributes = reader.attributes(config.by, (), kept)
     refuse(reader.complaints)
     meanings = tuple(config.answers)
     questions = []
-    for i, label in zip(kept.tolist(), labels, strict=True):
-        filled = [
-            SLOT.sub(lambda slot, i=i: rows.values[slot[1]][i] or "", text)  # type: ignore[misc]
-            for text in (config.prompt, *config.answers.values())
-        ]
-        form = Form(config.name, "text", filled[0], "", tuple(filled[1:]), meanings, meanings)
+    for i, label in zip(chosen, labels, strict=True):
+        one = found[i]
+        answers = [_filled(reader, config.answers[m], one.answers[m]) for m in meanings]
+        prompt = _filled(reader, config.prompt, one.first)
+        form = Form(config.name, "text", prompt, "", tuple(answers), meanings, meanings)
         questions.append(Question(ids[i], "", form, label))
     return tuple(questions), attributes, remarks
+
+
+def _read(config: Questions) -> Rows:
+    """The columns that are needed, and those that are made of them."""
+    slots = [c for text in (config.prompt, *config.answers.values()) for c in SLOT.findall(text)]
+    named = [("prompt", name) for name in dict.fromkeys(slots)]
+    named += [
+        (o, c) for o, c in (("label", config.label), ("id", config.id), ("meaning", config.meaning)) if c
+    ]
+    named += [*(("by", name) for name in config.by), *(("together", name) for name in config.together)]
+    made = {part for pattern in config.parse.values() for part in SLOT.findall(pattern)}
+    named = [(option, name) for option, name in named if name not in made]
+    named += [("parse", name) for name in config.parse]
+    rows = read(locate(config.path, files=config.files), Wanted(tuple(named), (), tuple(slots)))
+    reader = Reader(rows)
+    values = dict(rows.values)
+    for column, pattern in config.parse.items():
+        values |= _parsed(reader, column, pattern)
+    refuse(reader.complaints)
+    return replace(rows, values=values)
+
+
+def _parsed(reader: Reader, column: str, pattern: str) -> dict[str, list[str | None]]:
+    """[n] the parts of a column's values, by their names."""
+    pieces = SLOT.split(pattern)  # text and names in turn
+    told = "".join(f"(?P<{p}>.+?)" if i % 2 else re.escape(p) for i, p in enumerate(pieces))
+    fits = [re.fullmatch(told, value or "") for value in reader.rows.values[column]]
+    strange = [v or "" for v, fit in zip(reader.rows.values[column], fits, strict=True) if fit is None]
+    if strange:
+        what = f"has values that are not like '{pattern}' ({shown(list(dict.fromkeys(strange)), 3)})."
+        reader.complain("parse", column, what)
+    return {name: [fit and fit[name] for fit in fits] for name in pieces[1::2]}
+
+
+def _found(reader: Reader, config: Questions) -> list[_Found]:
+    """The questions: a row each, or rows that belong together."""
+    meanings = tuple(config.answers)
+    values = reader.rows.values
+    if config.meaning is None:
+        return [_Found(i, dict.fromkeys(meanings, i)) for i in range(len(reader.rows.sources))]
+    strange = sorted({v or "" for v in values[config.meaning]} - set(meanings))
+    if strange:
+        reader.complain(
+            "meaning", config.meaning, f"has the value '{strange[0]}'; {nearest(strange[0], meanings)}"
+        )
+    places: dict[tuple[str | None, ...], list[int]] = {}
+    for i in range(len(reader.rows.sources)):
+        places.setdefault(tuple(values[c][i] for c in config.together), []).append(i)
+    found, wrong, unlike = [], [], []
+    for key, rows in places.items():
+        answers = {values[config.meaning][i] or "": i for i in rows}
+        if len(rows) != len(meanings) or set(answers) != set(meanings):
+            wrong.append(", ".join(str(part) for part in key))
+            continue
+        same = {(_filled(reader, config.prompt, i), *_common(reader, config, i)) for i in rows}
+        unlike += [", ".join(str(part) for part in key)] if len(same) > 1 else []
+        found.append(_Found(rows[0], answers))
+    if wrong and not strange:
+        told = f"{len(wrong):,} questions ({shown(wrong, 3)})"
+        what = f"does not hold each of {', '.join(meanings)} once for {told}."
+        reader.complain("meaning", config.meaning, what)
+    if unlike:
+        what = f"joins rows of different prompts, labels or groups ({shown(unlike, 3)}); name more columns."
+        reader.complain("together", config.together[0], what)
+    return found
+
+
+def _common(reader: Reader, config: Questions, row: int) -> list[str | None]:
+    """What the rows of a question have in common beside its prompt."""
+    columns = [*config.by, *([config.label] if config.label else [])]
+    return [reader.rows.values[column][row] for column in columns]
+
+
+def _filled(reader: Reader, text: str, row: int) -> str:
+    """A text with the values of a row in its slots."""
+    return SLOT.sub(lambda slot: reader.rows.values[slot[1]][row] or "", text)
 
 
 def _labels(reader: Reader, config: Questions, kept: IntArray) -> Sequence[str | None]:

@@ -20,6 +20,9 @@ _LATER = {
     "lora": ("alpha_per_rank", "layer_fraction", "layer_order", "initialisation", "rank_stabilised"),
 }
 
+#: The same of questions that a dataset takes from a table.
+_LATER_QUESTIONS: Mapping[str, Any] = {"parse": {}, "meaning": None, "together": []}
+
 
 def run_id(
     study: Study, model: Model, arm: Arm, seed: int, *, membership: Mapping[str, Any] | None = None
@@ -45,13 +48,9 @@ def run_id(
     Returns:
         The version and 16 hexadecimal digits, such as `1-0f3c...`.
     """
-    split = study.split(seed)
-    rows = study.dataset.model_copy(update={"split": split}).model_dump(mode="json", exclude={"leaks"})
-    if not rows["smoke"]:
-        del rows["smoke"]
     parts = {
         "version": VERSION,
-        "dataset": rows,
+        "dataset": _rows(study, seed),
         "model": {"name": model.name, "options": {k: v for k, v in model.options.items() if k != "family"}},
         "arm": {**arm.model_dump(mode="json", exclude={"name", "trials"}), "config": _options(arm)},
         "training": _training(study),
@@ -61,6 +60,19 @@ def run_id(
         parts["membership"] = dict(membership)
     content = json.dumps(_canonical(parts), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"{VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _rows(study: Study, seed: int) -> dict[str, Any]:
+    """Which rows there are and what is asked, without later options that are not used."""
+    rows = study.dataset.model_copy(update={"split": study.split(seed)})
+    plain = rows.model_dump(mode="json", exclude={"leaks"})
+    if not plain["smoke"]:
+        del plain["smoke"]
+    questions = plain["config"].get("questions")
+    if isinstance(questions, dict):
+        kept = {k: v for k, v in questions.items() if k not in _LATER_QUESTIONS or v != _LATER_QUESTIONS[k]}
+        plain["config"]["questions"] = kept
+    return plain
 
 
 def _training(study: Study) -> dict[str, Any]:
