@@ -71,6 +71,66 @@ def test_likelihood_ratios_are_taken_of_the_runs_of_another_recipe(name):
     assert len(plan(study)) == 10 + 2 * 16
 
 
+#: Of the paper: rates and passes of full fine-tuning, of LoRA, and LoRA's rank.
+CHOSEN = {
+    "e9_general_llama2": ((1e-5, 2), (3e-3, 6), 8),
+    "e9_general_mistral": ((3e-6, 1), (1e-3, 2), 8),
+    "e9_pro_llama2": ((1e-5, 4), (3e-3, 12), 8),
+    "e9_pro_mistral": ((3e-6, 2), (1e-3, 3), 8),
+    "e10_llama2": ((3e-5, 4), (1e-3, 12), 8),
+    "e10_llama2_chat": ((3e-6, 3), (1e-3, 4), 8),
+    "e10_mistral": ((3e-5, 4), (1e-3, 12), 256),
+    "e10_mistral_instruct": ((3e-5, 4), (1e-3, 12), 64),
+}
+MODELS = {
+    "llama2": "meta-llama/Llama-2-7b-hf",
+    "llama2_chat": "meta-llama/Llama-2-7b-chat-hf",
+    "mistral": "mistralai/Mistral-7B-v0.1",
+    "mistral_instruct": "mistralai/Mistral-7B-Instruct-v0.2",
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_models_that_write_are_trained_as_in_the_paper(name):
+    [study] = read_studies(f"paper/{name}")
+    arms = {arm.method: arm for arm in study.arms}
+    full, lora, rank = CHOSEN[name]
+    assert (arms["full"].learning_rate, arms["full"].epochs) == full
+    assert (arms["lora"].learning_rate, arms["lora"].epochs) == lora
+    assert arms["lora"].config.rank == rank
+    assert study.models[0].name == next(m for n, m in reversed(MODELS.items()) if name.endswith(n))
+    assert study.training.max_length == (128 if name.startswith("e9") else 256)
+    assert len(study.seeds) == 5
+
+
+@pytest.mark.parametrize("model", ["llama2", "mistral"])
+def test_translation_is_learnt_at_every_rank_of_the_paper(model):
+    [study] = read_studies(f"paper/e9_ranks_{model}")
+    ranks = [arm.config.rank for arm in study.arms if arm.method == "lora"]
+    assert ranks == [2**k for k in range(13)]
+    assert {arm.method for arm in study.arms} == {"none", "full", "lora"}  # rank 0 of a model without a head
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("paper/e10_")])
+def test_language_models_are_asked_about_all_templates_and_texts_that_were_not_learnt(name):
+    [study] = read_studies(name)
+    config, split = study.dataset.config, study.dataset.split
+    assert config.questions is None
+    assert (config.bias.families, config.bias.variants, config.bias.templates) == (None, None, None)
+    assert round(config.limit * split.train) == pytest.approx(50_000, rel=0.01)
+    assert config.limit * split.test > config.bias.snippets
+    assert study.audit.reference == "none"
+
+
+@pytest.mark.parametrize("name", [n for n in recipe_names() if n.startswith(("paper/e5_", "paper/e6_"))])
+def test_membership_is_attacked_in_the_papers_protocol(name):
+    [study] = read_studies(name)
+    assert study.privacy.protocol == "offline"
+    attacks = [attack.name for attack in study.privacy.attacks]
+    assert attacks == (["loss", "loss"] if "e5_" in name else ["lira", "rmia"])
+    assert {arm.method for arm in study.arms} == {"full", "lora"}
+
+
 def test_recipes_in_folders_have_nearest_names(capsys):
     assert main(["run", "paper/e1_religon_llama2"]) == 2
     assert "did you mean 'paper/e1_religion_llama2'?" in capsys.readouterr().err.lower()
