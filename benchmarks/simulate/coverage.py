@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.simulate.worlds import METRICS, UNEQUAL, World, draw, resplit
 from evenhand import registry
-from evenhand.judge import counts, gaps
+from evenhand.judge import counts, gaps, maxima
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats.family import correlated
@@ -114,12 +114,13 @@ def disparity(
         seen = [[counts.observe(metric, arm, g, p, 1) for g in groups] for arm in p.arms]
         values = [float(module.compute({"accuracy": np.array([o.value for o in s])})) for s in seen]
         arm = i % 2
-        low, high = gaps.of_one_arm(module.INFO, values[arm], [seen[arm]], groups, p, (0, i)).interval(ALPHA)
+        single = gaps.of_one_arm(module.INFO, values[arm], [seen[arm]], groups, p, (0, i))
+        [low], [high], _ = maxima.intervals([single], ALPHA)
         one.append(low - 1e-9 <= true[arm] <= high + 1e-9)
         pair = gaps.of_two_arms(
             module.INFO, values[1] - values[0], [(seen[0], seen[1])], groups, p, (1, i), same_runs=True
         )
-        low, high = pair.interval(ALPHA)
+        [low], [high], _ = maxima.intervals([pair], ALPHA)
         two.append(low - 1e-9 <= true[1] - true[0] <= high + 1e-9)
         excluded.append(low > 0 or high < 0)
         equivalent.append(low > -MARGIN and high < MARGIN)

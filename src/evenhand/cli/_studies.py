@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from evenhand.study.run import StudyResult
 
 OUTPUT = "evenhand-runs"
+
+
+def one_thread_of_linear_algebra() -> None:
+    """Keep numpy's products to one thread, unless the environment says otherwise; before numpy is imported.
+
+    Judging a study multiplies many small matrices, in threads of its own: more of them only wait for each
+    other.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def folders(given: str) -> list[StudyFolder]:

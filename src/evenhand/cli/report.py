@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from evenhand.cli._studies import OUTPUT, folders, publish
+from evenhand.cli._studies import OUTPUT, folders, one_thread_of_linear_algebra, publish
 from evenhand.errors import CallError
 
 
@@ -22,6 +22,7 @@ from evenhand.errors import CallError
 )
 def COMMAND(path: str, figures: str | None) -> None:
     """Judge what is finished of the study in DIR, or of every study there; nothing is trained."""
+    one_thread_of_linear_algebra()
     from evenhand.spec.stored import load  # noqa: PLC0415
     from evenhand.study.run import rebuild  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._studies import OUTPUT, publish
+from evenhand.cli._studies import OUTPUT, one_thread_of_linear_algebra, publish
 from evenhand.errors import CallError, InputError
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def COMMAND(
     **how: Any,  # noqa: ANN401
 ) -> None:
     """Run the studies of FILE, or of the recipe called NAME, and judge their methods by group."""
+    one_thread_of_linear_algebra()
     from evenhand.spec.read import read_studies  # noqa: PLC0415
 
     studies = read_studies(source, overrides=overrides)

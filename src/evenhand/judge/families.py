@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge import counts
+from evenhand.judge import counts, maxima
 from evenhand.judge.compare import Pair
 from evenhand.judge.settings import METRICS, Settings
 from evenhand.judge.stats.family import Family, correlated, holm, independent
@@ -155,11 +155,9 @@ def _limits(pairs: list[Pair], joint: Family, alpha: float) -> list[Limits]:
                 estimates.run_dof,
             ).interval(pointwise)
             run_half[at] = estimates.difference - flat
-    for i, q in enumerate(pairs):
-        if q.inference == "maximum":
-            low[i], high[i] = q.maximum.interval(pointwise)
-            p[i] = q.maximum.p_value()
-            crit[i] = q.maximum.critical(pointwise)
+    at = np.array([i for i, q in enumerate(pairs) if q.inference == "maximum"], dtype=np.int64)
+    found = maxima.intervals_and_p_values([pairs[i].maximum for i in at], pointwise)
+    low[at], high[at], crit[at], p[at] = found
     adjusted = joint.adjust(p)
     half = (high - low) / 2
     row_half = np.sqrt(np.maximum(half**2 - run_half**2, 0.0))

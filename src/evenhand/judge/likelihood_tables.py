@@ -82,13 +82,13 @@ def _places(table: Likelihoods) -> list[tuple[str, str]]:
 
 def _rates(measured: Measured, attribute: Attribute, settings: Settings) -> list[tuple[int, dict[str, Any]]]:
     """Rate rows in every group that has any row that the rate is about, with the group's number."""
-    shown = measured.show((attribute,))
+    there = {number: group for number, group in enumerate(measured.groups(attribute)) if group.n}
+    shown = measured.of(list(there.values()))
     found = []
     for arm, observed in zip(shown.predictions.arms, shown.observed, strict=True):
-        for number, (group, seen) in enumerate(zip(shown.groups, observed, strict=True)):
-            if group.n:
-                row = rate_row(measured.measure, arm, None, group, seen, shown.predictions, settings)
-                found.append((number, row))
+        for (number, group), seen in zip(there.items(), observed, strict=True):
+            row = rate_row(measured.measure, arm, None, group, seen, shown.predictions, settings)
+            found.append((number, row))
     return found
 
 

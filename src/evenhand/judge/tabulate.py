@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge import counts, gaps
+from evenhand.judge import counts, gaps, maxima
 from evenhand.judge.compare import Pair, module_name
 from evenhand.judge.counts import Group, Observed
+from evenhand.judge.gaps import Maximum
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.settings import DISPARITIES, Settings
@@ -61,7 +62,9 @@ def all_disparities(
         reference: index of the reference arm.
         settings: which disparities, at which level.
     """
-    rows, pairs = [], []
+    rows: list[dict[str, Any]] = []
+    pairs: list[Pair] = []
+    waiting: list[tuple[dict[str, Any], Maximum]] = []
     for name in settings.chosen_disparities:
         disparity = registry.load(DISPARITIES, name)
         for attribute in cells.attributes:
@@ -69,36 +72,17 @@ def all_disparities(
                 seen = [table.get((m, class_name, attribute.name)) for m in disparity.INFO.of]
                 if all(s is not None for s in seen):
                     known = [s for s in seen if s is not None]
-                    new = _rows_and_pairs(disparity, attribute.name, class_name, known, reference, settings)
-                    rows += new[0]
-                    pairs += new[1]
-    return rows, pairs
-
-
-def _rows_and_pairs(
-    disparity: ModuleType,
-    attribute: str,
-    class_name: str | None,
-    seen: list[Seen],
-    reference: int,
-    settings: Settings,
-) -> tuple[list[dict[str, Any]], list[Pair]]:
-    """Rows of one disparity for every arm, and its comparisons with the reference.
-
-    Args:
-        disparity: its module.
-        attribute: whose groups are compared.
-        class_name: the class of one-vs-rest rates, or None.
-        seen: one per metric in `INFO.of`.
-        reference: index of the reference arm.
-        settings: level and smallest group.
-    """
-    rows, pairs = [], []
-    arms = seen[0].predictions.arms
-    for index in range(len(arms)):
-        rows.append(_row(disparity, attribute, class_name, seen, index, settings))
-        if index != reference:
-            pairs.append(_pair(disparity, attribute, class_name, seen, (reference, index), settings))
+                    for arm in range(len(cells.arms)):
+                        row, maximum = _row(disparity, attribute.name, class_name, known, arm, settings)
+                        rows.append(row)
+                        if maximum is not None:
+                            waiting.append((row, maximum))
+                        if arm != reference:
+                            arms = (reference, arm)
+                            pairs.append(_pair(disparity, attribute.name, class_name, known, arms, settings))
+    low, high, _ = maxima.intervals([maximum for _, maximum in waiting], settings.alpha)
+    for (row, _), limits in zip(waiting, zip(low.tolist(), high.tolist(), strict=True), strict=True):
+        row["low"], row["high"] = limits
     return rows, pairs
 
 
@@ -148,8 +132,8 @@ def _row(
     seen: list[Seen],
     arm: int,
     settings: Settings,
-) -> dict[str, Any]:
-    """One row of `disparities`."""
+) -> tuple[dict[str, Any], Maximum | None]:
+    """One row of `disparities`, and what its limits follow from."""
     info, predictions = disparity.INFO, seen[0].predictions
     used = _used(seen, (arm,), settings)
     value = _value(disparity, seen, arm, used)
@@ -173,19 +157,17 @@ def _row(
         "p_value": NAN,
     }
     if np.isnan(value):
-        return {**row, "status": "undefined", "reason": _why_undefined(used)}
+        return {**row, "status": "undefined", "reason": _why_undefined(used)}, None
     seed = _seed(disparity, attribute, class_name, this.name, settings.rng)
     if info.form == "size_fair":
         row["interval"] = (
             "none: depends on group sizes; p-value by permuting outcomes within bins of the score"
         )
-        return {**row, **_size_fair(seen[0], arm, used, seed)}
+        return {**row, **_size_fair(seen[0], arm, used, seed)}, None
     groups = [seen[0].groups[g] for g in used.indices]
     observed = [[s.arms[arm][g] for g in used.indices] for s in seen]
-    maximum = gaps.of_one_arm(info, value, observed, groups, predictions, seed)
-    row["low"], row["high"] = maximum.interval(settings.alpha)
     row["interval"] = "simultaneous over all contrasts of groups"
-    return row
+    return row, gaps.of_one_arm(info, value, observed, groups, predictions, seed)
 
 
 def _size_fair(seen: Seen, arm: int, used: Used, seed: tuple[int, ...]) -> dict[str, Any]:

@@ -78,10 +78,17 @@ class Measured:
 
     def show(self, attributes: Sequence[Attribute | None]) -> Shown:
         """The rate in every group of these attributes; None is all rows."""
+        return self.of([g for a in attributes for g in self.groups(a)])
+
+    def of(self, groups: list[Group]) -> Shown:
+        """The rate in some of its groups."""
         p = self.predictions
-        groups = [self._within(g) for a in attributes for g in counts.groups_of(a, p)]
         observed = [[counts.observe(self.measure, arm, g, p, 0) for g in groups] for arm in p.arms]
         return Shown(self.measure, p, groups, observed, self.class_name)
+
+    def groups(self, attribute: Attribute | None) -> list[Group]:
+        """Every group of an attribute, with the rows that the rate is about."""
+        return [self._within(g) for g in counts.groups_of(attribute, self.predictions)]
 
     def _within(self, group: Group) -> Group:
         """The group's rows that the rate is about."""

@@ -10,24 +10,22 @@ of the maximum:
 
 where [L_pq, U_pq] holds F_p b - F_q a. Since the upper bound takes the least over q, it is never above the
 bound that the range over groups of (b - a) gives.
+
+An audit has hundreds of such maxima over the same number of groups: they are bounded B at a time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from evenhand.judge.stats.family import Family, symmetric_root
 from evenhand.judge.stats.intervals import tango, wilson
-from evenhand.judge.stats.quantiles import z_of, z_to_t
+from evenhand.judge.stats.quantiles import z_to_t
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
-
-#: Fewest and most draws of the largest contrast, in single precision, and how many numbers to aim at. Few
-#: contrasts get many draws; many contrasts are bounded so loosely that the quantile's error does not show.
-DRAWS, NUMBERS = (2_000, 10_000), 2_000_000
 
 #: Most pairs of forms that are all bounded: twelve groups' gaps.
 FULL = 20_000
@@ -57,6 +55,19 @@ class Rates:
     scale: FloatArray | None = None
     paired_n: FloatArray | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """P, K in two arms (else 0), and S: rates of equal shape can be stacked."""
+        groups = 0 if self.difference is None else len(self.difference)
+        return (len(self.value), groups, *(() if self.runs is None else self.runs.shape))
+
+
+def stacked(rates: Sequence[Rates]) -> Rates:
+    """B rates of equal shape in one, with a first axis of B."""
+    columns = {f.name: [getattr(r, f.name) for r in rates] for f in fields(Rates)}
+    known = {name: np.stack(column) for name, column in columns.items() if column[0] is not None}
+    return Rates(**known)
+
 
 def gap_forms(groups: int) -> FloatArray:
     """[K (K - 1), K] all differences of two groups: their maximum is the max-min gap."""
@@ -74,19 +85,17 @@ def worst_forms(groups: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class Contrasts:
-    """All contrasts of one maximum (one arm) or of a difference of two maxima (two arms).
+    """All contrasts of B maxima (one arm) or of B differences of two maxima (two arms).
 
     Attributes:
-        rates: the group rates.
+        rates: the group rates, with a first axis of B.
         forms: [m, K] rows whose maximum is meant.
         scale: bounds on the rates themselves or on their logarithms (for ratios).
-        known: the bounds that were computed last.
     """
 
     rates: Rates
     forms: FloatArray
     scale: Literal["rate", "log"] = "rate"
-    known: dict[float, tuple[FloatArray, FloatArray]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def two_arms(self) -> bool:
@@ -116,125 +125,134 @@ class Contrasts:
             np.vstack([pairs, np.hstack([none, f]), np.hstack([f, none])]) if self.scale == "log" else pairs
         )
 
-    def maximum(self, z: float) -> tuple[float, float]:
-        """Bounds of max F a (one arm) or of max F b - max F a (two arms) at the normal quantile z."""
-        low, high = self.bounds(z)
+    def maximum(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Bounds of max F a (one arm) or of max F b - max F a (two arms), from those of every contrast."""
         if not self.two_arms:
-            return float(low.max()), float(high.max())
+            return low.max(axis=1), high.max(axis=1)
         m = len(self.forms)
         if self.coarse:
-            down, up = low[m : 2 * m].max() - high[2 * m :].max(), high[m : 2 * m].max() - low[2 * m :].max()
-            return float(max(low[:m].min(), down)), float(min(high[:m].max(), up))
-        low, high = low[: m * m].reshape(m, m), high[: m * m].reshape(m, m)
-        return float(low.max(axis=0).min()), float(high.min(axis=1).max())
+            candidate, reference = self.each_maximum(low, high)
+            down, up = candidate[0] - reference[1], candidate[1] - reference[0]
+            return np.maximum(low[:, :m].min(axis=1), down), np.minimum(high[:, :m].max(axis=1), up)
+        low, high = (v[:, : m * m].reshape(-1, m, m) for v in (low, high))
+        return low.max(axis=1).min(axis=1), high.min(axis=2).max(axis=1)
 
-    def each_maximum(self, z: float) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Bounds of max F b and of max F a beside those of `maximum`, for two arms on the log scale."""
-        low, high = self.bounds(z)
+    def each_maximum(
+        self, low: FloatArray, high: FloatArray
+    ) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+        """Bounds of max F b and of max F a: two arms, where `matrix` has these rows."""
         m = len(self.forms)
         candidate, reference = slice(-2 * m, -m), slice(-m, None)
         return (
-            (float(low[candidate].max()), float(high[candidate].max())),
-            (float(low[reference].max()), float(high[reference].max())),
+            (low[:, candidate].max(axis=1), high[:, candidate].max(axis=1)),
+            (low[:, reference].max(axis=1), high[:, reference].max(axis=1)),
         )
 
     @cached_property
     def centre(self) -> FloatArray:
-        """[P] rates, or their logarithms; a rate of 0 has no logarithm and stands at half a count."""
+        """[B, P] rates, or their logarithms; a rate of 0 has no logarithm and stands at half a count."""
         r = self.rates
         if self.scale == "rate":
             return r.value
         return np.log(np.where(r.value > 0, r.value, 0.5 / (r.n + 1)))
 
     @cached_property
+    def estimate(self) -> FloatArray:
+        """[B, M] value of each contrast."""
+        return np.asarray((self.matrix @ self.centre[:, :, None])[:, :, 0])
+
+    @cached_property
     def run_variance(self) -> FloatArray:
-        """[M] variance of each contrast's mean over runs."""
+        """[B, M] variance of each contrast's mean over runs."""
         if self.rates.runs is None:
-            return np.zeros(len(self.matrix))
+            return np.zeros((len(self.rates.value), len(self.matrix)))
         runs = self.rates.runs
         if self.scale == "log":
-            floor = (0.5 / (self.rates.n + 1))[:, None]
+            floor = (0.5 / (self.rates.n + 1))[:, :, None]
             runs = np.log(np.where(runs > 0, runs, floor))
-        return np.asarray((self.matrix @ runs).var(axis=1, ddof=1) / runs.shape[1])
+        return np.asarray((self.matrix @ runs).var(axis=2, ddof=1) / runs.shape[2])
 
     @property
     def run_dof(self) -> float:
         """Degrees of freedom of `run_variance`."""
-        return np.inf if self.rates.runs is None else self.rates.runs.shape[1] - 1.0
+        return np.inf if self.rates.runs is None else self.rates.runs.shape[2] - 1.0
 
-    def bounds(self, z: float) -> tuple[FloatArray, FloatArray]:
-        """[M] low and high of every contrast at the level of the normal quantile z."""
-        if z not in self.known:
-            self.known.clear()  # `maximum` and `each_maximum` ask at the same z, one after the other
-            self.known[z] = self._bounds(z)
-        return self.known[z]
+    def bounds(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
+        """[A, M] low and high of every contrast of some of the maxima.
 
-    def _bounds(self, z: float) -> tuple[FloatArray, FloatArray]:
-        estimate = self.matrix @ self.centre
-        runs = np.zeros(len(estimate))
+        Args:
+            z: [A] normal quantiles, of whose level the bounds are.
+            at: [A] which maxima.
+        """
+        estimate = self.estimate[at]
+        runs = np.zeros_like(estimate)
         if self.rates.runs is not None:
-            runs = np.where(self.run_variance > 0, float(z_to_t(z, self.run_dof)), 0.0) * np.sqrt(
-                self.run_variance
-            )
-        paired = self._paired_distances(z) if self.two_arms else None
-        low = estimate - np.hypot(self._row_distance(z, self.matrix, paired), runs)
-        high = estimate + np.hypot(self._row_distance(z, -self.matrix, paired), runs)
+            variance = self.run_variance[at]
+            runs = np.where(variance > 0, z_to_t(z, self.run_dof)[:, None], 0.0) * np.sqrt(variance)
+        down, up = self._distances(z, at)
+        paired = self._paired_distances(z, at) if self.two_arms else None
+        low = estimate - np.hypot(self._row_distance(self.matrix, at, (down, up), paired), runs)
+        high = estimate + np.hypot(self._row_distance(-self.matrix, at, (down, up), paired), runs)
         return low, high
 
-    def _limits(self, z: float) -> tuple[FloatArray, FloatArray]:
-        low, high = wilson(self.rates.value, self.rates.n, z)
+    def _distances(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
+        """[A, P] distances of rates to their own lower and upper limit."""
+        low, high = wilson(self.rates.value[at], self.rates.n[at], z[:, None])
         if self.scale == "log":
             with np.errstate(divide="ignore"):
                 low, high = np.log(low), np.log(high)
-        return low, high
+        return np.maximum(self.centre[at] - low, 0.0), np.maximum(high - self.centre[at], 0.0)
 
     def _row_distance(
-        self, z: float, c: FloatArray, paired: tuple[FloatArray, FloatArray] | None
+        self,
+        c: FloatArray,
+        at: IntArray,
+        distances: tuple[FloatArray, FloatArray],
+        paired: tuple[FloatArray, FloatArray] | None,
     ) -> FloatArray:
-        """[M] distance from contrasts c to their lower limits: a quadratic form in their rates' distances."""
-        low, high = self._limits(z)
-        down = np.maximum(self.centre - low, 0.0)
-        up = np.maximum(high - self.centre, 0.0)
+        """[A, M] distance from contrasts c to their lower limits: a quadratic form in rates' distances."""
+        down, up = (d[:, None, :] for d in distances)
         # A rate of 0 has an unbounded logarithm below: a contrast that needs that side has no limit there.
-        endless = ((c > 0) & ~np.isfinite(down)).any(axis=1)
+        endless = ((c > 0) & ~np.isfinite(down)).any(axis=2)
         part = np.where(c > 0, c * np.where(np.isfinite(down), down, 0.0), c * up)
-        total = ((part @ self.rates.correlation) * part).sum(axis=1)
+        total = ((part @ self.rates.correlation[at]) * part).sum(axis=2)
         if paired is not None:
-            total += self._same_rows(part, c, paired)
+            total += self._same_rows(part, c, at, paired)
         return np.where(endless, np.inf, np.sqrt(np.maximum(total, 0.0)))
 
-    def _paired_distances(self, z: float) -> tuple[FloatArray, FloatArray]:
-        """[K] distances of b_g - a_g, which share rows, to their own lower and upper limit."""
+    def _paired_distances(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
+        """[A, K] distances of b_g - a_g, which share rows, to their own lower and upper limit."""
         r, k = self.rates, self.forms.shape[1]
         assert r.difference is not None
         assert r.discordance is not None
         assert r.scale is not None
         assert r.paired_n is not None
-        low, high = tango(r.difference / r.scale, r.discordance, r.paired_n, z)
-        low, high = r.scale * low, r.scale * high
+        difference, scale = r.difference[at], r.scale[at]
+        low, high = tango(difference / scale, r.discordance[at], r.paired_n[at], z[:, None])
+        low, high = scale * low, scale * high
         if self.scale == "rate":
-            return r.difference - low, high - r.difference
+            return difference - low, high - difference
         # On the log scale the limits of b are those of a + (b - a) at the observed a; below 0 there is none.
-        base = np.maximum(r.value[:k], 0.5 / (r.n[:k] + 1))
-        centre = self.centre[k:] - self.centre[:k]
+        base = np.maximum(r.value[at, :k], 0.5 / (r.n[at, :k] + 1))
+        centre = self.centre[at, k:] - self.centre[at, :k]
         with np.errstate(divide="ignore"):
             low, high = (np.log(np.maximum(1 + v / base, 0.0)) for v in (low, high))
         return np.maximum(centre - low, 0.0), np.maximum(high - centre, 0.0)
 
     def _same_rows(
-        self, part: FloatArray, c: FloatArray, paired: tuple[FloatArray, FloatArray]
+        self, part: FloatArray, c: FloatArray, at: IntArray, paired: tuple[FloatArray, FloatArray]
     ) -> FloatArray:
-        """[M] correction where a contrast holds b_g - a_g: those two share rows, so Tango's limits serve.
+        """[A, M] correction where a contrast holds b_g - a_g: those two share rows, so Tango's limits serve.
 
         Replaces part_a^2 + part_b^2 + 2 rho part_a part_b by the squared distance of the paired interval.
         """
         k = self.forms.shape[1]
-        a, b = part[:, :k], part[:, k:]
-        rho = np.diagonal(self.rates.correlation[:k, k:])
+        a, b = part[:, :, :k], part[:, :, k:]
+        rho = np.diagonal(self.rates.correlation[at, :k, k:], axis1=1, axis2=2)[:, None, :]
         usual = a**2 + b**2 + 2 * rho * a * b
         opposite: BoolArray = c[:, :k] * c[:, k:] < 0
-        distance = np.where(c[:, k:] > 0, *paired)
-        return np.asarray(np.where(opposite, distance**2 - usual, 0.0).sum(axis=1))
+        distance = np.where(c[:, k:] > 0, *(d[:, None, :] for d in paired))
+        return np.asarray(np.where(opposite, distance**2 - usual, 0.0).sum(axis=2))
 
     @cached_property
     def distinct(self) -> IntArray:
@@ -249,14 +267,14 @@ class Contrasts:
 
     @cached_property
     def spread(self) -> FloatArray:
-        """[P, P] smoothed covariance of the rates: never 0 on the diagonal."""
+        """[B, P, P] smoothed covariance of the rates: never 0 on the diagonal."""
         r = self.rates
         share = (r.value * r.n + 2) / (r.n + 4)
         variance = share * (1 - share) / r.n
         if self.scale == "log":
             variance = variance / share**2
         deviation = np.sqrt(variance)
-        return np.asarray(r.correlation * deviation[:, None] * deviation[None, :])
+        return np.asarray(r.correlation * deviation[:, :, None] * deviation[:, None, :])
 
 
 def _primes(count: int) -> FloatArray:
@@ -265,50 +283,3 @@ def _primes(count: int) -> FloatArray:
     for i in range(2, int(len(sieve) ** 0.5) + 1):
         sieve[i * i :: i] = False
     return np.flatnonzero(sieve)[:count].astype(np.float64)
-
-
-def largest(parts: list[Contrasts], rng: np.random.Generator) -> Family:
-    """The joint law of all contrasts of several maxima on disjoint rows (true and false positive rates).
-
-    A contrast whose variance comes partly from runs is taken as that much less correlated with the others,
-    which can only raise the critical value.
-    """
-    size = sum(len(c.distinct) for c in parts)
-    draws = int(np.clip(NUMBERS // max(size, 1), *DRAWS))
-    reach = np.zeros(draws)
-    for c in parts:
-        root = symmetric_root(c.spread)
-        matrix = c.matrix[c.distinct]
-        rows = ((matrix @ c.spread) * matrix).sum(axis=1)
-        known = rows > 1e-12
-        share = np.where(known, np.sqrt(rows / np.where(known, rows + c.run_variance[c.distinct], 1.0)), 0.0)
-        weights = (matrix @ root) * np.where(known, share / np.sqrt(np.where(known, rows, 1.0)), 0.0)[:, None]
-        own = np.sqrt(np.maximum(1 - share**2, 0.0)).astype(np.float32)
-        normal = rng.standard_normal((draws, len(root)), dtype=np.float32)
-        step = max(1, 2_000_000 // len(weights))
-        for start in range(0, draws, step):
-            block = normal[start : start + step] @ weights.T.astype(np.float32)
-            if own.any():
-                block += own * rng.standard_normal(block.shape, dtype=np.float32)
-            here = reach[start : start + step]
-            np.maximum(here, np.maximum(block.max(axis=1), -block.min(axis=1)), out=here)
-    reach.sort()
-    return Family(max(size, 1), reach)
-
-
-def critical(family: Family, alpha: float) -> float:
-    """Critical value of all contrasts at level alpha; far in the tail, where draws are few, Sidak's."""
-    if alpha * len(family.maxima) < 20:
-        return float(z_of(-np.expm1(np.log1p(-alpha) / family.size)))
-    return family.critical(alpha)
-
-
-def tail(family: Family, z: float) -> float:
-    """The level whose critical value is z: the inverse of `critical`."""
-    low, high = 1e-300, 1.0 - 1e-9
-    if critical(family, high) >= z:
-        return 1.0
-    for _ in range(200):
-        middle = float(np.sqrt(low * high))
-        low, high = (low, middle) if critical(family, middle) < z else (middle, high)
-    return high
