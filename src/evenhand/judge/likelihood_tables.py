@@ -1,4 +1,4 @@
-"""Tables of a judgement of likelihoods: options, inversions, token bias, and whether conclusions survive."""
+"""Tables of a judgement of likelihoods: options, inversions, token bias, conclusions, variance."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from evenhand.judge.rates import rate_row
 from evenhand.judge.robustness import conclusions, survival
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
+from evenhand.judge.variance import variance
 from evenhand.tables.likelihoods import NONE, Likelihoods
 from evenhand.tables.schema import Attribute
 
@@ -32,13 +33,15 @@ def tables(choices: Mapping[str, Chosen], scoring: str, reference: int, settings
     declared = choices[scoring]
     rows = conclusions(choices, scoring, reference, settings)
     bias, problems = _token_bias(choices, declared, reference, settings)
+    split, remarks = variance(declared, reference, settings)
     return {
         "options": _options(choices, settings),
         "inversions": _inversions(choices, settings),
         "token_bias": bias,
         "conclusions": rows,
         "survival": survival(rows),
-        "problems": problems,
+        "variance": split,
+        "problems": [*problems, *remarks],
     }
 
 
