@@ -76,10 +76,16 @@ def test_translations_are_told(translated):
 
 def test_likelihoods_are_told(chosen):
     page = build_generative_page(chosen)
-    assert sections(page)[2:7] == ["survival", "tokens", "inversions", "options", "scorings"]
+    assert sections(page)[2:8] == ["survival", "variance", "tokens", "inversions", "options", "scorings"]
     told = text(page)
     assert "token bias, not belief" in told
     assert "needs the column log_prob_free" in told
+    row = next(r for r in chosen["variance"] if (r["input"], r["component"]) == ("lora", "option set"))
+    share = f"{100 * row['share']:.0f} % goes with the prompt"
+    sentence = f"Of the variance of lora's preference for 'm0', {share}, "
+    assert sentence in told
+    assert f"{100 * row['share']:.1f} %" in told
+    assert "one template only" in told
     assert "letters_inverted1 (inverted)" in json.dumps(re.findall(r'class="spec">(.*?)</script>', page))
 
 
@@ -115,7 +121,10 @@ def test_the_terminal_says_it(translated, chosen):
 def test_the_flat_table_has_all(translated, chosen):
     for document, tables in (
         (translated, {"rates", "comparisons", "shares", "quality.rates"}),
-        (chosen, {"rates", "comparisons", "options", "inversions", "survival", "token_bias.shifts"}),
+        (
+            chosen,
+            {"rates", "comparisons", "options", "inversions", "survival", "variance", "token_bias.shifts"},
+        ),
     ):
         rows = list(csv.DictReader(io.StringIO(export.as_csv(document))))
         assert tables <= {r["table"] for r in rows}
@@ -126,7 +135,7 @@ def test_a_study_shows_it(chosen):
     document = copy.deepcopy(study_sample.one_model())
     document["models"][0]["generative"] = chosen
     page = build_study_page(document)
-    assert {"survival", "tokens", "inversions", "options", "scorings"} <= set(sections(page))
+    assert {"survival", "variance", "tokens", "inversions", "options", "scorings"} <= set(sections(page))
     links = {a["href"] for t, a in read(page).tags if t == "a" and "href" in a}
     assert {"#survival", "#options"} <= links
 

@@ -29,7 +29,7 @@ NAN = float("nan")
 SNIPPET, SEED, RESIDUAL = "snippet", "seed", "residual"
 
 #: Sums of components: what they hold.
-PROMPT, WITH_SNIPPET, WITH_SEED = "all prompts", "all prompts x snippet", "all with seed"
+PROMPT, WITH_SNIPPET, WITH_SEED = "all prompts", "prompts x snippet", "seed and interactions"
 
 #: A variance below the square of what is a tie is rounding.
 NOTHING = TIE**2

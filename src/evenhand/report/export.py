@@ -13,7 +13,7 @@ from evenhand.report.document import Document
 _TABLES = ("rates", "disparities", "comparisons", "vulnerability", "stability")
 
 #: Further tables of generations and likelihoods; of nested ones the names of their parts.
-_FURTHER = ("shares", "options", "inversions", "conclusions", "survival", "scorings")
+_FURTHER = ("shares", "options", "inversions", "conclusions", "survival", "variance", "scorings")
 _NESTED = {"quality": ("rates",), "token_bias": ("effects", "priors", "shifts", "rstd")}
 
 

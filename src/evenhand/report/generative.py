@@ -11,6 +11,7 @@ from evenhand.report.document import Document, Row, arms, number, unique
 from evenhand.report.page import audit_view
 from evenhand.report.rendering import Cell, Panel, Table, fast_charts, figure, render
 from evenhand.report.terminal import say, summarise
+from evenhand.report.variance import variance_panels, variance_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -157,12 +158,14 @@ def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
               lambda r: f"{generative_wording.twin(r)}: {generative_wording.kept(r)}", names)
         for t in unique(twins, "template")
     ]  # fmt: skip
-    bias = document["token_bias"]
+    bias, variance = document["token_bias"], document.get("variance", ())
     bias_tables = (_shifts(bias["shifts"]), _priors(bias["priors"]), _rstd(bias["rstd"]))
     return [
         _section("survival", "Do conclusions survive template, token and scoring?",
                  generative_wording.SURVIVAL,
                  tables=[_survival(document["survival"])] if document["survival"] else []),
+        _section("variance", "How much of a preference is the prompt?", generative_wording.variance(variance),
+                 variance_panels(variance), [t for t in [variance_table(variance)] if t]),
         _section("tokens", "Token priors and preferences for meanings", generative_wording.TOKENS,
                  tables=[t for t in bias_tables if t]),
         _section("inversions", "Templates against their twins", generative_wording.INVERSIONS,

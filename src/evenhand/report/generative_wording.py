@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evenhand.judge.variance import PROMPT, SEED, SNIPPET
 from evenhand.report import wording
 from evenhand.report.document import Document, Row, number, unique
 
@@ -20,6 +21,15 @@ SURVIVAL = (
     "one says the opposite."
 )
 SURVIVAL_CAPTION = "Conclusions, asked again; differences in points"
+VARIANCE = (
+    "The preference for a meaning is its share of the probability of its options, by the declared scoring. "
+    "Its variance is split over templates, option sets (the variants: words, letters, inverted ...), "
+    "snippets (the examples), seeds (runs) and what only several of these together explain. Intervals are "
+    "about other snippets, never about other prompts. Estimates below 0 count as 0."
+)
+VARIANCE_CAPTION = "Where the variance of each preference comes from."
+#: Sentences on variance; the table has the rest.
+MOST_SENTENCES = 6
 TOKENS = (
     "Where the meanings of the options change places between their tokens, an option's log share splits "
     "into what goes with the token and what goes with the meaning. The first is a prior of an answer "
@@ -68,6 +78,72 @@ def options(document: Document) -> str:
         f"Charts show the scoring '{document['scoring']}'. A tie (scores within a millionth) is no option's "
         "win. Shares by meaning that move from variant to variant, while those by token stay show token bias."
     )
+
+
+def variance(rows: Sequence[Row]) -> str:
+    """Say of the preference of every arm and difference that varies most where its variance comes from."""
+    told = [r for r in rows if number(r, "share") is not None]
+    said = []
+    for subject in dict.fromkeys(variance_subject(r) for r in told):
+        own = [r for r in told if variance_subject(r) == subject]
+        most = max(unique(own, "class"), key=lambda name: _total(own, name))
+        said.append(_variance_sentence(subject, [r for r in own if r["class"] == most]))
+    left = wording.left_out(min(len(said), MOST_SENTENCES), len(said), "sentences")
+    return " ".join([VARIANCE, *said[:MOST_SENTENCES], left]).strip()
+
+
+def _total(rows: Sequence[Row], meaning: object) -> float:
+    return sum(float(r["variance"]) for r in rows if r["class"] == meaning and r["kind"] == "component")
+
+
+def _variance_sentence(subject: str, rows: Sequence[Row]) -> str:
+    """Say the shares of one preference: the prompt with its parts, then the others."""
+    what = (
+        f"{subject}'s preference"
+        if rows[0]["input"] is not None
+        else f"the difference {subject} in preference"
+    )
+    parts: dict[bool, list[str]] = {True: [], False: []}
+    for r in rows:
+        named = variance_part(r)
+        words = set(str(r["factors"]).split(" x "))
+        if named and r["kind"] == "component" and not words & {SNIPPET, SEED}:
+            parts[True].append(f"{named} {variance_share(r, short=True)}")
+        elif named:
+            parts[False].append(f"{variance_share(r, short=True)} with {named}")
+    prompt = next((r for r in rows if r["component"] == PROMPT), None)
+    whole = [] if prompt is None else [f"{variance_share(prompt, short=True)} goes with the prompt"]
+    listed = f" ({', '.join(parts[True])})" if len(parts[True]) > 1 else ""
+    told = ", ".join([*(w + listed for w in whole), *parts[False]])
+    return f"Of the variance of {what} for '{rows[0]['class']}', {told}."
+
+
+def variance_subject(row: Row) -> str:
+    """Name the arm or the difference that a row of the variance is about."""
+    return str(row["input"]) if row["input"] is not None else f"{row['candidate']} − {row['reference']}"
+
+
+def variance_part(row: Row) -> str:
+    """Name the part that a row adds to the whole, empty for one that is within another part.
+
+    Parts: each effect of prompts, snippets, prompts with snippets, and all with seeds.
+    """
+    factors = str(row["factors"] or "").split(" x ")
+    if row["kind"] == "sum":
+        return "" if row["component"] == PROMPT else str(row["component"])
+    if SEED in factors or (SNIPPET in factors and len(factors) > 1):
+        return ""
+    return str(row["component"])
+
+
+def variance_share(row: Row, *, short: bool = False) -> str:
+    """Write the share of a row, with its interval unless it is to be short."""
+    share, low, high = (number(row, k) for k in ("share", "low", "high"))
+    if share is None:
+        return "–"
+    if short or low is None or high is None:
+        return f"{100 * share:.0f} %" if short else f"{100 * share:.1f} %"
+    return f"{100 * share:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def summary(document: Document) -> list[str]:
@@ -125,4 +201,6 @@ def how(document: Document) -> list[tuple[str, str]]:
         *told,
         ("Token priors", "Per question, log share = form + token + meaning by least squares, over the forms "
          "that the question has; with all cyclic permutations this is the prior of Zheng et al. (2024)."),
+        ("Variance", "Components by Henderson's method 1 (in a balanced crossing, the analysis of variance); "
+         "intervals by leaving out snippets, where there are enough of them and four degrees of freedom."),
     ]  # fmt: skip

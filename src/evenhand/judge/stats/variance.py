@@ -77,8 +77,8 @@ def limits(share: float, without: FloatArray, alpha: float) -> tuple[float, floa
     """Limits of an untruncated share from its values without each cluster, within [0, 1].
 
     Jackknife t limits; where the share is more than a standard error away from 0 and 1 also those of its
-    logit, and the wider ends of both: the former alone miss shares of skewed effects too often. They are about
-    these very prompts and seeds, and about snippets as a population.
+    logit, and the wider ends of both: the former alone miss shares of skewed effects too often. They are
+    about these very prompts and seeds, and about snippets as a population.
 
     Source: Tukey (1958); Arvesen (1969), Annals of Mathematical Statistics 40, 2076-2100, for components.
     """
