@@ -42,7 +42,7 @@ class Hub:
     def snapshot(self, name, repo_type, revision, local_files_only):
         assert local_files_only
         if not (self.folder / "cache").is_dir():
-            raise Unreachable("nothing here")
+            raise hub.errors.LocalEntryNotFoundError("nothing here")
         return str(self.folder / "cache")
 
 

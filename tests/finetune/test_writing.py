@@ -22,7 +22,7 @@ from evenhand.finetune.encoder import boundary, encoder_of
 from evenhand.finetune.generate import generated
 from evenhand.finetune.likelihoods import Choice, answered, choices_of
 from evenhand.finetune.loop import Lesson, _gradients
-from evenhand.finetune.material import material_of, prompts_of
+from evenhand.finetune.material import blocks_in, material_of, prompts_of
 from evenhand.finetune.predict import token_log_probs
 from evenhand.finetune.standin import stand_in
 from tests.datasets import sample
@@ -159,6 +159,14 @@ def test_texts_are_packed_part_by_part():
         assert len(stream) - sum(map(len, made)) <= 1  # a single token is dropped
         assert {len(block) for block in made[:-1]} == {32}
     assert (found.answers.starts == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "blocks"), [(0, 0), (1, 0), (2, 1), (7, 1), (8, 1), (9, 1), (10, 2), (16, 2), (17, 2), (18, 3)]
+)
+def test_a_last_block_of_one_token_is_none(tokens, blocks):
+    made = [list(range(tokens))[i : i + 8] for i in range(0, tokens, 8)]
+    assert blocks_in(tokens, 8) == blocks == sum(len(block) > 1 for block in made)
 
 
 def test_where_an_answer_begins():

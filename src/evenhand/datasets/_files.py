@@ -97,6 +97,7 @@ def from_hub(name: str, *, files: str | None, revision: str | None) -> list[str]
             if chosen:
                 return [hub.hf_hub_download(name, f, repo_type="dataset", revision=at) for f in chosen]
     except Exception as error:
+        # The hub's transports (requests, httpx, xet, by its version) have errors without a base in common.
         cached = _cached(hub, name, files, revision)
         if cached:
             return cached
@@ -114,7 +115,7 @@ def _cached(hub: object, name: str, files: str | None, revision: str | None) -> 
             folder = Path(
                 hub.snapshot_download(name, repo_type="dataset", revision=at, local_files_only=True)  # type: ignore[attr-defined]
             )
-        except Exception:
+        except (OSError, ValueError):  # not in the cache; no name of a dataset
             continue
         chosen = _tables([str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()], files)
         if chosen:

@@ -66,5 +66,7 @@ def _decodes(picture: bytes) -> bool:
                 image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
                 image.load()
     except Exception:
+        # Broken bytes make readers of pictures raise nearly anything: OSError, SyntaxError, struct.error,
+        # IndexError, DecompressionBombError, and their warnings, which are errors here.
         return False
     return True

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import numpy as np
 
-from evenhand.datasets._config import Field, Frozen, Seed, Share, model_validator
+from evenhand.datasets._config import Field, Frozen, Seed, Share
 from evenhand.errors import nearest
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
@@ -45,29 +45,28 @@ class World(Frozen):
     hard_groups: dict[str, Share] = Field(default_factory=dict)
     seed: Seed = 0
 
-    def names(self) -> tuple[str, ...]:
-        """Names of the groups, in order."""
-        raise NotImplementedError
 
-    @model_validator(mode="after")
-    def _groups_exist(self) -> World:
-        names = list(self.names())
-        complaints = [
-            f"{option}: '{name}' is none of the groups; {nearest(name, names)}"
-            for option in ("shares", "base_rates", "label_noise", "hard_groups")
-            if isinstance(given := getattr(self, option), dict)
-            for name in given
-            if name not in names
-        ]
-        total = math.fsum(self.shares.values())
-        every = set(self.shares) >= set(names)
-        if every and abs(total - 1) > 1e-9:
-            complaints.append(f"shares: they sum to {total:g}; shares of all groups must sum to 1")
-        if not every and total >= 1:
-            complaints.append(f"shares: they sum to {total:g}, which leaves nothing for the other groups")
-        if complaints:
-            raise ValueError("; ".join(complaints))
-        return self
+def refuse(world: World, names: tuple[str, ...]) -> None:
+    """Complain of options that name other groups than these, or whose shares cannot be.
+
+    Raises:
+        ValueError: every complaint at once.
+    """
+    complaints = [
+        f"{option}: '{name}' is none of the groups; {nearest(name, names)}"
+        for option in ("shares", "base_rates", "label_noise", "hard_groups")
+        if isinstance(given := getattr(world, option), dict)
+        for name in given
+        if name not in names
+    ]
+    total = math.fsum(world.shares.values())
+    every = set(world.shares) >= set(names)
+    if every and abs(total - 1) > 1e-9:
+        complaints.append(f"shares: they sum to {total:g}; shares of all groups must sum to 1")
+    if not every and total >= 1:
+        complaints.append(f"shares: they sum to {total:g}, which leaves nothing for the other groups")
+    if complaints:
+        raise ValueError("; ".join(complaints))
 
 
 @dataclass(frozen=True)
@@ -115,24 +114,23 @@ def by_group(names: tuple[str, ...], given: float | Mapping[str, float], other: 
     return np.full(len(names), given, np.float64)
 
 
-def shares(world: World) -> FloatArray:
+def shares(world: World, names: tuple[str, ...]) -> FloatArray:
     """[groups] share of the rows of every group; sums to 1."""
-    names = world.names()
     rest = [name for name in names if name not in world.shares]
     left = 1 - math.fsum(world.shares.values())
     return np.array([world.shares.get(name, left / max(1, len(rest))) for name in names], np.float64)
 
 
-def draw(world: World, rng: np.random.Generator, *, signals: int) -> Drawn:
+def draw(world: World, names: tuple[str, ...], rng: np.random.Generator, *, signals: int) -> Drawn:
     """Draw groups (exact shares, shuffled), truths, labels and signals.
 
     Args:
         world: the options.
+        names: of the groups.
         rng: source of randomness.
         signals: how many signals a row shows.
     """
-    names = world.names()
-    group = rng.permutation(np.repeat(np.arange(len(names)), _quotas(shares(world), world.rows)))
+    group = rng.permutation(np.repeat(np.arange(len(names)), _quotas(shares(world, names), world.rows)))
     n = world.rows
     truth = (rng.random(n) < by_group(names, world.base_rates, 0.5)[group]).astype(np.int64)
     flipped = rng.random(n) < by_group(names, world.label_noise, 0.0)[group]
@@ -143,16 +141,16 @@ def draw(world: World, rng: np.random.Generator, *, signals: int) -> Drawn:
     return Drawn(group, truth, np.where(flipped, 1 - truth, truth), turned, shown)
 
 
-def truth_of(world: World, *, signals: int) -> dict[str, Truth]:
+def truth_of(world: World, names: tuple[str, ...], *, signals: int) -> dict[str, Truth]:
     """What is true of every group, by arithmetic.
 
     A reader of `signals` signals, each right with probability 1 - difficulty / 2, who knows the group's base
     rate, decides by the posterior; turned rows are read the other way round by whoever misses the mark.
     """
-    names, told = world.names(), {}
+    told = {}
     right = 1 - world.difficulty / 2
     columns = (
-        shares(world),
+        shares(world, names),
         by_group(names, world.base_rates, 0.5),
         by_group(names, world.label_noise, 0.0),
         by_group(names, world.hard_groups, 0.0),

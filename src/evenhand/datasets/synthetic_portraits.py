@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand.datasets import DatasetInfo, Examples
-from evenhand.datasets._config import Share
+from evenhand.datasets._config import Share, model_validator
 from evenhand.datasets._smoke import SMOKE_ROWS
-from evenhand.datasets._worlds import Drawn, Truth, World, draw, truth_of
+from evenhand.datasets._worlds import Drawn, Truth, World, draw, refuse, truth_of
 from evenhand.tables.schema import Attribute, BoolArray, IntArray
 
 INFO = DatasetInfo(
@@ -50,9 +50,10 @@ class Config(World):
 
     contrast: Share = 1.0
 
-    def names(self) -> tuple[str, ...]:
-        """Names of the groups, in order."""
-        return TONES
+    @model_validator(mode="after")
+    def _groups_exist(self) -> Config:
+        refuse(self, TONES)
+        return self
 
 
 def load(config: Config) -> Examples:
@@ -65,7 +66,7 @@ def load(config: Config) -> Examples:
         Pictures [32, 32, 3], with the attributes `tone` and `accessory`.
     """
     rng = np.random.default_rng([config.seed, 3])
-    drawn = draw(config, rng, signals=SIGNALS)
+    drawn = draw(config, TONES, rng, signals=SIGNALS)
     accessory = rng.integers(len(ACCESSORIES), size=config.rows)
     faint = np.array([config.contrast if tone in config.hard_groups else 1.0 for tone in TONES], np.float32)
     pictures = _paint(drawn, accessory, faint[drawn.group], config.difficulty, rng)
@@ -84,7 +85,7 @@ def smoke(config: Config) -> Examples:
 
 def truth(config: Config) -> dict[str, Truth]:
     """What is true of every tone, by arithmetic: rates, and what the best readers reach."""
-    return truth_of(config, signals=SIGNALS)
+    return truth_of(config, TONES, signals=SIGNALS)
 
 
 def unlabelled(n: int, seed: int) -> list[npt.NDArray[np.uint8]]:
@@ -96,7 +97,7 @@ def unlabelled(n: int, seed: int) -> list[npt.NDArray[np.uint8]]:
     """
     rng = np.random.default_rng([seed, 4])
     config = Config(rows=max(n, 8), hard_groups=dict.fromkeys(TONES, 0.25), seed=seed)
-    drawn = draw(config, rng, signals=SIGNALS)
+    drawn = draw(config, TONES, rng, signals=SIGNALS)
     accessory = rng.integers(len(ACCESSORIES), size=config.rows)
     return list(_paint(drawn, accessory, np.ones(config.rows, np.float32), 0.1, rng)[:n])
 

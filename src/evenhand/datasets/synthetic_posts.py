@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples
-from evenhand.datasets._config import Share, field_validator
+from evenhand.datasets._config import Share, field_validator, model_validator
 from evenhand.datasets._smoke import SMOKE_ROWS
-from evenhand.datasets._worlds import MOST_GROUPS, Drawn, Truth, World, draw, truth_of
+from evenhand.datasets._worlds import MOST_GROUPS, Drawn, Truth, World, draw, refuse, truth_of
 from evenhand.tables.schema import Attribute, BoolArray, IntArray
 
 INFO = DatasetInfo(
@@ -72,9 +72,10 @@ class Config(World):
             raise ValueError(f"give 1 to {cls.most} different names")
         return groups
 
-    def names(self) -> tuple[str, ...]:
-        """Names of the groups, in order."""
-        return self.groups
+    @model_validator(mode="after")
+    def _groups_exist(self) -> Config:
+        refuse(self, self.groups)
+        return self
 
 
 def load(config: Config) -> Examples:
@@ -87,7 +88,7 @@ def load(config: Config) -> Examples:
         Posts that all differ, with the attribute `group`.
     """
     rng = np.random.default_rng([config.seed, 1])
-    drawn = draw(config, rng, signals=SIGNALS)
+    drawn = draw(config, config.groups, rng, signals=SIGNALS)
     texts = _write(drawn, config.group_dialect, rng)
     ids = [f"post-{config.seed}-{i}" for i in range(config.rows)]
     return Examples(
@@ -103,7 +104,7 @@ def smoke(config: Config) -> Examples:
 
 def truth(config: Config) -> dict[str, Truth]:
     """What is true of every group, by arithmetic: rates, and what the best readers reach."""
-    return truth_of(config, signals=SIGNALS)
+    return truth_of(config, config.groups, signals=SIGNALS)
 
 
 def vocabulary() -> tuple[str, ...]:
@@ -123,7 +124,7 @@ def unlabelled(n: int, seed: int) -> list[str]:
     names = tuple(f"g{i}" for i in range(MOST_GROUPS))
     config = Config(rows=max(n, 8), groups=names, hard_groups=dict.fromkeys(names, 0.25), seed=seed)
     rng = np.random.default_rng([seed, 2])
-    return _write(draw(config, rng, signals=SIGNALS), 0.5, rng)[:n]
+    return _write(draw(config, config.groups, rng, signals=SIGNALS), 0.5, rng)[:n]
 
 
 def meaning(text: str) -> tuple[list[int], bool]:

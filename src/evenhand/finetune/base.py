@@ -141,6 +141,8 @@ def _downloaded(name: str, revision: str | None) -> tuple[str, str]:
         RevisionNotFoundError,
     )
 
+    # What says that there is no network has no base in common: it depends on the version of the hub's package
+    # which of requests, httpx and xet raises it.
     earlier = False
     try:
         # One question, asked once: a download that finds no network tries for half a minute.
@@ -208,6 +210,7 @@ def _config(place: str, name: str) -> Any:  # noqa: ANN401
     try:
         return AutoConfig.from_pretrained(place, trust_remote_code=False)
     except Exception as error:
+        # What is wrong with a user's file comes out as OSError, ValueError, KeyError, TypeError, ...
         raise InputError(_unreadable(place, name, error)) from None
 
 
@@ -230,6 +233,7 @@ def _weights(
             use_safetensors=True, dtype=torch.float32, attn_implementation=attention, trust_remote_code=False,
         )  # fmt: skip
     except Exception as error:
+        # As in `_config`; safetensors has errors of its own, torch a RuntimeError where shapes do not fit.
         raise InputError(_unreadable(place, name, error)) from None
     finally:
         transformers.logging.set_verbosity(shown)
