@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -234,6 +235,10 @@ def test_questions_that_cannot_be_asked(asked, says):
     data = of_texts([f"text {i}" for i in range(20)], Asked(questions=(asked,)))
     with pytest.raises(InputError, match=says):
         choices_of(base, data, 64)
+    # It is told before anything is trained.
+    short = replace(job("full", stand_in("llama", "language")), training=replace(TRAINING, max_length=64))
+    [complaint] = run.prepare([short], data).complaints
+    assert re.search(says, complaint)
 
 
 def test_pairs_that_are_too_long():

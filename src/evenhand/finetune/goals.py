@@ -19,7 +19,7 @@ from evenhand.finetune.answers import Answers, Classes
 from evenhand.finetune.base import WRITTEN, Base
 from evenhand.finetune.feed import Feed, feed_of
 from evenhand.finetune.generate import translated
-from evenhand.finetune.likelihoods import chosen
+from evenhand.finetune.likelihoods import choices_of, chosen
 from evenhand.finetune.material import Material, material_of
 from evenhand.finetune.parallel import copy_of
 from evenhand.finetune.predict import accuracy_and_loss, probabilities, token_log_probs
@@ -85,9 +85,11 @@ def goal_of(base: Base, job: Job, data: Data) -> Goal:
     """What a job is for.
 
     Raises:
-        InputError: the rows cannot be made into what the model reads.
+        InputError: the rows, or the questions about them, cannot be made into what the model reads.
     """
     if data.examples.task in WRITTEN:
+        if data.examples.asked is not None:
+            choices_of(base, data, job.training.max_length)
         return Writing(base, job, data, material_of(base, data, job.training.max_length))
     return Telling(job, data, feed_of(base, data.examples, job.training.max_length))
 
