@@ -129,6 +129,18 @@ def test_which_effects_of_prompts_there_are(prompts, known, degrees, lacking):
         assert len(np.unique(found.codes[known[-1]])) == len(prompts)
 
 
+def test_any_pattern_of_prompts_can_be_solved():
+    rng = np.random.default_rng(6)
+    for _ in range(300):
+        prompts = np.argwhere(rng.random(rng.integers(1, 6, 2)) < rng.random())
+        if len(prompts) > 1:
+            found = groupings_of(*prompts.T)
+            values = rng.normal(size=(len(prompts), 1, 3))
+            told = components(values, list(found.codes.values()), np.arange(3)).whole
+            assert np.abs(told).max() < 1e3
+            assert min(found.degrees.values()) >= 1
+
+
 #: What is planted on the scale of the share: standard deviations by factor.
 NONE = {"template": 0.0, "options": 0.0, "snippet": 0.0, "seed": 0.0, "own": 0.0}
 
