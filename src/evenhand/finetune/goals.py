@@ -16,7 +16,8 @@ from accelerate import Accelerator
 
 from evenhand.finetune import Data, Job, output
 from evenhand.finetune.answers import Answers, Classes
-from evenhand.finetune.base import WRITTEN, Base
+from evenhand.finetune.base import Base
+from evenhand.finetune.families import WRITTEN
 from evenhand.finetune.feed import Feed, feed_of
 from evenhand.finetune.generate import translated
 from evenhand.finetune.likelihoods import choices_of, chosen

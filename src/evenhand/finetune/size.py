@@ -16,8 +16,8 @@ from evenhand import registry
 from evenhand.errors import InputError, nearest
 from evenhand.finetune import Job, Model, Training
 from evenhand.finetune.adapt import METHODS
-from evenhand.finetune.base import FAMILIES, KINDS, family_of
 from evenhand.finetune.checkpoint import is_adapted
+from evenhand.finetune.families import FAMILIES, KINDS, family_of
 from evenhand.finetune.models._roles import find_roles
 from evenhand.finetune.work import read_row, within, work
 

@@ -10,6 +10,7 @@ from typing import Any
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Model
+from evenhand.finetune.families import KINDS, WRITTEN, family_of, refuse_task
 from evenhand.finetune.models import _cache as cache
 
 _FAMILIES = "evenhand.finetune.models"
@@ -29,8 +30,7 @@ def family_said(model: Model, task: str) -> str:
     said = model.options.get("family")
     if said is not None:
         return str(said)
-    from evenhand.finetune.base import family_of  # noqa: PLC0415
-    from evenhand.finetune.size import shape_of  # noqa: PLC0415
+    from evenhand.finetune.size import shape_of  # noqa: PLC0415  (torch)
 
     try:
         family = family_of(shape_of(model), model.name, task)
@@ -62,8 +62,6 @@ def stand_in(family: str, task: str) -> Path:
         InputError: the family has no stand-in, or reads something else.
     """
     plugin = _tiny(family)
-    from evenhand.finetune.base import KINDS, WRITTEN, refuse_task  # noqa: PLC0415  (torch)
-
     refuse_task(plugin, f"the stand-in '{family}'", task)
     recipe: dict[str, object] = {"family": family, "fields": plugin.TINY, "seed": _SEED}
     if task not in WRITTEN:

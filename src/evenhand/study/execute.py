@@ -87,8 +87,12 @@ class Crew:
         for worker in self._everyone():
             worker.close()
 
-    def prepare(self, planned: Sequence[Planned]) -> list[str]:
-        """Fetch or make every model in one process, and check every job.
+    def prepare(self, planned: Sequence[Planned], workers: int = 1) -> list[str]:
+        """Fetch or make every model in one process, and check every job; others get ready meanwhile.
+
+        Args:
+            planned: the runs.
+            workers: how many will train.
 
         Returns:
             Remarks on the jobs.
@@ -97,7 +101,7 @@ class Crew:
             InputError: some job cannot run; every complaint at once.
             RuntimeError: the process died.
         """
-        worker = self._start()
+        worker, *_ = [self._start() for _ in range(workers)]
         self._refuse(worker.answer())
         jobs = {p.run_id: as_plain(p.job) for p in planned}
         worker.send({"do": "prepare", "jobs": list(jobs.values())})

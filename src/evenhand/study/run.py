@@ -86,10 +86,11 @@ def run_study(
         schedule = Schedule.of(folder.runs_of(facts), planned, rows.sizes(facts))
         if schedule.open:
             watch(Progress("preparing", runs=len(schedule.planned)))
-            remarks = crew.prepare(planned)
+            at_once = count_workers(workers, executor, len(schedule.queue))
+            remarks = crew.prepare(planned, at_once)
             folder.create(plain, facts)
             write_json(folder.prepared, {"remarks": remarks})
-            crew.train(schedule, count_workers(workers, executor, len(schedule.queue)), watch)
+            crew.train(schedule, at_once, watch)
     folder.create(plain, facts)
     watch(Progress("judging", runs=len(schedule.planned)))
     return rebuild(study, folder)
