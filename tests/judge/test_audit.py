@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ import evenhand
 from evenhand.errors import CallError
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
-from evenhand.tables.schema import Columns
+from evenhand.tables.schema import Arm, Attribute, Columns, Predictions
 
 COMPARISON = {
     "reference", "candidate", "attribute", "group", "class", "metric", "family", "difference", "low", "high",
@@ -231,24 +232,29 @@ def test_copies_in_clusters_are_no_new_information():
         assert second["high"] - second["low"] == pytest.approx(first["high"] - first["low"], rel=0.15)
 
 
+def of_answers(label, answers):
+    """What is read of two arms' answers to the same rows, all of one group."""
+    arms = [Arm(name, ("1",), a[None]) for name, a in zip(("reference", "candidate"), answers, strict=True)]
+    one = np.ones(len(label))
+    group = Attribute("g", "partition", ("a",), np.zeros(len(label), np.int64))
+    return Predictions(("0", "1"), 1, label, tuple(arms), (group,), one, one, one)
+
+
 def test_clusters_cover():
     """Rows of a cluster share their fate: clustered intervals cover, plain ones do not."""
     rng = np.random.default_rng(0)
     inside = {"c": 0, None: 0}
+    clusters = np.arange(600) // 15
     for _ in range(120):
         chance = np.clip(rng.normal(0.7, 0.25, (40, 2)), 0, 1).repeat(15, axis=0)
         right = rng.random((600, 2)) < chance
         label = rng.integers(0, 2, 600)
-        base = {
-            "example_id": np.arange(600),
-            "label": label,
-            "g": np.repeat("a", 600),
-            "c": np.arange(600) // 15,
-        }
-        tables = [{**base, "prediction": np.where(right[:, k], label, 1 - label)} for k in (0, 1)]
-        for cluster in inside:
-            row = evenhand.compare(*tables, by="g", metric=["accuracy"], cluster=cluster).comparisons[0]
-            inside[cluster] += row["low"] <= 0 <= row["high"]
+        drawn = of_answers(label, [np.where(right[:, k], label, 1 - label) for k in (0, 1)])
+        for name, cluster in (("c", clusters), (None, None)):
+            p = dataclasses.replace(drawn, cluster=cluster)
+            found = judge_predictions(p, Columns(by=("g",)), Settings(metrics=("accuracy",)))
+            row = found.comparisons[0]
+            inside[name] += row["low"] <= 0 <= row["high"]
     assert inside["c"] >= 108
     assert inside[None] < inside["c"] - 12
 

@@ -101,18 +101,22 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
             estimates.append(_of_its_rows(metric, sample, here[run]))
         else:
             estimates.append(metric.compute(sample))
-    right = _right(answers, true, metric.INFO, positive) & here
+    right = _right(answers, true, metric.INFO, positive)
+    everywhere = bool(here.all())
+    if not everywhere:
+        right &= here
+    values = np.array([e.value for e in estimates])
     reason = next((e.reason for e in estimates if e.reason), "")
     shares = _weights_of_runs(estimates, weight) if predictions.resplit else None
     return Observed(
-        values=np.array([e.value for e in estimates]),
-        value=float(np.mean([e.value for e in estimates])),
+        values=values,
+        value=float(values.mean()),
         influence=_mean([e.influence for e in estimates]),
         numerator=_mean_or_none([e.numerator for e in estimates], shares),
         denominator=_mean_or_none([e.denominator for e in estimates], shares),
-        right=right.sum(axis=0) / np.maximum(here.sum(axis=0), 1),
+        right=right.sum(axis=0) / (len(here) if everywhere else np.maximum(here.sum(axis=0), 1)),
         reason=reason,
-        present=here.mean(axis=0),
+        present=np.ones(len(rows)) if everywhere else here.mean(axis=0),
     )
 
 
@@ -158,7 +162,7 @@ def _right(answers: IntArray, true: IntArray, info: MetricInfo, positive: int) -
 
 
 def _mean(parts: list[FloatArray]) -> FloatArray:
-    return parts[0] if len(parts) == 1 else np.asarray(np.mean(parts, axis=0))
+    return parts[0] if len(parts) == 1 else np.asarray(np.add.reduce(parts) / len(parts))
 
 
 def _mean_or_none(parts: list[FloatArray | None], shares: FloatArray | None = None) -> FloatArray | None:

@@ -142,11 +142,11 @@ def ratio(
         empty: the reason to give when sum(w b) is 0.
     """
     above = numerator.astype(np.float64)
-    below = np.ones_like(above) if denominator is None else denominator.astype(np.float64)
-    total = float(np.sum(sample.weight * below))
+    below = np.ones(above.shape) if denominator is None else denominator.astype(np.float64)
+    total = float((sample.weight * below).sum())
     if not total > 0:
         return undefined(sample, empty)
-    value = float(np.sum(sample.weight * above)) / total
+    value = float((sample.weight * above).sum()) / total
     return Estimate(value, (above - value * below) / total, above, below)
 
 
