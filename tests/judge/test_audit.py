@@ -240,6 +240,7 @@ def of_answers(label, answers):
     return Predictions(("0", "1"), 1, label, tuple(arms), (group,), one, one, one)
 
 
+@pytest.mark.no_cover
 def test_clusters_cover():
     """Rows of a cluster share their fate: clustered intervals cover, plain ones do not."""
     rng = np.random.default_rng(0)
@@ -306,6 +307,7 @@ def test_calibration_is_compared_by_permutation():
     assert same["p_value"] == 1
 
 
+@pytest.mark.no_cover
 def test_equal_calibration_of_groups_of_different_size_is_not_called_different():
     rng = np.random.default_rng(2)
     rejected = []

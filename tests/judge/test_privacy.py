@@ -129,6 +129,7 @@ def test_one_target_has_exact_limits_of_its_members():
         pytest.param((1, 4000, 0.001, 1.0, 0.0), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.no_cover
 def test_intervals_hold_over_rows_and_targets(cell):
     """Rates pointwise, and the whole primary family at once, in 100 draws each (three standard errors)."""
     found = coverage(cell, 100, seed=7)

@@ -25,6 +25,9 @@ def cell(**axes):
     return {**CELL, **{k.replace("_", " "): v for k, v in axes.items()}}
 
 
+pytestmark = pytest.mark.no_cover  # tracing makes simulations a third slower, and shows nothing new
+
+
 @pytest.mark.parametrize(
     "axes",
     [

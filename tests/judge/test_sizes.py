@@ -33,6 +33,7 @@ def draw(k, rng, *, slope=0.0, between=0.0, tiny=0):
     return n, slope * np.log2(n) + spread * rng.standard_normal(k) + between * rng.standard_normal(k), spread
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("k", "between", "tiny"), [(5, 0.0, 0), (6, 0.0, 2), (8, 0.05, 1), (10, 0.0, 4)])
 def test_noise_of_small_groups_is_no_trend(k, between, tiny):
     rng = np.random.default_rng(k + tiny)
@@ -62,6 +63,7 @@ def test_a_plain_permutation_would_raise_false_alarms():
     assert alarms / 200 > 0.2
 
 
+@pytest.mark.no_cover
 def test_many_candidates_and_metrics_share_the_alarm():
     rng = np.random.default_rng(4)
     alarms = 0

@@ -17,13 +17,13 @@ from tests.study.studies import ARMS, TRAINER, contents, log, study, timeless
 
 KILLS = 24
 SEEDS = tuple(range(12))
-STUDY = """
+#: A process that is started two dozen times does without pytest.
+STUDY = f"""
 import sys
 from pathlib import Path
 from evenhand.study.run import run_study
-from tests.study.studies import TRAINER, study
-from tests.study.test_kill import ARMS, SEEDS
-run_study(study(arms=ARMS[:3], seeds=SEEDS), Path(sys.argv[1]), trainer=TRAINER, workers=2)
+from tests.study.studies import ARMS, TRAINER, study
+run_study(study(arms=ARMS[:3], seeds={SEEDS}), Path(sys.argv[1]), trainer=TRAINER, workers=2)
 """
 
 

@@ -28,7 +28,7 @@ class AuditResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The document: plain lists, dicts, strings and numbers, None where a number is undefined."""
-        plain: dict[str, Any] = json.loads(self.to_json())
+        plain: dict[str, Any] = json.loads(json.dumps(_without_nan(self.document), allow_nan=False))
         return plain
 
     def to_json(self) -> str:
