@@ -52,7 +52,7 @@ def _spec(lines: Sequence[Row], labels: Sequence[str], parts: Sequence[str]) -> 
     import altair as alt  # noqa: PLC0415
 
     colours = [f"var(--arm{i % 6 + 1})" for i in range(len(parts))]
-    legend = alt.Legend(orient="top", title=None, columns=3, labelLimit=200, symbolType="square")
+    legend = alt.Legend(orient="top", title=None, columns=2, labelLimit=200, symbolType="square")
     bars = alt.Chart(alt.InlineData(values=list(lines))).mark_bar(stroke="var(--paper)", strokeWidth=1)
     chart = bars.encode(
         x=alt.X(
