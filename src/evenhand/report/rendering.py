@@ -6,11 +6,19 @@ embedded as JSON whose `<`, `>`, `&` and `'` are written as escapes, so that no 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from typing import Any
+
+from evenhand.errors import CallError
+from evenhand.store import cache as cached
+from evenhand.tables.write import write_atomic
+
+_USE = "window.vegaEmbed = vegaEmbed;"
 
 
 @dataclass(frozen=True)
@@ -81,9 +89,23 @@ def fast_charts() -> Iterator[None]:
 
 @cache
 def _vega() -> str:
-    """Give Vega, Vega-Lite and Vega-Embed as one script that is safe inside a page (a second to bundle)."""
-    import vl_convert  # noqa: PLC0415
+    """Give Vega, Vega-Lite and Vega-Embed as one script that is safe inside a page."""
     from markupsafe import Markup  # noqa: PLC0415
 
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))
+    return Markup(_bundled().replace("</script", "<\\/script").replace("<!--", "<\\!--"))
+
+
+def _bundled() -> str:
+    """The script, which takes two seconds to bundle: once per user, where there is room to keep it."""
+    import vl_convert  # noqa: PLC0415
+
+    place = cached.root() / f"vega-{version('vl-convert-python')}.js"
+    with suppress(OSError, ValueError):
+        digest, _, kept = place.read_bytes().decode().partition("\n")
+        if digest == hashlib.sha256(kept.encode()).hexdigest():
+            return kept
+    script: str = vl_convert.javascript_bundle(_USE)
+    with suppress(OSError, CallError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(place, f"{hashlib.sha256(script.encode()).hexdigest()}\n{script}")
+    return script

@@ -6,14 +6,13 @@ import fcntl
 import hashlib
 import json
 import logging
-import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from evenhand.errors import InputError
+from evenhand.store import cache
 
 #: Written last: names and digests of the other files. A folder that does not agree with it is made anew.
 _SEAL = "evenhand.json"
@@ -38,7 +37,7 @@ def kept(name: str, recipe: Mapping[str, object], make: Callable[[Path], None]) 
         InputError: the cache cannot be written.
     """
     told = json.dumps(recipe, sort_keys=True)
-    root = _root() / "models"
+    root = cache.root() / "models"
     place = root / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
     if _whole(place):
         return place
@@ -72,15 +71,6 @@ def _make(name: str, recipe: Mapping[str, object], make: Callable[[Path], None],
         draft.rename(place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _root() -> Path:
-    """The user's cache: EVENHAND_CACHE, or what the platform has for it."""
-    if given := os.environ.get("EVENHAND_CACHE"):
-        return Path(given).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "evenhand"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evenhand"
 
 
 @contextmanager

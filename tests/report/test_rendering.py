@@ -1,0 +1,43 @@
+"""The script of the charts is bundled once per user, and what was kept is only taken as it was made."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import pytest
+import vl_convert
+
+from evenhand.report import rendering
+
+
+@pytest.fixture
+def bundled(monkeypatch, tmp_path):
+    """What each bundling was asked for; the cache is empty."""
+    asked = []
+    monkeypatch.setenv("EVENHAND_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda use: asked.append(use) or "ä\r\n</script>")
+    return asked
+
+
+def test_it_is_bundled_once(bundled, tmp_path):
+    assert [rendering._bundled() for _ in range(2)] == ["ä\r\n</script>"] * 2
+    assert len(bundled) == 1
+    [kept] = (tmp_path / "cache").iterdir()
+    assert version("vl-convert-python") in kept.name
+
+
+@pytest.mark.parametrize("damage", [b"", b"nothing\nalert(1)", b"\xff\xfe\n"])
+def test_what_is_not_as_it_was_made_is_made_again(damage, bundled, tmp_path):
+    rendering._bundled()
+    [kept] = (tmp_path / "cache").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(damage)
+    assert rendering._bundled() == "ä\r\n</script>"
+    assert (len(bundled), kept.read_bytes()) == (2, whole)
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(bundled, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EVENHAND_CACHE", str(tmp_path / "file"))
+    assert [rendering._bundled() for _ in range(2)] == ["ä\r\n</script>"] * 2
+    assert len(bundled) == 2
