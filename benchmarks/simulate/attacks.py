@@ -7,17 +7,12 @@ benchmarks/results/attack_simulation.json and docs/statistics.md.
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.special import ndtr
 
-from benchmarks.simulate.tables import put_between
+from benchmarks.simulate.tables import simulate
 from evenhand.judge.counts import Group
 from evenhand.judge.privacy.compare import comparisons
 from evenhand.judge.privacy.observe import Scored, Seen, observe
@@ -26,7 +21,6 @@ from evenhand.judge.privacy.settings import AUC, PrivacySettings, at_fpr
 from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import Attribute
 
-RESULTS = Path(__file__).parents[1] / "results" / "attack_simulation.json"
 Z = float(z_of(0.05))
 
 
@@ -147,20 +141,5 @@ def render(cells: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def main(replicates: int = 2000) -> None:
-    started = time.time()
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        cells = list(pool.map(coverage, CELLS, [replicates] * len(CELLS)))
-    stored = {"replicates": replicates, "seconds": round(time.time() - started), "cells": cells}
-    RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
-    put_between("attack simulation", render(cells))
-    for cell in cells:
-        print(cell)
-
-
 if __name__ == "__main__":
-    import argparse
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--replicates", type=int, default=2000)
-    main(parser.parse_args().replicates)
+    simulate("attack simulation", CELLS, coverage, render, __doc__)

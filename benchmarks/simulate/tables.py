@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
@@ -20,6 +26,36 @@ def put_between(name: str, table: str) -> None:
     head, found, rest = PAGE.read_text().partition(start)
     assert found, f"{PAGE} has no marker {start}"
     PAGE.write_text(f"{head}{start}\n{table}\n{end}{rest.partition(end)[2]}")
+
+
+def simulate(
+    name: str,
+    cells: Sequence[tuple],
+    coverage: Callable[[tuple, int], dict],
+    render: Callable[[list[dict]], str],
+    says: str | None,
+) -> None:
+    """Simulate every cell in processes; store the figures and the page's table, and print them.
+
+    Args:
+        name: of the markers; with underscores that of the file in benchmarks/results.
+        cells: what differs between them.
+        coverage: figures of one cell, given how many replicates.
+        render: the table as Markdown.
+        says: what the command is for, in its help.
+    """
+    parser = argparse.ArgumentParser(description=says)
+    parser.add_argument("--replicates", type=int, default=2000)
+    replicates = parser.parse_args().replicates
+    started = time.time()
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(coverage, cells, [replicates] * len(cells)))
+    stored = {"replicates": replicates, "seconds": round(time.time() - started), "cells": found}
+    place = PAGE.parents[1] / "benchmarks" / "results" / f"{name.replace(' ', '_')}.json"
+    place.write_text(json.dumps(stored, indent=1) + "\n")
+    put_between(name, render(found))
+    for cell in found:
+        print(cell)
 
 
 def render(stored: dict) -> str:

@@ -8,25 +8,18 @@ benchmarks/results/translation_simulation.json and docs/statistics.md.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from benchmarks.simulate.tables import put_between
+from benchmarks.simulate.tables import simulate
 from evenhand.judge.generative import translation_gender
 from evenhand.judge.run_generative import settings_for, tell
 from evenhand.judge.settings import Settings
 from evenhand.tables.generations import GOLD_GENDER, PREDISPOSITION, STEREOTYPE, Generations
 from evenhand.tables.schema import Attribute
 
-RESULTS = Path(__file__).parents[1] / "results" / "translation_simulation.json"
 TEXTS = ("He left.", "She left.", "They left.", "The cook left.")
 #: Of wrong outputs: the other gender, they, none.
 WRONG = (0.6, 0.25, 0.15)
@@ -131,16 +124,17 @@ def coverage(cell: tuple[int, int, float, float], replicates: int) -> dict:
             held[family].append(within[family])
     told = {m: round(float(np.mean(held[m], axis=0).min()), 4) for m in METRICS}
     families = {f: round(float(np.mean(held[f])), 4) for f in FAMILIES}
-    return {"templates": templates, "runs": runs, "tau": tau, "wave": wave, **told, **families}
+    cell_of = {"templates": templates, "runs": runs, "tau": tau, "wave": wave}
+    return cell_of | told | families | {"replicates": replicates}
 
 
-def render(cells: list[dict], replicates: int) -> str:
+def render(cells: list[dict]) -> str:
     """The table as Markdown."""
     keys = ("templates", "runs", "tau", "wave", *METRICS, *FAMILIES)
     return "\n".join(
         [
-            f"`python -m benchmarks.simulate.translations`: {replicates:,} replicates per cell, two rows a "
-            "template. Coverage of nominal 95 %: pointwise for each number (the least of all rows and the "
+            f"`python -m benchmarks.simulate.translations`: {cells[0]['replicates']:,} replicates per cell, "
+            "two rows a template. Coverage of nominal 95 %: pointwise for each number (the least of all rows and the "
             "two groups of `stereotype`, and of both arms), at once for the primary family of comparisons "
             "(accuracy and pro share) and for each other number.",
             "",
@@ -151,19 +145,5 @@ def render(cells: list[dict], replicates: int) -> str:
     )
 
 
-def main(replicates: int) -> None:
-    """Simulate every cell; store and tell."""
-    started = time.time()
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        cells = list(pool.map(coverage, CELLS, [replicates] * len(CELLS)))
-    stored = {"replicates": replicates, "seconds": round(time.time() - started), "cells": cells}
-    RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
-    put_between("translation simulation", render(cells, replicates))
-    for cell in cells:
-        print(cell)
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--replicates", type=int, default=2000)
-    main(parser.parse_args().replicates)
+    simulate("translation simulation", CELLS, coverage, render, __doc__)
