@@ -135,7 +135,8 @@ def render(cells: list[dict]) -> str:
         [
             f"`python -m benchmarks.simulate.translations`: {cells[0]['replicates']:,} replicates per cell, "
             "two rows a template. Coverage of nominal 95 %: pointwise for each number (the least of all "
-            "rows and the two groups of `stereotype`, and of both arms), at once for the primary family of comparisons "
+            "rows and the two groups of `stereotype`, and of both arms), at once for the primary family of "
+            "comparisons "
             "(accuracy and pro share) and for each other number.",
             "",
             "| " + " | ".join(keys).replace("_", " ") + " |",
