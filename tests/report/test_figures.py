@@ -22,6 +22,8 @@ PICTURES += ("p8_layer_fraction", "p12_group_size", "forest")
 TABLES = ("t1_summary", "t2_calibration")
 #: Of models that write.
 WRITTEN = ("p9_translation_shares", "p10_option_shares", "p11_template_twins", "t3_translation_quality")
+#: Of attacks on training rows.
+ATTACKED = ("p5_attack_roc", "p6_leakage")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,7 @@ def out(tmp_path_factory):
     assert made.written == (*PICTURES, *TABLES)
     assert made.left_out == (
         "p1_subgroup_utility: left out, the study's rows are images; p2 has its rates.",
+        "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`).",
         "p9_translation_shares, t3_translation_quality: left out, the study judges no translations.",
         "p10_option_shares, p11_template_twins: left out, the study judges no likelihoods of answers.",
     )
@@ -142,7 +145,14 @@ def test_what_is_not_there_is_left_out_and_said_and_other_files_stay(tmp_path):
     (tmp_path / "p7_rank.csv").write_text("of another study")
     made = write_figures(document, tmp_path)
     gone = {name for line in made.left_out for name in line.partition(":")[0].split(", ")}
-    assert gone == {"p1_subgroup_utility", "p3_reliability", "p7_rank", "p8_layer_fraction", *WRITTEN}
+    assert gone == {
+        "p1_subgroup_utility",
+        "p3_reliability",
+        "p7_rank",
+        "p8_layer_fraction",
+        *WRITTEN,
+        *ATTACKED,
+    }
     assert {p.stem for p in tmp_path.iterdir()} == {*made.written, "notes", "p7_rank"}
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert (tmp_path / "p7_rank.csv").read_text() == "of another study"

@@ -32,8 +32,9 @@ def out(tmp_path_factory, document):
         patch.setattr(run, "RESOLUTION", 72)
         made = write_figures(document, folder)
     assert made.written == (*NAMES_OF, "t3_translation_quality")
-    assert len(made.left_out) == 1
-    assert made.left_out[0].endswith("left out, the study's models write, and classify nothing.")
+    classified, attacked = made.left_out
+    assert classified.endswith("left out, the study's models write, and classify nothing.")
+    assert attacked == "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`)."
     return folder
 
 

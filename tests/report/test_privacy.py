@@ -1,5 +1,6 @@
 """Membership inference in reports: a page of its own, a section of a study's, what small print says."""
 
+import csv
 import io
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.report.study_sample import one_model
 from evenhand.judge.attacks import loss
 from evenhand.judge.privacy import PrivacySettings, attack_signals
 from evenhand.report import privacy_charts, privacy_wording
+from evenhand.report.figures import attacks, run
 from evenhand.report.privacy import build_privacy_page, privacy_view
 from evenhand.report.study import build_study_page, summarise_study
 from evenhand.tables.schema import Attribute, Columns
@@ -72,6 +74,46 @@ def test_a_study_has_the_section_when_it_was_attacked(document):
     console = Console(width=80, record=True, file=io.StringIO())
     summarise_study(result, console)
     assert "Leakage of lora[rank=8] against full" in console.export_text().replace("\n", " ")
+
+
+def test_figures_for_a_paper_have_the_attacks_numbers(document, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "RESOLUTION", 72)
+    result = one_model()
+    result["models"][0]["privacy"] = document
+    made = run.write_figures(result, tmp_path)
+    assert {"p5_attack_roc", "p6_leakage"} <= set(made.written)
+
+    def records(name):
+        with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    curve = next(r for r in document["roc"] if (r["input"], r["group"]) == ("full", "M"))
+    points = [r for r in records("p5_attack_roc") if (r["arm"], r["group"]) == ("full", "M")]
+    for key in ("fpr", "tpr", "own_fpr"):
+        assert [float(r[key]) for r in points] == curve[key]
+    assert {r["group"] for r in records("p5_attack_roc")} == {"", "F", "M"}  # nobody is in <i>
+    rates = {(r["input"], r["group"], r["metric"]): r["value"] for r in document["rates"]}
+    shown = records("p6_leakage")
+    assert {r["metric"] for r in shown} == {"roc_auc", "true_positive_rate_at_fpr_0.01"}
+    for row in shown:
+        if row["value"]:
+            assert float(row["value"]) == rates[row["arm"], row["group"] or None, row["metric"]]
+    (page,) = attacks.pages_of_curves(attacks.curves(result))
+    spec = attacks.roc(page)["spec"]
+    lines = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "line")
+    assert [lines["encoding"][axis]["scale"]["type"] for axis in "xy"] == ["log", "log"]
+    assert lines["encoding"]["x"]["scale"]["domain"] == [1e-3, 1]  # 200 non-members resolve 0.5 %
+    texts = (tmp_path / "p6_leakage.svg").read_text(encoding="utf-8")
+    assert "loss: sex" in texts
+
+
+def test_curves_of_a_group_with_too_few_rows_are_not_drawn(document):
+    few = {
+        **document,
+        "rates": [r if r["group"] != "M" else {**r, "status": "too_small"} for r in document["rates"]],
+    }
+    (block,) = privacy_charts.roc_blocks(few)
+    assert [p.title for p in block.panels] == ["all rows", "sex=F"]
 
 
 def test_gaps_between_groups_are_told_as_what_they_are(document):

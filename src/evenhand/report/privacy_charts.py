@@ -45,16 +45,27 @@ def look(names: Sequence[str]) -> list[tuple[str, int]]:
     return [(name, i % 6 + 1) for i, name in enumerate(names)]
 
 
+def curves(document: Document) -> list[Row]:
+    """Take the ROC curves that exist, of groups with enough rows for a number, with the group's rows `n`."""
+    sizes = {
+        (r["attack"], r["attribute"], r["group"]): r["n"]
+        for r in document["rates"]
+        if r.get("status", "ok") == "ok"
+    }
+    found = ({**r, "n": sizes.get((r["attack"], r["attribute"], r["group"]))} for r in document["roc"])
+    return [r for r in found if r["fpr"] and r["n"] is not None]
+
+
 def roc_blocks(document: Document) -> list[Block]:
     """Draw the ROC curves of all arms, one panel per group, log-log."""
     names = arms_of(document)
-    curves = [r for r in document["roc"] if r["fpr"]]
+    found = curves(document)
     blocks: list[Block] = []
-    if not curves:
+    if not found:
         return blocks
     spec = _roc_spec(names)
-    for attack in unique(curves, "attack"):
-        of_attack = [r for r in curves if r["attack"] == attack]
+    for attack in unique(found, "attack"):
+        of_attack = [r for r in found if r["attack"] == attack]
         groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in of_attack))
         panels = []
         for attribute, group in groups[: MOST_PANELS - sum(len(b.panels) for b in blocks)]:

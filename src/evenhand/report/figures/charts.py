@@ -30,7 +30,7 @@ _SIZE_WIDTH, _BESIDE = 145, 2.5
 
 
 def by_group(rows: Rows) -> Spec:
-    """P1, P2, P4, P9: groups with their rows on x, rates with intervals on y, arms beside each other."""
+    """P1, P2, P4, P6, P9: groups with their rows on x, rates with intervals on y, arms beside each other."""
     import altair as alt  # noqa: PLC0415
 
     names = [str(a) for a in unique(rows, "arm")]
@@ -97,6 +97,7 @@ def _grid(
     for own in split(rows, "model", "attribute"):
         first = own[0]
         title = said.panel_title(str(first["model"]), first["attribute"], several=several)
+        title = f"{first['attack']}: {title}" if "attack" in first else title
         line: list[Any] = []
         for metric in metrics:
             some = [r for r in own if r["metric"] == metric]

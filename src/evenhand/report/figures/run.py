@@ -15,7 +15,7 @@ from typing import Any
 from evenhand.errors import CallError
 from evenhand.report.document import Document
 from evenhand.report.document import arms as arms_of
-from evenhand.report.figures import answers, answers_charts, charts, data, tables, wording
+from evenhand.report.figures import answers, answers_charts, attacks, charts, data, tables, wording
 from evenhand.report.figures.data import Rows
 from evenhand.report.rendering import fast_charts
 from evenhand.tables.write import write_atomic
@@ -35,7 +35,7 @@ class Figure:
         draw: makes the drawing of a page; None for a table, which is CSV alone.
         arm: field of its rows that names the arm, where only some arms fit; empty where all do.
         pages: divides its rows where one drawing would be longer than a page.
-        of: what of a study it is about: `audit`, `generations`, `likelihoods`, or all (empty).
+        of: what of a study it is about: `audit`, `privacy`, `generations`, `likelihoods`, or all (empty).
     """
 
     name: str
@@ -73,6 +73,24 @@ FIGURES = (
     Figure("p2_subgroup_utility_images", _of_task("image"), wording.NOT_IMAGES, _by_group, "arm"),
     Figure("p3_reliability", data.reliability, wording.NO_BINS, charts.reliability, "arm"),
     Figure("p4_calibration_error", data.calibration, wording.NO_SCORES, _by_group, "arm"),
+    Figure(
+        "p5_attack_roc",
+        attacks.curves,
+        wording.NO_CURVES,
+        lambda rows, _: attacks.roc(rows),
+        "arm",
+        attacks.pages_of_curves,
+        of="privacy",
+    ),
+    Figure(
+        "p6_leakage",
+        attacks.leakage,
+        wording.NO_ATTACKS,
+        _by_group,
+        "arm",
+        attacks.pages_of_leakage,
+        of="privacy",
+    ),
     Figure(
         "p7_rank",
         lambda d: data.along(d, "rank"),
@@ -116,6 +134,14 @@ FIGURES = (
     Figure("t2_calibration", tables.calibration, wording.NO_SCORES),
     Figure("t3_translation_quality", answers.quality, wording.NO_QUALITY, of="generations"),
 )
+
+#: Why a figure is not there when a study judges nothing of what it is about.
+_LACKS = {
+    "audit": wording.ONLY_WRITTEN,
+    "privacy": wording.NO_ATTACKS,
+    "generations": wording.NO_TRANSLATIONS,
+    "likelihoods": wording.NO_LIKELIHOODS,
+}
 
 
 def write_figures(result: Document, out: Path) -> Made:
@@ -164,11 +190,10 @@ def write_figures(result: Document, out: Path) -> Made:
 def _why_not(figure: Figure, result: Document) -> str:
     """Say why there are no rows: what a figure is about was not judged at all, or lacks what it shows."""
     found = {found.get("kind", "audit") for _, found in data.judgements(result)}
-    if not figure.of or figure.of in found:
+    found |= {"privacy" for _ in attacks.attacked(result)}
+    if figure.of in found or figure.of == "" or (figure.of == "audit" and not found):
         return figure.why_not
-    if figure.of == "audit":
-        return wording.ONLY_WRITTEN if found else figure.why_not
-    return wording.NO_TRANSLATIONS if figure.of == "generations" else wording.NO_LIKELIHOODS
+    return _LACKS[figure.of]
 
 
 def rendered(spec: Mapping[str, Any]) -> dict[str, str | bytes]:

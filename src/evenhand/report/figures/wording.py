@@ -19,6 +19,8 @@ NOTHING = "no run of the reference is finished"
 NO_TRANSLATIONS = "the study judges no translations"
 NO_LIKELIHOODS = "the study judges no likelihoods of answers"
 NO_TWINS = "no template was asked inverted or reordered"
+NO_ATTACKS = "the study attacks nothing (`privacy:`)"
+NO_CURVES = "no attack has scores that tell rows apart"
 NO_QUALITY = "there are no references, or sacrebleu was not installed"
 ONLY_WRITTEN = "the study's models write, and classify nothing"
 
@@ -28,6 +30,8 @@ FRACTION_AXIS = "fraction of layers that are adapted"
 SIZE_AXIS = "rows of the group (log scale)"
 
 SHARE_AXIS = "share, %"
+FALSE_POSITIVE_AXIS = "non-members accused, %"
+TRUE_POSITIVE_AXIS = "members found, %"
 
 
 def group_label(row: Row) -> str:
