@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evenhand.report import relations_wording, study_wording, wording
+from evenhand.report import relations_wording, wording
 from evenhand.report.charts import ARM_SHAPES, NO_VERDICT, SHAPES, css, domain, finished
 from evenhand.report.document import VERDICTS, Document, Row, arms, number, unique, verdict_of
 from evenhand.report.rendering import Cell, Panel, Table, figure
@@ -141,8 +141,8 @@ def _sizes_table(rows: Sequence[Row]) -> Table:
     body = []
     for row in rows:
         metric, slope, p = str(row["metric"]), number(row, "slope"), number(row, "p_adjusted")
-        span = study_wording.fine_span(row, signed=True)
-        shown = study_wording.fine(slope, metric, signed=True) + ("" if span == "–" else f" ({span})")
+        span = wording.span(row, signed=True, fine=True)
+        shown = wording.amount(slope, metric, signed=True, fine=True) + ("" if span == "–" else f" ({span})")
         name = wording.metric_name(metric)
         body.append(
             [

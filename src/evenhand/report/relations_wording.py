@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from evenhand.report import wording
 from evenhand.report.document import Row, number
-from evenhand.report.study_wording import fine, fine_span
 
 SIZES = "Slopes of the difference along the size of the group, those with the smallest p first"
 
@@ -41,11 +40,12 @@ def size_finding(row: Row) -> str:
     slope, metric = number(row, "slope"), str(row["metric"])
     if row.get("status", "ok") != "ok" or slope is None:
         return f"cannot be told: {row.get('reason') or 'no estimate'}"
-    shown, unit = fine_span(row, signed=True), wording.unit_of(metric)
+    shown, unit = wording.span(row, signed=True, fine=True), wording.unit_of(metric)
     if not clear(row):
         return f"no dependence on the size of a group can be told ({shown}{unit} per doubling)"
     way = "rises" if slope > 0 else "falls"
-    return f"{way} by {fine(abs(slope), metric)}{unit} per doubling of a group's rows ({shown})"
+    size = wording.amount(abs(slope), metric, fine=True)
+    return f"{way} by {size}{unit} per doubling of a group's rows ({shown})"
 
 
 def size_note(row: Row) -> str:

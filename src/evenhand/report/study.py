@@ -182,8 +182,8 @@ def _trends(rows: Sequence[Row]) -> Table:
     body = []
     for row in sorted(rows, key=lambda r: not study_wording.told(r)):
         metric, slope, p = str(row["metric"]), number(row, "slope"), number(row, "p_adjusted")
-        span = study_wording.fine_span(row, signed=True)
-        shown = study_wording.fine(slope, metric, signed=True) + ("" if span == "–" else f" ({span})")
+        span = wording.span(row, signed=True, fine=True)
+        shown = wording.amount(slope, metric, signed=True, fine=True) + ("" if span == "–" else f" ({span})")
         values = ", ".join(f"{v:g}" for v in row["values"])
         body.append(
             [

@@ -18,27 +18,6 @@ COST = "Parameters, time and memory by arm; the time of all runs includes loadin
 NO_TRENDS = "There are no slopes: a slope takes at least three values of an option."
 
 
-def fine(value: float | None, metric: str, *, signed: bool = False) -> str:
-    """Write a slope, which is small: .0123 of accuracy per doubling is `1.23` points."""
-    if value is None:
-        return "–"
-    text = f"{100 * value:.2f}" if wording.in_points(metric) else f"{value:.4f}"
-    if float(text) == 0:
-        return text.lstrip("-")
-    return (f"+{text}" if signed and value > 0 else text).replace("-", "−")
-
-
-def fine_span(row: Row, *, flipped: bool = False, signed: bool = False) -> str:
-    """Write the interval of a slope; flipped tells it of the negated slope."""
-    low, high = number(row, "low"), number(row, "high")
-    if low is None or high is None:
-        return "–"
-    if flipped:
-        low, high = -high, -low
-    metric = str(row["metric"])
-    return f"{fine(low, metric, signed=signed)} to {fine(high, metric, signed=signed)}"
-
-
 def told(row: Row) -> bool:
     """Say whether the interval of a row excludes 0."""
     low, high = number(row, "low"), number(row, "high")
@@ -57,10 +36,11 @@ def trend_finding(row: Row) -> str:
         return f"no slope: {wording.status_reason(row)}"
     unit = wording.unit_of(metric)
     if not told(row):
-        shown = fine_span(row, signed=True)
+        shown = wording.span(row, signed=True, fine=True)
         return f"no trend with {parameter} can be told ({shown}{unit} per doubling)"
     way = "grows" if slope > 0 else "falls"
-    size, span = fine(abs(slope), metric), fine_span(row, flipped=slope < 0)
+    size = wording.amount(abs(slope), metric, fine=True)
+    span = wording.span(row, flipped=slope < 0, fine=True)
     return f"{way} by {size}{unit} per doubling of {parameter} ({span}){_turn(row, slope)}"
 
 

@@ -46,17 +46,20 @@ def unit_of(metric: str) -> str:
     return " points" if in_points(metric) else ""
 
 
-def amount(value: float | None, metric: str, *, signed: bool = False) -> str:
-    """Write a value or a difference of a metric: .041 of accuracy is `4.1`, of log loss `0.041`."""
+def amount(value: float | None, metric: str, *, signed: bool = False, fine: bool = False) -> str:
+    """Write a value or a difference of a metric: .041 of accuracy is `4.1`, of log loss `0.041`.
+
+    Fine, for slopes, which are small, has a digit more.
+    """
     if value is None:
         return "–"
-    text = f"{100 * value:.1f}" if in_points(metric) else f"{value:.3f}"
+    text = f"{100 * value:.{1 + fine}f}" if in_points(metric) else f"{value:.{3 + fine}f}"
     if float(text) == 0:
         return text.lstrip("-")
     return (f"+{text}" if signed and value > 0 else text).replace("-", "−")
 
 
-def span(row: Row, *, signed: bool = False, flipped: bool = False) -> str:
+def span(row: Row, *, signed: bool = False, flipped: bool = False, fine: bool = False) -> str:
     """Write the interval of a row, `1.9 to 6.2`; flipped tells it of the negated difference."""
     low, high = number(row, "low"), number(row, "high")
     if low is None or high is None:
@@ -64,7 +67,7 @@ def span(row: Row, *, signed: bool = False, flipped: bool = False) -> str:
     if flipped:
         low, high = -high, -low
     metric = str(row["metric"])
-    return f"{amount(low, metric, signed=signed)} to {amount(high, metric, signed=signed)}"
+    return " to ".join(amount(value, metric, signed=signed, fine=fine) for value in (low, high))
 
 
 def short_span(row: Row) -> str:
