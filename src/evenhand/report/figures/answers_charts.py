@@ -7,8 +7,9 @@ from typing import Any
 from evenhand.report.document import number, unique
 from evenhand.report.figures import style
 from evenhand.report.figures import wording as said
-from evenhand.report.figures.charts import WIDEST, Spec
+from evenhand.report.figures.charts import WIDEST
 from evenhand.report.figures.data import Rows, split
+from evenhand.report.figures.style import Spec
 
 #: Pixels of a page's height, of what stands above and below a block's lines, of the names of lines.
 _TALLEST, _FRAME, _NAMES = 680, 62, 170
@@ -40,8 +41,6 @@ def _step(rows: Rows) -> float:
 
 def by_template(rows: Rows) -> Spec:
     """P10, P11: a block per template, a line per variant or twin, a panel per option or outcome."""
-    import altair as alt  # noqa: PLC0415
-
     names = [str(a) for a in unique(rows, "arm")]
     several, step = len(unique(rows, "model")) > 1, _step(rows)
     blocks = []
@@ -55,8 +54,8 @@ def by_template(rows: Rows) -> Spec:
             for i, c in enumerate(columns)
         ]
         title = said.panel_title(str(own[0]["model"]), own[0]["template"], several=several)
-        blocks.append(alt.hconcat(*panels, spacing=12).properties(title=title))
-    return style.dressed(alt.vconcat(*blocks))
+        blocks.append(style.arranged(panels, columns=len(panels), spacing=12, title=title))
+    return style.dressed(style.arranged(blocks))
 
 
 def _head(text: str) -> Any:  # noqa: ANN401

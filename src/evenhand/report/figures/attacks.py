@@ -10,8 +10,9 @@ from evenhand.report import privacy_charts
 from evenhand.report.document import Document, unique
 from evenhand.report.figures import style
 from evenhand.report.figures import wording as said
-from evenhand.report.figures.charts import WIDEST, Spec
+from evenhand.report.figures.charts import WIDEST
 from evenhand.report.figures.data import Rows, rates_of, split
+from evenhand.report.figures.style import Spec
 from evenhand.report.figures.wording import line_label
 
 #: Groups below each other on a page of curves, pixels of their names, and most of a panel's.

@@ -13,8 +13,7 @@ from evenhand.report.document import Document, Row, number, unique
 from evenhand.report.figures import style
 from evenhand.report.figures import wording as said
 from evenhand.report.figures.data import Rows, series_names, split
-
-Spec = dict[str, Any]
+from evenhand.report.figures.style import Spec
 
 #: Panels of a forest that stand beside each other.
 FOREST_COLUMNS = 5
@@ -80,7 +79,7 @@ def _grid(
     metrics: Sequence[str],
     panel: Callable[[Rows, str, str], Any],
     width: float,
-) -> Any:  # noqa: ANN401
+) -> Spec:
     """Lay panels out: the attributes of each model below each other, their metrics beside each other.
 
     Args:
@@ -89,8 +88,6 @@ def _grid(
         panel: draws one panel from its rows, its metric and its title.
         width: of a panel in pixels; metrics that do not fit beside each other go below.
     """
-    import altair as alt  # noqa: PLC0415
-
     several = len(unique(rows, "model")) > 1
     columns = max(int(WIDEST // (width + _AXIS)), 1)
     lines = []
@@ -103,8 +100,8 @@ def _grid(
             some = [r for r in own if r["metric"] == metric]
             if some:
                 line.append(panel(some, metric, title if not line else ""))
-        lines.append(alt.concat(*line, columns=columns))
-    return alt.vconcat(*lines)
+        lines.append(style.arranged(line, columns=columns))
+    return style.arranged(lines)
 
 
 def reliability(rows: Rows, result: Document) -> Spec:
@@ -146,7 +143,7 @@ def reliability(rows: Rows, result: Document) -> Spec:
             spacing=8,
         )
         blocks.append(facets.properties(title=str(own[0]["model"])) if several else facets)
-    return style.dressed(alt.vconcat(*blocks))
+    return style.dressed(style.arranged(blocks))
 
 
 def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
@@ -270,8 +267,6 @@ def forest(rows: Rows) -> Spec:
 
     Groups that no row is about have no line, as variants in which no token can be followed.
     """
-    import altair as alt  # noqa: PLC0415
-
     several = len(unique(rows, "model")) > 1
     lines = []
     for own in split([r for r in rows if r["n"] != 0] or rows, "model", "metric"):
@@ -282,10 +277,9 @@ def forest(rows: Rows) -> Spec:
         ]
         name = said.difference_axis(metric, str(own[0]["reference"]))
         title = f"{name} · {own[0]['model']}" if several else name
-        lines.append(
-            alt.concat(*panels, columns=FOREST_COLUMNS).resolve_scale(x="shared").properties(title=title)
-        )
-    return style.dressed(alt.vconcat(*lines))
+        shared = {"scale": {"x": "shared"}}
+        lines.append(style.arranged(panels, columns=FOREST_COLUMNS, resolve=shared, title=title))
+    return style.dressed(style.arranged(lines))
 
 
 def _forest_panel(rows: Rows, labels: Sequence[str], named: bool) -> Any:  # noqa: ANN401
