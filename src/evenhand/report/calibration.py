@@ -146,7 +146,9 @@ def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[st
         y=alt.Y("at:Q", scale=whole, title=upwards, axis=ticks),
     )
     points = alt.Chart(alt.NamedData(_BINS))
-    bars = points.mark_rule(strokeWidth=1.5, opacity=0.4).encode(x=x, y=low, y2="high:Q", color=colour)
+    bars = points.mark_rule(strokeWidth=1.5, opacity=0.4).encode(
+        x=x, y=low, y2=alt.Y2("high:Q"), color=colour
+    )
     lines = points.mark_line(strokeWidth=1.2, opacity=0.7).encode(x=x, y=y, color=colour)
     marks = points.mark_point(filled=True, opacity=0.9).encode(
         x=x, y=y, color=colour, shape=shape, size=size, tooltip=tooltip

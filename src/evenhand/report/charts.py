@@ -197,12 +197,14 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
         band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}])).mark_rect(
             color="var(--band)", opacity=1
         )
-        layers.append(band.encode(x=alt.X("from:Q", scale=at, title=axis), x2="to:Q"))
+        layers.append(band.encode(x=alt.X("from:Q", scale=at, title=axis), x2=alt.X2("to:Q")))
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
     layers.append(zero.encode(x=alt.X("zero:Q", scale=at, title=axis)))
     bars = alt.Chart(whole).mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
     layers.append(
-        bars.encode(x=alt.X("low:Q", scale=at, title=axis), x2="high:Q", y=y, color=colour, tooltip=tooltip)
+        bars.encode(
+            x=alt.X("low:Q", scale=at, title=axis), x2=alt.X2("high:Q"), y=y, color=colour, tooltip=tooltip
+        )
     )
     points = alt.Chart(whole).mark_point(
         filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1
@@ -211,7 +213,7 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
     words = alt.Chart(partial).mark_text(
         align="left", dx=6, fontStyle="italic", fill="var(--muted)", limit=220
     )
-    layers.append(words.encode(x=alt.value(0), y=y, text="why:N"))
+    layers.append(words.encode(x=alt.value(0), y=y, text=alt.Text("why:N")))
     return finished(alt.layer(*layers), height=alt.Step(24, **{"for": "position"}))
 
 
@@ -279,14 +281,14 @@ def arm_dots(
     base = alt.Chart(alt.InlineData(values=list(lines))).encode(
         y=y, yOffset=offset, color=colour, tooltip=tooltip
     )
-    bars = base.mark_rule(strokeWidth=2, opacity=0.75).encode(x=x, x2="high:Q")
+    bars = base.mark_rule(strokeWidth=2, opacity=0.75).encode(x=x, x2=alt.X2("high:Q"))
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
         x=alt.X("value:Q", axis=axis), shape=shape
     )
     words = alt.Chart(alt.InlineData(values=list(empty))).mark_text(
         align="left", dx=6, fontStyle="italic", limit=220
     )
-    why = words.encode(x=alt.value(0), y=y, text="why:N", color=alt.value("var(--muted)"))
+    why = words.encode(x=alt.value(0), y=y, text=alt.Text("why:N"), color=alt.value("var(--muted)"))
     step = alt.Step(12 * len(names) + 10, **{"for": "position"})
     return finished(alt.layer(bars, points, why), height=step)
 

@@ -109,7 +109,11 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
     points = alt.Chart(alt.NamedData(_POINTS))
     bars = points.mark_rule(strokeWidth=2.5, strokeCap="round", clip=True).encode(
-        x=x, y=alt.Y("low:Q", scale=at, title=title, axis=ruled), y2="high:Q", color=colour, tooltip=tooltip
+        x=x,
+        y=alt.Y("low:Q", scale=at, title=title, axis=ruled),
+        y2=alt.Y2("high:Q"),
+        color=colour,
+        tooltip=tooltip,
     )
     marks = points.mark_point(filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1).encode(
         x=x,
@@ -124,7 +128,9 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
         m = margin * (100.0 if wording.in_points(str(rows[0]["metric"])) else 1.0)
         band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}]))
         drawn = band.mark_rect(color="var(--band)", opacity=1, clip=True)
-        layers.insert(0, drawn.encode(y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2="to:Q"))
+        layers.insert(
+            0, drawn.encode(y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2=alt.Y2("to:Q"))
+        )
     return finished(alt.layer(*layers), height=190)
 
 
@@ -211,10 +217,10 @@ def _utility_spec(values: Sequence[Mapping[str, Any]], names: Sequence[str], met
         color=colour, tooltip=[alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     )
     wide = base.mark_rule(strokeWidth=1.5, opacity=0.55).encode(
-        x=alt.X("disparity_low:Q", title=across, axis=axis, scale=x_scale), x2="disparity_high:Q", y=y
+        x=alt.X("disparity_low:Q", title=across, axis=axis, scale=x_scale), x2=alt.X2("disparity_high:Q"), y=y
     )
     tall = base.mark_rule(strokeWidth=1.5, opacity=0.55).encode(
-        x=x, y=alt.Y("accuracy_low:Q", title=upwards, axis=axis, scale=y_scale), y2="accuracy_high:Q"
+        x=x, y=alt.Y("accuracy_low:Q", title=upwards, axis=axis, scale=y_scale), y2=alt.Y2("accuracy_high:Q")
     )
     marks = base.mark_point(filled=True, size=90, opacity=1, stroke="var(--paper)", strokeWidth=1)
     return finished(alt.layer(wide, tall, marks.encode(x=x, y=y, shape=shape)), height=280)

@@ -152,7 +152,7 @@ def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[
         band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}]))
         layers.append(
             band.mark_rect(color="var(--band)", opacity=1, clip=True).encode(
-                y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2="to:Q"
+                y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2=alt.Y2("to:Q")
             )
         )
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
@@ -161,7 +161,7 @@ def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[
     line = points.mark_line(color="var(--muted)", strokeWidth=1.5, clip=True)
     layers.append(line.encode(x=x, y=y))
     bars = points.mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
-    layers.append(bars.encode(x=x, y=low, y2="high:Q", color=colour, tooltip=tooltip))
+    layers.append(bars.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=colour, tooltip=tooltip))
     marks = points.mark_point(filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1)
     layers.append(marks.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
     return finished(alt.layer(*layers), height=190)
@@ -253,7 +253,7 @@ def _training_spec(
         alt.Tooltip("value:Q", title=title.partition(",")[0], format=shown),
     ]
     runs = alt.Chart(alt.InlineData(values=list(singles))).mark_line(strokeWidth=1, opacity=0.25)
-    thin = runs.encode(x=x, y=y, color=colour, strokeDash=dash, detail="run:N")
+    thin = runs.encode(x=x, y=y, color=colour, strokeDash=dash, detail=alt.Detail("run:N"))
     mean = alt.Chart(alt.InlineData(values=list(means))).mark_line(strokeWidth=2.4)
     thick = mean.encode(x=x, y=y, color=colour, strokeDash=dash)
     few = len(means) <= _FEW * len(arms)  # many points would hide the lines; they still answer the pointer

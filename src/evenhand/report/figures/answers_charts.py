@@ -82,7 +82,7 @@ def _panel(rows: Rows, lines: list[str], names: list[str], *, named: bool) -> An
         y=y, yOffset=offset, color=alt.Color("arm:N", scale=colours, legend=mark)
     )
     low = alt.X("low:Q", title=said.SHARE_AXIS, axis=ruled, scale=whole)
-    bars = base.mark_rule(strokeWidth=1.2).encode(x=low, x2="high:Q")
+    bars = base.mark_rule(strokeWidth=1.2).encode(x=low, x2=alt.X2("high:Q"))
     points = base.mark_point(filled=True, size=22, opacity=1).encode(
         x=alt.X("value:Q", title=said.SHARE_AXIS, axis=ruled, scale=whole),
         shape=alt.Shape("arm:N", scale=shapes, legend=mark),

@@ -51,7 +51,7 @@ def by_group(rows: Rows) -> Spec:
         )
         ruled = alt.Axis(tickCount=5, grid=True)
         low = alt.Y("low:Q", title=said.metric_axis(metric), scale=fitting, axis=ruled)
-        bars = base.mark_rule(strokeWidth=1.2).encode(y=low, y2="high:Q")
+        bars = base.mark_rule(strokeWidth=1.2).encode(y=low, y2=alt.Y2("high:Q"))
         points = base.mark_point(filled=True, size=22, opacity=1).encode(
             y=alt.Y("value:Q", title=said.metric_axis(metric), scale=fitting, axis=ruled),
             shape=alt.Shape("arm:N", scale=shapes, legend=mark),
@@ -126,7 +126,9 @@ def reliability(rows: Rows, result: Document) -> Spec:
         ends = {"x": alt.datum(0, scale=whole), "y": alt.datum(0, scale=whole)}
         ideal = base.mark_rule(strokeDash=[3, 3], color=style.RULE, strokeWidth=0.7)
         diagonal = ideal.encode(**ends, x2=alt.datum(1), y2=alt.datum(1))
-        bars = base.mark_rule(color=style.MUTED, opacity=0.55, strokeWidth=1).encode(x=x, y=low, y2="high:Q")
+        bars = base.mark_rule(color=style.MUTED, opacity=0.55, strokeWidth=1).encode(
+            x=x, y=low, y2=alt.Y2("high:Q")
+        )
         points = base.mark_point(filled=True, opacity=0.9, color=style.ARM_COLOURS[2])
         drawn = alt.layer(
             diagonal, bars, points.encode(x=x, y=y, size=size), data=alt.InlineData(values=values)
@@ -188,12 +190,12 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
         y_value = alt.Y("value:Q", title=name, scale=fitting, axis=ruled)
         y_low = alt.Y("low:Q", title=name, scale=fitting, axis=ruled)
         line = alt.Chart(alt.InlineData(values=flat))
-        band = line.mark_rect(color=style.BAND, opacity=0.7).encode(y=y_low, y2="high:Q")
+        band = line.mark_rect(color=style.BAND, opacity=0.7).encode(y=y_low, y2=alt.Y2("high:Q"))
         level = line.mark_rule(strokeDash=[5, 3], strokeWidth=1.3).encode(y=y_value, color=colour)
         base = alt.Chart(alt.InlineData(values=points)).encode(x=x, color=colour)
         parts = [
             base.mark_line(strokeWidth=1.3).encode(y=y_value),
-            base.mark_rule(strokeWidth=1.2, opacity=0.8).encode(y=y_low, y2="high:Q"),
+            base.mark_rule(strokeWidth=1.2, opacity=0.8).encode(y=y_low, y2=alt.Y2("high:Q")),
             base.mark_point(filled=True, size=28, opacity=1).encode(
                 y=y_value, shape=alt.Shape("series:N", scale=shapes, legend=mark)
             ),
@@ -251,7 +253,7 @@ def by_size(rows: Rows) -> Spec:
         return alt.layer(
             zero.encode(y=alt.Y("zero:Q", title=name, axis=ruled, scale=fitting)),
             base.mark_rule(strokeWidth=1.1, opacity=0.75).encode(
-                y=alt.Y("low:Q", title=name, axis=ruled, scale=fitting), y2="high:Q"
+                y=alt.Y("low:Q", title=name, axis=ruled, scale=fitting), y2=alt.Y2("high:Q")
             ),
             base.mark_point(filled=True, size=28, opacity=1).encode(
                 y=alt.Y("difference:Q", title=name, axis=ruled, scale=fitting),
@@ -307,13 +309,15 @@ def _forest_panel(rows: Rows, labels: Sequence[str], named: bool) -> Any:  # noq
         band = alt.Chart(alt.InlineData(values=[{"from": -factor * margin, "to": factor * margin}]))
         layers.append(
             band.mark_rect(color=style.BAND, opacity=1).encode(
-                x=alt.X("from:Q", title=end, axis=flat), x2="to:Q"
+                x=alt.X("from:Q", title=end, axis=flat), x2=alt.X2("to:Q")
             )
         )
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=style.MUTED, strokeWidth=0.8)
     layers.append(zero.encode(x=alt.X("zero:Q", title=end, axis=flat)))
     base = alt.Chart(alt.InlineData(values=values)).encode(y=y, color=colour)
-    layers.append(base.mark_rule(strokeWidth=1.6).encode(x=alt.X("low:Q", title=end, axis=flat), x2="high:Q"))
+    layers.append(
+        base.mark_rule(strokeWidth=1.6).encode(x=alt.X("low:Q", title=end, axis=flat), x2=alt.X2("high:Q"))
+    )
     layers.append(
         base.mark_point(filled=True, size=36, opacity=1).encode(
             x=x, shape=alt.Shape("verdict:N", scale=shapes, legend=mark)
