@@ -165,6 +165,19 @@ def test_many_groups_are_cut_to_the_clearest_and_said():
     assert any(p.title.startswith("race=Black") for p in block.panels)
 
 
+def test_groups_of_which_no_difference_has_an_interval_are_not_drawn_along_the_rank():
+    model = study_sample.document()["models"][0]
+    (series,) = series_of(study_sample.ARMS)
+    groups = len(study_charts.option_curves(model["audit"], series, model["trends"])[0].panels)
+    for row in model["audit"]["comparisons"]:
+        if row["group"] == "White":
+            row |= {"low": None, "high": None, "status": "too_small"}
+    block = study_charts.option_curves(model["audit"], series, model["trends"])[0]
+    assert not any(p.title.startswith("race=White") for p in block.panels)
+    assert len(block.panels) == groups - 1
+    assert "groups are shown; the table of slopes has all" in block.note
+
+
 def test_training_curves_are_means_over_runs():
     curves = study_sample.document()["models"][0]["curves"]
     panels = study_charts.training_curves(curves)

@@ -53,10 +53,12 @@ def option_curves(audit: Document, series: Series, trends: Sequence[Row]) -> lis
     for metric in judged or unique(rows, "metric")[:3]:
         found = [r for r in rows if r["metric"] == metric]
         slopes = {_key(t): t for t in trends if t["metric"] == metric}
-        keys = _clearest(list(dict.fromkeys(map(_key, found))), slopes)
+        total = len(dict.fromkeys(map(_key, found)))
+        # Differences of a few rows without any interval would look like trends.
+        certain = list(dict.fromkeys(_key(r) for r in found if number(r, "low") is not None))
+        keys = _clearest(certain or list(dict.fromkeys(map(_key, found))), slopes)
         shown = {k: [r for r in found if _key(r) == k] for k in keys}
         bounds = domain([r for some in shown.values() for r in some])
-        total = len(dict.fromkeys(map(_key, found)))
         spec = _option_spec(found[0], series, bounds)
         panels = [_option_panel(some, series, slopes.get(k), spec) for k, some in shown.items()]
         note = wording.left_out(len(panels), total, "groups", rest="the table of slopes has all")
