@@ -99,12 +99,21 @@ def test_figures_for_a_paper_have_the_attacks_numbers(document, tmp_path, monkey
         if row["value"]:
             assert float(row["value"]) == rates[row["arm"], row["group"] or None, row["metric"]]
     (page,) = attacks.pages_of_curves(attacks.curves(result))
-    spec = attacks.roc(page)["spec"]
+    alone = attacks.roc(page, result)
+    assert "title" not in alone
+    spec = alone["spec"]
     lines = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "line")
     assert [lines["encoding"][axis]["scale"]["type"] for axis in "xy"] == ["log", "log"]
     assert lines["encoding"]["x"]["scale"]["domain"] == [1e-3, 1]  # 200 non-members resolve 0.5 %
     texts = (tmp_path / "p6_leakage.svg").read_text(encoding="utf-8")
     assert "loss: sex" in texts
+
+
+def test_pages_of_curves_name_their_model_where_several_were_attacked(document):
+    result = one_model()
+    result["models"] = [{**result["models"][0], "model": m, "privacy": document} for m in ("weak", "strong")]
+    pages = attacks.pages_of_curves(attacks.curves(result))
+    assert [attacks.roc(page, result)["title"] for page in pages] == ["weak", "strong"]
 
 
 def test_curves_of_a_group_with_too_few_rows_are_not_drawn(document):

@@ -76,8 +76,11 @@ def pages_of_leakage(rows: Rows) -> list[Rows]:
     return split(rows, "attack", "attribute")
 
 
-def roc(rows: Rows) -> Spec:
-    """P5: both axes logarithmic, a panel for every group (down) and attack (across), a line per arm."""
+def roc(rows: Rows, result: Document) -> Spec:
+    """P5: both axes logarithmic, a panel for every group (down) and attack (across), a line per arm.
+
+    A page has the curves of one model, whose name stands above them where several were attacked.
+    """
     import altair as alt  # noqa: PLC0415
 
     names, attacks = [str(a) for a in unique(rows, "arm")], unique(rows, "attack")
@@ -110,4 +113,5 @@ def roc(rows: Rows) -> Spec:
             spacing=10,
         )
     )
-    return style.dressed(drawn)
+    several = len(list(attacked(result))) > 1
+    return style.dressed(drawn.properties(title=str(rows[0]["model"])) if several else drawn)

@@ -77,7 +77,7 @@ FIGURES = (
         "p5_attack_roc",
         attacks.curves,
         wording.NO_CURVES,
-        lambda rows, _: attacks.roc(rows),
+        attacks.roc,
         "arm",
         attacks.pages_of_curves,
         of="privacy",
