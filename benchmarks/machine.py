@@ -7,6 +7,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from evenhand import __version__
+
 
 def describe(*packages: str) -> dict[str, object]:
     """Processor, cores, memory, and versions of the packages that matter."""
@@ -21,5 +23,5 @@ def describe(*packages: str) -> dict[str, object]:
         "cores": os.cpu_count(),
         "memory GiB": round(memory, 1),
         "python": platform.python_version(),
-        "packages": {p: version(p) for p in packages},
+        "packages": {p: __version__ if p == "evenhand" else version(p) for p in packages},
     }

@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--how", choices=("eager", "compiled"), action="append")
     parser.add_argument("--precision", choices=get_args(Precision), help="bfloat16 on a GPU, else float32")
     parser.add_argument("--steps", type=int, default=20, help="counted, after three that are not")
+    parser.add_argument("--profile", action="store_true", help="print which operations took the time")
     parser.add_argument("--out", type=Path, help="of the results; else benchmarks/results/gpu*.json")
     given = parser.parse_args(arguments)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # shapes are known here; weights are drawn
@@ -52,16 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if small:
         print(MINIATURE)
     print(line(COLUMNS), flush=True)
-    rows = []
-    for name in given.model or TRUE:
-        shape = miniature(TRUE[name]) if small else TRUE[name]
-        for method in given.method or METHODS_HERE:
-            for how in given.how or ("eager", "compiled"):
-                free()
-                rows.append(measured(shape, method, how, precision, given.steps, best))
-                print(line(cells(rows[-1])), flush=True)
     out = given.out or RESULTS / ("gpu_miniature.json" if small else "gpu.json")
-    found = {
+    rows: list[dict[str, Any]] = []
+    results = {
         "what": MINIATURE if small else "true shapes, random weights, evenhand's loop",
         "miniature": small,
         "device": name_of(device),
@@ -70,8 +65,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "steps": given.steps,
         "rows": rows,
     }
-    out.write_text(json.dumps(found, indent=1) + "\n")
+    for name in given.model or TRUE:
+        shape = miniature(TRUE[name]) if small else TRUE[name]
+        for method in given.method or METHODS_HERE:
+            for how in given.how or ("eager", "compiled"):
+                free()
+                with profiled(device) if given.profile else nullcontext():
+                    rows.append(measured(shape, method, how, precision, given.steps, best))
+                print(line(cells(rows[-1])), flush=True)
+                out.write_text(json.dumps(results, indent=1) + "\n")
     print(f"results: {os.path.relpath(out)}")
+
+
+@contextmanager
+def profiled(device: torch.device) -> Iterator[None]:
+    """Print the operations that took most of the time of a block: first on the processor, then on the GPU."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    orders = ["self_cpu_time_total"]
+    if device.type == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+        orders.append("self_cuda_time_total")
+    with torch.profiler.profile(activities=activities) as profile:
+        yield
+    for order in orders:
+        print(profile.key_averages().table(sort_by=order, row_limit=18, max_name_column_width=50), flush=True)
 
 
 def name_of(device: torch.device) -> str:

@@ -1,8 +1,8 @@
 """`python -m benchmarks.gpu.studies`: the quickstart on a GPU, as a user would run it.
 
-Four questions: does it run there; what does each number of workers on one card take; does the same study give
-the same bytes again, and with another number of workers; and how far are its predictions from the CPU's? Results
-are written after every part. Without a GPU the parts run on the CPU, which shows that the script works.
+Four questions: does it run there; what does each number of workers on one card take; does the same study
+give the same bytes again, and with another number of workers; and how far are its predictions from the CPU's?
+Results are written after every part. Without a GPU all parts run on the CPU, which shows that the script works.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import torch
+
+from benchmarks.machine import describe
 
 RESULTS = Path(__file__).parents[1] / "results"
 SEEDS = "seeds=[13]"
@@ -48,7 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def measure(given: argparse.Namespace, numbers: Sequence[int], folder: Path) -> None:
     """All parts, one after the other; the file of results grows with each."""
-    found: dict[str, Any] = {"what": __doc__, "study": given.study, "parts": {}, "compared": {}}
+    cuda = torch.cuda.is_available()
+    found: dict[str, Any] = {
+        "what": (__doc__ or "").split("\n\n", maxsplit=1)[0],
+        "device": torch.cuda.get_device_name() if cuda else "CPU",
+        "machine": describe("evenhand", "torch", "transformers", "peft", "accelerate"),
+        "study": given.study,
+        "parts": {},
+        "compared": {},
+    }
 
     def keep() -> None:
         given.out.write_text(json.dumps(found, indent=1) + "\n")
@@ -105,7 +116,7 @@ def part(study: str, output: Path, workers: int, overrides: Sequence[str]) -> di
         return {"problem": traceback.format_exc()[-3000:]}
     seconds = time.perf_counter() - start
     records = [json.loads(path.read_text()) for path in sorted(output.glob("*/runs/*/run.json"))]
-    facts = [r["facts"] if "facts" in r else r for r in records]
+    facts = [r.get("facts", r) for r in records]
     return {
         "workers": workers,
         "seconds": seconds,

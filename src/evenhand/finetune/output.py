@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evenhand import __version__
 from evenhand.datasets import Form
 from evenhand.finetune import Data, Job
 from evenhand.tables.generations import write_generations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 PREDICTIONS = "predictions.parquet"
 GENERATIONS, LIKELIHOODS = "generations.parquet", "likelihoods.parquet"
-_PACKAGES = ("evenhand", "torch", "transformers", "peft", "accelerate")
+_PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
 
 def write(path: Path, job: Job, data: Data, rows: IntArray, scores: FloatArray) -> None:
@@ -137,4 +138,4 @@ def _names(job: Job) -> dict[str, str]:
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
     """Names and versions of the packages that a run's numbers depend on."""
-    return tuple((name, version(name)) for name in _PACKAGES)
+    return (("evenhand", __version__), *((name, version(name)) for name in _PACKAGES))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
+from evenhand import __version__
 from evenhand.judge.result import AuditResult, verdict_of
 from evenhand.judge.robustness import AXES, says
 from evenhand.judge.settings import Settings
@@ -70,7 +70,7 @@ def result(
     return AuditResult(
         {
             "schema": SCHEMA,
-            "evenhand": version("evenhand"),
+            "evenhand": __version__,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "kind": "generations" if isinstance(table, Generations) else "likelihoods",
             "settings": {

@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
-from evenhand import registry
+from evenhand import __version__, registry
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import DISPARITIES, GENERATIVE, METRICS, Settings
@@ -211,7 +210,7 @@ def document(
     candidates = [name for i, name in enumerate(arms) if i != reference]
     return {
         "schema": SCHEMA,
-        "evenhand": version("evenhand"),
+        "evenhand": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": {
             **asdict(columns),

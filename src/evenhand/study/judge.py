@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from evenhand import __version__
 from evenhand.judge.result import WORDS
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.spec.study import Audit, Study
@@ -74,7 +74,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
         )
     return {
         "schema": SCHEMA,
-        "evenhand": version("evenhand"),
+        "evenhand": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": study.name,
         "description": study.description,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
+from evenhand import __version__
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
 from evenhand.judge.result import AuditResult, Wording, place, verdict_of
 from evenhand.tables.schema import Columns
@@ -44,7 +44,7 @@ def document(
     candidates = [name for i, name in enumerate(arms) if i != reference]
     return {
         "schema": SCHEMA,
-        "evenhand": version("evenhand"),
+        "evenhand": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": {
             **{k: v for k, v in asdict(columns).items() if k in READ},
