@@ -2,7 +2,7 @@
 
 Four questions: does it run there; what does each number of workers on one card take; does the same study
 give the same bytes again, and with another number of workers; and how far are its predictions from the CPU's?
-Results are written after every part. Without a GPU all parts run on the CPU, which shows that the script works.
+Results are written after every part. Without a GPU all parts run on the CPU: it shows that the script works.
 """
 
 from __future__ import annotations
@@ -69,16 +69,15 @@ def measure(given: argparse.Namespace, numbers: Sequence[int], folder: Path) -> 
     plans["cpu"] = (os.cpu_count() or 1, SEEDS, {"CUDA_VISIBLE_DEVICES": ""})
     if given.whole:
         plans = {"whole": (numbers[-1], "", {}), **plans}
+    first = f"workers={numbers[0]}"
     for name, (workers, seeds, environment) in plans.items():
         found["parts"][name] = in_a_process(given, folder / name, workers, seeds, environment)
         keep()
         print(name, json.dumps(found["parts"][name])[:600], flush=True)
-    first = f"workers={numbers[0]}"
-    for name in plans:
         if name not in {first, "whole"}:
             found["compared"][f"{name} with {first}"] = compared(folder / first, folder / name)
             print(name, json.dumps(found["compared"][f"{name} with {first}"]), flush=True)
-    keep()
+            keep()
     print(f"results: {os.path.relpath(given.out)}")
 
 

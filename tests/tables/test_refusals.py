@@ -68,7 +68,7 @@ FILES = {
     "by column.json": (json.dumps({k: dict(enumerate(v)) for k, v in ROWS.items()}).encode(), "is nested"),
     "twice.jsonl": (LINES.replace('"label": 0', '"label": 0, "label": 1').encode(), "names a column twice"),
     "records.jsonl": (re.sub('"([xy])"', r'{"is": "\1"}', LINES).encode(), "column 'race' is nested"),
-    "nested.jsonl": (LINES.replace('"x"', '{"is": "x"}').encode(), r"'race' \(--by\) is nested in some rows"),
+    "nested.jsonl": (LINES.replace('"x"', '{"is": "x"}').encode(), r"'race' \(--by\) is nested .first: "),
     "short row.csv": (GOOD.encode() + b"d,1\n", "line 5 has 2 values, but the header names 4"),
     "long row.csv": (GOOD.encode() + b"d,1,1,x,9\n", "line 5 has 5 values, but the header names 4"),
     "quote.csv": (GOOD.encode() + b'd,1,1,"x\n', "opens a quote that is never closed"),
@@ -162,22 +162,22 @@ TABLES = {
     "logits": (
         rows(score=[-1.5, 0.5, 3.0]),
         BY,
-        r"in 2 rows \(first: example 'a'\).*outside \[0, 1\].*logits",
+        r"in 2 rows \(first: example 'a', '-1.5'\).*outside \[0, 1\].*logits",
     ),
     "nan scores": (
         rows(score=[0.5, float("nan"), 0.5]),
         BY,
-        r"in 1 rows \(first: example 'b'\).*missing or no number",
+        r"in 1 rows \(first: example 'b', 'nan'\).*missing or no number",
     ),
     "text scores": (
         rows(score=["0.5", "high", "0.1"]),
         BY,
-        r"in 1 rows \(first: example 'b'\).*missing or no number",
+        r"in 1 rows \(first: example 'b', 'high'\).*missing or no number",
     ),
     "shares": (
         rows(score=[[0.5, 0.4], [0.5, 0.5], [1, 0]]),
         BY,
-        r"in 1 rows \(first: example 'a'\).*do not sum to 1",
+        r"in 1 rows \(first: example 'a', '\[0.5, 0.4\]'\).*do not sum to 1",
     ),
     "ragged scores": (rows(score=[[0.5, 0.5], [1.0], [1, 0]]), BY, "1 to 2 scores; give one score per class"),
     "three scores for two classes": (
@@ -203,10 +203,14 @@ TABLES = {
     "weights below 0": (
         rows(w=[1, -1, 1]),
         Columns(weight="w"),
-        r"1 values \(first: example 'b'\).*at least 0",
+        r"1 values \(first: example 'b', '-1'\).*at least 0",
     ),
     "endless weights": (rows(w=[1, float("inf"), 1]), Columns(weight="w"), "1 values"),
-    "weights as text": (rows(w=["1", "2", "x"]), Columns(weight="w"), r"1 values \(first: example 'c'\)"),
+    "weights as text": (
+        rows(w=["1", "2", "x"]),
+        Columns(weight="w"),
+        r"1 values \(first: example 'c', 'x'\)",
+    ),
     "weights all 0": (rows(w=[0, 0, 0]), Columns(weight="w"), "is 0 in every row"),
     "no cluster": (
         rows(u=["a", None, ""]),

@@ -12,6 +12,7 @@ from evenhand.errors import CallError, nearest
 from evenhand.tables.check import MOST_CLASSES, MOST_GROUPS
 from evenhand.tables.classes import Answers, decide
 from evenhand.tables.groups import attributes, refuse_impossible
+from evenhand.tables.labels import not_classes, remarks_on_groups, several_values
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray
 from evenhand.tables.values import in_order, shown, tidy
 
@@ -74,6 +75,10 @@ class Reader:
             only = f"is '{values[0]}' in all {len(kept):,} rows" if counts else "has no values"
             self.complain("label", column, f"{only}; there must be two classes or more.")
             return np.zeros(len(kept), np.int64), ()
+        odd = not_classes(counts)
+        if odd:
+            self.complain("label", column, odd)
+            return np.zeros(len(kept), np.int64), ()
         decided = decide(
             [Answers(self.rows.title, counts, None, None)], None if positive is None else text_of(positive)
         )
@@ -111,6 +116,12 @@ class Reader:
         """Names and codes [kept] of the groups of a column."""
         values = self._full("by", column, kept)
         names = in_order(values)
+        nested = several_values(names, intervals=True)
+        if nested:
+            self.complain("by", column, f"is nested (first: '{nested[:60]}'); give one value per row.")
+        self.remarks.extend(
+            self.rows.title + ": " + remark for remark in remarks_on_groups("by", column, _counted(values))
+        )
         if len(names) > MOST_GROUPS:
             self.complain("by", column, f"has {len(names):,} groups; at most {MOST_GROUPS} can be judged.")
         index = {name: i for i, name in enumerate(names)}

@@ -35,7 +35,10 @@ def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResu
     settings.refuse_names((*metric_names(), *disparity_names()), "predictions")
     needed = _needed(settings)
     scores = any(registry.load(METRICS, name).INFO.needs == "score" for name in needed)
-    return judge_predictions(load(source, columns, need_scores=scores), columns, settings)
+    optional = not _named_scores(settings)
+    return judge_predictions(
+        load(source, columns, need_scores=scores, optional_scores=optional), columns, settings
+    )
 
 
 def judge_predictions(predictions: Predictions, columns: Columns, settings: Settings) -> AuditResult:
@@ -74,6 +77,14 @@ def _needed(settings: Settings) -> tuple[str, ...]:
     """Metrics to compute: the chosen ones and those that the chosen disparities look at."""
     of = {m for d in settings.chosen_disparities for m in registry.load(DISPARITIES, d).INFO.of}
     return tuple(n for n in registry.names(METRICS) if n in of or n in settings.chosen_metrics)
+
+
+def _named_scores(settings: Settings) -> bool:
+    """Whether the call names a metric of scores, or a disparity of one."""
+    named = {*settings.metrics, *settings.primary}
+    of = {m for d in named & {*disparity_names()} for m in registry.load(DISPARITIES, d).INFO.of}
+    metrics = (named | of) & {*metric_names()}
+    return any(registry.load(METRICS, name).INFO.needs == "score" for name in metrics)
 
 
 def reference_of(names: Sequence[str], settings: Settings) -> int:

@@ -11,12 +11,15 @@ import numpy.typing as npt
 
 from evenhand.errors import CallError, nearest
 from evenhand.judge.metrics import Sample
+from evenhand.tables.labels import SELF_EVIDENT, not_classes, words_for_missing
 from evenhand.tables.schema import FloatArray, IntArray
+from evenhand.tables.scores import ROUNDING, TOLERANCE
+from evenhand.tables.values import tidy
 
 Column = npt.NDArray[Any]
 
-#: How far the scores of a row may be from a sum of 1, as in the tables that an audit reads.
-TOLERANCE = 1e-3
+#: Weights above this are divided by the largest.
+LARGEST_WEIGHT = 1e100
 
 
 def answers(
@@ -74,7 +77,7 @@ def scores(
     true, score = _column(y_true, "y_true"), _score(y_score)
     _same_length({"y_true": len(true), "y_score": len(score)})
     if probabilities:
-        _check_probabilities(score)
+        score = _probabilities(score)
     weight = _weight(sample_weight, len(true))
     known, (code,) = _classes({"y_true": true})
     if score.ndim == 2:
@@ -185,10 +188,26 @@ def _column(values: object, name: str) -> Column:
     if array.ndim != 1:
         what = "a single value" if array.ndim == 0 else f"an array of shape {array.shape}"
         raise CallError(f"{name}: {what} was given; give one value per row.")
+    array = _tidied(array)
     missing = int(sum(_is_missing(v) for v in array.tolist())) if array.dtype.kind == "O" else _nan(array)
     if missing:
         raise CallError(f"{name}: {missing} of {len(array)} values are missing; leave their rows out first.")
     return array
+
+
+def _tidied(array: Column) -> Column:
+    """The same column, its texts as an audit reads them: without blanks around them, missing ones None."""
+    if array.dtype.kind not in "OUST":
+        return array
+    values = array.tolist()
+    texts = {v: tidy(v) for v in set(filter(_is_text, values))}
+    if all(text == v for v, text in texts.items()):
+        return array
+    return np.array([texts[v] if _is_text(v) else v for v in values], dtype=object)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _nan(array: Column) -> int:
@@ -233,19 +252,41 @@ def _classes(columns: dict[str, Column]) -> tuple[list[object], list[IntArray]]:
             f"{' and '.join(columns)}: labels are of different kinds: {_shown(list(values))}; "
             "make all of them texts or all numbers."
         ) from None
+    _refuse_no_classes(dict(zip(columns, coded, strict=True)))
     index = {c: i for i, c in enumerate(classes)}
     return classes, [np.array([index[v] for v in found], dtype=np.int64)[code] for code, found in coded]
+
+
+def _refuse_no_classes(coded: dict[str, tuple[IntArray, list[object]]]) -> None:
+    """Refuse measurements, lists, and words for a missing value, by the rules of an audit."""
+    counts = {
+        name: dict(zip(map(str, found), np.bincount(code, minlength=len(found)).tolist(), strict=True))
+        for name, (code, found) in coded.items()
+    }
+    complaints = [f"{name}: {odd}" for name, values in counts.items() if (odd := not_classes(values))]
+    for name, values in counts.items():
+        others = [other for key, other in counts.items() if key != name]
+        complaints += [
+            f"{name}: {values[word]} values are {word!r}, a word for a missing value that no value of "
+            f"{' and '.join(key for key in counts if key != name)} is; leave their rows out first."
+            for word in words_for_missing(values, as_label=True)
+            if others and all(word not in other for other in others)
+        ]
+    if complaints:
+        raise CallError(complaints)
 
 
 def _positive(classes: list[object], pos_label: object) -> int:
     """Index of the positive label; one past the end when it does not occur."""
     if pos_label is None:
-        if not (set(classes) <= {0, 1} or set(classes) <= {-1, 1}):
+        names = [_name(c) for c in classes]
+        pair = next((pair for pair in SELF_EVIDENT if set(names) <= set(pair)), None)
+        if pair is None:
             raise CallError(
                 f"pos_label: labels are {_shown(classes)}; say with pos_label which one counts as positive "
                 "(only 0 and 1, or -1 and 1, speak for themselves)."
             )
-        pos_label = 1
+        return names.index(pair[1]) if pair[1] in names else len(classes)
     if (
         pos_label not in classes
         and len(classes) == 1
@@ -253,6 +294,12 @@ def _positive(classes: list[object], pos_label: object) -> int:
     ):
         return 1
     return _among(classes, pos_label) if classes else 0
+
+
+def _name(value: object) -> str:
+    """The text of a class; true is 1 and false is 0, as in an audit."""
+    text = tidy(str(value)) or ""
+    return {"true": "1", "false": "0"}.get(text, text)
 
 
 def _among(classes: list[object], pos_label: object) -> int:
@@ -299,11 +346,12 @@ def _score(values: object) -> FloatArray:
     return score
 
 
-def _check_probabilities(score: FloatArray) -> None:
-    outside = score[(score < 0) | (score > 1)]
+def _probabilities(score: FloatArray) -> FloatArray:
+    """The same scores, those clipped that rounding has moved out of [0, 1]."""
+    outside = score[(score < -ROUNDING) | (score > 1 + ROUNDING)]
     if outside.size:
         raise CallError(
-            f"y_score: {outside.size} scores lie outside [0, 1], the first is {outside[0]:g}; "
+            f"y_score: {outside.size} scores lie outside [0, 1], the first is {outside[0]:.9g}; "
             "turn logits into probabilities first."
         )
     if score.ndim == 2:
@@ -313,6 +361,8 @@ def _check_probabilities(score: FloatArray) -> None:
                 f"y_score: {off.size} rows do not sum to 1, the first is row {off[0]} "
                 f"with {score[off[0]].sum():g}."
             )
+    clipped: FloatArray = np.clip(score, 0.0, 1.0)
+    return clipped
 
 
 def _weight(values: object, n: int) -> FloatArray:
@@ -324,7 +374,13 @@ def _weight(values: object, n: int) -> FloatArray:
         weight: FloatArray = column.astype(np.float64)
     except (ValueError, TypeError):
         raise CallError("sample_weight: weights are numbers, but others were given.") from None
-    bad = int(np.count_nonzero(~(np.isfinite(weight) & (weight >= 0))))
-    if bad:
-        raise CallError(f"sample_weight: {bad} of {n} weights are negative or infinite.")
-    return weight
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise CallError(
+            f"sample_weight: {int(bad.sum())} of {n} weights are negative or infinite (first: "
+            f"{weight[first]:g} in row {first})."
+        )
+    largest = float(weight.max(initial=0.0))
+    # Only ratios of weights matter; sums and squares of very large or small ones would leave the range.
+    return weight / largest if largest > LARGEST_WEIGHT or 0 < largest < 1 / LARGEST_WEIGHT else weight

@@ -20,7 +20,7 @@ METRICS = "evenhand.judge.metrics"
 
 
 def selection_rate(
-    y_true: object, y_pred: object, *, pos_label: object = 1, sample_weight: object = None
+    y_true: object, y_pred: object, *, pos_label: object = None, sample_weight: object = None
 ) -> float:
     """P(prediction positive), whatever the label is (pass `y_pred` twice where there are no labels).
 

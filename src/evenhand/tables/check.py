@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from evenhand.tables import scores as scoring
 from evenhand.tables.database import Table, Unreadable, single_row
 from evenhand.tables.formats import stage
+from evenhand.tables.labels import not_classes, remarks_on_groups, several_values
 from evenhand.tables.schema import Columns
 from evenhand.tables.scores import Scores, matched, score_columns
 from evenhand.tables.values import (
@@ -16,6 +17,8 @@ from evenhand.tables.values import (
     distinct,
     example_sql,
     flag_sql,
+    is_list,
+    is_nested,
     missing_sql,
     number_sql,
     offending,
@@ -71,7 +74,23 @@ def group_columns(columns: Columns) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*columns.by, *(name for names in columns.intersect for name in names))))
 
 
-def examine(db: DuckDBPyConnection, table: Table, columns: Columns, *, several: bool) -> Checked | list[str]:
+@dataclass(frozen=True)
+class ScoreUse:
+    """What scores are read for.
+
+    Attributes:
+        needed: whether a metric takes scores. Without one they are read only where they make the predictions.
+        optional: whether nobody has named a metric of scores, so that a column that happens to be called
+            `score` and holds no probabilities is left out with a remark.
+    """
+
+    needed: bool = True
+    optional: bool = False
+
+
+def examine(
+    db: DuckDBPyConnection, table: Table, columns: Columns, *, several: bool, use: ScoreUse
+) -> Checked | list[str]:
     """Check a table by itself.
 
     Args:
@@ -79,11 +98,16 @@ def examine(db: DuckDBPyConnection, table: Table, columns: Columns, *, several: 
         table: an opened table.
         columns: how its columns are to be read.
         several: whether there are other tables, so that rows must be found by their id.
+        use: what scores are read for.
 
     Returns:
         The checked table, or every complaint about it.
     """
-    needed, complaints = needed_columns(table, columns, several=several)
+    predicted = columns.prediction in table.columns
+    if predicted and use.optional and columns.score is None and _nested_scores(table, columns):
+        use = ScoreUse(needed=False)
+    scored = use.needed or not predicted
+    needed, complaints = needed_columns(table, columns, several=several, scored=scored)
     rows_wanted = condition(db, table, columns)
     if isinstance(rows_wanted, list):
         complaints += rows_wanted
@@ -95,12 +119,20 @@ def examine(db: DuckDBPyConnection, table: Table, columns: Columns, *, several: 
     if not rows:
         why = "has no rows." if rows_wanted == "true" else f"no rows are left after {filters(columns)}."
         return [table.say(why)]
-    found = _values(db, table, columns, rows)
+    found = _values(db, table, columns, rows, use if scored else None)
     return found if isinstance(found, list) else replace(found, remarks=(*doubled, *found.remarks))
 
 
-def _values(db: DuckDBPyConnection, table: Table, columns: Columns, rows: int) -> Checked | list[str]:
-    """Check the values of a staged table."""
+def _nested_scores(table: Table, columns: Columns) -> bool:
+    """Whether a column that looks like scores holds records, or lists of records."""
+    names = score_columns(table, columns)
+    return any(is_nested(table.types[n]) and not (len(names) == 1 and is_list(table.types[n])) for n in names)
+
+
+def _values(
+    db: DuckDBPyConnection, table: Table, columns: Columns, rows: int, use: ScoreUse | None
+) -> Checked | list[str]:
+    """Check the values of a staged table; without `use`, scores are not read."""
     reader = Reader(db, table, example_sql(table, columns.id), [])
     complaints = reader.complaints
     labels = reader.read("--label", columns.label, MOST_CLASSES)
@@ -116,19 +148,50 @@ def _values(db: DuckDBPyConnection, table: Table, columns: Columns, rows: int) -
     for option, name in (("--id", columns.id), ("--cluster", columns.cluster)):
         if name is not None and name in table.columns:
             check_names(reader, option, name)
-    scores = scoring.find(db, table, columns)
-    remarks: tuple[str, ...] = ()
-    if scores is not None and predictions is not None and not scores.fits(labels.counts):
-        ignored = shown(score_columns(table, columns))
-        remarks = (table.say(f"columns {ignored} do not name the classes and are not read."),)
-        scores = None
-    if scores is not None:
-        scores, wrong = scoring.check(db, table, scores, reader.example)
-        complaints += wrong
+    remarks = [
+        table.say(remark)
+        for name, values in groups.items()
+        for remark in remarks_on_groups("--by", name, values.counts)
+    ]
+    dispensable = use is not None and use.optional and columns.score is None and predictions is not None
+    scores, wrong, more = _scores(reader, columns, labels, use, dispensable=dispensable)
+    complaints += wrong
+    remarks += more
     if complaints:
         return complaints
     has_id = columns.id in table.columns
-    return Checked(table, rows, has_id, labels, predictions, groups, members, scores, pairs, remarks)
+    return Checked(table, rows, has_id, labels, predictions, groups, members, scores, pairs, tuple(remarks))
+
+
+def _scores(
+    reader: Reader, columns: Columns, labels: Distinct, use: ScoreUse | None, *, dispensable: bool
+) -> tuple[Scores | None, list[str], list[str]]:
+    """Find and check the scores of a staged table.
+
+    Args:
+        reader: of the table.
+        columns: how its columns are called.
+        labels: values of the label column.
+        use: what scores are read for; None where they are not read.
+        dispensable: whether the audit goes on without scores that are wrong.
+
+    Returns:
+        The scores, complaints and remarks.
+    """
+    table, names = reader.table, score_columns(reader.table, columns)
+    if use is None:
+        unread = f"{shown(names)}: not read, because no metric of scores is computed."
+        return None, [], [table.say(unread)] if names else []
+    scores = scoring.find(reader.db, table, columns)
+    if scores is None:
+        return None, [], []
+    if columns.prediction in table.columns and not scores.fits(labels.counts):
+        return None, [], [table.say(f"columns {shown(names)} do not name the classes and are not read.")]
+    scores, wrong = scoring.check(reader.db, table, scores, reader.example)
+    if wrong and dispensable:
+        left_out = "Nobody named this column, so metrics of scores are left out; --score asks for them."
+        return None, [], [f"{wrong[0]} {left_out}"]
+    return scores, wrong, []
 
 
 @dataclass(frozen=True)
@@ -172,8 +235,13 @@ class Reader:
                 else "every row needs one"
             )
             self.complain(option, name, f"has no value in {count:,} rows{first}; {advice}.")
-        if "json" in self.table.given.ending and any(text.startswith('{"') for text in values.counts):
-            self.complain(option, name, "is nested in some rows; give one value per row.")
+        if option in {"--label", "--prediction"}:
+            odd = not_classes(values.counts)
+        else:
+            nested = several_values(values.counts, intervals=True)
+            odd = nested and f"is nested (first: '{nested[:60]}'); give one value per row."
+        if odd:
+            self.complain(option, name, odd)
         return values
 
 
@@ -219,7 +287,8 @@ def _check_weights(reader: Reader, name: str) -> None:
     tests = [f"({w} IS NULL OR NOT isfinite({w}) OR {w} < 0)", f"{w} > 0"]
     (bad, first), (above, _) = offending(reader.db, reader.table, tests, "NULL")
     if bad:
-        ((bad, first),) = offending(reader.db, reader.table, tests[:1], reader.example)
+        raw = reader.table.columns[name]
+        ((bad, first),) = offending(reader.db, reader.table, tests[:1], reader.example, value=raw)
         reader.complain(
             "--weight", name, f"has {bad:,} values{first} that are no finite numbers of at least 0."
         )

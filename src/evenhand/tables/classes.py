@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evenhand.errors import nearest
+from evenhand.tables.labels import SELF_EVIDENT, words_for_missing
 from evenhand.tables.scores import Scores
 from evenhand.tables.values import in_order, shown, tidy
 
@@ -59,13 +60,22 @@ def decide(answers: Sequence[Answers], positive: str | None) -> Classes | list[s
     wanted = None if positive is None else _canonical(tidy(positive) or positive, truth)
     labels = {canon[text] for a in answers for text in a.labels}
     observed = labels | {canon[text] for a in answers for text in (a.predictions or {})}
+    gaps = _gaps(answers, canon)
+    if gaps:
+        return gaps
     every = _with_scored(observed, [a.scores for a in answers if a.scores])
-    if len(labels) <= 2 < len(every) and every == observed:
+    scored = every - observed
+    if len(labels) <= 2 < len(every) and not scored:
         return _unknown(answers, canon, labels)
+    foreign = [a for a in answers if a.predictions and not scored and _strangers(a, canon, labels)[1]]
+    if foreign and len(every) > 2:
+        return _unknown(foreign, canon, labels)
     chosen = _binary(every, wanted) if len(every) <= 2 else _several(answers, every, wanted)
     if isinstance(chosen, list):
         return chosen
     names, remarks = chosen
+    if len(every) > 2:
+        remarks = [*remarks, *_never_labels(answers, canon, labels)]
     index = {name: i for i, name in enumerate(names)}
     return Classes(
         tuple(names),
@@ -73,6 +83,53 @@ def decide(answers: Sequence[Answers], positive: str | None) -> Classes | list[s
         {text: index[name] for text, name in canon.items()},
         tuple(remarks),
     )
+
+
+def _gaps(answers: Sequence[Answers], canon: Mapping[str, str]) -> list[str]:
+    """Complain of words for a missing value that are a label without a prediction, or the other way round.
+
+    A class that is called `None` occurs as a label, and some model predicts it or gives it a score.
+    """
+    labels = {canon[text] for a in answers for text in a.labels}
+    predicted = {canon[text] for a in answers for text in (a.predictions or {})}
+    scored = {suffix for a in answers if a.scores for suffix in a.scores.suffixes}
+    complaints = []
+    for a in answers:
+        for what, counts, others in (
+            ("labels", a.labels, predicted | scored),
+            ("predictions", a.predictions or {}, labels),
+        ):
+            for word in words_for_missing(counts, as_label=True):
+                if canon[word] in others:
+                    continue
+                lack = "label is" if what == "predictions" else "prediction is" if others else ""
+                complaints.append(
+                    f"{a.title}: {counts[word]:,} {what} are '{word}', a word for a missing value"
+                    f"{f' that no {lack}' if lack else ''}; leave these rows out, or give them a class of "
+                    "another name."
+                )
+    return complaints
+
+
+def _strangers(answers: Answers, canon: Mapping[str, str], labels: set[str]) -> tuple[dict[str, int], bool]:
+    """Count the predictions of a table that are no label, by value; and whether all of them are."""
+    predictions = answers.predictions or {}
+    strange = {text: n for text, n in predictions.items() if canon[text] not in labels}
+    return strange, len(strange) == len(predictions)
+
+
+def _never_labels(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str]) -> list[str]:
+    """Remark on predictions that no label has: a class that is rare, or another spelling of one."""
+    remarks = []
+    for a in answers:
+        strange, _ = _strangers(a, canon, labels)
+        if strange:
+            rows = sum(strange.values())
+            remarks.append(
+                f"{a.title}: {rows:,} predictions are {shown(strange)}, which no label is; they count as "
+                "wrong."
+            )
+    return remarks
 
 
 def _canonical(text: str, truth: bool) -> str:
@@ -97,17 +154,34 @@ def _unknown(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[s
     """Complain of predictions that are no label."""
     complaints = []
     for a in answers:
-        strange: dict[str, int] = {}
-        for text, n in (a.predictions or {}).items():
-            if canon[text] not in labels:
-                strange[text] = strange.get(text, 0) + n
+        strange, _ = _strangers(a, canon, labels)
         if strange:
             rows = sum(strange.values())
+            known = in_order(labels)
             complaints.append(
                 f"{a.title}: unknown labels: {rows:,} predictions are {shown(strange)}, but labels are "
-                f"{shown(in_order(labels))}; {nearest(next(iter(strange)), in_order(labels))}"
+                f"{shown(known)}; {_advice(list(strange), known)}"
             )
     return complaints
+
+
+def _advice(strange: Sequence[str], labels: Sequence[str]) -> str:
+    """Say what predictions that are no labels probably are."""
+    numbers = [_number(text) for text in strange]
+    if all(number is not None and 0 <= number <= 1 and number != int(number) for number in numbers):
+        return "are they probabilities? --score names their column."
+    whole = all(text.removeprefix("LABEL_").isdecimal() for text in strange)
+    if whole and not any(text.isdecimal() for text in labels):
+        return "are they the numbers of the classes? Give labels and predictions by the same names."
+    return nearest(strange[0], labels)
+
+
+def _number(text: str) -> float | None:
+    """Convert a text to a number; None where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _several(
@@ -133,10 +207,9 @@ def _several(
 def _binary(every: set[str], wanted: str | None) -> tuple[list[str], list[str]] | list[str]:
     """Two classes, the negative one first; where only one occurs, the other is still named."""
     names = in_order(every)
-    if every <= {"0", "1"} and wanted in {None, "0", "1"}:
-        return (["1", "0"] if wanted == "0" else ["0", "1"]), []
-    if wanted is None and "1" in every and len(every) == 2:
-        return sorted(names, key=lambda name: name == "1"), []
+    pair = next((pair for pair in SELF_EVIDENT if every <= set(pair) and wanted in {None, *pair}), None)
+    if pair is not None:
+        return list(reversed(pair) if wanted == pair[0] else pair), []
     if wanted is None:
         return [
             f"--positive: the classes are {shown(names)}; say with --positive VALUE which one is positive."

@@ -14,7 +14,7 @@ from evenhand.tables.check import Checked
 from evenhand.tables.database import Table, single_row
 from evenhand.tables.plan import Plan
 from evenhand.tables.schema import ABSENT, Columns
-from evenhand.tables.scores import order
+from evenhand.tables.scores import order, positive_sql
 from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def _score(checked: Checked, plan: Plan) -> str:
     if scores is None:
         return "NULL"
     if scores.single:
-        return scores.sql
+        assert classes.positive is not None
+        return positive_sql(scores, classes.names, classes.positive)
     places = order(scores, classes.names, classes.positive)
     assert isinstance(places, list), places
     total = f"list_sum({scores.sql})"

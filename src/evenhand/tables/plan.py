@@ -10,7 +10,7 @@ from evenhand.tables.check import Checked, group_columns
 from evenhand.tables.classes import Answers, Classes, decide
 from evenhand.tables.groups import crossings
 from evenhand.tables.schema import Columns
-from evenhand.tables.scores import order
+from evenhand.tables.scores import class_of_single, order
 from evenhand.tables.values import in_order
 
 
@@ -100,10 +100,15 @@ def _misplaced(tables: Sequence[Checked], classes: Classes) -> list[str]:
     """Complain of scores that do not stand one per class."""
     complaints = []
     for checked in tables:
-        if checked.scores is not None and not checked.scores.single:
+        if checked.scores is None:
+            continue
+        if not checked.scores.single:
             places = order(checked.scores, classes.names, classes.positive)
             if isinstance(places, str):
                 complaints.append(checked.table.say(places))
+        elif classes.positive is not None:
+            odd = class_of_single(checked.scores, classes.names, classes.positive)
+            complaints += [checked.table.say(odd)] if odd else []
     return complaints
 
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from evenhand.errors import TableError
-from evenhand.tables.check import Checked, examine
+from evenhand.tables.agreement import check_agreement
+from evenhand.tables.check import Checked, ScoreUse, examine
 from evenhand.tables.database import rephrase, session
 from evenhand.tables.formats import examine_each
 from evenhand.tables.groups import attributes, refuse_impossible
@@ -22,7 +23,9 @@ from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Pr
 from evenhand.tables.sources import Given, digest, resolve
 
 
-def load(source: Source, columns: Columns, *, need_scores: bool) -> Predictions:
+def load(
+    source: Source, columns: Columns, *, need_scores: bool, optional_scores: bool = False
+) -> Predictions:
     """Read, check and align the predictions of all arms and runs.
 
     Args:
@@ -30,6 +33,8 @@ def load(source: Source, columns: Columns, *, need_scores: bool) -> Predictions:
         columns: how the columns are called.
         need_scores: whether scores are wanted; without them (and without clusters) equal rows are counted
             instead of listed.
+        optional_scores: whether a column that happens to be called `score`, and holds no probabilities, is
+            left out with a remark instead of refused.
 
     Raises:
         CallError: the call cannot be meant.
@@ -41,11 +46,17 @@ def load(source: Source, columns: Columns, *, need_scores: bool) -> Predictions:
     given, complaints = resolve(source, columns)
     with session() as db:
         several = len(given) > 1
-        tables, more = examine_each(db, given, lambda table: examine(db, table, columns, several=several))
+        use = ScoreUse(needed=need_scores, optional=optional_scores)
+        tables, more = examine_each(
+            db, given, lambda table: examine(db, table, columns, several=several, use=use)
+        )
         if complaints or more:
             raise TableError([*complaints, *more])
         try:
             plan = agree(tables, columns, need_scores=need_scores)
+            complaints, doubts = check_agreement(db, tables, plan.classes, columns)
+            if complaints:
+                raise TableError(complaints)
             fetched, remarks = bring_together(db, tables, plan)
         except duckdb.Error as error:
             titles = given[0].title if len(given) == 1 else "The given tables"
@@ -53,6 +64,7 @@ def load(source: Source, columns: Columns, *, need_scores: bool) -> Predictions:
     problems = [
         *(remark for checked in tables for remark in checked.remarks),
         *plan.classes.remarks,
+        *doubts,
         *remarks,
     ]
     return _predictions(plan, fetched, tuple(_input(checked) for checked in tables), tuple(problems))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TOLERANCE = 1e-3
+#: A probability that rounding moves out of [0, 1] by less than this is 0 or 1 (float32 has 7 digits).
+ROUNDING = 1e-6
 _GUESSED = "score_*"
 _LOGITS = "scores are probabilities in [0, 1]; turn logits into probabilities first"
 
@@ -28,8 +30,9 @@ class Scores:
         sql: P(positive) as a number, or one list per row.
         single: whether `sql` is one number.
         length: length of the lists.
-        suffixes: what the pattern's star matched, when the scores stand in several columns.
+        suffixes: what the pattern's star matched: the class of every column; of a single number, its class.
         guessed: whether nobody asked for these columns by name.
+        raw: SQL for the values as the table has them, for complaints.
     """
 
     title: str
@@ -38,6 +41,7 @@ class Scores:
     length: int = 0
     suffixes: tuple[str, ...] = ()
     guessed: bool = False
+    raw: str = ""
 
     @property
     def counted(self) -> bool:
@@ -47,6 +51,8 @@ class Scores:
     def fits(self, labels: Iterable[str]) -> bool:
         """Whether these are scores at all; columns that nobody asked for must be named by the labels."""
         named = {s.lower() for s in self.suffixes}
+        if self.single and named:
+            return not self.guessed or named <= {"0", "1"} | {label.strip().lower() for label in labels}
         return not self.guessed or self.counted or {label.strip().lower() for label in labels} <= named
 
 
@@ -75,22 +81,88 @@ def find(db: DuckDBPyConnection, table: Table, columns: Columns) -> Scores | Non
     if not names:
         return None
     title = columns.score or ("score" if names == ("score",) else _GUESSED)
-    sql = [table.columns[name] for name in names]
+    sql, kind = table.columns[names[0]], table.types[names[0]]
     if "*" in title:
+        guessed = columns.score is None
         before, _, after = title.partition("*")
         suffixes = tuple(tidy(n[len(before) : len(n) - len(after)]) or "" for n in names)
-        numbers = ", ".join(number_sql(table.columns[n], table.types[n]) for n in names)
-        return Scores(
-            title, f"list_value({numbers})", False, len(names), suffixes, guessed=columns.score is None
-        )
-    kind = table.types[names[0]]
+        numbers = [number_sql(table.columns[n], table.types[n]) for n in names]
+        if len(names) == 1:
+            return Scores(title, clipped_sql(numbers[0]), True, 1, suffixes, guessed, sql)
+        raw = f"concat_ws(', ', {', '.join(table.columns[n] for n in names)})"
+        return Scores(title, clipped_list_sql(numbers), False, len(names), suffixes, guessed, raw)
     lists = "[" in kind
     if kind == "VARCHAR":
-        opens = f"bool_or(starts_with(ltrim({sql[0]}), '['))"
+        opens = f"bool_or(starts_with(ltrim({sql}), '['))"
         lists = bool(single_row(db, f"SELECT {opens} FROM {table.relation}")[0])
+    guessed = columns.score is None
     if not lists:
-        return Scores(title, number_sql(sql[0], kind), single=True)
-    return Scores(title, f"TRY_CAST({sql[0]} AS DOUBLE[])", single=False)
+        return Scores(title, clipped_sql(number_sql(sql, kind)), single=True, guessed=guessed, raw=sql)
+    values = f"TRY_CAST({_with_commas(sql) if kind == 'VARCHAR' else sql} AS DOUBLE[])"
+    longest = single_row(db, f"SELECT max(len({values})) FROM {table.relation}")[0]
+    if longest == 1:  # an array of shape (n, 1)
+        return Scores(title, clipped_sql(f"({values})[1]"), single=True, guessed=guessed, raw=sql)
+    return Scores(
+        title,
+        f"list_transform({values}, lambda p: {clipped_sql('p')})",
+        single=False,
+        guessed=guessed,
+        raw=sql,
+    )
+
+
+def clipped_sql(number: str) -> str:
+    """SQL for a number that is 0 or 1 where rounding has moved it out of [0, 1]."""
+    above = f"{number} > 1 AND {number} <= 1 + {ROUNDING}"
+    return f"CASE WHEN {above} THEN 1 WHEN {number} < 0 AND {number} >= -{ROUNDING} THEN 0 ELSE {number} END"
+
+
+def clipped_list_sql(numbers: Sequence[str]) -> str:
+    """SQL for a list of numbers that are clipped each."""
+    return f"list_value({', '.join(clipped_sql(number) for number in numbers)})"
+
+
+def _with_commas(sql: str) -> str:
+    """SQL for a list as numpy prints it, `[0.25 0.75]`, with the commas that other lists have."""
+    bare = f"trim({sql}, ' []' || chr(10))"
+    return (
+        f"CASE WHEN contains({sql}, ',') THEN {sql} "
+        f"ELSE '[' || regexp_replace({bare}, '\\s+', ', ', 'g') || ']' END"
+    )
+
+
+def positive_sql(scores: Scores, classes: Sequence[str], positive: int) -> str:
+    """SQL for P(positive) of scores that are one number per row.
+
+    Args:
+        scores: single scores; a column such as `score_0` is that of the class in its name.
+        classes: the two classes.
+        positive: index of the positive one.
+    """
+    return f"1 - ({scores.sql})" if _class_of(scores, classes) == 1 - positive else scores.sql
+
+
+def class_of_single(scores: Scores, classes: Sequence[str], positive: int) -> str | None:
+    """Complain of a single column of scores whose name is none of the two classes."""
+    if not scores.suffixes or _class_of(scores, classes) is not None:
+        return None
+    return (
+        f"--score '{scores.title}': the star matched {shown(scores.suffixes)} only, which is no class "
+        f"({shown(classes)}); give the column's name where it is the probability of '{classes[positive]}'."
+    )
+
+
+def _class_of(scores: Scores, classes: Sequence[str]) -> int | None:
+    """Index of the class whose score a single column with a suffix is; None where the suffix is no class."""
+    if not scores.suffixes:
+        return None
+    small = [name.lower() for name in classes]
+    suffix = scores.suffixes[0].lower()
+    if suffix not in small:
+        suffix = {"true": "1", "false": "0"}.get(suffix, suffix)
+    if suffix not in small and suffix in {"0", "1"}:
+        return int(suffix)
+    return small.index(suffix) if suffix in small else None
 
 
 def check(db: DuckDBPyConnection, table: Table, scores: Scores, example: str) -> tuple[Scores, list[str]]:
@@ -115,7 +187,7 @@ def check(db: DuckDBPyConnection, table: Table, scores: Scores, example: str) ->
         tests[f"no distribution: they do not sum to 1 (within {TOLERANCE})"] = (
             f"NOT {gap} AND {low} >= 0 AND {high} <= 1 AND abs(list_sum({s}) - 1) > {TOLERANCE}"
         )
-    found = offending(db, table, list(tests.values()), example)
+    found = offending(db, table, list(tests.values()), example, value=scores.raw)
     complaints = [
         table.say(f"--score '{scores.title}': in {count:,} rows{first} scores are {what}.")
         for what, (count, first) in zip(tests, found, strict=True)

@@ -1,24 +1,47 @@
-"""What a value of a column means: the same text, number, flag or name in every format.
+r"""The meaning of a value: the same text, number, flag or name in every format.
 
-CSV has text only, parquet has types; `1`, `1.0` and an integer 1 are one value in both.
+CSV has text only, parquet has types, and every program writes them in its own dialect. `1`, `1.0`, ` 1` and
+an integer 1 are one value; so are `TRUE` and `True`, and 8 in the morning in Tokyo and 23 o'clock in UTC.
+
+**Missing values.** A null, a floating-point NaN, an empty or blank text and the texts `nan`, `NaT`, `<NA>`,
+`null`, `#N/A` and `\N`, in small or capital letters, are missing in every column. `NA`, `N/A`, `None`, `?`
+and `.` are also names (Namibia, no religion): `MAYBE_MISSING` says when they are missing.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from evenhand.tables.database import Table, Unreadable, single_row
+from evenhand.tables.database import Table, Unreadable, literal, single_row
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
-_MISSING = frozenset({"", "nan", "NaN", "<NA>"})
-_MISSING_SQL = "('', 'nan', 'NaN', '<NA>')"
+#: Texts in small letters that stand for a missing value in every column.
+MISSING = frozenset({"", "nan", "-nan", "nat", "<na>", "null", "#n/a", "#na", "\\n"})
+
+#: Words for a missing value that are also names. As a group they are kept, and a remark says so; as a label
+#: or a prediction they are a class only where both a label and a prediction (or a column of scores) have
+#: them, and are refused elsewhere.
+MAYBE_MISSING = frozenset({"NA", "na", "N/A", "n/a", "N.A.", "n.a.", "None", "?", "."})
+
+#: What surrounds a value without being a part of it: blanks of all widths, and marks that have none.
+_BLANKS = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+)
+_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+|,0)")
+#: R writes the number 100000 as 1e+05.
+_R_WHOLE = re.compile(r"[1-9](?:\.[0-9]*[1-9])?e\+(?:0[0-9]|1[0-5])")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(\.\d+)? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?")
 _FLOATS = ("FLOAT", "DOUBLE", "DECIMAL", "HALF")
+#: Up to here floating-point numbers hold every integer.
+LARGEST_EXACT = 2**53
 _NESTED = re.compile(r"STRUCT|MAP|UNION|\[|LIST|VARIANT")
 _INTEGERS = frozenset(["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"])
 
@@ -56,43 +79,111 @@ def is_integer(kind: str) -> bool:
 def tidy(text: str | None) -> str | None:
     """The text that stands for a value in every format; None when the value is missing.
 
-    Integers lose their `.0`, and Python's `True` becomes `true`; all other text stays as it is.
+    Blanks around a text are dropped, letters with marks are composed (NFC), integers lose their `.0`, `TRUE`
+    and `True` become `true`, and moments are written alike: in UTC where they name a time zone, and as a day
+    where they are midnight without one.
     """
-    if text is None or text in _MISSING:
+    if text is None:
         return None
-    if text in {"True", "False"}:
-        return text.lower()
-    whole = _WHOLE.fullmatch(text)
-    return text if whole is None else ("0" if whole[1] == "-0" else whole[1])
+    text = text.strip(_BLANKS)
+    small = text.lower()
+    if small in MISSING:
+        return None
+    if small in {"true", "false"}:
+        return small
+    if not text.isascii():
+        return unicodedata.normalize("NFC", text)
+    if whole := _WHOLE.fullmatch(text):
+        return "0" if whole[1] == "-0" else whole[1]
+    if _R_WHOLE.fullmatch(text):
+        return str(int(float(text)))
+    moment = _MOMENT.fullmatch(text)
+    return text if moment is None else _moment(text, moment)
+
+
+def _moment(text: str, parts: re.Match[str]) -> str:
+    """Write a point in time as the database writes it; a text that is none stays as it is."""
+    day, minute, second, fraction, zone = parts.groups()
+    try:
+        point = datetime.fromisoformat(f"{day} {minute}{second or ':00'}+00:00")
+    except ValueError:
+        return text
+    small = (fraction or "").rstrip("0").rstrip(".")
+    if zone is None:
+        return (
+            f"{point:%Y-%m-%d}"
+            if f"{point:%H:%M:%S}{small}" == "00:00:00"
+            else f"{point:%Y-%m-%d %H:%M:%S}{small}"
+        )
+    if zone not in {"Z", "UTC"}:
+        minutes = int(zone[1:3]) * 60 + int(zone[3:].lstrip(":") or 0)
+        try:
+            point -= timedelta(minutes=minutes if zone[0] == "+" else -minutes)
+        except OverflowError:
+            return text
+    return f"{point:%Y-%m-%d %H:%M:%S}{small}+00"
 
 
 def text_sql(sql: str, kind: str) -> str:
-    """SQL for the text of a value."""
+    """SQL for the text of a value, which `tidy` makes the same in every format."""
     if kind.startswith(_FLOATS):
         number = f"CAST({sql} AS DOUBLE)"
         return (
-            f"CASE WHEN isnan({number}) THEN NULL WHEN abs({number}) < 1e15 AND {number} = trunc({number}) "
+            f"CASE WHEN isnan({number}) THEN NULL WHEN abs({number}) <= {LARGEST_EXACT} "
+            f"AND {number} = trunc({number}) "
             f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE CAST({sql} AS VARCHAR) END"
         )
     return f"CAST({sql} AS VARCHAR)"
 
 
+def bare_sql(sql: str) -> str:
+    """SQL for a text without the blanks around it, its letters composed as `tidy` does.
+
+    Few texts need it, and trimming all of ten million takes seconds; so the ends are looked at first.
+    """
+    odd = f"strlen({sql}) <> length({sql}) OR {sql} < '!' OR right({sql}, 1) < '!'"
+    return f"CASE WHEN {odd} THEN nfc_normalize(trim({sql}, {literal(_BLANKS)})) ELSE {sql} END"
+
+
 def name_sql(sql: str, kind: str) -> str:
-    """SQL for the text of a name of a row (an id, a cluster); NULL when it is missing."""
+    """SQL for the text of a name of a row (an id, a cluster); NULL when it is missing.
+
+    What `tidy` does to the few values of a group is done here to each of millions of rows.
+    """
+    if kind.startswith("TIMESTAMP") and "ZONE" not in kind:
+        text = text_sql(sql, kind)
+        return f"CASE WHEN suffix({text}, ' 00:00:00') THEN left({text}, 10) ELSE {text} END"
     if kind != "VARCHAR":
         return text_sql(sql, kind)
+    bare = bare_sql(sql)
+    moment = f"substr({bare}, 5, 1) = '-' AND regexp_full_match({bare}, {literal(_MOMENT.pattern)})"
+    zoned = f"regexp_matches({bare}, '(Z|UTC|[+-]\\d\\d(:?\\d\\d)?)$') AND length({bare}) > 16"
+    stamp = f"CAST(TRY_CAST({bare} AS TIMESTAMP) AS VARCHAR)"
     return (
-        f"CASE WHEN {sql} IN {_MISSING_SQL} THEN NULL "
-        f"WHEN suffix({sql}, '.0') AND regexp_full_match({sql}, '-?(0|[1-9][0-9]*)\\.0') "
-        f"THEN left({sql}, length({sql}) - 2) ELSE {sql} END"
+        f"CASE WHEN {missing_text_sql(sql)} THEN NULL "
+        f"WHEN suffix({bare}, '.0') AND regexp_full_match({bare}, '-?(0|[1-9][0-9]*)\\.0') "
+        f"THEN left({bare}, length({bare}) - 2) "
+        f"WHEN contains({bare}, 'e+') AND regexp_full_match({bare}, {literal(_R_WHOLE.pattern)}) "
+        f"THEN CAST(CAST(CAST({bare} AS DOUBLE) AS BIGINT) AS VARCHAR) "
+        f"WHEN {moment} THEN coalesce("
+        f"CASE WHEN {zoned} THEN CAST(TRY_CAST({bare} AS TIMESTAMPTZ) AS VARCHAR) "
+        f"WHEN suffix({stamp}, ' 00:00:00') THEN left({stamp}, 10) ELSE {stamp} END, {bare}) "
+        f"ELSE {bare} END"
     )
+
+
+def missing_text_sql(sql: str) -> str:
+    """SQL for whether a text stands for a missing value; only short texts can."""
+    words = ", ".join(literal(word) for word in sorted(MISSING))
+    trimmed = f"lower(trim({sql}, {literal(_BLANKS)}))"
+    return f"(({sql} < '!' OR strlen({sql}) <= 12) AND {trimmed} IN ({words}))"
 
 
 def missing_sql(sql: str, kind: str) -> str:
     """SQL for whether there is no value."""
     if kind.startswith(_FLOATS):
         return f"({sql} IS NULL OR isnan(CAST({sql} AS DOUBLE)))"
-    return f"({sql} IS NULL OR CAST({sql} AS VARCHAR) IN {_MISSING_SQL})"
+    return f"({sql} IS NULL OR {missing_text_sql(f'CAST({sql} AS VARCHAR)')})"
 
 
 def example_sql(table: Table, column: str) -> str:
@@ -101,7 +192,7 @@ def example_sql(table: Table, column: str) -> str:
 
 
 def offending(
-    db: DuckDBPyConnection, table: Table, tests: Sequence[str], example: str
+    db: DuckDBPyConnection, table: Table, tests: Sequence[str], example: str, *, value: str = ""
 ) -> list[tuple[int, str]]:
     """For every test, how many rows it is true of, and the first of them for a sentence.
 
@@ -110,6 +201,10 @@ def offending(
         table: a staged table.
         tests: conditions in SQL.
         example: SQL for the name of an example, or NULL.
+        value: SQL for the value at fault, which the sentence shows; empty where the test says it.
+
+    Returns:
+        Counts, and texts such as ` (first: example 'r0', '7')`; empty where there is neither name nor value.
     """
     if not tests:
         return []
@@ -118,24 +213,43 @@ def offending(
     found = []
     for test, count in zip(tests, counts, strict=True):
         first = ""
-        if count and example != "NULL":
-            (name,) = single_row(db, f"SELECT min({example}) FROM {table.relation} WHERE {test}")
-            first = f" (first: example '{name}')" if name is not None else ""
+        if count and (example != "NULL" or value):
+            name, odd = single_row(
+                db,
+                f"SELECT name, CAST({value or 'NULL'} AS VARCHAR) FROM (SELECT *, {example} AS name FROM "
+                f"{table.relation} WHERE {test}) ORDER BY name LIMIT 1",
+            )
+            parts_of_first = [f"example '{name}'"] if name is not None else []
+            parts_of_first += [f"'{odd[:40]}'" if odd is not None else "no value"] if value else []
+            first = f" (first: {', '.join(parts_of_first)})" if parts_of_first else ""
         found.append((int(count), first))
     return found
 
 
 def number_sql(sql: str, kind: str) -> str:
-    """SQL for a number; NULL where there is none."""
-    if kind == "VARCHAR":
-        return f"TRY_CAST(trim({sql}) AS DOUBLE)"
-    return f"TRY_CAST({sql} AS DOUBLE)"
+    """SQL for a number; NULL where there is none.
+
+    Texts may have a decimal comma and a percent sign. `1,234` is one and a quarter in one country and a
+    thousand in another, so it is no number; `0,234` is.
+    """
+    if kind != "VARCHAR":
+        return f"TRY_CAST({sql} AS DOUBLE)"
+    text = f"trim({sql}, {literal(_BLANKS)})"
+    comma = f"regexp_full_match({text}, '[+-]?[0-9]*,[0-9]+ ?%?')"
+    thousands = f"regexp_full_match({text}, '[+-]?[1-9][0-9]{{0,2}},[0-9]{{3}} ?%?')"
+    point = f"CASE WHEN {comma} AND NOT {thousands} THEN replace({text}, ',', '.') ELSE {text} END"
+    share = f"TRY_CAST(trim(left({point}, length({point}) - 1)) AS DOUBLE) / 100"
+    return (
+        f"coalesce(TRY_CAST({text} AS DOUBLE), "
+        f"CASE WHEN suffix({text}, '%') THEN {share} ELSE TRY_CAST({point} AS DOUBLE) END)"
+    )
 
 
 def flag_sql(sql: str, kind: str) -> str:
     """SQL for 0 or 1; NULL where the value is neither."""
-    text = f"lower(trim({text_sql(sql, kind)}))"
-    return f"CASE WHEN {text} IN ('1', 'true', '1.0') THEN 1 WHEN {text} IN ('0', 'false', '0.0') THEN 0 END"
+    text = f"lower(trim({text_sql(sql, kind)}, {literal(_BLANKS)}))"
+    ones, zeros = "('1', 'true', '1.0', '1,0')", "('0', 'false', '0.0', '0,0')"
+    return f"CASE WHEN {text} IN {ones} THEN 1 WHEN {text} IN {zeros} THEN 0 END"
 
 
 def distinct(db: DuckDBPyConnection, table: Table, column: str, limit: int) -> Distinct:

@@ -9,7 +9,7 @@ from evenhand.errors import nearest
 from evenhand.tables.database import Table, literal
 from evenhand.tables.schema import Columns
 from evenhand.tables.scores import matched, score_columns
-from evenhand.tables.values import is_list, is_nested, name_sql, text_sql, tidy
+from evenhand.tables.values import bare_sql, is_list, is_nested, name_sql, text_sql, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 SPLIT = "split"
 
 
-def needed_columns(table: Table, columns: Columns, *, several: bool) -> tuple[list[str], list[str]]:
+def needed_columns(
+    table: Table, columns: Columns, *, several: bool, scored: bool = True
+) -> tuple[list[str], list[str]]:
     """The columns that are needed, and complaints about those that are not there or hold no single values.
 
     Args:
         table: an opened table.
         columns: how its columns are to be read.
         several: whether there are other tables, so that rows must be found by their id.
+        scored: whether scores are read.
     """
     known = list(table.columns)
-    scores = score_columns(table, columns)
+    scores = score_columns(table, columns) if scored else ()
     complaints: dict[str, None] = {}
     single = [name for name in (columns.id, columns.prediction) if name in table.columns]
     for option, name in _required(table, columns, several=several):
@@ -40,7 +43,7 @@ def needed_columns(table: Table, columns: Columns, *, several: bool) -> tuple[li
         single += names
         if not names:
             complaints[f"--memberships '{pattern}' matches no column; {nearest(pattern, known)}"] = None
-    if columns.score is not None and not scores:
+    if columns.score is not None and not score_columns(table, columns):
         complaints[f"column '{columns.score}' (--score) is not there; {nearest(columns.score, known)}"] = None
     complaints |= dict.fromkeys(_nested(table, single, scores))
     return [n for n in dict.fromkeys((*single, *scores)) if n in table.columns], list(complaints)
@@ -143,9 +146,9 @@ def elsewhere(db: DuckDBPyConnection, table: Table, columns: Columns, wanted: st
 def _equals(sql: str, kind: str, value: str) -> str:
     """SQL for whether a column has a value, which the call gives as text."""
     wanted = tidy(value)
-    text = text_sql(sql, kind)
-    if value.lower() in {"true", "false"}:
-        return f"lower({text}) = {literal(value.lower())}"
+    text = bare_sql(f"({text_sql(sql, kind)})")
+    if value.strip().lower() in {"true", "false"}:
+        return f"lower({text}) = {literal(value.strip().lower())}"
     if kind == "BOOLEAN":
         wanted = {"1": "true", "0": "false"}.get(value, value).lower()
     return f"{text} = {literal(value)} OR {text} = {literal(wanted or value)}"

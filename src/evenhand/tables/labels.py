@@ -1,0 +1,137 @@
+"""Whether the values of a column can be classes or groups: what measurements, lists and gaps look like."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+
+from evenhand.tables.values import MAYBE_MISSING, in_order, shown
+
+#: The number that torch's cross-entropy, and with it most trainers, leave out of the loss.
+IGNORED_LABEL = "-100"
+
+#: Up to so many different labels are classes, however few rows there are.
+FEW = 20
+
+#: Pairs of class names of which the last one is positive without anybody saying so.
+SELF_EVIDENT = (("0", "1"), ("-1", "1"))
+
+_LIST_OF_NUMPY = re.compile(r"\[[-+0-9.eE\s]+\]")
+_INTERVAL = re.compile(r"[\[(][-+0-9.eE]+, *[-+0-9.eE]+[\])]")
+_SEPARATORS = (",", ";", "|")
+
+
+def not_classes(counts: Mapping[str, int]) -> str | None:
+    """Say why the values of a column are not classes: they are measurements, or several labels each.
+
+    Args:
+        counts: rows by value.
+
+    Returns:
+        A sentence that goes on where the column's name ends, or None where they can be classes.
+    """
+    nested = several_values(counts)
+    if nested is not None:
+        return f"is nested (first: '{nested[:60]}'); give one value per row."
+    joined = _joined_labels(counts)
+    if joined is not None:
+        return (
+            f"has several labels in one value (first: '{joined[:60]}', whose parts are labels of their own); "
+            "give one value per row, for example one column for each label."
+        )
+    numbers = _numbers(counts)
+    rows = sum(counts.values())
+    broken = numbers is not None and any(number != int(number) for number in numbers)
+    if len(counts) > FEW and (broken or 5 * len(counts) >= 4 * rows):
+        kind = "measurements" if numbers is not None else "texts"
+        return (
+            f"has {len(counts):,} different values in {rows:,} rows (first: '{next(iter(counts))[:40]}'), as "
+            f"{kind} have; give classes, not {kind}."
+        )
+    return None
+
+
+def several_values(values: Iterable[str], *, intervals: bool = False) -> str | None:
+    """Find a value that is a list, a record or an array written as text.
+
+    Args:
+        values: different values of a column.
+        intervals: whether `[18, 25]` is the name of an interval; `(18, 25)` always is.
+
+    Returns:
+        The first such value, or None where every value is a single one.
+    """
+    for value in values:
+        if value[:1] not in "[{(" or len(value) < 2:
+            continue
+        if _INTERVAL.fullmatch(value) and (intervals or value.startswith("(")):
+            continue
+        if _LIST_OF_NUMPY.fullmatch(value):
+            return value
+        try:
+            parsed = ast.literal_eval(value.replace("null", "None").replace("true", "True"))
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(parsed, list | dict | tuple | set):
+            return value
+    return None
+
+
+def _joined_labels(counts: Mapping[str, int]) -> str | None:
+    """Find a value such as `toxic,insult` of which every part is also a value by itself."""
+    for value in counts:
+        for mark in _SEPARATORS:
+            parts = [part.strip() for part in value.split(mark)]
+            if len(parts) > 1 and all(part in counts for part in parts):
+                return value
+    return None
+
+
+def _numbers(values: Iterable[str]) -> list[float] | None:
+    """Convert values to finite numbers; None where one is no number."""
+    numbers = []
+    for value in values:
+        try:
+            number = float(value)
+        except ValueError:
+            return None
+        if not abs(number) < float("inf"):
+            return None
+        numbers.append(number)
+    return numbers
+
+
+def words_for_missing(values: Iterable[str], *, as_label: bool = False) -> list[str]:
+    """List the values that are also words for a missing one, in order.
+
+    Args:
+        values: different values of a column.
+        as_label: whether the column holds labels or predictions, where trainers write -100.
+    """
+    words = MAYBE_MISSING | ({IGNORED_LABEL} if as_label else frozenset())
+    return in_order(value for value in values if value in words)
+
+
+def remarks_on_groups(option: str, column: str, counts: Mapping[str, int]) -> list[str]:
+    """Say which groups of a column may be no groups, or the same one.
+
+    Args:
+        option: the option that names the column.
+        column: its name.
+        counts: rows by group.
+    """
+    remarks = [
+        f"column '{column}' ({option}): the {counts[word]:,} rows of '{word}' are a group like any other, "
+        f"though '{word}' is also a word for a missing value."
+        for word in words_for_missing(counts)
+    ]
+    alike: dict[str, list[str]] = {}
+    for name in counts:
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    remarks += [
+        f"column '{column}' ({option}): the groups {shown(names)} differ only in capital letters or blanks."
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    return remarks
