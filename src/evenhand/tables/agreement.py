@@ -163,6 +163,12 @@ def _rankings(
     best threshold errs in the fewest (positive ones below it) + (negative ones from it on).
     """
     rows, run = _coded(db, checked, predictions, score, classes, columns)
+    ordered = db.execute(
+        f"SELECT bool_and(above IS NULL OR below IS NULL OR below <= above) FROM (SELECT {run} AS run, "
+        f"min(s) FILTER (p = 1) AS above, max(s) FILTER (p = 0) AS below FROM ({rows}) GROUP BY ALL)"
+    ).fetchall()
+    if ordered[0][0]:  # a threshold explains every run, as nearly always; ranks would take much longer
+        return []
     found = db.execute(
         f"WITH d AS (SELECT {run} AS run, s, count(*) FILTER (p = 1) AS pos, count(*) FILTER (p = 0) AS neg "
         f"FROM ({rows}) GROUP BY ALL), w AS (SELECT *, "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evenhand.tables import scores as scoring
-from evenhand.tables.database import Table, Unreadable, single_row
+from evenhand.tables.database import Table, Unreadable, literal, single_row
 from evenhand.tables.formats import stage
 from evenhand.tables.labels import not_classes, remarks_on_groups, several_values
 from evenhand.tables.schema import Columns
@@ -133,6 +133,9 @@ def _values(
     db: DuckDBPyConnection, table: Table, columns: Columns, rows: int, use: ScoreUse | None
 ) -> Checked | list[str]:
     """Check the values of a staged table; without `use`, scores are not read."""
+    repeated = _repeated_headers(db, table, columns)
+    if repeated:
+        return [table.say(repeated)]
     reader = Reader(db, table, example_sql(table, columns.id), [])
     complaints = reader.complaints
     labels = reader.read("--label", columns.label, MOST_CLASSES)
@@ -161,6 +164,23 @@ def _values(
         return complaints
     has_id = columns.id in table.columns
     return Checked(table, rows, has_id, labels, predictions, groups, members, scores, pairs, tuple(remarks))
+
+
+def _repeated_headers(db: DuckDBPyConnection, table: Table, columns: Columns) -> str | None:
+    """Complain of rows whose every value is the name of its column: files with headers were joined."""
+    names = [n for n in (columns.label, columns.prediction, *group_columns(columns)) if n in table.columns]
+    texts = [n for n in names if table.types[n] == "VARCHAR"]
+    if len(texts) < len(names) or len(names) < 2:
+        return None
+    test = " AND ".join(f"{table.columns[n]} = {literal(n)}" for n in texts)
+    (count,) = single_row(db, f"SELECT count(*) FROM {table.relation} WHERE {test}")
+    if not count:
+        return None
+    shown_header = ", ".join(texts[:5])
+    return (
+        f"{count:,} rows repeat the header ({shown_header}); were several files joined into one? Leave the "
+        "header out of all but the first."
+    )
 
 
 def _scores(

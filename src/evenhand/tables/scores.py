@@ -88,38 +88,28 @@ def find(db: DuckDBPyConnection, table: Table, columns: Columns) -> Scores | Non
         suffixes = tuple(tidy(n[len(before) : len(n) - len(after)]) or "" for n in names)
         numbers = [number_sql(table.columns[n], table.types[n]) for n in names]
         if len(names) == 1:
-            return Scores(title, clipped_sql(numbers[0]), True, 1, suffixes, guessed, sql)
+            return Scores(title, numbers[0], True, 1, suffixes, guessed, sql)
         raw = f"concat_ws(', ', {', '.join(table.columns[n] for n in names)})"
-        return Scores(title, clipped_list_sql(numbers), False, len(names), suffixes, guessed, raw)
+        return Scores(title, f"list_value({', '.join(numbers)})", False, len(names), suffixes, guessed, raw)
     lists = "[" in kind
     if kind == "VARCHAR":
         opens = f"bool_or(starts_with(ltrim({sql}), '['))"
         lists = bool(single_row(db, f"SELECT {opens} FROM {table.relation}")[0])
     guessed = columns.score is None
     if not lists:
-        return Scores(title, clipped_sql(number_sql(sql, kind)), single=True, guessed=guessed, raw=sql)
+        return Scores(title, number_sql(sql, kind), single=True, guessed=guessed, raw=sql)
     values = f"TRY_CAST({_with_commas(sql) if kind == 'VARCHAR' else sql} AS DOUBLE[])"
     longest = single_row(db, f"SELECT max(len({values})) FROM {table.relation}")[0]
     if longest == 1:  # an array of shape (n, 1)
-        return Scores(title, clipped_sql(f"({values})[1]"), single=True, guessed=guessed, raw=sql)
-    return Scores(
-        title,
-        f"list_transform({values}, lambda p: {clipped_sql('p')})",
-        single=False,
-        guessed=guessed,
-        raw=sql,
-    )
+        return Scores(title, f"({values})[1]", single=True, guessed=guessed, raw=sql)
+    return Scores(title, values, single=False, guessed=guessed, raw=sql)
 
 
-def clipped_sql(number: str) -> str:
-    """SQL for a number that is 0 or 1 where rounding has moved it out of [0, 1]."""
-    above = f"{number} > 1 AND {number} <= 1 + {ROUNDING}"
-    return f"CASE WHEN {above} THEN 1 WHEN {number} < 0 AND {number} >= -{ROUNDING} THEN 0 ELSE {number} END"
-
-
-def clipped_list_sql(numbers: Sequence[str]) -> str:
-    """SQL for a list of numbers that are clipped each."""
-    return f"list_value({', '.join(clipped_sql(number) for number in numbers)})"
+def _clipped(scores: Scores) -> Scores:
+    """The same scores, 0 or 1 where rounding has moved them out of [0, 1]."""
+    if scores.single:
+        return replace(scores, sql=f"least(greatest({scores.sql}, 0), 1)")
+    return replace(scores, sql=f"list_transform({scores.sql}, lambda p: least(greatest(p, 0), 1))")
 
 
 def _with_commas(sql: str) -> str:
@@ -181,11 +171,12 @@ def check(db: DuckDBPyConnection, table: Table, scores: Scores, example: str) ->
         gap = f"({s} IS NULL OR len({s}) = 0 OR list_count({s}) < len({s}) OR isnan({high}))"
     tests = {
         "missing or no number": gap,
-        f"outside [0, 1] ({_LOGITS})": f"NOT {gap} AND ({low} < 0 OR {high} > 1)",
+        f"outside [0, 1] ({_LOGITS})": f"NOT {gap} AND ({low} < -{ROUNDING} OR {high} > 1 + {ROUNDING})",
     }
     if not scores.single:
         tests[f"no distribution: they do not sum to 1 (within {TOLERANCE})"] = (
-            f"NOT {gap} AND {low} >= 0 AND {high} <= 1 AND abs(list_sum({s}) - 1) > {TOLERANCE}"
+            f"NOT {gap} AND {low} >= -{ROUNDING} AND {high} <= 1 + {ROUNDING} "
+            f"AND abs(list_sum({s}) - 1) > {TOLERANCE}"
         )
     found = offending(db, table, list(tests.values()), example, value=scores.raw)
     complaints = [
@@ -193,8 +184,13 @@ def check(db: DuckDBPyConnection, table: Table, scores: Scores, example: str) ->
         for what, (count, first) in zip(tests, found, strict=True)
         if count
     ]
-    if scores.single or complaints:
+    if complaints:
         return scores, complaints
+    least, most = single_row(db, f"SELECT min({low}), max({high}) FROM {table.relation}")
+    if least < 0 or most > 1:
+        scores = _clipped(scores)
+    if scores.single:
+        return scores, []
     shortest, longest = single_row(db, f"SELECT min(len({s})), max(len({s})) FROM {table.relation}")
     if shortest != longest:
         lists = f"lists have {shortest} to {longest} scores; give one score per class."

@@ -148,7 +148,8 @@ def bare_sql(sql: str) -> str:
 def name_sql(sql: str, kind: str) -> str:
     """SQL for the text of a name of a row (an id, a cluster); NULL when it is missing.
 
-    What `tidy` does to the few values of a group is done here to each of millions of rows.
+    What `tidy` does to the few values of a group is done here to each of millions of rows. Nearly all of them
+    stay as they are, and cheap tests find these first.
     """
     if kind.startswith("TIMESTAMP") and "ZONE" not in kind:
         text = text_sql(sql, kind)
@@ -160,7 +161,7 @@ def name_sql(sql: str, kind: str) -> str:
     zoned = f"regexp_matches({bare}, '(Z|UTC|[+-]\\d\\d(:?\\d\\d)?)$') AND length({bare}) > 16"
     stamp = f"CAST(TRY_CAST({bare} AS TIMESTAMP) AS VARCHAR)"
     return (
-        f"CASE WHEN {missing_text_sql(sql)} THEN NULL "
+        f"CASE WHEN {_plain_sql(sql)} THEN {sql} WHEN {missing_text_sql(sql)} THEN NULL "
         f"WHEN suffix({bare}, '.0') AND regexp_full_match({bare}, '-?(0|[1-9][0-9]*)\\.0') "
         f"THEN left({bare}, length({bare}) - 2) "
         f"WHEN contains({bare}, 'e+') AND regexp_full_match({bare}, {literal(_R_WHOLE.pattern)}) "
@@ -172,11 +173,19 @@ def name_sql(sql: str, kind: str) -> str:
     )
 
 
+def _plain_sql(sql: str) -> str:
+    """SQL for whether `tidy` certainly leaves a text as it is: it may be false of some that are left, too."""
+    return (
+        f"(strlen({sql}) = length({sql}) AND {sql} >= '!' AND right({sql}, 1) >= '!' "
+        f"AND (strlen({sql}) > {max(map(len, MISSING))} OR {sql} < ':' AND {sql} >= '0') "
+        f"AND NOT suffix({sql}, '.0') AND NOT contains({sql}, 'e+') AND substr({sql}, 5, 1) <> '-')"
+    )
+
+
 def missing_text_sql(sql: str) -> str:
-    """SQL for whether a text stands for a missing value; only short texts can."""
+    """SQL for whether a text stands for a missing value."""
     words = ", ".join(literal(word) for word in sorted(MISSING))
-    trimmed = f"lower(trim({sql}, {literal(_BLANKS)}))"
-    return f"(({sql} < '!' OR strlen({sql}) <= 12) AND {trimmed} IN ({words}))"
+    return f"(NOT {_plain_sql(sql)} AND lower({bare_sql(sql)}) IN ({words}))"
 
 
 def missing_sql(sql: str, kind: str) -> str:
@@ -240,7 +249,7 @@ def number_sql(sql: str, kind: str) -> str:
     point = f"CASE WHEN {comma} AND NOT {thousands} THEN replace({text}, ',', '.') ELSE {text} END"
     share = f"TRY_CAST(trim(left({point}, length({point}) - 1)) AS DOUBLE) / 100"
     return (
-        f"coalesce(TRY_CAST({text} AS DOUBLE), "
+        f"coalesce(TRY_CAST({sql} AS DOUBLE), TRY_CAST({text} AS DOUBLE), "
         f"CASE WHEN suffix({text}, '%') THEN {share} ELSE TRY_CAST({point} AS DOUBLE) END)"
     )
 
