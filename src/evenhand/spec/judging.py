@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from evenhand.spec.base import Frozen
 from evenhand.spec.check import Complaints, validated
+from evenhand.spec.margins import RATE, alpha_fault, margin_fault, number_of, range_of, rewritten
 from evenhand.spec.plugins import WRITTEN, judged
 from evenhand.spec.study import Arm, Audit
-from evenhand.spec.tree import Node
+from evenhand.spec.tree import Node, shown
 from evenhand.spec.wording import guessed
 
 
@@ -34,6 +35,7 @@ def read_audit(
     entries = node.value if isinstance(node.value, dict) else {}
     if isinstance(node.value, dict) or node.value is None:
         node = node.under({"reference": Node(default, node.place), **entries})
+    node = _readable(node, complaints)
     audit = validated(Audit, node, complaints)
     reference = entries.get("reference")
     if names and reference and isinstance(reference.value, str) and reference.value not in names:
@@ -44,13 +46,70 @@ def read_audit(
     what = "no metric and no disparity" if task not in WRITTEN else f"not measured of a {task}"
     for key in ("metric", "primary"):
         _known(entries.get(key), known, what, complaints)
-    margin = entries.get("margin")
-    if margin and isinstance(margin.value, dict):
-        for name, value in margin.value.items():
-            if name not in known:
-                complaints.add(value.place, f"{name!r} is {what}. {guessed(name, known)}")
+    _margins(entries, known, what, complaints)
+    alpha = entries.get("alpha")
+    if alpha and number_of(alpha.value) is not None and 0.5 < alpha.value < 1:
+        complaints.add(alpha.place, str(alpha_fault(alpha.value)))
     _attributes(entries, attributes, complaints)
     return audit
+
+
+def _readable(node: Node, complaints: Complaints) -> Node:
+    """The entries without margins and levels that are texts, whose complaint says how they are written."""
+    entries = dict(node.value) if isinstance(node.value, dict) else {}
+    for key in ("margin", "alpha"):
+        given = entries.get(key)
+        single = {None: given} if given and isinstance(given.value, str) else {}
+        inside = given.value if given and isinstance(given.value, dict) else {}
+        texts = {
+            name: value
+            for name, value in {**single, **inside}.items()
+            if value and isinstance(value.value, str) and rewritten(value.value) is not None
+        }
+        for value in texts.values():
+            meant = rewritten(str(value.value), level=key == "alpha")
+            complaints.add(value.place, f"got {shown(value.value)}; must be a number, which is {meant} here.")
+        if single and texts:
+            del entries[key]
+        elif given and texts:
+            entries[key] = given.under({k: v for k, v in inside.items() if k not in texts})
+    return node.under(entries) if isinstance(node.value, dict) else node
+
+
+def _margins(entries: dict[str, Node], known: Sequence[str], what: str, complaints: Complaints) -> None:
+    """Complain of margins that no loss could exceed, and of those of metrics that are not judged."""
+    margin = entries.get("margin")
+    if margin is None:
+        return
+    if not isinstance(margin.value, dict):
+        _refuse_margin(margin, RATE, "accuracy and other rates lie", complaints)
+        return
+    computed = {
+        item.value
+        for key in ("metric", "primary")
+        if (node := entries.get(key)) and isinstance(node.value, list)
+        for item in node.value
+    }
+    named = entries.get("metric")
+    for name, value in margin.value.items():
+        if name not in known:
+            complaints.add(value.place, f"{name!r} is {what}. {guessed(name, known)}")
+            continue
+        _refuse_margin(value, range_of(name), f"{name} lies", complaints)
+        if named and named.value and name not in computed:
+            complaints.add(value.place, f"'{name}' is not computed: audit.metric does not name it.")
+
+
+def _refuse_margin(
+    node: Node, limits: tuple[float, float] | None, subject: str, complaints: Complaints
+) -> None:
+    """Complain of a margin that is a number above 0, as its model demands, and too large."""
+    number = number_of(node.value)
+    if number is None or not number > 0:
+        return
+    fault = margin_fault(number, limits, subject)
+    if fault is not None:
+        complaints.add(node.place, f"got {shown(node.value)}; {fault}")
 
 
 def _known(node: Node | None, known: Sequence[str], what: str, complaints: Complaints) -> None:

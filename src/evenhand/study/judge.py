@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand import __version__
+from evenhand.errors import CallError
 from evenhand.judge.result import WORDS
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.spec.study import Audit, Study
@@ -41,7 +42,11 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
     """
     data, runs = folder.read_data(), folder.runs()
     found = collect.collect(study, runs)
-    settings, columns = settings_of(study.audit), columns_of(study, data)
+    try:
+        settings, columns = settings_of(study.audit), columns_of(study, data)
+    except CallError as error:
+        told = [f"{folder.study}, audit: {what}" for what in error.complaints]
+        raise CallError([*told, "Run the study with another value: nothing is trained anew."]) from None
     problems = [*folder.remarks(), *collect.remarks(found), *uneven(study.arms)]
     models, files = [], {}
     for one in found:
