@@ -1,7 +1,7 @@
 """How large a margin, and the other numbers of a judgement, can be, in words.
 
-A margin is given in the units of its metric. A rate lies between 0 and 1, but reports write its differences in
-points, and a margin in points would call every loss harmless.
+A margin is given in the units of its metric. A rate lies between 0 and 1, but reports write its differences
+in points, and a margin in points would call every loss harmless.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 
 
 def range_of(metric: str) -> tuple[float, float] | None:
-    """The smallest and the largest possible value of a metric, disparity or measure; None of any other name."""
+    """The smallest and the largest possible value of a metric, disparity or measure; None of other names."""
     for package in _SINGLE:
         if metric in registry.names(package):
             low, high = registry.load(package, metric).INFO.range
@@ -78,8 +78,8 @@ def _too_large(number: float, limits: tuple[float, float] | None, subject: str) 
             points = f"{number:g} point" + ("" if number == 1 else "s")
             advice = f"{points} {'is' if number == 1 else 'are'} {number / 100:g}"
     return (
-        f"{subject} between {low:g} and {high:g}, so a margin of {number:g} would call {every} loss harmless; "
-        f"{advice}."
+        f"{subject} between {low:g} and {high:g}, so a margin of {number:g} would call {every} loss "
+        f"harmless; {advice}."
     )
 
 
