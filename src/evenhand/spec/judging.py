@@ -48,8 +48,9 @@ def read_audit(
         _known(entries.get(key), known, what, complaints)
     _margins(entries, known, what, complaints)
     alpha = entries.get("alpha")
-    if alpha and number_of(alpha.value) is not None and 0.5 < alpha.value < 1:
-        complaints.add(alpha.place, str(alpha_fault(alpha.value)))
+    level = number_of(alpha.value) if alpha else None
+    if alpha and level is not None and 0.5 < level < 1:
+        complaints.add(alpha.place, str(alpha_fault(level)))
     _attributes(entries, attributes, complaints)
     return audit
 
@@ -59,19 +60,19 @@ def _readable(node: Node, complaints: Complaints) -> Node:
     entries = dict(node.value) if isinstance(node.value, dict) else {}
     for key in ("margin", "alpha"):
         given = entries.get(key)
-        single = {None: given} if given and isinstance(given.value, str) else {}
-        inside = given.value if given and isinstance(given.value, dict) else {}
-        texts = {
-            name: value
-            for name, value in {**single, **inside}.items()
-            if value and isinstance(value.value, str) and rewritten(value.value) is not None
-        }
-        for value in texts.values():
-            meant = rewritten(str(value.value), level=key == "alpha")
-            complaints.add(value.place, f"got {shown(value.value)}; must be a number, which is {meant} here.")
-        if single and texts:
+        if given is None:
+            continue
+        inside = given.value if isinstance(given.value, dict) else {"": given}
+        texts = []
+        for name, value in inside.items():
+            meant = rewritten(value.value, level=key == "alpha") if isinstance(value.value, str) else None
+            if meant is not None:
+                texts.append(name)
+                must = f"must be a number, which is {meant} here"
+                complaints.add(value.place, f"got {shown(value.value)}; {must}.")
+        if "" in texts:
             del entries[key]
-        elif given and texts:
+        elif texts:
             entries[key] = given.under({k: v for k, v in inside.items() if k not in texts})
     return node.under(entries) if isinstance(node.value, dict) else node
 
@@ -138,6 +139,19 @@ def _attributes(entries: dict[str, Node], attributes: Sequence[str], complaints:
         _known(crossing, attributes, what, complaints)
         if isinstance(crossing.value, list) and len(crossing.value) < 2:
             complaints.add(crossing.place, "a crossing has two attributes or more, such as [race, sex].")
+    taken = [str(item.value) for item in by.value] if by and isinstance(by.value, list) else [*attributes]
+    crossed: dict[str, tuple[str, ...]] = {}
+    for crossing in intersect.value if intersect and isinstance(intersect.value, list) else []:
+        if not isinstance(crossing.value, list):
+            continue
+        parts = tuple(str(item.value) for item in crossing.value)
+        name = " x ".join(parts)
+        if name in taken or crossed.setdefault(name, parts) != parts:
+            complaints.add(
+                crossing.place,
+                f"this crossing is called '{name}', and so is another attribute; results are told apart by "
+                "this name: rename a column.",
+            )
 
 
 def attributes_of(card: tuple[str, ...], name: str, config: Frozen | None) -> tuple[str, ...]:

@@ -105,7 +105,8 @@ def level_advice(percent: float) -> str:
 
 def integer_fault(value: object, least: int, what: str) -> str | None:
     """Say why a number is no integer of at least `least`; None when it is."""
-    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
+    number = number_of(value)
+    if number is not None and isinstance(value, Integral) and number >= least:
         return None
     return f"got {shown_number(value)}; {what}."
 
