@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from evenhand.spec.base import Frozen
@@ -106,7 +107,7 @@ def _refuse_margin(
 ) -> None:
     """Complain of a margin that is a number above 0, as its model demands, and too large."""
     number = number_of(node.value)
-    if number is None or not number > 0:
+    if number is None or not 0 < number < math.inf:
         return
     fault = margin_fault(number, limits, subject)
     if fault is not None:
@@ -142,7 +143,7 @@ def _attributes(entries: dict[str, Node], attributes: Sequence[str], complaints:
     taken = [str(item.value) for item in by.value] if by and isinstance(by.value, list) else [*attributes]
     crossed: dict[str, tuple[str, ...]] = {}
     for crossing in intersect.value if intersect and isinstance(intersect.value, list) else []:
-        if not isinstance(crossing.value, list):
+        if not isinstance(crossing.value, list) or len(crossing.value) < 2:
             continue
         parts = tuple(str(item.value) for item in crossing.value)
         name = " x ".join(parts)

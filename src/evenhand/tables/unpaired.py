@@ -303,16 +303,16 @@ def _rounded(db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan) -> I
             continue
         sql, kind = checked.table.columns[plan.columns.id], checked.table.types[plan.columns.id]
         if kind in _EXACT:
-            exact, text = _EXACT[kind], f"CAST({sql} AS VARCHAR)"
+            exact, text, number = _EXACT[kind], f"CAST({sql} AS VARCHAR)", sql
             test = f"abs({sql}) >= {exact}"
         elif kind == "VARCHAR":
-            exact, text = 2**53, sql
-            whole = f"suffix({sql}, '.0') AND abs(TRY_CAST({sql} AS DOUBLE)) >= {exact}"
+            exact, text, number = 2**53, sql, f"TRY_CAST({sql} AS DOUBLE)"
+            whole = f"suffix({sql}, '.0') AND abs({number}) >= {exact}"
             test = f"(regexp_full_match({sql}, '{_SCIENTIFIC}') OR ({whole}))"
         else:
             continue
         count, first = single_row(
-            db, f"SELECT count(*), min({text}) FROM {checked.table.relation} WHERE {test}"
+            db, f"SELECT count(*), arg_min({text}, {number}) FROM {checked.table.relation} WHERE {test}"
         )
         if count:
             yield (
