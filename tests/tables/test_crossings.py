@@ -166,6 +166,17 @@ def test_what_cannot_be_crossed_is_refused_before_training(attributes, intersect
     assert words in "\n".join(attribute_faults(study, {"attributes": attributes}))
 
 
+def test_a_run_is_refused_before_training(tmp_path, capsys):
+    lines = [f"words{i} of text {i * i},{i % 2},{'AB'[i % 3 > 1]},{i % 2},{i % 3 > 1:d}\n" for i in range(90)]
+    (tmp_path / "rows.csv").write_text("text,label,race,faith_x,faith_y\n" + "".join(lines))
+    dataset = table(by=["race"], memberships=["faith_*"], path=str(tmp_path / "rows.csv"))
+    study = {**STUDY, "dataset": dataset, "audit": {"intersect": [["race", "faith"]]}}
+    (tmp_path / "study.yaml").write_text(json.dumps(study))
+    assert main(["run", str(tmp_path / "study.yaml"), "--output", str(tmp_path / "out")]) == 2
+    assert "groups of 'faith' may overlap" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_attributes_that_can_be_crossed():
     (study,) = read_studies(
         {**STUDY, "dataset": table(by=["race", "sex"]), "audit": {"intersect": [["race", "sex"]]}}

@@ -243,7 +243,7 @@ def test_ids_that_writing_alike_would_merge_are_not_said_to_agree():
     ids = ["1", "01", "2", "3", "4", "5", "6", "7"]
     told = refusal({"a": table(example_id=ids), "b": table(example_id=[f"x{i}" for i in range(8)])})
     assert "agree" not in told
-    told = refusal({"a": table(example_id=ids), "b": table(example_id=changed(ids, (1, "001")))})
+    told = refusal({"a": table(example_id=ids), "b": table(example_id=changed(ids, (0, "0001"), (1, "001")))})
     assert "agree" not in told
 
 
