@@ -166,6 +166,22 @@ def test_of_a_column_with_many_values_only_its_name_is_told():
     assert "--arm" not in told
 
 
+def test_of_many_ids_some_are_looked_at():
+    """Two thousand doubled ids: the number of further values is not known, and so not told."""
+    ids = pd.DataFrame(
+        {
+            "example_id": range(2000),
+            "label": [0, 1] * 1000,
+            "prediction": [0, 1] * 1000,
+            "town": ["n", "s"] * 1000,
+        }
+    )
+    both = pd.concat([ids.assign(time=ids.index), ids.assign(time=ids.index + 5000)])
+    told = refusal(both)
+    assert "2,000 values of 'example_id'" in told
+    assert "differ in 'time' ('0', '1', '10', and more)" in told
+
+
 def test_rows_that_are_doubled_are_said_to_be_alike():
     rows = pd.DataFrame(table())
     told = refusal(pd.concat([rows, rows[2:3]]))

@@ -122,17 +122,20 @@ class _Telling:
         name: the column.
         alone: whether it tells all rows of an id apart.
         values: some of its values.
-        size: how many it has.
+        size: how many it has, among the ids that were looked at.
+        sampled: whether there are further ids, and so perhaps further values.
     """
 
     name: str
     alone: bool
     values: tuple[str, ...]
     size: int
+    sampled: bool
 
     def __str__(self) -> str:
         more = self.size - len(self.values)
-        return f"'{self.name}' ({shown(self.values)}{f', and {more:,} more' if more else ''})"
+        number = "" if self.sampled else f"{more:,} "
+        return f"'{self.name}' ({shown(self.values)}{f', and {number}more' if more else ''})"
 
 
 def _telling(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> list[_Telling] | None:
@@ -158,7 +161,8 @@ def _telling(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> list[_Tell
         )
     except duckdb.Error:  # what could be read once cannot be read again
         return None
-    if not single_row(db, "SELECT count(*) FROM doubled")[0]:
+    ids = int(single_row(db, f"SELECT count(*) FROM (SELECT DISTINCT {by} FROM doubled)")[0])
+    if not ids:
         return None
     found = []
     for i, name in enumerate(others):
@@ -172,7 +176,7 @@ def _telling(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> list[_Tell
                 f"SELECT DISTINCT v{i} AS v FROM doubled WHERE v IS NOT NULL AND v <> '' ORDER BY v"
             ).fetchall()
             some = tuple(str(v)[:40] for (v,) in values[:_MOST_VALUES])
-            found.append(_Telling(name, alone, some, len(values)))
+            found.append(_Telling(name, alone, some, len(values), ids == _MOST_IDS))
     return sorted(found, key=lambda one: (one.size > _FEW, not one.alone, one.size))
 
 
