@@ -69,6 +69,18 @@ def test_quoted_groups_stand_for_the_rows_that_they_name():
     ]  # fmt: skip
 
 
+def test_groups_of_attacked_models_are_told_apart(tmp_path, capsys):
+    first, second = COINCIDING["a crossing within"]
+    frame = rows(first, second)
+    frame = frame.assign(in_training=frame.index // 2 % 2, loss=frame.index % 7 / 3)
+    frame.to_csv(tmp_path / "signals.csv", index=False)
+    call = ["attack", str(tmp_path / "signals.csv"), "--intersect", "f,s", "--permutations", "19"]
+    assert main([*call, "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)["rates"]
+    groups = [r["group"] for r in found if r["attribute"] == "f x s" and r["metric"] == "roc_auc"]
+    assert sorted(groups) == ['"A x B" x "B x C"', '"A x B" x C', 'A x "B x C"', "A x C"]
+
+
 def test_names_that_do_not_coincide_stay_as_they_are():
     result = audit(rows(("A x B", "D"), ("C", "C")), intersect=[("f", "s")]).to_dict()
     assert [group for group, *_ in accuracies(result)] == ["A x B x C", "D x C"]
