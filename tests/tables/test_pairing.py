@@ -55,7 +55,7 @@ DIFFERENT = {
         "label ('label') for 1 examples (first: 'q3': '1' in one, '0' in two)",
     ),
     "group": (
-        {"town": changed(table()["town"], (2, "S"), (3, "s "))}, {},
+        {"town": changed(table()["town"], (2, "S"), (3, "S "))}, {},
         "group ('town') for 2 examples (first: 'q2': 's' in one, 'S' in two)",
     ),
     "number of a group": (
@@ -226,15 +226,10 @@ WRITTEN = {
         table()["example_id"],
         "leading zeros are dropped",
     ),
-    "a blank behind": ([f"q{i} " for i in range(8)], table()["example_id"], "blanks are dropped"),
-    "a no-break space": ([f"\u00a0q{i}" for i in range(8)], table()["example_id"], "blanks are dropped"),
+    "blanks within": ([f"q {i}" for i in range(8)], table()["example_id"], "blanks are dropped"),
+    "a no-break space": ([f"q\u00a0{i}" for i in range(8)], table()["example_id"], "blanks are dropped"),
     "case": ([f"Q{i}" for i in range(8)], table()["example_id"], "capital letters are written small"),
-    "accents": (
-        [f"e\u0301{i}" for i in range(8)],
-        [f"\u00e9{i}" for i in range(8)],
-        "accents are encoded alike",
-    ),
-    "all at once": ([f" Q0{i}" for i in range(8)], table()["example_id"], "blanks, leading zeros and case"),
+    "all at once": ([f"Q 0{i}" for i in range(8)], table()["example_id"], "blanks, leading zeros and case"),
 }
 
 
@@ -248,7 +243,7 @@ def test_ids_that_agree_once_they_are_written_alike(name):
 
 
 def test_some_ids_that_are_written_otherwise():
-    ids = changed(table()["example_id"], (1, " q1"), (4, "q4 "), (7, "other"))
+    ids = changed(table()["example_id"], (1, "q 1"), (4, "q\t4"), (7, "other"))
     told = refusal({"a": table(), "b": table(example_id=ids)})
     assert "7 of the ids of a and b agree once blanks are dropped" in told
     assert "--inner keeps the 5 that all have" in told
@@ -266,6 +261,16 @@ def test_ids_that_writing_alike_would_merge_are_not_said_to_agree():
 def test_other_examples_stay_other_examples():
     told = refusal({"a": table(), "b": table(example_id=[f"z{i}" for i in range(8)])})
     assert "no example is in all of them: is the id column the right one?" in told
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64])
+def test_floats_of_sixteen_digits_pair_with_integers(kind, tmp_path):
+    """Whole numbers up to 2**53 are exact as floats; a text with 17 digits of one is the integer."""
+    ids = [10**15 + i for i in range(4)] + [2**53 - i for i in range(1, 5)]
+    pd.DataFrame(table(example_id=np.array(ids, dtype=kind))).to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame(table(example_id=ids)).to_csv(tmp_path / "b.csv", index=False)
+    found = load([str(tmp_path / "a.parquet"), str(tmp_path / "b.csv")], BY, need_scores=False)
+    assert found.count.sum() == 8
 
 
 LARGE = 2**53 + 1

@@ -27,12 +27,11 @@ _MOST_IDS, _MOST_COLUMNS, _MOST_VALUES, _FEW = 1000, 100, 3, 20
 _EXACT = {"DOUBLE": 2**53, "FLOAT": 2**24, "HALF": 2**11}
 _SCIENTIFIC = r"[+-]?[0-9]+(\.[0-9]+)?[eE][+]?[0-9]+"
 _BLANKS = r"[\s\x{85}\x{A0}\x{2000}-\x{200D}\x{202F}\x{3000}\x{FEFF}]+"
-#: Ways to write an id that programs change, and SQL that makes them alike.
+#: Ways to write an id that programs change, and SQL that makes them alike. (Blanks around it never count.)
 _ALIKE = {
     "blanks are dropped": f"regexp_replace({{id}}, '{_BLANKS}', '', 'g')",
     "leading zeros are dropped": r"regexp_replace({id}, '(^|[^0-9.])0+([0-9])', '\1\2', 'g')",
     "capital letters are written small": "lower({id})",
-    "accents are encoded alike": "nfc_normalize({id})",
 }
 
 
