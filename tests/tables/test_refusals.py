@@ -260,12 +260,12 @@ TABLES = {
     "other labels": (
         [rows(), rows(label=[1, 1, 1])],
         BY,
-        r"differ in label \('label'\) for 1 examples \(first: 'b'\)",
+        r"differ in label \('label'\) for 1 examples \(first: 'b': '0' in table 1, '1' in table 2\)",
     ),
     "other groups": (
         [rows(), rows(race=["y", "y", "y"])],
         BY,
-        r"differ in group \('race'\) for 2 examples \(first: 'a'\)",
+        r"differ in group \('race'\) for 2 examples \(first: 'a': 'x' in table 1, 'y' in table 2\)",
     ),
     "other weights": (
         [rows(w=[1, 1, 1]), rows(w=[1, 1, 2])],

@@ -9,6 +9,24 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def number(text: str, *, level: bool = False) -> float:
+    """Read a number; a text with a unit or a decimal comma is refused with the number that it stands for."""
+    from evenhand.spec.margins import rewritten  # noqa: PLC0415  (numbers that are in order need it not)
+
+    try:
+        return float(text)
+    except ValueError:
+        meant = rewritten(text, level=level)
+        advice = f"write {meant}." if meant is not None else "give a number such as 0.05."
+        raise click.BadParameter(f"{text!r} is no number; {advice}") from None
+
+
+def alpha(text: str) -> float:
+    """Read alpha, of which 95 % is written 0.05."""
+    return number(text, level=True)
+
+
 #: Which columns hold groups and ids, and which rows are read.
 GROUPS = (
     click.option(
@@ -36,7 +54,8 @@ WHERE = click.option(
 REFERENCE = click.option("--reference", metavar="ARM", help="The arm to compare with.  [default: the first]")
 ALPHA = click.option(
     "--alpha",
-    type=float,
+    type=alpha,
+    metavar="FLOAT",
     default=0.05,
     show_default=True,
     help="1 - alpha is the level of each family of intervals.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evenhand.cli._calls import crossings, gate, pairs, working
-from evenhand.cli._options import ALPHA, GROUPS, REFERENCE, RESULTS, WHERE, names, several, smallest
+from evenhand.cli._options import ALPHA, GROUPS, REFERENCE, RESULTS, WHERE, names, number, several, smallest
 from evenhand.cli._outputs import Outputs
 from evenhand.cli._studies import console
 from evenhand.errors import CallError, InputError
@@ -63,7 +63,12 @@ Exit codes are those of evenhand audit."""
     help="Number that gets verdicts. Repeatable.  [default: roc_auc, true_positive_rate_at_fpr_0.01]",
 )
 @click.option(
-    "--margin", type=float, default=0.02, show_default=True, help="Smallest difference that matters."
+    "--margin",
+    type=number,
+    metavar="FLOAT",
+    default=0.02,
+    show_default=True,
+    help="Smallest difference that matters.",
 )
 @ALPHA
 @smallest("Groups with fewer members or non-members get no verdict.")

@@ -163,6 +163,8 @@ def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) ->
 
 
 def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None, dict[str, float]]:
+    from evenhand.spec.margins import rewritten  # noqa: PLC0415
+
     general: list[float] = []
     single: dict[str, float] = {}
     for text in texts:
@@ -170,8 +172,10 @@ def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None,
         try:
             number = float(value)
         except ValueError:
+            meant = rewritten(value)
+            advice = f"; {value.strip()!r} is written {meant}" if meant is not None else ""
             complaints.append(
-                f"--margin {text!r}: write a number or METRIC=VALUE, as in --margin log_loss=0.05."
+                f"--margin {text!r}: write a number or METRIC=VALUE, as in --margin log_loss=0.05{advice}."
             )
             continue
         if not equals:

@@ -16,6 +16,7 @@ from evenhand.judge.robustness import conclusions, survival
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
 from evenhand.judge.variance import variance
+from evenhand.tables.groups import crossed_names
 from evenhand.tables.likelihoods import NONE, Likelihoods
 from evenhand.tables.schema import Attribute
 
@@ -70,10 +71,8 @@ def _crossing(table: Likelihoods) -> Attribute:
     """Template by variant, of the combinations that there are."""
     key = table.template * len(table.variants) + table.variant
     there, codes = np.unique(key, return_inverse=True)
-    names = tuple(
-        f"{table.templates[k // len(table.variants)]} x {table.variants[k % len(table.variants)]}"
-        for k in there
-    )
+    every = crossed_names([table.templates, table.variants])
+    names = tuple(every[k] for k in there)
     return Attribute("template x variant", "intersection", names, codes.astype(np.int64))
 
 

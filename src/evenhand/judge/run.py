@@ -105,7 +105,8 @@ def _refuse_without_scores(settings: Settings, *, scored: bool) -> None:
     """A metric asked for by name that cannot be computed is an error; one of the default is left out."""
     if scored:
         return
-    asked = [n for n in dict.fromkeys((*settings.metrics, *settings.primary)) if n in registry.names(METRICS)]
+    named = dict.fromkeys((*settings.metrics, *settings.primary, *settings.margins))
+    asked = [n for n in named if n in registry.names(METRICS)]
     lacking = [n for n in asked if registry.load(METRICS, n).INFO.needs == "score"]
     if lacking:
         what = ", ".join(lacking)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from evenhand import registry
 from evenhand.errors import CallError, nearest
+from evenhand.spec.margins import (
+    RATE,
+    alpha_fault,
+    integer_fault,
+    margin_fault,
+    plain,
+    range_of,
+    shown_number,
+)
 
 METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
 GENERATIVE = "evenhand.judge.generative"
@@ -67,24 +75,35 @@ class Settings:
             for name in given
             if name not in known
         ]
-        bad += [
-            f"--margin: {name!r} is no metric and no disparity: {nearest(name, known)}"
-            for name in self.margins
-            if name not in known
-        ]
-        bad += [
-            f"--margin {name}: got {value}; a margin is a number above 0."
-            for name, value in {"": self.margin, **self.margins}.items()
-            if not (math.isfinite(value) and value > 0)
-        ]
-        if not 0 < self.alpha < 1:
-            bad.append(f"--alpha: got {self.alpha}; alpha lies between 0 and 1 (0.05 gives 95 % intervals).")
-        if self.min_group_size < 1:
-            bad.append(f"--min-group-size: got {self.min_group_size}; it is at least 1.")
-        if self.rng < 0:
-            bad.append(f"--rng: got {self.rng}; the seed is an integer of at least 0.")
+        bad += self._of_margins()
+        options = {
+            "--alpha": alpha_fault(self.alpha),
+            "--min-group-size": integer_fault(self.min_group_size, 1, "it is an integer of at least 1"),
+            "--rng": integer_fault(self.rng, 0, "the seed is an integer of at least 0"),
+        }
+        bad += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
         if bad:
             raise CallError(bad)
+        for name in ("margin", "alpha", "min_group_size", "rng"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        margins = {name: plain(value) for name, value in self.margins.items()}
+        object.__setattr__(self, "margins", MappingProxyType(margins))
+
+    def _of_margins(self) -> Iterator[str]:
+        """Complain of margins that are none, that no loss could exceed, or that nothing is compared with."""
+        fault = margin_fault(self.margin, RATE, "accuracy and other rates lie")
+        if fault is not None:
+            yield f"--margin {shown_number(self.margin)}: {fault}"
+        known = (*metric_names(), *disparity_names(), *measure_names())
+        computed = {*self.metrics, *self.primary}
+        for name, value in self.margins.items():
+            fault = margin_fault(value, range_of(name), f"{name} lies")
+            if name not in known:
+                fault = f"{name!r} is no metric and no disparity: {nearest(str(name), known)}"
+            elif fault is None and self.metrics and name not in computed:
+                fault = f"{name} is not computed; --metric names only {', '.join(self.metrics)}."
+            if fault is not None:
+                yield f"--margin {name}={shown_number(value)}: {fault}"
 
     def refuse_names(self, known: Sequence[str], kind: str) -> None:
         """Complain of metrics and margins that this kind of table does not have.

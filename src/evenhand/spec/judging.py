@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from evenhand.spec.base import Frozen
 from evenhand.spec.check import Complaints, validated
+from evenhand.spec.margins import RATE, alpha_fault, margin_fault, number_of, range_of, rewritten
 from evenhand.spec.plugins import WRITTEN, judged
 from evenhand.spec.study import Arm, Audit
-from evenhand.spec.tree import Node
+from evenhand.spec.tree import Node, shown
 from evenhand.spec.wording import guessed
 
 
@@ -34,6 +36,7 @@ def read_audit(
     entries = node.value if isinstance(node.value, dict) else {}
     if isinstance(node.value, dict) or node.value is None:
         node = node.under({"reference": Node(default, node.place), **entries})
+    node = _readable(node, complaints)
     audit = validated(Audit, node, complaints)
     reference = entries.get("reference")
     if names and reference and isinstance(reference.value, str) and reference.value not in names:
@@ -44,13 +47,71 @@ def read_audit(
     what = "no metric and no disparity" if task not in WRITTEN else f"not measured of a {task}"
     for key in ("metric", "primary"):
         _known(entries.get(key), known, what, complaints)
-    margin = entries.get("margin")
-    if margin and isinstance(margin.value, dict):
-        for name, value in margin.value.items():
-            if name not in known:
-                complaints.add(value.place, f"{name!r} is {what}. {guessed(name, known)}")
+    _margins(entries, known, what, complaints)
+    alpha = entries.get("alpha")
+    level = number_of(alpha.value) if alpha else None
+    if alpha and level is not None and 0.5 < level < 1:
+        complaints.add(alpha.place, str(alpha_fault(level)))
     _attributes(entries, attributes, complaints)
     return audit
+
+
+def _readable(node: Node, complaints: Complaints) -> Node:
+    """The entries without margins and levels that are texts, whose complaint says how they are written."""
+    entries = dict(node.value) if isinstance(node.value, dict) else {}
+    for key in ("margin", "alpha"):
+        given = entries.get(key)
+        if given is None:
+            continue
+        inside = given.value if isinstance(given.value, dict) else {"": given}
+        texts = []
+        for name, value in inside.items():
+            meant = rewritten(value.value, level=key == "alpha") if isinstance(value.value, str) else None
+            if meant is not None:
+                texts.append(name)
+                must = f"must be a number, which is {meant} here"
+                complaints.add(value.place, f"got {shown(value.value)}; {must}.")
+        if "" in texts:
+            del entries[key]
+        elif texts:
+            entries[key] = given.under({k: v for k, v in inside.items() if k not in texts})
+    return node.under(entries) if isinstance(node.value, dict) else node
+
+
+def _margins(entries: dict[str, Node], known: Sequence[str], what: str, complaints: Complaints) -> None:
+    """Complain of margins that no loss could exceed, and of those of metrics that are not judged."""
+    margin = entries.get("margin")
+    if margin is None:
+        return
+    if not isinstance(margin.value, dict):
+        _refuse_margin(margin, RATE, "accuracy and other rates lie", complaints)
+        return
+    computed = {
+        item.value
+        for key in ("metric", "primary")
+        if (node := entries.get(key)) and isinstance(node.value, list)
+        for item in node.value
+    }
+    named = entries.get("metric")
+    for name, value in margin.value.items():
+        if name not in known:
+            complaints.add(value.place, f"{name!r} is {what}. {guessed(name, known)}")
+            continue
+        _refuse_margin(value, range_of(name), f"{name} lies", complaints)
+        if named and named.value and name not in computed:
+            complaints.add(value.place, f"'{name}' is not computed: audit.metric does not name it.")
+
+
+def _refuse_margin(
+    node: Node, limits: tuple[float, float] | None, subject: str, complaints: Complaints
+) -> None:
+    """Complain of a margin that is a number above 0, as its model demands, and too large."""
+    number = number_of(node.value)
+    if number is None or not 0 < number < math.inf:
+        return
+    fault = margin_fault(number, limits, subject)
+    if fault is not None:
+        complaints.add(node.place, f"got {shown(node.value)}; {fault}")
 
 
 def _known(node: Node | None, known: Sequence[str], what: str, complaints: Complaints) -> None:
@@ -79,6 +140,19 @@ def _attributes(entries: dict[str, Node], attributes: Sequence[str], complaints:
         _known(crossing, attributes, what, complaints)
         if isinstance(crossing.value, list) and len(crossing.value) < 2:
             complaints.add(crossing.place, "a crossing has two attributes or more, such as [race, sex].")
+    taken = [str(item.value) for item in by.value] if by and isinstance(by.value, list) else [*attributes]
+    crossed: dict[str, tuple[str, ...]] = {}
+    for crossing in intersect.value if intersect and isinstance(intersect.value, list) else []:
+        if not isinstance(crossing.value, list) or len(crossing.value) < 2:
+            continue
+        parts = tuple(str(item.value) for item in crossing.value)
+        name = " x ".join(parts)
+        if name in taken or crossed.setdefault(name, parts) != parts:
+            complaints.add(
+                crossing.place,
+                f"this crossing is called '{name}', and so is another attribute; results are told apart by "
+                "this name: rename a column.",
+            )
 
 
 def attributes_of(card: tuple[str, ...], name: str, config: Frozen | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand import __version__
+from evenhand.errors import CallError, nearest
 from evenhand.judge.result import WORDS
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.spec.study import Audit, Study
@@ -21,6 +22,7 @@ from evenhand.study.data import sizes as data_sizes
 from evenhand.study.plan import TABLES
 from evenhand.study.privacy import attack
 from evenhand.study.tuning import uneven
+from evenhand.tables.groups import crossings, refuse_impossible
 from evenhand.tables.schema import Columns
 
 SCHEMA = "evenhand.study/1"
@@ -41,7 +43,11 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
     """
     data, runs = folder.read_data(), folder.runs()
     found = collect.collect(study, runs)
-    settings, columns = settings_of(study.audit), columns_of(study, data)
+    try:
+        settings, columns = settings_of(study.audit), columns_of(study, data)
+    except CallError as error:
+        told = [f"{folder.study}, audit: {what}" for what in error.complaints]
+        raise CallError([*told, "Run the study with another value: nothing is trained anew."]) from None
     problems = [*folder.remarks(), *collect.remarks(found), *uneven(study.arms)]
     models, files = [], {}
     for one in found:
@@ -114,6 +120,49 @@ def columns_of(study: Study, data: Mapping[str, Any]) -> Columns:
         split="test",
         resplit=study.resplit,
     )
+
+
+def attribute_faults(study: Study, data: Mapping[str, Any]) -> list[str]:
+    """Say which attributes cannot be judged, or not told apart in the result: asked before training.
+
+    Args:
+        study: the study.
+        data: facts of its rows.
+    """
+    kinds = {a["name"]: a["kind"] for a in data["attributes"]}
+    names = [a["name"] for a in data["attributes"]]
+    faults = [
+        f"dataset {study.dataset.name}: two attributes are called '{name}', and results are told apart by "
+        "this name; rename a column."
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    columns = [n for n in names if kinds[n] == "partition"]
+    columns += [
+        f"{a['name']}_{g}" for a in data["attributes"] if a["kind"] == "memberships" for g in a["groups"]
+    ]
+    faults += [
+        f"dataset {study.dataset.name}: '{name}' is an attribute of its own and a group of another one; "
+        "rename a column."
+        for name in sorted({name for name in columns if columns.count(name) > 1})
+        if not faults
+    ]
+    for crossing in study.audit.intersect:
+        for name in crossing:
+            if name not in kinds:
+                faults.append(f"audit.intersect: there is no attribute '{name}'; {nearest(name, names)}")
+            elif kinds[name] != "partition":
+                faults.append(
+                    f"audit.intersect: the groups of '{name}' may overlap, so it cannot be crossed; cross "
+                    "attributes of one column each."
+                )
+    if not faults:
+        asked, groups = columns_of(study, data), {a["name"]: a["groups"] for a in data["attributes"]}
+        try:
+            refuse_impossible(asked)
+        except CallError as error:
+            faults += error.complaints
+        faults += crossings(asked, groups)
+    return faults
 
 
 def _judge_model(

@@ -17,7 +17,7 @@ from evenhand.spec.study import Study
 from evenhand.store.folder import StudyFolder, write_json
 from evenhand.study import data as rows
 from evenhand.study.execute import TRAINER, Crew, Executor, count_workers, refuse_call
-from evenhand.study.judge import judge
+from evenhand.study.judge import attribute_faults, judge
 from evenhand.study.plan import plan
 from evenhand.study.progress import Progress, Watch, unwatched
 from evenhand.study.schedule import Schedule
@@ -123,6 +123,7 @@ def checked(study: Study, folder: StudyFolder) -> dict[str, Any]:
             f"dataset {study.dataset.name}: has no validation rows, on which 'tune' chooses; give it "
             "some, or take 'tune' out."
         )
+    complaints += [] if facts is None else attribute_faults(study, facts)
     complaints += folder.complaints(as_plain(study), facts)
     if complaints or facts is None:
         raise InputError(complaints)

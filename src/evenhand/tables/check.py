@@ -50,6 +50,7 @@ class Checked:
         scores: where scores are, or None.
         pairs: its arms and runs: the texts that arm and run columns have for them, and their names.
         remarks: what is worth knowing.
+        source: SQL for all columns of the wanted rows.
     """
 
     table: Table
@@ -62,6 +63,7 @@ class Checked:
     scores: Scores | None
     pairs: list[tuple[str | None, str | None, str, str]]
     remarks: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def known(self) -> Collection[str]:
@@ -114,13 +116,16 @@ def examine(
     if complaints or isinstance(rows_wanted, list):
         return [table.say(complaint) for complaint in complaints]
     doubled = tuple(table.say(what) for what in elsewhere(db, table, columns, rows_wanted))
+    source = f"(SELECT * FROM {table.relation} WHERE {rows_wanted})"
     table = stage(db, table, needed, rows_wanted)
     rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
     if not rows:
         why = "has no rows." if rows_wanted == "true" else f"no rows are left after {filters(columns)}."
         return [table.say(why)]
     found = _values(db, table, columns, rows, use if scored else None)
-    return found if isinstance(found, list) else replace(found, remarks=(*doubled, *found.remarks))
+    if isinstance(found, list):
+        return found
+    return replace(found, remarks=(*doubled, *found.remarks), source=source)
 
 
 def _nested_scores(table: Table, columns: Columns) -> bool:

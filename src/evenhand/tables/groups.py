@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -88,5 +90,42 @@ def _crossed(names: Sequence[str], groups: Mapping[str, tuple[Sequence[str], Int
     codes: IntArray = np.zeros_like(groups[names[0]][1])
     for name in names:
         codes = codes * len(groups[name][0]) + groups[name][1]
-    combined = itertools.product(*(groups[name][0] for name in names))
-    return Attribute(" x ".join(names), "intersection", tuple(" x ".join(c) for c in combined), codes=codes)
+    crossed = crossed_names([groups[name][0] for name in names])
+    return Attribute(" x ".join(names), "intersection", crossed, codes=codes)
+
+
+def crossed_names(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Names of all crossings of some columns' groups, which are told apart by them.
+
+    Args:
+        groups: names of the groups of each column.
+
+    Returns:
+        `A x B` in the order of the product. Where two crossings would have one name, groups that have an x of
+        their own among their words stand in quotation marks, with backslashes as JSON writes them: then every
+        x outside of quotation marks joins, and no two names are the same.
+    """
+    combined = list(itertools.product(*groups))
+    plain = tuple(" x ".join(names) for names in combined)
+    if len(set(plain)) == len(plain):
+        return plain
+    return tuple(" x ".join(map(_quoted, names)) for names in combined)
+
+
+def _quoted(name: str) -> str:
+    """A group's name, in quotation marks where it could be taken for a crossing or for a name in quotes."""
+    return json.dumps(name, ensure_ascii=False) if '"' in name or "x" in name.split(" ") else name
+
+
+def coinciding(columns: Columns, groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Remarks on intersections whose groups stand in quotation marks, since their joined names coincide."""
+    remarks = []
+    for names in dict.fromkeys(columns.intersect):
+        plain = [" x ".join(c) for c in itertools.product(*(groups[name] for name in names))]
+        twice = next((name for name, n in Counter(plain).items() if n > 1), None)
+        if twice is not None:
+            remarks.append(
+                f"--intersect {','.join(names)}: more than one crossing would be called '{twice}', so groups "
+                "that have an x among their words stand in quotation marks."
+            )
+    return remarks

@@ -6,7 +6,9 @@ nothing needs single rows, equal rows become one with their number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import TableError
@@ -15,12 +17,15 @@ from evenhand.tables.database import Table, single_row
 from evenhand.tables.plan import Plan
 from evenhand.tables.schema import ABSENT, Columns
 from evenhand.tables.scores import order, positive_sql
+from evenhand.tables.unpaired import differing, incomplete, repeated
 from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Fetched = dict[str, Any]
+#: Weights between 2 to minus this power and 2 to this power can be squared and added, a billion of them.
+_MOST_BITS = 450
 
 
 def bring_together(
@@ -40,6 +45,8 @@ def bring_together(
     Raises:
         TableError: keys occur twice, or arms differ in their examples or in what is true of them.
     """
+    if plan.columns.weight is not None:
+        plan = replace(plan, weight_shift=_weight_shift(db, tables, plan.columns))
     whole = all(is_integer(c.table.types[plan.columns.id]) for c in tables if c.has_id)
     alone = len(plan.places) == 1 and len(tables) == 1
     coded = " UNION ALL ".join(_coded(db, c, plan, whole=whole, suffix="0" if alone else "") for c in tables)
@@ -80,10 +87,60 @@ def _coded(db: DuckDBPyConnection, checked: Checked, plan: Plan, *, whole: bool,
         fields.append(coded(f"g{i}", name, checked.groups[name], {g: j for j, g in enumerate(groups)}))
     fields += [f"CAST({flag_sql(sql[n], kinds[n])} AS TINYINT) AS f{i}" for i, n in enumerate(plan.flags)]
     if columns.weight is not None:
-        fields.append(f"{number_sql(sql[columns.weight], kinds[columns.weight])} AS w")
+        w = number_sql(sql[columns.weight], kinds[columns.weight])
+        # In two steps: 2 to the whole power may be no float.
+        half = plan.weight_shift // 2
+        factors = f" * {2.0**half!r} * {2.0 ** (plan.weight_shift - half)!r}" if plan.weight_shift else ""
+        fields.append(f"{w}{factors} AS w")
     if columns.cluster is not None:
         fields.append(f"{name_sql(sql[columns.cluster], kinds[columns.cluster])} AS cluster")
     return f"SELECT {', '.join(fields)} FROM {table.relation} AS t {' '.join(joins)}"
+
+
+def _weight_shift(db: DuckDBPyConnection, tables: Sequence[Checked], columns: Columns) -> int:
+    """The power of two by which weights are multiplied so that their squares can be added.
+
+    Only ratios of weights count, and a power of two changes none, to the last bit. Weights that can be
+    squared as they are stay as they are.
+
+    Raises:
+        TableError: weights lie too far apart.
+    """
+    name = str(columns.weight)
+    ends = []
+    for checked in tables:
+        table = checked.table
+        w = number_sql(table.columns[name], table.types[name])
+        low, high = single_row(db, f"SELECT min({w}) FILTER ({w} > 0), max({w}) FROM {table.relation}")
+        ends += [(value, checked) for value in (low, high)]
+    (low, _), (high, _) = smallest, largest = (
+        min(ends, key=lambda end: end[0]),
+        max(ends, key=lambda end: end[0]),
+    )
+    bottom, top = math.frexp(low)[1], math.frexp(high)[1]
+    shift = min(_MOST_BITS - top, 0) or max(-_MOST_BITS - bottom, 0)
+    if bottom + shift >= -_MOST_BITS and top + shift <= _MOST_BITS:
+        return shift
+    told = [
+        f"{value:g} ({checked.table.given.title}{_holder(db, checked, columns, value)})"
+        for value, checked in (smallest, largest)
+    ]
+    raise TableError(
+        f"column '{name}' (--weight) has weights from {told[0]} to {told[1]}, which lie too far apart to be "
+        "squared and added; give weights whose largest is at most 1e270 times the smallest above 0."
+    )
+
+
+def _holder(db: DuckDBPyConnection, checked: Checked, columns: Columns, value: float) -> str:
+    """The first example that has a weight."""
+    table = checked.table
+    if not checked.has_id:
+        return ""
+    name = str(columns.weight)
+    w = number_sql(table.columns[name], table.types[name])
+    key = name_sql(table.columns[columns.id], table.types[columns.id])
+    rows = db.execute(f"SELECT min({key}) FROM {table.relation} WHERE {w} = ?", [value]).fetchall()
+    return f", example '{rows[0][0]}'"
 
 
 def place_sql(
@@ -156,23 +213,7 @@ def _refuse_duplicates(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> 
         "GROUP BY id HAVING count(*) > 1)",
     )
     if count:
-        raise TableError(_duplicates([checked], plan, count, first))
-
-
-def _duplicates(tables: Sequence[Checked], plan: Plan, count: int, first: object) -> str:
-    """Say that keys occur twice, and which column may tell the rows apart."""
-    used = {"arm": plan.columns.arm, "run": plan.columns.run}
-    hints = [
-        f"--{option} {option}"
-        for option, name in used.items()
-        if name is None and all(option in c.known for c in tables)
-    ]
-    hint = f"tell its rows apart with {' '.join(hints)}" if hints else "give one row per example, arm and run"
-    title = tables[0].table.given.title if len(tables) == 1 else "the given tables"
-    return (
-        f"{title}: {count:,} values of '{plan.columns.id}' (--id) occur more than once in one run (first: "
-        f"'{first}'); {hint}."
-    )
+        raise TableError(repeated(db, [checked], plan, count, first))
 
 
 def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[Checked], plan: Plan) -> list[str]:
@@ -198,17 +239,18 @@ def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[Checked], plan: 
     found = {name: (row[1 + 2 * i], row[2 + 2 * i]) for i, name in enumerate(tests)}
     complaints = []
     if found["twice"][0]:
-        complaints.append(_duplicates(tables, plan, *found["twice"]))
+        complaints.append(repeated(db, tables, plan, *found["twice"]))
     complaints += [
-        f"The arms and runs differ in {what} for {found[name][0]:,} examples (first: '{found[name][1]}'); "
-        "what is true of an example is the same in every table."
+        f"The arms and runs differ in {what} for {found[name][0]:,} examples (first: '{found[name][1]}': "
+        f"{differing(db, coded, plan, name, found[name][1])}); what is true of an example is the same in "
+        "every table."
         for name, what in plan.shared.items()
         if found[name][0]
     ]
     missing, _ = found["partly"]
     left = row[0] - missing
     if missing and (not plan.columns.inner or not left):
-        complaints += _incomplete(plan, found, left)
+        complaints += incomplete(db, tables, plan, found, left, whole)
     if complaints:
         raise TableError(complaints)
     db.execute(f"CREATE TEMP VIEW wide AS SELECT * FROM everyone WHERE {whole}")
@@ -229,26 +271,6 @@ def _wholeness(plan: Plan) -> tuple[str, list[str]]:
         ]
         empty = [f"({here} AND ({' OR '.join(some)}))" for here, some in zip(empty, mates, strict=True)]
     return " AND ".join(f"NOT {test}" for test in (f"({e})" for e in empty)), empty
-
-
-def _incomplete(plan: Plan, found: dict[str, tuple[int, object]], left: int) -> list[str]:
-    """Say which arms and runs lack which examples."""
-    several = len({arm for arm, _ in plan.places}) < len(plan.places)
-    lacks = [
-        f"'{arm}'{f' run {run!r}' if several else ''} lacks {count:,} (first: '{first}')"
-        for k, (arm, run) in enumerate(plan.places)
-        for count, first in [found[f"p{k}"]]
-        if count
-    ]
-    listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")
-    if plan.columns.resplit:
-        return [f"Runs of one name have different examples in different arms: {listed}."]
-    advice = (
-        f"--inner keeps the {left:,} that all have"
-        if left
-        else "no example is in all of them: is the id column the right one?"
-    )
-    return [f"The arms and runs have different examples: {listed}. {advice}."]
 
 
 def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:

@@ -26,6 +26,7 @@ class Plan:
         places: the (arm, run) of each place `p0, p1, ...` of an example's row.
         scored: whether a place has scores; all False when nobody needs them.
         by_id: whether there are ids by which rows are paired, sorted and told apart.
+        weight_shift: weights are multiplied by 2 to this power, so that they can be squared and added.
     """
 
     columns: Columns
@@ -35,6 +36,7 @@ class Plan:
     places: tuple[tuple[str, str], ...]
     scored: tuple[bool, ...]
     by_id: bool
+    weight_shift: int = 0
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from evenhand.tables.agreement import check_agreement
 from evenhand.tables.check import Checked, ScoreUse, examine
 from evenhand.tables.database import rephrase, session
 from evenhand.tables.formats import examine_each
-from evenhand.tables.groups import attributes, refuse_impossible
+from evenhand.tables.groups import attributes, coinciding, refuse_impossible
 from evenhand.tables.pair import Fetched, bring_together
 from evenhand.tables.plan import Plan, agree
 from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Predictions, Source
@@ -65,6 +65,7 @@ def load(
         *(remark for checked in tables for remark in checked.remarks),
         *plan.classes.remarks,
         *doubts,
+        *coinciding(columns, plan.groups),
         *remarks,
     ]
     return _predictions(plan, fetched, tuple(_input(checked) for checked in tables), tuple(problems))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from evenhand.judge.attacks import ATTACKS, named
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import MARGIN
 from evenhand.spec.base import Frozen
+from evenhand.spec.margins import RATE, alpha_fault, integer_fault, margin_fault, plain, shown_number
 
 AUC, BALANCED = "roc_auc", "balanced_accuracy"
 FPRS = (0.001, 0.01, 0.05)
@@ -75,18 +75,22 @@ class PrivacySettings:
             for name in self.primary
             if name not in self.metrics
         ]
-        if not (math.isfinite(self.margin) and self.margin > 0):
-            bad.append(f"--margin: got {self.margin}; a margin is a number above 0.")
-        if not 0 < self.alpha < 1:
-            bad.append(f"--alpha: got {self.alpha}; alpha lies between 0 and 1 (0.05 gives 95 % intervals).")
-        if self.min_group_size < 1:
-            bad.append(f"--min-group-size: got {self.min_group_size}; it is at least 1.")
-        if self.permutations < 19:
-            bad.append(f"--permutations: got {self.permutations}; a p-value of 0.05 takes at least 19.")
-        if self.rng < 0:
-            bad.append(f"--rng: got {self.rng}; the seed is an integer of at least 0.")
+        fault = margin_fault(self.margin, RATE, f"{AUC} and the other numbers of an attack lie")
+        if fault is not None:
+            bad.append(f"--margin {shown_number(self.margin)}: {fault}")
+        options = {
+            "--alpha": alpha_fault(self.alpha),
+            "--min-group-size": integer_fault(self.min_group_size, 1, "it is an integer of at least 1"),
+            "--permutations": integer_fault(
+                self.permutations, 19, "it is an integer, and a p-value of 0.05 takes at least 19"
+            ),
+            "--rng": integer_fault(self.rng, 0, "the seed is an integer of at least 0"),
+        }
+        bad += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
         if bad:
             raise CallError(bad)
+        for name in ("margin", "alpha", "min_group_size", "rng", "permutations"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
 
     def _of_attacks(self) -> Iterable[str]:
         seen: set[str] = set()
