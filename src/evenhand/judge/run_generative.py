@@ -21,9 +21,10 @@ from evenhand.judge.rates import rate_row
 from evenhand.judge.result import AuditResult
 from evenhand.judge.run import reference_of
 from evenhand.judge.settings import GENERATIVE, Settings
-from evenhand.tables.generations import PREDISPOSITION, Generations, load_generations
+from evenhand.tables.generations import Generations, load_generations
 from evenhand.tables.likelihoods import Likelihoods, load_likelihoods
 from evenhand.tables.schema import Columns, Source
+from evenhand.tables.vocabulary import PREDISPOSITION
 
 Rows = list[dict[str, Any]]
 

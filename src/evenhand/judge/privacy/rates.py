@@ -39,7 +39,7 @@ def status_of(seen: Seen, metric: str, g: int, settings: PrivacySettings) -> tup
     if pooled is not None:
         fewest = min(order.outside.size for order in seen.orders)
         if fewest * pooled < 1 - 1e-9:
-            every = "non-members with a score" if np.isnan(seen.scored.scores).any() else "non-members"
+            every = "non-members with a score" if not np.isfinite(seen.scored.scores).all() else "non-members"
             return "too_small", not_resolvable(fewest, pooled, every)
     if members < least:
         return "too_small", _few(seen, g, members, least, inside=True)
