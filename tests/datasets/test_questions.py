@@ -95,7 +95,7 @@ def test_how_labels_are_read_is_remarked_unless_they_are_names(tmp_path):
         # Columns with letters.
         (("opa", "opb", "opc"), {"last": "{opc}", "middle": "{opb}", "head": "{opa}"}, ["a", "B", "c", "A"],
          ["head", "middle", "last", "head"]),
-        (("say_A", "say_B", "say_C"), {"last": "{say_C}", "middle": "{say_B}", "head": "{say_A}"}, [0, 1, 2, 0],
+        (("to_A", "to_B", "to_C"), {"last": "{to_C}", "middle": "{to_B}", "head": "{to_A}"}, [0, 1, 2, 0],
          ["head", "middle", "last", "head"]),
         # Meanings that are numbers are names.
         (KEYS, {"2": "{ans0}", "1": "{ans1}", "0": "{ans2}"}, [0, 1, 2, 0], ["0", "1", "2", "0"]),
