@@ -126,6 +126,19 @@ def test_lists_of_parquet_and_text_agree(tmp_path):
         load_generations({"a": rows(), "b": rows(references=[["She mends hats."], *TWINS[1:]])}, Columns())
 
 
+@pytest.mark.parametrize(
+    ("references", "says"),
+    [
+        ([[["a"]]] * 4, "'references' is nested .it holds lists of lists.; give a list of texts per row"),
+        ([{"en": "a"}] * 4, "'references' is nested .it holds records.; give a list of texts"),
+        ([[{"en": "a"}]] * 4, "'references' is nested .it holds lists of records.; give a list of texts"),
+    ],
+)
+def test_other_nested_references_are_refused(references, says):
+    with pytest.raises(InputError, match=says):
+        load_generations(rows(references=references), Columns())
+
+
 def test_one_text_in_a_true_list_stays():
     told = load_generations(rows(references=[["[x] she"], ["['a', 'b']"], ["c"], []]), Columns())
     assert told.references == (("[x] she",), ("a", "b"), ("c",), ())

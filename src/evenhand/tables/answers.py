@@ -21,7 +21,7 @@ from evenhand.tables.groups import attributes, crossings, refuse_impossible
 from evenhand.tables.pair import place_sql
 from evenhand.tables.paired import Paired, Part, bring_together
 from evenhand.tables.plan import places_of
-from evenhand.tables.quoted import quoted
+from evenhand.tables.quoted import quoted, shape_of
 from evenhand.tables.read import input_of
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray, Source
 from evenhand.tables.scores import matched
@@ -163,7 +163,10 @@ def _examine(db: DuckDBPyConnection, table: Table, columns: Columns, form: Form)
     ]
     lists = {f.name for f in form.fields if f.kind == "texts"}
     complaints += [
-        table.say(f"column '{name}' is nested ({table.types[name][:60]}); give one value per row.")
+        table.say(
+            f"column '{name}' is nested (it holds {shape_of(table.types[name])}); give "
+            f"{'a list of texts' if name in lists else 'one value'} per row."
+        )
         for name in dict.fromkeys((*there.values(), *by))
         if is_nested(table.types.get(name, "")) and not (name in lists and is_list(table.types[name]))
     ]

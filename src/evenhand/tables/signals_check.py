@@ -13,7 +13,7 @@ from evenhand.errors import nearest
 from evenhand.tables.check import MOST_GROUPS, group_columns
 from evenhand.tables.database import Table, single_row
 from evenhand.tables.formats import stage
-from evenhand.tables.quoted import quoted
+from evenhand.tables.quoted import quoted, shape_of
 from evenhand.tables.schema import BoolArray, Columns, FloatArray
 from evenhand.tables.scores import matched
 from evenhand.tables.signals import TARGET
@@ -164,16 +164,16 @@ def _needed(table: Table, columns: Columns) -> tuple[list[str], list[str]]:
             complaints[f"--memberships '{pattern}' matches no column; {nearest(pattern, known)}"] = None
     for name in dict.fromkeys(single):
         if is_nested(table.types[name]):
-            complaints[f"column '{name}' is nested ({table.types[name][:60]}); give one value per row."] = (
-                None
-            )
+            complaints[
+                f"column '{name}' is nested ({shape_of(table.types[name])}); give one value per row."
+            ] = None
     signals = [name for name in SIGNALS if name in table.columns]
     for name in signals:
         kind = table.types[name]
         if is_nested(kind) and not is_list(kind):
-            complaints[f"column '{name}' is nested ({kind[:60]}); give a number, or a list of numbers."] = (
-                None
-            )
+            complaints[
+                f"column '{name}' is nested ({shape_of(kind)}); give a number, or a list of numbers."
+            ] = None
     return list(dict.fromkeys((*single, *signals))), list(complaints)
 
 

@@ -87,7 +87,8 @@ def read_words(reader: Reader, name: str, limit: int) -> Distinct:
         ((count, first),) = offending(reader.db, reader.table, [missing], reader.example)
         reader.complaints.append(
             reader.table.say(
-                f"column '{name}' has no value in {count:,} rows{first}; each is one of {allowed(name)}."
+                f"column '{name}' has no value in {count:,} rows{first}; each is one of {allowed(name)} "
+                f"(write '{[*VOCABULARY[name]][-1]}' where there is none)."
             )
         )
     return values
