@@ -1,4 +1,4 @@
-"""Rows of which an attack says nothing: reasons and remarks count them, by group and by what is lacking."""
+"""Rows of which an attack says nothing, by group and by what is lacking; attacks that say the opposite."""
 
 import numpy as np
 import pytest
@@ -123,3 +123,18 @@ def test_causes_by_hand():
     assert (
         said(both) == "too few references with or without the row, or references whose signals do not differ"
     )
+
+
+@pytest.mark.parametrize("turned", ["signal", "membership", "nothing"])
+def test_attacks_that_take_non_members_for_members_are_remarked(turned):
+    """A likelihood in place of a loss, and membership the other way round, both turn the curve about."""
+    rng = np.random.default_rng(2)
+    member = rng.random((4, 200)) < 0.5
+    margin = rng.normal(size=member.shape) + 1.5 * member
+    if turned == "signal":
+        margin = -margin
+    told = ~member if turned == "membership" else member
+    document = judged(told, "loss", margin=margin)
+    remarks = [p for p in document["problems"] if "members look less like members" in p]
+    assert len(remarks) == (turned != "nothing")
+    assert all("full, loss: " in p and "ROC AUC 0.1" in p for p in remarks)

@@ -325,3 +325,18 @@ def test_meanings_are_one_in_every_format(tmp_path):
 def test_whole_numbers_of_tokens_may_be_floats(tmp_path):
     told = load_likelihoods(written(tmp_path / "l.csv", OPTIONS | {"n_tokens": ["2.0"] * 4}), Columns())
     assert told.n_tokens.tolist() == [[[2, 2], [2, 2]]]
+
+
+def test_a_gold_that_no_reference_says_is_remarked():
+    references = [
+        ["She mends shoes."],
+        ["He or she mends boats."],
+        ["Nets are mended."],
+        ["He mends clocks."],
+    ]
+    document = evenhand.audit(rows(references=references, gold_gender=None)).to_dict()
+    assert any(
+        "first reference of 2 of 4 rows names no gender, or several" in p for p in document["problems"]
+    )
+    document = evenhand.audit(rows(gold_gender=None)).to_dict()
+    assert document["problems"] == []

@@ -95,6 +95,21 @@ def gold_of(table: Generations) -> IntArray | None:
     return np.array([NAMED.index(g) for g in told])
 
 
+def remarks(table: Generations) -> list[str]:
+    """Remark on rows without a gold gender where the first reference has to say it."""
+    if table.attribute(GOLD_GENDER) is not None or not any(table.references):
+        return []
+    gold = gold_of(table)
+    assert gold is not None
+    unknown = int((gold == UNKNOWN).sum())
+    if not unknown:
+        return []
+    return [
+        f"There is no column '{GOLD_GENDER}', and the first reference of {unknown:,} of {len(gold):,} rows "
+        "names no gender, or several: these rows count in no gender accuracy."
+    ]
+
+
 def _codes(attribute: Attribute | None, names: tuple[str, ...]) -> IntArray | None:
     """[n] each row's group as an index into names, -1 for any other; None without the attribute."""
     if attribute is None or attribute.codes is None:

@@ -19,10 +19,13 @@ from evenhand.judge.privacy.choice import Attack, choose, signals_of
 from evenhand.judge.privacy.observe import Scored, Seen, observe
 from evenhand.judge.privacy.rates import rate_row
 from evenhand.judge.privacy.result import AttackResult, document
-from evenhand.judge.privacy.settings import PrivacySettings
+from evenhand.judge.privacy.settings import AUC, PrivacySettings
 from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import BoolArray, Columns, FloatArray, IntArray, Source
 from evenhand.tables.signals import SignalArm, Signals
+
+#: An area under the ROC curve below this, with all of its interval below 1/2, is no chance.
+TURNED = 0.4
 
 
 def run_attack(source: Source, columns: Columns, settings: PrivacySettings) -> AttackResult:
@@ -62,10 +65,22 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
                     problems.append(found)
                 else:
                     pairs.append(found)
+    problems += _turned(rows["rates"])
     comparisons = compare.comparisons(pairs, groups, signals.attributes, settings) if pairs else []
     rows["comparisons"] = comparisons
     names = [attack.name for attack in attacks]
     return AttackResult(document(signals, columns, settings, names, reference, rows, problems))
+
+
+def _turned(rates: Sequence[dict[str, Any]]) -> list[str]:
+    """Remark on attacks that take non-members for members: a column may mean the opposite."""
+    return [
+        f"{r['input']}, {r['attack']}: members look less like members than non-members do (ROC AUC "
+        f"{r['value']:.3f}, {r['low']:.3f} to {r['high']:.3f}); is 'in_training' 1 for members, and is the "
+        "signal what its column is called (a likelihood is no loss)?"
+        for r in rates
+        if r["attribute"] is None and r["metric"] == AUC and r["high"] < 1 / 2 and r["value"] < TURNED
+    ]
 
 
 def groups_of(signals: Signals) -> list[Group]:
