@@ -340,3 +340,10 @@ def test_a_gold_that_no_reference_says_is_remarked():
     )
     document = evenhand.audit(rows(gold_gender=None)).to_dict()
     assert document["problems"] == []
+
+
+def test_meanings_that_differ_in_spelling_only_are_remarked():
+    told = load_likelihoods(OPTIONS | {"option_meaning": ["yes", "no", "Yes", "no"]}, Columns())
+    [remark] = told.problems
+    assert "holds 'Yes' and 'yes', which are judged as 2 meanings" in remark
+    assert load_likelihoods(OPTIONS, Columns()).problems == ()

@@ -242,7 +242,7 @@ def _shaped(paired: Paired) -> Likelihoods:
             *_places_of_templates(templates, template[starts], forms, form[starts], taken),
         ),
         inputs=paired.inputs,
-        problems=(*paired.problems, *_cut(truncated, paired.places)),
+        problems=(*paired.problems, *_alike(meanings), *_cut(truncated, paired.places)),
     )
 
 
@@ -313,6 +313,19 @@ def _places_of_templates(
         Attribute(name, "partition", names, codes)
         for name, (names, codes) in told.items()
         if len(names) > 1 and name not in taken
+    ]
+
+
+def _alike(meanings: Sequence[str]) -> list[str]:
+    """Remark on meanings that are two only by their spelling."""
+    spellings: dict[str, list[str]] = {}
+    for meaning in meanings:
+        spellings.setdefault(" ".join(meaning.split()).casefold(), []).append(meaning)
+    return [
+        f"Column 'option_meaning' holds {' and '.join(map(repr, several))}, which are judged as "
+        f"{len(several)} meanings though they differ in capitals or blanks only."
+        for several in spellings.values()
+        if len(several) > 1
     ]
 
 
