@@ -16,11 +16,15 @@ from evenhand.datasets._config import Field, Frozen, Limit, model_validator
 from evenhand.datasets._files import locate
 from evenhand.datasets._kept import kept_of
 from evenhand.datasets._reading import Rows, Wanted, read, refuse
+from evenhand.datasets._right import read_labels
 from evenhand.datasets._schema import Form, Question
 from evenhand.datasets._templates import SLOT
 from evenhand.errors import nearest
-from evenhand.tables.schema import Attribute, IntArray
-from evenhand.tables.values import shown
+from evenhand.tables.schema import Attribute
+from evenhand.tables.values import shown, tidy
+
+#: Words that exports write for a value that is missing, and that may be answers.
+_WORDS = frozenset({"none", "null", "n/a", "na"})
 
 
 class Questions(Frozen):
@@ -34,7 +38,8 @@ class Questions(Frozen):
             the answers are whole sentences.
         answers: by meaning: what each answer says, with columns in braces: `{more: '{sent_more}'}`. Blanks
             before it belong to it.
-        label: column with the meaning of the right answer, or with its number from 0.
+        label: column with the right answer: its meaning, its column's name, its number (that of its column
+            or meaning where all are numbered, else its place from 0), its letter, or its text.
         id: column that names a question; else its number does.
         by: partition attributes, one column each.
         parse: further columns, out of a column whose values are made of several parts:
@@ -105,7 +110,9 @@ def read_questions(config: Questions) -> tuple[tuple[Question, ...], tuple[Attri
     refuse(reader.complaints)
     chosen, remarks = kept_of(ids, [i.encode() for i in ids], limit=config.limit, duplicates="keep")
     kept = firsts[chosen]
-    labels = _labels(reader, config, kept) if config.label else [None] * len(kept)
+    asked = [found[i] for i in chosen]
+    _refuse_missing(reader, config, asked, [ids[i] for i in chosen])
+    labels = _labels(reader, config, asked) if config.label else [None] * len(kept)
     attributes = reader.attributes(config.by, (), kept)
     refuse(reader.complaints)
     meanings = tuple(config.answers)
@@ -116,7 +123,7 @@ def read_questions(config: Questions) -> tuple[tuple[Question, ...], tuple[Attri
         prompt = _filled(reader, config.prompt, one.first)
         form = Form(config.name, "text", prompt, "", tuple(answers), meanings, meanings)
         questions.append(Question(ids[i], "", form, label))
-    return tuple(questions), attributes, remarks
+    return tuple(questions), attributes, [*remarks, *reader.remarks]
 
 
 def _read(config: Questions) -> Rows:
@@ -195,14 +202,53 @@ def _filled(reader: Reader, text: str, row: int) -> str:
     return SLOT.sub(lambda slot: reader.rows.values[slot[1]][row] or "", text)
 
 
-def _labels(reader: Reader, config: Questions, kept: IntArray) -> Sequence[str | None]:
-    """[kept] meaning of the right answer."""
+def _refuse_missing(reader: Reader, config: Questions, asked: Sequence[_Found], ids: Sequence[str]) -> None:
+    """Complain of columns of prompts and answers that have no text in a question; remark on words for it."""
+    rows: dict[str, list[list[int]]] = {}
+    for name in dict.fromkeys(SLOT.findall(config.prompt)):
+        rows.setdefault(name, []).append([one.first for one in asked])
+    for meaning, text in config.answers.items():
+        for name in dict.fromkeys(SLOT.findall(text)):
+            rows.setdefault(name, []).append([one.answers[meaning] for one in asked])
+    for name, every in rows.items():
+        option = "prompt" if name in SLOT.findall(config.prompt) else "answers"
+        values = reader.rows.values[name]
+        told = [(ids[q], values[row]) for own in every for q, row in enumerate(own)]
+        empty = [(which, value) for which, value in told if tidy((value or "").strip()) is None]
+        words = [(which, value) for which, value in told if (value or "").strip().lower() in _WORDS]
+        if empty:
+            which, value = empty[0]
+            instead = f" but '{value}'" if value else ""
+            n = len({which for which, _ in empty})
+            what = (
+                f"has no text{instead} in {n:,} of {len(asked):,} questions (first: '{which}'); fill it, or"
+            )
+            reader.complain(option, name, f"{what} leave these questions out.")
+        if words:
+            which, value = words[0]
+            n = len({which for which, _ in words})
+            what = (
+                f"is '{value}' in {n:,} of {len(asked):,} questions (first: '{which}'); it is asked as text."
+            )
+            reader.remarks.append(reader.rows.complain(option, name, what))
+
+
+def _labels(reader: Reader, config: Questions, asked: Sequence[_Found]) -> Sequence[str | None]:
+    """[asked] meaning of the right answer."""
     assert config.label is not None
-    meanings = tuple(config.answers)
-    known = {str(i): meaning for i, meaning in enumerate(meanings)} | {m: m for m in meanings}
-    values = [reader.rows.values[config.label][i] for i in kept.tolist()]
-    strange = sorted({v for v in values if v is not None and v not in known})
-    if strange:
-        told = f"is '{strange[0]}' in some rows; must be one of {', '.join(meanings)}, or its number from 0."
-        reader.complain("label", config.label, told)
-    return [None if v is None else known.get(v) for v in values]
+    values = [reader.rows.values[config.label][one.first] for one in asked]
+    values = [None if value is None or not value.strip() else value.strip() for value in values]
+
+    def text_of(question: int, meaning: str) -> str:
+        return _filled(reader, config.answers[meaning], asked[question].answers[meaning])
+
+    read = read_labels(values, config.answers, text_of)
+    if read.complaint:
+        reader.complain("label", config.label, read.complaint)
+    missing = sum(value is None for value in values)
+    if missing:
+        what = f"has no value in {missing:,} of {len(values):,} questions, which have no right answer then."
+        reader.remarks.append(reader.rows.complain("label", config.label, what))
+    if read.remark:
+        reader.remarks.append(reader.rows.complain("label", config.label, read.remark))
+    return read.meanings

@@ -19,6 +19,8 @@ from evenhand.datasets._smoke import SMOKE
 from evenhand.errors import InputError
 from evenhand.tables.pronouns import GENDERS, RENDERINGS, genders, pattern, render
 from evenhand.tables.schema import Attribute
+from evenhand.tables.values import tidy
+from evenhand.tables.vocabulary import GOLD_GENDER, word_of
 
 INFO = DatasetInfo(
     title="WinoMT",
@@ -76,6 +78,16 @@ class _Meant:
     stereotype: str
 
 
+@dataclass(frozen=True)
+class _Note:
+    """What one line of WinoMT's files says of a sentence."""
+
+    gender: str
+    kind: str
+    path: Path
+    line: int
+
+
 def load(config: Config) -> Examples:
     """Read the pairs: the translation is what a model reads, the English sentence what it is to write.
 
@@ -94,9 +106,8 @@ def load(config: Config) -> Examples:
         remarks.append(f"{config.limit:,} of {len(order):,} pairs were drawn (limit).")
         order = sorted(order[: config.limit])
     every = [distinct[i] for i in order]
-    told, unclear = _meant(config, [english for english, _ in every])
-    if unclear:
-        remarks.append(f"{unclear:,} pairs whose sentence does not say who is meant were skipped.")
+    told, more = _meant(config, [english for english, _ in every])
+    remarks += more
     clear = [(i, pair, m) for i, pair, m in zip(order, every, told, strict=True) if m is not None]
     chosen, meant = [pair for _, pair, _ in clear], [m for *_, m in clear]
     return examples_of(
@@ -176,7 +187,7 @@ def _lines(config: Config) -> list[tuple[str, str]]:
     """Pairs (English, translation) of lines of text."""
     pairs, complaints = [], []
     for path in [p for one in _several(config.path) for p in _files(one)]:
-        for number, line in enumerate(_text(path).splitlines(), 1):
+        for number, line in enumerate(_text_lines(path), 1):
             sides = [side.strip() for side in line.split(_BAR)]
             if not line.strip():
                 continue
@@ -200,9 +211,10 @@ def _table(config: Config) -> list[tuple[str, str]]:
     rows = read(locate(config.path), Wanted((("columns", english), ("columns", other)), (), (english, other)))
     pairs = []
     for i, (left, right) in enumerate(zip(rows.values[english], rows.values[other], strict=True)):
-        if not (left or "").strip() or not (right or "").strip():
-            name = english if not (left or "").strip() else other
-            raise InputError(rows.complain("columns", name, f"has no text in row {i + 1}."))
+        for name, text in ((english, left), (other, right)):
+            if tidy((text or "").strip()) is None:
+                told = f" but '{text}'" if text else ""
+                raise InputError(rows.complain("columns", name, f"has no text in row {i + 1}{told}."))
         pairs.append((str(left).strip(), str(right).strip()))
     return pairs
 
@@ -225,38 +237,92 @@ def _files(path: str) -> list[Path]:
     return found
 
 
-def _text(path: Path) -> str:
+def _text_lines(path: Path) -> list[str]:
+    """The lines of a file; only a line feed ends one, whatever other separators a sentence holds."""
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [line.removesuffix("\r") for line in file.read().split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}).") from None
 
 
-def _meant(config: Config, sentences: Sequence[str]) -> tuple[list[_Meant | None], int]:
-    """Who is meant in each sentence, and of how many that is not known: at most 1 %."""
-    known = _annotated(config.annotations) if config.annotations is not None else None
+def _meant(config: Config, sentences: Sequence[str]) -> tuple[list[_Meant | None], list[str]]:
+    """Who is meant in each sentence, and remarks; of at most 1 % that is not known."""
+    known: dict[str, _Meant | None] = {}
+    remarks: list[str] = []
+    if config.annotations is not None:
+        known, remarks = _agreed(_annotated(config.annotations), sentences)
     found: list[_Meant | None] = []
     unknown: list[str] = []
     for sentence in sentences:
         said = genders(sentence)
-        if known is not None and (meant := known.get(normal(sentence))) is not None:
-            found.append(meant)
-        elif known is None and len(said) == 1:
+        if config.annotations is None and len(said) == 1:
             found.append(_Meant(next(iter(said)), "none"))
         else:
-            found.append(None)
+            found.append(known.get(normal(sentence)))
+        if found[-1] is None:
             unknown.append(sentence)
     if len(unknown) > 0.01 * len(sentences):
-        why = "are not among the annotations" if known is not None else "have no pronoun, or several genders'"
+        annotated = config.annotations is not None
+        why = "are not among the annotations" if annotated else "have no pronoun, or several genders'"
+        if remarks:
+            why += " or contradict themselves there"
         raise InputError(
-            f"{len(unknown):,} of {len(sentences):,} English sentences {why} (first: '{unknown[0]}'); take "
-            f"them out, or give {'others' if known is not None else 'annotations'} (dataset.annotations)."
+            [
+                f"{len(unknown):,} of {len(sentences):,} English sentences {why} (first: "
+                f"'{unknown[0]}'); take "
+                f"them out, or give {'others' if annotated else 'annotations'} (dataset.annotations).",
+                *remarks,
+            ]
         )
-    return found, len(unknown)
+    if unknown:
+        remarks.append(f"{len(unknown):,} pairs whose sentence does not say who is meant were skipped.")
+    return found, remarks
 
 
-def _annotated(given: str | Sequence[str]) -> Mapping[str, _Meant]:
-    """What WinoMT's files say of their sentences: gender, and by the file's name pro or anti."""
+def _agreed(
+    known: Mapping[str, Sequence[_Note]], sentences: Sequence[str]
+) -> tuple[dict[str, _Meant | None], list[str]]:
+    """What all annotations of a sentence agree on, and remarks on contradictions.
+
+    A sentence with two genders has none; one that is both pro and anti is neither.
+    """
+    agreed: dict[str, _Meant | None] = {}
+    two_genders, two_sides, pronouns = [], [], []
+    for sentence in dict.fromkeys(sentences):
+        notes = known.get(normal(sentence))
+        if not notes:
+            continue
+        genders_of = list(dict.fromkeys(note.gender for note in notes))
+        sides = [kind for kind in dict.fromkeys(note.kind for note in notes) if kind != "none"]
+        gender = genders_of[0] if len(genders_of) == 1 else None
+        if gender is None:
+            two_genders.append((sentence, notes))
+        elif genders(sentence) - {"neutral"} and gender not in genders(sentence):
+            pronouns.append((sentence, notes))
+        if len(sides) > 1:
+            two_sides.append((sentence, notes))
+        kind = sides[0] if len(sides) == 1 else "none"
+        agreed[normal(sentence)] = None if gender is None else _Meant(gender, kind)
+    remarks = [
+        f"{len(odd):,} sentences {what} (first: '{odd[0][0]}', {_places(odd[0][1])}); {so}."
+        for odd, what, so in (
+            (two_genders, "are annotated with several genders", "their pairs are skipped"),
+            (two_sides, "are annotated both pro and anti", "they count as neither"),
+            (pronouns, "are annotated with another gender than their pronouns'", "the annotation counts"),
+        )
+        if odd
+    ]
+    return agreed, remarks
+
+
+def _places(notes: Sequence[_Note]) -> str:
+    """Where a sentence is annotated, and how."""
+    return " and ".join(f"{note.gender} in {note.path.name} line {note.line}" for note in notes[:4])
+
+
+def _annotated(given: str | Sequence[str]) -> Mapping[str, Sequence[_Note]]:
+    """All that WinoMT's files say of each sentence: gender, and by the file's name pro or anti."""
     paths: list[Path] = []
     for one in _several(given):
         place = Path(one).expanduser()
@@ -268,18 +334,20 @@ def _annotated(given: str | Sequence[str]) -> Mapping[str, _Meant]:
             "folder with en.txt, en_pro.txt and en_anti.txt of "
             "https://github.com/gabrielStanovsky/mt_gender (data/aggregates)."
         )
-    found: dict[str, _Meant] = {}
+    found: dict[str, list[_Note]] = {}
     complaints = []
-    for path in sorted(paths, key=lambda p: len(p.stem)):  # the halves say more than the whole
+    for path in paths:
         kind = next((k for k in ("pro", "anti") if path.stem.endswith(f"_{k}")), "none")
-        for number, line in enumerate(_text(path).splitlines(), 1):
-            cells = line.split("\t")
-            if len(cells) != 4 or cells[0] not in GENDERS:
-                told = "gender (male, female, neutral), index, sentence and occupation, with tabs between"
-                complaints.append(f"{path}, line {number}: must be {told}.")
+        for number, line in enumerate(_text_lines(path), 1):
+            if not line.strip():
                 continue
-            key = normal(cells[2])
-            found[key] = _Meant(cells[0], kind)
+            cells = line.split("\t")
+            gender = word_of(GOLD_GENDER, cells[0])
+            if len(cells) != 4 or gender not in GENDERS:
+                told = "gender (male, female, neutral), index, sentence and occupation, with tabs between"
+                complaints.append(f"{path}, line {number}: is '{line[:80]}'; must be {told}.")
+                continue
+            found.setdefault(normal(cells[2]), []).append(_Note(str(gender), kind, path, number))
     if complaints:
         raise InputError(complaints[:10])
     return found

@@ -15,15 +15,16 @@ from evenhand.judge import compare, families, likelihood_tables
 from evenhand.judge.choices import choose_all, scoring_names
 from evenhand.judge.compare import Pair
 from evenhand.judge.dispatch import SCORING
-from evenhand.judge.generative import Shown, translation_quality
+from evenhand.judge.generative import Shown, translation_gender, translation_quality
 from evenhand.judge.generative_result import result
 from evenhand.judge.rates import rate_row
 from evenhand.judge.result import AuditResult
 from evenhand.judge.run import reference_of
 from evenhand.judge.settings import GENERATIVE, Settings
-from evenhand.tables.generations import PREDISPOSITION, Generations, load_generations
+from evenhand.tables.generations import Generations, load_generations
 from evenhand.tables.likelihoods import Likelihoods, load_likelihoods
 from evenhand.tables.schema import Columns, Source
+from evenhand.tables.vocabulary import PREDISPOSITION
 
 Rows = list[dict[str, Any]]
 
@@ -52,8 +53,8 @@ def run_generative(
 def judge_generations(table: Generations, columns: Columns, settings: Settings) -> AuditResult:
     """Judge generations that are already checked and paired."""
     reference = reference_of(list(dict.fromkeys(a for a, _ in table.places)), settings)
-    problems = list(table.problems)
-    shown = registry.load(GENERATIVE, "translation_gender").compute(table)
+    problems = [*table.problems, *translation_gender.remarks(table)]
+    shown = translation_gender.compute(table)
     signatures: dict[str, str] = {}
     try:
         quality = translation_quality.compute(table)

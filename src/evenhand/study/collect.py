@@ -160,7 +160,7 @@ def curves(found: Collected, runs: Runs) -> list[dict[str, Any]]:
             log = runs.folder(planned.run_id) / LOG
             if state.status != "finished" or not log.is_file():
                 continue
-            lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+            lines = [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n") if line]
             steps = [(x["epoch"], x["loss"]) for x in lines if "loss" in x]
             checked = [{"epoch": x["epoch"], **x["validation"]} for x in lines if "validation" in x]
             if steps or checked:
@@ -184,7 +184,7 @@ def remarks(all_found: Sequence[Collected]) -> list[str]:
 
 def last_line(error: str) -> str:
     """The line of a traceback that says what went wrong."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    lines = [line.strip() for line in error.split("\n") if line.strip()]
     return lines[-1] if lines else "no reason is known"
 
 

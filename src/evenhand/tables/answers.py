@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from evenhand.errors import CallError, TableError, nearest
+from evenhand.tables import references
 from evenhand.tables.check import MOST_GROUPS, Reader, arms_and_runs, check_flags, check_names, group_columns
 from evenhand.tables.database import Table, session, single_row
 from evenhand.tables.formats import examine_each, stage
@@ -20,6 +21,7 @@ from evenhand.tables.groups import attributes, crossings, refuse_impossible
 from evenhand.tables.pair import place_sql
 from evenhand.tables.paired import Paired, Part, bring_together
 from evenhand.tables.plan import places_of
+from evenhand.tables.quoted import quoted, shape_of
 from evenhand.tables.read import input_of
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray, Source
 from evenhand.tables.scores import matched
@@ -36,19 +38,20 @@ from evenhand.tables.values import (
     offending,
     text_sql,
 )
+from evenhand.tables.vocabulary import read_words, respelt, word_of
 from evenhand.tables.wanted import condition, filters
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-Kind = Literal["name", "text", "words", "texts", "number", "flag"]
+Kind = Literal["name", "text", "words", "meaning", "texts", "number", "flag"]
 
 #: What a column's values have to be, in complaints.
 _BECAUSE = {
-    "name": "has no value in {count:,} rows{first}; every row needs one.",
     "words": "is empty in {count:,} rows{first}; an option without text has no likelihood.",
-    "number": "is missing or no finite number in {count:,} rows{first}.",
-    "flag": "is neither 0 nor 1 in {count:,} rows{first}.",
+    "meaning": "is empty in {count:,} rows{first}; every option needs a meaning.",
+    "number": "is missing or no finite number in {count:,} rows{first}: {values}.",
+    "flag": "is neither 0 nor 1 in {count:,} rows{first}: {values}.",
 }
 
 
@@ -58,8 +61,8 @@ class Field:
 
     Attributes:
         name: the column.
-        kind: a name that every row has, a text that may be empty, words that may not, a list of texts, a
-            number, or 0 and 1.
+        kind: a name that every row has, a text that may be empty, words that may not, a meaning (a name that
+            may be empty where the column may lack), a list of texts, a number, or 0 and 1.
         role: whether it is part of the key, is the same for a key in every arm and run, or is an answer.
         needed: whether a table must have it; else it counts when every table has it.
         alias: where the call names the column (the id, the cluster), the option that does.
@@ -80,8 +83,8 @@ class Form:
         title: what its rows are, as `generations`.
         fields: its columns.
         whole: the first fields of the key: rows that share them are kept or left out together.
-        groups: partition columns that are attributes whenever they are there.
-        tests: further conditions in SQL on the columns (by name, in braces) that no row may meet, with the
+        groups: partition columns that are attributes whenever they are there, with a vocabulary each.
+        tests: fields, conditions in SQL on the numbers of a column (`{x}`) that no row may meet, and the
             complaint.
     """
 
@@ -89,7 +92,7 @@ class Form:
     fields: tuple[Field, ...]
     whole: tuple[str, ...]
     groups: tuple[str, ...] = ()
-    tests: tuple[tuple[str, str], ...] = ()
+    tests: tuple[tuple[str, str, str], ...] = ()
 
 
 def read_answers(source: Source, columns: Columns, form: Form) -> Paired:
@@ -160,7 +163,10 @@ def _examine(db: DuckDBPyConnection, table: Table, columns: Columns, form: Form)
     ]
     lists = {f.name for f in form.fields if f.kind == "texts"}
     complaints += [
-        table.say(f"column '{name}' is nested ({table.types[name][:60]}); give one value per row.")
+        table.say(
+            f"column '{name}' is nested (it holds {shape_of(table.types[name])}); give "
+            f"{'a list of texts' if name in lists else 'one value'} per row."
+        )
         for name in dict.fromkeys((*there.values(), *by))
         if is_nested(table.types.get(name, "")) and not (name in lists and is_list(table.types[name]))
     ]
@@ -185,41 +191,46 @@ def _values(
     table, there = part.table, part.there
     example = name_sql(table.columns[columns.id], table.types[columns.id])
     reader = Reader(db, table, example, [])
-    tests: list[tuple[str, str]] = []
+    tests: list[tuple[str, str, str]] = []
     for f in (f for f in form.fields if f.name in there):
         column, kind = table.columns[there[f.name]], table.types[there[f.name]]
         if f.kind == "name":
             check_names(reader, f"--{f.alias}" if f.alias else form.title, there[f.name])
-        elif f.kind in _BECAUSE:
+        elif f.kind == "texts":
+            reader.complaints.extend(references.read_lists(db, table, there[f.name], example))
+        elif f.kind in _BECAUSE and (f.needed or f.kind != "meaning"):
+            value = _field_sql(column, kind, f.kind)
             bad = {
                 "words": f"({column} IS NULL OR CAST({column} AS VARCHAR) = '')",
-                "number": f"({number_sql(column, kind)} IS NULL OR NOT isfinite({number_sql(column, kind)}))",
-                "flag": f"({flag_sql(column, kind)} IS NULL)",
+                "meaning": f"({value} IS NULL)",
+                "number": f"({value} IS NULL OR NOT isfinite({value}))",
+                "flag": f"({value} IS NULL)",
             }[f.kind]
-            tests.append((bad, f"column '{there[f.name]}' {_BECAUSE[f.kind]}"))
-    sql = {n: number_sql(table.columns[c], table.types[c]) for n, c in there.items()}
-    tests += [(test.format(**sql), said) for test, said in form.tests if _applies(test, sql)]
-    found = offending(db, table, [test for test, _ in tests], example)
+            tests.append((there[f.name], bad, _BECAUSE[f.kind]))
+    for name, test, said in form.tests:
+        if name in there:
+            column = there[name]
+            number = _field_sql(table.columns[column], table.types[column], "number")
+            tests.append((column, f"({test.format(x=number)})", said))
+    found = offending(db, table, [test for _, test, _ in tests], example)
     reader.complaints.extend(
-        table.say(said.format(count=count, first=first))
-        for (_, said), (count, first) in zip(tests, found, strict=True)
+        table.say(
+            f"column '{name}' {said.format(count=count, first=first, values=quoted(db, table, name, test))}"
+        )
+        for (name, test, said), (count, first) in zip(tests, found, strict=True)
         if count
     )
-    groups = {name: reader.read("--by", name, MOST_GROUPS) for name in by}
+    groups = {
+        name: read_words(reader, name, MOST_GROUPS)
+        if name in form.groups
+        else reader.read("--by", name, MOST_GROUPS)
+        for name in by
+    }
     check_flags(reader, list(dict.fromkeys(n for names in part.members.values() for n in names)))
     pairs = arms_and_runs(reader, columns)
     if reader.complaints:
         return reader.complaints
     return Part(table, part.rows, there, groups, part.members, tuple(pairs))
-
-
-def _applies(test: str, sql: Mapping[str, str]) -> bool:
-    """Whether a table has the columns that a test looks at."""
-    try:
-        test.format(**sql)
-    except KeyError:
-        return False
-    return True
 
 
 def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, form: Form) -> Paired:
@@ -231,7 +242,9 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
         if some and f.name not in everywhere:
             remarks.append(f"Column '{f.name}' is in {', '.join(some)} only, so it is not used.")
     names = [n for n in parts[0].groups if all(n in p.groups for p in parts)]
-    groups = {n: in_order(v for p in parts for v in p.groups[n].counts) for n in names}
+    groups = {n: in_order(_word(form, n, v) for p in parts for v in p.groups[n].counts) for n in names}
+    for name in (n for n in form.groups if n in groups):
+        remarks += respelt(name, sorted({v for p in parts for v in p.groups[name].counts}))
     complaints += crossings(columns, groups)
     flags = _flags(parts[0])
     for part in parts[1:]:
@@ -243,7 +256,7 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
         raise TableError(complaints)
     places = places_of([[(arm, run) for _, _, arm, run in p.pairs] for p in parts])
     fields = [f for f in form.fields if f.name in everywhere]
-    union = " UNION ALL ".join(_coded(db, p, fields, groups, flags, places, columns) for p in parts)
+    union = " UNION ALL ".join(_coded(db, p, form, fields, groups, flags, places, columns) for p in parts)
     shared = [f.name for f in fields if f.role == "shared"]
     shared += [f"g{i}" for i in range(len(groups))] + [f"f{i}" for i in range(len(flags))]
     titles = (
@@ -256,6 +269,7 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
         key=[f.name for f in fields if f.role == "key"], whole=[n for n in form.whole if n in everywhere],
         shared={n: titles.get(n, n) for n in shared}, answers=[f.name for f in fields if f.role == "answer"],
         titles=[p.table.given.title for p in parts],
+        groups={f"g{i}": names for i, names in enumerate(groups.values())},
     )  # fmt: skip
     by = tuple(n for n in groups if n in columns.by or n in form.groups)
     kept = Columns(by=by, memberships=columns.memberships, intersect=columns.intersect)
@@ -266,6 +280,11 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
         inputs=tuple(input_of(p.table.given, [arm for _, _, arm, _ in p.pairs], p.rows) for p in parts),
         problems=(*remarks, *more),
     )
+
+
+def _word(form: Form, name: str, text: str) -> str:
+    """The group that a value stands for."""
+    return (word_of(name, text) if name in form.groups else None) or text
 
 
 def _flags(part: Part) -> list[str]:
@@ -293,6 +312,7 @@ def _attributes(
 def _coded(
     db: DuckDBPyConnection,
     part: Part,
+    form: Form,
     fields: Sequence[Field],
     groups: Mapping[str, Sequence[str]],
     flags: Sequence[str],
@@ -303,11 +323,20 @@ def _coded(
     table, joins = part.table, list[str]()
     chosen = [f"{place_sql(db, table, part.pairs, places, columns, joins)} AS k"]
     for f in fields:
-        name = part.there[f.name]
-        chosen.append(f'{_field_sql(f"t.{table.columns[name]}", table.types[name], f.kind)} AS "{f.name}"')
+        column, kind = f"t.{table.columns[part.there[f.name]]}", table.types[part.there[f.name]]
+        if f.kind == "texts":
+            lists = references.relation_of(table)
+            joins.append(f"LEFT JOIN {lists} ON {lists}.raw = {references.raw_sql(column, kind)}")
+            value = references.texts_sql(column, kind, lists)
+        else:
+            value = _field_sql(column, kind, f.kind)
+            if f.role == "shared" and f.kind in {"text", "meaning"}:
+                value = f"coalesce({value}, '')"  # nothing differs from something
+        chosen.append(f'{value} AS "{f.name}"')
     for i, (name, names) in enumerate(groups.items()):
         values: Distinct = part.groups[name]
-        relation = code(db, values, {g: j for j, g in enumerate(names)}, f"m{table.number}_g{i}")
+        codes = {text: names.index(_word(form, name, text)) for text in values.counts}
+        relation = code(db, values, codes, f"m{table.number}_g{i}")
         joins.append(f"LEFT JOIN {relation} ON t.{table.columns[name]} = {relation}.raw")
         chosen.append(f"{relation}.code AS g{i}")
     for i, name in enumerate(flags):
@@ -319,10 +348,15 @@ def _field_sql(column: str, kind: str, wanted: Kind) -> str:
     """SQL for a value of a field."""
     if wanted == "name":
         return name_sql(column, kind)
+    if wanted == "meaning":
+        return f"nullif({_tidied(name_sql(column, kind))}, '')"
     if wanted == "number":
-        return number_sql(column, kind)
+        return "NULL::DOUBLE" if kind == "BOOLEAN" else number_sql(column, kind)  # true is no number
     if wanted == "flag":
         return flag_sql(column, kind)
-    if wanted == "texts":
-        return f"CAST({column} AS VARCHAR[])" if is_list(kind) else f"list_value(CAST({column} AS VARCHAR))"
-    return f"coalesce({text_sql(column, kind)}, '')"
+    return text_sql(column, kind)
+
+
+def _tidied(sql: str) -> str:
+    """SQL for a name with true and false in small letters, as every format writes them."""
+    return f"CASE WHEN lower({sql}) IN ('true', 'false') THEN lower({sql}) ELSE {sql} END"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.tables.answers import Field, Form, read_answers
+from evenhand.tables.completions import remarks_on
 from evenhand.tables.parquet import repeated, run_columns, write_parquet
 from evenhand.tables.schema import Attribute, Columns, Input, IntArray, Source
+from evenhand.tables.vocabulary import GOLD_GENDER, PREDISPOSITION, STEREOTYPE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 #: Name and version of the table's form, in the file's metadata.
 SCHEMA = "evenhand.generations/1"
 
-#: Attributes of translations: of the gold, of the occupation, and whether both agree.
-GOLD_GENDER, PREDISPOSITION, STEREOTYPE = "gold_gender", "predisposition", "stereotype"
+#: What may stand between several references in one text.
+_JOINED = re.compile(r"\|\|\||<sep>|\[SEP\]|\t", re.IGNORECASE)
 
 FORM = Form(
     title="generations",
@@ -118,27 +120,46 @@ def load_generations(source: Source, columns: Columns) -> Generations:
     told = paired.columns
     of = next(n for n in ("cluster", "template", "example_id") if n in told)
     _, cluster = np.unique(np.asarray(told[of], dtype=str), return_inverse=True)
-    rows = len(told["example_id"])
-    references = [_texts(r) for r in told["references"]] if "references" in told else [()] * rows
+    ids = [str(name) for name in told["example_id"]]
+    references = _references(told.get("references"), len(ids))
+    missing = np.ma.getmaskarray(told["completion"])
+    completions = tuple(tuple(map(str, texts)) for texts in np.ma.filled(told["completion"], ""))
+    without = _without_references(ids, references) if "references" in told else []
     return Generations(
         places=paired.places,
-        completions=tuple(tuple(str(t) for t in texts) for texts in np.ma.getdata(told["completion"])),
-        references=tuple(references),
+        completions=completions,
+        references=references,
         cluster=cluster.astype(np.int64),
         attributes=paired.attributes,
         inputs=paired.inputs,
-        problems=paired.problems,
+        problems=(
+            *paired.problems,
+            *without,
+            *remarks_on(paired.places, ids, completions, missing, references),
+        ),
     )
 
 
-def _texts(value: Any) -> tuple[str, ...]:  # noqa: ANN401  (a list, an array or nothing)
-    """The texts of a list, or of a list that a text file holds as JSON."""
-    texts = [str(v) for v in np.ma.compressed(value) if v is not None] if value is not None else []
-    if len(texts) == 1 and texts[0].lstrip().startswith("["):
-        try:
-            read = json.loads(texts[0])
-        except ValueError:
-            return tuple(texts)
-        if isinstance(read, list) and all(isinstance(t, str) for t in read):
-            return tuple(read)
-    return tuple(t for t in texts if t)
+def _references(lists: Any, rows: int) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401  (an array of lists)
+    """[n] the references of every row; none without a column."""
+    if lists is None:
+        return ((),) * rows
+    return tuple(tuple(str(text) for text in np.ma.compressed(own)) for own in np.ma.getdata(lists))
+
+
+def _without_references(ids: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
+    """Remark on rows without a reference, and on references that may be several in one."""
+    found = []
+    lacking = [name for name, own in zip(ids, references, strict=True) if not own]
+    if lacking:
+        found.append(
+            f"Column 'references' has no text in {len(lacking):,} of {len(ids):,} rows (first: example "
+            f"'{lacking[0]}'), so BLEU and chrF are not computed."
+        )
+    joined = [n for n, own in zip(ids, references, strict=True) if any(_JOINED.search(t) for t in own)]
+    if joined:
+        found.append(
+            f"Column 'references' holds '|||', '<sep>' or a tab in {len(joined):,} rows (first: example "
+            f"'{joined[0]}'); each text is read as one reference. Give several as a list."
+        )
+    return found

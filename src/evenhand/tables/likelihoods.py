@@ -26,6 +26,7 @@ NONE = -1
 
 #: A log-probability that rounding lifts above 0 by less than this is 0.
 ROUNDING = 1e-6
+_ABOVE = f"{{x}} > {ROUNDING}"
 
 FORM = Form(
     title="likelihoods",
@@ -35,8 +36,8 @@ FORM = Form(
         Field("variant", "name", "key"),
         Field("permutation", "name", "key", needed=False),
         Field("option_token", "words", "key"),
-        Field("option_meaning", "words", "shared"),
-        Field("label_meaning", "text", "shared", needed=False),
+        Field("option_meaning", "meaning", "shared"),
+        Field("label_meaning", "meaning", "shared", needed=False),
         Field("cluster", "name", "shared", needed=False, alias="cluster"),
         Field("log_prob", "number", "answer"),
         Field("n_tokens", "number", "answer"),
@@ -45,12 +46,12 @@ FORM = Form(
     ),
     whole=("example_id", "template", "variant", "permutation"),
     tests=(
-        (f"{{log_prob}} > {ROUNDING}", "column 'log_prob' is above 0 in {count:,} rows{first}; the logarithm "
-         "of a probability is at most 0 (turn losses round: log_prob = -loss)."),
-        (f"{{log_prob_free}} > {ROUNDING}", "column 'log_prob_free' is above 0 in {count:,} rows{first}; the "
-         "logarithm of a probability is at most 0."),
-        ("{n_tokens} < 1 OR {n_tokens} <> trunc({n_tokens})", "column 'n_tokens' is no whole number of at "
-         "least 1 in {count:,} rows{first}; an option that has no token has no likelihood."),
+        ("log_prob", _ABOVE, "is above 0 in {count:,} rows{first}: {values}; the logarithm of a probability "
+         "is at most 0 (turn losses round: log_prob = -loss; of probabilities take the logarithm)."),
+        ("log_prob_free", _ABOVE, "is above 0 in {count:,} rows{first}: {values}; the logarithm of a "
+         "probability is at most 0."),
+        ("n_tokens", "{x} < 1 OR {x} <> trunc({x})", "is no whole number of at least 1 in {count:,} "
+         "rows{first}: {values}; an option that has no token has no likelihood."),
     ),
 )  # fmt: skip
 
@@ -241,7 +242,7 @@ def _shaped(paired: Paired) -> Likelihoods:
             *_places_of_templates(templates, template[starts], forms, form[starts], taken),
         ),
         inputs=paired.inputs,
-        problems=(*paired.problems, *_cut(truncated, paired.places)),
+        problems=(*paired.problems, *_alike(meanings), *_cut(truncated, paired.places)),
     )
 
 
@@ -312,6 +313,19 @@ def _places_of_templates(
         Attribute(name, "partition", names, codes)
         for name, (names, codes) in told.items()
         if len(names) > 1 and name not in taken
+    ]
+
+
+def _alike(meanings: Sequence[str]) -> list[str]:
+    """Remark on meanings that are two only by their spelling."""
+    spellings: dict[str, list[str]] = {}
+    for meaning in meanings:
+        spellings.setdefault(" ".join(meaning.split()).casefold(), []).append(meaning)
+    return [
+        f"Column 'option_meaning' holds {' and '.join(map(repr, several))}, which are judged as "
+        f"{len(several)} meanings though they differ in capitals or blanks only."
+        for several in spellings.values()
+        if len(several) > 1
     ]
 
 

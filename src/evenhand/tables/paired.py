@@ -10,6 +10,7 @@ import numpy as np
 
 from evenhand.errors import TableError
 from evenhand.tables.database import Table, single_row
+from evenhand.tables.quoted import shorten
 from evenhand.tables.schema import Attribute, Columns, Input
 from evenhand.tables.values import Distinct
 
@@ -69,6 +70,7 @@ def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
     shared: Mapping[str, str],
     answers: Sequence[str],
     titles: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
 ) -> tuple[dict[str, Any], list[str]]:
     """Read the paired rows in the order of their keys.
 
@@ -83,6 +85,7 @@ def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
         shared: columns on which arms and runs agree, and what these are called.
         answers: columns in which they differ.
         titles: of the tables.
+        groups: names of the groups, for what is shared as their codes.
 
     Returns:
         Columns by name, and remarks.
@@ -112,9 +115,10 @@ def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
     for name, said in shared.items():
         differing, example = _count(db, f'"differs_{name}"', first)
         if differing:
+            values = _values_of(db, union, key, name, example, places, groups.get(name))
             complaints.append(
-                f"The arms and runs differ in '{said}' for {differing:,} rows (first: {example}); what is "
-                "true of a row is the same in every table."
+                f"The arms and runs differ in '{said}' for {differing:,} rows (first: {example}: {values}); "
+                "what is true of a row is the same in every table."
             )
     part = ", ".join(f'"{w}"' for w in whole)
     db.execute(
@@ -134,6 +138,30 @@ def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
     told |= {a: np.ma.stack([fetched[f"{a}{k}"] for k in range(len(places))]) for a in answers}
     remark = f"{total - left:,} of {total:,} rows are not in every arm and run and were left out (--inner)."
     return told, [remark] if lacking else []
+
+
+def _values_of(
+    db: DuckDBPyConnection,
+    union: str,
+    key: Sequence[str],
+    name: str,
+    example: str,
+    places: Sequence[tuple[str, str]],
+    groups: Sequence[str] | None,
+) -> str:
+    """Say what two places hold that differ in a row: `'a' in 'full' run '0', 'b' in 'lora' run '0'`."""
+    rows = db.execute(
+        f'SELECT k, CAST("{name}" AS VARCHAR) AS v FROM ({union}) WHERE {_spoken(key)} = ? ORDER BY k, v',
+        [example],
+    ).fetchall()
+    first = rows[0]
+    other = next((row for row in rows if row[1] != first[1]), first)
+    told = []
+    for k, value in (first, other):
+        text = groups[int(value)] if groups is not None and value is not None else value
+        arm, run = places[k]
+        told.append(f"{'nothing' if not text else repr(shorten(str(text)))} in '{arm}' run '{run}'")
+    return ", ".join(told)
 
 
 def _spoken(key: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from evenhand.errors import nearest
 from evenhand.tables.check import MOST_GROUPS, group_columns
 from evenhand.tables.database import Table, single_row
 from evenhand.tables.formats import stage
+from evenhand.tables.quoted import quoted, shape_of
 from evenhand.tables.schema import BoolArray, Columns, FloatArray
 from evenhand.tables.scores import matched
 from evenhand.tables.signals import TARGET
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SIGNALS = ("loss", "margin", "base_loss")
+LOSSES = ("loss", "base_loss")
 ROLE, MEMBER = "model_role", "in_training"
+
+#: A cross-entropy that rounding moves below 0 by less than this is 0.
+ROUNDING = 1e-6
 NO_RECORD = (
     "membership must come from the ids that a run recorded when it was trained: it is never guessed, nor "
     "derived by splitting again"
@@ -88,8 +93,19 @@ class Opened:
     models: tuple[str, ...]
 
 
-def examine(db: DuckDBPyConnection, table: Table, columns: Columns) -> Opened | list[str] | None:
-    """Check a table by itself and fetch it, or give every complaint about it; None when no row is wanted."""
+def examine(
+    db: DuckDBPyConnection, table: Table, columns: Columns, signals: Collection[str] = SIGNALS
+) -> Opened | list[str] | None:
+    """Check a table by itself and fetch it, or give every complaint about it; None when no row is wanted.
+
+    Args:
+        db: the database.
+        table: an opened table.
+        columns: how its columns are called.
+        signals: the signals to read, besides the loss; what others hold is of no consequence.
+    """
+    unread = set(SIGNALS) - {"loss", *signals}
+    table = replace(table, columns={k: v for k, v in table.columns.items() if k not in unread})
     columns = by_default(table, columns)
     needed, complaints = _needed(table, columns)
     kept = {k: v for k, v in table.columns.items() if k != SPLIT or columns.split is not None}
@@ -148,22 +164,24 @@ def _needed(table: Table, columns: Columns) -> tuple[list[str], list[str]]:
             complaints[f"--memberships '{pattern}' matches no column; {nearest(pattern, known)}"] = None
     for name in dict.fromkeys(single):
         if is_nested(table.types[name]):
-            complaints[f"column '{name}' is nested ({table.types[name][:60]}); give one value per row."] = (
-                None
-            )
+            complaints[
+                f"column '{name}' is nested ({shape_of(table.types[name])}); give one value per row."
+            ] = None
     signals = [name for name in SIGNALS if name in table.columns]
     for name in signals:
         kind = table.types[name]
         if is_nested(kind) and not is_list(kind):
-            complaints[f"column '{name}' is nested ({kind[:60]}); give a number, or a list of numbers."] = (
-                None
-            )
+            complaints[
+                f"column '{name}' is nested ({shape_of(kind)}); give a number, or a list of numbers."
+            ] = None
     return list(dict.fromkeys((*single, *signals))), list(complaints)
 
 
 def _list_sql(table: Table, name: str) -> str:
     """SQL for a signal as a list of numbers; NULL where it is none."""
     sql, kind = table.columns[name], table.types[name]
+    if kind.startswith("BOOLEAN"):
+        return "NULL::DOUBLE[]"  # true is no loss of 1
     if is_list(kind):
         return f"TRY_CAST({sql} AS DOUBLE[])"
     single = f"TRY_CAST({sql} AS DOUBLE)"
@@ -186,7 +204,18 @@ def _key_sql(table: Table, columns: Columns) -> dict[str, str]:
         return text_sql(table.columns[name], table.types[name])
 
     key = name_sql(table.columns[columns.id], table.types[columns.id])
-    return {"id": key, "a": text(columns.arm), "r": text(columns.run), "k": text(ROLE)}
+    role = _role_sql(table) if ROLE in table.columns else "NULL"
+    return {"id": key, "a": text(columns.arm), "r": text(columns.run), "k": role}
+
+
+def _role_sql(table: Table) -> str:
+    """SQL for a model's role, whatever its capitals and blanks; NULL where there is none."""
+    return f"nullif(lower(trim({text_sql(table.columns[ROLE], table.types[ROLE])})), '')"
+
+
+def _some_role(table: Table) -> str:
+    """SQL for whether any row has a role: a column without any says nothing."""
+    return f"(SELECT bool_or({_role_sql(table)} IS NOT NULL) FROM {table.relation})"
 
 
 def _values(
@@ -194,40 +223,11 @@ def _values(
 ) -> list[str]:
     """Complain of values that are missing or are not what they should be, and of rows that occur twice."""
     keys = _key_sql(table, columns)
-    tests: list[tuple[str, str]] = []
-    for option, name in (("--id", columns.id), ("--arm", columns.arm), ("--run", columns.run)):
-        if name is not None:
-            tests.append(
-                (
-                    f"column '{name}' ({option}) has no value in",
-                    missing_sql(table.columns[name], table.types[name]),
-                )
-            )
-    for name in group_columns(columns):
-        tests.append(
-            (
-                f"column '{name}' (--by) has no value (give such rows a group of their own, for example "
-                "'unknown') in",
-                missing_sql(table.columns[name], table.types[name]),
-            )
-        )
-    flag = flag_sql(table.columns[MEMBER], table.types[MEMBER])
-    tests.append((f"column '{MEMBER}' is neither 0 nor 1 ({NO_RECORD}) in", f"{flag} IS NULL"))
-    for name in dict.fromkeys(n for names in members.values() for n in names):
-        flag = flag_sql(table.columns[name], table.types[name])
-        tests.append((f"column '{name}' (--memberships) is neither 0 nor 1 in", f"{flag} IS NULL"))
-    for name in SIGNALS:
-        if name in table.columns:
-            values = _list_sql(table, name)
-            bad = (
-                f"({values} IS NULL OR len({values}) = 0 OR "
-                f"list_bool_and([x IS NOT NULL AND isfinite(x) FOR x IN {values}]) IS NOT TRUE)"
-            )
-            tests.append((f"column '{name}' has no finite number in", bad))
-    found = offending(db, table, [test for _, test in tests], keys["id"])
+    tests = [*_key_tests(table, columns), *_flag_tests(table, members), *_signal_tests(table)]
+    found = offending(db, table, [test for _, _, test in tests], keys["id"])
     complaints = [
-        f"{what} {count:,} rows{first}."
-        for (what, _), (count, first) in zip(tests, found, strict=True)
+        f"{what} {count:,} rows{first}{_but(quoted(db, table, name, test))}."
+        for (name, what, test), (count, first) in zip(tests, found, strict=True)
         if count
     ]
     for name in group_columns(columns):
@@ -239,6 +239,68 @@ def _values(
             )
     complaints += _repeated(db, table, keys) + _unlike_views(db, table)
     return complaints
+
+
+def _but(values: str) -> str:
+    """Say which values there are instead; of missing ones the complaint speaks already."""
+    return "" if values == "nothing" else f": {values}"
+
+
+def _key_tests(table: Table, columns: Columns) -> list[tuple[str, str, str]]:
+    """Columns that name a row or its group, what is wrong with them, and the condition in SQL."""
+    tests = [
+        (
+            name,
+            f"column '{name}' ({option}) has no value in",
+            missing_sql(table.columns[name], table.types[name]),
+        )
+        for option, name in (("--id", columns.id), ("--arm", columns.arm), ("--run", columns.run))
+        if name is not None
+    ]
+    tests += [
+        (
+            name,
+            f"column '{name}' (--by) has no value (give such rows a group of their own, for example "
+            "'unknown') in",
+            missing_sql(table.columns[name], table.types[name]),
+        )
+        for name in group_columns(columns)
+    ]
+    if ROLE in table.columns:
+        # A role that is misspelt would make a reference of the model that is attacked.
+        bad = f"NOT regexp_full_match({_role_sql(table)}, '{TARGET}|reference.*')"
+        what = f"column '{ROLE}' is neither '{TARGET}' nor 'reference 0', 'reference 1', ... in"
+        tests.append((ROLE, what, f"coalesce({bad}, {_some_role(table)})"))
+    return tests
+
+
+def _flag_tests(table: Table, members: dict[str, tuple[str, ...]]) -> list[tuple[str, str, str]]:
+    """Columns of 0 and 1, what is wrong with them, and the condition in SQL."""
+    reasons = {MEMBER: f"is neither 0 nor 1 ({NO_RECORD}) in"}
+    reasons |= {name: "(--memberships) is neither 0 nor 1 in" for names in members.values() for name in names}
+    return [
+        (name, f"column '{name}' {why}", f"{flag_sql(table.columns[name], table.types[name])} IS NULL")
+        for name, why in reasons.items()
+    ]
+
+
+def _signal_tests(table: Table) -> list[tuple[str, str, str]]:
+    """Columns of signals, what is wrong with them, and the condition in SQL."""
+    tests = []
+    for name in (name for name in SIGNALS if name in table.columns):
+        values = _list_sql(table, name)
+        finite = (
+            f"({values} IS NOT NULL AND len({values}) > 0 AND "
+            f"list_bool_and([x IS NOT NULL AND isfinite(x) FOR x IN {values}]) IS TRUE)"
+        )
+        tests.append((name, f"column '{name}' has no finite number in", f"NOT {finite}"))
+        if name in LOSSES:
+            what = (
+                f"column '{name}' is below 0, and a cross-entropy is at least 0 (turn log-likelihoods round: "
+                f"{name} = -log_prob), in"
+            )
+            tests.append((name, what, f"({finite} AND list_min({values}) < -{ROUNDING})"))
+    return tests
 
 
 def _repeated(db: DuckDBPyConnection, table: Table, keys: dict[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,20 @@ from evenhand.tables.groups import attributes, crossings, refuse_impossible
 from evenhand.tables.read import input_of
 from evenhand.tables.schema import Attribute, Columns, FloatArray, Source
 from evenhand.tables.signals import SignalArm, Signals
-from evenhand.tables.signals_check import SIGNALS, Opened, Part, examine
+from evenhand.tables.signals_check import MEMBER, SIGNALS, Opened, Part, examine
 from evenhand.tables.sources import ENDINGS, resolve
 from evenhand.tables.values import in_order, shown
 from evenhand.tables.wanted import filters
 
 
-def load_signals(source: Source, columns: Columns) -> Signals:
+def load_signals(source: Source, columns: Columns, signals: Collection[str] = SIGNALS) -> Signals:
     """Read, check and align the signals of all arms and runs.
 
     Args:
         source: a path, a folder (a study's, or one of signals files), a glob, a table in memory, a list of
             those, or a mapping of arm names to those.
         columns: how the columns are called; `arm` and `run` are found by themselves where a table has them.
+        signals: which signals are read, besides the loss.
 
     Raises:
         CallError: the call cannot be meant.
@@ -37,7 +38,7 @@ def load_signals(source: Source, columns: Columns) -> Signals:
     refuse_impossible(columns)
     given, complaints = resolve(_without_folders(source), columns)
     with session() as db:
-        found, more = examine_each(db, given, lambda table: examine(db, table, columns))
+        found, more = examine_each(db, given, lambda table: examine(db, table, columns, signals))
     opened = [one for one in found if one is not None]
     complaints += more
     if given and not opened and not complaints:
@@ -114,8 +115,8 @@ def _disagreements(opened: Sequence[Opened], columns: Columns) -> list[str]:
         if part.key.target and share in (0, len(part.ids)):
             lacking = "no members" if share == 0 else "no non-members"
             complaints.append(
-                f"{part.key} has {lacking} among its {len(part.ids):,} rows; an attack is measured on "
-                f"rows of "
+                f"{part.key} has {lacking} among its {len(part.ids):,} rows (column '{MEMBER}' is "
+                f"{int(share > 0)} in all of them); an attack is measured on rows of "
                 "which some were in the training set and some were not."
             )
     complaints += _unlike(parts, opened)
@@ -147,10 +148,30 @@ def _unlike(parts: Sequence[Part], opened: Sequence[Opened]) -> list[str]:
             complaints.append(
                 f"{part.key} has {part.signals['loss'].shape[1]} views of a row, {first.key} {views}."
             )
-        if any(part.groups[g] != first.groups[g] for g in part.groups.keys() & first.groups.keys()) or any(
-            (part.flags[f] != first.flags[f]).any() for f in part.flags.keys() & first.flags.keys()
-        ):
-            complaints.append(f"{part.key} puts rows into other groups than {first.key} does.")
+        complaints += _other_groups(first, part)
+    return complaints
+
+
+def _other_groups(first: Part, part: Part) -> list[str]:
+    """Complain of rows that two models put into unlike groups, with what each says of the first of them."""
+    columns: dict[str, tuple[Sequence[object], Sequence[object]]] = {
+        g: (first.groups[g], part.groups[g]) for g in first.groups if g in part.groups
+    }
+    columns |= {
+        f: (first.flags[f].astype(int).tolist(), part.flags[f].astype(int).tolist())
+        for f in first.flags
+        if f in part.flags
+    }
+    complaints = []
+    for name, (own, other) in columns.items():
+        unlike = [i for i, (a, b) in enumerate(zip(own, other, strict=True)) if a != b]
+        if unlike:
+            i = unlike[0]
+            complaints.append(
+                f"{part.key} puts rows into other groups than {first.key} does: column '{name}' differs for "
+                f"{len(unlike):,} rows (first: example '{first.ids[i]}' is '{own[i]}' in {first.key}, "
+                f"'{other[i]}' in {part.key}); a row is in one group for all models."
+            )
     return complaints
 
 

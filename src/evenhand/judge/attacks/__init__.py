@@ -47,10 +47,14 @@ class Needs:
     Attributes:
         signals: of `loss`, `margin`, `base_loss`.
         references: none, models that were not trained on a row (`out`), or such that were too (`both`).
+        least: how many references of a kind a row takes.
+        somewhere: how many some row takes, where rows share a variance.
     """
 
     signals: tuple[Literal["loss", "margin", "base_loss"], ...]
     references: Literal["none", "out", "both"]
+    least: int = 1
+    somewhere: int = 1
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ class Config(Frozen):
 
 def needs(config: Config) -> Needs:
     """Margins, of models with and without the row, or without it only."""
-    return Needs(("margin",), "both" if config.mode == "online" else "out")
+    least = 2 if config.variance == "per_example" else 1  # a variance of its own takes two
+    return Needs(("margin",), "both" if config.mode == "online" else "out", least, somewhere=2)
 
 
 def score(evidence: Evidence, config: Config) -> FloatArray:

@@ -8,9 +8,10 @@ import numpy as np
 
 from evenhand.judge.generative import GenerativeInfo, Measured, Shown, arms_of, rows_of, share_info, share_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample, ratio, undefined
-from evenhand.tables.generations import GOLD_GENDER, PREDISPOSITION, STEREOTYPE, Generations
+from evenhand.tables.generations import Generations
 from evenhand.tables.pronouns import NAMED, gender_of
 from evenhand.tables.schema import Attribute, IntArray
+from evenhand.tables.vocabulary import GOLD_GENDER, PREDISPOSITION, STEREOTYPE
 
 _WINOMT = "Stanovsky, Smith and Zettlemoyer 2019 (WinoMT)"
 _SHARES = "Ding et al. 2024 (arXiv 2405.17512)"
@@ -92,6 +93,21 @@ def gold_of(table: Generations) -> IntArray | None:
         return None
     told = [gender_of(r[0]) if r else "unknown" for r in table.references]
     return np.array([NAMED.index(g) for g in told])
+
+
+def remarks(table: Generations) -> list[str]:
+    """Remark on rows without a gold gender where the first reference has to say it."""
+    if table.attribute(GOLD_GENDER) is not None or not any(table.references):
+        return []
+    gold = gold_of(table)
+    assert gold is not None
+    unknown = int((gold == UNKNOWN).sum())
+    if not unknown:
+        return []
+    return [
+        f"There is no column '{GOLD_GENDER}', and the first reference of {unknown:,} of {len(gold):,} rows "
+        "names no gender, or several: these rows count in no gender accuracy."
+    ]
 
 
 def _codes(attribute: Attribute | None, names: tuple[str, ...]) -> IntArray | None:

@@ -34,6 +34,15 @@ class Attack:
 DEFAULTS = (("loss",), ("lira", "lira[mode=offline]"), ("rmia", "rmia[mode=offline]"))
 
 
+def signals_of(settings: PrivacySettings) -> tuple[str, ...]:
+    """The signals that the attacks of a call are computed from."""
+    if settings.attacks:
+        attacks = [Attack(named(name, config), name, config) for name, config in settings.attacks]
+    else:
+        attacks = [_attack(way) for ways in DEFAULTS for way in ways]
+    return tuple(dict.fromkeys(signal for attack in attacks for signal in attack.needs.signals))
+
+
 def choose(signals: Signals, settings: PrivacySettings) -> list[Attack]:
     """The attacks that are asked for, or all that are possible.
 

@@ -11,14 +11,15 @@ its influences on all targets, since the same row is a member for some and a non
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from evenhand.judge.counts import ENOUGH, Group
 from evenhand.judge.privacy.order import Order, Pool, order_of, standing
 from evenhand.judge.privacy.settings import AUC, BALANCED, at_fpr
+from evenhand.judge.privacy.unscored import said
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 #: Scores of a group's members in one target and which of its rows they are, and of its non-members.
@@ -36,6 +37,7 @@ class Scored:
         scores: [T, n], NaN where the attack says nothing.
         member: [T, n] whether a row was in the target's training set.
         reason: why there are no scores at all; empty when there are.
+        causes: [T, n] why a row has no score, as `unscored.causes_of` says it.
     """
 
     arm: str
@@ -44,12 +46,14 @@ class Scored:
     scores: FloatArray
     member: BoolArray
     reason: str = ""
+    causes: IntArray = field(default_factory=lambda: np.zeros((1, 1), dtype=np.int64))
 
     def of(self, targets: Sequence[int]) -> Scored:
         """The same for some targets only."""
         at = list(targets)
         runs = tuple(self.runs[i] for i in at)
-        return Scored(self.arm, self.attack, runs, self.scores[at], self.member[at], self.reason)
+        causes = np.broadcast_to(self.causes, self.scores.shape)[at]
+        return Scored(self.arm, self.attack, runs, self.scores[at], self.member[at], self.reason, causes)
 
 
 @dataclass(frozen=True)
@@ -118,16 +122,31 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Unscored:
+    """Rows of a group, all members or all non-members, of which an attack says nothing.
+
+    Attributes:
+        counts: [T] how many there are.
+        reason: why.
+    """
+
+    counts: IntArray
+    reason: str
+
+
+@dataclass(frozen=True)
 class Seen:
     """All that one attack on one arm shows.
 
     Attributes:
         scored: the scores.
-        members: [T, G] members of each group.
-        others: [T, G] non-members of each group.
+        members: [T, G] members of each group that have a score.
+        others: [T, G] non-members of each group that have one.
         leaks: numbers by name and group.
         orders: [T] scores of each target.
         cuts: the thresholds.
+        unscored: by group, the members without a score and the non-members without one; groups of which
+            every row has a score are left out.
     """
 
     scored: Scored
@@ -136,6 +155,7 @@ class Seen:
     leaks: dict[tuple[str, int], Leak]
     orders: tuple[Order, ...]
     cuts: tuple[Cut, ...]
+    unscored: Mapping[int, tuple[Unscored, Unscored]] = field(default_factory=dict)
 
 
 def observe(
@@ -175,7 +195,25 @@ def observe(
         for cut in cuts:
             make = _balanced if cut.name == BALANCED else _rate
             leaks[cut.name, g] = make(cut, parts, orders, len(group.rows))
-    return Seen(scored, sizes[0], sizes[1], leaks, orders, tuple(cuts))
+    return Seen(scored, sizes[0], sizes[1], leaks, orders, tuple(cuts), _unscored(scored, groups))
+
+
+def _unscored(scored: Scored, groups: Sequence[Group]) -> dict[int, tuple[Unscored, Unscored]]:
+    """Count the rows of every group that have no score."""
+    lacking = ~np.isfinite(scored.scores)
+    if not lacking.any():
+        return {}
+    causes = np.broadcast_to(scored.causes, scored.scores.shape)
+    found = {}
+    for g, group in enumerate(groups):
+        own = lacking[:, group.rows]
+        if own.any():
+            sides = [own & (scored.member[:, group.rows] == inside) for inside in (True, False)]
+            inside, outside = (
+                Unscored(side.sum(axis=1), said(causes[:, group.rows][side])) for side in sides
+            )
+            found[g] = (inside, outside)
+    return found
 
 
 def _cut(

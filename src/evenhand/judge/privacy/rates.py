@@ -35,22 +35,46 @@ def status_of(seen: Seen, metric: str, g: int, settings: PrivacySettings) -> tup
     least = settings.min_group_size
     pooled = next((f for f in settings.fprs if at_fpr(f) == metric), None)
     if members == 0 or (others == 0 and pooled is None):
-        return "undefined", f"no {'members' if members == 0 else 'non-members'} in the group"
+        return "undefined", _none(seen, g, inside=members == 0)
     if pooled is not None:
         fewest = min(order.outside.size for order in seen.orders)
         if fewest * pooled < 1 - 1e-9:
-            return "too_small", not_resolvable(fewest, pooled)
+            every = "non-members with a score" if not np.isfinite(seen.scored.scores).all() else "non-members"
+            return "too_small", not_resolvable(fewest, pooled, every)
     if members < least:
-        return "too_small", f"{members} members, fewer than {least}"
+        return "too_small", _few(seen, g, members, least, inside=True)
     if pooled is None and others < least:
-        return "too_small", f"{others} non-members, fewer than {least}"
+        return "too_small", _few(seen, g, others, least, inside=False)
     return "ok", ""
 
 
-def not_resolvable(fewest: int, fpr: float) -> str:
+def _none(seen: Seen, g: int, *, inside: bool) -> str:
+    """Say what a group lacks: members (or non-members), or scores of those that it has."""
+    name = "member" if inside else "non-member"
+    lacking = np.flatnonzero((seen.members if inside else seen.others)[:, g] == 0)
+    unscored = seen.unscored[g][0 if inside else 1] if g in seen.unscored else None
+    without = [t for t in lacking if unscored is None or not unscored.counts[t]]
+    runs = seen.scored.runs
+    where = f" in run '{runs[(without or lacking)[0]]}'" if len(lacking) < len(runs) else ""
+    if without or unscored is None:
+        return f"no {name}s in the group{where}"
+    return f"no {name} of the group{where} has a score ({unscored.reason})"
+
+
+def _few(seen: Seen, g: int, count: int, least: int, *, inside: bool) -> str:
+    """Say that a group has few members (or non-members), or few that have a score."""
+    name = "members" if inside else "non-members"
+    unscored = seen.unscored[g][0 if inside else 1] if g in seen.unscored else None
+    most = int(unscored.counts.max()) if unscored is not None else 0
+    if unscored is None or not most:
+        return f"{count} {name}, fewer than {least}"
+    return f"{count} {name} with a score ({most} have none: {unscored.reason}), fewer than {least}"
+
+
+def not_resolvable(fewest: int, fpr: float, every: str = "non-members") -> str:
     """Say why there is no true positive rate at a low false positive rate."""
     return (
-        f"not resolvable: {fewest:,} non-members, and a false positive rate of {fpr:g} takes at least "
+        f"not resolvable: {fewest:,} {every}, and a false positive rate of {fpr:g} takes at least "
         f"{int(np.ceil(1 / fpr - 1e-9)):,}"
     )
 

@@ -14,15 +14,18 @@ from evenhand import registry
 from evenhand.errors import CallError, nearest
 from evenhand.judge.attacks import ATTACKS, Evidence
 from evenhand.judge.counts import Group
-from evenhand.judge.privacy import compare, control, curves
-from evenhand.judge.privacy.choice import Attack, choose
+from evenhand.judge.privacy import compare, control, curves, unscored
+from evenhand.judge.privacy.choice import Attack, choose, signals_of
 from evenhand.judge.privacy.observe import Scored, Seen, observe
 from evenhand.judge.privacy.rates import rate_row
 from evenhand.judge.privacy.result import AttackResult, document
-from evenhand.judge.privacy.settings import PrivacySettings
+from evenhand.judge.privacy.settings import AUC, PrivacySettings
 from evenhand.judge.stats.quantiles import z_of
-from evenhand.tables.schema import Columns, FloatArray, Source
+from evenhand.tables.schema import BoolArray, Columns, FloatArray, IntArray, Source
 from evenhand.tables.signals import SignalArm, Signals
+
+#: An area under the ROC curve below this, with all of its interval below 1/2, is no chance.
+TURNED = 0.4
 
 
 def run_attack(source: Source, columns: Columns, settings: PrivacySettings) -> AttackResult:
@@ -38,7 +41,7 @@ def run_attack(source: Source, columns: Columns, settings: PrivacySettings) -> A
     """
     from evenhand.tables.signals_read import load_signals  # noqa: PLC0415  (duckdb: a refused call needs none)
 
-    return attack_signals(load_signals(source, columns), columns, settings)
+    return attack_signals(load_signals(source, columns, signals_of(settings)), columns, settings)
 
 
 def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings) -> AttackResult:
@@ -51,7 +54,7 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
     problems = list(signals.problems)
     for attack in attacks:
         scored = [score(arm, attack) for arm in signals.arms]
-        problems += [line for s in scored for line in _unscored(s)]
+        problems += [line for s in scored for line in unscored.remark(s, groups)]
         seen = [_observe(s, groups, settings) for s in scored]
         for one in seen:
             _tell(rows, one, groups, signals, settings)
@@ -62,10 +65,22 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
                     problems.append(found)
                 else:
                     pairs.append(found)
+    problems += _turned(rows["rates"])
     comparisons = compare.comparisons(pairs, groups, signals.attributes, settings) if pairs else []
     rows["comparisons"] = comparisons
     names = [attack.name for attack in attacks]
     return AttackResult(document(signals, columns, settings, names, reference, rows, problems))
+
+
+def _turned(rates: Sequence[dict[str, Any]]) -> list[str]:
+    """Remark on attacks that take non-members for members: a column may mean the opposite."""
+    return [
+        f"{r['input']}, {r['attack']}: members look less like members than non-members do (ROC AUC "
+        f"{r['value']:.3f}, {r['low']:.3f} to {r['high']:.3f}); is 'in_training' 1 for members, and is the "
+        "signal what its column is called (a likelihood is no loss)?"
+        for r in rates
+        if r["attribute"] is None and r["metric"] == AUC and r["high"] < 1 / 2 and r["value"] < TURNED
+    ]
 
 
 def groups_of(signals: Signals) -> list[Group]:
@@ -84,29 +99,20 @@ def score(arm: SignalArm, attack: Attack) -> Scored:
     evidence = Evidence(arm.member, arm.targets, arm.shared, arm.loss, arm.margin, arm.base_loss)
     scores: FloatArray = registry.load(ATTACKS, attack.module).score(evidence, attack.config)
     member = arm.member[arm.targets]
-    return Scored(arm.name, attack.name, arm.target_runs, scores, member, _reason(scores, member))
+    causes = unscored.causes_of(evidence, scores, attack.needs)
+    reason = _reason(scores, member, causes)
+    return Scored(arm.name, attack.name, arm.target_runs, scores, member, reason, causes)
 
 
-def _reason(scores: FloatArray, member: Any) -> str:  # noqa: ANN401  ([T, n] booleans)
+def _reason(scores: FloatArray, member: BoolArray, causes: IntArray) -> str:
     """Why scores say nothing; empty when they do."""
     known = np.isfinite(scores)
-    if not known.any(axis=1).all():
-        return "the attack has no score for any row: the references' signals do not differ"
-    if not ((known & member).any(axis=1) & (known & ~member).any(axis=1)).all():
-        return "the attack has scores for members only, or for non-members only"
+    for name, of in (("row", np.ones_like(member)), ("member", member), ("non-member", ~member)):
+        silent = ~(known & of).any(axis=1)
+        if silent.any():
+            return f"no {name} has a score ({unscored.said(causes[silent][of[silent]])})"
     low, high = np.nanmin(scores, axis=1), np.nanmax(scores, axis=1)
     return "constant signals: every row has the same score" if (low == high).any() else ""
-
-
-def _unscored(scored: Scored) -> list[str]:
-    lacking = int((~np.isfinite(scored.scores)).sum())
-    if not lacking or scored.reason:
-        return []
-    return [
-        f"{scored.arm}, {scored.attack}: {lacking:,} of {scored.scores.size:,} pairs of run and row have "
-        f"no score "
-        "(too few references with or without the row, or references that agree) and were left out."
-    ]
 
 
 def _observe(scored: Scored, groups: Sequence[Group], settings: PrivacySettings) -> Seen:

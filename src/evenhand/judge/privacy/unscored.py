@@ -1,0 +1,83 @@
+"""Rows without a score: how many there are in every group, and why an attack says nothing of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand.judge.attacks import Evidence, Needs
+from evenhand.judge.counts import Group
+from evenhand.tables.schema import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from evenhand.judge.privacy.observe import Scored
+
+#: Bits of a cause.
+WITHOUT, WITH, AGREE = 1, 2, 4
+
+_SAID = {
+    WITHOUT: "too few references without the row",
+    WITH: "too few references with the row",
+    WITHOUT | WITH: "too few references with or without the row",
+    AGREE: "references whose signals do not differ",
+}
+#: Groups that a remark lists.
+_MOST = 10
+
+
+def causes_of(evidence: Evidence, scores: FloatArray, needs: Needs) -> IntArray:
+    """[T, n] why a row has no score, in bits; 0 where it has one.
+
+    Args:
+        evidence: what the attack was made from.
+        scores: [T, n] what it says, NaN where it says nothing.
+        needs: how many references it takes.
+    """
+    lacking = ~np.isfinite(scores)
+    causes = np.zeros(scores.shape, dtype=np.int64)
+    if not lacking.any():
+        return causes
+    references = evidence.member[evidence.references]
+    inside = references.sum(axis=0)
+    sides = {WITHOUT: (len(references) - inside, False), WITH: (inside, True)}
+    for bit, (count, member) in sides.items():
+        if bit == WITH and needs.references != "both":
+            continue
+        for cause, target in zip(causes, evidence.targets, strict=True):
+            # A target that is itself among the references is none for itself.
+            own = count - (evidence.member[target] == member) if evidence.shared else count
+            least = needs.least if own.max() >= needs.somewhere else needs.somewhere
+            cause[own < least] |= bit
+    causes[lacking & (causes == 0)] = AGREE
+    causes[~lacking] = 0
+    return causes
+
+
+def said(causes: IntArray) -> str:
+    """Say why rows have no score, each cause once."""
+    found = int(np.bitwise_or.reduce(causes, axis=None)) if causes.size else 0
+    parts = [found & (WITHOUT | WITH), found & AGREE]
+    return ", or ".join(_SAID[part] for part in parts if part)
+
+
+def remark(scored: Scored, groups: Sequence[Group]) -> list[str]:
+    """Count the pairs of run and row that have no score, by group; nothing where all or none have one."""
+    lacking = ~np.isfinite(scored.scores)
+    total = int(lacking.sum())
+    if not total or scored.reason:
+        return []
+    listed = []
+    for group in groups:
+        count = int(lacking[:, group.rows].sum())
+        if group.attribute is not None and count:
+            size = len(group.rows) * len(scored.runs)
+            listed.append((count / size, f"{group.attribute} '{group.name}' {count:,} of {size:,}"))
+    listed.sort(key=lambda one: -one[0])
+    more = f", and {len(listed) - _MOST} groups more" if len(listed) > _MOST else ""
+    by_group = f"; by group: {', '.join(text for _, text in listed[:_MOST])}{more}" if listed else ""
+    return [
+        f"{scored.arm}, {scored.attack}: {total:,} of {lacking.size:,} pairs of run and row have no score "
+        f"({said(scored.causes)}) and were left out, of the numbers of all rows too{by_group}."
+    ]
