@@ -22,6 +22,7 @@ from evenhand.tables.values import (
     missing_sql,
     number_sql,
     offending,
+    parse_numbers,
     shown,
     text_sql,
     tidy,
@@ -122,6 +123,8 @@ def examine(
     if not rows:
         why = "has no rows." if rows_wanted == "true" else f"no rows are left after {filters(columns)}."
         return [table.say(why)]
+    numbers = (*(score_columns(table, columns) if scored else ()), columns.weight)
+    table = parse_numbers(db, table, [name for name in numbers if name is not None and name in needed])
     found = _values(db, table, columns, rows, use if scored else None)
     if isinstance(found, list):
         return found

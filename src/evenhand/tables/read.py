@@ -127,9 +127,13 @@ def _predictions(
 
 
 def _codes(fetched: Fetched, name: str) -> IntArray:
-    """A column of codes; every value is there, because the checks have passed."""
+    """A column of codes; the checks have found every value to be there."""
     column = fetched.pop(name)  # ten million rows need not be held twice
-    assert not np.ma.is_masked(column), name
+    if np.ma.is_masked(column):
+        raise TableError(
+            "The given tables gave other values when they were read a second time: a file is damaged, or it "
+            "is changing."
+        )
     return np.asarray(column).astype(np.int64)
 
 
