@@ -50,7 +50,8 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
 )
 _PAGES = (b"<!doctype html", b"<html", b"<?xml")
 _ENCODINGS = {
-    b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+    b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
 }  # fmt: skip
 
 
@@ -174,4 +175,4 @@ def _wide(head: bytes) -> str | None:
         (False, True, True, True): "UTF-32LE", (True, True, True, False): "UTF-32BE",
         (False, True, False, True): "UTF-16LE", (True, False, True, False): "UTF-16BE",
     }  # fmt: skip
-    return known.get((places[0], places[1], places[2], places[3]), None)
+    return known.get((places[0], places[1], places[2], places[3]))

@@ -1,4 +1,4 @@
-"""How a CSV file is written: its header, its delimiter, lines before its header, line breaks in its fields."""
+"""How a CSV file is written: header, delimiter, lines before the header, line breaks in fields."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _refuse_other_encoding(head: bytes, skip: int) -> None:
 
 
 def _preamble(text: str) -> tuple[int, str, str | None]:
-    """Lines before the header (`sep=;`, `# comment`), what follows, and the delimiter that Excel's line says."""
+    """Lines before the header (`sep=;`, `# comment`), what follows, and the delimiter of `sep=`."""
     lines, rest, separator = 0, text, None
     while rest:
         end = _BREAK.search(rest)

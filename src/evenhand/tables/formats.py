@@ -50,29 +50,29 @@ def open_table(db: DuckDBPyConnection, given: Given, number: int) -> Table:
 
 def use_table(
     db: DuckDBPyConnection, given: Given, number: int, use: Callable[[Table], T], complaints: list[str]
-) -> T | None:
-    """Open a table and use it; what is wrong with it is added to the complaints.
+) -> list[T]:
+    """Open a table and use it; what is wrong with it is added to the complaints, and there is no outcome.
 
-    A CSV file whose line breaks the database cannot follow is read from a copy, where the copy can be read.
+    A CSV file whose line breaks the database cannot follow is read from a copy with even ones.
     """
     import duckdb  # noqa: PLC0415  (0.1 s)
 
     try:
         table = open_table(db, given, number)
         try:
-            return use(table)
+            return [use(table)]
         except duckdb.Error as error:
             even = _even(db, table, error)
             if even is None:
                 raise
-            return use(even)
+            return [use(even)]
     except Unreadable as error:
         complaints.append(f"{given.title}: {error}")
     except duckdb.Error as error:
         complaints.append(f"{given.title}: {rephrase(error, given)}")
     except OSError as error:
         complaints.append(f"{given.title}: cannot be read ({error.strerror or error}).")
-    return None
+    return []
 
 
 def examine_each(
@@ -91,12 +91,11 @@ def examine_each(
     results: list[T] = []
     complaints: list[str] = []
     for number, one in enumerate(given):
-        known = len(complaints)
-        outcome = use_table(db, one, number, examine, complaints)
-        if isinstance(outcome, list):
-            complaints += outcome
-        elif len(complaints) == known:
-            results.append(outcome)  # type: ignore[arg-type]  (T itself may be None)
+        for outcome in use_table(db, one, number, examine, complaints):
+            if isinstance(outcome, list):
+                complaints += outcome
+            else:
+                results.append(outcome)
     return results, complaints
 
 
@@ -127,7 +126,7 @@ def tidy_names(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _table(  # noqa: PLR0913  (what a format knows of its columns)
+def _table(
     table: Table,
     names: Sequence[str],
     types: Sequence[str],
@@ -227,12 +226,12 @@ def _even(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | Non
     source = scratch(db, table.number) if table.given.ending.endswith(".gz") else table.given.path
     assert source is not None
     copy = with_even_breaks(db, source, table.number, dialect.delimiter)
-    return copy and _as_csv(table, copy, dialect.names, dialect.delimiter, dialect.skip)
+    return _as_csv(table, copy, dialect.names, dialect.delimiter, dialect.skip) if copy else None
 
 
 def _json(db: DuckDBPyConnection, table: Table) -> Table:
     records = open_records(db, table.given, table.number)
-    flaws = {name: "is ambiguous: the file names a column twice in one record." for name in records.doubled}
+    flaws = dict.fromkeys(records.doubled, "is ambiguous: the file names a column twice in one record.")
     return _table(table, records.names, records.types, records.relation, staged=True, flaws=flaws)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from evenhand.errors import TableError
 from evenhand.tables.database import Unreadable
 
 _KINDS = {str: "texts", bool: "truth values", int: "numbers", float: "numbers", bytes: "bytes",
@@ -29,8 +30,9 @@ def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
 
     faults = (pa.ArrowException, TypeError, ValueError, NotImplementedError, KeyError, OverflowError)
     try:
-        columns = list(_columns(given))
-        whole = None if columns else _whole(given)
+        found = _columns(given)
+        columns = [] if found is None else list(found)
+        whole = _whole(given) if found is None else None
     except faults as error:
         raise Unreadable(f"cannot be read as a table ({_first_line(error)}).") from None
     if whole is not None:
@@ -38,6 +40,8 @@ def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
         if not names:
             raise Unreadable("has no columns.")
         return whole.rename_columns([f"c{i}" for i in range(len(names))]), names, {}
+    if not columns:
+        raise Unreadable("has no columns.")
     arrays: dict[int, Any] = {}
     flaws: dict[int, str] = {}
     for i, (_, values) in enumerate(columns):
@@ -60,7 +64,11 @@ def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
 
 
 def read_once(source: object) -> object:
-    """What was given, with every stream that can be read only once as a table that can be read again."""
+    """What was given, with every stream that can be read only once as a table that can be read again.
+
+    Raises:
+        TableError: a stream breaks off.
+    """
     if isinstance(source, Mapping):
         return (
             {name: read_once(value) for name, value in source.items()}
@@ -76,7 +84,7 @@ def read_once(source: object) -> object:
     try:
         return pa.table(source)
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
-        raise Unreadable(f"cannot be read as a table ({_first_line(error)}).") from None
+        raise TableError(f"A given stream of rows cannot be read ({_first_line(error)}).") from None
 
 
 def _has_stream(values: Iterable[object]) -> bool:
@@ -89,19 +97,15 @@ def _is_stream(value: object) -> bool:
     return hasattr(kind, "__arrow_c_stream__") and not hasattr(kind, "__len__")
 
 
-def _columns(given: object) -> Iterator[tuple[str, object]]:
-    """Names and values of a table's columns, where they can be of any Python values; else nothing."""
+def _columns(given: Any) -> Iterator[tuple[str, object]] | None:  # noqa: ANN401  (a table of any library)
+    """Names and values of a table's columns, where these can be of any Python values; else None."""
     if isinstance(given, Mapping):
-        for name, values in given.items():
-            yield str(name), values
-    elif hasattr(type(given), "iloc"):  # pandas: by place, since two columns may have one name
-        frame: Any = given
-        for i, name in enumerate(frame.columns):
-            yield str(name), frame.iloc[:, i]
-    elif hasattr(type(given), "get_columns"):  # polars: a column may hold Python objects
-        series: Any = given
-        for one in series.get_columns():
-            yield str(one.name), one
+        return ((str(name), values) for name, values in given.items())
+    if hasattr(type(given), "iloc"):  # pandas: by place, since two columns may have one name
+        return ((str(name), given.iloc[:, i]) for i, name in enumerate(given.columns))
+    if hasattr(type(given), "get_columns"):  # polars: a column may hold Python objects
+        return ((str(one.name), one) for one in given.get_columns())
+    return None
 
 
 def _whole(given: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
@@ -149,10 +153,12 @@ def _mixture(values: object) -> str | None:
         counts[kind] += 1
     if len(examples) < 2:
         return None
-    parts = [f"{kind} ({str(examples[kind])[:30]!r})" if kind == "texts" else f"{kind} ({str(examples[kind])[:30]})"
-             for kind, _ in counts.most_common()]  # fmt: skip
-    listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"holds {listed}; give values of one kind, for example all as text."
+    kinds = sorted(examples, key=lambda kind: (kind != "texts", -counts[kind]))
+    shown = [repr(examples[kind])[:40] for kind in kinds]
+    return (
+        f"cannot be read: it holds {' and '.join(kinds)} (as {' and '.join(shown)}); give values of one "
+        "kind, for example all as text."
+    )
 
 
 def _first_line(error: Exception) -> str:

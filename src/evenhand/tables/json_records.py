@@ -195,9 +195,9 @@ def _rows_of(whole: Mapping[str, Any]) -> list[str] | None:
     if isinstance(data, list) and isinstance(whole.get("schema"), dict) and all(map(_is_record, data)):
         return [_line(row.items()) for row in data]
     values = list(whole.values())
-    if values and all(isinstance(v, list) for v in values) and len(set(map(len, values))) == 1:
-        if len(values) > 1 or not all(map(_is_record, values[0])):
-            return [_line(zip(whole, row, strict=True)) for row in zip(*values, strict=True)]
+    lists = values and all(isinstance(v, list) for v in values) and len(set(map(len, values))) == 1
+    if lists and (len(values) > 1 or not all(map(_is_record, values[0]))):
+        return [_line(zip(whole, row, strict=True)) for row in zip(*values, strict=True)]
     if values and all(map(_is_record, values)):
         return _crossed(whole)
     inner = [

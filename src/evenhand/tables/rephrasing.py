@@ -10,6 +10,9 @@ from evenhand.tables.sources import Given
 _DAMAGED = "is damaged, or written in a way that is not supported; copy it or make it again."
 #: What the database says of a file, and what is to be said of it.
 _KNOWN = {
+    "unterminated quote": "{at} opens a quote that is never closed.",
+    "Maximum line size": "{at} is longer than 2 MB (is a quote not closed?).",
+    "not utf-8 encoded": NOT_UTF8.format("LATIN1") + " The first other letter is in {at}.",
     "Invalid unicode": NOT_UTF8.format("LATIN1"),
     "state machine reached an invalid state": "is no proper CSV (are its line ends or quotes mixed?).",
     "magic bytes": "is no parquet file, or is cut short.",
@@ -30,12 +33,6 @@ def sentence(error: Exception, given: Given) -> str:
     shape = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
     if shape:
         return _other_width(at, int(shape[1]), int(shape[2]))
-    if "unterminated quote" in text:
-        return f"{at} opens a quote that is never closed."
-    if "Maximum line size" in text:
-        return f"{at} is longer than 2 MB (is a quote not closed?)."
-    if line and ("not utf-8 encoded" in text or "Invalid unicode" in text):
-        return f"{at} " + NOT_UTF8.format("LATIN1")
     if "Malformed JSON" in text or ("JSON" in text and "at byte" in text):
         return _no_json(text, given)
     if "Invalid string encoding found in Parquet" in text:
@@ -44,7 +41,7 @@ def sentence(error: Exception, given: Given) -> str:
         return "needs more memory than there is."
     for sign, said in _KNOWN.items():
         if sign in text:
-            return said
+            return said.format(at=at)
     kind = "parquet file" if given.ending in {".parquet", ".pq"} else "table"
     return f"cannot be read as a {kind}: it {_DAMAGED}"
 
@@ -78,7 +75,9 @@ def _not_utf8_column(given: Given) -> str:
 
     names = []
     with duckdb.connect(":memory:") as db:
-        source = f"read_parquet({literal(str(given.path))}, hive_partitioning = false)"
+        source = (
+            f"read_parquet({literal(str(given.path))}, binary_as_string = true, hive_partitioning = false)"
+        )
         for name, *_ in db.execute(f"DESCRIBE SELECT * FROM {source}").fetchall():
             column = '"' + name.replace('"', '""') + '"'
             try:

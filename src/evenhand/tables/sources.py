@@ -5,12 +5,14 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evenhand.errors import CallError, TableError, nearest
+from evenhand.tables.paths import elsewhere, fault_of, local
 from evenhand.tables.schema import Columns, Source
 
 #: Endings of the files that can be read.
@@ -167,10 +169,18 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
     text = os.fsdecode(given)
     if not text or "\0" in text:
         complaints.append(f"{text!r}: is no path.")
+        return
+    text = local(text)
+    if why := elsewhere(text):
+        complaints.append(f"{_as_given(text)}: {why}")
+    elif why := fault_of(text):
+        complaints.append(f"{text}: {why}")
     elif os.path.isdir(text):
         complaints.append(f"{text}: is a folder; give its files, for example '{Path(text) / '*.parquet'}'.")
-    elif os.path.exists(text):
+    elif os.path.isfile(text):
         yield Path(text)
+    elif os.path.exists(text):
+        complaints.append(f"{text}: is no ordinary file; write what comes from it to a file, and give that.")
     elif glob.has_magic(text):
         found = sorted(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
         yield from map(Path, found)
@@ -178,6 +188,16 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
             complaints.append(f"{text}: no file matches this pattern.")
     else:
         complaints.append(_missing(Path(text)))
+
+
+def _as_given(path: str) -> str:
+    """An address with both of its strokes, of which a `Path` keeps one."""
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", r"\1://", path)
+
+
+def files_of(paths: Sequence[str]) -> list[Path]:
+    """The files that paths and patterns stand for; those that stand for none are left out."""
+    return [file for path in paths for file in _files(path, [])]
 
 
 def _missing(path: Path) -> str:
