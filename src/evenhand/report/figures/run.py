@@ -15,6 +15,7 @@ from typing import Any
 from evenhand.errors import CallError
 from evenhand.report.document import Document
 from evenhand.report.document import arms as arms_of
+from evenhand.report.export import without_formula
 from evenhand.report.figures import answers, answers_charts, attacks, charts, data, tables, wording
 from evenhand.report.figures.data import Rows
 from evenhand.report.rendering import fast_charts
@@ -207,9 +208,13 @@ def rendered(spec: Mapping[str, Any]) -> dict[str, str | bytes]:
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows as CSV, with the columns of all of them; an empty field stands for null."""
+    """Write rows as CSV, with the columns of all of them; an empty field stands for null.
+
+    No name is a formula when a spreadsheet opens it.
+    """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, dict.fromkeys(k for r in rows for k in r), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({k: without_formula(v) if isinstance(v, str) else v for k, v in row.items()})
     return text.getvalue()
