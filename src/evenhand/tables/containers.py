@@ -114,8 +114,8 @@ def named(given: Given, head: bytes) -> str | None:
     """What kind of file the first bytes are of, with the next step; None for text, or what is not known."""
     assert given.path is not None
     name = given.path.name
-    stem = name[: -len(given.ending)] if given.ending else given.path.stem
-    if given.ending in {".parquet", ".pq"} and head.startswith(_GZIP):
+    stem = (name[: -len(given.ending)] if given.ending else given.path.stem).removesuffix(".parquet")
+    if head.startswith(_GZIP) and (given.ending in {".parquet", ".pq", ""} or given.ending.endswith(".gz")):
         return "gzip data; unpack it first (`gunzip`)."
     for start, what, step in _KINDS:
         if head.startswith(start):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,8 @@ def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
             arrays[i] = _array(values)
         except Unreadable as error:
             flaws[i] = str(error)
-        except faults as error:
-            flaws[i] = _mixture(values) or f"cannot be read ({_first_line(error)})."
+        except faults:
+            flaws[i] = _mixture(values)
     names = [name for name, _ in columns]
     lengths = {names[i]: len(array) for i, array in arrays.items()}
     if len(set(lengths.values())) > 1:
@@ -137,12 +138,10 @@ def _array(values: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
     return pa.array(array)
 
 
-def _mixture(values: object) -> str | None:
-    """Say that a column holds values of several kinds, with one of each."""
-    try:
-        some = [v for v, _ in zip(iter(values), range(_VALUES_TO_LOOK_AT), strict=False)]  # type: ignore[call-overload]
-    except TypeError:
-        return None
+def _mixture(values: object) -> str:
+    """Say what a column holds that is no column of one kind of values, with one of each kind."""
+    advice = "give texts, numbers or truth values"
+    some = list(islice(values, _VALUES_TO_LOOK_AT)) if isinstance(values, Iterable) else []
     examples: dict[str, object] = {}
     counts: Counter[str] = Counter()
     for value in some:
@@ -151,9 +150,9 @@ def _mixture(values: object) -> str | None:
         kind = _KINDS.get(type(value), f"values of type {type(value).__name__}")
         examples.setdefault(kind, value)
         counts[kind] += 1
-    if len(examples) < 2:
-        return None
     kinds = sorted(examples, key=lambda kind: (kind != "texts", -counts[kind]))
+    if len(kinds) < 2:
+        return f"cannot be read: it holds {kinds[0] if kinds else 'no single values'}; {advice}."
     shown = [repr(examples[kind])[:40] for kind in kinds]
     return (
         f"cannot be read: it holds {' and '.join(kinds)} (as {' and '.join(shown)}); give values of one "

@@ -104,7 +104,7 @@ def keys_at_start(given: Given) -> set[str]:
             place += 1
         try:
             value, place = decoder.raw_decode(text, place)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
         if isinstance(value, dict):
             names |= value.keys()
@@ -114,7 +114,7 @@ def keys_at_start(given: Given) -> set[str]:
 def _is_json(line: bytes) -> bool:
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -153,7 +153,7 @@ def _whole_object(given: Given, head: bytes) -> Mapping[str, Any] | None:
     if len(head) >= HEAD_BYTES - 1000:
         try:
             _, end = json.JSONDecoder().raw_decode(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             text = _whole_text(given)
         else:
             if text[end:].strip():
@@ -261,9 +261,13 @@ def line_of_fault(given: Given) -> tuple[int, int] | None:
 def _fault(text: bytes) -> tuple[int, int] | None:
     """Line and place at which a text stops being JSON."""
     try:
-        json.loads(text)
+        value = json.loads(text)
+        if b"\\u" in text:  # half of a letter in two parts is a text in Python, and none in UTF-8
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         return error.lineno, error.colno
+    except UnicodeEncodeError as error:
+        return 1, error.start + 1
     except UnicodeDecodeError as error:
         return text[: error.start].count(b"\n") + 1, error.start - text.rfind(b"\n", 0, error.start)
     except RecursionError:

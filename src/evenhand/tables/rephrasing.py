@@ -17,7 +17,6 @@ _KNOWN = {
     "state machine reached an invalid state": "is no proper CSV (are its line ends or quotes mixed?).",
     "magic bytes": "is no parquet file, or is cut short.",
     "too small to be a Parquet": "is no parquet file, or is cut short.",
-    "GZIP": "is cut short or is no gzip file.",
     "maximum_object_size": "has a record that is too long to be read; is a bracket not closed?",
     "encrypted": "is encrypted; write it without encryption.",
     "No space left": "needs more space for temporary files than there is.",
@@ -35,14 +34,15 @@ def sentence(error: Exception, given: Given) -> str:
         return _other_width(at, int(shape[1]), int(shape[2]))
     if "Malformed JSON" in text or ("JSON" in text and "at byte" in text):
         return _no_json(text, given)
-    if "Invalid string encoding found in Parquet" in text:
+    parquet = given.ending in {".parquet", ".pq"}
+    if parquet and ("Invalid string encoding" in text or "nvalid unicode" in text):
         return _not_utf8_column(given)
     if type(error).__name__ == "OutOfMemoryException":
         return "needs more memory than there is."
     for sign, said in _KNOWN.items():
         if sign in text:
             return said.format(at=at)
-    kind = "parquet file" if given.ending in {".parquet", ".pq"} else "table"
+    kind = "parquet file" if parquet else "table"
     return f"cannot be read as a {kind}: it {_DAMAGED}"
 
 
@@ -82,8 +82,8 @@ def _not_utf8_column(given: Given) -> str:
             column = '"' + name.replace('"', '""') + '"'
             try:
                 db.execute(f"SELECT max({column}::VARCHAR) FROM {source}").fetchall()
-            except duckdb.Error:
-                names.append(name)
+            except duckdb.Error as error:
+                names += [name] if re.search("UTF8|unicode", str(error)) else []
     listed = ", ".join(f"'{name}'" for name in names)
     many = f"columns {listed} are" if len(names) > 1 else f"column {listed} is"
     return f"{many if names else 'a text is'} not encoded in UTF-8; write it again as text in UTF-8."

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,10 @@ def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]
                 raise CallError(
                     f"A list was given whose items are of type {type(item).__name__}; give {ALLOWED}."
                 )
+            if isinstance(item, Mapping) and item and not _holds_columns(item):
+                raise CallError(
+                    "A list of records was given; give their columns, for example pandas.DataFrame(records)."
+                )
             yield from _items(item, where, complaints)
     else:
         raise CallError(f"Got {type(value).__name__} for {where}; give {ALLOWED}.")
@@ -176,7 +181,7 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
     elif why := fault_of(text):
         complaints.append(f"{text}: {why}")
     elif os.path.isdir(text):
-        complaints.append(f"{text}: is a folder; give its files, for example '{Path(text) / '*.parquet'}'.")
+        complaints.append(f"{text}: is a folder; give its files, for example '{_files_below(Path(text))}'.")
     elif os.path.isfile(text):
         yield Path(text)
     elif os.path.exists(text):
@@ -188,6 +193,19 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
             complaints.append(f"{text}: no file matches this pattern.")
     else:
         complaints.append(_missing(Path(text)))
+
+
+def _files_below(folder: Path) -> str:
+    """A pattern of the files in a folder, or in the folders within it."""
+    for way in ("*", "**/*"):
+        try:
+            names = [p.name.lower() for p in islice(folder.glob(way), 1000)]
+        except OSError:
+            break
+        for ending in (".parquet", *ENDINGS):
+            if any(name.endswith(ending) for name in names):
+                return str(folder / f"{way}{ending}")
+    return str(folder / "*.parquet")
 
 
 def _as_given(path: str) -> str:
