@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from evenhand.report.document import Document
@@ -39,12 +40,16 @@ def as_csv(document: Document) -> str:
         for part in parts
     }
     keys = dict.fromkeys(key for rows in tables.values() for row in rows for key in row)
+    lines = [["table", *keys]]
+    lines += [[table, *(_field(row.get(k)) for k in keys)] for table, rows in tables.items() for row in rows]
+    return "".join(map(csv_line, lines))
+
+
+def csv_line(values: Iterable[object]) -> str:
+    r"""A row of CSV, with \n at its end: line breaks of every kind within a value stand in quotes."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["table", *keys])
-    for table, rows in tables.items():
-        writer.writerows([table, *(_field(row.get(k)) for k in keys)] for row in rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def without_formula(text: str) -> str:

@@ -127,7 +127,7 @@ def with_even_breaks(db: DuckDBPyConnection, path: Path, number: int, delimiter:
     r"""A copy of a CSV file whose rows all end in \n, and whose fields with a lone \r stand in quotes.
 
     So pandas writes a text with a carriage return: without quotes, which the database refuses. None where
-    rows end in a lone \r.
+    rows end in a lone \r, or all breaks are even.
     """
     apart = re.escape(delimiter.encode())
     field = re.compile(
@@ -152,6 +152,8 @@ def with_even_breaks(db: DuckDBPyConnection, path: Path, number: int, delimiter:
                 target.write(data[done : match.start()])
                 target.write(text)
                 done = match.end()
+            if not done:
+                return None
             for start in range(done, len(data), _CHUNK):
                 target.write(data[start : start + _CHUNK])
     return copy

@@ -29,6 +29,8 @@ T = TypeVar("T")
 _UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
 #: A folder that says what all rows in it have in common, as Spark and Hive write it.
 _PARTITION = re.compile(r"([A-Za-z_]\w*)=([^=]*)")
+#: What the database says of a CSV file in which a lone carriage return seems to end a row.
+_BROKEN_ROWS = re.compile("invalid state|Expected Number of Columns")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -220,7 +222,7 @@ def _as_csv(table: Table, path: Path, names: Sequence[str], delimiter: str, skip
 
 def _even(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | None:
     """The table from a copy with even line breaks, where uneven ones are why it could not be read."""
-    if "invalid state" not in str(error) or _OPENERS.get(table.given.ending) is not _csv:
+    if _OPENERS.get(table.given.ending) is not _csv or not _BROKEN_ROWS.search(str(error)):
         return None
     dialect = dialect_of(table.given)
     source = scratch(db, table.number) if table.given.ending.endswith(".gz") else table.given.path

@@ -27,7 +27,7 @@ def fault_of(path: str) -> str | None:
     if "\0" in path:
         return "is no path: it holds a byte of 0."
     try:
-        os.lstat(path)
+        os.stat(path)
     except UnicodeEncodeError:
         return "is no path: it holds letters that no file's name can have."
     except OSError as error:

@@ -19,6 +19,7 @@ from evenhand.tables.schema import Columns, Source
 #: Endings of the files that can be read.
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq",
            ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz")  # fmt: skip
+_SHOWN = 300
 ALLOWED = (
     "a path or glob, a table (pandas, polars, pyarrow, a dict of columns), a list of those, "
     "or a dict of arm names to those"
@@ -176,10 +177,8 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
         complaints.append(f"{text!r}: is no path.")
         return
     text = local(text)
-    if why := elsewhere(text):
-        complaints.append(f"{_as_given(text)}: {why}")
-    elif why := fault_of(text):
-        complaints.append(f"{text}: {why}")
+    if why := elsewhere(text) or fault_of(text):
+        complaints.append(f"{_as_given(text)}: there is no such file: {why}")
     elif os.path.isdir(text):
         complaints.append(f"{text}: is a folder; give its files, for example '{_files_below(Path(text))}'.")
     elif os.path.isfile(text):
@@ -209,8 +208,9 @@ def _files_below(folder: Path) -> str:
 
 
 def _as_given(path: str) -> str:
-    """An address with both of its strokes, of which a `Path` keeps one."""
-    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", r"\1://", path)
+    """A path for a complaint: an address has both of its strokes, of which a `Path` keeps one."""
+    text = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", r"\1://", path)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 23]}...{text[-20:]}"
 
 
 def files_of(paths: Sequence[str]) -> list[Path]:
