@@ -35,7 +35,7 @@ def place(given: str) -> Path:
     Raises:
         CallError: it cannot be one, or means something that is not on this machine.
     """
-    why = elsewhere(given) if given else "is an empty path; give a folder."
+    why = elsewhere(local(given)) if given else "is an empty path; give a folder."
     why = why or fault_of(local(given))
     if why:
         raise CallError(f"{given!r}: {why}" if "\0" in given or not given.strip() else f"{given}: {why}")

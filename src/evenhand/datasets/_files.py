@@ -73,7 +73,7 @@ def place_of(option: str, path: str) -> Path:
     Raises:
         InputError: it can be no path, or means something that is not on this machine.
     """
-    why = elsewhere(path) or fault_of(local(path))
+    why = elsewhere(local(path)) or fault_of(local(path))
     if why:
         hub = " Of a hub dataset give the id alone, as owner/name." if scheme_of(path) in _HUB else ""
         raise InputError(f"{option} '{path}': {why}{hub}")
