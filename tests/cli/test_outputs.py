@@ -105,6 +105,13 @@ def test_a_file_in_the_place_of_a_study(here, capsys, command):
     assert "is a file; give the folder of a study" in refusal(capsys, command, "a.csv")
 
 
+@pytest.mark.parametrize(
+    ("folder", "words"), [(LONG, "too long"), ("a.csv", "is a file"), ("gs://b", "address")]
+)
+def test_folders_in_which_no_study_can_be(here, capsys, folder, words):
+    assert words in refusal(capsys, "run", "quickstart", "--smoke", "--dry-run", "--output", folder)
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_folders_that_may_not_be_read(here, capsys):
     (here / "shut").mkdir(mode=0)

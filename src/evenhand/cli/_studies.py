@@ -30,7 +30,7 @@ def one_thread_of_linear_algebra() -> None:
 
 
 def place(given: str) -> Path:
-    """A path that the system can look up.
+    """The folder that a path means, whether it is there or not.
 
     Raises:
         CallError: it cannot be one, or means something that is not on this machine.
