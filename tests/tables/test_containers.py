@@ -5,7 +5,9 @@ import gzip
 import io
 import json
 import lzma
-import time
+import os
+import subprocess
+import sys
 import zipfile
 
 import pyarrow as pa
@@ -91,7 +93,7 @@ def test_letters_of_two_or_four_bytes(tmp_path, encoding, called, ending):
 
 
 def test_a_damaged_gzip_file(tmp_path):
-    rows = TEXT + "".join(f"x{i * 7919 % 100_003},1,0,red\n" for i in range(20_000))
+    rows = TEXT + "".join(f"x{i * 7919 % 100_003},1,0,red\n" for i in range(120_000))
     whole = gzip.compress(rows.encode())
     zeros = bytearray(whole)
     zeros[len(zeros) // 2 : len(zeros) // 2 + 40] = bytes(40)
@@ -102,7 +104,7 @@ def test_a_damaged_gzip_file(tmp_path):
     for name, content in {"z": bytes(zeros), "s": bytes(start), "c": bytes(checksum)}.items():
         assert "is damaged" in refusal(written(tmp_path, f"{name}.csv.gz", content))
     assert "is cut short" in refusal(written(tmp_path, "cut.csv.gz", whole[: len(whole) // 2]))
-    lines = "".join(json.dumps(row) + "\n" for row in ROWS * 500).encode()
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS * 8000).encode()
     lost = bytearray(gzip.compress(lines))
     lost[-6] ^= 1
     assert "is damaged" in refusal(written(tmp_path, "p.jsonl.gz", bytes(lost)))
@@ -150,15 +152,19 @@ def test_damaged_parquet_files_are_told_in_words(tmp_path, codec):
                 assert word not in said, said
 
 
-def test_the_texts_of_times_do_not_depend_on_the_machine(tmp_path, monkeypatch):
+def test_the_texts_of_times_do_not_depend_on_the_machine(tmp_path):
     moments = pa.array([0, 0, 3_600_000_000, 0], pa.timestamp("us", tz="UTC"))
     path = written(tmp_path, "p.parquet", parquet(pa.Table.from_pylist(ROWS).append_column("at", moments)))
-    names = set()
-    for zone in ("UTC", "Asia/Tokyo", "America/Lima"):
-        monkeypatch.setenv("TZ", zone)
-        time.tzset()
-        names.add(load(path, Columns(by=("at",)), need_scores=False).attributes[0].groups)
-    monkeypatch.undo()
-    time.tzset()
-    assert len(names) == 1
-    assert [name.split("+")[0] for name in names.pop()] == ["1970-01-01 00:00:00", "1970-01-01 01:00:00"]
+    code = (
+        "import sys; from evenhand.tables.read import load; from evenhand.tables.schema import Columns; "
+        "print(load(sys.argv[1], Columns(by=('at',)), need_scores=False).attributes[0].groups)"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(path)], env={**os.environ, "TZ": zone}, check=True,
+            capture_output=True, text=True,
+        ).stdout
+        for zone in ("UTC", "Asia/Tokyo", "America/Lima")
+    }  # fmt: skip
+    assert len(said) == 1
+    assert "1970-01-01 00:00:00" in said.pop()
