@@ -155,12 +155,16 @@ def test_damaged_parquet_files_are_told_in_words(tmp_path, codec):
 def test_the_texts_of_times_do_not_depend_on_the_machine(tmp_path):
     moments = pa.array([0, 0, 3_600_000_000, 0], pa.timestamp("us", tz="UTC"))
     path = written(tmp_path, "p.parquet", parquet(pa.Table.from_pylist(ROWS).append_column("at", moments)))
-    code = (
-        "import sys; from evenhand.tables.read import load; from evenhand.tables.schema import Columns; "
-        "from evenhand.tables.database import session; db = session().__enter__(); "
-        "print(db.execute('SELECT CAST(make_timestamptz(0) AS VARCHAR)').fetchall()); "
-        "print(load(sys.argv[1], Columns(by=('at',)), need_scores=False).attributes[0].groups)"
-    )
+    code = """
+import sys
+from evenhand.tables.database import session
+from evenhand.tables.read import load
+from evenhand.tables.schema import Columns
+
+with session() as db:
+    print(db.execute("SELECT CAST(make_timestamptz(0) AS VARCHAR)").fetchall())
+print(load(sys.argv[1], Columns(by=("at",)), need_scores=False).attributes[0].groups)
+"""
     said = {
         subprocess.run(
             [sys.executable, "-c", code, str(path)], env={**os.environ, "TZ": zone}, check=True,
