@@ -110,8 +110,10 @@ def rephrase(error: Exception, given: Given) -> str:
 
 def single_row(db: DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     """The only row of a result, which is read to its end: an open result would block the next statement."""
-    (row,) = db.execute(sql).fetchall()
-    return tuple(row)
+    rows = db.execute(sql).fetchall()
+    if len(rows) != 1:  # a count of a file whose facts contradict each other
+        raise Unreadable("is damaged: what it says of its rows does not fit together; make it again.")
+    return tuple(rows[0])
 
 
 def ident(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from evenhand.tables.database import NOT_UTF8, literal
@@ -74,7 +75,7 @@ def _not_utf8_column(given: Given) -> str:
     import duckdb  # noqa: PLC0415  (0.1 s)
 
     names = []
-    with duckdb.connect(":memory:") as db:
+    with duckdb.connect(":memory:") as db, contextlib.suppress(duckdb.Error):
         source = (
             f"read_parquet({literal(str(given.path))}, binary_as_string = true, hive_partitioning = false)"
         )
