@@ -205,7 +205,8 @@ def test_a_column_that_only_one_table_has_is_told():
 def test_kinds(tmp_path):
     assert kind_of(OPTION, Columns()) == "likelihoods"
     assert kind_of(TEXT, Columns()) == "generations"
-    assert kind_of(TEXT | {"label": [0, 1]}, Columns()) == "predictions"
+    assert kind_of(TEXT | {"label": [0, 1]}, Columns()) == "generations"
+    assert kind_of(TEXT | {"label": [0, 1], "prediction": [0, 1]}, Columns()) == "predictions"
     assert kind_of({"label": [0, 1], "prediction": [0, 1]}, Columns()) == "predictions"
     with pytest.raises(InputError, match=r"several kinds .*likelihoods.*generations"):
         kind_of({"a": OPTION, "b": TEXT}, Columns())

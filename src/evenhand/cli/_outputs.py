@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evenhand.cli import hush
+from evenhand.tables.paths import fault_of, local, scheme_of
 
 if TYPE_CHECKING:
     from evenhand.report.document import Document
 
 STANDARD_OUTPUT = "-"
+_SEPARATORS = tuple({os.sep, os.altsep or os.sep})
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,23 @@ class Outputs:
     def paths(self) -> dict[str, str]:
         """Paths by kind, without standard output."""
         given = {"html": self.html, "json": self.json, "csv": self.csv}
-        return {kind: path for kind, path in given.items() if path is not None and path != STANDARD_OUTPUT}
+        return {
+            kind: local(path) for kind, path in given.items() if path is not None and path != STANDARD_OUTPUT
+        }
 
     def complaints(self, inputs: Sequence[str]) -> list[str]:
         """Say all that is wrong with the paths, given the files (or globs) that are read."""
         found = [f"--{k} -: only --json can go to standard output; give a file." for k in self._dashed()]
-        read = {_real(f): f for pattern in inputs for f in (pattern, *glob.glob(pattern))}
-        taken: dict[str, str] = {}
+        read = {_identity(str(file)) for file in _files_read(inputs)}
+        taken: dict[object, str] = {}
         for kind, path in self.paths.items():
             if kind in self._dashed():
                 continue
-            found += _wrong(f"--{kind}", path)
-            real = _real(path)
+            wrong = list(_wrong(f"--{kind}", path))
+            found += wrong
+            if wrong:
+                continue
+            real = _identity(path)
             if real in read:
                 found.append(f"--{kind} {path}: this is one of the inputs; give another file.")
             if real in taken:
@@ -99,7 +106,11 @@ def _wrong(option: str, path: str) -> Iterable[str]:
     target = Path(path)
     if not path.strip():
         yield f"{option}: an empty path; give a file."
-    elif target.is_dir():
+    elif scheme := scheme_of(path):
+        yield f"{option} {path}: this is an address ({scheme}), and only files of this machine are written."
+    elif why := fault_of(path):
+        yield f"{option} {path}: {why}"
+    elif target.is_dir() or path.endswith(_SEPARATORS):
         yield f"{option} {path}: this is a folder; give a file."
     elif not target.parent.is_dir():
         yield f"{option} {path}: there is no folder {str(target.parent)!r}; make it, or give another path."
@@ -109,8 +120,33 @@ def _wrong(option: str, path: str) -> Iterable[str]:
         yield f"{option} {path}: the folder {str(target.parent)!r} cannot be written to."
 
 
-def _real(path: str) -> str:
-    return os.path.realpath(path)
+def _files_read(inputs: Sequence[str]) -> list[Path]:
+    """The files that are read, and those that a folder of a study has besides."""
+    from evenhand.tables.sources import files_of  # noqa: PLC0415
+
+    folders = [Path(local(path)) for path in inputs if "\0" not in path and os.path.isdir(local(path))]
+    read = files_of(inputs)
+    for folder in folders:
+        from evenhand.store.folder import StudyFolder  # noqa: PLC0415
+        from evenhand.tables.signals_read import files_of as signals_of  # noqa: PLC0415
+
+        with contextlib.suppress(OSError):  # reading it says what is wrong with it
+            read += signals_of(folder)
+        study = StudyFolder(folder)
+        read += [study.study, study.data, study.prepared, study.result, study.report]
+        read += folder.glob("runs/*/*")
+    return read
+
+
+def _identity(path: str) -> object:
+    """What is the same for two paths of one file, by whatever links or letters they come to it."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        folder, name = os.path.split(os.path.realpath(path))
+        same = name.casefold() if sys.platform in {"darwin", "win32"} else name
+        return (_identity(folder), same) if folder != path else path
+    return facts.st_dev, facts.st_ino
 
 
 def _print(text: str) -> None:

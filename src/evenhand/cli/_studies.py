@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.cli import hush
 from evenhand.errors import CallError, nearest
+from evenhand.tables.paths import elsewhere, fault_of, local
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +29,19 @@ def one_thread_of_linear_algebra() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def place(given: str) -> Path:
+    """The folder that a path means, whether it is there or not.
+
+    Raises:
+        CallError: it cannot be one, or means something that is not on this machine.
+    """
+    why = elsewhere(local(given)) if given else "is an empty path; give a folder."
+    why = why or fault_of(local(given))
+    if why:
+        raise CallError(f"{given!r}: {why}" if "\0" in given or not given.strip() else f"{given}: {why}")
+    return Path(local(given))
+
+
 def folders(given: str) -> list[StudyFolder]:
     """The studies that a path means: the folder of one, or the folder in which several are.
 
@@ -36,14 +50,23 @@ def folders(given: str) -> list[StudyFolder]:
     """
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
 
-    path = Path(given)
+    path = place(given)
     one = StudyFolder(path)
-    if one.study.is_file():
-        return [one]
-    if not path.is_dir():
-        beside = sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
-        raise CallError(f"{given}: there is no such folder; {nearest(path.name, beside)}")
-    found = [StudyFolder(p) for p in sorted(path.iterdir()) if StudyFolder(p).study.is_file()]
+    try:
+        if one.study.is_file():
+            return [one]
+        if path.is_file():
+            raise CallError(
+                f"{given}: is a file; give the folder of a study, or one that holds such folders."
+            )
+        if not path.is_dir():
+            beside = (
+                sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
+            )
+            raise CallError(f"{given}: there is no such folder; {nearest(path.name, beside)}")
+        found = [StudyFolder(p) for p in sorted(path.iterdir()) if StudyFolder(p).study.is_file()]
+    except OSError as error:
+        raise CallError(f"{given}: cannot be read ({error.strerror or error}).") from None
     if not found:
         raise CallError(f"{given}: holds no study: neither study.json nor a folder that has one.")
     return found

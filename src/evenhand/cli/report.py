@@ -10,6 +10,7 @@ import click
 
 from evenhand.cli._studies import OUTPUT, folders, one_thread_of_linear_algebra, publish
 from evenhand.errors import CallError
+from evenhand.tables.paths import fault_of
 
 
 @click.command("report", short_help="Rebuild the result and the report of a study; figures for a paper.")
@@ -40,6 +41,8 @@ def _refuse(figures: str) -> None:
     """Complain of a folder that cannot be made, before the work."""
     if not figures.strip():
         raise CallError("--figures: an empty path; give a folder.")
+    if why := fault_of(figures):
+        raise CallError(f"--figures {figures}: {why}")
     place = next(p for p in (Path(figures).absolute(), *Path(figures).absolute().parents) if p.exists())
     if not place.is_dir():
         raise CallError(f"--figures {figures}: {place} is a file; give a folder.")

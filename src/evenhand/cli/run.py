@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._studies import OUTPUT, one_thread_of_linear_algebra, publish
+from evenhand.cli._studies import OUTPUT, one_thread_of_linear_algebra, place, publish
 from evenhand.errors import CallError, InputError
 
 if TYPE_CHECKING:
@@ -98,6 +98,9 @@ def COMMAND(
     one_thread_of_linear_algebra()
     from evenhand.spec.read import read_studies  # noqa: PLC0415
 
+    output = str(place(output))
+    if Path(output).is_file():
+        raise CallError(f"--output {output}: this is a file; give a folder.")
     studies = read_studies(source, overrides=overrides)
     if fail_on and (alone := [study.name for study in studies if len(study.arms) < 2]):
         raise CallError(f"--fail-on {fail_on}: {', '.join(alone)} has one arm, so nothing to compare.")

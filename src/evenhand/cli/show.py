@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evenhand.cli._studies import place
 from evenhand.errors import CallError, nearest
 
 if TYPE_CHECKING:
@@ -31,13 +32,21 @@ def COMMAND(what: str) -> None:
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
     from evenhand.store.runs import RECORD  # noqa: PLC0415
 
-    path = Path(what)
-    if (path / RECORD).is_file():
+    path = place(what)
+    try:
+        run, study, folder = (path / RECORD).is_file(), StudyFolder(path).study.is_file(), path.is_dir()
+    except OSError as error:
+        raise CallError(f"{what}: cannot be read ({error.strerror or error}).") from None
+    if run:
         _show_run(path / RECORD)
-    elif StudyFolder(path).study.is_file():
+    elif study:
         _show_study(StudyFolder(path))
-    elif path.is_dir():
+    elif folder:
         raise CallError(f"{what}: this folder holds no study and no run that has ended.")
+    elif path.is_file():
+        raise CallError(
+            f"{what}: is a file; give the folder of a study or of a run, or the name of a plug-in."
+        )
     else:
         _show_plugins(what)
 
@@ -46,6 +55,8 @@ def _show_run(path: Path) -> None:
     """The record of a run; a traceback stands at the end, as it was."""
     try:
         record = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CallError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except ValueError as error:
         raise CallError(f"{path}: cannot be read ({error}).") from None
     if not isinstance(record, dict):

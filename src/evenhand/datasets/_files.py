@@ -11,11 +11,18 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from evenhand.errors import InputError, MissingExtraError
+from evenhand.tables.paths import elsewhere, fault_of, local, scheme_of
 from evenhand.tables.schema import Columns
 from evenhand.tables.sources import ENDINGS, resolve
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_FAMILIES = ((".parquet", ".pq"), (".jsonl", ".jsonl.gz", ".ndjson"), (".csv", ".csv.gz", ".tsv", ".tsv.gz"))
+_HUB = frozenset({"hf", "https", "http"})
+_FAMILIES = (
+    (".parquet", ".pq"),
+    (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"),
+    (".csv", ".csv.gz", ".tsv", ".tsv.gz"),
+    (".json", ".json.gz"),
+)
 #: Where the hub keeps a dataset's parquet files when its author gave others.
 _CONVERTED = "refs/convert/parquet"
 
@@ -45,7 +52,7 @@ def locate(path: str | Sequence[str], *, files: str | None = None, revision: str
 
 def _located(path: str, files: str | None, revision: str | None) -> list[Path]:
     """The files that one path stands for."""
-    place = Path(path).expanduser()
+    place = place_of("dataset.path", path)
     if place.is_dir():
         return _in_folder(place, files)
     if is_hub_id(path) and not place.exists():
@@ -56,14 +63,37 @@ def _located(path: str, files: str | None, revision: str | None) -> list[Path]:
     return [one.path for one in given if one.path is not None]
 
 
+def place_of(option: str, path: str) -> Path:
+    """Where a path leads on this machine, whether something is there or not.
+
+    Args:
+        option: what the study calls the path.
+        path: what it gives.
+
+    Raises:
+        InputError: it can be no path, or means something that is not on this machine.
+    """
+    why = elsewhere(local(path)) or fault_of(local(path))
+    if why:
+        hub = " Of a hub dataset give the id alone, as owner/name." if scheme_of(path) in _HUB else ""
+        raise InputError(f"{option} '{path}': {why}{hub}")
+    return Path(local(path))
+
+
 def is_hub_id(path: str) -> bool:
     """Whether a path can be the name of a hub dataset."""
     return bool(_HUB_ID.fullmatch(path)) and not path.lower().endswith(ENDINGS)
 
 
 def _in_folder(folder: Path, files: str | None) -> list[Path]:
-    """A folder's tables: parquet files if there are any, else jsonl, else csv."""
-    every = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    """A folder's tables: parquet files if there are any, else jsonl, else csv, else json."""
+    try:
+        below = [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror or error}).") from None
+    # What programs put beside their data is hidden, or in folders that begin with _ (Spark, Delta).
+    every = sorted(str(p) for p in below if not any(part.startswith(".") for part in p.parts)
+                   and not any(part.startswith("_") for part in p.parts[:-1]))  # fmt: skip
     chosen = _tables(every, files)
     if not chosen:
         which = f"no file that matches '{files}'" if files else "no table"

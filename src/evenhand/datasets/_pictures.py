@@ -49,7 +49,7 @@ def content(path: Path) -> bytes | None:
     """A file's bytes; None when it cannot be read."""
     try:
         return path.read_bytes()
-    except OSError:
+    except (OSError, ValueError):  # no such file; a name that no file can have
         return None
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError, TableError, nearest
-from evenhand.tables.database import Table, Unreadable, rephrase, session
-from evenhand.tables.formats import open_table
+from evenhand.tables.database import Table, Unreadable, session
+from evenhand.tables.formats import tidy_names, use_table
 from evenhand.tables.scores import matched
 from evenhand.tables.sources import Given
 from evenhand.tables.values import is_nested, shown, text_sql, tidy
@@ -66,8 +66,6 @@ def read(files: Sequence[Path], wanted: Wanted) -> Rows:
     Raises:
         TableError: files are unreadable, or columns are not there; every complaint at once.
     """
-    import duckdb  # noqa: PLC0415  (0.1 s)
-
     complaints: list[str] = []
     parts: list[tuple[dict[str, Texts], list[bytes | str | None], int]] = []
     patterns: dict[str, tuple[str, ...]] = {}
@@ -75,22 +73,18 @@ def read(files: Sequence[Path], wanted: Wanted) -> Rows:
         db.execute("SET preserve_insertion_order = true")
         for number, file in enumerate(files):
             given = Given(str(file), "", "", file)
-            try:
-                table = open_table(db, given, number)
-                wrong, found = _columns(table, wanted)
-                wrong = [table.say(what) for what in wrong]
-                if number and not wrong and found != patterns:
-                    wrong = [table.say(f"has other columns for {shown(found)} than {files[0].name}.")]
-                complaints += wrong
+            for found, part in use_table(
+                db, given, number, lambda table: _part(db, table, wanted), complaints
+            ):
+                if isinstance(part, list):
+                    complaints += part
+                elif number and found != patterns:
+                    complaints.append(
+                        f"{given.title}: has other columns for {shown(found)} than {files[0].name}."
+                    )
+                else:
+                    parts.append(part)
                 patterns = patterns or found
-                if not wrong:
-                    parts.append(_fetch(db, table, wanted, found))
-            except Unreadable as error:
-                complaints.append(f"{given.title}: {error}")
-            except duckdb.Error as error:
-                complaints.append(f"{given.title}: {rephrase(error, given)}")
-            except OSError as error:
-                complaints.append(f"{given.title}: cannot be read ({error.strerror or error}).")
     if complaints:
         raise TableError(complaints[:20])
     title = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
@@ -101,13 +95,23 @@ def read(files: Sequence[Path], wanted: Wanted) -> Rows:
     return Rows(title, values, patterns, [p for _, pictures, _ in parts for p in pictures], sources)
 
 
+def _part(
+    db: DuckDBPyConnection, table: Table, wanted: Wanted
+) -> tuple[dict[str, tuple[str, ...]], tuple[dict[str, Texts], list[bytes | str | None], int] | list[str]]:
+    """What the patterns match in one table, and its columns, or every complaint about it."""
+    wrong, found = _columns(table, wanted)
+    return found, [table.say(what) for what in wrong] or _fetch(db, table, wanted, found)
+
+
 def _columns(table: Table, wanted: Wanted) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """Complaints about columns of one table, and what its patterns match."""
     known = list(table.columns)
     complaints: dict[str, None] = {}
     names = [*wanted.single, *([("image", wanted.picture)] if wanted.picture else [])]
     for option, name in names:
-        if name not in known:
+        if name in table.flaws:
+            complaints[f"column '{name}' ({option}) {table.flaws[name]}"] = None
+        elif name not in known:
             complaints[f"column '{name}' ({option}) is not there; {nearest(name, known)}"] = None
         elif name != wanted.picture and is_nested(table.types[name]):
             complaints[
@@ -153,7 +157,9 @@ def _pictures(db: DuckDBPyConnection, table: Table, column: str | None) -> list[
 
     assert table.given.path is not None
     with pq.ParquetFile(table.given.path) as file:
-        values: list[Any] = file.read(columns=[column]).column(column).to_pylist()
+        names = file.schema_arrow.names
+        written = names[tidy_names(names).index(column)]
+        values: list[Any] = file.read(columns=[written]).column(written).to_pylist()
     strange = next((v for v in values if not isinstance(v, bytes | str | dict | None)), None)
     if strange is not None or any(
         isinstance(v, dict) and not v.keys() & {"bytes", "path"} for v in values[:1]

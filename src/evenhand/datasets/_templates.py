@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evenhand.datasets._config import Field, Frozen, model_validator
+from evenhand.datasets._files import place_of
 from evenhand.datasets._schema import Form
 from evenhand.errors import InputError, nearest
 from evenhand.spec.check import Complaints, validated
@@ -90,7 +91,7 @@ def read_templates(path: str | None) -> Templates:
     Raises:
         InputError: every complaint about the file, with its line.
     """
-    file = DEFAULT if path is None else Path(path).expanduser()
+    file = DEFAULT if path is None else place_of("dataset.bias.templates", path)
     if not file.is_file():
         raise InputError(f"dataset.bias.templates '{path}': there is no such file.")
     complaints = Complaints()

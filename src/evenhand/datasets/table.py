@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from evenhand.datasets import (
 )
 from evenhand.datasets._columns import Reader, impossible
 from evenhand.datasets._config import Field, Frozen, Limit, model_validator
-from evenhand.datasets._files import locate
+from evenhand.datasets._files import locate, place_of
 from evenhand.datasets._kept import Inputs, kept_of, names, texts
 from evenhand.datasets._leaks import fingerprint
 from evenhand.datasets._pictures import content, readable
@@ -145,13 +144,14 @@ def _wanted(config: Config) -> Wanted:
 
 def _images(rows: Rows, kept: IntArray, config: Config) -> Inputs:
     """Bytes of pictures; those that cannot be decoded are left out and counted."""
-    if config.folder is not None and not Path(config.folder).expanduser().is_dir():
+    beside = None if config.folder is None else place_of("dataset.folder", config.folder)
+    if beside is not None and not beside.is_dir():
         refuse([f"dataset.folder '{config.folder}': there is no such folder."])
     pictures: list[bytes | None] = []
     names: list[str] = []
     for i in kept:
         value = rows.pictures[i]
-        folder = Path(config.folder).expanduser() if config.folder else rows.sources[i].parent
+        folder = beside or rows.sources[i].parent
         pictures.append(content(folder / value) if isinstance(value, str) else value)
         names.append(value if isinstance(value, str) else f"row {i + 1}")
     good, remarks = readable(pictures, names, f"{rows.title}: column '{config.image}' (image)")

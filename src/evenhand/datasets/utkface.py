@@ -15,7 +15,7 @@ import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples, Parts, Picture, from_column, synthetic_portraits
 from evenhand.datasets._config import Frozen, Limit
-from evenhand.datasets._files import locate
+from evenhand.datasets._files import locate, place_of
 from evenhand.datasets._pictures import content, readable
 from evenhand.datasets._reading import Wanted, read
 from evenhand.datasets._smoke import SMOKE, SMOKE_ROWS
@@ -87,7 +87,7 @@ def load(config: Config) -> Examples:
     Raises:
         InputError: there are none, or more than one in a hundred cannot be decoded.
     """
-    folder = Path(config.path).expanduser()
+    folder = place_of("dataset.path", config.path)
     faces = _from_names(folder, config) if _holds_faces(folder) else _from_tables(config)
     if not faces.names:
         skipped = (

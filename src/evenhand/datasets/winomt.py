@@ -12,7 +12,7 @@ import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples, Translations, synthetic_pairs
 from evenhand.datasets._config import Field, Frozen, Limit, model_validator
-from evenhand.datasets._files import locate
+from evenhand.datasets._files import locate, place_of
 from evenhand.datasets._leaks import normal
 from evenhand.datasets._reading import Wanted, read
 from evenhand.datasets._smoke import SMOKE
@@ -225,7 +225,7 @@ def _several(path: str | Sequence[str]) -> Sequence[str]:
 
 def _files(path: str) -> list[Path]:
     """The files of a path or glob."""
-    place = Path(path).expanduser()
+    place = place_of("dataset.path", path)
     found = [place] if place.is_file() else sorted(place.parent.glob(place.name)) if place.name else []
     found = [p for p in found if p.is_file()]
     if not found:
@@ -325,7 +325,7 @@ def _annotated(given: str | Sequence[str]) -> Mapping[str, Sequence[_Note]]:
     """All that WinoMT's files say of each sentence: gender, and by the file's name pro or anti."""
     paths: list[Path] = []
     for one in _several(given):
-        place = Path(one).expanduser()
+        place = place_of("dataset.annotations", one)
         paths += sorted(place.glob("en*.txt")) if place.is_dir() else [place]
     missing = [str(path) for path in paths if not path.is_file()]
     if missing or not paths:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from evenhand.errors import CallError
+from typing import TYPE_CHECKING
+
+from evenhand.errors import CallError, TableError
 from evenhand.judge.result import AuditResult
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns, Source
+
+if TYPE_CHECKING:
+    from evenhand.tables.kinds import Kind
 
 #: The scoring by which likelihoods are told unless the call names another.
 SCORING = "raw"
@@ -23,9 +28,20 @@ def run_any(source: Source, columns: Columns, settings: Settings, *, scoring: st
     Raises:
         InputError: the call or a table is wrong; every complaint at once.
     """
-    from evenhand.tables.kinds import kind_of  # noqa: PLC0415  (duckdb)
+    from evenhand.tables.in_memory import read_once  # noqa: PLC0415
+    from evenhand.tables.kinds import kind_of, why  # noqa: PLC0415  (duckdb)
 
+    source = read_once(source)  # the first look at a stream would be the last
     kind = kind_of(source, columns)
+    try:
+        return _run(source, columns, settings, kind, scoring)
+    except TableError as error:
+        guess = why(source, columns, kind)
+        raise TableError([*error.complaints, guess]) if guess else error from None
+
+
+def _run(source: Source, columns: Columns, settings: Settings, kind: Kind, scoring: str) -> AuditResult:
+    """Judge tables of a known kind."""
     if kind == "predictions":
         from evenhand.judge.run import run_audit  # noqa: PLC0415
 

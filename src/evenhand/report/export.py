@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from evenhand.report.document import Document
@@ -14,6 +15,8 @@ _TABLES = ("rates", "disparities", "comparisons", "vulnerability", "stability")
 
 #: Further tables of generations and likelihoods; of nested ones the names of their parts.
 _FURTHER = ("shares", "options", "inversions", "conclusions", "survival", "variance", "scorings")
+#: A text that begins so is a formula in a spreadsheet, or becomes one (a tab and a line break fall away).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NESTED = {"quality": ("rates",), "token_bias": ("effects", "priors", "shifts", "rstd")}
 
 
@@ -25,7 +28,8 @@ def as_json(document: Document) -> str:
 def as_csv(document: Document) -> str:
     """Write the tables of a document as one flat table; the column `table` says which a row is of.
 
-    An empty field stands for null or for a column that the row's table does not have; lists are JSON.
+    An empty field stands for null or for a column that the row's table does not have; lists are JSON. A name
+    that a spreadsheet would take for a formula has an apostrophe before it; numbers are as they are.
     """
     tables = {name: document[name] for name in _TABLES if name in document}
     tables |= {name: document[name] for name in _FURTHER if name in document}
@@ -36,12 +40,27 @@ def as_csv(document: Document) -> str:
         for part in parts
     }
     keys = dict.fromkeys(key for rows in tables.values() for row in rows for key in row)
+    lines = [["table", *keys]]
+    lines += [[table, *(_field(row.get(k)) for k in keys)] for table, rows in tables.items() for row in rows]
+    return "".join(map(csv_line, lines))
+
+
+def csv_line(values: Iterable[object]) -> str:
+    r"""A row of CSV, with \n at its end: line breaks of every kind within a value stand in quotes."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["table", *keys])
-    for table, rows in tables.items():
-        writer.writerows([table, *(_field(row.get(k)) for k in keys)] for row in rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def without_formula(text: str) -> str:
+    """A text that a spreadsheet shows as it is: an apostrophe stands before what would be a formula."""
+    if not text.startswith(_FORMULA):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def _without_nan(value: Any) -> Any:  # noqa: ANN401  (whatever JSON can hold)
@@ -59,4 +78,6 @@ def _field(value: object) -> object:
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | dict) else value
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return without_formula(value) if isinstance(value, str) else value

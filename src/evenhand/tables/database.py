@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,23 @@ class Unreadable(Exception):
     """A table cannot be read; the message goes on where the table's title ends."""
 
 
+class Names(dict[str, str]):
+    """What SQL calls the columns of a table, by name.
+
+    A column with a flaw is a column like any other until SQL is made of it: then the flaw is the complaint.
+    So a flaw in a column that nobody names stops nobody, and none is read in spite of it.
+    """
+
+    def __init__(self, columns: Mapping[str, str], flaws: Mapping[str, str]) -> None:
+        super().__init__(columns)
+        self.flaws = flaws
+
+    def __getitem__(self, name: str) -> str:
+        if name in self.flaws:
+            raise Unreadable(f"column '{name}' {self.flaws[name]}")
+        return super().__getitem__(name)
+
+
 @dataclass(frozen=True)
 class Table:
     """One opened table.
@@ -34,6 +50,7 @@ class Table:
         types: the SQL types of its columns, by name.
         relation: what stands after FROM.
         staged: whether the relation is text that must be parsed, and so is worth copying once.
+        flaws: why single columns cannot be read, by name; they are among `columns`, and complain when used.
     """
 
     given: Given
@@ -42,6 +59,10 @@ class Table:
     types: Mapping[str, str]
     relation: str
     staged: bool = False
+    flaws: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", Names(self.columns, self.flaws))
 
     def say(self, what: str) -> str:
         """A complaint about this table."""
@@ -68,47 +89,31 @@ def session() -> Iterator[DuckDBPyConnection]:
         )
         try:
             db.execute("SET enable_progress_bar = false")  # it would stand among the results
+            db.execute("SET TimeZone = 'UTC'")  # a time's text is the same on every machine
             yield db
         finally:
             db.close()
 
 
+def scratch(db: DuckDBPyConnection, number: int) -> Path:
+    """A file of this session alone, for a copy of table `number` in a form that the database can read."""
+    (spill,) = single_row(db, "SELECT current_setting('temp_directory')")
+    return Path(spill).parent / f"table-{number}"
+
+
 def rephrase(error: Exception, given: Given) -> str:
-    """Say in one sentence why the database could not read a table, without its SQL."""
-    text = str(error)
-    line = re.search(r"CSV Error on Line: (\d+)", text)
-    at = f"line {line[1]}" if line else "a line"
-    shape = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
-    if shape:
-        return f"{at} has {shape[2]} values, but the header names {shape[1]} columns."
-    known = {
-        "not utf-8 encoded": NOT_UTF8.format("LATIN1"),
-        "Invalid unicode": NOT_UTF8.format("LATIN1"),
-        "unterminated quote": f"{at} opens a quote that is never closed.",
-        "GZIP": "is cut short or is no gzip file.",
-        "state machine reached an invalid state": "is no proper CSV (are its line ends or quotes mixed?).",
-        "Maximum line size": f"{at} is longer than 2 MB (is a quote not closed?).",
-        "magic bytes": "is no parquet file, or is cut short.",
-        "too small to be a Parquet": "is no parquet file, or is cut short.",
-        "duplicate key": "names a column twice in one record.",
-    }
-    for sign, sentence in known.items():
-        if sign in text:
-            return sentence
-    place = re.search(r"at byte \d+ in (?:line|record/value) \d+: [^.\n]*", text)
-    if "JSON" in text and place:
-        return f"is no proper JSON, {place[0]}."
-    if type(error).__name__ == "OutOfMemoryException":
-        return "needs more memory than there is."
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    kind = "parquet" if given.ending in {".parquet", ".pq"} else "table"
-    return f"cannot be read as a {kind} ({first.rstrip('. ')})."
+    """Say in one sentence why the database could not read a table, without its words."""
+    from evenhand.tables.rephrasing import sentence  # noqa: PLC0415  (it looks into the file again)
+
+    return sentence(error, given)
 
 
 def single_row(db: DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     """The only row of a result, which is read to its end: an open result would block the next statement."""
-    (row,) = db.execute(sql).fetchall()
-    return tuple(row)
+    rows = db.execute(sql).fetchall()
+    if len(rows) != 1:  # a count of a file whose facts contradict each other
+        raise Unreadable("is damaged: what it says of its rows does not fit together; make it again.")
+    return tuple(rows[0])
 
 
 def ident(name: str) -> str:

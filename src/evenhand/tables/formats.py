@@ -5,26 +5,33 @@ Columns are renamed `c0, c1, ...` at this door, so that no name of a file ever s
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
 
-import numpy as np
-
-from evenhand.tables.database import NOT_UTF8, Table, Unreadable, ident, literal, rephrase
+from evenhand.tables.containers import named, plain_text
+from evenhand.tables.database import Table, Unreadable, literal, rephrase, scratch
+from evenhand.tables.dialects import dialect_of, with_even_breaks
+from evenhand.tables.in_memory import as_arrow
+from evenhand.tables.json_records import open_records
 from evenhand.tables.sources import ENDINGS, Given
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 T = TypeVar("T")
-_DELIMITERS = (",", ";", "\t", "|")
-_HEADER_BYTES = 1 << 20
+#: What stands around a name without being seen: blanks of all kinds, and letters of no width.
+_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+#: A folder that says what all rows in it have in common, as Spark and Hive write it.
+_PARTITION = re.compile(r"([A-Za-z_]\w*)=([^=]*)")
+#: What the database says of a CSV file in which a lone carriage return seems to end a row.
+_BROKEN_ROWS = re.compile("invalid state|Expected Number of Columns")
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def open_table(db: DuckDBPyConnection, given: Given, number: int) -> Table:
@@ -36,12 +43,38 @@ def open_table(db: DuckDBPyConnection, given: Given, number: int) -> Table:
     """
     if given.path is None:
         return _in_memory(db, given, number)
-    ending = given.ending
-    if ending not in _OPENERS:
-        raise Unreadable(f"is of no known format; readable are {', '.join(ENDINGS)}.")
     if given.path.stat().st_size == 0:
         raise Unreadable("is empty (0 bytes).")
-    return _OPENERS[ending](db, Table(given, number, {}, {}, ""))
+    if given.ending not in _OPENERS:
+        raise Unreadable(f"is of no known format; {_step(given)}readable are {', '.join(ENDINGS)}.")
+    return _OPENERS[given.ending](db, Table(given, number, {}, {}, ""))
+
+
+def use_table(
+    db: DuckDBPyConnection, given: Given, number: int, use: Callable[[Table], T], complaints: list[str]
+) -> list[T]:
+    """Open a table and use it; what is wrong with it is added to the complaints, and there is no outcome.
+
+    A CSV file whose line breaks the database cannot follow is read from a copy with even ones.
+    """
+    import duckdb  # noqa: PLC0415  (0.1 s)
+
+    try:
+        table = open_table(db, given, number)
+        try:
+            return [use(table)]
+        except duckdb.Error as error:
+            even = _even(db, table, error)
+            if even is None:
+                raise
+            return [use(even)]
+    except Unreadable as error:
+        complaints.append(f"{given.title}: {error}")
+    except duckdb.Error as error:
+        complaints.append(f"{given.title}: {rephrase(error, given)}")
+    except OSError as error:
+        complaints.append(f"{given.title}: cannot be read ({error.strerror or error}).")
+    return []
 
 
 def examine_each(
@@ -57,24 +90,14 @@ def examine_each(
     Returns:
         What was found, and all complaints.
     """
-    import duckdb  # noqa: PLC0415  (0.1 s)
-
     results: list[T] = []
     complaints: list[str] = []
     for number, one in enumerate(given):
-        try:
-            found = examine(open_table(db, one, number))
-        except Unreadable as error:
-            complaints.append(f"{one.title}: {error}")
-        except duckdb.Error as error:
-            complaints.append(f"{one.title}: {rephrase(error, one)}")
-        except OSError as error:
-            complaints.append(f"{one.title}: cannot be read ({error.strerror or error}).")
-        else:
-            if isinstance(found, list):
-                complaints += found
+        for outcome in use_table(db, one, number, examine, complaints):
+            if isinstance(outcome, list):
+                complaints += outcome
             else:
-                results.append(found)
+                results.append(outcome)
     return results, complaints
 
 
@@ -86,7 +109,7 @@ def stage(db: DuckDBPyConnection, table: Table, needed: list[str], where: str) -
     return replace(table, relation=f"t{table.number}")
 
 
-def _pattern(path: Path) -> str:
+def pattern(path: Path) -> str:
     """A path as SQL that stands for this one file, though its name may have stars or brackets."""
     text = str(path.absolute())
     if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
@@ -94,17 +117,66 @@ def _pattern(path: Path) -> str:
     return literal(re.sub(r"([*?\[])", r"[\1]", text))
 
 
-def _named(table: Table, names: list[str], types: list[str], relation: str, staged: bool) -> Table:
-    """The table with its columns, unless two have one name."""
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise Unreadable(f"has more than one column called {', '.join(map(repr, twice))}.")
-    columns = {name: f"c{i}" for i, name in enumerate(names)}
-    aliases = ", ".join(columns.values())
-    return replace(
-        table, columns=columns, types=dict(zip(names, types, strict=True)),
-        relation=f"{relation} AS x({aliases})", staged=staged,
-    )  # fmt: skip
+def tidy_names(names: Sequence[str]) -> list[str]:
+    """Names of columns without the blanks and unseen letters around them, unless that makes two names one."""
+    plain = [unicodedata.normalize("NFC", name).strip().strip(_UNSEEN).strip() for name in names]
+    taken = Counter(names)
+    often = Counter(plain)
+    return [
+        short if short == name or not (taken[short] or often[short] > 1) else name
+        for name, short in zip(names, plain, strict=True)
+    ]
+
+
+def _table(
+    table: Table,
+    names: Sequence[str],
+    types: Sequence[str],
+    relation: str,
+    *,
+    staged: bool,
+    flaws: Mapping[str, str] | None = None,
+) -> Table:
+    """The table with its columns, and those that the folders of its file name."""
+    found = dict(flaws or {})
+    tidied = tidy_names(names)
+    found |= {short: found[name] for name, short in zip(names, tidied, strict=True) if name in found}
+    for name, times in Counter(tidied).items():
+        if times > 1:
+            found[name] = (
+                f"occurs {times} times: the table has more than one column called '{name}'; rename one."
+            )
+    columns = {name: f"c{i}" for i, name in enumerate(tidied)}
+    kinds = dict(zip(tidied, types, strict=True))
+    kinds |= dict.fromkeys((name for name in found if name in columns), "VARCHAR")
+    source = f"{relation} AS x({', '.join(f'c{i}' for i in range(len(tidied)))})"
+    parts = _partitions(table.given, columns)
+    if parts:
+        values = ", ".join(
+            f"{'NULL::VARCHAR' if value is None else literal(value)} AS p{i}"
+            for i, value in enumerate(parts.values())
+        )
+        source = f"(SELECT *, {values} FROM {source})"
+        columns |= {name: f"p{i}" for i, name in enumerate(parts)}
+        kinds |= dict.fromkeys(parts, "VARCHAR")
+    return replace(table, columns=columns, types=kinds, relation=source, staged=staged, flaws=found)
+
+
+def _partitions(given: Given, known: Collection[str]) -> dict[str, str | None]:
+    """Columns that the folders of a file name (`race=a/part-0.parquet`), unless the file has them."""
+    if given.path is None:
+        return {}
+    matches = [_PARTITION.fullmatch(part) for part in given.path.parts[:-1]]
+    said = {match[1]: unquote(match[2]) for match in matches if match}
+    return {name: None if v == _NO_VALUE else v for name, v in said.items() if name not in known}
+
+
+def _step(given: Given) -> str:
+    """What a file of unknown ending holds, where its first bytes tell, with the next step."""
+    assert given.path is not None
+    with given.path.open("rb") as file:
+        kind = named(given, file.read(512))
+    return f"it holds {kind.rstrip('.')}; " if kind else ""
 
 
 def _describe(db: DuckDBPyConnection, relation: str) -> tuple[list[str], list[str]]:
@@ -114,8 +186,13 @@ def _describe(db: DuckDBPyConnection, relation: str) -> tuple[list[str], list[st
 
 
 def _parquet(db: DuckDBPyConnection, table: Table) -> Table:
-    assert table.given.path is not None
-    file = _pattern(table.given.path)
+    path = table.given.path
+    assert path is not None
+    with path.open("rb") as opened:
+        kind = named(table.given, opened.read(512))
+    if kind and not kind.startswith("parquet"):
+        raise Unreadable(f"is no parquet file, or is cut short: it holds {kind}")
+    file = pattern(path)
     relation = f"read_parquet({file}, binary_as_string = true, hive_partitioning = false)"
     _, types = _describe(db, relation)
     nodes = db.execute(f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({file})").fetchall()
@@ -124,128 +201,49 @@ def _parquet(db: DuckDBPyConnection, table: Table) -> Table:
         if skip == 0:
             names.append(name)
         skip = skip + children - (1 if skip else 0)
-    return _named(table, names, types, relation, staged=False)
+    return _table(table, names, types, relation, staged=False)
 
 
 def _csv(db: DuckDBPyConnection, table: Table) -> Table:
-    assert table.given.path is not None
-    names, delimiter = _header(table.given)
+    dialect = dialect_of(table.given)
+    path = plain_text(db, table.given, table.number)
+    return _as_csv(table, path, dialect.names, dialect.delimiter, dialect.skip)
+
+
+def _as_csv(table: Table, path: Path, names: Sequence[str], delimiter: str, skip: int) -> Table:
     types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
     relation = (
-        f"read_csv({_pattern(table.given.path)}, auto_detect = false, header = true, columns = {{{types}}}, "
+        f"read_csv({pattern(path)}, auto_detect = false, header = true, columns = {{{types}}}, "
         f"delim = {literal(delimiter)}, quote = '\"', escape = '\"', strict_mode = true, "
-        "null_padding = false, hive_partitioning = false)"
+        f"null_padding = false, skip = {skip}, compression = 'none', hive_partitioning = false)"
     )
-    return _named(table, names, ["VARCHAR"] * len(names), relation, staged=True)
+    return _table(table, names, ["VARCHAR"] * len(names), relation, staged=True)
 
 
-def _header(given: Given) -> tuple[list[str], str]:
-    """Column names and delimiter of a CSV file."""
-    assert given.path is not None
-    try:
-        with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
-            head = file.read(_HEADER_BYTES)
-    except (OSError, EOFError) as error:
-        raise Unreadable(f"is cut short or is no gzip file ({error}).") from None
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:200]:
-        raise Unreadable(NOT_UTF8.format("UTF-16"))
-    first = head.removeprefix(b"\xef\xbb\xbf")
-    if first.startswith((b"\r", b"\n")):
-        raise Unreadable("begins with an empty line; its first line must name the columns.")
-    try:
-        line = re.split(rb"[\r\n]", first, maxsplit=1)[0].decode("utf-8")
-        text = first.decode("utf-8", errors="ignore")
-    except UnicodeDecodeError:
-        raise Unreadable(NOT_UTF8.format("LATIN1")) from None
-    delimiter = "\t" if ".tsv" in given.ending else ","
-    if delimiter not in line:
-        delimiter = next((d for d in _DELIMITERS if d in line), delimiter)
-    try:
-        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-    except csv.Error as error:
-        raise Unreadable(f"has no readable header line ({error}).") from None
-    if not names:
-        raise Unreadable("has no header line.")
-    return names, delimiter
+def _even(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | None:
+    """The table from a copy with even line breaks, where uneven ones are why it could not be read."""
+    if _OPENERS.get(table.given.ending) is not _csv or not _BROKEN_ROWS.search(str(error)):
+        return None
+    dialect = dialect_of(table.given)
+    source = scratch(db, table.number) if table.given.ending.endswith(".gz") else table.given.path
+    assert source is not None
+    copy = with_even_breaks(db, source, table.number, dialect.delimiter)
+    return _as_csv(table, copy, dialect.names, dialect.delimiter, dialect.skip) if copy else None
 
 
 def _json(db: DuckDBPyConnection, table: Table) -> Table:
-    assert table.given.path is not None
-    layout = (
-        "auto"
-        if table.given.ending.startswith(".json") and "jsonl" not in table.given.ending
-        else "newline_delimited"
-    )
-    options = f"{_pattern(table.given.path)}, format = '{layout}', hive_partitioning = false"
-    names, types = _describe(db, f"read_json({options}, sample_size = -1, maximum_depth = 3)")
-    if names == ["json"]:
-        raise Unreadable('is no list of records: every row must be an object such as {"label": 1}.')
-    as_text = ", ".join(f"{ident(name)}: 'VARCHAR'" for name in names)
-    relation = f"read_json({options}, columns = {{{as_text}}})"
-    kinds = [kind if kind.startswith(("STRUCT", "MAP")) else "VARCHAR" for kind in types]
-    return _named(table, names, kinds, relation, staged=True)
+    records = open_records(db, table.given, table.number)
+    flaws = dict.fromkeys(records.doubled, "is ambiguous: the file names a column twice in one record.")
+    return _table(table, records.names, records.types, records.relation, staged=True, flaws=flaws)
 
 
 def _in_memory(db: DuckDBPyConnection, given: Given, number: int) -> Table:
     """Open a table in memory by way of Arrow."""
-    import pyarrow as pa  # noqa: PLC0415  (only this door needs it)
-
-    try:
-        table = _arrow(given.table)
-    except Unreadable:
-        raise
-    except (pa.ArrowException, TypeError, ValueError, NotImplementedError, KeyError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise Unreadable(f"cannot be read as a table ({first.rstrip('. ')}).") from None
-    names = [str(name) for name in table.column_names]
-    if not names:
-        raise Unreadable("has no columns.")
-    db.register(f"arrow{number}", table.rename_columns([f"c{i}" for i in range(len(names))]))
+    arrow, names, flaws = as_arrow(given.table)
+    db.register(f"arrow{number}", arrow)
     _, types = _describe(db, f"arrow{number}")
-    return _named(Table(given, number, {}, {}, ""), names, types, f"arrow{number}", staged=False)
-
-
-def _arrow(given: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
-    """A `pyarrow.Table` of anything that is a table."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    if isinstance(given, pa.Table):
-        return given
-    if isinstance(given, Mapping):
-        return _from_columns(given)
-    if hasattr(given, "__arrow_c_stream__"):
-        return pa.table(given)
-    from pyarrow.interchange import from_dataframe  # noqa: PLC0415
-
-    return from_dataframe(given)
-
-
-def _from_columns(given: Mapping[object, object]) -> Any:  # noqa: ANN401  (pyarrow has no types)
-    """A `pyarrow.Table` of a dict of columns: lists, numpy arrays, series of any library."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    columns: dict[str, Any] = {}
-    for name, values in given.items():
-        try:
-            if hasattr(type(values), "__arrow_c_stream__"):
-                columns[str(name)] = pa.chunked_array(values)
-                continue
-            array = values if isinstance(values, list | tuple) else np.asarray(values)
-            if isinstance(array, np.ndarray) and array.ndim != 1:
-                if array.ndim != 2:
-                    raise Unreadable(
-                        f"column '{name}' is no list of values (it has {array.ndim} dimensions)."
-                    )
-                array = list(array)
-            columns[str(name)] = pa.array(array)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise Unreadable(f"column '{name}' cannot be read ({first.rstrip('. ')}).") from None
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"'{name}': {length}" for name, length in list(lengths.items())[:20])
-        raise Unreadable(f"its columns differ in length ({shown}).")
-    return pa.table(columns)
+    said = {names[i]: why for i, why in flaws.items()}
+    return _table(Table(given, number, {}, {}, ""), names, types, f"arrow{number}", staged=False, flaws=said)
 
 
 _OPENERS: dict[str, Callable[[DuckDBPyConnection, Table], Table]] = {

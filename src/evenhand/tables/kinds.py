@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
-import re
+import contextlib
 from typing import TYPE_CHECKING, Literal
 
 from evenhand.errors import TableError
 from evenhand.tables import generations, likelihoods
-from evenhand.tables.database import Unreadable, literal, session
-from evenhand.tables.formats import open_table
+from evenhand.tables.database import Unreadable, session
+from evenhand.tables.dialects import dialect_of
+from evenhand.tables.formats import open_table, pattern, tidy_names
 from evenhand.tables.groups import refuse_impossible
+from evenhand.tables.json_records import keys_at_start
 from evenhand.tables.schema import Columns, Source
+from evenhand.tables.scores import matched
 from evenhand.tables.sources import Given, resolve
+from evenhand.tables.values import shown
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -25,8 +28,6 @@ _SIGNS: dict[Kind, frozenset[str]] = {
     "generations": frozenset({"completion"}),
 }
 _SCHEMAS: dict[str, Kind] = {generations.SCHEMA: "generations", likelihoods.SCHEMA: "likelihoods"}
-_KEY = re.compile(r'"([^"\\]{1,80})"\s*:')
-_HEAD_BYTES = 1 << 16
 
 
 def kind_of(source: Source, columns: Columns) -> Kind:
@@ -46,8 +47,8 @@ def kind_of(source: Source, columns: Columns) -> Kind:
     with session() as db:
         for number, one in enumerate(given):
             try:
-                found[one.title] = _kind(db, one, number)
-            except (Unreadable, duckdb.Error, OSError, EOFError):
+                found[one.title] = _kind(db, one, number, columns)
+            except (Unreadable, duckdb.Error, OSError):
                 continue
     kinds = list(dict.fromkeys(found.values()))
     if len(kinds) > 1:
@@ -56,20 +57,63 @@ def kind_of(source: Source, columns: Columns) -> Kind:
     return kinds[0] if kinds else "predictions"
 
 
-def _kind(db: DuckDBPyConnection, given: Given, number: int) -> Kind:
-    if given.path is not None and "json" in given.ending:
-        # Its columns are known only when all of it is read; the keys of the first records are enough here.
-        with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
-            names = set(_KEY.findall(file.read(_HEAD_BYTES).decode("utf-8", "ignore")))
-    else:
-        names = set(open_table(db, given, number).columns)
+def why(source: Source, columns: Columns, kind: Kind) -> str | None:
+    """Say why tables were taken for a kind, where columns of another kind make this worth saying.
+
+    Args:
+        source: what was given.
+        columns: how its columns are called.
+        kind: what `kind_of` found.
+    """
+    given, _ = resolve(source, columns)
+    names: set[str] = set()
+    with session() as db, contextlib.suppress(Unreadable, OSError):
+        for number, one in enumerate(given):
+            names |= _names(db, one, number)
+    if kind != "predictions":
+        if "label" not in names:
+            return None
+        signs = " and ".join(f"'{name}'" for name in sorted(_SIGNS[kind]))
+        return f"Taken for {kind}: there is {signs}, and no column of predictions or scores."
+    signs = " and ".join(f"'{name}'" for name in sorted(set().union(*_SIGNS.values()) & names))
+    lacking = [
+        f"{k} need {shown(sorted(s - names))} too" for k, s in _SIGNS.items() if s & names and s - names
+    ]
+    if not signs:
+        return None
+    because = "; ".join(lacking) or "there is a column of predictions or scores"
+    return f"Taken for predictions although there is {signs}: {because}."
+
+
+def _kind(db: DuckDBPyConnection, given: Given, number: int, columns: Columns) -> Kind:
+    """The kind of one table."""
     if given.ending in {".parquet", ".pq"}:
+        assert given.path is not None
         rows = db.execute(
-            "SELECT decode(value) FROM parquet_kv_metadata("
-            f"{literal(str(given.path))}) WHERE decode(key) = 'schema'"
+            f"SELECT decode(value) FROM parquet_kv_metadata({pattern(given.path)}) "
+            "WHERE decode(key) = 'schema'"
         ).fetchall()
         if rows and rows[0][0] in _SCHEMAS:
             return _SCHEMAS[rows[0][0]]
-    if "label" in names:
+    return _kind_by(_names(db, given, number), columns)
+
+
+def _names(db: DuckDBPyConnection, given: Given, number: int) -> set[str]:
+    """The columns of a table, as far as its beginning tells."""
+    if given.path is not None and "json" in given.ending:
+        return set(tidy_names(list(keys_at_start(given))))
+    if given.path is not None and ("csv" in given.ending or "tsv" in given.ending):
+        return set(tidy_names(dialect_of(given).names))
+    return set(open_table(db, given, number).columns)
+
+
+def _kind_by(names: set[str], columns: Columns) -> Kind:
+    """The kind of a table with these columns.
+
+    A table of predictions has predictions or scores. Without them a column `label` decides nothing:
+    likelihoods and generations may have one, which is not read.
+    """
+    scored = "score" in names or bool(matched("score_*", names)) or columns.score is not None
+    if scored or columns.prediction in names or columns.prediction != "prediction":
         return "predictions"
     return next((kind for kind, signs in _SIGNS.items() if signs <= names), "predictions")

@@ -13,6 +13,7 @@ from evenhand.errors import CallError, TableError
 from evenhand.tables.database import session
 from evenhand.tables.formats import examine_each
 from evenhand.tables.groups import attributes, crossings, refuse_impossible
+from evenhand.tables.paths import local
 from evenhand.tables.read import input_of
 from evenhand.tables.schema import Attribute, Columns, FloatArray, Source
 from evenhand.tables.signals import SignalArm, Signals
@@ -73,8 +74,11 @@ def files_of(folder: Path) -> list[Path]:
 
 def _without_folders(source: Source) -> Source:
     """The source with the files of every folder in its place."""
-    if isinstance(source, str | os.PathLike) and Path(source).is_dir():
-        found = files_of(Path(source))
+    if isinstance(source, str | os.PathLike) and os.path.isdir(local(os.fspath(source))):
+        try:
+            found = files_of(Path(local(os.fspath(source))))
+        except OSError as error:
+            raise CallError(f"{os.fspath(source)}: cannot be read ({error.strerror or error}).") from None
         if not found:
             raise CallError(
                 f"{os.fspath(source)}: holds no signals: neither runs/*/signals.parquet (a study whose runs "

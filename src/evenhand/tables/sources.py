@@ -5,17 +5,21 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from evenhand.errors import CallError, TableError, nearest
+from evenhand.tables.paths import elsewhere, fault_of, local
 from evenhand.tables.schema import Columns, Source
 
 #: Endings of the files that can be read.
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq",
            ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz")  # fmt: skip
+_SHOWN = 300
 ALLOWED = (
     "a path or glob, a table (pandas, polars, pyarrow, a dict of columns), a list of those, "
     "or a dict of arm names to those"
@@ -157,6 +161,10 @@ def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]
                 raise CallError(
                     f"A list was given whose items are of type {type(item).__name__}; give {ALLOWED}."
                 )
+            if isinstance(item, Mapping) and item and not _holds_columns(item):
+                raise CallError(
+                    "A list of records was given; give their columns, for example pandas.DataFrame(records)."
+                )
             yield from _items(item, where, complaints)
     else:
         raise CallError(f"Got {type(value).__name__} for {where}; give {ALLOWED}.")
@@ -167,10 +175,16 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
     text = os.fsdecode(given)
     if not text or "\0" in text:
         complaints.append(f"{text!r}: is no path.")
+        return
+    text = local(text)
+    if why := elsewhere(text) or fault_of(text):
+        complaints.append(f"{_as_given(text)}: there is no such file: {why}")
     elif os.path.isdir(text):
-        complaints.append(f"{text}: is a folder; give its files, for example '{Path(text) / '*.parquet'}'.")
-    elif os.path.exists(text):
+        complaints.append(f"{text}: is a folder; give its files, for example '{_files_below(Path(text))}'.")
+    elif os.path.isfile(text):
         yield Path(text)
+    elif os.path.exists(text):
+        complaints.append(f"{text}: is no ordinary file; write what comes from it to a file, and give that.")
     elif glob.has_magic(text):
         found = sorted(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
         yield from map(Path, found)
@@ -178,6 +192,30 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
             complaints.append(f"{text}: no file matches this pattern.")
     else:
         complaints.append(_missing(Path(text)))
+
+
+def _files_below(folder: Path) -> str:
+    """A pattern of the files in a folder, or in the folders within it."""
+    for way in ("*", "**/*"):
+        try:
+            names = [p.name.lower() for p in islice(folder.glob(way), 1000)]
+        except OSError:
+            break
+        for ending in (".parquet", *ENDINGS):
+            if any(name.endswith(ending) for name in names):
+                return str(folder / f"{way}{ending}")
+    return str(folder / "*.parquet")
+
+
+def _as_given(path: str) -> str:
+    """A path for a complaint: an address has both of its strokes, of which a `Path` keeps one."""
+    text = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", r"\1://", path)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 23]}...{text[-20:]}"
+
+
+def files_of(paths: Sequence[str]) -> list[Path]:
+    """The files that paths and patterns stand for; those that stand for none are left out."""
+    return [file for path in paths for file in _files(path, [])]
 
 
 def _missing(path: Path) -> str:

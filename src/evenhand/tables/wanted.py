@@ -34,7 +34,9 @@ def needed_columns(
     single = [name for name in (columns.id, columns.prediction) if name in table.columns]
     for option, name in _required(table, columns, several=several):
         single.append(name)
-        if name not in table.columns:
+        if name in table.flaws:
+            complaints[f"column '{name}' ({option}) {table.flaws[name]}"] = None
+        elif name not in table.columns:
             also = " (nor are there scores)" if option == "--prediction" and not scores else ""
             why = ", by which rows of several arms or runs are paired," if option == "--id" else ""
             complaints[f"column '{name}' ({option}){why} is not there{also}; {nearest(name, known)}"] = None

@@ -35,7 +35,7 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 def _replace(target: Path, data: bytes) -> None:
     """Write a neighbour of the target, make sure that it is on disk, and put it in the target's place."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:64]}.", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:16]}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

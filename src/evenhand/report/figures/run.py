@@ -5,8 +5,6 @@ document -> rows -> drawing -> SVG -> PDF, PNG; rows -> CSV
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 from evenhand.errors import CallError
 from evenhand.report.document import Document
 from evenhand.report.document import arms as arms_of
+from evenhand.report.export import csv_line, without_formula
 from evenhand.report.figures import answers, answers_charts, attacks, charts, data, tables, wording
 from evenhand.report.figures.data import Rows
 from evenhand.report.rendering import fast_charts
@@ -207,9 +206,11 @@ def rendered(spec: Mapping[str, Any]) -> dict[str, str | bytes]:
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows as CSV, with the columns of all of them; an empty field stands for null."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, dict.fromkeys(k for r in rows for k in r), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    """Write rows as CSV, with the columns of all of them; an empty field stands for null.
+
+    No name is a formula when a spreadsheet opens it.
+    """
+    keys = dict.fromkeys(k for r in rows for k in r)
+    values = ([row.get(key) for key in keys] for row in rows)
+    named = ([without_formula(v) if isinstance(v, str) else v for v in row] for row in values)
+    return "".join(map(csv_line, (keys, *named)))
