@@ -205,7 +205,7 @@ def test_a_bomb_is_no_picture(tmp_path, monkeypatch):
         ({"where": {"label": "1"}}, "is '1' in all 20 rows; there must be two classes"),
         ({"split_column": "splt"}, "column 'splt' (split_column) is not there"),
         ({"split_column": "group"}, "rows have 'b'"),
-        ({"by": ("group", "text"), "label": "name", "positive": "r1"}, "there are 40"),
+        ({"by": ("group", "text"), "label": "name", "positive": "r1"}, "give classes, not texts"),
     ],
 )
 def test_what_cannot_be_meant(posts, options, said):

@@ -12,7 +12,7 @@ from evenhand.tables.database import Table, Unreadable, session
 from evenhand.tables.formats import tidy_names, use_table
 from evenhand.tables.scores import matched
 from evenhand.tables.sources import Given
-from evenhand.tables.values import is_nested, shown, text_sql, tidy
+from evenhand.tables.values import is_nested, shape_of, shown, text_sql, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -114,9 +114,9 @@ def _columns(table: Table, wanted: Wanted) -> tuple[list[str], dict[str, tuple[s
         elif name not in known:
             complaints[f"column '{name}' ({option}) is not there; {nearest(name, known)}"] = None
         elif name != wanted.picture and is_nested(table.types[name]):
-            complaints[
-                f"column '{name}' ({option}) is nested ({table.types[name][:60]}); give one value per row."
-            ] = None
+            shape = shape_of(table.types[name])
+            nested = f"column '{name}' ({option}) is nested (it holds {shape}); give one value per row."
+            complaints[nested] = None
     found = {}
     for pattern in wanted.patterns:
         found[pattern] = tuple(matched(pattern, known))

@@ -21,7 +21,7 @@ from evenhand.tables.groups import attributes, crossings, refuse_impossible
 from evenhand.tables.pair import place_sql
 from evenhand.tables.paired import Paired, Part, bring_together
 from evenhand.tables.plan import places_of
-from evenhand.tables.quoted import quoted, shape_of
+from evenhand.tables.quoted import quoted
 from evenhand.tables.read import input_of
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray, Source
 from evenhand.tables.scores import matched
@@ -36,6 +36,7 @@ from evenhand.tables.values import (
     name_sql,
     number_sql,
     offending,
+    shape_of,
     text_sql,
 )
 from evenhand.tables.vocabulary import read_words, respelt, word_of

@@ -17,13 +17,6 @@ def shorten(text: str, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
-def shape_of(kind: str) -> str:
-    """What a nested SQL type holds in each row, in words."""
-    if kind.startswith(("STRUCT", "MAP", "UNION")):
-        return "records" if kind.endswith(")") else "lists of records"
-    return "lists of lists" if kind.count("[") > 1 else "lists"
-
-
 def quoted(db: DuckDBPyConnection, table: Table, name: str, test: str) -> str:
     """Quote the values of a column in the rows that meet a condition, the most frequent ones first.
 

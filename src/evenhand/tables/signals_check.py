@@ -13,7 +13,7 @@ from evenhand.errors import nearest
 from evenhand.tables.check import MOST_GROUPS, group_columns
 from evenhand.tables.database import Table, single_row
 from evenhand.tables.formats import stage
-from evenhand.tables.quoted import quoted, shape_of
+from evenhand.tables.quoted import quoted
 from evenhand.tables.schema import BoolArray, Columns, FloatArray
 from evenhand.tables.scores import matched
 from evenhand.tables.signals import TARGET
@@ -24,6 +24,7 @@ from evenhand.tables.values import (
     missing_sql,
     name_sql,
     offending,
+    shape_of,
     text_sql,
     tidy,
 )

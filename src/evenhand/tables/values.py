@@ -66,6 +66,13 @@ def is_nested(kind: str) -> bool:
     return _NESTED.search(kind) is not None
 
 
+def shape_of(kind: str) -> str:
+    """Say in words what a nested SQL type holds in each row."""
+    if kind.startswith(("STRUCT", "MAP", "UNION")):
+        return "records" if kind.endswith(")") else "lists of records"
+    return "lists of lists" if kind.count("[") > 1 else "lists"
+
+
 def is_list(kind: str) -> bool:
     """Whether a SQL type is a list of single values."""
     return kind.endswith("]") and kind.count("[") == 1 and not kind.startswith(("STRUCT", "MAP", "UNION"))

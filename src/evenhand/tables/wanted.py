@@ -9,7 +9,7 @@ from evenhand.errors import nearest
 from evenhand.tables.database import Table, literal
 from evenhand.tables.schema import Columns
 from evenhand.tables.scores import matched, score_columns
-from evenhand.tables.values import bare_sql, is_list, is_nested, name_sql, text_sql, tidy
+from evenhand.tables.values import bare_sql, is_list, is_nested, name_sql, shape_of, text_sql, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -73,7 +73,7 @@ def _nested(table: Table, single: Sequence[str], scores: Sequence[str]) -> list[
         if not is_nested(kind) or (name not in single and len(scores) == 1 and is_list(kind)):
             continue
         allowed = "give one value per row" if name in single else "give a number, or a list of numbers"
-        complaints.append(f"column '{name}' is nested ({kind[:60]}); {allowed}.")
+        complaints.append(f"column '{name}' is nested (it holds {shape_of(kind)}); {allowed}.")
     return complaints
 
 
@@ -103,7 +103,9 @@ def condition(
             continue
         sql, kind = table.columns[name], table.types[name]
         if is_nested(kind):
-            complaints.append(f"column '{name}' ({option}) is nested ({kind[:60]}); give one value per row.")
+            complaints.append(
+                f"column '{name}' ({option}) is nested (it holds {shape_of(kind)}); give one value per row."
+            )
             continue
         test = _equals(sql, kind, value)
         if must_match and (len(filters) == 1 or option != "--where"):
