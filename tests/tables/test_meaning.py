@@ -192,6 +192,24 @@ def test_float_ids_pair_with_the_same_integers(tmp_path):
     } == {4}
 
 
+def test_decimals_are_the_same_groups_as_floats(tmp_path):
+    from decimal import Decimal
+
+    ids = [f"x{i}" for i in range(8)]
+    halves = [Decimal("0.50"), Decimal("2.00")] * 4
+    table = TABLE | {"example_id": ids, "dose": pa.array(halves, pa.decimal128(10, 2))}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    pq.write_table(pa.table(table | {"dose": [0.5, 2.0] * 4}), tmp_path / "b.parquet")
+    result = audited([str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")], by="dose")
+    assert list(rates(result)) == ["0.5", "2"]
+
+
+def test_a_parquet_file_that_is_cut_short_is_said_to_be(tmp_path):
+    pq.write_table(pa.table(TABLE), tmp_path / "t.parquet")
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "t.parquet").read_bytes()[:200])
+    refused(str(tmp_path / "cut.parquet"), "cut short")
+
+
 # --- Numbers in every dialect ---
 
 

@@ -65,11 +65,14 @@ def why(source: Source, columns: Columns, kind: Kind) -> str | None:
         columns: how its columns are called.
         kind: what `kind_of` found.
     """
+    import duckdb  # noqa: PLC0415  (0.1 s)
+
     given, _ = resolve(source, columns)
     names: set[str] = set()
-    with session() as db, contextlib.suppress(Unreadable, OSError):
+    with session() as db:
         for number, one in enumerate(given):
-            names |= _names(db, one, number)
+            with contextlib.suppress(Unreadable, duckdb.Error, OSError):
+                names |= _names(db, one, number)
     if kind != "predictions":
         if "label" not in names:
             return None

@@ -134,11 +134,13 @@ def _moment(text: str, parts: re.Match[str]) -> str:
 def text_sql(sql: str, kind: str) -> str:
     """SQL for the text of a value, which `tidy` makes the same in every format."""
     if kind.startswith(_FLOATS):
-        number = f"CAST({sql} AS DOUBLE)"
+        number, text = f"CAST({sql} AS DOUBLE)", f"CAST({sql} AS VARCHAR)"
+        if kind.startswith("DECIMAL"):  # 0.50 is 0.5
+            text = f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
         return (
             f"CASE WHEN isnan({number}) THEN NULL WHEN abs({number}) <= {LARGEST_EXACT} "
             f"AND {number} = trunc({number}) "
-            f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE CAST({sql} AS VARCHAR) END"
+            f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE {text} END"
         )
     return f"CAST({sql} AS VARCHAR)"
 
