@@ -90,7 +90,7 @@ def sane(outcome: Outcome, names: Sequence[str]) -> None:
         assert not outcome.out.strip(), f"exit code 2, but something on standard output: {outcome.out}"
         assert outcome.err.startswith("evenhand"), outcome.err
         assert outcome.err.count("evenhand: ") + outcome.err.count("evenhand audit: ") >= 1, outcome.err
-        assert "--" in outcome.err or any(name in outcome.err for name in names) or "FILE" in outcome.err, (
+        assert re.search(r"--|FILE|\barms?\b", outcome.err) or any(name in outcome.err for name in names), (
             f"names neither a file nor an option: {outcome.err}"
         )
 

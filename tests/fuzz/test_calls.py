@@ -19,8 +19,8 @@ from tests.fuzz.harness import call, contents, sane, whole
 from tests.fuzz.test_mutations import CSV, PARQUET, table
 
 COLUMNS = ("label", "prediction", "g", "w", "text", "score", "example_id", "arm", "run", "split", "", "G", "*",
-           "m_*", "m_a", "*_*", "g ", "lable", "x" * 300, "c0", "'", '"', ";", "é", "--by", "-", "\0", "g,text",
-           "g,g", "g,", ",", "sc*re", "\ud800")  # fmt: skip
+           "m_*", "m_a", "*_*", "g ", "lable", "x" * 300, "c0", "'", '"', ";", "é", "--by", "-", "g,text",
+           "g,g", "g,", ",", "sc*re")  # fmt: skip
 NUMBERS = ("0", "1", "2", "5", "-1", "0.05", "1e-300", "1e400", "nan", "inf", "-0", "", "x", "0,05", "5%", "0x1", "٣",
            "1_0", "99999999999999999999", " 1", "0.5=0.5", "accuracy=2", "accuracy=0.1", "accuracy", "=0.1",
            "acuracy=0.1", "log_loss=0.1", "accuracy=nan", "true_positive_rate=1")  # fmt: skip
@@ -28,10 +28,10 @@ METRICS = ("accuracy", "log_loss", "acuracy", "", "ACCURACY", "roc_auc", "worst_
            "../x", "accuracy_difference", "gender_accuracy", "_x", "f1")  # fmt: skip
 NAMES = ("a", "b", "", "reference", "a,b", "x" * 400, "ü", "a\nb")
 PLACES = ("out.json", "new.csv", "a.csv", "./a.csv", "sub/../a.csv", "link.csv", "hard.csv", "A.CSV", "sub", "no/x.json",
-          "", "-", "x" * 300 + ".json", "a.csv/x.json", "sub/linked/a.csv", "~", "\0", "b.parquet", "out.json/", " ")  # fmt: skip
+          "", "-", "x" * 300 + ".json", "a.csv/x.json", "../linked/a.csv", "~", "b.parquet", "out.json/", " ")  # fmt: skip
 FILES = ("a.csv", "b.parquet", "*.csv", "?.csv", "[ab].csv", "**/*.csv", "sub/../a.csv", "link.csv", "nothing.csv",
          "sub", "", "a.csv/", "~/a.csv", "https://example.org/a.csv", "s3://bucket/a.parquet", "file:a.csv", "a.txt",
-         "hf://datasets/x/y.csv", "x" * 300, "\0", "-", "a.CSV", "{a,b}.csv", "[", "a.csv\n")  # fmt: skip
+         "hf://datasets/x/y.csv", "x" * 300, "-", "a.CSV", "{a,b}.csv", "[", "a.csv\n")  # fmt: skip
 OPTIONS: dict[str, tuple[str, ...] | None] = {
     "--by": COLUMNS, "--memberships": COLUMNS, "--intersect": COLUMNS, "--label": COLUMNS, "--prediction": COLUMNS,
     "--score": COLUMNS, "--id": COLUMNS, "--weight": COLUMNS, "--cluster": COLUMNS, "--arm": COLUMNS,
@@ -52,13 +52,14 @@ def folder_of_files() -> Iterator[Path]:
     """A folder with two tables, links to one of them, and a folder inside; it is the current one."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name) / "data"
+        folder.mkdir()
+        (Path(name) / "linked").symlink_to(folder, target_is_directory=True)
         CONTAINERS["csv"][0](table(1, scores=True), folder / "a", CSV)
         CONTAINERS["parquet"][0](table(2, scores=True), folder / "b", PARQUET)
         (folder / "sub").mkdir()
         (folder / "link.csv").symlink_to("a.csv")
         (folder / "hard.csv").hardlink_to(folder / "a.csv")
-        (folder / "sub" / "linked").symlink_to(folder, target_is_directory=True)
         os.chdir(folder)
         try:
             yield folder
@@ -80,11 +81,11 @@ def test_any_call(files, options, plain):
     words += [word for option in options for word in option]
     with folder_of_files() as folder:
         inputs = [folder / "a.csv", folder / "b.parquet"]
-        before, there = contents(inputs), sorted(p.name for p in folder.rglob("*") if "linked" not in p.parts)
+        before, there = contents(inputs), sorted(p.name for p in folder.rglob("*"))
         outcome = call(words)
-        sane(outcome, [name for name in (*files, "a.csv", "b.parquet") if name.strip()])
+        sane(outcome, [Path(name).name or "''" for name in (*files, "a.csv", "b.parquet")])
         assert contents(inputs) == before, "an input was changed"
-        new = sorted(p.name for p in folder.rglob("*") if "linked" not in p.parts)
+        new = sorted(p.name for p in folder.rglob("*"))
         if outcome.refused:
             assert new == there, "something was written, though the exit code is 2"
         else:
@@ -97,7 +98,7 @@ SAMPLE = (
     (["a.csv", "b.parquet", "--by", "g", "--json", "out.json", "--csv", "out.csv", "--html", "out.html"], {0, 2}),
     (["a.csv", "hard.csv", "--by", "g", "--json", "-", "--fail-on", "harm"], {0, 2, 3}),
     (["a.csv", "--by", "nothing", "--html", "out.html"], {2}),
-    (["sub/linked/a.csv", "--by", "g", "--csv", "sub/../a.csv"], {2}),
+    (["../linked/a.csv", "--by", "g", "--csv", "sub/../a.csv"], {2}),
     (["a.csv", "--by", "g", "--margin", "2", "--json", "out.json"], {2}),
     ([], {2}),
 )
