@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def by_python(given: object, options: Mapping[str, Any]) -> Outcome:
         odd = ENGINE.search(text.replace(ALLOWED, ""))
         assert not odd, f"{odd[0]!r} is no word for a reader: {text}"
         return Outcome(2, err=text)
+    except Exception:
+        raise AssertionError(f"an exception escaped:\n{traceback.format_exc()}") from None
 
 
 def rows_of(document: Mapping[str, Any], renamed: Mapping[str, str] | None = None) -> dict[Any, Mapping[str, Any]]:

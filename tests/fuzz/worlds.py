@@ -81,11 +81,16 @@ class World:
         return replace(self, frame=[(own, values if own == name else old) for own, old in self.frame])
 
     def ordered(self, rng: random.Random) -> World:
-        """The same rows and columns in another order."""
+        """The same rows and columns in another order; groups of memberships stay in the order of their columns."""
         order = list(range(len(self.frame[0][1])))
         rng.shuffle(order)
         frame = [(name, [values[i] for i in order]) for name, values in self.frame]
         rng.shuffle(frame)
+        members = iter([column for column in self.frame if column[0].startswith("m_")])
+        rows = dict(frame)
+        frame = [
+            (name := next(members)[0] if old.startswith("m_") else old, rows[name]) for old, _ in frame
+        ]
         return replace(self, frame=frame)
 
 
