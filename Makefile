@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 MINILM = benchmarks/data/minilm
 
-.PHONY: demo test cover slow smoke lint bench bench-gpu planted simulate minilm clean
+.PHONY: demo test cover slow fuzz smoke lint bench bench-gpu planted simulate minilm clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,10 @@ cover: $(VENV)/dev
 
 slow: $(VENV)/dev
 	$(BIN)/pytest -n 2 -m slow
+
+# Random tables in many dialects, damaged files and any call: 2,000 new examples, ten minutes or so.
+fuzz: $(VENV)/dev
+	EVENHAND_FUZZ_EXAMPLES=$${EVENHAND_FUZZ_EXAMPLES:-2000} $(BIN)/pytest tests/fuzz -q -s
 
 bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.audit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ def words(options: Mapping[str, Any]) -> list[str]:
     return made
 
 
-def by_command(folder: Path, paths: Sequence[Path], options: Mapping[str, Any], names: Sequence[str]) -> Outcome:
+def by_command(
+    folder: Path, paths: Sequence[Path], options: Mapping[str, Any], names: Sequence[str]
+) -> Outcome:
     """The outcome of the command."""
     named = [word for name in names for word in ("--name", name)]
     return audit_files(folder, [*map(str, paths), *words(options), *named], paths)
@@ -40,8 +42,18 @@ def by_command(folder: Path, paths: Sequence[Path], options: Mapping[str, Any], 
 
 def by_python(given: object, options: Mapping[str, Any]) -> Outcome:
     """The outcome of `evenhand.audit`; an error's message must be as readable as the command's."""
+    return _outcome(lambda: evenhand.audit(given, **options))
+
+
+def by_compare(reference: object, candidate: object, options: Mapping[str, Any]) -> Outcome:
+    """The outcome of `evenhand.compare`, whose arms are called reference and candidate."""
+    kept = {name: value for name, value in options.items() if name not in {"reference", "name"}}
+    return _outcome(lambda: evenhand.compare(reference, candidate, **kept))
+
+
+def _outcome(judge: Callable[[], Any]) -> Outcome:
     try:
-        return Outcome(0, document=evenhand.audit(given, **options).to_dict())
+        return Outcome(0, document=judge().to_dict())
     except InputError as error:
         text = str(error)
         odd = ENGINE.search(text.replace(ALLOWED, ""))
@@ -51,13 +63,17 @@ def by_python(given: object, options: Mapping[str, Any]) -> Outcome:
         raise AssertionError(f"an exception escaped:\n{traceback.format_exc()}") from None
 
 
-def rows_of(document: Mapping[str, Any], renamed: Mapping[str, str] | None = None) -> dict[Any, Mapping[str, Any]]:
+def rows_of(
+    document: Mapping[str, Any], renamed: Mapping[str, str] | None = None
+) -> dict[Any, Mapping[str, Any]]:
     """Every row of a result by its key; what names the input may be renamed."""
     new = renamed or {}
     made: dict[Any, Mapping[str, Any]] = {}
     for part in PARTS:
         for row in document[part]:
-            own = {k: new.get(v, v) if k in {"input", "reference", "candidate"} else v for k, v in row.items()}
+            own = {
+                k: new.get(v, v) if k in {"input", "reference", "candidate"} else v for k, v in row.items()
+            }
             key = (part, *(own.get(k) for k in KEYS))
             assert key not in made, f"two rows of one key: {key}"
             made[key] = own
@@ -65,7 +81,11 @@ def rows_of(document: Mapping[str, Any], renamed: Mapping[str, str] | None = Non
 
 
 def differences(
-    one: Mapping[str, Any], other: Mapping[str, Any], *, within: float, renamed: Mapping[str, str] | None = None
+    one: Mapping[str, Any],
+    other: Mapping[str, Any],
+    *,
+    within: float,
+    renamed: Mapping[str, str] | None = None,
 ) -> list[str]:
     """What differs between two results."""
     first, second = rows_of(one), rows_of(other, renamed)

@@ -161,7 +161,11 @@ def _cell(cell: str, choices: Draw) -> str:
 def _written(path: Path, data: bytes, choices: Draw) -> Path:
     if choices.get("gz"):
         cut = len(data) // 2
-        data = gzip.compress(data[:cut]) + gzip.compress(data[cut:]) if choices["gz"] == 2 else gzip.compress(data)
+        data = (
+            gzip.compress(data[:cut]) + gzip.compress(data[cut:])
+            if choices["gz"] == 2
+            else gzip.compress(data)
+        )
     ending = choices["ending"] + (".gz" if choices.get("gz") and not choices.get("misnamed") else "")
     path = path.with_name(path.name + (ending.upper() if choices.get("capitals") else ending))
     path.write_bytes(data)
@@ -220,7 +224,9 @@ def write_json(frame: Frame, path: Path, choices: Draw) -> Path:
     elif shape == "lists":
         text = dumps(columns)
     elif shape == "split":
-        text = dumps({"columns": names, "index": list(range(len(rows))), "data": [list(r.values()) for r in rows]})
+        text = dumps(
+            {"columns": names, "index": list(range(len(rows))), "data": [list(r.values()) for r in rows]}
+        )
     elif shape == "index":
         text = dumps({str(i): row for i, row in enumerate(rows)})
     elif choices["ending"] == ".json":
@@ -323,7 +329,9 @@ def write_parquet(frame: Frame, path: Path, choices: Draw) -> Path:
         made = _pandas(frame, choices)
         made.to_parquet(path, compression=None if options["compression"] == "uncompressed" else "snappy")
         return path
-    table = arrow(frame, {**choices, "string": "string"} if choices.get("string") == "string_view" else choices)
+    table = arrow(
+        frame, {**choices, "string": "string"} if choices.get("string") == "string_view" else choices
+    )
     options["compression"] = {"uncompressed": "none"}.get(options["compression"], options["compression"])
     pq.write_table(
         table, path, **options,
@@ -383,7 +391,10 @@ def in_memory(frame: Frame, _: Path, choices: Draw) -> object:
     if kind == "dict of arrays":
         return {name: _array(values) for name, values in frame}
     if kind == "dict of series":
-        return {name: pd.Series(values) if i % 2 else pl.Series(arrow_column(values, {})) for i, (name, values) in enumerate(frame)}
+        return {
+            name: pd.Series(values) if i % 2 else pl.Series(arrow_column(values, {}))
+            for i, (name, values) in enumerate(frame)
+        }
     table = arrow(frame, choices)
     if kind == "polars":
         return pl.from_arrow(table)
@@ -398,7 +409,11 @@ def in_memory(frame: Frame, _: Path, choices: Draw) -> object:
 
 def _array(values: Sequence[Value]) -> np.ndarray:
     kinds = {type(v) for v in values}
-    if len(kinds) > 1 or kinds & {list, dict, bytes} or any(isinstance(v, int) and abs(v) > 2**62 for v in values):
+    if (
+        len(kinds) > 1
+        or kinds & {list, dict, bytes}
+        or any(isinstance(v, int) and abs(v) > 2**62 for v in values)
+    ):
         made = np.empty(len(values), dtype=object)
         made[:] = values
         return made

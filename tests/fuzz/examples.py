@@ -15,7 +15,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-SHORT = 400
+SHORT = 300
 TOTAL = int(os.environ.get("EVENHAND_FUZZ_EXAMPLES", "0"))
 EVERY = 50
 

@@ -74,9 +74,7 @@ def audit_files(folder: Path, arguments: Sequence[str], inputs: Sequence[Path]) 
     outcome = call(["audit", *arguments, *written])
     sane(outcome, [p.name for p in inputs])
     assert contents(inputs) == before, "an input was changed"
-    return Outcome(
-        outcome.code, outcome.out, outcome.err, whole(outcome, outputs), outcome.crash
-    )
+    return Outcome(outcome.code, outcome.out, outcome.err, whole(outcome, outputs), outcome.crash)
 
 
 def sane(outcome: Outcome, names: Sequence[str]) -> None:

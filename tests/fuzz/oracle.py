@@ -81,7 +81,11 @@ def _json(text: str, *, lines: bool) -> Table:
 def _csv(text: str, needed: Sequence[str]) -> Table:
     for delimiter in DELIMITERS:
         try:
-            lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
+            lines = [
+                row
+                for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+                if row
+            ]
         except csv.Error as error:
             raise NoTableError(str(error)) from None
         if lines and {*needed} <= {name.strip() for name in lines[0]}:
@@ -94,7 +98,13 @@ def _csv(text: str, needed: Sequence[str]) -> Table:
     ragged = any(len(row) != len(names) for row in lines[1:])
     rows = [dict(zip(names, row, strict=False)) for row in lines[1:]]
     header = any(row == lines[0] for row in lines[1:])
-    flaw = "a row has another number of values" if ragged else "the header stands among the rows" if header else ""
+    flaw = (
+        "a row has another number of values"
+        if ragged
+        else "the header stands among the rows"
+        if header
+        else ""
+    )
     return Table(rows, flaw)
 
 
@@ -113,7 +123,9 @@ def truth(value: Any) -> str:
     return {"true": "1", "false": "0"}.get(text, text)
 
 
-def flaws(table: Table, *, weight: str | None = None, score: str | None = None, member: str | None = None) -> str:
+def flaws(
+    table: Table, *, weight: str | None = None, score: str | None = None, member: str | None = None
+) -> str:
     """Why a table must be refused, or at least remarked upon; empty when there is no reason."""
     if table.flaw:
         return table.flaw

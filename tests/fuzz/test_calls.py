@@ -28,7 +28,7 @@ METRICS = ("accuracy", "log_loss", "acuracy", "", "ACCURACY", "roc_auc", "worst_
            "../x", "accuracy_difference", "gender_accuracy", "_x", "f1")  # fmt: skip
 NAMES = ("a", "b", "", "reference", "a,b", "x" * 400, "ü", "a\nb")
 PLACES = ("out.json", "new.csv", "a.csv", "./a.csv", "sub/../a.csv", "link.csv", "hard.csv", "A.CSV", "sub", "no/x.json",
-          "", "-", "x" * 300 + ".json", "a.csv/x.json", "../linked/a.csv", "~", "b.parquet", "out.json/", " ")  # fmt: skip
+          "", "-", "x" * 300 + ".json", "a.csv/x.json", "../linked/a.csv", "~", "b.parquet", "out.json/", " ", "old.json")  # fmt: skip
 FILES = ("a.csv", "b.parquet", "*.csv", "?.csv", "[ab].csv", "**/*.csv", "sub/../a.csv", "link.csv", "nothing.csv",
          "sub", "", "a.csv/", "~/a.csv", "https://example.org/a.csv", "s3://bucket/a.parquet", "file:a.csv", "a.txt",
          "hf://datasets/x/y.csv", "x" * 300, "-", "a.CSV", "{a,b}.csv", "[", "a.csv\n")  # fmt: skip
@@ -43,7 +43,11 @@ OPTIONS: dict[str, tuple[str, ...] | None] = {
     "--csv": PLACES, "--bye": ("x",), "--html": ("a.csv", "", "sub", "-", "no/x.html"),
 }  # fmt: skip
 OPTION = st.sampled_from(sorted(OPTIONS)).flatmap(
-    lambda name: st.just((name,)) if OPTIONS[name] is None else st.tuples(st.just(name), st.sampled_from(OPTIONS[name]))
+    lambda name: (
+        st.just((name,))
+        if OPTIONS[name] is None
+        else st.tuples(st.just(name), st.sampled_from(OPTIONS[name]))
+    )
 )
 
 
@@ -58,6 +62,7 @@ def folder_of_files() -> Iterator[Path]:
         CONTAINERS["csv"][0](table(1, scores=True), folder / "a", CSV)
         CONTAINERS["parquet"][0](table(2, scores=True), folder / "b", PARQUET)
         (folder / "sub").mkdir()
+        (folder / "old.json").write_text("an earlier result")
         (folder / "link.csv").symlink_to("a.csv")
         (folder / "hard.csv").hardlink_to(folder / "a.csv")
         os.chdir(folder)
@@ -73,7 +78,11 @@ def last(words: list[str], option: str) -> str | None:
 
 
 @fuzzed(0.3)
-@given(files=st.lists(st.sampled_from(FILES), max_size=2), options=st.lists(OPTION, max_size=4), plain=st.booleans())
+@given(
+    files=st.lists(st.sampled_from(FILES), max_size=2),
+    options=st.lists(OPTION, max_size=4),
+    plain=st.booleans(),
+)
 def test_any_call(files, options, plain):
     words = ["audit", *(["a.csv"] if plain else []), *files]
     words += [] if any(name == "--by" for name, *_ in options) else ["--by", "g"]
@@ -88,6 +97,7 @@ def test_any_call(files, options, plain):
         new = sorted(p.name for p in folder.rglob("*"))
         if outcome.refused:
             assert new == there, "something was written, though the exit code is 2"
+            assert (folder / "old.json").read_text() == "an earlier result"
         else:
             paths = {kind: last(words, f"--{kind}") for kind in ("json", "csv")}
             if all(paths.values()) and paths["json"] != "-":
@@ -95,7 +105,10 @@ def test_any_call(files, options, plain):
 
 
 SAMPLE = (
-    (["a.csv", "b.parquet", "--by", "g", "--json", "out.json", "--csv", "out.csv", "--html", "out.html"], {0, 2}),
+    (
+        ["a.csv", "b.parquet", "--by", "g", "--json", "out.json", "--csv", "out.csv", "--html", "out.html"],
+        {0, 2},
+    ),
     (["a.csv", "hard.csv", "--by", "g", "--json", "-", "--fail-on", "harm"], {0, 2, 3}),
     (["a.csv", "--by", "nothing", "--html", "out.html"], {2}),
     (["../linked/a.csv", "--by", "g", "--csv", "sub/../a.csv"], {2}),

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz.calls import alike, by_command, by_python, differences, rows_of
+from tests.fuzz.calls import alike, by_command, by_compare, by_python, differences, rows_of
 from tests.fuzz.dialects import Dialect, dialects, reference, render
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.harness import Outcome, replayable
@@ -29,6 +29,8 @@ def judged(world: World, dialect: Dialect, folder: Path, *, command: bool) -> Ou
         with replayable(folder, [*map(str, paths), str(options), *arms], paths):
             return by_command(folder, paths, options, arms)
     given = [str(table) if isinstance(table, Path) else table for table in given]
+    if arms == ["reference", "candidate"]:
+        return by_compare(*given, options)
     return by_python(given, options | {"name": arms})
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import os
 import random
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +20,7 @@ from tests.fuzz import oracle
 from tests.fuzz.calls import by_command, by_python, differences, words
 from tests.fuzz.dialects import CONTAINERS, arrow
 from tests.fuzz.examples import fuzzed
-from tests.fuzz.harness import Outcome, replayable
+from tests.fuzz.harness import Outcome, replayable, sane, whole
 from tests.fuzz.worlds import Frame
 
 NEEDED = ("example_id", "label", "prediction", "g")
@@ -123,10 +127,16 @@ def agrees(path: Path, outcome: Outcome, needed: tuple[str, ...], **columns: str
         for row in outcome.document["rates"]
         if row["metric"] == "accuracy"
     }
-    assert found.keys() == expected.keys(), f"groups {sorted(map(str, found))}, but the file has {sorted(map(str, expected))}"
+    assert found.keys() == expected.keys(), (
+        f"groups {sorted(map(str, found))}, but the file has {sorted(map(str, expected))}"
+    )
     for group, (n, value) in expected.items():
         own = found[group]
-        same = own[1] is None if math.isnan(value) else own[1] is not None and math.isclose(own[1], value, abs_tol=1e-9)
+        same = (
+            own[1] is None
+            if math.isnan(value)
+            else own[1] is not None and math.isclose(own[1], value, abs_tol=1e-9)
+        )
         assert own[0] == n and same, f"group {group!r}: {own}, but the file says {(n, value)}"  # noqa: PT018
 
 
@@ -145,17 +155,37 @@ def test_damaged_bytes(seed, way, steps, weighted, inside):
         data = path.read_bytes()
         packed = inside and path.suffix == ".gz"
         if packed:
-            import gzip
-
             data = gzip.decompress(data)
         for step in steps:
             data = mutated(data, step)
         if packed:
             data = gzip.compress(data)
         path.write_bytes(data)
-        options = {"by": ["g"], "metric": ["accuracy"], "min_group_size": 1} | ({"weight": "w"} if weighted else {})
+        options = {"by": ["g"], "metric": ["accuracy"], "min_group_size": 1} | (
+            {"weight": "w"} if weighted else {}
+        )
         outcome = judged(path, folder, options)
         agrees(path, outcome, (*NEEDED, "w") if weighted else NEEDED, weight="w" if weighted else None)
+
+
+@fuzzed(0.01)
+@given(way=st.sampled_from(sorted(WAYS)), step=STEP)
+def test_damaged_bytes_in_a_process(way, step):
+    """What a shell sees of a damaged file: exit code, streams and files."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONUTF8": "1"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = write(table(1), way, folder)
+        path.write_bytes(mutated(path.read_bytes(), step))
+        before, outputs = path.read_bytes(), {"json": folder / "out.json", "csv": folder / "out.csv"}
+        call = [sys.executable, "-m", "evenhand", "audit", str(path), "--by", "g", "--metric", "accuracy"]
+        call += ["--json", str(outputs["json"]), "--csv", str(outputs["csv"])]
+        done = subprocess.run(call, capture_output=True, encoding="utf-8", env=environment, check=False)
+        outcome = Outcome(done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr, done.stderr
+        sane(outcome, [path.name])
+        whole(outcome, outputs)
+        assert path.read_bytes() == before
 
 
 # ---- Words in cells.
@@ -181,11 +211,17 @@ def test_an_odd_word_in_a_cell(seed, column, cell, rows, used):
     frame = table(seed, scores=column == "score" or "score" in used)
     frame.append(("m_a", [int(i % 3 == 0) for i in range(24)]))
     frame = [
-        (name, [cell if name == column and i in rows else v for i, v in enumerate(values)]) for name, values in frame
+        (name, [cell if name == column and i in rows else v for i, v in enumerate(values)])
+        for name, values in frame
     ]
     # Written as text, so that the cell says the same in every file.
     frame = [(name, [str(v) for v in values] if name == column else values) for name, values in frame]
-    options: dict[str, Any] = {"by": ["g"], "memberships": ["m_*"], "metric": ["accuracy"], "min_group_size": 1}
+    options: dict[str, Any] = {
+        "by": ["g"],
+        "memberships": ["m_*"],
+        "metric": ["accuracy"],
+        "min_group_size": 1,
+    }
     options |= {"weight": "w"} if "weight" in used or column == "w" else {}
     options |= {"cluster": "text"} if "cluster" in used else {}
     options["metric"] += ["brier_score"] if column == "score" or "score" in used else []
@@ -195,13 +231,18 @@ def test_an_odd_word_in_a_cell(seed, column, cell, rows, used):
         for way in ("quoted", "jsonl", "parquet"):
             path = write(frame, way, folder)
             outcomes[way] = judged(path, folder, options)
-            named = {"weight": options.get("weight"), "score": "score" if "brier_score" in options["metric"] else None}
+            named = {
+                "weight": options.get("weight"),
+                "score": "score" if "brier_score" in options["metric"] else None,
+            }
             agrees_except_groups(path, outcomes[way], named)
         outcomes["memory"] = by_python(arrow(frame, {}), options)
     _alike(outcomes)
     plain = outcomes["parquet"]
     if column in {"label", "prediction", "g"} and cell.strip().lower() in LOST and plain.document is not None:
-        assert any(cell in remark for remark in plain.document["problems"]), f"{cell!r} is taken for a value in silence"
+        assert any(cell in remark for remark in plain.document["problems"]), (
+            f"{cell!r} is taken for a value in silence"
+        )
 
 
 def agrees_except_groups(path: Path, outcome: Outcome, named: Mapping[str, str | None]) -> None:

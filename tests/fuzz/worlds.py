@@ -40,7 +40,20 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
     ("العربية", "עברית"),
     ("x" + "\u00a0" + "y", "x y"),
 )
-ATTRIBUTES = ("g", "race, ethnicity", "Größe", "a b", 'say "x"', "c0", "select", "n", "p0", "id;x", "G", "s'x")
+ATTRIBUTES = (
+    "g",
+    "race, ethnicity",
+    "Größe",
+    "a b",
+    'say "x"',
+    "c0",
+    "select",
+    "n",
+    "p0",
+    "id;x",
+    "G",
+    "s'x",
+)
 WORDS = {
     "01": (0, 1),
     "bool": (False, True),
@@ -88,9 +101,7 @@ class World:
         rng.shuffle(frame)
         members = iter([column for column in self.frame if column[0].startswith("m_")])
         rows = dict(frame)
-        frame = [
-            (name := next(members)[0] if old.startswith("m_") else old, rows[name]) for old, _ in frame
-        ]
+        frame = [(name := next(members)[0] if old.startswith("m_") else old, rows[name]) for old, _ in frame]
         return replace(self, frame=frame)
 
 
