@@ -1,4 +1,4 @@
-"""Options as words of a command and as keywords, and the numbers of a result in a form that can be compared."""
+"""Options as words of a command and as keywords of a function; what differs between two results."""
 
 from __future__ import annotations
 

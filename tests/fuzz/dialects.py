@@ -1,4 +1,4 @@
-"""The same table in many dialects: how words are written, and the files and tables in memory that hold them."""
+"""The same table in many dialects: how words are written, in which files and tables in memory."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ SHAPES = st.tuples(JSON, st.sampled_from(["columns", "lists", "split", "index"])
 # ---- Arrow, which all parquet files and most tables in memory begin as.
 
 
-def arrow_column(values: Sequence[Value], choices: Draw) -> pa.Array:
+def arrow_column(values: Sequence[Value], choices: Draw) -> pa.Array:  # noqa: PLR0911
     """A column in the types that the choices name; columns of several types become text."""
     there = [v for v in values if v is not None]
     kinds = {type(v) for v in there}
@@ -381,7 +381,7 @@ def _pandas(frame: Frame, choices: Draw) -> pd.DataFrame:
     return made
 
 
-def in_memory(frame: Frame, _: Path, choices: Draw) -> object:
+def in_memory(frame: Frame, _: Path, choices: Draw) -> object:  # noqa: PLR0911
     """A table in memory."""
     kind = choices["kind"]
     if kind == "pandas":
@@ -445,10 +445,8 @@ CONTAINERS: dict[str, tuple[Callable[[Frame, Path, Draw], Any], st.SearchStrateg
 }
 #: Which odd columns a container can hold.
 HOLDS = {
-    "csv": (*ANY, "doubled", "binary", "time"),
-    "json": (*ANY, "nested twins", "time"),
-    "parquet": ("empty", "nested", "lists", "label in capitals", "id in capitals", "text", "nan", "star", "binary",
-                "time", "nameless", "quoted name"),
+    "csv": (*ANY, "doubled", "binary", "time"), "json": (*ANY, "nested twins", "time"),
+    "parquet": ("empty", "nested", "lists", "label in capitals", "id in capitals", "text", "nan", "star", "binary", "time", "nameless", "quoted name"),
     "memory": (*ANY, "time"),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -18,29 +19,41 @@ from tests.fuzz.examples import fuzzed
 from tests.fuzz.harness import call, contents, sane, whole
 from tests.fuzz.test_mutations import CSV, PARQUET, table
 
-COLUMNS = ("label", "prediction", "g", "w", "text", "score", "example_id", "arm", "run", "split", "", "G", "*",
-           "m_*", "m_a", "*_*", "g ", "lable", "x" * 300, "c0", "'", '"', ";", "é", "--by", "-", "g,text",
-           "g,g", "g,", ",", "sc*re")  # fmt: skip
-NUMBERS = ("0", "1", "2", "5", "-1", "0.05", "1e-300", "1e400", "nan", "inf", "-0", "", "x", "0,05", "5%", "0x1", "٣",
-           "1_0", "99999999999999999999", " 1", "0.5=0.5", "accuracy=2", "accuracy=0.1", "accuracy", "=0.1",
-           "acuracy=0.1", "log_loss=0.1", "accuracy=nan", "true_positive_rate=1")  # fmt: skip
-METRICS = ("accuracy", "log_loss", "acuracy", "", "ACCURACY", "roc_auc", "worst_group_accuracy", "all", "__init__",
-           "../x", "accuracy_difference", "gender_accuracy", "_x", "f1")  # fmt: skip
+COLUMNS = (
+    "label", "prediction", "g", "w", "text", "score", "example_id", "arm", "run", "split", "", "G", "*",
+    "m_*", "m_a", "*_*", "g ", "lable", "x" * 300, "c0", "'", '"', ";", "é", "--by", "-", "g,text", "g,g",
+    "g,", ",", "sc*re",
+)  # fmt: skip
+NUMBERS = (
+    "0", "1", "2", "5", "-1", "0.05", "1e-300", "1e400", "nan", "inf", "-0", "", "x", "0,05", "5%", "0x1",
+    "٣", "1_0", "99999999999999999999", " 1", "0.5=0.5", "accuracy=2", "accuracy=0.1", "accuracy", "=0.1",
+    "acuracy=0.1", "log_loss=0.1", "accuracy=nan", "true_positive_rate=1",
+)  # fmt: skip
+METRICS = (
+    "accuracy", "log_loss", "acuracy", "", "ACCURACY", "roc_auc", "worst_group_accuracy", "all", "__init__",
+    "../x", "accuracy_difference", "gender_accuracy", "_x", "f1",
+)  # fmt: skip
 NAMES = ("a", "b", "", "reference", "a,b", "x" * 400, "ü", "a\nb")
-PLACES = ("out.json", "new.csv", "a.csv", "./a.csv", "sub/../a.csv", "link.csv", "hard.csv", "A.CSV", "sub", "no/x.json",
-          "", "-", "x" * 300 + ".json", "a.csv/x.json", "../linked/a.csv", "~", "b.parquet", "out.json/", " ", "old.json")  # fmt: skip
-FILES = ("a.csv", "b.parquet", "*.csv", "?.csv", "[ab].csv", "**/*.csv", "sub/../a.csv", "link.csv", "nothing.csv",
-         "sub", "", "a.csv/", "~/a.csv", "https://example.org/a.csv", "s3://bucket/a.parquet", "file:a.csv", "a.txt",
-         "hf://datasets/x/y.csv", "x" * 300, "-", "a.CSV", "{a,b}.csv", "[", "a.csv\n")  # fmt: skip
+PLACES = (
+    "out.json", "new.csv", "a.csv", "./a.csv", "sub/../a.csv", "link.csv", "hard.csv", "A.CSV", "sub",
+    "no/x.json", "", "-", "x" * 300 + ".json", "a.csv/x.json", "../linked/a.csv", "~", "b.parquet",
+    "out.json/", " ", "old.json",
+)  # fmt: skip
+FILES = (
+    "a.csv", "b.parquet", "*.csv", "?.csv", "[ab].csv", "**/*.csv", "sub/../a.csv", "link.csv",
+    "nothing.csv", "sub", "", "a.csv/", "~/a.csv", "https://example.org/a.csv", "s3://bucket/a.parquet",
+    "file:a.csv", "a.txt", "hf://datasets/x/y.csv", "x" * 300, "-", "a.CSV", "{a,b}.csv", "[", "a.csv\n",
+)  # fmt: skip
 OPTIONS: dict[str, tuple[str, ...] | None] = {
-    "--by": COLUMNS, "--memberships": COLUMNS, "--intersect": COLUMNS, "--label": COLUMNS, "--prediction": COLUMNS,
-    "--score": COLUMNS, "--id": COLUMNS, "--weight": COLUMNS, "--cluster": COLUMNS, "--arm": COLUMNS,
-    "--run": COLUMNS, "--positive": ("0", "1", "true", "2", "", "neg", " 1", "1.0"), "--split": ("test", "", "x"),
+    "--by": COLUMNS, "--memberships": COLUMNS, "--intersect": COLUMNS, "--label": COLUMNS,
+    "--prediction": COLUMNS, "--score": COLUMNS, "--id": COLUMNS, "--weight": COLUMNS, "--cluster": COLUMNS,
+    "--arm": COLUMNS, "--run": COLUMNS, "--positive": ("0", "1", "true", "2", "", "neg", " 1", "1.0"),
+    "--split": ("test", "", "x"),
     "--where": ("g=plain", "g=", "=x", "g", "x=1", "g=Zoë", "w=1", "w=1.0", "g==", "text=text 1", "g=nothing"),
     "--name": NAMES, "--reference": NAMES, "--inner": None, "--resplit": None, "--metric": METRICS,
-    "--primary": METRICS, "--margin": NUMBERS, "--alpha": NUMBERS, "--min-group-size": NUMBERS, "--rng": NUMBERS,
-    "--scoring": ("raw", "pmi", "x", ""), "--fail-on": ("harm", "undecided", "help", ""), "--json": PLACES,
-    "--csv": PLACES, "--bye": ("x",), "--html": ("a.csv", "", "sub", "-", "no/x.html"),
+    "--primary": METRICS, "--margin": NUMBERS, "--alpha": NUMBERS, "--min-group-size": NUMBERS,
+    "--rng": NUMBERS, "--scoring": ("raw", "pmi", "x", ""), "--fail-on": ("harm", "undecided", "help", ""),
+    "--json": PLACES, "--csv": PLACES, "--bye": ("x",), "--html": ("a.csv", "", "sub", "-", "no/x.html"),
 }  # fmt: skip
 OPTION = st.sampled_from(sorted(OPTIONS)).flatmap(
     lambda name: (
@@ -73,7 +86,7 @@ def folder_of_files() -> Iterator[Path]:
 
 
 def last(words: list[str], option: str) -> str | None:
-    places = [value for name, value in zip(words, words[1:], strict=False) if name == option]
+    places = [value for name, value in itertools.pairwise(words) if name == option]
     return places[-1] if places else None
 
 

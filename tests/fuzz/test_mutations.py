@@ -68,9 +68,11 @@ def write(frame: Frame, way: str, folder: Path) -> Path:
 
 # ---- Bytes.
 
-WORDS = (b"\0", b"\xff", b"\xc3", b'"', b"\n", b"\r", b",", b";", b"\t", b"|", b"'", b"\\", b"{", b"}", b"[",
-         b"]", b":", b" ", b"NaN", b"1e400", b"-", b"\xef\xbb\xbf", b"\x1f\x8b", b"\x1a", b"\xe2\x80\xa8", b"0", b"1",
-         b'""', b"null", b"\n\n", b"\r\n")  # fmt: skip
+WORDS = (
+    b"\0", b"\xff", b"\xc3", b'"', b"\n", b"\r", b",", b";", b"\t", b"|", b"'", b"\\", b"{", b"}", b"[",
+    b"]", b":", b" ", b"NaN", b"1e400", b"-", b"\xef\xbb\xbf", b"\x1f\x8b", b"\x1a", b"\xe2\x80\xa8", b"0",
+    b"1", b'""', b"null", b"\n\n", b"\r\n",
+)  # fmt: skip
 STEP = st.tuples(
     st.sampled_from(["insert", "delete", "flip", "replace", "cut", "double line", "drop line", "swap all"]),
     st.floats(0, 1),
@@ -190,12 +192,14 @@ def test_damaged_bytes_in_a_process(way, step):
 
 # ---- Words in cells.
 
-CELLS = ("", " ", "NA", "N/A", "None", "null", "NULL", "nan", "NaN", "#N/A", "<NA>", "NaT", "\\N", "n/a",
-         "inf", "-inf", "Infinity", "1e400", "-1e400", "-0", "-0.0", "-1", "-0.001", "1_000", "0x1", "１", "١",
-         " 1", "1 ", "+1", "01", "1.", ".5", "1e0", "1E0", "TRUE", "True", "T", "yes", "1,0", "1.5", "1.0000001",
-         "-1e-9", "1.0", "1.00", "9" * 400, "9007199254740993", "e\u0301", "\u200b1", "\u00a01", "[1]", "[]", "{}",
-         '{"a": 1}', "[0.5]", "-", "?", ".", "x" * 70000, "1\n", "\ta", "a\rb", "\ufeff1", "1;0", "1e-400", "1e308",
-         "1e200", "0", "1", "2", "Zoë", "ZOË", "Zoë ", "r0", "R0", "r0 ")  # fmt: skip
+CELLS = (
+    "", " ", "NA", "N/A", "None", "null", "NULL", "nan", "NaN", "#N/A", "<NA>", "NaT", "\\N", "n/a", "inf",
+    "-inf", "Infinity", "1e400", "-1e400", "-0", "-0.0", "-1", "-0.001", "1_000", "0x1", "１", "١", " 1",
+    "1 ", "+1", "01", "1.", ".5", "1e0", "1E0", "TRUE", "True", "T", "yes", "1,0", "1.5", "1.0000001",
+    "-1e-9", "1.0", "1.00", "9" * 400, "9007199254740993", "e\u0301", "\u200b1", "\u00a01", "[1]", "[]",
+    "{}", '{"a": 1}', "[0.5]", "-", "?", ".", "x" * 70000, "1\n", "\ta", "a\rb", "\ufeff1", "1;0", "1e-400",
+    "1e308", "1e200", "0", "1", "2", "Zoë", "ZOË", "Zoë ", "r0", "R0", "r0 ",
+)  # fmt: skip
 LOST = frozenset(c.lower() for c in CELLS[:14])
 
 

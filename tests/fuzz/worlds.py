@@ -94,7 +94,7 @@ class World:
         return replace(self, frame=[(own, values if own == name else old) for own, old in self.frame])
 
     def ordered(self, rng: random.Random) -> World:
-        """The same rows and columns in another order; groups of memberships stay in the order of their columns."""
+        """The same rows and columns in another order; columns of memberships stay in theirs."""
         order = list(range(len(self.frame[0][1])))
         rng.shuffle(order)
         frame = [(name, [values[i] for i in order]) for name, values in self.frame]
