@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.calls import alike, by_command, by_compare, by_python, differences, rows_of
@@ -62,8 +61,7 @@ def compared(world: World, dialect: Dialect, folder: Path, *, command: bool) -> 
     equal(dialect, plain, other)
 
 
-@fuzzed(0.5)
-@given(world=worlds(), dialect=dialects(), command=st.booleans())
+@fuzzed(0.5, world=worlds(), dialect=dialects(), command=st.booleans())
 def test_a_dialect_changes_no_number(world, dialect, command):
     with tempfile.TemporaryDirectory() as name:
         compared(world, dialect, Path(name), command=command)
@@ -72,8 +70,7 @@ def test_a_dialect_changes_no_number(world, dialect, command):
 # ---- What must not matter, or only where it should.
 
 
-@fuzzed(0.05)
-@given(world=worlds(), seed=st.integers(0, 99))
+@fuzzed(0.05, world=worlds(), seed=st.integers(0, 99))
 def test_other_names_of_groups_permute_rows_only(world, seed):
     name = world.options["by"][0]
     groups = sorted(set(map(str, world.column(name))))
@@ -101,8 +98,7 @@ def written(group: str, names: Mapping[str, str]) -> str:
     return next(name for name in names if name in {group, group.title()} or name.removesuffix(".0") == group)
 
 
-@fuzzed(0.05)
-@given(world=worlds(), times=st.integers(2, 3))
+@fuzzed(0.05, world=worlds(), times=st.integers(2, 3))
 def test_rows_that_stand_several_times_leave_rates_alone(world, times):
     frame = [
         (name, [f"{v} copy {k}" if name == "example_id" else v for k in range(times) for v in values])

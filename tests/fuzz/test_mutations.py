@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz import oracle
@@ -142,8 +141,8 @@ def agrees(path: Path, outcome: Outcome, needed: tuple[str, ...], **columns: str
         assert own[0] == n and same, f"group {group!r}: {own}, but the file says {(n, value)}"  # noqa: PT018
 
 
-@fuzzed(0.3)
-@given(
+@fuzzed(
+    0.3,
     seed=st.integers(0, 20),
     way=st.sampled_from(sorted(WAYS)),
     steps=st.lists(STEP, min_size=1, max_size=2),
@@ -170,8 +169,7 @@ def test_damaged_bytes(seed, way, steps, weighted, inside):
         agrees(path, outcome, (*NEEDED, "w") if weighted else NEEDED, weight="w" if weighted else None)
 
 
-@fuzzed(0.01)
-@given(way=st.sampled_from(sorted(WAYS)), step=STEP)
+@fuzzed(0.01, way=st.sampled_from(sorted(WAYS)), step=STEP)
 def test_damaged_bytes_in_a_process(way, step):
     """What a shell sees of a damaged file: exit code, streams and files."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONUTF8": "1"}
@@ -203,8 +201,8 @@ CELLS = (
 LOST = frozenset(c.lower() for c in CELLS[:14])
 
 
-@fuzzed(0.2)
-@given(
+@fuzzed(
+    0.2,
     seed=st.integers(0, 20),
     column=st.sampled_from(["example_id", "label", "prediction", "g", "w", "score", "m_a"]),
     cell=st.sampled_from(CELLS),
