@@ -17,7 +17,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
-SHORT = 300
+SHORT = 240
 TOTAL = int(os.environ.get("EVENHAND_FUZZ_EXAMPLES", "0"))
 EVERY = 50
 

@@ -20,7 +20,7 @@ from evenhand.cli import main
 ENGINE = re.compile(
     r"duckdb|\bSQL\b|STRUCT\b|VARCHAR|BIGINT|\bDOUBLE\b|Binder|Catalog Error|Conversion Error|Parser Error"
     r"|Invalid Input Error|Invalid Error|Not implemented|INTERNAL|IO Error|Out of Range|pyarrow|\bArrow"
-    r"|polars|pandas|numpy|read_csv|read_json|read_parquet|ignore_errors|Traceback|Errno|\bCAST\b|RuntimeWarning"
+    r"|polars|read_csv|read_json|read_parquet|ignore_errors|Traceback|Errno|\bCAST\b|RuntimeWarning"
     r"|codec can't|zlib|TProtocol|[Tt]hrift|Snappy|object at 0x"
 )
 #: What the call of Python says when it is given something that is no table.
