@@ -478,6 +478,9 @@ def render(world: World, dialect: Dialect, folder: Path) -> tuple[list[tuple[str
     world = spelt(world, dialect.spelling)
     if dialect.seed is not None:
         world = world.ordered(random.Random(dialect.seed))
+    if dialect.choices.get("comma_decimals"):
+        for name in world.options["by"]:  # a name is a text, in which a comma stays what it is
+            world = world.having(name, list(map(str, world.column(name))))
     frame = with_extra(world, dialect.extra)
     write = CONTAINERS[dialect.container][0]
     options = dict(world.options)

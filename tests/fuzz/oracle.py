@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 DELIMITERS = (",", ";", "\t", "|")
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nat", "\\n"})
-_ZERO = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
+_ZERO = re.compile(r"(-?(?:0|[1-9][0-9]*))[.,]0+")
 
 
 class NoTableError(Exception):
