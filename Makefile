@@ -46,7 +46,7 @@ cover: $(VENV)/dev
 slow: $(VENV)/dev
 	$(BIN)/pytest -n 2 -m slow
 
-# Random tables in many dialects, damaged files and any call: 2,000 new examples, ten minutes or so.
+# Random tables in many dialects, damaged files and any call: 2,000 new examples, a quarter of an hour.
 fuzz: $(VENV)/dev
 	EVENHAND_FUZZ_EXAMPLES=$${EVENHAND_FUZZ_EXAMPLES:-2000} $(BIN)/pytest tests/fuzz -q -s
 

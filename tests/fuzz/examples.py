@@ -19,7 +19,7 @@ from hypothesis.strategies import SearchStrategy
 
 SHORT = 240
 TOTAL = int(os.environ.get("EVENHAND_FUZZ_EXAMPLES", "0"))
-EVERY = 50
+EVERY = 25
 
 Test = Callable[..., None]
 
