@@ -486,3 +486,9 @@ def test_a_header_that_is_repeated_among_the_rows_is_named(tmp_path):
     refused(str(tmp_path / "joined.csv"), "1 rows repeat the header .*were several files joined")
     (tmp_path / "named.csv").write_text("\n".join([*half, "1,1,sex"]) + "\n")
     assert rates(audited(str(tmp_path / "named.csv"))) == {"f": 0.75, "sex": 1.0}
+
+
+def test_a_name_with_a_comma_between_bars(tmp_path):
+    rows = [f"{a}|{b}|[0.2, 0.8]|{g}" for a, b, g in zip(LABELS, ANSWERS, TABLE["sex"], strict=True)]
+    (tmp_path / "bars.csv").write_text("\n".join(["label|prediction|note|race, ethnicity", *rows]) + "\n")
+    assert rates(audited(str(tmp_path / "bars.csv"), by="race, ethnicity")) == {"f": 0.75, "m": 0.75}

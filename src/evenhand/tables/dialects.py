@@ -110,7 +110,9 @@ def _delimiter(text: str, usual: str) -> str:
     widths = {d: list(_widths(text, d)) for d in dict.fromkeys((usual, *_DELIMITERS))}
     possible = [d for d, sizes in widths.items() if sizes and sizes[0] > 1]
     regular = [d for d in possible if len(set(widths[d])) == 1]
-    return (regular or possible or [usual])[0]
+    if regular:  # the one that makes most columns: `race, ethnicity` may be a name between bars
+        return max(regular, key=lambda d: widths[d][0])
+    return (possible or [usual])[0]
 
 
 def _widths(text: str, delimiter: str) -> Iterator[int]:

@@ -58,9 +58,13 @@ def load(
             if complaints:
                 raise TableError(complaints)
             fetched, remarks = bring_together(db, tables, plan)
+            lacking = [name for name, column in fetched.items() if _has_gaps(name, column)]
         except duckdb.Error as error:
-            titles = given[0].title if len(given) == 1 else "The given tables"
-            raise TableError(f"{titles}: {rephrase(error, given[0])}") from None
+            raise TableError(f"{_titles(given)}: {rephrase(error, given[0])}") from None
+    if lacking:
+        raise TableError(
+            f"{_titles(given)}: gave other values when read a second time; a file is damaged, or is changing."
+        )
     problems = [
         *(remark for checked in tables for remark in checked.remarks),
         *plan.classes.remarks,
@@ -69,6 +73,16 @@ def load(
         *remarks,
     ]
     return _predictions(plan, fetched, tuple(_input(checked) for checked in tables), tuple(problems))
+
+
+def _titles(given: Sequence[Given]) -> str:
+    """What a complaint calls tables of which one is at fault."""
+    return given[0].title if len(given) == 1 else " or ".join(one.title for one in given[:10])
+
+
+def _has_gaps(name: str, column: object) -> bool:
+    """Whether a column of codes lacks values that the checks have found; scores of absent rows may lack."""
+    return not name.startswith("s") and bool(np.ma.is_masked(column))
 
 
 def _input(checked: Checked) -> Input:
@@ -129,11 +143,6 @@ def _predictions(
 def _codes(fetched: Fetched, name: str) -> IntArray:
     """A column of codes; the checks have found every value to be there."""
     column = fetched.pop(name)  # ten million rows need not be held twice
-    if np.ma.is_masked(column):
-        raise TableError(
-            "The given tables gave other values when they were read a second time: a file is damaged, or it "
-            "is changing."
-        )
     return np.asarray(column).astype(np.int64)
 
 
