@@ -352,3 +352,25 @@ def test_a_reference_that_is_no_arm_and_scores_that_are_missing():
         evenhand.audit({"full": arms()[0], "lora": arms()[1]}, by="g", reference="ful")
     with pytest.raises(CallError, match="needs scores"):
         evenhand.compare(*arms(scores=False), by="g", metric=["roc_auc"])
+
+
+def test_arms_that_separate_perfectly_do_not_differ_by_rounding():
+    """Arms that order all rows rightly have a ROC AUC of 1; weights leave rounding in its influence."""
+    rng = np.random.default_rng(5)
+    label = np.repeat([0, 1], 60)
+    weight = rng.uniform(0.1, 3.0, 120)
+    arms = {
+        name: {
+            "example_id": np.arange(120),
+            "label": label,
+            "score": label * 0.5 + rng.uniform(0.01, 0.48, 120),
+            "race": np.tile(["a", "b"], 60),
+            "w": weight,
+        }
+        for name in ("full", "lora")
+    }
+    result = evenhand.audit(arms, by="race", weight="w", metric="roc_auc")
+    rows = [row for row in result.comparisons if row["metric"] == "roc_auc"]
+    assert [row["difference"] for row in rows] == pytest.approx([0.0] * len(rows), abs=1e-12)
+    assert {row["verdict"] for row in rows} <= {"undecided", None}
+    assert all(row["p_value"] is None for row in rows)

@@ -15,6 +15,9 @@ from evenhand.judge.settings import Settings
 from evenhand.judge.stats.permutation import swapped_difference
 from evenhand.tables.schema import Arm, FloatArray, Predictions
 
+#: Influence values that differ by less than this share of 1 / n are equal: the rest is rounding.
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -180,7 +183,8 @@ def _wald(m: Matched) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     influence = m.candidate.influence - m.reference.influence
     # Answers count where answers are compared: influence values differ everywhere once one answer does.
-    differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else influence != 0
+    apart = np.abs(influence) > ROUNDING / max(len(rows), 1)
+    differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else apart
     if m.reference.each is not None and m.candidate.each is not None:
         differ = m.reference.each != m.candidate.each
     changed = round(float(p.count[rows] @ differ))
