@@ -14,7 +14,7 @@ import pytest
 
 import evenhand
 from evenhand import CallError, InputError, metrics
-from evenhand.tables.labels import not_classes, several_values
+from evenhand.tables.labels import measured, not_classes, several_values
 from evenhand.tables.values import tidy
 
 LABELS = [1, 0, 1, 0, 1, 0, 1, 0]
@@ -132,7 +132,7 @@ def test_groups_that_differ_by_blanks_are_one_and_by_capitals_are_remarked():
     groups = ["Male", "Male ", "\u00a0Male", "Male", "male", "male", "male", "male"]
     result = audited(TABLE | {"sex": groups})
     assert rates(result) == {"Male": 0.75, "male": 0.75}
-    assert "'Male', 'male' differ only in capital letters or blanks" in remarks(result)
+    assert "'Male', 'male' are written almost alike" in remarks(result)
     sexes = ["a", "a ", "b", "b\u00a0"] * 2
     assert metrics.accuracy_difference(LABELS, ANSWERS, sensitive_features=sexes) == 0.0
     kept = audited(TABLE | {"sex": groups}, where={"sex": "Male"})
@@ -430,7 +430,7 @@ def test_predictions_that_are_no_labels():
         by="g",
     )
     refused(table | {"prediction": ["LABEL_0", "LABEL_1", "LABEL_2"] * 3}, "numbers of the classes", by="g")
-    refused(table | {"prediction": ["Neg", "Neu", "Pos"] * 3}, "did you mean 'neg'", by="g")
+    refused(table | {"prediction": ["Neg", "Neu", "Pos"] * 3}, "differ in capital letters only", by="g")
     odd = audited(table | {"prediction": ["neg", "neu", "Pos"] * 3}, by="g")
     assert overall(odd) == pytest.approx(2 / 3)
     assert "3 predictions are 'Pos', which no label is; they count as wrong" in remarks(odd)
@@ -445,18 +445,44 @@ def test_measurements_are_no_classes():
     table = {"label": target, "prediction": (target + 0.1).round(3), "g": ["a", "b"] * 30}
     refused(table, "different values in 60 rows .*give classes, not measurements", by="g")
     ages = rng.permutation(60) + 20
-    refused(table | {"label": ages, "prediction": ages}, "give classes, not measurements", by="g")
-    halves = [k / 2 for k in range(30)] * 2
-    refused(table | {"label": halves, "prediction": halves}, "30 different values in 60 rows", by="g")
+    refused(table | {"label": ages, "prediction": ages + 1}, "give classes, not measurements", by="g")
+    quarters = np.array([k / 4 for k in range(30)] * 2)
+    refused(
+        table | {"label": quarters, "prediction": quarters[::-1]}, "30 different values in 60 rows", by="g"
+    )
     with pytest.raises(CallError, match="give classes, not measurements"):
-        metrics.balanced_accuracy(target, target)
+        metrics.balanced_accuracy(target, target + 0.1)
+    few = {"label": [0.3, -1.2, 2.5, 0.7], "prediction": [0.1, -1.0, 2.5, 0.9], "g": list("abab")}
+    refused(few, "labels such as '-1.2' are shares or measurements", by="g")
+
+
+def test_many_answers_that_are_often_right_are_classes():
+    numbers = np.arange(60) * 7
+    guesses = np.where(np.arange(60) % 3 == 0, numbers + 1, numbers)
+    table = {"label": numbers, "prediction": guesses, "g": ["a", "b"] * 30}
+    assert overall(audited(table, by="g")) == pytest.approx(40 / 60)
+    assert metrics.accuracy_difference(numbers, guesses, sensitive_features=table["g"]) == 0.0
     digits = [k % 25 for k in range(60)]
     assert overall(audited(table | {"label": digits, "prediction": digits}, by="g")) == 1.0
+    stars = [k / 2 for k in range(2, 11)] * 4
+    assert overall(audited({"label": stars, "prediction": stars, "g": ["a", "b"] * 18}, by="g")) == 1.0
+
+
+def test_shares_of_annotators_are_no_classes():
+    shares = [0, 1 / 3, 2 / 3, 1]
+    table = {"label": shares * 4, "prediction": [0, 1, 1, 0] * 4, "g": ["a", "b"] * 8}
+    refused(table, "labels such as '0.333.*' are shares or measurements.* predictions are '0', '1'", by="g")
+    with pytest.raises(CallError, match="are shares or measurements"):
+        metrics.balanced_accuracy(shares * 4, [0.0, 1.0, 1.0, 0.0] * 4)
 
 
 @pytest.mark.parametrize(
     "several",
-    ["[0,1]", "[0, 1]", "['a']", '["a", "b"]', "[0 1]", "[1]", "{'a': 1}", '{"a": null}', "('a', 'b')"],
+    [
+        *("[0,1]", "[0, 1]", "['a']", '["a", "b"]', "[0 1]", "[1]", "{'a': 1}", '{"a": null}', "('a', 'b')"),
+        *("(0, 1)", "{a,b}", "0 1", "0 1 0 1", "0|1", "0,1", "array([0, 1])", "tensor([0, 1])", "c(0, 1)"),
+        *('c("a", "b")', "WrappedArray(1, 0)", "frozenset({1})", "[a, b]"),
+    ],
 )
 def test_several_labels_in_one_value_are_refused_in_every_container(several, tmp_path):
     table = {"label": ["0", several] * 4, "prediction": ["0", several] * 4, "g": list("aabbaabb")}
@@ -477,6 +503,70 @@ def test_joined_labels_and_intervals():
     assert several_values(["(18, 25]", "(25, 40)", "[unknown]", "(none)", "[", "{x}"]) is None
     assert several_values(["[18, 25]"], intervals=True) is None
     assert several_values(["[18, 25]"]) == "[18, 25]"
+    assert not_classes({"(18, 25]": 2, "(25, 40)": 3, "10-20": 4, "A (B)": 1, "f(x)": 1, "1.0.1": 2}) is None
+    assert measured({str(k): 1 for k in range(20)}) is None
+
+
+def test_predictions_that_are_no_labels_in_metrics():
+    for labels, answers in ((["neg", "pos"], ["LABEL_0", "LABEL_1"]), ([0, 1, 1, 0], [5, 6, 6, 5])):
+        with pytest.raises(CallError, match="unknown labels"):
+            metrics.balanced_accuracy(labels, answers)
+    assert metrics.balanced_accuracy(["a", "b"], ["a", "c"]) == 0.5
+
+
+@pytest.mark.parametrize("word", ["none", "missing", "-", "unknown", "99", "refused", "*"])
+def test_a_label_that_is_never_predicted_is_remarked(word):
+    labels = [str(v) for v in LABELS[:-2]] + [word, word]
+    table = TABLE | {"label": labels, "prediction": [str(v) for v in ANSWERS[:-1]] + ["x"]}
+    result = audited(table)
+    assert f"2 labels are '{word}', which is never predicted; each counts as a class" in remarks(result)
+
+
+@pytest.mark.parametrize("word", ["#VALUE!", "#DIV/0!", "(null)", "NA_character_"])
+def test_errors_of_spreadsheets_are_missing(word):
+    refused(TABLE | {"sex": ["f", "f", "f", word, "m", "m", "m", "m"]}, "'sex' .*no value in 1 rows")
+
+
+@pytest.mark.parametrize("mark", ["\u00ad", "\u200e", "\u180e", "\u202c"])
+def test_marks_that_nobody_sees_are_no_part_of_a_name(mark):
+    assert rates(audited(TABLE | {"sex": ["f", f"f{mark}"] * 2 + ["m", f"{mark}m"] * 2})) == {
+        "f": 0.75,
+        "m": 0.75,
+    }
+
+
+@pytest.mark.parametrize(
+    "pair", [("A", "\uff21"), ("non-binary", "non\u2013binary"), ("fin", "\ufb01n"), ("x y", "xy")]
+)
+def test_names_that_look_alike_are_remarked(pair):
+    assert "are written almost alike" in remarks(audited(TABLE | {"sex": [pair[0]] * 4 + [pair[1]] * 4}))
+
+
+@pytest.mark.parametrize("score", [0.5, 0.7, 0.2])
+def test_a_constant_score_explains_no_predictions(score):
+    table = TABLE | {"score": [score] * 8}
+    if score < 0.5:
+        assert "4 of 8 predictions do not follow" in remarks(audited(table))
+    else:
+        refused(table, "no score lies below 0.5")
+
+
+def test_a_class_that_has_scores_only_is_remarked():
+    table = TABLE | {"score": [[0.2, 0.5, 0.3]] * 4 + [[0.5, 0.3, 0.2]] * 4}
+    assert "Class '2': has scores, but no label and no prediction" in remarks(audited(table, score="score"))
+
+
+def test_a_confidence_beside_three_classes_is_not_read_unless_it_is_named():
+    table = {"label": THREE, "prediction": THREE, "g": list("xxxyyyzzz"), "score": [0.9] * 9}
+    assert overall(audited(table, by="g")) == 1.0
+    assert "one score per row, but more than two classes" in remarks(audited(table, by="g"))
+    refused(table, "there are 3 classes", by="g", score="score")
+
+
+def test_an_arm_that_is_wrong_throughout_gives_no_warning():
+    right = {"label": THREE, "prediction": THREE, "g": list("xxxyyyzzz"), "example_id": list(range(9))}
+    result = evenhand.compare(right, right | {"prediction": ["a"] * 9}, by="g", min_group_size=1)
+    assert result.verdict["counts"]["help"] == 0
 
 
 def test_a_header_that_is_repeated_among_the_rows_is_named(tmp_path):

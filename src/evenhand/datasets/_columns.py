@@ -12,7 +12,7 @@ from evenhand.errors import CallError, nearest
 from evenhand.tables.check import MOST_CLASSES, MOST_GROUPS
 from evenhand.tables.classes import Answers, decide
 from evenhand.tables.groups import attributes, refuse_impossible
-from evenhand.tables.labels import not_classes, remarks_on_groups, several_values
+from evenhand.tables.labels import fractional, measured, not_classes, remarks_on_groups, several_values
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray
 from evenhand.tables.values import in_order, shown, tidy
 
@@ -75,7 +75,7 @@ class Reader:
             only = f"is '{values[0]}' in all {len(kept):,} rows" if counts else "has no values"
             self.complain("label", column, f"{only}; there must be two classes or more.")
             return np.zeros(len(kept), np.int64), ()
-        odd = not_classes(counts)
+        odd = not_classes(counts) or measured(counts) or self._soft(counts)
         if odd:
             self.complain("label", column, odd)
             return np.zeros(len(kept), np.int64), ()
@@ -93,6 +93,16 @@ class Reader:
             return np.zeros(len(kept), np.int64), ()
         self.remarks.extend(decided.remarks)
         return np.array([decided.codes.get(v, 0) for v in values], np.int64), decided.names
+
+    @staticmethod
+    def _soft(counts: Mapping[str, int]) -> str | None:
+        """Say that labels are shares of annotators."""
+        broken = fractional(counts)
+        if len(counts) < 3 or not broken or not all(0 <= float(value) <= 1 for value in counts):
+            return None
+        return (
+            f"has shares such as '{broken[0]}'; give classes (for example 1 where a share is at least 0.5)."
+        )
 
     def attributes(self, by: Sequence[str], patterns: Sequence[str], kept: IntArray) -> tuple[Attribute, ...]:
         """Partitions and memberships of the kept rows.

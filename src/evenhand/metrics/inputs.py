@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from evenhand.errors import CallError, nearest
 from evenhand.judge.metrics import Sample
-from evenhand.tables.labels import SELF_EVIDENT, not_classes, words_for_missing
+from evenhand.metrics.classes import classes_of, classes_of_columns, code_values, index_of, positive_index
 from evenhand.tables.schema import FloatArray, IntArray
 from evenhand.tables.scores import ROUNDING, TOLERANCE
 from evenhand.tables.values import tidy
@@ -44,8 +44,8 @@ def answers(
     """
     true, predicted = _column(y_true, "y_true"), _column(y_pred, "y_pred")
     _same_length({"y_true": len(true), "y_pred": len(predicted)})
-    classes, codes = _classes({"y_true": true, "y_pred": predicted})
-    positive = _positive(classes, pos_label) if one_vs_rest else 0
+    classes, codes = classes_of({"y_true": true, "y_pred": predicted})
+    positive = positive_index(classes, pos_label) if one_vs_rest else 0
     return Sample(codes[0], codes[1], _weight(sample_weight, len(true)), positive)
 
 
@@ -79,17 +79,17 @@ def scores(
     if probabilities:
         score = _probabilities(score)
     weight = _weight(sample_weight, len(true))
-    known, (code,) = _classes({"y_true": true})
+    known, (code,) = classes_of({"y_true": true})
     if score.ndim == 2:
-        names = _classes_of_columns(known, score.shape[1], labels)
+        names = classes_of_columns(known, score.shape[1], labels)
         code = np.array([names.index(k) for k in known], dtype=np.int64)[code]
         if score.shape[1] == 2 or not one_vs_rest:
-            positive = 1 if pos_label is None else _among(names, pos_label)
+            positive = 1 if pos_label is None else index_of(names, pos_label)
             return Sample(code, np.argmax(score, axis=1), weight, positive, score)
-        at = _positive(names, pos_label)
+        at = positive_index(names, pos_label)
         score = score[:, at]
     else:
-        at = _positive(known, pos_label)
+        at = positive_index(known, pos_label)
     two = np.stack([1 - score, score], axis=1)
     return Sample((code == at).astype(np.int64), (score >= 0.5).astype(np.int64), weight, 1, two)
 
@@ -130,7 +130,7 @@ def groups(sensitive_features: object, n: int) -> list[IntArray]:
     _same_length({"y_true": n} | {name: len(c) for name, c in columns.items()})
     code = np.zeros(n, dtype=np.int64)
     for name, values in columns.items():
-        own, found = _codes(values, name)
+        own, found = code_values(values, name)
         _, code = np.unique(code * max(len(found), 1) + own, return_inverse=True)
     order = np.argsort(code, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if n else []
@@ -226,108 +226,6 @@ def _same_length(lengths: dict[str, int]) -> None:
     other = [f"{name} has {k}" for name, k in lengths.items() if k != n]
     if other:
         raise CallError(f"{first} has {n} rows, but {', '.join(other)}; give one value per row in each.")
-
-
-def _codes(values: Column, name: str) -> tuple[IntArray, list[object]]:
-    """[n] index of each value, and the values."""
-    if values.dtype.kind != "O":
-        found, code = np.unique(values, return_inverse=True)
-        return np.asarray(code, dtype=np.int64), list(found.tolist())
-    known: dict[object, int] = {}
-    try:
-        each = [known.setdefault(v, len(known)) for v in values.tolist()]
-    except TypeError:
-        raise CallError(f"{name}: a value is no text and no number; give one value per row.") from None
-    return np.array(each, dtype=np.int64), list(known)
-
-
-def _classes(columns: dict[str, Column]) -> tuple[list[object], list[IntArray]]:
-    """The labels that occur, in sorted order, and each column's [n] indices into them."""
-    coded = [_codes(values, name) for name, values in columns.items()]
-    values = dict.fromkeys(v for _, found in coded for v in found)
-    try:
-        classes: list[object] = sorted(values)  # type: ignore[type-var]
-    except TypeError:
-        raise CallError(
-            f"{' and '.join(columns)}: labels are of different kinds: {_shown(list(values))}; "
-            "make all of them texts or all numbers."
-        ) from None
-    _refuse_no_classes(dict(zip(columns, coded, strict=True)))
-    index = {c: i for i, c in enumerate(classes)}
-    return classes, [np.array([index[v] for v in found], dtype=np.int64)[code] for code, found in coded]
-
-
-def _refuse_no_classes(coded: dict[str, tuple[IntArray, list[object]]]) -> None:
-    """Refuse measurements, lists, and words for a missing value, by the rules of an audit."""
-    counts = {
-        name: dict(zip(map(str, found), np.bincount(code, minlength=len(found)).tolist(), strict=True))
-        for name, (code, found) in coded.items()
-    }
-    complaints = [f"{name}: {odd}" for name, values in counts.items() if (odd := not_classes(values))]
-    for name, values in counts.items():
-        others = [other for key, other in counts.items() if key != name]
-        complaints += [
-            f"{name}: {values[word]} values are {word!r}, a word for a missing value that no value of "
-            f"{' and '.join(key for key in counts if key != name)} is; leave their rows out first."
-            for word in words_for_missing(values, as_label=True)
-            if others and all(word not in other for other in others)
-        ]
-    if complaints:
-        raise CallError(complaints)
-
-
-def _positive(classes: list[object], pos_label: object) -> int:
-    """Index of the positive label; one past the end when it does not occur."""
-    if pos_label is None:
-        names = [_name(c) for c in classes]
-        pair = next((pair for pair in SELF_EVIDENT if set(names) <= set(pair)), None)
-        if pair is None:
-            raise CallError(
-                f"pos_label: labels are {_shown(classes)}; say with pos_label which one counts as positive "
-                "(only 0 and 1, or -1 and 1, speak for themselves)."
-            )
-        return names.index(pair[1]) if pair[1] in names else len(classes)
-    if (
-        pos_label not in classes
-        and len(classes) == 1
-        and isinstance(pos_label, str) is isinstance(classes[0], str)
-    ):
-        return 1
-    return _among(classes, pos_label) if classes else 0
-
-
-def _name(value: object) -> str:
-    """The text of a class; true is 1 and false is 0, as in an audit."""
-    text = tidy(str(value)) or ""
-    return {"true": "1", "false": "0"}.get(text, text)
-
-
-def _among(classes: list[object], pos_label: object) -> int:
-    if pos_label not in classes:
-        known = [str(c) for c in classes]
-        raise CallError(f"pos_label: no row has the label {pos_label!r}: {nearest(str(pos_label), known)}")
-    return classes.index(pos_label)
-
-
-def _shown(values: list[object]) -> str:
-    return ", ".join(repr(v) for v in values[:5]) + (
-        f" and {len(values) - 5} more" if len(values) > 5 else ""
-    )
-
-
-def _classes_of_columns(known: list[object], width: int, labels: Sequence[object] | None) -> list[object]:
-    """The class of each column of scores."""
-    if labels is None:
-        numbers: list[object] = list(range(width))
-        names = numbers if set(known) <= set(numbers) else known
-    else:
-        names = list(labels)
-    if len(names) != width or len(set(names)) != width or not set(known) <= set(names):
-        raise CallError(
-            f"y_score has {width} columns, but labels are {_shown(known if labels is None else names)}; "
-            f"number the classes 0 to {width - 1} in the order of the columns, or give one column per label."
-        )
-    return names
 
 
 def _score(values: object) -> FloatArray:

@@ -111,7 +111,8 @@ def _binary(
                 f"{where}: no score lies below 0.5 (the least is {ranking.least:.4g}), though "
                 f"{ranking.negative:,} rows are predicted '{negative}', and no threshold on the scores gives "
                 f"these predictions: is it the confidence of the predicted class? Give the probability of "
-                f"'{positive}': 1 - score where the prediction is '{negative}'."
+                f"'{positive}': 1 - score where the prediction is '{negative}'; or leave scores out "
+                "(--metric accuracy)."
             )
         elif ranking.disagree:
             rows = ranking.negative + ranking.positive
@@ -164,8 +165,9 @@ def _rankings(
     """
     rows, run = _coded(db, checked, predictions, score, classes, columns)
     ordered = db.execute(
-        f"SELECT bool_and(above IS NULL OR below IS NULL OR below <= above) FROM (SELECT {run} AS run, "
-        f"min(s) FILTER (p = 1) AS above, max(s) FILTER (p = 0) AS below FROM ({rows}) GROUP BY ALL)"
+        "SELECT bool_and(above IS NULL OR below IS NULL OR (below <= above AND least < most)) "
+        f"FROM (SELECT {run} AS run, min(s) FILTER (p = 1) AS above, max(s) FILTER (p = 0) AS below, "
+        f"min(s) AS least, max(s) AS most FROM ({rows}) GROUP BY ALL)"
     ).fetchall()
     if ordered[0][0]:  # a threshold explains every run, as nearly always; ranks would take much longer
         return []

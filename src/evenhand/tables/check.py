@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evenhand.tables import scores as scoring
 from evenhand.tables.database import Table, Unreadable, literal, single_row
 from evenhand.tables.formats import stage
-from evenhand.tables.labels import not_classes, remarks_on_groups, several_values
+from evenhand.tables.labels import measured, not_classes, remarks_on_groups, several_values
 from evenhand.tables.schema import Columns
 from evenhand.tables.scores import Scores, matched, score_columns
 from evenhand.tables.values import (
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 200
 MOST_CLASSES = 1000
+#: Labels that equal the predictions in this share of rows are classes, however many they are.
+OFTEN_EQUAL = 0.2
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ def _values(
     predictions = None
     if columns.prediction in table.columns:
         predictions = reader.read("--prediction", columns.prediction, MOST_CLASSES)
+    complaints += _measurements(reader, columns, labels, predictions)
     groups = {name: reader.read("--by", name, MOST_GROUPS) for name in group_columns(columns)}
     pairs = arms_and_runs(reader, columns)
     members = {pattern: matched(pattern, table.columns) for pattern in columns.memberships}
@@ -172,6 +175,24 @@ def _values(
         return complaints
     has_id = columns.id in table.columns
     return Checked(table, rows, has_id, labels, predictions, groups, members, scores, pairs, tuple(remarks))
+
+
+def _measurements(
+    reader: Reader, columns: Columns, labels: Distinct, predictions: Distinct | None
+) -> list[str]:
+    """Complain of labels and predictions that look like measurements, and hardly ever agree."""
+    table = reader.table
+    odd = [("--label", columns.label, measured(labels.counts))]
+    if predictions is not None:
+        odd.append(("--prediction", columns.prediction, measured(predictions.counts)))
+    if predictions is not None and any(what for _, _, what in odd):
+        pair = [text_sql(table.columns[n], table.types[n]) for n in (columns.label, columns.prediction)]
+        agree, rows = single_row(
+            reader.db, f"SELECT count(*) FILTER ({pair[0]} = {pair[1]}), count(*) FROM {table.relation}"
+        )
+        if agree >= OFTEN_EQUAL * rows:
+            return []
+    return [table.say(f"column '{name}' ({option}) {what}") for option, name, what in odd if what]
 
 
 def _repeated_headers(db: DuckDBPyConnection, table: Table, columns: Columns) -> str | None:
@@ -215,9 +236,14 @@ def _scores(
         return None, [], []
     if columns.prediction in table.columns and not scores.fits(labels.counts):
         return None, [], [table.say(f"columns {shown(names)} do not name the classes and are not read.")]
+    if dispensable and scores.single and len(labels.counts) > 2:
+        unfit = "one score per row, but more than two classes"
+        return None, [], [table.say(f"{shown(names)}: not read ({unfit}); metrics of scores are left out.")]
     scores, wrong = scoring.check(reader.db, table, scores, reader.example)
     if wrong and dispensable:
-        left_out = "Nobody named this column, so metrics of scores are left out; --score asks for them."
+        left_out = (
+            f"Nobody named it, so metrics of scores are left out; --score '{scores.title}' insists on it."
+        )
         return None, [], [f"{wrong[0]} {left_out}"]
     return scores, wrong, []
 

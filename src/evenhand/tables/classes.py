@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evenhand.errors import nearest
-from evenhand.tables.labels import SELF_EVIDENT, words_for_missing
+from evenhand.tables.labels import SELF_EVIDENT, fractional, words_for_missing
 from evenhand.tables.scores import Scores
 from evenhand.tables.values import in_order, shown, tidy
 
@@ -67,6 +67,9 @@ def decide(answers: Sequence[Answers], positive: str | None) -> Classes | list[s
     scored = every - observed
     if len(labels) <= 2 < len(every) and not scored:
         return _unknown(answers, canon, labels)
+    shares = _shares(answers, canon, labels)
+    if shares and not scored:
+        return shares
     foreign = [a for a in answers if a.predictions and not scored and _strangers(a, canon, labels)[1]]
     if foreign and len(every) > 2:
         return _unknown(foreign, canon, labels)
@@ -75,7 +78,12 @@ def decide(answers: Sequence[Answers], positive: str | None) -> Classes | list[s
         return chosen
     names, remarks = chosen
     if len(every) > 2:
-        remarks = [*remarks, *_never_labels(answers, canon, labels)]
+        remarks = [*remarks, *_never_labels(answers, canon, labels), *_never_predicted(answers, canon)]
+        remarks += (
+            [f"Class {shown(in_order(scored))}: has scores, but no label and no prediction."]
+            if scored
+            else []
+        )
     index = {name: i for i, name in enumerate(names)}
     return Classes(
         tuple(names),
@@ -132,6 +140,35 @@ def _never_labels(answers: Sequence[Answers], canon: Mapping[str, str], labels: 
     return remarks
 
 
+def _never_predicted(answers: Sequence[Answers], canon: Mapping[str, str]) -> list[str]:
+    """Remark on labels that no table predicts: a rare class, or a word for something else."""
+    if any(a.predictions is None for a in answers):
+        return []
+    predicted = {canon[text] for a in answers for text in (a.predictions or {})}
+    never = {text: n for text, n in answers[0].labels.items() if canon[text] not in predicted}
+    if not never:
+        return []
+    rows = sum(never.values())
+    return [f"{rows:,} labels are {shown(never)}, which is never predicted; each counts as a class."]
+
+
+def _shares(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str]) -> list[str]:
+    """Complain of labels with fractions that predictions lack: shares of annotators, or measurements."""
+    broken = fractional(in_order(labels))
+    complaints = []
+    for a in answers:
+        if not broken or a.predictions is None:
+            continue
+        strange, _ = _strangers(a, canon, labels)
+        predicted = {canon[text] for text in a.predictions}
+        if predicted.isdisjoint(broken) or 2 * sum(strange.values()) > sum(a.predictions.values()):
+            complaints.append(
+                f"{a.title}: labels such as '{broken[0]}' are shares or measurements, and predictions are "
+                f"{shown(in_order(predicted), 5)}; give classes (such as 1 where a share is at least 0.5)."
+            )
+    return complaints
+
+
 def _canonical(text: str, truth: bool) -> str:
     """The class that a text means; true and false are 1 and 0 where nothing else occurs."""
     bare = text.strip()
@@ -173,7 +210,10 @@ def _advice(strange: Sequence[str], labels: Sequence[str]) -> str:
     whole = all(text.removeprefix("LABEL_").isdecimal() for text in strange)
     if whole and not any(text.isdecimal() for text in labels):
         return "are they the numbers of the classes? Give labels and predictions by the same names."
-    return nearest(strange[0], labels)
+    if {text.casefold() for text in strange} <= {text.casefold() for text in labels}:
+        return "they differ in capital letters only; write them alike."
+    guess = nearest(strange[0], labels)
+    return guess if guess.startswith("did") else "rename them, or name another column with --prediction."
 
 
 def _number(text: str) -> float | None:
@@ -211,9 +251,8 @@ def _binary(every: set[str], wanted: str | None) -> tuple[list[str], list[str]] 
     if pair is not None:
         return list(reversed(pair) if wanted == pair[0] else pair), []
     if wanted is None:
-        return [
-            f"--positive: the classes are {shown(names)}; say with --positive VALUE which one is positive."
-        ]
+        known = "the classes are" if len(names) > 1 else "the only class is"
+        return [f"--positive: {known} {shown(names)}; say with --positive VALUE which one is positive."]
     if len(names) == 2:
         if wanted not in every:
             return [f"--positive '{wanted}': is none of the classes; {nearest(wanted, names)}"]

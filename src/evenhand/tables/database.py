@@ -102,7 +102,12 @@ def scratch(db: DuckDBPyConnection, number: int) -> Path:
 
 
 def rephrase(error: Exception, given: Given) -> str:
-    """Say in one sentence why the database could not read a table, without its words."""
+    """Say in one sentence why the database could not read a table, without its words.
+
+    No file makes a statement that cannot be parsed: that is a fault of this package, and raised as one.
+    """
+    if type(error).__name__ == "ParserException":
+        raise error
     from evenhand.tables.rephrasing import sentence  # noqa: PLC0415  (it looks into the file again)
 
     return sentence(error, given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from evenhand.tables.values import MAYBE_MISSING, in_order, shown
@@ -19,11 +20,16 @@ SELF_EVIDENT = (("0", "1"), ("-1", "1"))
 
 _LIST_OF_NUMPY = re.compile(r"\[[-+0-9.eE\s]+\]")
 _INTERVAL = re.compile(r"[\[(][-+0-9.eE]+, *[-+0-9.eE]+[\])]")
+#: Several labels as Postgres, numpy, torch, R and Spark print them, and rows of 0 and 1.
+_SEVERAL_LABELS = re.compile(
+    r"\{.+,.+\}|(?:array|tensor|c|list|set|frozenset|WrappedArray|Array|Series)\(.*\)"
+    r"|\(?[01](?:[ ,;|]+[01])+\)?|\[.*,.*\]"
+)
 _SEPARATORS = (",", ";", "|")
 
 
 def not_classes(counts: Mapping[str, int]) -> str | None:
-    """Say why the values of a column are not classes: they are measurements, or several labels each.
+    """Say why the values of a column are not classes: several labels stand in one value.
 
     Args:
         counts: rows by value.
@@ -31,7 +37,7 @@ def not_classes(counts: Mapping[str, int]) -> str | None:
     Returns:
         A sentence that goes on where the column's name ends, or None where they can be classes.
     """
-    nested = several_values(counts)
+    nested = several_values(counts) or next(filter(_SEVERAL_LABELS.fullmatch, counts), None)
     if nested is not None:
         return f"is nested (first: '{nested[:60]}'); give one value per row."
     joined = _joined_labels(counts)
@@ -40,16 +46,36 @@ def not_classes(counts: Mapping[str, int]) -> str | None:
             f"has several labels in one value (first: '{joined[:60]}', whose parts are labels of their own); "
             "give one value per row, for example one column for each label."
         )
-    numbers = _numbers(counts)
+    return None
+
+
+def measured(counts: Mapping[str, int]) -> str | None:
+    """Say why the values of a column look like measurements: many, nearly all different, or with fractions.
+
+    Answers to questions are many as well. What tells them apart is another column: answers are often equal to
+    the predictions, measurements hardly ever.
+
+    Args:
+        counts: rows by value.
+    """
     rows = sum(counts.values())
-    broken = numbers is not None and any(number != int(number) for number in numbers)
-    if len(counts) > FEW and (broken or 5 * len(counts) >= 4 * rows):
-        kind = "measurements" if numbers is not None else "texts"
+    fractions = fractional(counts)
+    if len(counts) > FEW and (fractions or 5 * len(counts) >= 4 * rows):
+        kind = "measurements" if numbers_of(counts) is not None else "texts"
         return (
             f"has {len(counts):,} different values in {rows:,} rows (first: '{next(iter(counts))[:40]}'), as "
             f"{kind} have; give classes, not {kind}."
         )
     return None
+
+
+def fractional(values: Iterable[str]) -> list[str]:
+    """List the values that are no whole numbers, where all are numbers."""
+    listed = list(values)
+    numbers = numbers_of(listed)
+    if numbers is None:
+        return []
+    return [value for value, number in zip(listed, numbers, strict=True) if number != int(number)]
 
 
 def several_values(values: Iterable[str], *, intervals: bool = False) -> str | None:
@@ -88,7 +114,7 @@ def _joined_labels(counts: Mapping[str, int]) -> str | None:
     return None
 
 
-def _numbers(values: Iterable[str]) -> list[float] | None:
+def numbers_of(values: Iterable[str]) -> list[float] | None:
     """Convert values to finite numbers; None where one is no number."""
     numbers = []
     for value in values:
@@ -128,9 +154,12 @@ def remarks_on_groups(option: str, column: str, counts: Mapping[str, int]) -> li
     ]
     alike: dict[str, list[str]] = {}
     for name in counts:
-        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+        letters = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+        key = "".join("-" if unicodedata.category(letter) == "Pd" else letter for letter in letters)
+        alike.setdefault(key, []).append(name)
     remarks += [
-        f"column '{column}' ({option}): the groups {shown(names)} differ only in capital letters or blanks."
+        f"column '{column}' ({option}): the groups {shown(names)} are written almost alike; they are judged "
+        "as different groups."
         for names in alike.values()
         if len(names) > 1
     ]

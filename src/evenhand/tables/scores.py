@@ -18,7 +18,7 @@ TOLERANCE = 1e-3
 #: A probability that rounding moves out of [0, 1] by less than this is 0 or 1 (float32 has 7 digits).
 ROUNDING = 1e-6
 _GUESSED = "score_*"
-_LOGITS = "scores are probabilities in [0, 1]; turn logits into probabilities first"
+_LOGITS = "scores are probabilities; divide percentages by 100, and turn logits into probabilities first"
 
 
 @dataclass(frozen=True)

@@ -23,17 +23,23 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 #: Texts in small letters that stand for a missing value in every column.
-MISSING = frozenset({"", "nan", "-nan", "nat", "<na>", "null", "#n/a", "#na", "\\n"})
+MISSING = frozenset(
+    {"", "nan", "-nan", "nat", "<na>", "null", "(null)", "#n/a", "#na", "\\n", "na_character_"}
+    | {"na_integer_", "na_real_", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"}
+)
 
 #: Words for a missing value that are also names. As a group they are kept, and a remark says so; as a label
 #: or a prediction they are a class only where both a label and a prediction (or a column of scores) have
 #: them, and are refused elsewhere.
-MAYBE_MISSING = frozenset({"NA", "na", "N/A", "n/a", "N.A.", "n.a.", "None", "?", "."})
+MAYBE_MISSING = frozenset(
+    {"NA", "na", "N/A", "n/a", "N.A.", "n.a.", "None", "nil", "NIL", "undefined", "?", "."}
+)
 
 #: What surrounds a value without being a part of it: blanks of all widths, and marks that have none.
 _BLANKS = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+    "\xad\u180e\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+|,0)")
 #: R writes the number 100000 as 1e+05.
@@ -238,10 +244,18 @@ def offending(
                 f"{table.relation} WHERE {test}) ORDER BY name LIMIT 1",
             )
             parts_of_first = [f"example '{name}'"] if name is not None else []
-            parts_of_first += [f"'{odd[:40]}'" if odd is not None else "no value"] if value else []
+            parts_of_first += [f"'{_short(odd)}'" if odd is not None else "no value"] if value else []
             first = f" (first: {', '.join(parts_of_first)})" if parts_of_first else ""
         found.append((int(count), first))
     return found
+
+
+def _short(text: str) -> str:
+    """A value for a sentence: numbers with six digits, texts cut."""
+    try:
+        return text if len(text) <= 8 else f"{float(text):.6g}"
+    except ValueError:
+        return text[:40]
 
 
 def number_sql(sql: str, kind: str) -> str:

@@ -127,8 +127,11 @@ class WaldPaired:
 
     def half_width(self, z: FloatArray | float) -> FloatArray:
         """[k] half width at the level of the normal quantile z."""
-        rows = z_to_t(z, self.row_dof) * np.sqrt(self.row_variance)
-        return np.hypot(rows, _run_part(z, self.run_variance, self.run_dof))
+        # At few degrees of freedom the quantile may be infinite, and infinite times no variance is none.
+        quantile = np.where(self.row_variance > 0, z_to_t(z, self.row_dof), 0.0)
+        rows = quantile * np.sqrt(self.row_variance)
+        half: FloatArray = np.hypot(rows, _run_part(z, self.run_variance, self.run_dof))
+        return half
 
     def interval(self, alpha: float) -> tuple[FloatArray, FloatArray]:
         """[k] low and high."""

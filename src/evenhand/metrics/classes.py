@@ -1,0 +1,147 @@
+"""Labels of array-likes: which classes there are, and which one is positive, by the rules of an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.errors import CallError, nearest
+from evenhand.tables.check import OFTEN_EQUAL
+from evenhand.tables.labels import SELF_EVIDENT, fractional, measured, not_classes, words_for_missing
+from evenhand.tables.schema import IntArray
+from evenhand.tables.values import in_order, shown, tidy
+
+Column = npt.NDArray[Any]
+
+
+def code_values(values: Column, name: str) -> tuple[IntArray, list[object]]:
+    """[n] index of each value, and the values."""
+    if values.dtype.kind != "O":
+        found, code = np.unique(values, return_inverse=True)
+        return np.asarray(code, dtype=np.int64), list(found.tolist())
+    known: dict[object, int] = {}
+    try:
+        each = [known.setdefault(v, len(known)) for v in values.tolist()]
+    except TypeError:
+        raise CallError(f"{name}: a value is no text and no number; give one value per row.") from None
+    return np.array(each, dtype=np.int64), list(known)
+
+
+def classes_of(columns: dict[str, Column]) -> tuple[list[object], list[IntArray]]:
+    """The labels that occur, in sorted order, and each column's [n] indices into them."""
+    coded = [code_values(values, name) for name, values in columns.items()]
+    values = dict.fromkeys(v for _, found in coded for v in found)
+    try:
+        classes: list[object] = sorted(values)  # type: ignore[type-var]
+    except TypeError:
+        raise CallError(
+            f"{' and '.join(columns)}: labels are of different kinds: {_shown(list(values))}; "
+            "make all of them texts or all numbers."
+        ) from None
+    _refuse_no_classes(dict(zip(columns, coded, strict=True)))
+    index = {c: i for i, c in enumerate(classes)}
+    return classes, [np.array([index[v] for v in found], dtype=np.int64)[code] for code, found in coded]
+
+
+def _refuse_no_classes(coded: dict[str, tuple[IntArray, list[object]]]) -> None:
+    """Refuse measurements, lists, and words for a missing value, by the rules of an audit."""
+    counts = {
+        name: dict(zip(map(_name, found), np.bincount(code, minlength=len(found)).tolist(), strict=True))
+        for name, (code, found) in coded.items()
+    }
+    complaints = [f"{name}: {odd}" for name, values in counts.items() if (odd := not_classes(values))]
+    equal = _agreement(coded)
+    if equal < OFTEN_EQUAL:
+        complaints += [f"{name}: {odd}" for name, values in counts.items() if (odd := measured(values))]
+    if not complaints and len(counts) == 2:
+        complaints += _foreign(*counts.items())
+    for name, values in counts.items():
+        others = [other for key, other in counts.items() if key != name]
+        complaints += [
+            f"{name}: {values[word]} values are {word!r}, a word for a missing value that no value of "
+            f"{' and '.join(key for key in counts if key != name)} is; leave their rows out first."
+            for word in words_for_missing(values, as_label=True)
+            if others and all(word not in other for other in others)
+        ]
+    if complaints:
+        raise CallError(complaints)
+
+
+def _agreement(coded: dict[str, tuple[IntArray, list[object]]]) -> float:
+    """Share of rows whose label equals the prediction; 0 where there is one column or no row."""
+    if len(coded) < 2:
+        return 0.0
+    one, other = (np.array(found, dtype=object)[code] for code, found in coded.values())
+    return float(np.mean(one == other)) if len(one) else 0.0
+
+
+def _foreign(labels: tuple[str, dict[str, int]], predictions: tuple[str, dict[str, int]]) -> list[str]:
+    """Complain of predictions none of which is a label, and of labels that are shares."""
+    (true, known), (predicted, given) = labels, predictions
+    if known and given and not known.keys() & given.keys() and len(known.keys() | given.keys()) > 2:
+        return [
+            f"{predicted}: unknown labels: values are {shown(in_order(given), 5)}, but {true} has "
+            f"{shown(in_order(known), 5)}; write labels and predictions alike."
+        ]
+    broken = fractional(in_order(known))
+    if broken and not given.keys() & set(broken):
+        return [f"{true}: labels such as '{broken[0]}' are shares or measurements; give classes."]
+    return []
+
+
+def positive_index(classes: list[object], pos_label: object) -> int:
+    """Index of the positive label; one past the end when it does not occur."""
+    if pos_label is None:
+        names = [_name(c) for c in classes]
+        pair = next((pair for pair in SELF_EVIDENT if set(names) <= set(pair)), None)
+        if pair is None:
+            raise CallError(
+                f"pos_label: labels are {_shown(classes)}; say with pos_label which one counts as positive "
+                "(only 0 and 1, or -1 and 1, speak for themselves)."
+            )
+        return names.index(pair[1]) if pair[1] in names else len(classes)
+    if (
+        pos_label not in classes
+        and len(classes) == 1
+        and isinstance(pos_label, str) is isinstance(classes[0], str)
+    ):
+        return 1
+    return index_of(classes, pos_label) if classes else 0
+
+
+def _name(value: object) -> str:
+    """The text of a class; true is 1 and false is 0, as in an audit."""
+    text = tidy(str(value)) or ""
+    return {"true": "1", "false": "0"}.get(text, text)
+
+
+def index_of(classes: list[object], pos_label: object) -> int:
+    """Find a label among the classes; refuse one that no row has, with the nearest that is there."""
+    if pos_label not in classes:
+        known = [str(c) for c in classes]
+        raise CallError(f"pos_label: no row has the label {pos_label!r}: {nearest(str(pos_label), known)}")
+    return classes.index(pos_label)
+
+
+def _shown(values: list[object]) -> str:
+    return ", ".join(repr(v) for v in values[:5]) + (
+        f" and {len(values) - 5} more" if len(values) > 5 else ""
+    )
+
+
+def classes_of_columns(known: list[object], width: int, labels: Sequence[object] | None) -> list[object]:
+    """The class of each column of scores."""
+    if labels is None:
+        numbers: list[object] = list(range(width))
+        names = numbers if set(known) <= set(numbers) else known
+    else:
+        names = list(labels)
+    if len(names) != width or len(set(names)) != width or not set(known) <= set(names):
+        raise CallError(
+            f"y_score has {width} columns, but labels are {_shown(known if labels is None else names)}; "
+            f"number the classes 0 to {width - 1} in the order of the columns, or give one column per label."
+        )
+    return names
