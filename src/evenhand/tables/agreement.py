@@ -97,13 +97,14 @@ def _binary(
     for ranking in _rankings(db, checked, checked.predictions, score, classes, columns):
         where = f"--score '{scores.title}'{ranking.run}"
         if ranking.auc <= 1 - REVERSED:
-            other = (
-                "the lists name the classes in another order" if not scores.single else "is it the score of"
+            doubt = (
+                f"is it the score of '{negative}'"
+                if scores.single
+                else "do the lists name the other class first"
             )
-            hint = other if not scores.single else f"{other} '{negative}'"
             wrong.append(
                 f"{where}: rows predicted '{negative}' have larger scores than rows predicted '{positive}' "
-                f"(in {100 * (1 - ranking.auc):.0f} % of pairs): {hint}? Give the probability of "
+                f"(in {100 * (1 - ranking.auc):.0f} % of pairs): {doubt}? Give the probability of "
                 f"'{positive}', the positive class (--positive)."
             )
         elif ranking.least >= 0.5 and ranking.disagree:
