@@ -67,11 +67,24 @@ class Translations:
         references: [n] right translations of each text; the first one is what is learnt.
         separator: what stands between a text and its translation.
         new_tokens: most tokens of a translation that a model writes.
+        prefix: what stands before a text.
+        blank: blanks between the separator and the translation. They belong to the translation, as in running
+            text: many tokenizers hold a word and the blank before it in one token.
     """
 
     references: Sequence[Sequence[str]]
     separator: str
     new_tokens: int
+    prefix: str = ""
+    blank: str = ""
+
+    def prompt(self, text: str) -> str:
+        """Give what a model reads before it translates a text."""
+        return f"{self.prefix}{text}{self.separator}"
+
+    def learnt(self, row: int) -> str:
+        """Give what a model is to write after the prompt of a row."""
+        return f"{self.blank}{self.references[row][0]}"
 
 
 @dataclass(frozen=True)

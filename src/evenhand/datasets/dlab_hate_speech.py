@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import Literal
 
 import numpy as np
@@ -54,14 +55,16 @@ class Config(Frozen):
         targets: a comment's targets are those that most of its annotators saw (more than half), that its
             first row says (the original study), or that any annotator saw.
         limit: keep this many comments, drawn by the hashes of their ids.
-        duplicates: `drop` keeps one of several comments with the same text.
+        duplicates: `drop` keeps one of several comments with the same text, of those that target the attribute.
+            `first` takes all rows of a text for one comment, of which the first row says the score, as in the
+            original study; with `targets: first` it says the targets too.
     """
 
     path: str = "ucberkeley-dlab/measuring-hate-speech"
     attribute: Literal["religion", "race", "gender", "sexuality", "age", "all"] = "religion"
     targets: Literal["majority", "first", "any"] = "majority"
     limit: Limit | None = None
-    duplicates: Literal["keep", "drop"] = "keep"
+    duplicates: Literal["keep", "drop", "first"] = "keep"
 
 
 def load(config: Config) -> Examples:
@@ -74,12 +77,14 @@ def load(config: Config) -> Examples:
     rows = read(locate(config.path), _wanted(wanted))
     reader = Reader(rows)
     every = np.arange(len(rows.sources))
-    comment, first = _comments(rows)
+    comment, first = _comments(rows, by_text=config.duplicates == "first")
     score = _scores(rows, reader)
     seen = {name: reader.flag("target", name, every) for name in _flags(wanted)}
     refuse(reader.complaints)
     flags = {name: _decide(flag, comment, first, config.targets) for name, flag in seen.items()}
     remarks = [*_disagreement(score, comment, first), *_by_others(seen, comment, first, config.targets)]
+    if config.duplicates == "first":
+        remarks += _joined(rows, first)
     keep = np.ones(len(first), bool)
     if config.attribute != "all":
         keep = flags[f"target_{config.attribute}"]
@@ -95,7 +100,7 @@ def load(config: Config) -> Examples:
         nowhere = int((~np.any(attributes[0].flags, axis=0)).sum())
         if nowhere:
             remarks.append(f"{nowhere:,} comments target {config.attribute} but none of its groups.")
-    ids = [str(rows.values["comment_id"][first[i]]) for i in chosen]
+    ids = _numbered([str(rows.values["comment_id"][first[i]]) for i in chosen])
     labels = (score[first][chosen] > THRESHOLD).astype(np.int64)
     inputs = [rows.values["text"][first[i]] or "" for i in chosen]
     return Examples("text", ids, inputs, labels, CLASSES, attributes, (*remarks, *dropped))
@@ -125,18 +130,43 @@ def _wanted(attributes: tuple[str, ...]) -> Wanted:
     return Wanted(tuple(("column", name) for name in names), verbatim=("text",))
 
 
-def _comments(rows: Rows) -> tuple[IntArray, IntArray]:
-    """[rows] the comment of each row, and [comments] the first row of each, in the order of the file."""
+def _comments(rows: Rows, *, by_text: bool) -> tuple[IntArray, IntArray]:
+    """[rows] the comment of each row, and [comments] the first row of each, in the order of the file.
+
+    Args:
+        rows: of the table.
+        by_text: whether rows of one text are of one comment, whatever their comment_id.
+    """
     number: dict[str, int] = {}
     comment, first = np.zeros(len(rows.sources), np.int64), []
     for i, name in enumerate(rows.values["comment_id"]):
         if name is None:
             raise InputError(rows.complain("column", "comment_id", f"has no value in row {i + 1}."))
+        if by_text and (text := normal(rows.values["text"][i] or "")):
+            name = f"text {text}"
         if name not in number:
             number[name] = len(number)
             first.append(i)
         comment[i] = number[name]
     return comment, np.array(first, np.int64)
+
+
+def _joined(rows: Rows, first: IntArray) -> list[str]:
+    """Tell of comments that count as one because they have one text."""
+    comments = len(set(rows.values["comment_id"]))
+    if comments <= len(first):
+        return []
+    return [f"{comments - len(first):,} comments that repeat an earlier comment's text count as that comment."]
+
+
+def _numbered(ids: list[str]) -> list[str]:
+    """Ids that differ: a comment_id that has several texts is numbered."""
+    times: Counter[str] = Counter()
+    for i, name in enumerate(ids):
+        times[name] += 1
+        if times[name] > 1:
+            ids[i] = f"{name}-{times[name]}"
+    return ids
 
 
 def _scores(rows: Rows, reader: Reader) -> FloatArray:

@@ -36,7 +36,7 @@ class Bias(Frozen):
     """What a model is asked after training about test rows.
 
     Attributes:
-        templates: file of templates; None: those that come with evenhand.
+        templates: file of templates, or `paper`, the 45 prompts of the paper; None: evenhand's own.
         families: names of the templates to ask; None: all.
         variants: which variants of them (`words`, `letters_inverted`, ...); None: all.
         snippets: about how many test rows.

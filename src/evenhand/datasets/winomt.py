@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from evenhand.datasets._files import locate, place_of
 from evenhand.datasets._leaks import normal
 from evenhand.datasets._reading import Wanted, read
 from evenhand.datasets._smoke import SMOKE
+from evenhand.datasets._wording import SEPARATOR, wording_of
 from evenhand.errors import InputError
 from evenhand.tables.pronouns import GENDERS, RENDERINGS, genders, pattern, render
 from evenhand.tables.schema import Attribute
@@ -51,6 +52,8 @@ class Config(Frozen):
             meant in a sentence, and whether that agrees with the stereotype. Without them, the gender is that
             of the sentence's pronoun, and no sentence counts as pro or anti.
         separator: what stands between a text and its translation, for the model.
+        prompt: in place of `separator`: all that a model reads and writes, such as
+            `Turkish: {text} English: {translation}`. Blanks before the translation belong to it.
         new_tokens: most tokens of a translation that a model writes.
         limit: keep this many pairs, drawn by the hashes of their ids.
     """
@@ -59,7 +62,8 @@ class Config(Frozen):
     columns: tuple[str, str] | None = None
     english: Literal["left", "right"] = "left"
     annotations: str | tuple[str, ...] | None = None
-    separator: str = Field(default="\n", min_length=1)
+    separator: str = Field(default=SEPARATOR, min_length=1)
+    prompt: str | None = None
     new_tokens: int = Field(default=100, ge=1)
     limit: Limit | None = None
 
@@ -67,6 +71,13 @@ class Config(Frozen):
     def _can_be_meant(self) -> Config:
         if self.columns is not None and self.english != "left":
             raise ValueError("english: is for lines; give columns in the order [English, translation]")
+        if self.prompt is not None:
+            if self.separator != SEPARATOR:
+                raise ValueError(
+                    "prompt: says what stands between a text and its translation too; give either prompt or "
+                    "separator"
+                )
+            wording_of(self.prompt)
         return self
 
 
@@ -110,10 +121,11 @@ def load(config: Config) -> Examples:
     remarks += more
     clear = [(i, pair, m) for i, pair, m in zip(order, every, told, strict=True) if m is not None]
     chosen, meant = [pair for _, pair, _ in clear], [m for *_, m in clear]
-    return examples_of(
+    examples = examples_of(
         [ids[i] for i, *_ in clear], chosen, [m.gender for m in meant], [m.stereotype for m in meant],
         separator=config.separator, new_tokens=config.new_tokens, remarks=remarks,
     )  # fmt: skip
+    return replace(examples, translations=_worded(examples.translations, config))
 
 
 def examples_of(
@@ -179,8 +191,15 @@ def smoke(config: Config) -> Examples:
     made = synthetic_pairs.smoke(synthetic_pairs.Config(separator=config.separator, new_tokens=few))
     return Examples(
         made.task, made.ids, made.inputs, made.labels, (), made.attributes, (SMOKE,), units=made.units,
-        translations=made.translations,
+        translations=_worded(made.translations, config),
     )  # fmt: skip
+
+
+def _worded(translations: Translations | None, config: Config) -> Translations | None:
+    """Translations with the wording of the prompt, where one is given."""
+    if translations is None or config.prompt is None:
+        return translations
+    return replace(translations, **asdict(wording_of(config.prompt)))
 
 
 def _lines(config: Config) -> list[tuple[str, str]]:

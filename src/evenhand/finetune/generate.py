@@ -39,7 +39,7 @@ def translated(
     encoder = encoder_of(base)
     prompts, cut = prompts_of(encoder, data, rows, job.training.max_length)
     written = generated(model, encoder, prompts, translations.new_tokens, accelerator)
-    completions = [encoder.text(ids) for ids in written]
+    completions = [encoder.text(ids).removeprefix(translations.blank) for ids in written]
     remarks = []
     if cut:
         remarks.append(f"{cut:,} texts were cut at their end before they were translated.")

@@ -55,7 +55,7 @@ def material_of(base: Base, data: Data, max_length: int) -> Material:
 
 
 def _pairs(encoder: Encoder, data: Data, translations: Translations, limit: int) -> Material:
-    """One sequence for each row: text, separator, translation, end. Only the last two are learnt."""
+    """One sequence for each row: prefix, text, separator, translation, end. Only the last two are learnt."""
     examples = data.examples
     ids, starts, cut, joined = [], [], 0, 0
     whole = pair_ids(encoder, examples, translations, range(len(examples.ids)))
@@ -94,9 +94,9 @@ def _pairs(encoder: Encoder, data: Data, translations: Translations, limit: int)
 def pair_ids(
     encoder: Encoder, examples: Examples, translations: Translations, rows: Sequence[int] | range
 ) -> list[tuple[Ids, Ids]]:
-    """Tokens of the prompt (text and separator), and of prompt, translation and end, of some rows."""
-    prompts = [f"{examples.inputs[row]!s}{translations.separator}" for row in rows]
-    fulls = [prompt + translations.references[row][0] for prompt, row in zip(prompts, rows, strict=True)]
+    """Tokens of the prompt (prefix, text, separator), and of prompt, translation and end, of some rows."""
+    prompts = [translations.prompt(str(examples.inputs[row])) for row in rows]
+    fulls = [prompt + translations.learnt(row) for prompt, row in zip(prompts, rows, strict=True)]
     return [
         (prompt, [*full, encoder.end])
         for prompt, full in zip(encoder.whole(prompts), encoder.whole(fulls), strict=True)
@@ -108,15 +108,16 @@ def _shortened(
 ) -> tuple[Ids, Ids] | None:
     """A pair whose text is cut at its end, as little as is needed; None when the translation is too long."""
     text = str(examples.inputs[row])
-    after = translations.separator + translations.references[row][0]
+    learnt = translations.learnt(row)
 
     def fits(characters: int) -> bool:
-        return len(encoder.whole([text[:characters] + after])[0]) + 1 <= limit
+        return len(encoder.whole([translations.prompt(text[:characters]) + learnt])[0]) + 1 <= limit
 
     kept = longest(fits, len(text))
     if kept is None:
         return None
-    prompt, full = encoder.whole([text[:kept] + translations.separator, text[:kept] + after])
+    shortened = translations.prompt(text[:kept])
+    prompt, full = encoder.whole([shortened, shortened + learnt])
     return prompt, [*full, encoder.end]
 
 
@@ -164,23 +165,22 @@ def prompts_of(encoder: Encoder, data: Data, rows: IntArray, max_length: int) ->
     examples, translations = data.examples, data.examples.translations
     assert translations is not None
     limit = min(max_length, encoder.context - translations.new_tokens)
-    separator = translations.separator
-    least = len(encoder.whole([separator])[0])
+    least = len(encoder.whole([translations.prompt("")])[0])
     if limit <= least:
         raise InputError(
             f"dataset.new_tokens: got {translations.new_tokens}; the model reads {encoder.context} tokens in "
             "all, which leaves no room for a text."
         )
     texts = [str(examples.inputs[row]) for row in rows.tolist()]
-    prompts = encoder.whole([text + separator for text in texts])
+    prompts = encoder.whole([translations.prompt(text) for text in texts])
     cut = 0
     for i, text in enumerate(texts):
         if len(prompts[i]) > limit:
-            kept = longest(partial(_fits, encoder, text, separator, limit), len(text)) or 0
-            prompts[i] = encoder.whole([text[:kept] + separator])[0]
+            kept = longest(partial(_fits, encoder, text, translations, limit), len(text)) or 0
+            prompts[i] = encoder.whole([translations.prompt(text[:kept])])[0]
             cut += 1
     return prompts, cut
 
 
-def _fits(encoder: Encoder, text: str, after: str, limit: int, characters: int) -> bool:
-    return len(encoder.whole([text[:characters] + after])[0]) <= limit
+def _fits(encoder: Encoder, text: str, translations: Translations, limit: int, characters: int) -> bool:
+    return len(encoder.whole([translations.prompt(text[:characters])])[0]) <= limit

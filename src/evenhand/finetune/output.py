@@ -68,7 +68,7 @@ def write_translations(path: Path, job: Job, data: Data, completions: Sequence[s
         [examples.ids[row] for row in rows],
         [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts],
         [units[row] for row in rows],
-        [text + examples.translations.separator for text in texts],
+        [examples.translations.prompt(text) for text in texts],
         completions,
         [examples.translations.references[row] for row in rows],
         [attribute.at(data.parts.test) for attribute in examples.attributes],

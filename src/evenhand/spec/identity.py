@@ -20,6 +20,8 @@ _LATER = {
     "lora": ("alpha_per_rank", "layer_fraction", "layer_order", "initialisation", "rank_stabilised"),
 }
 
+#: The same of options of datasets.
+_LATER_ROWS: Mapping[str, Mapping[str, Any]] = {"winomt": {"prompt": None}}
 #: The same of questions that a dataset takes from a table.
 _LATER_QUESTIONS: Mapping[str, Any] = {"parse": {}, "meaning": None, "together": []}
 
@@ -68,6 +70,8 @@ def _rows(study: Study, seed: int) -> dict[str, Any]:
     plain = rows.model_dump(mode="json", exclude={"leaks"})
     if not plain["smoke"]:
         del plain["smoke"]
+    later = _LATER_ROWS.get(rows.name, {})
+    plain["config"] = {k: v for k, v in plain["config"].items() if k not in later or v != later[k]}
     questions = plain["config"].get("questions")
     if isinstance(questions, dict):
         kept = {k: v for k, v in questions.items() if k not in _LATER_QUESTIONS or v != _LATER_QUESTIONS[k]}
