@@ -58,6 +58,7 @@ def test_calibration_is_judged_on_the_runs_of_another_recipe(name):
     assert [p.run_id for p in plan(study)] == [p.run_id for p in plan(twin)]
     assert study.name == twin.name
     assert "expected_calibration_error" in study.audit.primary
+    assert set(study.audit.primary) == set(study.audit.margin)  # without one, nothing would be harmless
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("paper/e6_")])
@@ -103,9 +104,11 @@ def test_models_that_write_are_trained_as_in_the_paper(name):
     assert len(study.seeds) == 5
 
 
-@pytest.mark.parametrize("model", ["llama2", "mistral"])
+@pytest.mark.parametrize("model", ["llama2", "mistral", "pro_llama2", "pro_mistral"])
 def test_translation_is_learnt_at_every_rank_of_the_paper(model):
     [study] = read_studies(f"paper/e9_ranks_{model}")
+    assert study.seeds == (13, 1337, 42)
+    assert study.dataset.config.path.endswith("pro.txt") == model.startswith("pro")
     ranks = [arm.config.rank for arm in study.arms if arm.method == "lora"]
     assert ranks == [2**k for k in range(13)]
     assert {arm.method for arm in study.arms} == {"none", "full", "lora"}  # rank 0 of a model without a head
@@ -116,8 +119,8 @@ def test_language_models_are_asked_about_all_templates_and_texts_that_were_not_l
     [study] = read_studies(name)
     config, split = study.dataset.config, study.dataset.split
     assert config.questions is None
-    assert (config.bias.families, config.bias.variants, config.bias.templates) == (None, None, None)
-    assert round(config.limit * split.train) == pytest.approx(50_000, rel=0.01)
+    assert (config.bias.families, config.bias.variants, config.bias.templates) == (None, None, "paper")
+    assert round(config.limit * split.train) == 50_000
     assert config.limit * split.test > config.bias.snippets
     assert study.audit.reference == "none"
 
