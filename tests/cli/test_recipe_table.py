@@ -1,7 +1,7 @@
 """docs/recipes.md sets the authors' settings beside the recipes': table and recipes say the same.
 
-A section has two tables. In the first a row is a setting, of all recipes of the section or of those that match
-the names after `of`; in the second a row is a recipe with the rates and epochs of its methods.
+A section has two tables. In the first a row is a setting, of all recipes of the section or of those that
+match the names after `of`; in the second a row is a recipe with the rates and epochs of its methods.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def loras(study):
 
 def one_of(values):
     """The values that differ, in their order."""
-    return " ".join(dict.fromkeys(f"{value:g}" if isinstance(value, float) else str(value) for value in values))
+    return " ".join(
+        dict.fromkeys(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+    )
 
 
 def split(study):
@@ -41,7 +43,9 @@ def split(study):
 
 
 def alpha(study):
-    kinds = ["2 x rank" if arm.config.alpha_per_rank == 2 else f"{arm.config.alpha:g}" for arm in loras(study)]
+    kinds = [
+        "2 x rank" if arm.config.alpha_per_rank == 2 else f"{arm.config.alpha:g}" for arm in loras(study)
+    ]
     return " and ".join(dict.fromkeys(kinds))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
+import evenhand
 from evenhand.cli import main
 from evenhand.spec.read import read_studies
 from evenhand.spec.recipes import describe, recipe_names, recipe_path
@@ -148,3 +150,33 @@ def test_the_quickstart_compares_what_the_documents_promise():
         assert study.audit.reference == "full"
         assert study.dataset.config.hard_groups
     assert (text.models[0].name, images.models[0].name) == ("tiny_text", "tiny_vision")
+
+
+def two_arms(shift, rows=600, runs=5):
+    """Answers of two arms with the same calibration, or of a second one that is surer than it is right."""
+    rng = np.random.default_rng(8)
+    chance = rng.uniform(0.05, 0.95, rows)
+    label = (rng.random(rows) < chance).astype(int)
+    parts = []
+    for run in range(runs):
+        for arm in ("full", "lora"):
+            score = np.clip(chance + rng.normal(0, 0.01, rows), 0.001, 0.999)
+            if arm == "lora":
+                score = np.clip(score + shift * np.sign(score - 0.5), 0.001, 0.999)
+            parts.append({"id": np.arange(rows), "arm": [arm] * rows, "run": [run] * rows, "label": label,
+                          "score": score, "race": np.where(np.arange(rows) % 2, "a", "b")})  # fmt: skip
+    return {key: np.concatenate([np.asarray(part[key]) for part in parts]) for key in parts[0]}
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(0.0, "harmless"), (0.4, "harm")])
+def test_equal_calibration_is_harmless_by_the_recipes_margins(shift, verdict):
+    [study] = read_studies("paper/e4_race_mistral")
+    audit = study.audit
+    told = evenhand.audit(
+        two_arms(shift), by=["race"], id="id", arm="arm", run="run", score="score",
+        reference=audit.reference, primary=audit.primary, margin=audit.margin, alpha=audit.alpha,
+    ).to_dict()  # fmt: skip
+    brier = [r for r in told["comparisons"] if r["metric"] == "brier_score" and r["attribute"] == "race"]
+    groups = [row for row in brier if row["group"] is not None]
+    assert {row["verdict"] for row in groups} == {verdict}
+    assert {row["margin"] for row in groups} == {0.02}

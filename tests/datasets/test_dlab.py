@@ -101,6 +101,42 @@ def test_doubles_and_the_limit(tmp_path):
     )
 
 
+def test_one_row_per_text_is_the_first_one(tmp_path):
+    """Of a text that several comments have the first row of the file alone counts, for the attribute too."""
+    rows = [
+        sample.annotation(1, 1, 0.9, "Same words", "religion_jewish"),
+        sample.annotation(1, 2, 0.9, "Same words", "religion_muslim"),
+        sample.annotation(2, 1, -1.0, "same  words ", "religion_hindu"),  # the text of comment 1
+        sample.annotation(3, 1, -1.0, "Other words"),  # targets nothing, so the text is not of religion
+        sample.annotation(4, 1, 0.9, "Other words", "religion_hindu"),
+        sample.annotation(5, 1, 0.2, "Third words", "religion_mormon"),
+    ]
+    path = sample.write_csv(tmp_path / "a.csv", rows)
+    made = load(path, targets="first", duplicates="first")
+    assert groups(made) == {"1": {"jewish"}, "5": {"mormon"}}
+    assert dict(zip(made.ids, made.labels.tolist(), strict=True)) == {"1": 1, "5": 0}
+    assert "2 comments that repeat an earlier comment's text count as that comment." in made.problems
+    assert groups(load(path, targets="first", duplicates="drop")) == {
+        "1": {"jewish"}, "4": {"hindu"}, "5": {"mormon"}
+    }  # fmt: skip
+    assert groups(load(path, targets="any", duplicates="first"))["1"] == {"jewish", "muslim", "hindu"}
+
+
+def test_one_row_per_text_changes_nothing_where_texts_differ(path):
+    for targets in ("first", "majority", "any"):
+        one, other = (load(path, targets=targets, duplicates=how) for how in ("keep", "first"))
+        assert (one.ids, one.inputs, one.problems) == (other.ids, other.inputs, other.problems)
+        assert one.labels.tolist() == other.labels.tolist()
+        assert groups(one) == groups(other)
+
+
+def test_a_comment_with_two_texts_is_two(tmp_path):
+    rows = [sample.annotation(7, i, 0.9, f"text {i % 2}", "religion_jewish") for i in range(4)]
+    path = sample.write_csv(tmp_path / "a.csv", rows)
+    assert load(path, duplicates="first").ids == ["7", "7-2"]
+    assert load(path).ids == ["7"]
+
+
 def test_scores_that_differ_are_told(tmp_path):
     rows = [*ROWS, sample.annotation(1, 14, 0.0, "first words", "religion_jewish")]
     made = load(sample.write_csv(tmp_path / "a.csv", rows))

@@ -55,8 +55,8 @@ class Config(Frozen):
         targets: a comment's targets are those that most of its annotators saw (more than half), that its
             first row says (the original study), or that any annotator saw.
         limit: keep this many comments, drawn by the hashes of their ids.
-        duplicates: `drop` keeps one of several comments with the same text, of those that target the attribute.
-            `first` takes all rows of a text for one comment, of which the first row says the score, as in the
+        duplicates: `drop` keeps one of several comments with the same text that target the attribute. `first`
+            takes all rows of a text for one comment, of which the first row says the score, as in the
             original study; with `targets: first` it says the targets too.
     """
 
@@ -139,11 +139,11 @@ def _comments(rows: Rows, *, by_text: bool) -> tuple[IntArray, IntArray]:
     """
     number: dict[str, int] = {}
     comment, first = np.zeros(len(rows.sources), np.int64), []
-    for i, name in enumerate(rows.values["comment_id"]):
-        if name is None:
+    for i, given in enumerate(rows.values["comment_id"]):
+        if given is None:
             raise InputError(rows.complain("column", "comment_id", f"has no value in row {i + 1}."))
-        if by_text and (text := normal(rows.values["text"][i] or "")):
-            name = f"text {text}"
+        text = normal(rows.values["text"][i] or "") if by_text else ""
+        name = f"text {text}" if text else given
         if name not in number:
             number[name] = len(number)
             first.append(i)
@@ -156,7 +156,9 @@ def _joined(rows: Rows, first: IntArray) -> list[str]:
     comments = len(set(rows.values["comment_id"]))
     if comments <= len(first):
         return []
-    return [f"{comments - len(first):,} comments that repeat an earlier comment's text count as that comment."]
+    return [
+        f"{comments - len(first):,} comments that repeat an earlier comment's text count as that comment."
+    ]
 
 
 def _numbered(ids: list[str]) -> list[str]:
