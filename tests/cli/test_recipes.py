@@ -180,3 +180,15 @@ def test_equal_calibration_is_harmless_by_the_recipes_margins(shift, verdict):
     groups = [row for row in brier if row["group"] is not None]
     assert {row["verdict"] for row in groups} == {verdict}
     assert {row["margin"] for row in groups} == {0.02}
+
+
+@pytest.mark.parametrize("name", ["e1_religion_mistral", "e3_age_vit", "e9_general_llama2"])
+def test_the_memory_in_a_header_is_that_of_the_dry_run(name, tmp_path, monkeypatch, capsys):
+    """Without the data a dry run knows no steps, but it knows the memory of every arm."""
+    monkeypatch.chdir(tmp_path)
+    main(["run", f"paper/{name}", "--dry-run", "-o", "dataset.path=nowhere.csv"])
+    most = max(float(gb) for gb in re.findall(r"([\d.]+) GB", capsys.readouterr().out))
+    head = " ".join(recipe_path(f"paper/{name}").read_text(encoding="utf-8").split())
+    said = re.search(r"(takes about|less than) (\d+) GB", head.replace("# ", ""))
+    assert said
+    assert float(said[2]) == pytest.approx(most, abs=1 if said[1] == "takes about" else 2)

@@ -141,3 +141,8 @@ def test_templates_that_cannot_be_meant(tmp_path, more, says):
     (tmp_path / "t.yaml").write_text(text)
     with pytest.raises(InputError, match=says):
         read_templates(str(tmp_path / "t.yaml"))
+
+
+def test_the_set_is_what_its_name_stands_for():
+    forms = forms_of(read_templates("paper"), None, None, permutations=True)
+    assert hashlib.sha256(repr(forms).encode()).hexdigest()[:16] == "29077eb935ff9906"
