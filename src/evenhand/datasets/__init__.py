@@ -7,6 +7,7 @@ an underscore are no datasets: what several of them share.
 from evenhand.datasets._asked import asked
 from evenhand.datasets._halves import attack_rows, half, pool
 from evenhand.datasets._leaks import Leaks, leaks
+from evenhand.datasets._pictures import rgb
 from evenhand.datasets._schema import (
     Asked,
     DatasetInfo,
@@ -40,5 +41,6 @@ __all__ = [
     "half",
     "leaks",
     "pool",
+    "rgb",
     "split",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evenhand.datasets import Examples, Picture
+from evenhand.datasets import Examples, Picture, rgb
 from evenhand.errors import InputError
 from evenhand.finetune.base import Base, processor_of
 from evenhand.tables.schema import IntArray
@@ -175,8 +174,7 @@ def _pixels(base: Base, pictures: Sequence[Picture]) -> Pixels:
 def _decode(picture: Picture, size: tuple[int, int], resample: int) -> npt.NDArray[np.uint8]:
     from PIL import Image  # noqa: PLC0415
 
-    image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
-    image = image.convert("RGB")
+    image = rgb(picture)
     if image.size != size:
         image = image.resize(size, Image.Resampling(resample))
     return np.asarray(image)
