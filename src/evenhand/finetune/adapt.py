@@ -64,6 +64,8 @@ def remarks(base: Base, job: Job) -> list[str]:
     if untrained := _untrained(base):
         shown = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
         told.append(f"the checkpoint of '{job.model.name}' has no weights for {shown}: they are drawn anew")
+    if base.remark:
+        told.append(f"the checkpoint of '{job.model.name}' {base.remark}")
     return told
 
 

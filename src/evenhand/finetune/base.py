@@ -15,7 +15,7 @@ import torch
 
 from evenhand import registry
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Model
+from evenhand.finetune import Model, heads
 from evenhand.finetune.families import FAMILIES, KINDS, family_of
 from evenhand.finetune.models._roles import Roles, find_roles
 
@@ -41,6 +41,7 @@ class Base:
         fresh: modules that the checkpoint has no weights for: the head, as a rule.
         place: folder with its files, those of its tokenizer or its processor too.
         revision: commit of a model from the hub.
+        remark: what is worth knowing of its head; empty as a rule.
     """
 
     model: PreTrainedModel
@@ -49,6 +50,7 @@ class Base:
     fresh: tuple[str, ...]
     place: str
     revision: str | None
+    remark: str = ""
 
     def copy(self, seed: int) -> PreTrainedModel:
         """A model of one's own, whose fresh modules are drawn from the seed."""
@@ -89,17 +91,20 @@ def _resident(
     said, is_one = dict(options).get("family"), family.__name__.rpartition(".")[2]
     if said not in (None, is_one):
         raise InputError(f"model '{name}': model.family says '{said}', but it is of the family '{is_one}'.")
+    own = heads.names_in(config)
     if classes:
         config.num_labels = len(classes)
         config.id2label = dict(enumerate(classes))
         config.label2id = {c: i for i, c in enumerate(classes)}
         config.problem_type = "single_label_classification"
-    loaded, missing = _weights(place, name, config, task, attention_of(precision))
+    loaded, absent, misfits = _weights(place, name, config, task, attention_of(precision))
     if revision:
         loaded.name_or_path = loaded.config._name_or_path = name  # what an adapter says it belongs to
     roles = find_roles(loaded, family.ROLES, family.HEAD if classes else ())
-    fresh = tuple(sorted({key.rpartition(".")[0] for key in missing}))
-    return Base(loaded, family, roles, fresh, place, revision)
+    fresh, remark = tuple(sorted({key.rpartition(".")[0] for key in absent | misfits})), ""
+    if heads.brings_one(loaded, roles.head, absent):
+        fresh, remark = heads.settle(loaded, roles.head, absent | misfits, own, classes)
+    return Base(loaded, family, roles, fresh, place, revision, remark)
 
 
 def attention_of(precision: str) -> str | None:
@@ -168,8 +173,8 @@ def _weights(
     config: Any,  # noqa: ANN401
     task: str,
     attention: str | None,
-) -> tuple[PreTrainedModel, set[str]]:
-    """The model, and the names of the weights that its checkpoint lacks."""
+) -> tuple[PreTrainedModel, set[str], set[str]]:
+    """The model, and the names of the weights that its checkpoint lacks, or has in another shape."""
     import transformers  # noqa: PLC0415
 
     shown = transformers.logging.get_verbosity()
@@ -185,8 +190,8 @@ def _weights(
         raise InputError(_unreadable(place, name, error)) from None
     finally:
         transformers.logging.set_verbosity(shown)
-    mismatched = {m[0] if isinstance(m, tuple) else m for m in info["mismatched_keys"]}
-    return model.eval(), {*info["missing_keys"], *mismatched}
+    misfits = {m[0] if isinstance(m, tuple) else m for m in info["mismatched_keys"]}
+    return model.eval(), set(info["missing_keys"]) - misfits, misfits
 
 
 def _unreadable(place: str, name: str, error: Exception) -> str:
