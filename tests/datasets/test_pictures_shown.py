@@ -1,4 +1,4 @@
-"""A picture is read as a viewer shows it: upright, on one ground, whatever its mode; or it is refused by name."""
+"""A picture is read as a viewer shows it: upright, on one ground, of any mode; or it is refused by name."""
 
 import io
 

@@ -1,7 +1,6 @@
-"""A head that a checkpoint brings along is matched by the names of its classes, or drawn anew; both are said."""
+"""A head that a checkpoint brings along is matched by its classes' names, or drawn anew."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import peft
@@ -131,7 +130,10 @@ def test_what_is_saved_says_the_classes(tmp_path, datasets):
     for method in ("lora", "full"):
         (tmp_path / method).mkdir()
         run.train(worlds.job_of(folder, method), datasets["text"], tmp_path / method)
-    assert transformers.AutoConfig.from_pretrained(tmp_path / "full" / "model").id2label == {0: "no", 1: "yes"}
+    assert transformers.AutoConfig.from_pretrained(tmp_path / "full" / "model").id2label == {
+        0: "no",
+        1: "yes",
+    }
     adapter = tmp_path / "lora" / "adapter"
     said = json.loads((adapter / "adapter_config.json").read_text())
     assert said["auto_mapping"]["id2label"] == {"0": "no", "1": "yes"}

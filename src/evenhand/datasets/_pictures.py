@@ -1,8 +1,8 @@
 """Pictures in files: what they show, as three channels of 8 bits, and which of them can be used.
 
-A picture is read as a viewer shows it. It is turned as its orientation tag says; transparent pixels are laid on
-white; values of more than 8 bits are scaled by the range that their type can hold (0 to 65,535, or 0 to 1 of
-floats), never by the values that happen to be in one picture, so that brightness stays comparable.
+A picture is read as a viewer shows it. It is turned as its orientation tag says; transparent pixels are laid
+on white; values of more than 8 bits are scaled by the range that their type can hold (0 to 65,535, or 0 to 1
+of floats), never by the values that happen to be in one picture, so that brightness stays comparable.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SLACK = 1e-6
 
 
 class UnusableError(Exception):
-    """A picture whose content cannot be used, and why: what several such pictures are, as a sentence says it."""
+    """A picture whose content cannot be used; it says what is true of such pictures."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _colours(image: Image.Image) -> tuple[Image.Image, list[str]]:
         image = grey
     if image.has_transparency_data:
         layer = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
-        if layer.getextrema()[3][0] < GROUND[3]:  # type: ignore[index]
+        if int(np.asarray(layer.getchannel("A")).min()) < GROUND[3]:
             changes.append(_TRANSPARENT)
             layer = Image.alpha_composite(Image.new("RGBA", layer.size, GROUND), layer)
         return layer.convert("RGB"), changes
@@ -227,10 +227,11 @@ def _scaled(image: Image.Image) -> npt.NDArray[np.uint8]:
     if image.mode == "F":
         if not (np.isfinite(values).all() and values.min() >= -_SLACK and values.max() <= 1 + _SLACK):
             raise UnusableError(
-                "have floats outside of 0 to 1, of which nothing says what is white; scale them to 0 to 1, or "
-                "save them with 8 or 16 bits"
+                "have floats outside of 0 to 1, of which nothing says what is white; scale them to 0 to 1, "
+                "or save them with 8 or 16 bits"
             )
-        return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+        levels: npt.NDArray[np.uint8] = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+        return levels
     if image.mode == "I" and image.format not in ("PNG", "PPM"):
         raise UnusableError(
             "have integers of 32 bits or with a sign, of which nothing says what is white; save them with 8 "
@@ -240,4 +241,5 @@ def _scaled(image: Image.Image) -> npt.NDArray[np.uint8]:
     scaled = (values.astype(np.uint32) * 255 + most // 2) // most
     if tags.get(_PHOTOMETRIC) == 0:
         scaled = 255 - scaled
-    return scaled.clip(0, 255).astype(np.uint8)
+    whole: npt.NDArray[np.uint8] = scaled.clip(0, 255).astype(np.uint8)
+    return whole

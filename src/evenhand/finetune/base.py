@@ -91,6 +91,7 @@ def _resident(
     said, is_one = dict(options).get("family"), family.__name__.rpartition(".")[2]
     if said not in (None, is_one):
         raise InputError(f"model '{name}': model.family says '{said}', but it is of the family '{is_one}'.")
+    without_lost_padding(config)
     own = heads.names_in(config)
     if classes:
         config.num_labels = len(classes)
@@ -105,6 +106,13 @@ def _resident(
     if heads.brings_one(loaded, roles.head, absent):
         fresh, remark = heads.settle(loaded, roles.head, absent | misfits, own, classes)
     return Base(loaded, family, roles, fresh, place, revision, remark)
+
+
+def without_lost_padding(config: Any) -> None:  # noqa: ANN401
+    """Forget a padding token that was added to a tokenizer and not to the embedding: it builds no model."""
+    rows, pad = getattr(config, "vocab_size", None), getattr(config, "pad_token_id", None)
+    if rows is not None and pad is not None and pad >= rows:
+        config.pad_token_id = None
 
 
 def attention_of(precision: str) -> str | None:

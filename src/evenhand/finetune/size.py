@@ -15,7 +15,8 @@ from torch.overrides import TorchFunctionMode
 from evenhand import registry
 from evenhand.errors import InputError, nearest
 from evenhand.finetune import Job, Model, Training
-from evenhand.finetune.adapt import METHODS
+from evenhand.finetune.adapt import METHODS, misfits
+from evenhand.finetune.base import without_lost_padding
 from evenhand.finetune.checkpoint import is_adapted
 from evenhand.finetune.families import FAMILIES, KINDS, family_of
 from evenhand.finetune.models._roles import find_roles
@@ -166,6 +167,7 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
     if said is not None and family.__name__.rpartition(".")[2] != said:
         known = family.__name__.rpartition(".")[2]
         raise InputError(f"model '{model.name}': model.family is '{said}', but its family is '{known}'.")
+    without_lost_padding(config)
     if classes:
         config.num_labels = classes
     with torch.device("meta"):
@@ -236,6 +238,8 @@ def _size(bare: _Bare, job: Job) -> Size:
     """Adapt the bare model, and count."""
     method = registry.load(METHODS, job.method)
     roles = find_roles(bare.model, bare.family.ROLES, bare.head)
+    if wrong := misfits(bare.model, roles, job):
+        raise InputError(wrong)
     try:
         with torch.device("meta"), _RealOrder():
             model = method.apply(copy.deepcopy(bare.model), roles, method.Config(**job.options))
