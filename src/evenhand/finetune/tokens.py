@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evenhand.errors import InputError
@@ -20,7 +20,7 @@ def spare(tokenizer: Any, rows: int) -> dict[int, str]:  # noqa: ANN401
     return {int(i): str(token) for token, i in tokenizer.get_vocab().items() if i >= rows}
 
 
-def refuse_spare(tokenizer: Any, texts: Sequence[Sequence[int]], rows: int, place: str) -> None:  # noqa: ANN401
+def refuse_spare(tokenizer: Any, texts: Sequence[Iterable[int]], rows: int, place: str) -> None:  # noqa: ANN401
     """Complain of texts with tokens that the embedding has no rows for.
 
     Args:
@@ -84,8 +84,8 @@ def padding(tokenizer: Any, rows: int, ends: set[int]) -> tuple[int | None, str]
         return None, ""
     was, now = tokenizer.convert_ids_to_tokens([named, free])
     return free, (
-        f"its tokenizer pads with {was!r} ({named}), for which its embedding of {rows:,} rows has none: texts "
-        f"are padded with {now!r} instead, which is masked and which nothing reads"
+        f"its tokenizer pads with {was!r} ({named}), for which its embedding of {rows:,} rows has none: "
+        f"texts are padded with {now!r} instead, which is masked and which nothing reads"
     )
 
 
