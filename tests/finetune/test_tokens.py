@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +127,23 @@ def test_an_end_without_a_row(tmp_path, language):
     tokenizer.save_pretrained(folder)
     (told,) = run.prepare([worlds.job_of(folder, "lora")], language()).complaints
     assert f"none for its eos token '[STOP]' ({ROWS})" in told
+
+
+def test_a_dry_run_says_it(tmp_path):
+    folder = grown(tmp_path, "bert", "zebra")
+    for word, code in (("zebra", 2), ("w3", 0)):
+        rows = [
+            f"w{i % 2} w{2 + i % 28} w{2 + i // 28} {word if i % 10 == 0 else ''},{i % 2},{'ab'[i // 2 % 2]}"
+            for i in range(80)
+        ]
+        (tmp_path / "t.csv").write_text("\n".join(["text,label,group", *rows]) + "\n")
+        (tmp_path / "study.yaml").write_text(
+            f"name: {word}\ndataset: {{name: table, path: t.csv, text: text, by: [group]}}\n"
+            f"model: {folder}\nmethods: {{full: {{}}}}\nseeds: [1]\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "evenhand", "run", "study.yaml", "--dry-run"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        assert ("have a token without a row ('zebra'" in done.stderr) == (code == 2)
