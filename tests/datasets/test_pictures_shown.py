@@ -205,6 +205,16 @@ def test_other_modes_show_the_same(mode):
     assert np.abs(array(encoded(image, kind)) - np.asarray(image.convert("RGB")).astype(int)).max() == 0
 
 
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "WEBP"])
+def test_the_first_of_several_frames(kind):
+    more = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "blue")]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    picture = encoded(Image.fromarray(SHOWN), kind, save_all=True, append_images=more, **options)
+    assert np.abs(array(picture) - SHOWN).max() < 12
+    _, (remark,) = readable([picture], ["a"], "t")
+    assert "1 of 1 images have several frames or pages; the first one is read ('a')" in remark
+
+
 def test_too_large_is_not_broken():
     side = int(MOST_PIXELS**0.5) + 1
     large = encoded(Image.new("1", (side, side)))

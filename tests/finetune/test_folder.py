@@ -151,6 +151,14 @@ def test_pointers(file, bert, refused):
     assert "git lfs pull" in told
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
+def test_web_pages_in_place_of_files(file, bert, refused):
+    (bert / file).write_text("\n<!DOCTYPE html>\n<html><body>model.safetensors</body></html>\n")
+    told = refused(bert)
+    assert f"{file} holds a web page" in told
+    assert "/resolve/" in told
+
+
 def test_pointers_that_nobody_reads(bert, datasets):
     for file in ("pytorch_model.bin", "tf_model.h5", "onnx.safetensors"):
         (bert / file).write_text(POINTER)

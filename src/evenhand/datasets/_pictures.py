@@ -40,6 +40,7 @@ _BITS, _PHOTOMETRIC = 258, 262
 _DEEPEST = 2**16 - 1
 _TURNED = "carry an orientation tag (EXIF); they are turned as it says"
 _TRANSPARENT = "have transparent pixels; they are laid on white"
+_FRAMES = "have several frames or pages; the first one is read"
 _DEEP = "have more than 8 bits a channel; 0 to 65,535 (of floats 0 to 1) is scaled to 0 to 255"
 #: Rounding of floats that were meant to lie within 0 and 1.
 _SLACK = 1e-6
@@ -161,6 +162,7 @@ def _read(picture: Picture, *, thumbnail: bool) -> tuple[Image.Image, tuple[str,
             changes = [_TURNED] if tagged != 1 else []
             colours, own = _colours(image)
             turn = _turns().get(_orientation(image))
+            own += [_FRAMES] if _has_frames(image) else []  # last: it may go to another one
             return (colours if turn is None else colours.transpose(turn)), (*changes, *own)
 
 
@@ -172,6 +174,15 @@ def _orientation(image: Image.Image) -> int:
     except Exception:
         # A broken block of metadata raises as many errors as a broken picture does; the picture is whole.
         return 1
+
+
+def _has_frames(image: Image.Image) -> bool:
+    """Whether a file holds several pictures; what a camera puts beside its own (MPO) does not count."""
+    try:
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:
+        # A further frame that is broken does not spoil the first one.
+        return True
 
 
 def _turns() -> dict[int, Image.Transpose]:

@@ -246,7 +246,9 @@ def _unhad(name: str, error: Exception) -> str:
         return f"model '{name}': there is no such folder, and as a hub id it cannot be had: {why}."
     if not why:
         hub = hub_page(name).removesuffix(f"/{name}")
-        why = f"{hub} does not answer, and nothing of it was downloaded earlier"
+        offline = "HF_HUB_OFFLINE is set, so the hub is not asked"
+        asked = offline if type(error).__name__ == "OfflineModeIsEnabled" else f"{hub} does not answer"
+        why = f"{asked}, and nothing of it was downloaded earlier"
         if isinstance(error, ValueError):  # the name can be no hub id
             why = str(error).strip().splitlines()[0][:200]
     made = [n for n in registry.names(FAMILIES) if hasattr(registry.load(FAMILIES, n), "build")]

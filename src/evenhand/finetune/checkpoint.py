@@ -64,7 +64,8 @@ def save(model: Any, folder: Path) -> Path:  # noqa: ANN401
         weights = place / "adapter_model.safetensors"
         save_file({**head, **load_file(weights)}, weights, metadata={"format": "pt"})
     if is_adapted(model):
-        _tidied(place / "adapter_config.json", model.get_base_model().config.id2label if _head(model) else {})
+        tells = model.peft_config["default"].modules_to_save
+        _tidied(place / "adapter_config.json", model.get_base_model().config.id2label if tells else {})
     # PEFT adds a card about the machine's base path: of no use, and another text on every machine.
     (place / "README.md").unlink(missing_ok=True)
     return place

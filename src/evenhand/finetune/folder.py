@@ -23,6 +23,7 @@ _NEEDED = (
     _CONFIG, _ADAPTER, _WEIGHTS, _INDEX, "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
     "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "preprocessor_config.json",
 )  # fmt: skip
+_PAGE = (b"<!doctype", b"<html")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 #: Weights of other programs, and whose they are.
 _OTHERS = {".gguf": "llama.cpp", ".h5": "TensorFlow", ".msgpack": "Flax", ".onnx": "ONNX"}
@@ -65,12 +66,8 @@ def complaint(name: str, names: Sequence[str], read: Read, *, whole: bool = True
     """
     index = _json(read, _INDEX, names)
     needed = {*_NEEDED, *_parts(index)}
-    if pointers := [n for n in names if n in needed and read(n, len(_POINTER)) == _POINTER]:
-        what = "is a Git LFS pointer" if len(pointers) == 1 else "are Git LFS pointers"
-        return (
-            f"{_listed(pointers)} {what}: a few lines in place of a file that is elsewhere; fetch it "
-            "with `git lfs pull` in the folder, or download it again."
-        )
+    if wrong := _stand_ins([n for n in names if n in needed], read):
+        return wrong
     config, adapter = _json(read, _CONFIG, names), _json(read, _ADAPTER, names)
     weights = [n for n in names if n in (_WEIGHTS, _INDEX)]
     alone = not weights and any(n.startswith("adapter_model.") for n in names)
@@ -83,6 +80,23 @@ def complaint(name: str, names: Sequence[str], read: Read, *, whole: bool = True
     if weights:
         return "" if _WEIGHTS in names else _of_index(index, names)
     return _of_weights(name, config, names)
+
+
+def _stand_ins(names: Sequence[str], read: Read) -> str:
+    """What lies in the place of a file after a download that went wrong."""
+    begins = {n: read(n, len(_POINTER)) for n in names}
+    if pointers := [n for n, begin in begins.items() if begin == _POINTER]:
+        what = "is a Git LFS pointer" if len(pointers) == 1 else "are Git LFS pointers"
+        return (
+            f"{_listed(pointers)} {what}: a few lines in place of a file that is elsewhere; fetch it "
+            "with `git lfs pull` in the folder, or download it again."
+        )
+    if page := [n for n, begin in begins.items() if begin.lstrip().lower().startswith(_PAGE)]:
+        return (
+            f"{_listed(page)} holds a web page, not the file itself, as when the address of the page "
+            "about it is downloaded; take the address with /resolve/ in place of /blob/."
+        )
+    return ""
 
 
 def _of_adapter(name: str, adapter: dict[str, Any], *, alone: bool) -> str:
