@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 
+from evenhand.datasets import Asked, Form
 from evenhand.errors import InputError
 from evenhand.finetune import run, size
 from tests.finetune import worlds
@@ -174,3 +175,18 @@ def test_an_embedding_that_is_shared_with_the_output(kind, way, tmp_path, langua
 def test_a_classifier_shares_nothing(tmp_path, datasets):
     folder = model_of(tmp_path, "gpt2", tie_word_embeddings=True)
     assert complaints(folder, datasets["text"], "lora", targets=("embedding",)) == ()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("way", ["lora", "dora"])
+def test_an_embedding_of_its_own_is_adapted_and_merged(kind, way, tmp_path, language):
+    free = model_of(tmp_path, kind, auto=transformers.AutoModelForCausalLM, tie_word_embeddings=False)
+    (tmp_path / "run").mkdir()
+    form = Form("one", "a", "w1 ", " w2", (" w3", " w4"), ("w3", "w4"), ("no", "yes"))
+    asks = dataclasses.replace(language.examples, asked=Asked((form,), 4))
+    options = {"targets": ("embedding", "attention.query")}
+    found = run.train(
+        job(free, way, **options), dataclasses.replace(language, examples=asks), tmp_path / "run"
+    )
+    assert found["checks"]["merged"] < 1e-4
+    assert found["checks"]["reload"] < 1e-4
