@@ -12,6 +12,7 @@ import click
 from evenhand.errors import InputError
 
 if TYPE_CHECKING:
+    from evenhand.finetune import Job
     from evenhand.finetune.packing import Packed
     from evenhand.finetune.size import Size
     from evenhand.spec.study import Study
@@ -109,6 +110,8 @@ def show_plan(study: Study, output: Path, speed: float, processes: int) -> None:
     states = {p.run_id: (p, runs.look(p.run_id)) for p in plan(study)}
     blocks = {} if rows is None or facts["task"] != "language" else _packed(study)
     lines, remarks = _lines(list(states.values()), facts, rows, blocks, processes)
+    if rows is not None and facts["task"] == "text" and any(line.size for line in lines):
+        _refuse_texts(study, [runs[0].job for runs in states.values()])
     finished = sum(state.status == "finished" for _, state in states.values())
     click.echo(f"{study.name}: {len(states)} runs, {finished} of them finished, in {folder.path}")
     told = ", ".join(f"{n:,} {part}" for part, n in rows.items()) if rows else "not known"
@@ -149,6 +152,14 @@ def _packed(study: Study) -> dict[str, Packed]:
         m.label: packed(Model(m.name, dict(m.options), m.label), data, study.training.max_length)
         for m in study.models
     }
+
+
+def _refuse_texts(study: Study, jobs: Sequence[Job]) -> None:
+    """Complain of tokens that a model has no rows for; the rows are loaded again only where they matter."""
+    from evenhand.finetune.prepare import refuse_texts  # noqa: PLC0415  (torch)
+    from evenhand.study.data import load  # noqa: PLC0415
+
+    refuse_texts(jobs, lambda: [str(text) for text in load(study.dataset).examples.inputs])
 
 
 def _told(found: Packed) -> str:

@@ -6,7 +6,9 @@ an underscore are no datasets: what several of them share.
 
 from evenhand.datasets._asked import asked
 from evenhand.datasets._halves import attack_rows, half, pool
+from evenhand.datasets._hub import hub_is_silent, hub_page, hub_reason
 from evenhand.datasets._leaks import Leaks, leaks
+from evenhand.datasets._pictures import rgb
 from evenhand.datasets._schema import (
     Asked,
     DatasetInfo,
@@ -38,7 +40,11 @@ __all__ = [
     "check",
     "from_column",
     "half",
+    "hub_is_silent",
+    "hub_page",
+    "hub_reason",
     "leaks",
     "pool",
+    "rgb",
     "split",
 ]

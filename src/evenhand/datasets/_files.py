@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+from evenhand.datasets._hub import hub_page, hub_reason
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.tables.paths import elsewhere, fault_of, local, scheme_of
 from evenhand.tables.schema import Columns
@@ -155,14 +156,10 @@ def _cached(hub: object, name: str, files: str | None, revision: str | None) -> 
 
 def _unreachable(name: str, files: str | None, error: Exception) -> str:
     """Say why a hub dataset cannot be had, and what to place where."""
-    kind = type(error).__name__
-    why = {
-        "RepositoryNotFoundError": "the hub has no such dataset, or it is private",
-        "GatedRepoError": "its owner lets in only who has asked; ask on its page and log in",
-        "RevisionNotFoundError": "it has no such revision",
-    }.get(kind, f"the hub cannot be reached ({kind}) and nothing of it is in the cache")
+    unanswered = f"the hub cannot be reached ({type(error).__name__}) and nothing of it is in the cache"
+    why = hub_reason(error, name, dataset=True) or unanswered
     return (
         f"dataset.path '{name}': there is no such file or folder, and as a hub dataset: {why}. Without a "
-        f"network, place its files ({files or '*.parquet'}, from https://huggingface.co/datasets/{name}"
+        f"network, place its files ({files or '*.parquet'}, from {hub_page(name, dataset=True)}"
         f"/tree/main) in a folder '{name}' where you call evenhand, or in any folder that you give as path."
     )

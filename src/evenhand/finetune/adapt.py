@@ -9,6 +9,7 @@ from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Job
 from evenhand.finetune.base import Base
+from evenhand.finetune.models._roles import Roles
 
 METHODS = "evenhand.finetune.methods"
 
@@ -49,11 +50,29 @@ def complaints(base: Base, job: Job) -> list[str]:
             "which this method would leave as they were drawn; use a checkpoint that has them, or a method "
             "that trains all."
         ]
+    return misfits(base.model, base.roles, job)
+
+
+def misfits(model: Any, roles: Roles, job: Job) -> list[str]:  # noqa: ANN401
+    """Say why a job's method does not fit the layers of a model.
+
+    Args:
+        model: with its weights, or on the meta device, where only shapes and ties can be looked at.
+        roles: where its layers are.
+        job: the method and its options.
+    """
+    method = registry.load(METHODS, job.method)
+    config = method.Config(**job.options)
+    look = getattr(method, "complaints", None)
     try:
-        base.roles.of(getattr(method.Config(**job.options), "targets", ()))
+        roles.of(getattr(config, "targets", ()))
     except InputError as error:
         return [f"{job.arm}: {complaint}" for complaint in error.complaints]
-    return []
+    return (
+        [f"{job.arm} on '{job.model.name}': {complaint}." for complaint in look(model, roles, config)]
+        if look
+        else []
+    )
 
 
 def remarks(base: Base, job: Job) -> list[str]:
@@ -64,6 +83,8 @@ def remarks(base: Base, job: Job) -> list[str]:
     if untrained := _untrained(base):
         shown = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
         told.append(f"the checkpoint of '{job.model.name}' has no weights for {shown}: they are drawn anew")
+    if base.remark:
+        told.append(f"the checkpoint of '{job.model.name}' {base.remark}")
     return told
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from evenhand import registry
+from evenhand.datasets import hub_is_silent, hub_page, hub_reason
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Model
+from evenhand.finetune import Model, folder, heads
 from evenhand.finetune.families import FAMILIES, KINDS, family_of
 from evenhand.finetune.models._roles import Roles, find_roles
 
@@ -26,8 +27,15 @@ if TYPE_CHECKING:
 RESIDENT = 2**30
 #: What is downloaded of a hub model: no pickles, no code.
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+#: Of these, what is not: other folders, and the same weights once more in another program's form.
+_UNWANTED = ["*/*", "consolidated*.safetensors"]
+#: Of a file that only has to be recognised, no more than this is read.
+_POINTER_BYTES = 100
 #: Seconds to wait for the hub's answer.
 _PATIENCE = 10.0
+
+
+_FILES = "config.json, model.safetensors, and the tokenizer's or image processor's files"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +49,7 @@ class Base:
         fresh: modules that the checkpoint has no weights for: the head, as a rule.
         place: folder with its files, those of its tokenizer or its processor too.
         revision: commit of a model from the hub.
+        remark: what is worth knowing of its head; empty as a rule.
     """
 
     model: PreTrainedModel
@@ -49,6 +58,7 @@ class Base:
     fresh: tuple[str, ...]
     place: str
     revision: str | None
+    remark: str = ""
 
     def copy(self, seed: int) -> PreTrainedModel:
         """A model of one's own, whose fresh modules are drawn from the seed."""
@@ -84,22 +94,34 @@ def _resident(
     name: str, options: tuple[tuple[str, Any], ...], task: str, classes: tuple[str, ...], precision: str
 ) -> Base:
     place, revision = place_of(name, dict(options))
+    folder.refuse(name, Path(place))
     config = _config(place, name)
     family = family_of(config, name, task)
     said, is_one = dict(options).get("family"), family.__name__.rpartition(".")[2]
     if said not in (None, is_one):
         raise InputError(f"model '{name}': model.family says '{said}', but it is of the family '{is_one}'.")
+    without_lost_padding(config)
+    own = heads.names_in(config)
     if classes:
         config.num_labels = len(classes)
         config.id2label = dict(enumerate(classes))
         config.label2id = {c: i for i, c in enumerate(classes)}
         config.problem_type = "single_label_classification"
-    loaded, missing = _weights(place, name, config, task, attention_of(precision))
+    loaded, absent, misfits = _weights(place, name, config, task, attention_of(precision))
     if revision:
         loaded.name_or_path = loaded.config._name_or_path = name  # what an adapter says it belongs to
     roles = find_roles(loaded, family.ROLES, family.HEAD if classes else ())
-    fresh = tuple(sorted({key.rpartition(".")[0] for key in missing}))
-    return Base(loaded, family, roles, fresh, place, revision)
+    fresh, remark = tuple(sorted({key.rpartition(".")[0] for key in absent | misfits})), ""
+    if heads.brings_one(loaded, roles.head, absent):
+        fresh, remark = heads.settle(loaded, roles.head, absent | misfits, own, classes)
+    return Base(loaded, family, roles, fresh, place, revision, remark)
+
+
+def without_lost_padding(config: Any) -> None:  # noqa: ANN401
+    """Forget a padding token that was added to a tokenizer and not to the embedding: it builds no model."""
+    rows, pad = getattr(config, "vocab_size", None), getattr(config, "pad_token_id", None)
+    if rows is not None and pad is not None and pad >= rows:
+        config.pad_token_id = None
 
 
 def attention_of(precision: str) -> str | None:
@@ -119,37 +141,58 @@ def place_of(name: str, options: Mapping[str, Any]) -> tuple[str, str | None]:
         plugin = registry.load(FAMILIES, name)
         if hasattr(plugin, "build"):
             return str(plugin.build(plugin.Config(**options))), None
-    folder = Path(name).expanduser()
-    return (str(folder), None) if folder.is_dir() else _downloaded(name, options.get("revision"))
+    place = Path(name).expanduser()
+    return (str(place), None) if place.is_dir() else _downloaded(name, options.get("revision"))
 
 
 def _downloaded(name: str, revision: str | None) -> tuple[str, str]:
     """Folder and commit of a hub model's files; without a network, those of an earlier download."""
-    from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415
-    from huggingface_hub.errors import (  # noqa: PLC0415
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
 
-    # What says that there is no network has no base in common: it depends on the version of the hub's package
-    # which of requests, httpx and xet raises it.
-    earlier = False
+    silent: Exception | None = None
     try:
-        # One question, asked once: a download that finds no network tries for half a minute.
-        HfApi().model_info(name, revision=revision, timeout=_PATIENCE)
-    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise InputError(_unreadable(name, name, error)) from None
-    except Exception:
-        earlier = True
-    try:
-        folder = snapshot_download(
-            name, revision=revision, local_files_only=earlier, allow_patterns=_WANTED, ignore_patterns=["*/*"]
-        )
+        refuse_listed(name, revision)
+    except InputError:
+        raise
     except Exception as error:
-        silent = OSError("huggingface.co does not answer, and nothing of it was downloaded earlier")
-        raise InputError(_unreadable(name, name, silent if earlier else error)) from None
-    return folder, Path(folder).name
+        # What says that there is no network has no base in common: it depends on the version of the hub's
+        # package which of requests, httpx and xet raises it.
+        if not hub_is_silent(error):
+            raise InputError(_unhad(name, error)) from None
+        silent = error
+    try:
+        place = snapshot_download(
+            name, revision=revision, local_files_only=silent is not None, allow_patterns=_WANTED,
+            ignore_patterns=_UNWANTED,
+        )  # fmt: skip
+    except Exception as error:
+        raise InputError(_unhad(name, silent or error)) from None
+    return place, Path(place).name
+
+
+def refuse_listed(name: str, revision: str | None) -> str:
+    """Look at a hub model's files before its weights are downloaded.
+
+    Returns:
+        Where its config.json is.
+
+    Raises:
+        InputError: they are no base model that can be trained.
+        Exception: of huggingface_hub, or of what it reads the network with: they cannot be had.
+    """
+    from huggingface_hub import HfApi, hf_hub_download  # noqa: PLC0415
+
+    # One question, asked once: a download that finds no network tries for half a minute.
+    told = HfApi().model_info(name, revision=revision, timeout=_PATIENCE)
+    names = [s.rfilename for s in told.siblings or () if "/" not in s.rfilename]
+
+    def read(file: str, most: int) -> bytes:
+        small = file.endswith("config.json") and most > _POINTER_BYTES
+        return Path(hf_hub_download(name, file, revision=revision)).read_bytes() if small else b""
+
+    if wrong := folder.complaint(name, names, read):
+        raise InputError(f"model '{name}': {wrong}")
+    return str(hf_hub_download(name, "config.json", revision=revision))
 
 
 def _config(place: str, name: str) -> Any:  # noqa: ANN401
@@ -168,8 +211,8 @@ def _weights(
     config: Any,  # noqa: ANN401
     task: str,
     attention: str | None,
-) -> tuple[PreTrainedModel, set[str]]:
-    """The model, and the names of the weights that its checkpoint lacks."""
+) -> tuple[PreTrainedModel, set[str], set[str]]:
+    """The model, and the names of the weights that its checkpoint lacks, or has in another shape."""
     import transformers  # noqa: PLC0415
 
     shown = transformers.logging.get_verbosity()
@@ -185,22 +228,34 @@ def _weights(
         raise InputError(_unreadable(place, name, error)) from None
     finally:
         transformers.logging.set_verbosity(shown)
-    mismatched = {m[0] if isinstance(m, tuple) else m for m in info["mismatched_keys"]}
-    return model.eval(), {*info["missing_keys"], *mismatched}
+    misfits = {m[0] if isinstance(m, tuple) else m for m in info["mismatched_keys"]}
+    return model.eval(), set(info["missing_keys"]) - misfits, misfits
 
 
 def _unreadable(place: str, name: str, error: Exception) -> str:
-    """Say why a model cannot be loaded, and which files to place where."""
-    files = "config.json, model.safetensors, and the tokenizer's or image processor's files"
+    """Say why a model's folder cannot be loaded, and which files it must hold."""
     why = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    if Path(place).is_dir():
-        there = ", ".join(sorted(p.name for p in Path(place).iterdir())[:8]) or "nothing"
-        return f"model '{name}': the folder cannot be loaded ({why}). It must hold {files}; it holds {there}."
+    there = ", ".join(sorted(p.name for p in Path(place).iterdir())[:8]) or "nothing"
+    return f"model '{name}': the folder cannot be loaded ({why}). It must hold {_FILES}; it holds {there}."
+
+
+def _unhad(name: str, error: Exception) -> str:
+    """Say why a model cannot be had from the hub, and what to do."""
+    why = hub_reason(error, name)
+    if why and not {"RepositoryNotFoundError", "RevisionNotFoundError"} & {type(error).__name__}:
+        return f"model '{name}': there is no such folder, and as a hub id it cannot be had: {why}."
+    if not why:
+        hub = hub_page(name).removesuffix(f"/{name}")
+        offline = "HF_HUB_OFFLINE is set, so the hub is not asked"
+        asked = offline if type(error).__name__ == "OfflineModeIsEnabled" else f"{hub} does not answer"
+        why = f"{asked}, and nothing of it was downloaded earlier"
+        if isinstance(error, ValueError):  # the name can be no hub id
+            why = str(error).strip().splitlines()[0][:200]
     made = [n for n in registry.names(FAMILIES) if hasattr(registry.load(FAMILIES, n), "build")]
     return (
         f"model '{name}': there is no such folder, and as a hub id it cannot be had ({why}). Without a "
-        f"network, place {files} (from https://huggingface.co/{name}/tree/main) in a folder and give its "
-        f"path. Models that need no network: {nearest(name, made)}"
+        f"network, place {_FILES} (from {hub_page(name)}/tree/main) in a folder and give its path. "
+        f"Models that need no network: {nearest(name, made)}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,8 @@ def save(model: Any, folder: Path) -> Path:  # noqa: ANN401
         weights = place / "adapter_model.safetensors"
         save_file({**head, **load_file(weights)}, weights, metadata={"format": "pt"})
     if is_adapted(model):
-        _sorted(place / "adapter_config.json")
+        tells = model.peft_config["default"].modules_to_save
+        _tidied(place / "adapter_config.json", model.get_base_model().config.id2label if tells else {})
     # PEFT adds a card about the machine's base path: of no use, and another text on every machine.
     (place / "README.md").unlink(missing_ok=True)
     return place
@@ -77,9 +79,15 @@ def _head(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
     return {name: value.detach().clone() for name, value in told.items() if ".lora_" not in name}
 
 
-def _sorted(path: Path) -> None:
-    """Give the sets in PEFT's file an order: the same bytes from every process."""
+def _tidied(path: Path, classes: Mapping[int, str]) -> None:
+    """Give the sets in PEFT's file an order: the same bytes from every process; and name the head's classes.
+
+    The base's own file may name the classes of its head in another order. A `config.json` beside the adapter
+    would say which is which, but transformers takes a folder that has one for a whole model.
+    """
     told = json.loads(path.read_text(encoding="utf-8"))
+    if classes:
+        told["auto_mapping"] = {**(told.get("auto_mapping") or {}), "id2label": dict(classes)}
     for name in ("target_modules", "modules_to_save"):
         if isinstance(told.get(name), list):
             told[name].sort()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from evenhand.errors import InputError
+from evenhand.finetune import tokens
 from evenhand.finetune.base import Base
 from evenhand.finetune.feed import tokenizer_of
 
@@ -26,6 +27,8 @@ class Encoder:
         end: the token that ends a text.
         pad: a token for padding, which nothing reads.
         context: most tokens that the model reads.
+        rows: of the model's embedding.
+        place: folder of the model's files.
     """
 
     tokenizer: Any
@@ -33,15 +36,28 @@ class Encoder:
     end: int
     pad: int
     context: int
+    rows: int
+    place: str
 
     def whole(self, texts: Sequence[str]) -> list[Ids]:
-        """Tokens of texts from their beginning; no end is added."""
+        """Tokens of texts from their beginning; no end is added.
+
+        Raises:
+            InputError: the embedding has no row for one of them.
+        """
         found: list[Ids] = []
         for start in range(0, len(texts), _BLOCK):
             block = list(texts[start : start + _BLOCK])
             given = self.tokenizer(block, add_special_tokens=False, truncation=False, verbose=False)
             found += [[*self.first, *ids] for ids in given["input_ids"]]
+        if self.spare:
+            tokens.refuse_spare(self.tokenizer, found, self.rows, self.place)
         return found
+
+    @cached_property
+    def spare(self) -> bool:
+        """Whether the tokenizer has tokens for which the embedding has no row."""
+        return bool(tokens.spare(self.tokenizer, self.rows))
 
     def text(self, ids: Ids) -> str:
         """What tokens say, without special ones."""
@@ -66,7 +82,7 @@ def encoder_in(place: str, config: Any) -> Encoder:  # noqa: ANN401
         config: of transformers, of the model.
 
     Raises:
-        InputError: its tokenizer cannot be loaded, or has no token that ends a text.
+        InputError: its tokenizer cannot be loaded, has no token that ends a text, or has one without a row.
     """
     tokenizer = tokenizer_of(place)
     if tokenizer.eos_token_id is None:
@@ -77,13 +93,20 @@ def encoder_in(place: str, config: Any) -> Encoder:  # noqa: ANN401
     empty = tokenizer("")["input_ids"]
     begins = bool(empty) and tokenizer.bos_token_id is not None and empty[0] == tokenizer.bos_token_id
     end = int(tokenizer.eos_token_id)
+    rows = tokens.rows_of(config)
+    tokens.refuse_special(tokenizer, "eos", end, rows, place)
+    if begins:
+        tokens.refuse_special(tokenizer, "bos", int(tokenizer.bos_token_id), rows, place)
+    pad = tokenizer.pad_token_id
     most = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     return Encoder(
         tokenizer=tokenizer,
         first=(int(tokenizer.bos_token_id),) if begins else (),
         end=end,
-        pad=end if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
+        pad=end if pad is None or pad >= rows else int(pad),
         context=min(int(most), int(tokenizer.model_max_length)),
+        rows=rows,
+        place=place,
     )
 
 

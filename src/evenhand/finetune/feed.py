@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evenhand.datasets import Examples, Picture
+from evenhand.datasets import Examples, Picture, rgb
 from evenhand.errors import InputError
+from evenhand.finetune import tokens
 from evenhand.finetune.base import Base, processor_of
 from evenhand.tables.schema import IntArray
 
@@ -45,12 +45,13 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """Token ids, padded on the right to the longest row of a batch."""
+    """Token ids, padded on the right to the longest row of a batch; and what is worth knowing of them."""
 
     ids: Sequence[npt.NDArray[np.int64]]
     pad: int
     lengths: IntArray
     micro_batch: int
+    remarks: tuple[str, ...] = ()
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
         """Ids and attention mask of some rows."""
@@ -133,17 +134,25 @@ def tokenizer_of(place: str) -> Any:  # noqa: ANN401
         ) from None
 
 
+def encoded(tokenizer: Any, texts: Sequence[str], limit: int) -> list[npt.NDArray[np.int64]]:  # noqa: ANN401
+    """Tokens of texts, at most so many of each."""
+    ids: list[npt.NDArray[np.int64]] = []
+    for start in range(0, len(texts), _TEXT_BLOCK):
+        block = tokenizer(list(texts[start : start + _TEXT_BLOCK]), truncation=True, max_length=limit)
+        ids += [np.asarray(one or [0], np.int64) for one in block["input_ids"]]  # no text, no token: any one
+    return ids
+
+
 def _texts(base: Base, texts: Sequence[str], max_length: int) -> Texts:
     tokenizer = tokenizer_of(base.place)
     most = getattr(base.model.config, "max_position_embeddings", max_length)
     # RoBERTa's first position is the number after that of its padding token.
     start_at = getattr(getattr(base.model.base_model, "embeddings", None), "padding_idx", -1)
     limit = min(max_length, most - start_at - 1, tokenizer.model_max_length)
-    ids: list[npt.NDArray[np.int64]] = []
-    for start in range(0, len(texts), _TEXT_BLOCK):
-        block = tokenizer(list(texts[start : start + _TEXT_BLOCK]), truncation=True, max_length=limit)
-        ids += [np.asarray(one or [0], np.int64) for one in block["input_ids"]]  # no text, no token: any one
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    ids = encoded(tokenizer, texts, limit)
+    rows = tokens.rows_of(base.model.config)
+    tokens.refuse_spare(tokenizer, ids, rows, base.place)
+    pad, remark = tokens.padding(tokenizer, rows, {int(one[-1]) for one in ids})
     if pad is None:
         raise InputError(
             f"model '{base.place}': its tokenizer has neither a pad nor an eos token; give it one."
@@ -153,7 +162,8 @@ def _texts(base: Base, texts: Sequence[str], max_length: int) -> Texts:
     lengths = np.array([len(i) for i in ids], np.int64)
     # On a CPU, padding costs more than another pass, unless all texts are short; on a GPU it is free.
     cut = not torch.cuda.is_available() and int(lengths.max()) > SHORT
-    return Texts(ids, int(pad), lengths, 8 if cut else 64)
+    told = (f"model '{base.place}': {remark}.",) if remark else ()
+    return Texts(ids, int(pad), lengths, 8 if cut else 64, told)
 
 
 def _pixels(base: Base, pictures: Sequence[Picture]) -> Pixels:
@@ -175,8 +185,7 @@ def _pixels(base: Base, pictures: Sequence[Picture]) -> Pixels:
 def _decode(picture: Picture, size: tuple[int, int], resample: int) -> npt.NDArray[np.uint8]:
     from PIL import Image  # noqa: PLC0415
 
-    image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
-    image = image.convert("RGB")
+    image = rgb(picture)
     if image.size != size:
         image = image.resize(size, Image.Resampling(resample))
     return np.asarray(image)

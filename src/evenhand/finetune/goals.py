@@ -92,7 +92,8 @@ def goal_of(base: Base, job: Job, data: Data) -> Goal:
         if data.examples.asked is not None:
             choices_of(base, data, job.training.max_length)
         return Writing(base, job, data, material_of(base, data, job.training.max_length))
-    return Telling(job, data, feed_of(base, data.examples, job.training.max_length))
+    feed = feed_of(base, data.examples, job.training.max_length)
+    return Telling(job, data, feed, getattr(feed, "remarks", ()))
 
 
 @dataclass(frozen=True, eq=False)

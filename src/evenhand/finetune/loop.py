@@ -112,10 +112,10 @@ def fit(
             rate = schedule.get_last_lr()[0]
             loss = _gradients(model, cuts, lesson, accelerator)
             if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss is {loss} at step {step + 1} of {total}: the learning rate "
-                    f"{training.learning_rate:g} may be too high"
-                )
+                why = "no step was taken yet, so the model as it starts, or its input, gives no number"
+                if step:
+                    why = f"the learning rate {training.learning_rate:g} may be too high"
+                raise FloatingPointError(f"the loss is {loss} at step {step + 1} of {total}: {why}")
             torch.nn.utils.clip_grad_norm_(trained, training.clip)
             optimizer.step()
             schedule.step()

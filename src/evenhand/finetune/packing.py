@@ -40,7 +40,7 @@ def packed(model: Model, data: Data, max_length: int) -> Packed:
         data: texts and questions.
         max_length: most tokens of a block, if the model can read as many.
     """
-    encoder = _at_hand(model)
+    encoder = _encoder(model)
     limit = max(2, min(max_length, encoder.context) if encoder else max_length)
     blocks = {
         name: blocks_in(_tokens(encoder, [str(data.examples.inputs[row]) for row in rows.tolist()]), limit)
@@ -58,19 +58,25 @@ def _tokens(encoder: Encoder | None, texts: list[str]) -> int:
     return sum(len(ids) + 1 for ids in encoder.whole(texts))
 
 
-def _at_hand(model: Model) -> Encoder | None:
-    """The encoder of a model whose files are in a folder, or were downloaded earlier; else None."""
+def _encoder(model: Model) -> Encoder | None:
+    """The encoder of a model whose files are at hand; else None."""
+    place = at_hand(model)
+    try:
+        return None if place is None else encoder_in(str(place), shape_of(model))
+    except InputError:
+        return None
+
+
+def at_hand(model: Model) -> Path | None:
+    """Where the files of a model are that is a folder, or was downloaded earlier; else None."""
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
     from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
 
     place = Path(model.name).expanduser()
+    if place.is_dir():
+        return place
     try:
-        if not place.is_dir():
-            revision = model.options.get("revision")
-            config = try_to_load_from_cache(model.name, "config.json", revision=revision)
-            if not isinstance(config, str):
-                return None
-            place = Path(config).parent
-        return encoder_in(str(place), shape_of(model))
-    except (HFValidationError, InputError):
+        config = try_to_load_from_cache(model.name, "config.json", revision=model.options.get("revision"))
+    except HFValidationError:
         return None
+    return Path(config).parent if isinstance(config, str) else None

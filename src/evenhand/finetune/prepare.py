@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from evenhand.errors import InputError
-from evenhand.finetune import Data, Job, Prepared, adapt
+from evenhand.finetune import Data, Job, Prepared, adapt, tokens
 from evenhand.finetune.base import Base, load_base
+from evenhand.finetune.feed import encoded, tokenizer_of
 from evenhand.finetune.goals import goal_of
+from evenhand.finetune.packing import at_hand
+from evenhand.finetune.size import shape_of
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
@@ -35,6 +38,35 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
         if not wrong:
             remarks |= dict.fromkeys([*adapt.remarks(base, job), *goal.remarks])
     return Prepared(tuple(complaints), tuple(remarks))
+
+
+def refuse_texts(jobs: Sequence[Job], texts: Callable[[], Sequence[str]]) -> None:
+    """Complain of texts that a model's embedding has no rows for, without loading its weights.
+
+    Only models whose files are at hand can be looked at.
+
+    Args:
+        jobs: of a study whose models read texts.
+        texts: gives them; asked only where a tokenizer has more tokens than the embedding has rows.
+
+    Raises:
+        InputError: every complaint at once.
+    """
+    complaints: dict[str, None] = {}
+    for job in {job.model.key: job for job in jobs}.values():
+        try:
+            place = at_hand(job.model)
+            if place is None:
+                continue
+            config, tokenizer = shape_of(job.model), tokenizer_of(str(place))
+            rows = tokens.rows_of(config)
+            if tokens.spare(tokenizer, rows):
+                limit = min(job.training.max_length, tokenizer.model_max_length)
+                tokens.refuse_spare(tokenizer, encoded(tokenizer, texts(), limit), rows, str(place))
+        except InputError as error:
+            complaints |= dict.fromkeys(error.complaints)
+    if complaints:
+        raise InputError(complaints)
 
 
 def base_of(job: Job, data: Data) -> Base:

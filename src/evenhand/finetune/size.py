@@ -13,9 +13,11 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from evenhand import registry
+from evenhand.datasets import hub_is_silent, hub_reason
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Job, Model, Training
-from evenhand.finetune.adapt import METHODS
+from evenhand.finetune import Job, Model, Training, folder
+from evenhand.finetune.adapt import METHODS, misfits
+from evenhand.finetune.base import refuse_listed, without_lost_padding
 from evenhand.finetune.checkpoint import is_adapted
 from evenhand.finetune.families import FAMILIES, KINDS, family_of
 from evenhand.finetune.models._roles import find_roles
@@ -24,8 +26,6 @@ from evenhand.finetune.work import read_row, within, work
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-#: Seconds to wait for the hub's answer.
-_PATIENCE = 10.0
 #: Of float32, of bfloat16.
 _FULL, _HALF = 4, 2
 #: AdamW keeps two float32 numbers per trained weight, beside the gradient.
@@ -96,6 +96,12 @@ class _UnknownShapeError(InputError):
     """The shape of a model cannot be had here."""
 
 
+class _RefusedError(InputError):
+    """The hub does not give a model, and says why; `silent` if it may give it later."""
+
+    silent = False
+
+
 @dataclass(frozen=True, eq=False)
 class _Bare:
     """A model on the meta device.
@@ -106,6 +112,7 @@ class _Bare:
         entering: of every block that the model repeats, how many numbers of a row enter it.
         places: of every layer of weights, at how many places (tokens, patches) of a row it is used.
         head: names of the head's modules.
+        lacking: why its weights cannot be had, where that is known.
     """
 
     model: PreTrainedModel
@@ -113,6 +120,7 @@ class _Bare:
     entering: Mapping[str, int]
     places: Mapping[str, int]
     head: tuple[str, ...]
+    lacking: str
 
 
 def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -> Sizes:
@@ -140,6 +148,8 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
                 bare[model] = None
                 bare[model] = _bare(job.model, task, len(classes), tokens)
             one = bare[model]
+            if one is not None and one.lacking:
+                remarks[f"the weights of '{job.model.name}': {one.lacking}."] = None
             if one is not None and key not in found:
                 found[key] = _size(one, job)
         except _UnknownShapeError as error:
@@ -160,61 +170,85 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
     """A model of the right shape, without weights."""
     import transformers  # noqa: PLC0415
 
-    config = shape_of(model)
+    config, why = _shape(model)
     family = family_of(config, model.name, task)
     said = model.options.get("family")
     if said is not None and family.__name__.rpartition(".")[2] != said:
         known = family.__name__.rpartition(".")[2]
         raise InputError(f"model '{model.name}': model.family is '{said}', but its family is '{known}'.")
+    without_lost_padding(config)
     if classes:
         config.num_labels = classes
     with torch.device("meta"):
         made = getattr(transformers, KINDS[task]).from_config(config)
     head = family.HEAD if classes else ()
     blocks = find_roles(made, family.ROLES, head).blocks
-    return _Bare(made, family, *read_row(made, blocks, task, tokens), head)
+    return _Bare(made, family, *read_row(made, blocks, task, tokens), head, why)
 
 
 def shape_of(model: Model) -> PretrainedConfig:
     """The configuration of a model: of its folder, of the hub, or of the shapes that its family knows.
 
     Raises:
-        InputError: its folder cannot be read, or it cannot be had.
+        InputError: its folder cannot be read, it is no base, or it cannot be had.
     """
+    return _shape(model)[0]
+
+
+def _shape(model: Model) -> tuple[PretrainedConfig, str]:
+    """The configuration of a model, and why its weights cannot be had where that is known."""
     from transformers import AutoConfig  # noqa: PLC0415
 
-    folder = Path(model.name).expanduser()
+    place = Path(model.name).expanduser()
     if model.name in registry.names(FAMILIES):
         plugin = registry.load(FAMILIES, model.name)
         options = {**model.options, "pretraining": "none"}  # which has the same shape, and takes no time
-        folder = Path(plugin.build(plugin.Config(**options)))
-    if folder.is_dir():
+        place = Path(plugin.build(plugin.Config(**options)))
+    if place.is_dir():
+        folder.refuse(model.name, place)
         try:
-            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            return AutoConfig.from_pretrained(place, trust_remote_code=False), ""
         except Exception as error:
             raise InputError(f"model '{model.name}': its config.json cannot be read ({error}).") from None
-    file = _config_file(model)
-    if file is not None:
-        return AutoConfig.from_pretrained(file, trust_remote_code=False)
-    return _known_shape(model)
+    why, final = "", False
+    try:
+        if (file := _config_file(model)) is not None:
+            return AutoConfig.from_pretrained(file, trust_remote_code=False), ""
+    except _RefusedError as error:
+        why, final = error.complaints[0], not error.silent
+    try:
+        return _known_shape(model, why), why
+    except _UnknownShapeError as error:
+        raise (InputError(error.complaints) if final else error) from None
 
 
 def _config_file(model: Model) -> str | None:
-    """The config.json of a hub model: downloaded earlier, or now; None when it cannot be had."""
-    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache  # noqa: PLC0415
+    """The config.json of a hub model: downloaded earlier, or now; None when the hub does not answer.
+
+    Raises:
+        InputError: its files are no base model.
+        _RefusedError: the hub says why it does not give it.
+    """
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
 
     revision = model.options.get("revision")
     try:
         cached = try_to_load_from_cache(model.name, "config.json", revision=revision)
         if isinstance(cached, str):
+            folder.refuse(model.name, Path(cached).parent, whole=False)
             return cached
-        HfApi().model_info(model.name, revision=revision, timeout=_PATIENCE)
-        return str(hf_hub_download(model.name, "config.json", revision=revision))
-    except Exception:  # no network, no such model, or none that may be read without a key
+        return refuse_listed(model.name, revision)
+    except InputError:
+        raise
+    except Exception as error:  # no network, no such model, or none that may be read without a key
+        if why := hub_reason(error, model.name):
+            refused = _RefusedError(why)
+            refused.silent = hub_is_silent(error)
+            raise refused from None
         return None
 
 
-def _known_shape(model: Model) -> PretrainedConfig:
+def _known_shape(model: Model, why: str) -> PretrainedConfig:
     """A shape out of a family's table."""
     from transformers import AutoConfig  # noqa: PLC0415
 
@@ -225,8 +259,8 @@ def _known_shape(model: Model) -> PretrainedConfig:
             known[hub_id] = (family.INFO.model_types[0], dict(fields))
     if model.name not in known:
         raise _UnknownShapeError(
-            f"model '{model.name}': its config.json cannot be had from the hub, and its shape is not among "
-            f"those that are known here; {nearest(model.name, sorted(known))}"
+            f"model '{model.name}': its config.json cannot be had from the hub{f' ({why})' if why else ''}, "
+            f"and its shape is not among those that are known here; {nearest(model.name, sorted(known))}"
         )
     kind, fields = known[model.name]
     return AutoConfig.for_model(fields.pop("model_type", kind), **fields)
@@ -236,6 +270,8 @@ def _size(bare: _Bare, job: Job) -> Size:
     """Adapt the bare model, and count."""
     method = registry.load(METHODS, job.method)
     roles = find_roles(bare.model, bare.family.ROLES, bare.head)
+    if wrong := misfits(bare.model, roles, job):
+        raise InputError(wrong)
     try:
         with torch.device("meta"), _RealOrder():
             model = method.apply(copy.deepcopy(bare.model), roles, method.Config(**job.options))

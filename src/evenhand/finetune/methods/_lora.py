@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -85,7 +86,7 @@ def add(
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415  (seconds)
 
     names = chosen(roles, config)
-    transposed = all(type(model.get_submodule(name)).__name__ == "Conv1D" for name in names)
+    transposed = any(type(model.get_submodule(name)).__name__ == "Conv1D" for name in names)
     settings = LoraConfig(
         r=config.rank,
         lora_alpha=config.scale,  # type: ignore[arg-type]
@@ -125,6 +126,42 @@ def chosen(roles: Roles, config: LowRank) -> list[str]:
 def layer_of(name: str) -> tuple[int, ...]:
     """The numbers in a module's name: its layer, or its stage and block; empty outside of layers."""
     return tuple(int(part) for part in re.findall(r"(?<=\.)\d+(?=\.)", name))
+
+
+def complaints(model: PreTrainedModel, roles: Roles, config: LowRank) -> list[str]:
+    """Say why the adapter that would be trained could not be kept.
+
+    Args:
+        model: with its weights, or on the meta device.
+        roles: where its layers are.
+        config: the options.
+    """
+    owners: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        owners.setdefault(id(parameter), []).append(name.rpartition(".")[0])
+    tied: dict[str, str] = {}
+    for name in roles.of(config.targets):
+        others = [o for o in owners[id(model.get_submodule(name).weight)] if o != name]
+        if others:
+            tied[role_of(roles, name, config)] = others[0]
+    return [
+        f"targets: '{role}' shares its weights with '{other}', the output layer of this model: an adapter on "
+        f"one of them cannot be merged without changing the other; take '{role}' out of targets"
+        for role, other in tied.items()
+    ]
+
+
+def role_of(roles: Roles, name: str, config: LowRank) -> str:
+    """The role by which a module became a target."""
+    return next(role for role in config.targets if name in roles.layers[role])
+
+
+def by_role(roles: Roles, names: Iterable[str], config: LowRank) -> dict[str, list[str]]:
+    """Modules by the role by which each became a target."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(role_of(roles, name, config), []).append(name)
+    return found
 
 
 def told(roles: Roles, config: LowRank, title: str) -> list[str]:

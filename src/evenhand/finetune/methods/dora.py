@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evenhand.finetune.methods import MethodInfo, _lora
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from evenhand.finetune.models._roles import Roles
+
+_SHOWN = 3
 
 INFO = MethodInfo(
     title="DoRA",
@@ -28,6 +30,44 @@ class Config(_lora.LowRank):
 def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     """Add the adapters with PEFT; the head is trained and saved with them."""
     return _lora.add(model, roles, config, decomposed=True)
+
+
+def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
+    """Say why the options do not fit this model, or its weights where these are loaded."""
+    wrong = _lora.complaints(model, roles, config)
+    # Which layers a random choice takes depends on the seed: none may have such rows.
+    drawn = config.layer_order == "random"
+    names = roles.of(config.targets) if drawn else _lora.chosen(roles, config)
+    found = [(name, *_zeros(model.get_submodule(name))) for name in names]
+    bad = [(_lora.role_of(roles, name, config), name, n, lines) for name, n, lines in found if n]
+    if bad:
+        shown = ", ".join(
+            f"'{role}'{_layer(name)} has {n} {lines} of zeros" for role, name, n, lines in bad[:_SHOWN]
+        )
+        more = f", and so have {len(bad) - _SHOWN} more layers" if len(bad) > _SHOWN else ""
+        role = bad[0][0]
+        wrong.append(
+            f"targets: {shown}{more}, by whose norm DoRA divides; take '{role}' out of targets, or use lora"
+        )
+    return wrong
+
+
+def _zeros(module: Any) -> tuple[int, str]:  # noqa: ANN401
+    """How many rows of a layer's weights have the norm 0, or columns where outputs are columns."""
+    import torch  # noqa: PLC0415
+
+    weight = module.weight.detach()
+    if weight.is_meta:
+        return 0, ""
+    columns = type(module).__name__ in ("Conv1D", "Embedding")
+    norms = torch.linalg.vector_norm(weight, dim=0 if columns else tuple(range(1, weight.ndim)))
+    return int((norms == 0).sum()), "columns" if columns else "rows"
+
+
+def _layer(name: str) -> str:
+    """Where a module is, for a sentence; nothing outside of layers."""
+    numbers = _lora.layer_of(name)
+    return f" of layer {'.'.join(map(str, numbers))}" if numbers else ""
 
 
 def remarks(roles: Roles, config: Config) -> list[str]:

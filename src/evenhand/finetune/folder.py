@@ -1,0 +1,202 @@
+"""What the files of a model say before any weight is read: whether they are a base that can be trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from evenhand.errors import InputError
+
+#: Reads the beginning of a file, at most so many bytes; nothing where it is not at hand.
+Read = Callable[[str, int], bytes]
+
+_CONFIG, _ADAPTER = "config.json", "adapter_config.json"
+_WEIGHTS = "model.safetensors"
+_INDEX = f"{_WEIGHTS}.index.json"
+#: Settings of quantisers that older files have beside the configuration.
+_QUANTISED = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+_POINTER = b"version https://git-lfs"
+#: What is read of a model's folder; other files may be pointers.
+_NEEDED = (
+    _CONFIG, _ADAPTER, _WEIGHTS, _INDEX, "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
+    "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "preprocessor_config.json",
+)  # fmt: skip
+_PAGE = (b"<!doctype", b"<html")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+#: Weights of other programs, and whose they are.
+_OTHERS = {".gguf": "llama.cpp", ".h5": "TensorFlow", ".msgpack": "Flax", ".onnx": "ONNX"}
+_LARGEST_JSON = 2**24
+_SHOWN = 5
+
+
+def refuse(name: str, folder: Path, *, whole: bool = True) -> None:
+    """Complain of a folder that holds no base model.
+
+    Args:
+        name: of the model, as the study gives it.
+        folder: with its files.
+        whole: whether all files of the model are there; else only what is there is looked at.
+
+    Raises:
+        InputError: it holds an adapter, weights that are quantised, or none that can be read.
+    """
+    names = sorted(p.name for p in folder.iterdir() if p.is_file())
+
+    def read(file: str, most: int) -> bytes:
+        try:
+            with (folder / file).open("rb") as opened:
+                return opened.read(most)
+        except OSError:
+            return b""  # what cannot be opened is said when it is loaded
+
+    if wrong := complaint(name, names, read, whole=whole):
+        raise InputError(f"model '{name}': {wrong}")
+
+
+def complaint(name: str, names: Sequence[str], read: Read, *, whole: bool = True) -> str:
+    """Say why files are no base model that can be trained; empty where nothing speaks against them.
+
+    Args:
+        name: of the model, as the study gives it.
+        names: of the files.
+        read: their beginnings.
+        whole: whether these are all files of the model.
+    """
+    index = _json(read, _INDEX, names)
+    needed = {*_NEEDED, *_parts(index)}
+    if wrong := _stand_ins([n for n in names if n in needed], read):
+        return wrong
+    config, adapter = _json(read, _CONFIG, names), _json(read, _ADAPTER, names)
+    weights = [n for n in names if n in (_WEIGHTS, _INDEX)]
+    alone = not weights and any(n.startswith("adapter_model.") for n in names)
+    if whole and (_ADAPTER in names or alone):
+        return _of_adapter(name, adapter, alone=_CONFIG not in names or not (weights or _pickles(names)))
+    if wrong := _quantised(config, names):
+        return wrong
+    if _CONFIG not in names or not whole:
+        return ""  # what is missing is said when it is loaded
+    if weights:
+        return "" if _WEIGHTS in names else _of_index(index, names)
+    return _of_weights(name, config, names)
+
+
+def _stand_ins(names: Sequence[str], read: Read) -> str:
+    """What lies in the place of a file after a download that went wrong."""
+    begins = {n: read(n, len(_POINTER)) for n in names}
+    if pointers := [n for n, begin in begins.items() if begin == _POINTER]:
+        what = "is a Git LFS pointer" if len(pointers) == 1 else "are Git LFS pointers"
+        return (
+            f"{_listed(pointers)} {what}: a few lines in place of a file that is elsewhere; fetch it "
+            "with `git lfs pull` in the folder, or download it again."
+        )
+    if page := [n for n, begin in begins.items() if begin.lstrip().lower().startswith(_PAGE)]:
+        return (
+            f"{_listed(page)} holds a web page, not the file itself, as when the address of the page "
+            "about it is downloaded; take the address with /resolve/ in place of /blob/."
+        )
+    return ""
+
+
+def _of_adapter(name: str, adapter: dict[str, Any], *, alone: bool) -> str:
+    """An adapter is no base, and none may lie beside one."""
+    base = adapter.get("base_model_name_or_path")
+    of = f" for '{base}'" if base else ""
+    if alone:
+        give = f"give that base as model: {base}" if base else "give its base as model"
+        return f"is an adapter{of} ({_ADAPTER}), not a model; {give}."
+    files = f"{_ADAPTER} and adapter_model.safetensors"
+    out = f"take {files} out of the folder"
+    if not Path(name).expanduser().is_dir():
+        out = f"download its other files into a folder without {files}, and give its path"
+    return (
+        f"has an adapter{of} ({_ADAPTER}) beside its weights, which transformers would load into the base "
+        f"that methods start from; {out}."
+    )
+
+
+def _quantised(config: dict[str, Any], names: Sequence[str]) -> str:
+    """Weights of a few bits cannot be trained as others are, nor compared with them."""
+    said = config.get("quantization_config") or config.get("compression_config")
+    files = [n for n in names if n in _QUANTISED]
+    if not said and not files:
+        return ""
+    method = said.get("quant_method") if isinstance(said, dict) else None
+    where = f"{_CONFIG} has quantization_config{f': {method}' if method else ''}" if said else files[0]
+    out = "take quantization_config out of the file" if said else f"take {files[0]} out of the folder"
+    return (
+        f"its weights are quantised ({where}), which evenhand does not train: all methods start from the "
+        "same full weights. Give the model that it was made from; if its weights are full all the same, "
+        f"{out}."
+    )
+
+
+def _of_index(index: dict[str, Any], names: Sequence[str]) -> str:
+    """All parts that an index names must be there."""
+    every = _parts(index)
+    if not every:
+        return f"{_INDEX} has no 'weight_map', which says where the weights are; download it again."
+    lost = [part for part in every if part not in names]
+    if not lost:
+        return ""
+    return (
+        f"{len(lost):,} of the {len(every):,} files with its weights that {_INDEX} names "
+        f"{'is' if len(lost) == 1 else 'are'} not in the folder ({_listed(lost)}); download them too."
+    )
+
+
+def _parts(index: dict[str, Any]) -> list[str]:
+    """Files that an index of weights names."""
+    parts = index.get("weight_map")
+    return sorted({str(part) for part in parts.values()}) if isinstance(parts, dict) else []
+
+
+def _of_weights(name: str, config: dict[str, Any], names: Sequence[str]) -> str:
+    """Say which weights there are instead of those that can be read."""
+    if pickles := _pickles(names):
+        kinds = config.get("architectures")
+        kind = kinds[0] if isinstance(kinds, list) and kinds else "AutoModel"
+        what = "is a pickle" if len(pickles) == 1 else "are pickles"
+        return (
+            f"has only {_listed(pickles)}, which {what}: such a file can run code as it is read, so evenhand "
+            "does not read it. Convert it where you trust it, with "
+            f"two lines of Python: `from transformers import {kind}` and `{kind}.from_pretrained({name!r})"
+            ".save_pretrained(FOLDER)`, copy the tokenizer's files into FOLDER too, and "
+            "give FOLDER as model; or give another revision that has model.safetensors."
+        )
+    for ending, whose in _OTHERS.items():
+        if other := [n for n in names if n.lower().endswith(ending)]:
+            return (
+                f"has only weights of {whose} ({_listed(other)}), which evenhand does not read; it reads "
+                f"{_WEIGHTS}, as transformers' save_pretrained writes it."
+            )
+    if safe := [n for n in names if n.endswith(".safetensors")]:
+        return (
+            f"has its weights in {_listed(safe)}, but transformers looks for {_WEIGHTS}, or for the parts "
+            f"that {_INDEX} names; give a folder with one of these."
+        )
+    return ""
+
+
+def _pickles(names: Sequence[str]) -> list[str]:
+    """Files with pickled weights; not what training leaves beside them."""
+    aside = ("training_args", "optimizer", "scheduler", "rng_state", "scaler")
+    return [n for n in names if n.lower().endswith(_PICKLES) and not n.startswith(aside)]
+
+
+def _json(read: Read, file: str, names: Sequence[str]) -> dict[str, Any]:
+    """The object in a file; empty where there is none that can be read."""
+    if file not in names:
+        return {}
+    try:
+        found = json.loads(read(file, _LARGEST_JSON).decode("utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names of files for a sentence."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,101 @@
+"""Whether the tokens of a tokenizer have rows in a model's embedding: the files of a checkpoint must fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from evenhand.errors import InputError
+
+_SHOWN = 5
+
+
+def rows_of(config: Any) -> int:  # noqa: ANN401
+    """Rows of a model's embedding, by its configuration."""
+    return int(config.vocab_size)
+
+
+def spare(tokenizer: Any, rows: int) -> dict[int, str]:  # noqa: ANN401
+    """Tokens without a row in an embedding of so many rows, by their number."""
+    return {int(i): str(token) for token, i in tokenizer.get_vocab().items() if i >= rows}
+
+
+def refuse_spare(tokenizer: Any, texts: Sequence[Iterable[int]], rows: int, place: str) -> None:  # noqa: ANN401
+    """Complain of texts with tokens that the embedding has no rows for.
+
+    Args:
+        tokenizer: of transformers.
+        texts: tokens of each.
+        rows: of the embedding.
+        place: folder of the model.
+
+    Raises:
+        InputError: names the tokens, and both sizes.
+    """
+    without = spare(tokenizer, rows)
+    if not without:
+        return
+    used = [without.keys() & {int(i) for i in ids} for ids in texts]
+    if every := sorted(set().union(*used)):
+        hit = sum(bool(one) for one in used)
+        raise InputError(
+            f"model '{place}': its tokenizer does not fit its weights. The tokenizer has {len(tokenizer):,} "
+            f"tokens, the embedding {rows:,} rows, and {hit:,} of {len(texts):,} texts have a token without "
+            f"a row ({_listed(without, every)}). {_RESIZE}"
+        )
+
+
+def refuse_special(tokenizer: Any, what: str, token: int, rows: int, place: str) -> None:  # noqa: ANN401
+    """Complain of a special token that every text has, where the embedding has no row for it.
+
+    Raises:
+        InputError: names the token, and both sizes.
+    """
+    if token >= rows:
+        shown = tokenizer.convert_ids_to_tokens(token)
+        raise InputError(
+            f"model '{place}': its tokenizer does not fit its weights. The tokenizer has {len(tokenizer):,} "
+            f"tokens, the embedding {rows:,} rows, and none for its {what} token {shown!r} ({token}). "
+            f"{_RESIZE}"
+        )
+
+
+def padding(tokenizer: Any, rows: int, ends: set[int]) -> tuple[int | None, str]:  # noqa: ANN401
+    """A token to pad with, which nothing reads.
+
+    A pad token that was added to a tokenizer without a row in the embedding is replaced by one that has a row
+    and ends no text: heads that read the last token find it as the last one that is no padding.
+
+    Args:
+        tokenizer: of transformers.
+        rows: of the embedding.
+        ends: the tokens that texts end with.
+
+    Returns:
+        The token, None where the tokenizer names none that could serve; and a remark where one was replaced.
+    """
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    named = pad if pad is not None else end
+    if named is None or named < rows:
+        return named, ""
+    others = (end, tokenizer.unk_token_id, tokenizer.bos_token_id, *range(rows))
+    free = next((i for i in others if i is not None and i < rows and i not in ends), None)
+    if free is None:
+        return None, ""
+    was, now = tokenizer.convert_ids_to_tokens([named, free])
+    return free, (
+        f"its tokenizer pads with {was!r} ({named}), for which its embedding of {rows:,} rows has none: "
+        f"texts are padded with {now!r} instead, which is masked and which nothing reads"
+    )
+
+
+def _listed(names: dict[int, str], every: Sequence[int]) -> str:
+    """Tokens with their numbers, for a sentence."""
+    more = f", and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
+    return ", ".join(f"{names[i]!r} ({i})" for i in every[:_SHOWN]) + more
+
+
+_RESIZE = (
+    "Take the tokenizer that belongs to the weights, or give the embedding its rows with transformers: "
+    "model.resize_token_embeddings(len(tokenizer)), then save both."
+)
