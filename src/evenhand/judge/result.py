@@ -11,6 +11,7 @@ from typing import Any
 
 from evenhand import __version__, registry
 from evenhand.judge.disparities import DisparityInfo
+from evenhand.judge.learnt import nothing_learnt, sentences, warning
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import DISPARITIES, GENERATIVE, METRICS, Settings
 from evenhand.tables.schema import Columns, Predictions
@@ -208,6 +209,8 @@ def document(
     """The whole result, in the order in which it is read."""
     arms = [arm.name for arm in predictions.arms]
     candidates = [name for i, name in enumerate(arms) if i != reference]
+    idle = nothing_learnt(predictions, reference)
+    verdict = verdict_of(comparisons, candidates, arms[reference])
     return {
         "schema": SCHEMA,
         "evenhand": __version__,
@@ -226,11 +229,12 @@ def document(
             "positive": None if predictions.positive is None else predictions.classes[predictions.positive],
         },
         "inputs": [asdict(i) for i in predictions.inputs],
-        "problems": [*predictions.problems, *_thin(rates, settings)],
+        "problems": [*sentences(idle), *predictions.problems, *_thin(rates, settings)],
+        "nothing_learnt": idle,
         "rates": rates,
         "disparities": disparities,
         "comparisons": comparisons,
-        "verdict": verdict_of(comparisons, candidates, arms[reference]),
+        "verdict": {**verdict, "sentence": warning(idle) + verdict["sentence"]},
     }
 
 

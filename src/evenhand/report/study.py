@@ -101,7 +101,7 @@ def _problems(result: Document) -> list[str]:
     """Remarks on the data and on every audit, each once."""
     judged = [m[key] for m in result["models"] for key in ("audit", "privacy") if m.get(key)]
     audits = [document.get("problems", ()) for document in judged]
-    every = (result["dataset"].get("problems", ()), result.get("problems", ()), *audits)
+    every = (result.get("problems", ()), result["dataset"].get("problems", ()), *audits)
     return list(dict.fromkeys(str(line) for lines in every for line in lines))
 
 
@@ -274,7 +274,7 @@ def _failed(rows: Sequence[Row]) -> Table:
 
 def _data(result: Document, models: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Problems of the data and of every audit; with several models a line names those that it concerns."""
-    problems = [str(p) for p in (*result["dataset"].get("problems", ()), *result.get("problems", ()))]
+    problems = [str(p) for p in (*result.get("problems", ()), *result["dataset"].get("problems", ()))]
     told: dict[str, list[str]] = {"problems": [], "unusable": [], "left_out": []}
     for key, lines in told.items():
         by_line: dict[str, list[str]] = {line: [] for line in (problems if key == "problems" else ())}

@@ -12,6 +12,7 @@ from typing import Any
 
 from evenhand import __version__
 from evenhand.errors import CallError, nearest
+from evenhand.judge.learnt import sentences, warning
 from evenhand.judge.result import WORDS
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.spec.study import Audit, Study
@@ -26,6 +27,8 @@ from evenhand.tables.groups import crossings, refuse_impossible
 from evenhand.tables.schema import Columns
 
 SCHEMA = "evenhand.study/1"
+#: The method that trains nothing.
+UNTRAINED = "none"
 _CLASS = re.compile(r"\(class (\d+)\)")
 
 Files = Mapping[str, Sequence[Path]]
@@ -49,7 +52,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
         told = [f"{folder.study}, audit: {what}" for what in error.complaints]
         raise CallError([*told, "Run the study with another value: nothing is trained anew."]) from None
     problems = [*folder.remarks(), *collect.remarks(found), *uneven(study.arms)]
-    models, files = [], {}
+    models, files, idle = [], {}, list[str]()
     for one in found:
         seeds, left_out = collect.comparable(one, study.audit.reference)
         problems += left_out
@@ -63,6 +66,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
             else:
                 files[one.model] = written
                 judged = _judge_model(written, columns, settings, folder.path, data["classes"])
+                idle += _nothing_learnt(study, one.model, judged["audit"])
         else:
             problems.append(
                 f"{one.model}: no run of the reference, {study.audit.reference}, is finished, so nothing is "
@@ -89,7 +93,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
         "models": models,
         "interactions": _interactions(files, columns, settings, data["classes"]),
         "failed": _failed(found),
-        "problems": list(dict.fromkeys(problems)),
+        "problems": list(dict.fromkeys([*idle, *problems])),
         "verdict": _verdict(models),
     }
 
@@ -190,6 +194,21 @@ def _judge_model(
     return {name: _named(rows, classes) for name, rows in told.items()}
 
 
+def _nothing_learnt(study: Study, model: str, audit: dict[str, Any]) -> list[str]:
+    """Take the remarks on arms that have learnt nothing out of an audit, for the front of the study's own.
+
+    An audit knows neither the names of classes nor which arms were trained: that is set right here.
+    """
+    rows = audit["nothing_learnt"]
+    said = audit["verdict"]["sentence"].removeprefix(warning(rows))
+    audit["problems"] = audit["problems"][len(sentences(rows)) :]
+    trained = {arm.name: arm.method != UNTRAINED for arm in study.arms}
+    rows = [{**row, "trained": trained[row["arm"]]} for row in rows]
+    audit |= {"nothing_learnt": rows, "verdict": {**audit["verdict"], "sentence": warning(rows) + said}}
+    lead = f"{model}: " if len(study.models) > 1 else ""
+    return [lead + line for line in sentences(rows)]
+
+
 def _judge_written(files: Files, columns: Columns, settings: Settings, folder: Path) -> dict[str, Any]:
     """The judgement of what a model's arms wrote or chose."""
     from evenhand.judge.run_generative import run_generative  # noqa: PLC0415  (numpy and duckdb)
@@ -259,15 +278,18 @@ def _verdict(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     verdicts = {model: one["verdict"] for model, one in documents.items() if one}
     worst = [{"model": label, **v["worst"]} for label, v in verdicts.items() if v["worst"]]
     counts = {word: sum(v["counts"][word] for v in verdicts.values()) for word in WORDS}
+    idle = [label for label, one in documents.items() if one and warning(one.get("nothing_learnt", ()))]
     return {
         "counts": counts,
         "worst": max(worst, key=lambda row: min(abs(row["low"]), abs(row["high"])), default=None),
-        "sentence": _sentence(verdicts, counts, len(models)),
+        "sentence": _sentence(verdicts, counts, len(models), idle),
     }
 
 
-def _sentence(verdicts: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int], models: int) -> str:
-    """One sentence for all models: each has its own in its audit."""
+def _sentence(
+    verdicts: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int], models: int, idle: Sequence[str]
+) -> str:
+    """One sentence for all models: each has its own in its audit. Arms of some, `idle`, learnt nothing."""
     if not verdicts:
         return "Nothing could be judged: no run of the reference is finished."
     if models == 1:
@@ -276,4 +298,5 @@ def _sentence(verdicts: Mapping[str, Mapping[str, Any]], counts: Mapping[str, in
     harmed = [label for label, v in verdicts.items() if v["counts"]["harm"]]
     tally = ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "none could be judged"
     where = f" Harm on {', '.join(harmed)}." if harmed else ""
+    where += f" Nothing was learnt by arms of {', '.join(idle)} (see the remarks)." if idle else ""
     return f"{len(verdicts)} models, {sum(counts.values())} comparisons by group: {tally}.{where}"
