@@ -69,7 +69,9 @@ def test_scores_that_rank_are_something_learnt():
     label = np.array([1] * 10 + [0] * 190)
     score = np.where(label == 1, 0.4, np.linspace(0.0, 0.42, 200))
     answers = np.where(np.isin(np.arange(200), [0, 1, 50, 60, 70]), 1 - label, label)
-    fine = table(label, answers, np.where(label == 1, np.linspace(0.55, 0.9, 200), np.linspace(0.1, 0.7, 200)))
+    fine = table(
+        label, answers, np.where(label == 1, np.linspace(0.55, 0.9, 200), np.linspace(0.1, 0.7, 200))
+    )
     found = judged(table(label, [0] * 200, score), fine)
     assert [(r["arm"], r["kind"]) for r in found["nothing_learnt"]] == [("full", "ranking")]
     assert "scores rank the rows better than chance" in found["problems"][0]

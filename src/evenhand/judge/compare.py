@@ -9,6 +9,7 @@ import numpy as np
 
 from evenhand.judge import counts
 from evenhand.judge.counts import ENOUGH, Group, Observed
+from evenhand.judge.flips import Flips, flips
 from evenhand.judge.metrics import Measure, Metric, MetricInfo, Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.settings import Settings
@@ -38,6 +39,7 @@ class Pair:
         better: rows that only the candidate has right (exact test), or NaN.
         worse: rows that only the reference has right, or NaN.
         p_value: the permutation p-value, for `permutation`.
+        between_runs: rows that two runs of one arm answer differently, in each direction; NaN without runs.
         rows: [n] rows of the group.
         influence: [n] influence of each row on the difference; None where it is too rough to correlate.
     """
@@ -70,6 +72,7 @@ class Pair:
     better: float = float("nan")
     worse: float = float("nan")
     p_value: float = float("nan")
+    between_runs: float = float("nan")
     rows: Any = None
     influence: FloatArray | None = None
     maximum: Any = None
@@ -107,7 +110,7 @@ def pair(matched: Matched, min_group_size: int, rng: np.random.Generator) -> Pai
     difference = m.candidate.value - m.reference.value
     kept = _counted(m)
     amount = m.predictions.count[m.group.rows] * (kept > 0)
-    a, b = m.reference.right, m.candidate.right
+    changed = _flips(m, amount)
     status, reason = "ok", ""
     if np.isnan(difference):
         status = "undefined"
@@ -128,8 +131,9 @@ def pair(matched: Matched, min_group_size: int, rng: np.random.Generator) -> Pai
         "n": m.group.n,
         "runs": min(len(m.reference_arm.runs), len(m.candidate_arm.runs)),
         "unit": m.unit,
-        "right_to_wrong": float(np.sum(amount * a * (1 - b))),
-        "wrong_to_right": float(np.sum(amount * b * (1 - a))),
+        "right_to_wrong": changed.right_to_wrong,
+        "wrong_to_right": changed.wrong_to_right,
+        "between_runs": changed.between_runs,
         "difference": difference,
         "rows": m.group.rows,
     }
@@ -140,6 +144,14 @@ def pair(matched: Matched, min_group_size: int, rng: np.random.Generator) -> Pai
     if m.info.inference == "wald":
         return Pair(**base, **_wald(m))
     return Pair(**base, **_permutation(m, rng))
+
+
+def _flips(m: Matched, amount: FloatArray) -> Flips:
+    """Rows whose answers change; nothing is known where answers are neither right nor wrong."""
+    if m.reference.right_by_run is None or m.candidate.right_by_run is None:
+        return Flips(np.nan, np.nan, np.nan)
+    right = m.reference.right_by_run, m.candidate.right_by_run
+    return flips((m.reference_arm, m.candidate_arm), right, m.group.rows, amount)
 
 
 def _counted(m: Matched) -> FloatArray:

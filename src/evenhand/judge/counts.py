@@ -46,6 +46,7 @@ class Observed:
         numerator: [n] mean share above the line, or None.
         denominator: [n] share below the line, or None.
         right: [n] share of the runs that answer the row right, of those that have the row.
+        right_by_run: [runs, n] whether each run does; None where answers are neither right nor wrong.
         reason: why the value is undefined.
         present: [n] share of the runs that have the row; None is all of them.
         each: [n] the row's own value where the metric is a mean of such, and answers are neither right nor
@@ -61,6 +62,7 @@ class Observed:
     reason: str
     present: FloatArray | None = None
     each: FloatArray | None = None
+    right_by_run: BoolArray | None = None
 
 
 def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Group]:
@@ -117,6 +119,7 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
         right=right.sum(axis=0) / (len(here) if everywhere else np.maximum(here.sum(axis=0), 1)),
         reason=reason,
         present=np.ones(len(rows)) if everywhere else here.mean(axis=0),
+        right_by_run=right,
     )
 
 
@@ -147,11 +150,6 @@ def _weights_of_runs(estimates: list[Estimate], weight: FloatArray) -> FloatArra
         return None
     inverse = 1 / np.array(totals)
     return np.asarray(inverse / inverse.sum())
-
-
-def share_right(answers: IntArray, true: IntArray) -> FloatArray:
-    """[n] share of the runs that answer each row right, of those that have it."""
-    return np.asarray((answers == true).sum(axis=0) / np.maximum((answers != ABSENT).sum(axis=0), 1))
 
 
 def _right(answers: IntArray, true: IntArray, info: MetricInfo, positive: int) -> BoolArray:

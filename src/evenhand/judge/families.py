@@ -223,6 +223,7 @@ def _row(
         "n": pair.n,
         "n_right_to_wrong": round(pair.right_to_wrong, 6),
         "n_wrong_to_right": round(pair.wrong_to_right, 6),
+        "n_right_to_wrong_between_runs": round(pair.between_runs, 6),
         "runs": pair.runs,
         "unit": pair.unit,
         "status": pair.status,

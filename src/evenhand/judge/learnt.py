@@ -56,7 +56,9 @@ def _row(arm: Arm, p: Predictions) -> dict[str, Any] | None:
     said = [np.flatnonzero(table.sum(axis=0)) for table in tables]
     constant = all(len(classes) == 1 for classes in said)
     if constant:
-        others = min(table.sum() - table[classes[0]].sum() for table, classes in zip(tables, said, strict=True))
+        others = min(
+            table.sum() - table[classes[0]].sum() for table, classes in zip(tables, said, strict=True)
+        )
         if others < _FEWEST:
             return None
     elif accuracy - share > _tolerance(tables, commonest) or _told_apart(tables):

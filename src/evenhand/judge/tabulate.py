@@ -13,6 +13,7 @@ from evenhand import registry
 from evenhand.judge import counts, gaps, maxima
 from evenhand.judge.compare import Pair, module_name
 from evenhand.judge.counts import Group, Observed
+from evenhand.judge.flips import flips
 from evenhand.judge.gaps import Maximum
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
@@ -210,9 +211,8 @@ def _pair(
     fewest = min(len(reference.runs), len(candidate.runs))
     rows = np.unique(np.concatenate([g.rows for g in groups])) if groups else np.empty(0, dtype=np.int64)
     amount = predictions.count[rows]
-    a, b = (
-        counts.share_right(arm.prediction[:, rows], predictions.label[rows]) for arm in (reference, candidate)
-    )
+    right = tuple(arm.prediction[:, rows] == predictions.label[rows] for arm in (reference, candidate))
+    changed = flips((reference, candidate), (right[0], right[1]), rows, amount)
     difference = values[1] - values[0]
     maximum = None
     status, reason = "ok", ""
@@ -243,8 +243,9 @@ def _pair(
         n=round(float(amount.sum())),
         runs=fewest,
         unit="rows and runs" if fewest >= counts.ENOUGH_RUNS else "rows",
-        right_to_wrong=float(np.sum(amount * a * (1 - b))),
-        wrong_to_right=float(np.sum(amount * b * (1 - a))),
+        right_to_wrong=changed.right_to_wrong,
+        wrong_to_right=changed.wrong_to_right,
+        between_runs=changed.between_runs,
         status=status,
         reason=reason,
         difference=difference,

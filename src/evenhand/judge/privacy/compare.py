@@ -21,6 +21,8 @@ from evenhand.judge.settings import Settings
 from evenhand.judge.stats.verdict import more_needed, settling_half_width
 from evenhand.tables.schema import Attribute, FloatArray, Predictions
 
+#: What only an audit's row says.
+BETWEEN = "n_right_to_wrong_between_runs"
 #: What an audit's row says of answers is said here of rows that an attack finds.
 FOUND = {"n_right_to_wrong": "n_found_before", "n_wrong_to_right": "n_found_now"}
 
@@ -73,7 +75,8 @@ def _told(row: dict[str, Any], pair: Pair, attack: str) -> dict[str, Any]:
     for key, value in row.items():
         if key == "metric":
             told["attack"] = attack
-        told[FOUND.get(key, key)] = value
+        if key != BETWEEN:
+            told[FOUND.get(key, key)] = value
     told["direction"] = -1
     if told["verdict"] == "undecided" and pair.unit == "rows":
         # Of one target the threshold's part of the width shrinks with the rows like the rest.
