@@ -42,7 +42,10 @@ def log(line):
 
 def prepare(jobs, data):
     log(f"prepare {len(jobs)}")
-    return Prepared(tuple(said("refuse").splitlines()), ("The stand-in knows words only.",))
+    # As on the hub: a branch is at some commit, and a commit is itself.
+    commits = {job.model.key: job.model.options.get("revision", said("commit")) for job in jobs}
+    commits = commits if said("commit") else {}
+    return Prepared(tuple(said("refuse").splitlines()), ("The stand-in knows words only.",), commits)
 
 
 def features(texts):
@@ -136,7 +139,7 @@ def train(job, data, folder, *, processes=1, progress=None):
         "remarks": ["Words are counted by their letters."],
         "validation": measured(positive[: len(data.parts.validation)], y[data.parts.validation]),
         "versions": {"numpy": np.__version__},
-    }
+    } | ({"revision": job.model.options["revision"]} if "revision" in job.model.options else {})
 
 
 def tell(folder, job, data, margin):

@@ -151,7 +151,9 @@ class Prepared:
     Attributes:
         complaints: why some jobs cannot run; one paragraph each.
         remarks: what is worth knowing of them.
+        revisions: commits of the models that come from the hub, by `Model.key`.
     """
 
     complaints: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    revisions: Mapping[str, str] = field(default_factory=dict)

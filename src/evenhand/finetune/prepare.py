@@ -22,6 +22,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
     """
     complaints: dict[str, None] = {}
     remarks: dict[str, None] = {}
+    revisions: dict[str, str] = {}
     lost: set[str] = set()  # models that cannot be had, which takes long enough to find out once
     for job in {(j.model.key, j.arm, j.training): j for j in jobs}.values():
         if job.model.key in lost:
@@ -33,11 +34,13 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
             lost.add(job.model.key)
             complaints |= dict.fromkeys(error.complaints)
             continue
+        if base.revision is not None:
+            revisions[job.model.key] = base.revision
         wrong = adapt.complaints(base, job)
         complaints |= dict.fromkeys(wrong)
         if not wrong:
             remarks |= dict.fromkeys([*adapt.remarks(base, job), *goal.remarks])
-    return Prepared(tuple(complaints), tuple(remarks))
+    return Prepared(tuple(complaints), tuple(remarks), revisions)
 
 
 def refuse_texts(jobs: Sequence[Job], texts: Callable[[], Sequence[str]]) -> None:

@@ -91,6 +91,14 @@ class Runs:
         assert record is not None
         return State(record["status"], record)
 
+    def record(self, run_id: str) -> Mapping[str, Any] | None:
+        """What a run's `run.json` says, unchecked; None where it says nothing."""
+        try:
+            found = json.loads((self.folder(run_id) / RECORD).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
     def begin(self, run_id: str, *, failures: int = 0) -> Attempt | State:
         """Begin a run, unless it has ended or is under way.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from evenhand.errors import CallError, InputError
 from evenhand.spec.study import Study
 from evenhand.store.runs import State
+from evenhand.study.bases import Bases
 from evenhand.study.collect import last_line
 from evenhand.study.crew import GROUP, Worker, ready
 from evenhand.study.plan import Planned, as_plain
@@ -57,7 +59,13 @@ class Crew:
     """The workers of one study, ended when its block ends."""
 
     def __init__(
-        self, study: Study, data: Mapping[str, Any], trainer: str = TRAINER, *, group: int | None = None
+        self,
+        study: Study,
+        data: Mapping[str, Any],
+        trainer: str = TRAINER,
+        *,
+        group: int | None = None,
+        bases: Bases | None = None,
     ) -> None:
         """Start nobody yet.
 
@@ -67,8 +75,10 @@ class Crew:
             trainer: module with `prepare` and `train`.
             group: how many processes do a run together, 0 for as many as fit the machine; None where every
                 worker is a single one.
+            bases: the files of its models.
         """
         self._study, self._data, self._group = study, data, group
+        self._bases = bases or Bases()
         self._open = {
             "do": "open",
             "dataset": study.dataset.model_dump(mode="json"),
@@ -109,6 +119,8 @@ class Crew:
         self._refuse(prepared)
         self._starting.remove(worker)
         self._idle.append(worker)
+        # Branches of the hub move: every run of the study gets the commits that were checked here.
+        self._bases = replace(self._bases, revisions={**prepared["revisions"], **self._bases.revisions})
         return list(prepared["remarks"])
 
     def train(self, schedule: Schedule, workers: int, watch: Watch) -> None:
@@ -131,6 +143,10 @@ class Crew:
                 schedule.look_elsewhere()
                 watch(schedule.progress())
 
+    def _about(self, planned: Planned) -> dict[str, Any]:
+        """What a run's record says of what was to be done."""
+        return planned.about(self._study.name, self._data) | self._bases.record(planned.job.model)
+
     def _everyone(self) -> list[Worker]:
         return [*self._idle, *self._starting, *self._busy]
 
@@ -144,7 +160,7 @@ class Crew:
     def _hand_out(self, schedule: Schedule, workers: int) -> None:
         """Give every idle worker a run, and start workers while there are runs for them."""
         while self._idle and schedule.queue:
-            worker, planned = self._idle.pop(), schedule.next()
+            worker, planned = self._idle.pop(), self._bases.pinned(schedule.next())
             self._busy[worker] = planned
             worker.send(
                 {
@@ -152,7 +168,7 @@ class Crew:
                     "run_id": planned.run_id,
                     "runs": str(schedule.runs.path),
                     "failures": schedule.failures[planned.run_id],
-                    "about": planned.about(self._study.name, self._data),
+                    "about": self._about(planned),
                 }
             )
         while len(self._everyone()) < workers and len(self._starting) < len(schedule.queue):
@@ -180,7 +196,7 @@ class Crew:
         self._starting.discard(worker)
         if planned is None:
             raise RuntimeError(worker.death())
-        schedule.runs.bury(planned.run_id, planned.about(self._study.name, self._data), worker.death())
+        schedule.runs.bury(planned.run_id, self._about(planned), worker.death())
         self._end(planned, schedule, watch)
 
     def _end(self, planned: Planned, schedule: Schedule, watch: Watch) -> None:

@@ -15,6 +15,7 @@ from evenhand.errors import InputError
 from evenhand.spec.stored import study_json
 from evenhand.spec.study import Study
 from evenhand.store.folder import StudyFolder, write_json
+from evenhand.study import bases
 from evenhand.study import data as rows
 from evenhand.study.execute import TRAINER, Crew, Executor, count_workers, refuse_call
 from evenhand.study.judge import attribute_faults, judge
@@ -79,10 +80,11 @@ def run_study(
     folder = StudyFolder(output / study.name)
     watch(Progress("loading"))
     facts = checked(study, folder)
-    planned = plan(study)
+    models = bases.look(plan(study), folder.runs_of(facts))
+    planned = tuple(models.pinned(one) for one in plan(study))
     plain = as_plain(study)
     group = (workers or 0) if executor == "accelerate" else None
-    with Crew(study, facts, trainer, group=group) as crew:
+    with Crew(study, facts, trainer, group=group, bases=models) as crew:
         schedule = Schedule.of(folder.runs_of(facts), planned, rows.sizes(facts))
         if schedule.open:
             watch(Progress("preparing", runs=len(schedule.planned)))
@@ -125,6 +127,11 @@ def checked(study: Study, folder: StudyFolder) -> dict[str, Any]:
         )
     complaints += [] if facts is None else attribute_faults(study, facts)
     complaints += folder.complaints(as_plain(study), facts)
+    if not complaints and facts is not None:
+        try:
+            bases.look(plan(study), folder.runs_of(facts))
+        except InputError as error:
+            complaints += error.complaints
     if complaints or facts is None:
         raise InputError(complaints)
     return facts

@@ -26,6 +26,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -111,14 +112,18 @@ def _prepare(message: Message, work: dict[str, Any], tell: Tell) -> Message:
         jobs = [from_plain(job) for job in message["jobs"]]
         prepared = work["trainer"].prepare(jobs, work["rows"].of(jobs[0].seed))
     except InputError as error:
-        return {"event": "prepared", "complaints": error.complaints, "remarks": ()}
-    return {"event": "prepared", "complaints": prepared.complaints, "remarks": prepared.remarks}
+        return {"event": "prepared", "complaints": error.complaints, "remarks": (), "revisions": {}}
+    return {"event": "prepared", **asdict(prepared)}
 
 
 def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
     """Do a run, unless another process has it, and put it in its place."""
+    from evenhand.study.bases import changed_since  # noqa: PLC0415
+
     runs = Runs(Path(message["runs"]), message["about"]["data"]["sha256"])
     try:
+        if (changed := changed_since(message["about"])) is not None:
+            return {"event": "refused", "complaints": [changed]}
         begun = runs.begin(message["run_id"], failures=message["failures"])
         if not isinstance(begun, Attempt):
             return {"event": "ended", "remarks": (), "failed": False}
