@@ -42,6 +42,10 @@ def log(line):
 
 def prepare(jobs, data):
     log(f"prepare {len(jobs)}")
+    if said("die_preparing"):
+        os.kill(os.getpid(), getattr(signal, said("die_preparing")))
+    if said("no_memory"):
+        raise MemoryError
     # As on the hub: a branch is at some commit, and a commit is itself.
     commits = {job.model.key: job.model.options.get("revision", said("commit")) for job in jobs}
     commits = commits if said("commit") else {}
@@ -121,6 +125,8 @@ def train(job, data, folder, *, processes=1, progress=None):
             )
             scores /= scores.sum(axis=1, keepdims=True)
         write(folder / "predictions.parquet", job, data, rows, scores)
+    if wants("no_room", job):
+        raise ArithmeticError("Error while serializing: I/O error: No space left on device (os error 28)")
     (folder / "adapter").mkdir()
     np.save(folder / "adapter" / "weights.npy", w)
     # As adapters do, in whose configuration a set of names is stored.

@@ -30,6 +30,11 @@ def COMMAND(path: str) -> None:
         for planned, state in standing.runs:
             if state.fault:
                 click.echo(f"  {planned.run_id} ({planned.title}) is corrupt: {state.fault}", err=True)
+            if state.lost:
+                what = f"what was saved of its model is gone: {state.lost}"
+                click.echo(f"  {planned.run_id} ({planned.title}): {what}", err=True)
+        if folder.prepared_fault:
+            click.echo(f"  {folder.prepared_fault}", err=True)
 
 
 def _duration(seconds: float) -> str:

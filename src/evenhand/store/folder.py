@@ -91,8 +91,25 @@ class StudyFolder:
         return _read(self.study)
 
     def remarks(self) -> list[str]:
-        """What was told of the models before training."""
-        return list(_read(self.prepared)["remarks"]) if self.prepared.exists() else []
+        """What was told of the models before training; where that is damaged, a remark that says so."""
+        if not self.prepared.exists():
+            return []
+        return [self.prepared_fault] if self.prepared_fault else list(_read(self.prepared)["remarks"])
+
+    @property
+    def prepared_fault(self) -> str | None:
+        """What is wrong with the file of remarks on the models, which the next `evenhand run` makes anew."""
+        if not self.prepared.exists():
+            return None
+        try:
+            told = _read(self.prepared).get("remarks")
+        except CallError as error:
+            [said] = error.complaints
+        else:
+            if isinstance(told, list) and all(isinstance(line, str) for line in told):
+                return None
+            said = f"{self.prepared}: holds no remarks."
+        return f"{said} The remarks on the models are left out until `evenhand run` makes them anew."
 
     def complaints(self, study: Mapping[str, Any], data: Mapping[str, Any] | None) -> list[str]:
         """Say why a study cannot be written here.

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from evenhand.store import saved
 from evenhand.store.claims import Claim, claim, is_held
 from evenhand.tables.write import write_atomic
 
@@ -34,6 +35,8 @@ _DIGESTS = {
     SIGNALS: "signals_sha256", TRAIN_IDS: "train_ids_file_sha256",
 }  # fmt: skip
 LOG = "train.jsonl"
+#: Key of a record that holds sizes and digests of what was saved of the model.
+SAVED = "saved"
 _TRIES, _PAUSE = 20, 0.01
 
 Status = Literal["planned", "running", "finished", "failed", "interrupted"]
@@ -49,11 +52,13 @@ class State:
             died, or when what it left is corrupt.
         record: its `run.json`, of finished and failed runs.
         fault: what is wrong with its folder, when that is corrupt.
+        lost: what is gone of its model; the run is finished, and nothing else of it is missing.
     """
 
     status: Status
     record: Mapping[str, Any] | None = None
     fault: str | None = None
+    lost: str | None = None
 
     @property
     def attempts(self) -> int:
@@ -89,7 +94,7 @@ class Runs:
         if fault:
             return State("interrupted", None, fault)
         assert record is not None
-        return State(record["status"], record)
+        return State(record["status"], record, lost=saved.gone(folder, record.get(SAVED)))
 
     def record(self, run_id: str) -> Mapping[str, Any] | None:
         """What a run's `run.json` says, unchecked; None where it says nothing."""
@@ -159,7 +164,9 @@ class Runs:
         if not os.path.lexists(folder):
             return State("planned")
         record, fault = self._read(folder)
-        return State("interrupted", None, fault) if record is None else State(record["status"], record)
+        if record is None or fault:
+            return State("interrupted", None, fault)
+        return State(record["status"], record)
 
     def _clear(self, run_id: str, state: State) -> tuple[str, ...]:
         """Make room: an ended attempt is moved aside, halves that no process writes are removed."""
@@ -198,9 +205,9 @@ class Runs:
         for file, digest in digests.items():
             if (found := _sha256(folder / file)) != digest:
                 return None, f"{folder / file} is not what the run wrote (sha256 {found}, not {digest})."
-        if fault := _foreign(record, folder.name):
+        if fault := _incomplete(record) or _foreign(record, folder.name):
             return None, f"{folder / RECORD}: {fault}"
-        return record, None
+        return record, saved.damaged(folder, record.get(SAVED)) if status == "finished" else None
 
 
 @dataclass(frozen=True)
@@ -240,7 +247,13 @@ class Attempt:
         for file, digest in digests.items():
             if digest is None:
                 raise FileNotFoundError(f"training wrote no {file}")
-        self._end("finished", about, {**{_DIGESTS[file]: d for file, d in digests.items()}, "facts": facts})
+        more = {_DIGESTS[file]: d for file, d in digests.items()}
+        self._end("finished", about, {**more, SAVED: saved.files(self.folder), "facts": facts})
+
+    def abandon(self) -> None:
+        """Leave nothing of the attempt, as if it had not begun."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.held.release()
 
     def fail(self, about: Mapping[str, Any], error: str) -> None:
         """Put what there is of the run in its place, with the traceback or the reason of its failure."""
@@ -270,6 +283,15 @@ def _foreign(record: Mapping[str, Any], run_id: str) -> str | None:
     done = record.get("facts", {}).get("precision", asked)  # older records do not say it
     if done != asked:
         return f"the run was made in {done}, but its job asks for {asked}; a study has one precision."
+    return None
+
+
+def _incomplete(record: Mapping[str, Any]) -> str | None:
+    """What a record lacks that every record of its status has."""
+    if record["status"] == "finished" and not isinstance(record.get("facts"), Mapping):
+        return "it has no facts of the run."
+    if record["status"] == "failed" and not isinstance(record.get("error"), str):
+        return "it does not say why the run failed."
     return None
 
 

@@ -115,9 +115,9 @@ def _sentence(name: str, before: Files, now: Files) -> str:
     ]
     more = f", and {len(other) - _MOST} more" if len(other) > _MOST else ""
     return (
-        f"the files of the model '{name}' have changed since this study began: {', '.join(other[:_MOST])}{more} "
-        "(by their SHA-256). Its runs would be of two models. Put the old files back to go on, or begin anew "
-        "under another name or --output."
+        f"the files of the model '{name}' have changed since this study began: {', '.join(other[:_MOST])}"
+        f"{more} (by their SHA-256). Its runs would be of two models. Put the old files back to go on, or "
+        "begin anew under another name or --output."
     )
 
 

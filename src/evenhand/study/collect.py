@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from evenhand.study.tuning import Tried, choose
 
 #: A curve is drawn from at most so many points; more steps are averaged.
 MOST_POINTS = 60
+#: What a run that is finished says of its cost.
+_COSTS = {"parameters", "trainable_parameters", "seconds", "peak_memory_bytes"}
 _PLURAL = {"seed": "seeds", "half": "halves"}
 
 
@@ -132,10 +135,11 @@ def tables(
 
 
 def costs(found: Collected) -> list[dict[str, Any]]:
-    """What training took: one row per arm, over its finished runs."""
+    """What training took: one row per arm, over its finished runs that say it."""
     rows = []
     for arm, by_seed in found.arms.items():
         facts = [s.record["facts"] for _, s in by_seed.values() if s.status == "finished" and s.record]
+        facts = [f for f in facts if set(f) >= _COSTS and {"train", "total"} <= set(f["seconds"])]
         if not facts:
             continue
         rows.append(
@@ -152,20 +156,64 @@ def costs(found: Collected) -> list[dict[str, Any]]:
     return rows
 
 
-def curves(found: Collected, runs: Runs) -> list[dict[str, Any]]:
-    """How the loss fell: one row per finished run that trained anything."""
-    rows = []
+def curves(found: Collected, runs: Runs) -> tuple[list[dict[str, Any]], list[str]]:
+    """How the loss fell: one row per finished run that trained anything, and which have no curve."""
+    rows, left_out = [], []
     for arm, by_seed in found.arms.items():
         for seed, (planned, state) in by_seed.items():
             log = runs.folder(planned.run_id) / LOG
-            if state.status != "finished" or not log.is_file():
+            if state.status != "finished":
                 continue
-            lines = [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n") if line]
-            steps = [(x["epoch"], x["loss"]) for x in lines if "loss" in x]
-            checked = [{"epoch": x["epoch"], **x["validation"]} for x in lines if "validation" in x]
+            try:
+                steps, checked = _log(log)
+            except FileNotFoundError:
+                steps, checked = [], []
+                if state.record and state.record["facts"].get("steps"):
+                    left_out.append(f"{log} is gone, so the curve of {planned.title} is left out.")
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                left_out.append(f"{log} is damaged, so the curve of {planned.title} is left out.")
+                continue
             if steps or checked:
                 rows.append({"arm": arm, "run": str(seed), "points": _thinned(steps), "validation": checked})
-    return rows
+    return rows, left_out
+
+
+def _log(path: Path) -> tuple[list[tuple[float, float]], list[dict[str, Any]]]:
+    """(epoch, loss) of every step, and what was measured after epochs.
+
+    Raises:
+        ValueError: a line is not whole; or KeyError, TypeError, AttributeError, where it is none of a log.
+    """
+    text = path.read_text(encoding="utf-8")
+    if text and not text.endswith("\n"):
+        raise ValueError("the last line has no end")
+    lines = [json.loads(line) for line in text.split("\n") if line]
+    steps = [(_number(x["epoch"]), _number(x["loss"])) for x in lines if "validation" not in x]
+    checked = [
+        {
+            "epoch": _number(x["epoch"]),
+            **{k: v if v is None else _number(v) for k, v in x["validation"].items()},
+        }
+        for x in lines
+        if "validation" in x
+    ]
+    return steps, checked
+
+
+def _number(value: Any) -> float:  # noqa: ANN401  (any JSON value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{value!r} is no number")
+    return value
+
+
+def lost(all_found: Sequence[Collected]) -> list[str]:
+    """Runs whose saved model is gone: their predictions are judged all the same."""
+    return [
+        f"What was saved of the model of {planned.title} is gone ({state.lost}); what it said is judged."
+        for found in all_found
+        for planned, state in found.every
+        if state.lost
+    ]
 
 
 def remarks(all_found: Sequence[Collected]) -> list[str]:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO, Any
 
+from evenhand.errors import InputError
 from evenhand.study.line import Line, Message
 
 #: One thread each: workers fill the cores, and sums come out the same however many workers there are.
@@ -74,15 +75,30 @@ class Worker:
         """Wait for one answer.
 
         Raises:
-            RuntimeError: the worker died.
+            InputError: the system ended the worker.
+            RuntimeError: the worker died by a fault of its own.
         """
         answer = self.line.message()
         if answer is None:
-            raise RuntimeError(self.death())
+            raise self.end_of_all()
         return answer
 
-    def death(self) -> str:
-        """How the worker died, with the last that it printed."""
+    def end_of_all(self) -> Exception:
+        """The error that ends the study when a worker dies that has no run: models were being prepared."""
+        told = self.death("prepared the models")
+        if self._process.returncode >= 0:
+            return RuntimeError(told)
+        return InputError(
+            f"{told} Take fewer processes at once (--workers 1), a smaller model, or a machine with more "
+            "memory. What is finished is kept; the same command goes on from there."
+        )
+
+    def death(self, what: str = "trained") -> str:
+        """How the worker died, with the last that it printed.
+
+        Args:
+            what: the process did.
+        """
         self._process.wait()
         code = self._process.returncode
         why = f"ended by itself with code {code}"
@@ -93,7 +109,7 @@ class Worker:
             why += "; the system kills a process in this way when memory runs out"
         said = last_words(self._output)
         self.close()
-        return f"{said}The process that trained {why}."
+        return f"{said}The process that {what} {why}."
 
     def close(self) -> None:
         """End the process: by closing its line, and by force where it does not listen."""

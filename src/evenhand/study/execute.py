@@ -108,8 +108,8 @@ class Crew:
             Remarks on the jobs.
 
         Raises:
-            InputError: some job cannot run; every complaint at once.
-            RuntimeError: the process died.
+            InputError: some job cannot run, every complaint at once; or the system ended the process.
+            RuntimeError: the process died by a fault of its own.
         """
         worker, *_ = [self._start() for _ in range(workers)]
         self._refuse(worker.answer())
@@ -127,8 +127,9 @@ class Crew:
         """Do all runs that are queued, and wait for those that other processes do.
 
         Raises:
-            InputError: a worker cannot load the rows, or cannot write.
-            RuntimeError: a worker died before it took a run.
+            InputError: a worker cannot load the rows, or cannot write, or the system ended it before it took
+                a run.
+            RuntimeError: a worker died by a fault of its own before it took a run.
         """
         watch(schedule.progress())
         while schedule.open:
@@ -195,7 +196,7 @@ class Crew:
         planned = self._busy.pop(worker, None)
         self._starting.discard(worker)
         if planned is None:
-            raise RuntimeError(worker.death())
+            raise worker.end_of_all()
         schedule.runs.bury(planned.run_id, self._about(planned), worker.death())
         self._end(planned, schedule, watch)
 

@@ -51,7 +51,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
     except CallError as error:
         told = [f"{folder.study}, audit: {what}" for what in error.complaints]
         raise CallError([*told, "Run the study with another value: nothing is trained anew."]) from None
-    problems = [*folder.remarks(), *collect.remarks(found), *uneven(study.arms)]
+    problems = [*folder.remarks(), *collect.remarks(found), *collect.lost(found), *uneven(study.arms)]
     models, files, idle = [], {}, list[str]()
     for one in found:
         seeds, left_out = collect.comparable(one, study.audit.reference)
@@ -72,6 +72,8 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
                 f"{one.model}: no run of the reference, {study.audit.reference}, is finished, so nothing is "
                 "said of this model."
             )
+        curves, left_out = collect.curves(one, runs)
+        problems += left_out
         models.append(
             {
                 "model": one.model,
@@ -79,7 +81,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
                 "privacy": _named(privacy, data["classes"]),
                 "tuning": list(one.tuning),
                 "cost": collect.costs(one),
-                "curves": collect.curves(one, runs),
+                "curves": curves,
             }
         )
     return {

@@ -93,6 +93,8 @@ def run_study(
             folder.create(plain, facts)
             write_json(folder.prepared, {"remarks": remarks})
             crew.train(schedule, at_once, watch)
+        elif folder.prepared_fault:
+            write_json(folder.prepared, {"remarks": crew.prepare(planned)})
     folder.create(plain, facts)
     watch(Progress("judging", runs=len(schedule.planned)))
     return rebuild(study, folder)

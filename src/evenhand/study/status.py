@@ -38,7 +38,9 @@ class Standing:
         for planned, state in self.runs:
             if state.status == "finished" and state.record:
                 key = planned.job.model.label, planned.kind
-                taken.setdefault(key, []).append(state.record["facts"]["seconds"]["total"])
+                total = state.record["facts"].get("seconds", {}).get("total")
+                if total is not None:
+                    taken.setdefault(key, []).append(total)
         running = sum(state.status == "running" for _, state in self.runs)
         if not taken or not running:
             return None

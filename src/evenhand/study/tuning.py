@@ -32,7 +32,9 @@ class Tried:
         found = {}
         for seed, (_, state) in self.runs.items():
             measured = (
-                state.record["facts"]["validation"] if state.status == "finished" and state.record else None
+                state.record["facts"].get("validation")
+                if state.status == "finished" and state.record
+                else None
             )
             if measured and measured["loss"] is not None:
                 found[seed] = (measured["accuracy"], measured["loss"])

@@ -32,6 +32,7 @@ from typing import Any, NoReturn
 
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.store.runs import Attempt, Runs
+from evenhand.study.faults import disk_fault, memory_fault
 from evenhand.study.line import Line, Message
 
 _SECONDS_BETWEEN_STEPS = 0.2
@@ -113,6 +114,14 @@ def _prepare(message: Message, work: dict[str, Any], tell: Tell) -> Message:
         prepared = work["trainer"].prepare(jobs, work["rows"].of(jobs[0].seed))
     except InputError as error:
         return {"event": "prepared", "complaints": error.complaints, "remarks": (), "revisions": {}}
+    except Exception as error:
+        if not memory_fault(error):
+            raise
+        told = (
+            "The memory ran out while the models were prepared. Take fewer processes at once (--workers 1), "
+            "a smaller model, or a machine with more memory."
+        )
+        return {"event": "refused", "complaints": [told]}
     return {"event": "prepared", **asdict(prepared)}
 
 
@@ -136,7 +145,11 @@ def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
 
 
 def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Tell) -> bool:
-    """Train; whatever goes wrong there is the failure of this run alone. Whether anything has."""
+    """Train; what goes wrong there is the failure of this run alone, and returns True.
+
+    Raises:
+        InputError: the disk takes no more.
+    """
     from evenhand.study.plan import from_plain, tables  # noqa: PLC0415
 
     try:
@@ -144,7 +157,14 @@ def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Te
         begun.finish(
             about, as_json(facts), tables=tables(from_plain(about["job"]), work["rows"].examples.task)
         )
-    except Exception:
+    except Exception as error:
+        if (full := disk_fault(error)) is not None:
+            # Every other run would be trained in full and then fail in the same way.
+            begun.abandon()
+            raise InputError(
+                f"{full}. The run was not kept and does not count as failed. Make room, or give another "
+                "--output; the same command goes on from what is finished."
+            ) from None
         begun.fail(about, traceback.format_exc())
         return True
     return False
