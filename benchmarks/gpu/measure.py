@@ -105,7 +105,7 @@ def _timed(shape: Shape, job: Job, steps: int, best: Ceiling, *, compiled: bool)
     rows = shape.batch * (WARM_UP + steps)
     feed, labels = feed_of(shape, rows)
     lesson = Lesson(feed, Classes(labels), np.arange(rows), job.seed)
-    memory.reset()
+    peak = memory.Peak()
     model = adapted(shape, job, device)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     times: list[float] = []
@@ -135,7 +135,7 @@ def _timed(shape: Shape, job: Job, steps: int, best: Ceiling, *, compiled: bool)
         "seconds_per_step": seconds,
         "rows_per_second": shape.batch / seconds,
         "tokens_per_second": shape.batch * shape.tokens / seconds if shape.tokens else None,
-        "peak_memory_bytes": memory.peak(),
+        "peak_memory_bytes": peak.whole(),
         "tflops": reached,
         "share_of_peak": reached / best.tflops if reached else None,
     }

@@ -92,7 +92,7 @@ def test_method_trains_saves_and_reloads(family, method, folders, data, tmp_path
         assert facts["checks"]["base_frozen"] > 10_000
     if (tmp_path / "adapter").exists():
         assert facts["checks"]["merged"] < 1e-5
-    assert facts["peak_memory_bytes"] > 50 * 2**20
+    assert facts["peak_memory_bytes"] >= 4 * facts["parameters"]
     seconds = facts["seconds"]
     assert {"load", "train", "predict", "total"} <= set(seconds)
     assert sum(v for k, v in seconds.items() if k != "total") == pytest.approx(seconds["total"], abs=0.3)

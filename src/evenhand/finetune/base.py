@@ -23,8 +23,9 @@ from evenhand.finetune.models._roles import Roles, find_roles
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-#: Models up to this many bytes stay in memory between the runs of a process.
+#: Of models up to this many bytes two stay in memory between the runs of a process, of larger ones one.
 RESIDENT = 2**30
+_large: list[object] = []
 #: What is downloaded of a hub model: no pickles, no code.
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
 #: Of these, what is not: other folders, and the same weights once more in another program's form.
@@ -60,6 +61,12 @@ class Base:
     revision: str | None
     remark: str = ""
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The same for every loading of the same files for the same task: what is made of it can be kept."""
+        files = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in Path(self.place).iterdir())
+        return self.place, type(self.model).__name__, self.model.dtype, *files
+
     def copy(self, seed: int) -> PreTrainedModel:
         """A model of one's own, whose fresh modules are drawn from the seed."""
         model = copy.deepcopy(self.model)
@@ -83,9 +90,13 @@ def load_base(model: Model, task: str, classes: tuple[str, ...], precision: str)
         InputError: there is no such model, it is of no known family, or it reads something else.
     """
     options = tuple(sorted(model.options.items()))
-    base = _resident(model.name, options, task, classes, precision)
+    key = (model.name, options, task, classes, precision)
+    if _large and key not in _large:
+        _resident.cache_clear()  # before another model is read, so that there are never two
+        _large.clear()
+    base = _resident(*key)
     if sum(p.numel() * p.element_size() for p in base.model.parameters()) > RESIDENT:
-        _resident.cache_clear()
+        _large[:] = [key]
     return base
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from evenhand.errors import InputError
 from evenhand.finetune import tokens
 from evenhand.finetune.base import Base
 from evenhand.finetune.feed import tokenizer_of
+from evenhand.finetune.kept import kept
 
 #: A token's number each.
 Ids = list[int]
@@ -64,7 +65,7 @@ class Encoder:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-@lru_cache(maxsize=2)
+@kept
 def encoder_of(base: Base) -> Encoder:
     """The encoder of a model.
 

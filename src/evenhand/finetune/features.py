@@ -8,7 +8,6 @@ stored. A frozen base runs without dropout; what the head itself drops stays ran
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from evenhand.finetune.base import Base
 from evenhand.finetune.checkpoint import is_adapted
 from evenhand.finetune.devices import added
 from evenhand.finetune.feed import Feed, Inputs, Mirrored, Pixels, Texts
+from evenhand.finetune.kept import kept
 from evenhand.finetune.linears import fast_linears
 from evenhand.finetune.predict import in_batches
 from evenhand.tables.schema import IntArray
@@ -143,7 +143,7 @@ def cacheable(base: Base, model: torch.nn.Module) -> bool:
     return bool(trained) and not any(name.startswith(inside) for name in trained)
 
 
-@lru_cache(maxsize=2)
+@kept
 def features_of(base: Base, feed: Texts | Pixels, accelerator: Accelerator, *, flip: bool) -> Features:
     """Run the base over all rows once; over mirrored pictures too where training mirrors some."""
     model = base.model.base_model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -16,6 +15,7 @@ from evenhand.datasets import Examples, Picture, rgb
 from evenhand.errors import InputError
 from evenhand.finetune import tokens
 from evenhand.finetune.base import Base, processor_of
+from evenhand.finetune.kept import kept
 from evenhand.tables.schema import IntArray
 
 Inputs = dict[str, torch.Tensor]
@@ -104,9 +104,18 @@ class Mirrored:
         return self.feed.take(rows, np.ones(len(rows), np.bool_))
 
 
-@lru_cache(maxsize=2)
 def feed_of(base: Base, examples: Examples, max_length: int) -> Texts | Pixels:
     """Encode a dataset for a model; the work of the last ones is kept, however the rows are split."""
+    feed = _encoded(base, examples, max_length)
+    if isinstance(feed, Texts):
+        # A head that reads the last token finds it by this number.
+        base.model.config.pad_token_id = feed.pad
+    return feed
+
+
+@kept
+def _encoded(base: Base, examples: Examples, max_length: int) -> Texts | Pixels:
+    """Tokens or pixels."""
     if examples.task == "text":
         return _texts(base, cast(Sequence[str], examples.inputs), max_length)
     return _pixels(base, cast(Sequence[Picture], examples.inputs))
@@ -157,8 +166,6 @@ def _texts(base: Base, texts: Sequence[str], max_length: int) -> Texts:
         raise InputError(
             f"model '{base.place}': its tokenizer has neither a pad nor an eos token; give it one."
         )
-    # A head that reads the last token finds it by this number.
-    base.model.config.pad_token_id = pad
     lengths = np.array([len(i) for i in ids], np.int64)
     # On a CPU, padding costs more than another pass, unless all texts are short; on a GPU it is free.
     cut = not torch.cuda.is_available() and int(lengths.max()) > SHORT

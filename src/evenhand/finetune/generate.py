@@ -17,6 +17,7 @@ from evenhand.finetune.devices import joined
 from evenhand.finetune.encoder import Encoder, Ids, encoder_of
 from evenhand.finetune.material import prompts_of
 from evenhand.finetune.parallel import callable_by, divided
+from evenhand.finetune.predict import rows_of_a_pass
 
 #: Prompts in a batch, on a CPU and on a GPU.
 BATCH, BATCH_ON_GPU = 32, 128
@@ -79,7 +80,7 @@ def generated(
     """
     model.eval()
     distinct = sorted({tuple(ids) for ids in prompts}, key=lambda ids: (len(ids), ids))
-    size = BATCH_ON_GPU if accelerator.device.type == "cuda" else BATCH
+    size = rows_of_a_pass(BATCH_ON_GPU if accelerator.device.type == "cuda" else BATCH)
     batches = [distinct[start : start + size] for start in range(0, len(distinct), size)]
     found: dict[tuple[int, ...], Ids] = {}
     callable_by(model, "generate")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ from evenhand.finetune.base import Base
 from evenhand.finetune.devices import joined
 from evenhand.finetune.encoder import Encoder, boundary, encoder_of, longest
 from evenhand.finetune.generate import padded_left
+from evenhand.finetune.kept import kept
 from evenhand.finetune.parallel import divided
-from evenhand.finetune.predict import log_probs
+from evenhand.finetune.predict import log_probs, rows_of_a_pass
 from evenhand.tables.schema import FloatArray
 
 #: Texts that say nothing, for calibration (Zhao et al. 2021, https://arxiv.org/abs/2102.09690, section 5).
@@ -91,7 +91,7 @@ def chosen(
     return write, tuple(remarks)
 
 
-@lru_cache(maxsize=2)
+@kept
 def choices_of(base: Base, data: Data, max_length: int) -> Choices:
     """Put all questions of a study into tokens.
 
@@ -199,7 +199,7 @@ def answered(
     batches, start = [], 0
     while start < len(distinct):
         size = 1
-        while start + size < len(distinct) and _tokens(distinct[start : start + size + 1]) <= most:
+        while start + size < len(distinct) and _fits_a_pass(distinct[start : start + size + 1], most):
             size += 1
         batches.append(distinct[start : start + size])
         start += size
@@ -211,6 +211,14 @@ def answered(
             found |= dict(zip(batch, scored, strict=True))
     found = joined(found, accelerator)
     return [found[(c.prompt, c.answers)] for c in choices]
+
+
+def _fits_a_pass(
+    batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]], most_tokens: int
+) -> bool:
+    """Whether questions can be scored together; the answers of one always are."""
+    rows = sum(len(answers) for _, answers in batch)
+    return rows_of_a_pass(rows) == rows and _tokens(batch) <= most_tokens
 
 
 def _tokens(batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]]) -> int:

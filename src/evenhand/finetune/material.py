@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from evenhand.finetune.answers import Continuations
 from evenhand.finetune.base import Base
 from evenhand.finetune.encoder import Encoder, Ids, boundary, encoder_of, longest
 from evenhand.finetune.feed import SHORT, Texts
+from evenhand.finetune.kept import kept
 from evenhand.tables.schema import IntArray
 
 
@@ -40,7 +41,7 @@ class Material:
     remarks: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=2)
+@kept
 def material_of(base: Base, data: Data, max_length: int) -> Material:
     """Encode the rows of a study for a model that writes.
 

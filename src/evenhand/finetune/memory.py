@@ -1,7 +1,10 @@
-"""The most memory that a run takes."""
+"""The most memory that a run takes, above what its process held before."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import re
 import resource
 from pathlib import Path
@@ -11,22 +14,50 @@ import torch
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def reset() -> None:
-    """Forget the peak, where the system allows it."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    elif _CLEAR.exists():
-        try:
-            _CLEAR.write_text("5")
-        except OSError:
+class Peak:
+    """The peak from now on. What earlier runs of the process have left is given back first."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+            self._before = int(torch.cuda.memory_allocated())
             return
+        _give_back()
+        if _CLEAR.exists():
+            with contextlib.suppress(OSError):
+                _CLEAR.write_text("5")
+        self._before = _read("VmRSS")
+
+    def above(self) -> int:
+        """Bytes at the peak, less those at the start: of the device if there is one, else of the process.
+
+        Where the system has no peak that can be forgotten, it is that of the process since it began.
+        """
+        return max(0, self.whole() - self._before)
+
+    def whole(self) -> int:
+        """Bytes at the peak."""
+        return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else _read("VmHWM")
 
 
-def peak() -> int:
-    """Bytes at the peak: of the device if there is one, else of this process since `reset`."""
+def held(model: torch.nn.Module) -> int:
+    """Bytes of a model's weights in the memory that is measured: a base waits outside of a device."""
     if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
+        return 0
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def _give_back() -> None:
+    """Let the C library return what is free, where it can: otherwise a second run finds it there."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        return
+
+
+def _read(name: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
     if found:
         return int(found[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if name == "VmHWM" else 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,31 @@ from evenhand.finetune.devices import added, joined, share
 from evenhand.finetune.feed import Feed, Inputs
 from evenhand.tables.schema import FloatArray, IntArray
 
+#: Rows of a pass where a study does not set fewer.
 BATCH = 64
+#: Numbers that are turned into float64 at once: 32 MB of logits.
+_NUMBERS = 2**22
+_most_rows: ContextVar[int | None] = ContextVar("most_rows", default=None)
+
+
+@contextmanager
+def at_most(rows: int | None) -> Iterator[None]:
+    """Let no pass have more rows while the block runs: where training has little room, reading has too.
+
+    Args:
+        rows: the study's `training.micro_batch`; None sets no limit.
+    """
+    before = _most_rows.set(rows)
+    try:
+        yield
+    finally:
+        _most_rows.reset(before)
+
+
+def rows_of_a_pass(usual: int) -> int:
+    """How many rows a pass without gradients has, of as many as are usual for it."""
+    most = _most_rows.get()
+    return usual if most is None else min(usual, most)
 
 
 def in_batches(
@@ -30,7 +55,8 @@ def in_batches(
         shared: give this process only its part; a batch that another process has too comes without rows.
     """
     order = rows[np.argsort(feed.lengths[rows], kind="stable")]
-    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    size = rows_of_a_pass(BATCH)
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
     for batch, counts in share(batches, accelerator) if shared else [(batch, True) for batch in batches]:
         inputs = {k: v.to(accelerator.device) for k, v in feed.take(batch).items()}
         yield batch if counts else batch[:0], inputs
@@ -151,11 +177,17 @@ def token_log_probs(
                 continue
             labels = answers.labels(batch, logits.shape[1]).to(logits.device)[:, 1:]
             said = labels != IGNORED
-            values = log_probs(logits[:, :-1][said], labels[said])
+            values = _said_log_probs(logits, labels, said)
             pieces = np.split(values, np.cumsum(said.sum(1).cpu().numpy())[:-1])
             found |= dict(zip(batch.tolist(), pieces, strict=True))
     found = joined(found, accelerator) if shared else found
     return [found[row] for row in rows.tolist()]
+
+
+def _said_log_probs(logits: torch.Tensor, labels: torch.Tensor, said: torch.Tensor) -> FloatArray:
+    """Logarithms of the probabilities of the tokens to be said, row by row, without a copy of all logits."""
+    rows = [log_probs(logits[i, :-1][said[i]], labels[i][said[i]]) for i in range(len(labels))]
+    return np.concatenate(rows)
 
 
 def log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> FloatArray:
@@ -164,7 +196,12 @@ def log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> FloatArray:
     Raises:
         FloatingPointError: one is no number.
     """
-    values = torch.log_softmax(logits.double(), dim=-1).gather(1, tokens[:, None])[:, 0].cpu().numpy()
+    size = max(1, _NUMBERS // logits.shape[-1])
+    pieces = [
+        torch.log_softmax(some.double(), dim=-1).gather(1, wanted[:, None])[:, 0].cpu().numpy()
+        for some, wanted in zip(logits.split(size), tokens.split(size), strict=True)
+    ]
+    values = np.concatenate(pieces)
     if not np.isfinite(values).all():
         raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
     return np.asarray(values)

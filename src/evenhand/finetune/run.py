@@ -20,6 +20,7 @@ from evenhand.finetune.linears import fast_linears, halved
 from evenhand.finetune.log import Log
 from evenhand.finetune.loop import Lesson, fit, micro_batch
 from evenhand.finetune.parallel import is_sharded, spread, whole
+from evenhand.finetune.predict import at_most
 from evenhand.finetune.prepare import base_of, prepare
 
 __all__ = ["prepare", "train"]
@@ -51,12 +52,20 @@ def train(
         InputError: the job cannot be run.
         FloatingPointError: the loss is no number any more.
     """
+    with at_most(job.training.micro_batch):
+        return _train(job, data, folder, processes, progress)
+
+
+def _train(
+    job: Job, data: Data, folder: Path, processes: int, progress: Progress | None
+) -> dict[str, object]:
+    """Do the run, in passes that are not too large."""
     clock = Clock()
-    memory.reset()
     accelerator = accelerator_of(job.training.precision, processes)
     first = accelerator.is_main_process
     base = base_of(job, data)
     goal = goal_of(base, job, data)
+    peak = memory.Peak()
     model = adapt.adapted(base, job)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     start = checks.at_start(base, model)
@@ -80,7 +89,7 @@ def train(
         after = probe.margins(reader) if probe else None
         told = None if job.for_signals else goal.ask(reader, rows, accelerator)
         clock.lap("predict")
-    peak, divided = largest(memory.peak(), accelerator), is_sharded(reader)
+    taken, divided = largest(peak.above() + memory.held(base.model), accelerator), is_sharded(reader)
     del model
     reader = whole(reader, lambda: adapt.adapted(base, job), accelerator)
     if not first:
@@ -88,6 +97,7 @@ def train(
     model = reader.restored() if isinstance(reader, features.Replayed) else reader
     place = checkpoint.save(model, folder) if trainable and told is not None else None
     clock.lap("save")
+    peak = memory.Peak()
     found = checks.after(base, model, start, place, goal, told.sample if told else None, accelerator)
     clock.lap("check")
     if told is not None:
@@ -100,7 +110,9 @@ def train(
         "trainable_parameters": trainable,
         "steps": steps,
         "seconds": clock.told(),
-        "peak_memory_bytes": max(peak, memory.peak()),
+        "peak_memory_bytes": taken,
+        # The checks hold a second model, whatever the method: above the trained one.
+        "peak_memory_checks_bytes": peak.above(),
         "checks": found,
         "validation": log.last,
         "remarks": [*adapt.remarks(base, job), *(told.remarks if told else ())],
