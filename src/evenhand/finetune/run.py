@@ -65,7 +65,7 @@ def _train(
     first = accelerator.is_main_process
     base = base_of(job, data)
     goal = goal_of(base, job, data)
-    peak = memory.Peak()
+    held, peak = memory.held(base.model), memory.Peak()
     model = adapt.adapted(base, job)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     start = checks.at_start(base, model)
@@ -89,7 +89,7 @@ def _train(
         after = probe.margins(reader) if probe else None
         told = None if job.for_signals else goal.ask(reader, rows, accelerator)
         clock.lap("predict")
-    taken, divided = largest(peak.above() + memory.held(base.model), accelerator), is_sharded(reader)
+    taken, divided = largest(held + peak.above(), accelerator), is_sharded(reader)
     del model
     reader = whole(reader, lambda: adapt.adapted(base, job), accelerator)
     if not first:
