@@ -245,3 +245,20 @@ def test_ctrl_c_says_how_to_go_on(call, tmp_path):
     assert "Traceback" not in err
     (tmp_path / "stand_in" / "slow").unlink()
     assert call()[0] == 0
+
+
+def test_a_dry_run_measures_the_machine_and_looks_at_the_disk(call, monkeypatch):
+    from evenhand.cli import _plan
+
+    code, out, err = call("--dry-run", "-o", "model={name: tiny_text}")
+    assert (code, err) == (0, "")
+    reached = float(
+        re.search(r"Times: ([\d.e+-]+) TFLOP/s \(of a product of matrices, measured here\)", out)[1]
+    )
+    assert 0.0001 < reached < 100  # of a CPU: not the 200 of a large GPU
+    # full by two seeds stores 86,914 numbers, each of the two adapters far fewer.
+    stored, free = re.search(r"Models to be stored: (\d+) MB; ([\d,.]+ [GM]B) are free", out).groups()
+    assert stored == "1"
+    assert free != "1 MB"
+    monkeypatch.setattr(_plan, "room", lambda folder: 1000)
+    assert "This does not fit" in call("--dry-run", "-o", "model={name: tiny_text}")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,11 @@ class _Line:
         operations = self.size.operations(**read, epochs=job.training.epochs)
         return operations / (speed * 1e12 * self.processes)
 
+    def stored(self) -> int | None:
+        """Bytes that the runs which are not finished will leave of their models; None where not known."""
+        missing = sum(s.status != "finished" and not p.job.for_signals for p, s in self.runs)
+        return None if self.size is None else missing * self.size.stored_bytes
+
     def cells(self, speed: float) -> list[str]:
         """What the table shows; what is not known is a question mark."""
         from evenhand.study.plan import steps  # noqa: PLC0415
@@ -78,13 +84,13 @@ class _Line:
         ]
 
 
-def show_plan(study: Study, output: Path, speed: float, processes: int) -> None:
+def show_plan(study: Study, output: Path, speed: float | None, processes: int) -> None:
     """Print the runs of a study, how they stand and what they take; nothing is written.
 
     Args:
         study: what would be done.
         output: folder of all studies.
-        speed: what a device is taken to reach, in TFLOP/s.
+        speed: what a device is taken to reach, in TFLOP/s; None measures this machine.
         processes: how many do a run together, each with a device of its own.
 
     Raises:
@@ -112,6 +118,7 @@ def show_plan(study: Study, output: Path, speed: float, processes: int) -> None:
     lines, remarks = _lines(list(states.values()), facts, rows, blocks, processes)
     if rows is not None and facts["task"] == "text" and any(line.size for line in lines):
         _refuse_texts(study, [runs[0].job for runs in states.values()])
+    reached = speed if speed is not None else _measured(study.training.precision)
     finished = sum(state.status == "finished" for _, state in states.values())
     click.echo(f"{study.name}: {len(states)} runs, {finished} of them finished, in {folder.path}")
     told = ", ".join(f"{n:,} {part}" for part, n in rows.items()) if rows else "not known"
@@ -126,16 +133,48 @@ def show_plan(study: Study, output: Path, speed: float, processes: int) -> None:
         click.echo(f"\n{model.label}{large}")
         if model.label in blocks:
             click.echo(_told(blocks[model.label]))
-        _table([line.cells(speed) for line in own])
-    seconds = [(line.seconds(speed), len(line.runs)) for line in lines]
+        _table([line.cells(reached) for line in own])
+    seconds = [(line.seconds(reached), len(line.runs)) for line in lines]
     if all(each is not None for each, _ in seconds):
         whole = sum((each or 0.0) * count for each, count in seconds)
         on = "one device" if processes == 1 else f"{processes} devices"
-        click.echo(f"\nAll runs on {on}: {duration(whole)}. {_assumed(study, facts, speed)}")
+        told = _assumed(study, facts, reached, given=speed is not None)
+        click.echo(f"\nAll runs on {on}: {duration(whole)}. {told}")
+    _tell_disk(lines, folder.path)
     for remark in remarks:
         click.echo(f"Not known: {remark}", err=True)
     if missing is not None:
         raise missing
+
+
+def _measured(precision: str) -> float:
+    """What this machine reaches, in TFLOP/s; without what trains there are no times, and any number does."""
+    try:
+        from evenhand.finetune.speed import measured  # noqa: PLC0415  (torch)
+    except ImportError:
+        return 1.0
+    return measured(precision)
+
+
+def _tell_disk(lines: Sequence[_Line], folder: Path) -> None:
+    """What the runs that are missing will store of their models, beside the room that there is."""
+    stored = [line.stored() for line in lines]
+    if any(size is None for size in stored):
+        return
+    wanted, free = sum(size or 0 for size in stored), room(folder)
+    if not wanted:
+        return
+    click.echo(f"Models to be stored: {_memory(wanted)}; {_memory(free)} are free at {folder}.")
+    if wanted > free:
+        click.echo("This does not fit: make room, or give another --output.", err=True)
+
+
+def room(folder: Path) -> int:
+    """Free bytes where a folder is, or will be."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return shutil.disk_usage(place).free
 
 
 def _packed(study: Study) -> dict[str, Packed]:
@@ -207,7 +246,7 @@ def _tokens(facts: Mapping[str, Any]) -> int:
     return round((facts["mean_characters"] or 0) / _CHARACTERS_PER_TOKEN) + 2
 
 
-def _assumed(study: Study, facts: Mapping[str, Any], speed: float) -> str:
+def _assumed(study: Study, facts: Mapping[str, Any], speed: float, *, given: bool) -> str:
     """What the estimates build on."""
     packed = facts["task"] == "language" and facts["mean_characters"] is not None
     read = f"blocks of {study.training.max_length}" if packed else f"texts of {_tokens(facts)}"
@@ -215,8 +254,11 @@ def _assumed(study: Study, facts: Mapping[str, Any], speed: float) -> str:
     kept = "twice what leaves the layers"
     if study.training.gradient_checkpointing:
         kept = "what enters the layers and twice what leaves one of them"
+    reached = f"{speed:g} TFLOP/s"
+    if not given:
+        reached = f"{speed:.2g} TFLOP/s (of a product of matrices, measured here)"
     return (
-        f"Memory and times are estimates, not measured. Times: {speed:g} TFLOP/s{texts}, 4 operations for "
+        f"Memory and times are estimates, not measured. Times: {reached}{texts}, 4 operations for "
         "each frozen and 6 for each trained weight and token. Memory: 4 bytes a weight (6 in bfloat16), 12 "
         f"more a trained one (gradient, AdamW), and {kept} for a micro-batch.\n"
     )

@@ -50,6 +50,7 @@ class Size:
             what is in none, and the gradients of one layer.
         forward: floating-point operations to read one row: 2 for every weight and token.
         training: to read it and learn from it: 4 for every frozen weight and token, 6 for every trained one.
+        stored_bytes: what is kept of it on the disk: the adapter, or the whole model, in float32.
         cached: whether the base reads every row once, and only the head is trained, on what it said.
     """
 
@@ -61,6 +62,7 @@ class Size:
     gathered_bytes: int
     forward: float
     training: float
+    stored_bytes: int
     cached: bool
 
     def bytes(self, micro_batch: int, processes: int = 1) -> int:
@@ -295,6 +297,7 @@ def _size(bare: _Bare, job: Job) -> Size:
         gathered_bytes=_gathered(model, list(bare.entering), width) if divided else 0,
         forward=forward,
         training=forward + backward,
+        stored_bytes=_FULL * (trainable if is_adapted(model) or not trained else held),
         cached=cached,
     )
 
