@@ -17,6 +17,7 @@ from tests.study.studies import TRAINER, log
 
 import evenhand.study.run
 from evenhand.cli import main
+from evenhand.store.folder import StudyFolder
 
 SPEC = """
 name: posts
@@ -248,8 +249,6 @@ def test_ctrl_c_says_how_to_go_on(call, tmp_path):
 
 
 def test_a_dry_run_measures_the_machine_and_looks_at_the_disk(call, monkeypatch):
-    from evenhand.cli import _plan
-
     code, out, err = call("--dry-run", "-o", "model={name: tiny_text}")
     assert (code, err) == (0, "")
     reached = float(
@@ -260,5 +259,5 @@ def test_a_dry_run_measures_the_machine_and_looks_at_the_disk(call, monkeypatch)
     stored, free = re.search(r"Models to be stored: (\d+) MB; ([\d,.]+ [GM]B) are free", out).groups()
     assert stored == "1"
     assert free != "1 MB"
-    monkeypatch.setattr(_plan, "room", lambda folder: 1000)
+    monkeypatch.setattr(StudyFolder, "free", lambda folder: 1000)
     assert "This does not fit" in call("--dry-run", "-o", "model={name: tiny_text}")[2]

@@ -52,6 +52,10 @@ def prepare(jobs, data):
     return Prepared(tuple(said("refuse").splitlines()), ("The stand-in knows words only.",), commits)
 
 
+def stored(jobs, data):
+    return [int(said("stored", "0"))] * len(jobs)
+
+
 def features(texts):
     counts = np.zeros((len(texts), WORDS))
     for i, text in enumerate(texts):

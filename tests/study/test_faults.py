@@ -8,6 +8,7 @@ import os
 import pytest
 
 from evenhand.errors import InputError
+from evenhand.store.folder import StudyFolder
 from evenhand.study.faults import disk_fault, memory_fault
 from evenhand.study.run import run_study
 from evenhand.study.status import look
@@ -58,3 +59,13 @@ def test_what_libraries_say_of_a_full_disk():
     assert disk_fault(ValueError("the loss is nan")) is None
     assert memory_fault(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
     assert not memory_fault(RuntimeError("shapes do not fit"))
+
+
+def test_models_that_do_not_fit_the_disk_are_refused_before_training(stand_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(StudyFolder, "free", lambda folder: 3_500_000_000)
+    (stand_in / "stored").write_text("1000000000")
+    with pytest.raises(InputError, match=r"about 4.00 GB of models, and 3.50 GB are free"):
+        run_study(SPEC, tmp_path, trainer=TRAINER, executor="local")
+    assert not (tmp_path / "small").exists()
+    run_study(study(arms=ARMS[:1], seeds=(1, 2)), tmp_path, trainer=TRAINER, executor="local")
+    run_study(SPEC, tmp_path, trainer=TRAINER, executor="local")  # two are done, and two fit

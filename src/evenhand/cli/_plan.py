@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from evenhand.finetune.packing import Packed
     from evenhand.finetune.size import Size
     from evenhand.spec.study import Study
+    from evenhand.store.folder import StudyFolder
     from evenhand.store.runs import State
     from evenhand.study.plan import Planned
 
@@ -140,7 +140,7 @@ def show_plan(study: Study, output: Path, speed: float | None, processes: int) -
         on = "one device" if processes == 1 else f"{processes} devices"
         told = _assumed(study, facts, reached, given=speed is not None)
         click.echo(f"\nAll runs on {on}: {duration(whole)}. {told}")
-    _tell_disk(lines, folder.path)
+    _tell_disk(lines, folder)
     for remark in remarks:
         click.echo(f"Not known: {remark}", err=True)
     if missing is not None:
@@ -156,25 +156,17 @@ def _measured(precision: str) -> float:
     return measured(precision)
 
 
-def _tell_disk(lines: Sequence[_Line], folder: Path) -> None:
+def _tell_disk(lines: Sequence[_Line], folder: StudyFolder) -> None:
     """What the runs that are missing will store of their models, beside the room that there is."""
     stored = [line.stored() for line in lines]
     if any(size is None for size in stored):
         return
-    wanted, free = sum(size or 0 for size in stored), room(folder)
+    wanted, free = sum(size or 0 for size in stored), folder.free()
     if not wanted:
         return
-    click.echo(f"Models to be stored: {_memory(wanted)}; {_memory(free)} are free at {folder}.")
+    click.echo(f"Models to be stored: {_memory(wanted)}; {_memory(free)} are free at {folder.path}.")
     if wanted > free:
         click.echo("This does not fit: make room, or give another --output.", err=True)
-
-
-def room(folder: Path) -> int:
-    """Free bytes where a folder is, or will be."""
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return shutil.disk_usage(place).free
 
 
 def _packed(study: Study) -> dict[str, Packed]:

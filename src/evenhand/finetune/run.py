@@ -22,8 +22,9 @@ from evenhand.finetune.loop import Lesson, fit, micro_batch
 from evenhand.finetune.parallel import is_sharded, spread, whole
 from evenhand.finetune.predict import at_most
 from evenhand.finetune.prepare import base_of, prepare
+from evenhand.finetune.size import stored
 
-__all__ = ["prepare", "train"]
+__all__ = ["prepare", "stored", "train"]
 
 Progress = Callable[[int, int], None]
 

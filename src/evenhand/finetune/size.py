@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from evenhand import registry
 from evenhand.datasets import hub_is_silent, hub_reason
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Job, Model, Training, folder
+from evenhand.finetune import Data, Job, Model, Training, folder
 from evenhand.finetune.adapt import METHODS, misfits
 from evenhand.finetune.base import refuse_listed, without_lost_padding
 from evenhand.finetune.checkpoint import is_adapted
@@ -161,6 +161,19 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
     if complaints:
         raise InputError(complaints)
     return Sizes(tuple(found.get(key) for key in keys), tuple(remarks))
+
+
+def stored(jobs: Sequence[Job], data: Data) -> list[int | None]:
+    """About how many bytes each job leaves of its model on the disk; None where that cannot be counted."""
+    try:
+        # How long texts are changes nothing here.
+        found = sizes(jobs, data.examples.task, data.examples.classes, 8).found
+    except Exception:  # an estimate that fails is no reason not to train
+        return [None] * len(jobs)
+    return [
+        0 if job.for_signals else None if size is None else size.stored_bytes
+        for job, size in zip(jobs, found, strict=True)
+    ]
 
 
 def _ways(training: Training) -> tuple[object, ...]:

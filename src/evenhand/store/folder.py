@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +137,13 @@ class StudyFolder:
             return self._other_rows(data) if data is not None and self.data.exists() else []
         except CallError as error:
             return list(error.complaints)
+
+    def free(self) -> int:
+        """Free bytes where the folder is, or will be."""
+        place = self.path.absolute()
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        return shutil.disk_usage(place).free
 
     def create(self, study: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         """Write what is known before training; what is the same already stays as it is."""

@@ -79,6 +79,8 @@ class Crew:
         """
         self._study, self._data, self._group = study, data, group
         self._bases = bases or Bases()
+        #: About how many bytes each run leaves of its model, known once models are prepared.
+        self.stored: dict[str, int | None] = {}
         self._open = {
             "do": "open",
             "dataset": study.dataset.model_dump(mode="json"),
@@ -121,6 +123,7 @@ class Crew:
         self._idle.append(worker)
         # Branches of the hub move: every run of the study gets the commits that were checked here.
         self._bases = replace(self._bases, revisions={**prepared["revisions"], **self._bases.revisions})
+        self.stored = dict(zip(jobs, prepared["stored"], strict=False))
         return list(prepared["remarks"])
 
     def train(self, schedule: Schedule, workers: int, watch: Watch) -> None:

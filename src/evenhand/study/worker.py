@@ -122,7 +122,9 @@ def _prepare(message: Message, work: dict[str, Any], tell: Tell) -> Message:
             "a smaller model, or a machine with more memory."
         )
         return {"event": "refused", "complaints": [told]}
-    return {"event": "prepared", **asdict(prepared)}
+    stored = getattr(work["trainer"], "stored", None)
+    known = stored(jobs, work["rows"].of(jobs[0].seed)) if stored and not prepared.complaints else []
+    return {"event": "prepared", **asdict(prepared), "stored": known}
 
 
 def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
