@@ -145,6 +145,22 @@ class StudyFolder:
             place = place.parent
         return shutil.disk_usage(place).free
 
+    def refuse_full(self, wanted: int) -> None:
+        """Compare what runs will leave of their models with the room there is.
+
+        Args:
+            wanted: bytes, about.
+
+        Raises:
+            CallError: it does not fit.
+        """
+        if wanted > (free := self.free()):
+            raise CallError(
+                f"{self.path}: the runs to be done leave about {wanted / 1e9:,.2f} GB of models, and "
+                f"{free / 1e9:,.2f} GB are free there. Make room, give another --output, or take arms or "
+                "seeds out."
+            )
+
     def create(self, study: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         """Write what is known before training; what is the same already stays as it is."""
         (self.path / "runs").mkdir(parents=True, exist_ok=True)

@@ -90,7 +90,7 @@ def run_study(
             watch(Progress("preparing", runs=len(schedule.planned)))
             at_once = count_workers(workers, executor, len(schedule.queue))
             remarks = crew.prepare(planned, at_once)
-            _refuse_full(folder, sum(crew.stored.get(run_id) or 0 for run_id in schedule.queue))
+            folder.refuse_full(sum(crew.stored.get(run_id) or 0 for run_id in schedule.queue))
             folder.create(plain, facts)
             write_json(folder.prepared, {"remarks": remarks})
             crew.train(schedule, at_once, watch)
@@ -99,20 +99,6 @@ def run_study(
     folder.create(plain, facts)
     watch(Progress("judging", runs=len(schedule.planned)))
     return rebuild(study, folder)
-
-
-def _refuse_full(folder: StudyFolder, wanted: int) -> None:
-    """Compare what the runs will leave of their models with the room there is, before any is trained.
-
-    Raises:
-        InputError: it does not fit.
-    """
-    if wanted > (free := folder.free()):
-        raise InputError(
-            f"{folder.path}: the runs to be done leave about {wanted / 1e9:,.2f} GB of models, and "
-            f"{free / 1e9:,.2f} GB are free there. Make room, give another --output, or take arms or seeds "
-            "out."
-        )
 
 
 def rebuild(study: Study, folder: StudyFolder) -> StudyResult:
