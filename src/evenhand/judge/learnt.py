@@ -157,7 +157,7 @@ def _sentence(kind: str, name: str | None, rows: Sequence[Mapping[str, Any]], *,
     runs = runs if max(row["runs"] for row in rows) > 1 else ""
     what = f"'{name}'" if name is not None else "one and the same class"
     advice = "" if idle else " (where it was trained: raise the learning rate or the epochs)"
-    nothing = "which is what an untrained model may do" if idle else f"nothing was learnt{advice}"
+    nothing = "an untrained model may do so" if idle else f"nothing was learnt{advice}"
     if kind == "commonest":
         figures = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
         them = "it tells" if len(arms) == 1 else "they tell"
