@@ -107,7 +107,7 @@ FILES = {
     ),
     "one word.csv": (
         GOOD.replace(",1", ",yes").replace(",0", ",yes").encode(),
-        "classes are 'yes'.*--positive VALUE",
+        "the only class is 'yes'.*--positive VALUE",
     ),
     "unknown.csv": (
         GOOD.replace("0,1,y", "0,7,y").encode(),

@@ -16,7 +16,7 @@ from evenhand.judge.settings import Settings
 from evenhand.judge.stats.permutation import swapped_difference
 from evenhand.tables.schema import Arm, FloatArray, Predictions
 
-#: Influence values that differ by less than this share of 1 / n are equal: the rest is rounding.
+#: Influence values that differ by less than this, over the weight of all rows, are equal: it is rounding.
 ROUNDING = 1e-9
 
 
@@ -195,7 +195,7 @@ def _wald(m: Matched) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     influence = m.candidate.influence - m.reference.influence
     # Answers count where answers are compared: influence values differ everywhere once one answer does.
-    apart = np.abs(influence) > ROUNDING / max(len(rows), 1)
+    apart = np.abs(influence) * float(p.weight[rows].sum()) > ROUNDING
     differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else apart
     if m.reference.each is not None and m.candidate.each is not None:
         differ = m.reference.each != m.candidate.each
