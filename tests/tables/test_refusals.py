@@ -128,7 +128,7 @@ def test_a_bad_file(tmp_path, name):
     error = refusal(path)
     with pytest.raises(InputError, match=words):
         raise error
-    if "classes are" not in words:
+    if "--positive VALUE" not in words:
         assert isinstance(error, TableError)
         assert name in str(error)
 
