@@ -134,11 +134,16 @@ def _moved(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping
         return f"no {what} to compare"
     if moved:
         most = max(moved, key=lambda r: abs(r["difference"]))
-        return f"{len(moved)} of {len(rows)} {what}, most '{most['class']}' by {most['difference']:+.2f} nats"
+        return f"{len(moved)} of {len(rows)} {what}, most '{most['class']}' by {nats(most['difference'], '+')} nats"
     ends = [max(abs(r["low"]), abs(r["high"])) for r in rows if r["status"] == "ok"]
     if not ends:
         return f"0 of {len(rows)} {what}, {rows[0]['reason']}"
-    return f"0 of {len(rows)} {what}, none by more than {max(ends):.2f} nats"
+    return f"0 of {len(rows)} {what}, none by more than {nats(max(ends))} nats"
+
+
+def nats(value: float, sign: str = "-") -> str:
+    """Write nats with two decimals, small ones with two digits: what has moved is not written as 0.00."""
+    return f"{value:{sign}.2f}" if abs(value) >= 0.095 or value == 0 else f"{value:{sign}.2g}"
 
 
 def survival_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -100,7 +100,7 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
     several = len(unique(rows, "candidate")) > 1
     margins = unique(shown, "margin")
     columns = [
-        ("verdict", False),
+        (wording.verdict_heading(shown), False),
         *([("candidate", False)] if several else []),
         ("group", False),
         ("metric", False),

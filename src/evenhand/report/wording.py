@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 
 from evenhand.report.document import Document, Row, arms, direction, facts, number, unique, verdict_of
 
@@ -145,7 +146,8 @@ def _interval_clause(row: Row, *, signed: bool, flipped: bool) -> str:
 
 def comparison_sentence(row: Row) -> str:
     """Say one comparison: verdict, difference, interval, margin, flips, and what would settle it."""
-    head = f"Compared with {row['reference']}, {row['candidate']} "
+    lead = "In these runs, compared" if of_few_runs([row]) else "Compared"
+    head = f"{lead} with {row['reference']}, {row['candidate']} "
     difference = number(row, "difference")
     verdict = verdict_of(row)
     if row.get("status", "ok") != "ok" or number(row, "low") is None:
@@ -261,6 +263,18 @@ def status_reason(row: Row) -> str:
     return f"{label} ({reason})" if reason else label
 
 
+def tiles(document: Document, meanings: Mapping[str, str]) -> list[tuple[str, str, int, str, str]]:
+    """Give the counts of the verdicts, each with its symbol, its meaning and what it is about."""
+    counts = document["verdict"]["counts"]
+    about = " in these runs" if of_few_runs(document["comparisons"]) else ""
+    return [(v, symbol, counts.get(v, 0), meanings[v], about) for v, symbol in SYMBOLS.items()]
+
+
+def verdict_heading(rows: Iterable[Row]) -> str:
+    """Name the column of verdicts."""
+    return "in these runs" if of_few_runs(rows) else "verdict"
+
+
 def verdict_label(row: Row) -> str:
     """Say the verdict in a cell: `▼ harm`, or why there is none."""
     verdict = verdict_of(row)
@@ -271,10 +285,16 @@ def verdict_label(row: Row) -> str:
     return "no verdict"
 
 
+def of_few_runs(rows: Iterable[Row]) -> bool:
+    """Say whether verdicts are about the runs at hand only: an arm has fewer than five."""
+    return any(r.get("unit") == "rows" for r in rows)
+
+
 def counts_line(document: Document) -> str:
-    """Say the numbers of verdicts in one line, and of primary comparisons without one."""
+    """Say the numbers of verdicts in one line, what they are about, and how many have none."""
     counts = document["verdict"]["counts"]
-    told = "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
+    about = "In these runs" if of_few_runs(document["comparisons"]) else "Of the method"
+    told = f"{about}: " + "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
     without = [r for r in document["comparisons"] if r["family"] == "primary" and not verdict_of(r)]
     return told + (f"   ({len(without)} without a verdict)" if without else "")
 
@@ -285,7 +305,7 @@ def unit_note(document: Document) -> str:
     if not rows:
         return ""
     runs = int(min(r.get("runs") or 1 for r in rows))
-    if any(r.get("unit") == "rows" for r in rows):
+    if of_few_runs(rows):
         told = "one run, which is one draw" if runs == 1 else f"{runs} runs, each one draw"
         few = " From 5 runs per arm on, verdicts are about the method." if runs < 5 else ""
         return f"These verdicts are about these runs, not the method: an arm has {told}.{few}"
