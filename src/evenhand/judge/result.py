@@ -235,6 +235,7 @@ def document(
             **asdict(columns),
             "reference": arms[reference],
             "metrics": [*settings.chosen_metrics, *settings.chosen_disparities],
+            "requested": list(settings.metrics),
             "primary": list(settings.declared),
             "margin": settings.margin,
             "margins": dict(settings.margins),

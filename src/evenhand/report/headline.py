@@ -1,4 +1,4 @@
-"""The numbers that a page begins with: what every arm reaches over all rows, in the metrics of the question."""
+"""The numbers that a page begins with: what every arm reaches over all rows."""
 
 from __future__ import annotations
 
