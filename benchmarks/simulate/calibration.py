@@ -2,9 +2,9 @@
 
     python -m benchmarks.simulate.calibration --draws 300
 
-Two arms score the same rows in several runs. In every run an arm's logits are those of the truth, plus a shift
-of the run, plus noise of each row; the candidate's are off by `shift`. Draws ask for the p-value of equal
-errors, and, with a declared margin, for the interval and the verdict.
+Two arms score the same rows in several runs. In every run the logits of an arm are those of the truth, a
+shift of the run and noise of each row; the candidate's scores are off by `shift`. Draws ask for the p-value
+of equal errors, and, with a declared margin, for the interval and the verdict.
 """
 
 from __future__ import annotations

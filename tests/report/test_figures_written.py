@@ -31,7 +31,7 @@ def out(tmp_path_factory, document):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "RESOLUTION", 72)
         made = write_figures(document, folder)
-    assert made.written == (*NAMES_OF, "t3_translation_quality")
+    assert made.written == (*NAMES_OF, "t3_translation_quality", "t4_translation_gender")
     classified, attacked = made.left_out
     assert classified.endswith("left out, the study's models write, and classify nothing.")
     assert attacked == "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`)."

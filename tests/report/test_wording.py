@@ -24,9 +24,10 @@ def said(**changes):
 
 def test_harm_says_group_size_interval_margin_and_flips():
     assert said() == (
-        "Compared with full, lora does harm to race=Black: accuracy is lower by 4.1 points (95 % "
-        "simultaneous interval 1.9 to 6.2; margin 2.0). 31 rows right→wrong, 12 wrong→right."
+        "In these runs, compared with full, lora does harm to race=Black: accuracy is lower by 4.1 points "
+        "(95 % simultaneous interval 1.9 to 6.2; margin 2.0). 31 rows right→wrong, 12 wrong→right."
     )
+    assert said(unit="rows and runs").startswith("Compared with full, lora does harm to race=Black")
 
 
 def test_harm_where_higher_is_worse():

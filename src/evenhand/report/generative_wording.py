@@ -67,10 +67,12 @@ def quality(document: Document) -> str:
     if not signatures:
         return "No scores: there are no references, or sacrebleu is not installed."
     told = "; ".join(f"{wording.metric_name(name)}: {text}" for name, text in signatures.items())
+    several = any("nrefs:1|" not in text for text in signatures.values())
+    more = " Of the gold; a rendering is one reference." if several else ""
     return (
         "Scores against the gold, and against the gold with he, she or they throughout: where a rendering "
         "scores higher than the gold, the pronoun was wrong. Intervals by leaving out templates. "
-        f"sacrebleu: {told}."
+        f"sacrebleu: {told}.{more}"
     )
 
 
