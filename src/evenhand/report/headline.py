@@ -55,7 +55,10 @@ def _rows(document: Document) -> Iterator[Row]:
     overall = [r for r in document["rates"] if r["attribute"] is None]
     for attack in unique(overall, "attack"):
         for metric in _metrics(document):
-            yield from (r for r in overall if r.get("attack") == attack and r["metric"] == metric)
+            found = [r for r in overall if r.get("attack") == attack and r["metric"] == metric]
+            # Of many classes the numbers of each would crowd out all else; options are few.
+            few = metric == "option_share"
+            yield from (r for r in found if few or r.get("class") is None)
     gaps = document.get("disparities") or ()
     for attribute in unique(gaps, "attribute"):
         for metric in GAPS:
