@@ -17,7 +17,13 @@ from evenhand.report.figures import answers, answers_charts, charts, data, run
 from evenhand.report.figures.run import rendered, write_figures
 from evenhand.report.generative import generative_view
 
-NAMES_OF = ("p9_translation_shares", "p10_option_shares", "p11_template_twins", "forest")
+NAMES_OF = (
+    "p9_translation_shares",
+    "p9_translation_gender",
+    "p10_option_shares",
+    "p11_template_twins",
+    "forest",
+)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import re
 import pytest
 import sample
 
-from evenhand.report import document, wording
+from evenhand.report import document, method_wording, wording
 
 ROW = {
     "reference": "full", "candidate": "lora", "attribute": "race", "group": "Black", "class": None,
@@ -145,8 +145,8 @@ def test_no_sentence_uses_a_word_that_numbers_cannot_carry():
     text = " ".join(
         [
             *map(wording.comparison_sentence, told["comparisons"]),
-            *(p for _, p in wording.how_computed(told)),
-            *(p for _, p in wording.how_computed(sample.one_arm())),
+            *(p for _, p in method_wording.how_computed(told)),
+            *(p for _, p in method_wording.how_computed(sample.one_arm())),
             *wording.VERDICT_MEANINGS.values(),
             wording.forest_caption(),
             wording.unit_note(told),
@@ -156,7 +156,7 @@ def test_no_sentence_uses_a_word_that_numbers_cannot_carry():
 
 
 def test_how_computed_covers_what_a_reader_must_know():
-    text = " ".join(p for _, p in wording.how_computed(sample.document()))
+    text = " ".join(p for _, p in method_wording.how_computed(sample.document()))
     for word in (
         "simultaneous",
         "95 %",

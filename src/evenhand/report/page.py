@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.report import charts, wording
+from evenhand.report import charts, method_wording, wording
 from evenhand.report.cells import value_cell
 from evenhand.report.document import (
     Document,
@@ -67,7 +67,7 @@ def audit_view(document: Document) -> dict[str, Any]:
         "problems": [str(p) for p in document.get("problems", ())],
         "unusable": _unusable(document),
         "left_out": _left_out(document),
-        "how": wording.how_computed(document),
+        "how": method_wording.how_computed(document),
     }
 
 
