@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evenhand.report import wording
 from evenhand.report.document import Document, Row, arms, number, unique
+from evenhand.report.wording import amount, metric_name
 
 
 def how_computed(document: Document) -> list[tuple[str, str]]:
@@ -55,9 +56,7 @@ def _estimated(document: Document) -> str:
 
 
 def _families(settings: Row, level: str) -> str:
-    names = (
-        ", ".join(wording.metric_name(str(m)) for m in settings.get("primary", ())) or "the primary metrics"
-    )
+    names = ", ".join(metric_name(str(m)) for m in settings.get("primary", ())) or "the primary metrics"
     return (
         f"The primary family is {names}, times all groups, attributes and candidates; it was declared before "
         f"the data were read. Its intervals are simultaneous: with probability {level} all of them hold "
@@ -70,14 +69,8 @@ def _families(settings: Row, level: str) -> str:
 def _verdict_rule(settings: Row) -> str:
     default = number(settings, "margin")
     margins = settings.get("margins") or {}
-    own = "".join(
-        f", {wording.amount(float(v), str(k))} for {wording.metric_name(str(k))}" for k, v in margins.items()
-    )
-    said = (
-        ""
-        if default is None
-        else f" The margin is {wording.amount(default, 'accuracy')} points for rates{own}."
-    )
+    own = "".join(f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items())
+    said = "" if default is None else f" The margin is {amount(default, 'accuracy')} points for rates{own}."
     meanings = " ".join(f"{v.capitalize()}: {wording.VERDICT_MEANINGS[v]}" for v in wording.SYMBOLS)
     return f"{meanings}{said} A metric without a direction, such as the selection rate, gets no verdict."
 
