@@ -21,7 +21,14 @@ PICTURES = ("p2_subgroup_utility_images", "p3_reliability", "p4_calibration_erro
 PICTURES += ("p8_layer_fraction", "p12_group_size", "forest")
 TABLES = ("t1_summary", "t2_calibration")
 #: Of models that write.
-WRITTEN = ("p9_translation_shares", "p10_option_shares", "p11_template_twins", "t3_translation_quality")
+WRITTEN = (
+    "p9_translation_shares",
+    "p10_option_shares",
+    "p11_template_twins",
+    "t3_translation_quality",
+    "p9_translation_gender",
+    "t4_translation_gender",
+)
 #: Of attacks on training rows.
 ATTACKED = ("p5_attack_roc", "p6_leakage")
 
