@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evenhand import metrics
     from evenhand.errors import CallError, EvenhandError, InputError, TableError
-    from evenhand.judge.facade import audit, compare
+    from evenhand.judge.facade import attack, audit, compare
     from evenhand.judge.result import AuditResult
     from evenhand.study.facade import run
     from evenhand.study.run import StudyResult
@@ -29,6 +29,7 @@ _HOMES = {
     "InputError": "evenhand.errors",
     "StudyResult": "evenhand.study.run",
     "TableError": "evenhand.errors",
+    "attack": "evenhand.judge.facade",
     "audit": "evenhand.judge.facade",
     "compare": "evenhand.judge.facade",
     "run": "evenhand.study.facade",
@@ -41,6 +42,7 @@ __all__ = [
     "InputError",
     "StudyResult",
     "TableError",
+    "attack",
     "audit",
     "compare",
     "metrics",

@@ -32,7 +32,7 @@ DISPARITY = {
     "input", "attribute", "class", "metric", "value", "low", "high", "level", "groups_used",
     "groups_left_out", "runs", "unit", "status", "reason", "interval",
 }  # fmt: skip
-VERDICT_ROW = {"counts", "worst", "sentence"}
+VERDICT_ROW = {"about", "counts", "worst", "sentence"}
 
 
 def arms(n=600, *, seed=0, drop=0.0, classes=2, scores=True):

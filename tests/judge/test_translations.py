@@ -127,6 +127,13 @@ def test_scores_of_several_references():
     assert value(document, "bleu", **{"class": "gold"}) == pytest.approx(
         sacrebleu.corpus_bleu(output, streams).score
     )
+    signatures = document["quality"]["signatures"]
+    for name, metric in (("bleu", sacrebleu.BLEU()), ("chrf", sacrebleu.CHRF())):
+        metric.corpus_score(output, streams)
+        assert signatures[name] == str(metric.get_signature())
+        assert "nrefs:var" in signatures[name]
+    told["references"] = [[a, b] for a, b in zip(one, two, strict=True)]
+    assert "nrefs:2" in evenhand.audit(told).to_dict()["quality"]["signatures"]["bleu"]
 
 
 def test_the_jackknife_by_leaving_out():

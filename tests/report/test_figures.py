@@ -21,7 +21,14 @@ PICTURES = ("p2_subgroup_utility_images", "p3_reliability", "p4_calibration_erro
 PICTURES += ("p8_layer_fraction", "p12_group_size", "forest")
 TABLES = ("t1_summary", "t2_calibration")
 #: Of models that write.
-WRITTEN = ("p9_translation_shares", "p10_option_shares", "p11_template_twins", "t3_translation_quality")
+WRITTEN = (
+    "p9_translation_shares",
+    "p10_option_shares",
+    "p11_template_twins",
+    "t3_translation_quality",
+    "p9_translation_gender",
+    "t4_translation_gender",
+)
 #: Of attacks on training rows.
 ATTACKED = ("p5_attack_roc", "p6_leakage")
 
@@ -34,7 +41,8 @@ def out(tmp_path_factory):
     assert made.left_out == (
         "p1_subgroup_utility: left out, the study's rows are images; p2 has its rates.",
         "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`).",
-        "p9_translation_shares, t3_translation_quality: left out, the study judges no translations.",
+        "p9_translation_shares, p9_translation_gender, t3_translation_quality, t4_translation_gender: "
+        "left out, the study judges no translations.",
         "p10_option_shares, p11_template_twins: left out, the study judges no likelihoods of answers.",
     )
     return folder

@@ -17,7 +17,13 @@ from evenhand.report.figures import answers, answers_charts, charts, data, run
 from evenhand.report.figures.run import rendered, write_figures
 from evenhand.report.generative import generative_view
 
-NAMES_OF = ("p9_translation_shares", "p10_option_shares", "p11_template_twins", "forest")
+NAMES_OF = (
+    "p9_translation_shares",
+    "p9_translation_gender",
+    "p10_option_shares",
+    "p11_template_twins",
+    "forest",
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,7 @@ def out(tmp_path_factory, document):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "RESOLUTION", 72)
         made = write_figures(document, folder)
-    assert made.written == (*NAMES_OF, "t3_translation_quality")
+    assert made.written == (*NAMES_OF, "t3_translation_quality", "t4_translation_gender")
     classified, attacked = made.left_out
     assert classified.endswith("left out, the study's models write, and classify nothing.")
     assert attacked == "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`)."

@@ -5,7 +5,7 @@ import re
 import pytest
 import sample
 
-from evenhand.report import document, wording
+from evenhand.report import document, method_wording, wording
 
 ROW = {
     "reference": "full", "candidate": "lora", "attribute": "race", "group": "Black", "class": None,
@@ -24,9 +24,10 @@ def said(**changes):
 
 def test_harm_says_group_size_interval_margin_and_flips():
     assert said() == (
-        "Compared with full, lora does harm to race=Black: accuracy is lower by 4.1 points (95 % "
-        "simultaneous interval 1.9 to 6.2; margin 2.0). 31 rows right→wrong, 12 wrong→right."
+        "In these runs, compared with full, lora does harm to race=Black: accuracy is lower by 4.1 points "
+        "(95 % simultaneous interval 1.9 to 6.2; margin 2.0). 31 rows right→wrong, 12 wrong→right."
     )
+    assert said(unit="rows and runs").startswith("Compared with full, lora does harm to race=Black")
 
 
 def test_harm_where_higher_is_worse():
@@ -144,8 +145,8 @@ def test_no_sentence_uses_a_word_that_numbers_cannot_carry():
     text = " ".join(
         [
             *map(wording.comparison_sentence, told["comparisons"]),
-            *(p for _, p in wording.how_computed(told)),
-            *(p for _, p in wording.how_computed(sample.one_arm())),
+            *(p for _, p in method_wording.how_computed(told)),
+            *(p for _, p in method_wording.how_computed(sample.one_arm())),
             *wording.VERDICT_MEANINGS.values(),
             wording.forest_caption(),
             wording.unit_note(told),
@@ -155,7 +156,7 @@ def test_no_sentence_uses_a_word_that_numbers_cannot_carry():
 
 
 def test_how_computed_covers_what_a_reader_must_know():
-    text = " ".join(p for _, p in wording.how_computed(sample.document()))
+    text = " ".join(p for _, p in method_wording.how_computed(sample.document()))
     for word in (
         "simultaneous",
         "95 %",

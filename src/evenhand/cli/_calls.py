@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from evenhand.report.document import Document
 
 GATE_FAILED = 3
 
@@ -39,14 +36,30 @@ def crossings(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, .
     return tuple(found)
 
 
-def gate(document: Document, fail_on: str | None) -> int:
-    """The exit code: whether the verdicts pass what was asked for."""
-    counts = document["verdict"]["counts"]
-    if fail_on and not any(counts.values()):
+def gate(verdicts: Sequence[Mapping[str, Any]], fail_on: str | None) -> int:
+    """The exit code: whether verdicts pass what was asked for; says why they do not, and of what that holds.
+
+    Args:
+        verdicts: the `verdict` of every document.
+        fail_on: `harm`, `undecided`, or None for no gate.
+    """
+    if fail_on is None:
+        return 0
+    if not any(n for one in verdicts for n in one["counts"].values()):
         click.echo(f"--fail-on {fail_on}: no comparison got a verdict, so the gate is not passed.", err=True)
         return GATE_FAILED
-    failing = {"harm": ("harm",), "undecided": ("harm", "undecided")}.get(fail_on or "", ())
-    return GATE_FAILED if any(counts[verdict] for verdict in failing) else 0
+    failing = ("harm",) if fail_on == "harm" else ("harm", "undecided")
+    found = {word: sum(one["counts"][word] for one in verdicts) for word in failing}
+    if not any(found.values()):
+        return 0
+    counted = " and ".join(f"{n} {word}" for word, n in found.items() if n)
+    few = any(one["about"] == "these runs" for one in verdicts if any(one["counts"][w] for w in failing))
+    about = "in these runs, which is no claim about the method (that takes 5 runs of each arm)"
+    click.echo(
+        f"--fail-on {fail_on}: the gate is not passed: {counted} {about if few else 'of the method'}.",
+        err=True,
+    )
+    return GATE_FAILED
 
 
 @contextlib.contextmanager

@@ -102,7 +102,7 @@ def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, 
     from evenhand.report.privacy_terminal import summarise_attack  # noqa: PLC0415
 
     summarise_attack(document, console(stderr=outputs.to_standard_output), outputs.paths)
-    ctx.exit(gate(document, fail_on))
+    ctx.exit(gate([document["verdict"]], fail_on))
 
 
 def _read_call(

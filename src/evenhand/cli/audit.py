@@ -119,7 +119,7 @@ def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, 
         from evenhand.report.terminal import summarise  # noqa: PLC0415
 
     summarise(document, console(stderr=outputs.to_standard_output), outputs.paths)
-    ctx.exit(gate(document, fail_on))
+    ctx.exit(gate([document["verdict"]], fail_on))
 
 
 def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) -> tuple[Columns, Settings]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evenhand.cli._calls import gate
 from evenhand.cli._studies import OUTPUT, one_thread_of_linear_algebra, place, publish
 from evenhand.errors import CallError, InputError
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from evenhand.study.run import StudyResult
 
 RUNS_FAILED = 1
-GATE_FAILED = 3
 
 _EXAMPLES = """\b
 Examples:
@@ -115,8 +115,8 @@ def COMMAND(
     made = [_run(study, Path(output), how) for study in studies]
     for one in made:
         _tell_failures(one)
-    gate = _gate([one.verdict["counts"] for one in made], fail_on)
-    ctx.exit(gate or (RUNS_FAILED if any(one.failed for one in made) else 0))
+    code = gate([one.verdict for one in made], fail_on)
+    ctx.exit(code or (RUNS_FAILED if any(one.failed for one in made) else 0))
 
 
 def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
@@ -175,13 +175,3 @@ def _tell_failures(made: StudyResult) -> None:
         click.echo(f"  {row['arm']}, seed {row['run']}, {row['model']}: {row['error']}", err=True)
         click.echo(f"    evenhand show {runs / row['run_id']}", err=True)
     click.echo("  The same command tries them again.", err=True)
-
-
-def _gate(counts: Sequence[Mapping[str, int]], fail_on: str | None) -> int:
-    if fail_on is None:
-        return 0
-    if not any(n for one in counts for n in one.values()):
-        click.echo(f"--fail-on {fail_on}: no comparison got a verdict, so the gate is not passed.", err=True)
-        return GATE_FAILED
-    failing = ("harm",) if fail_on == "harm" else ("harm", "undecided")
-    return GATE_FAILED if any(one[verdict] for one in counts for verdict in failing) else 0

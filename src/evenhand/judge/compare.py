@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge import counts
+from evenhand.judge import counts, swaps
 from evenhand.judge.counts import ENOUGH, Group, Observed
 from evenhand.judge.flips import Flips, flips
-from evenhand.judge.metrics import Measure, Metric, MetricInfo, Sample
-from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
+from evenhand.judge.metrics import Measure, Metric, MetricInfo
 from evenhand.judge.settings import Settings
-from evenhand.judge.stats.permutation import swapped_difference
 from evenhand.tables.schema import Arm, FloatArray, Predictions
 
 #: Influence values that differ by less than this, over the weight of all rows, are equal: it is rounding.
@@ -33,13 +31,14 @@ class Pair:
         square: mean d squared, for `score`.
         n_effective: rows behind the difference, for `score`.
         row_dof: degrees of freedom over rows or clusters.
-        row_variance: variance over rows, for `wald`.
+        row_variance: variance over rows, for `wald` and `swap`.
         run_variance: variance over runs, or 0.
         run_dof: its degrees of freedom.
         better: rows that only the candidate has right (exact test), or NaN.
         worse: rows that only the reference has right, or NaN.
         p_value: the permutation p-value, for `permutation`.
         between_runs: rows that two runs of one arm answer differently, in each direction; NaN without runs.
+        noise: for `swap`, the calibration error that noise of this size can hide.
         rows: [n] rows of the group.
         influence: [n] influence of each row on the difference; None where it is too rough to correlate.
     """
@@ -73,6 +72,7 @@ class Pair:
     worse: float = float("nan")
     p_value: float = float("nan")
     between_runs: float = float("nan")
+    noise: float = 0.0
     rows: Any = None
     influence: FloatArray | None = None
     maximum: Any = None
@@ -104,8 +104,15 @@ class Matched:
         return self.reference_arm.runs == self.candidate_arm.runs
 
 
-def pair(matched: Matched, min_group_size: int, rng: np.random.Generator) -> Pair:
-    """Compare two arms by one metric in one group."""
+def pair(matched: Matched, min_group_size: int, rng: np.random.Generator, *, margin: bool = False) -> Pair:
+    """Compare two arms by one metric in one group.
+
+    Args:
+        matched: the observations.
+        min_group_size: of smaller groups nothing but the difference is said.
+        rng: source of swaps.
+        margin: whether a margin was declared for this metric itself.
+    """
     m = matched
     difference = m.candidate.value - m.reference.value
     kept = _counted(m)
@@ -143,7 +150,7 @@ def pair(matched: Matched, min_group_size: int, rng: np.random.Generator) -> Pai
         return Pair(**base, **_score(m))
     if m.info.inference == "wald":
         return Pair(**base, **_wald(m))
-    return Pair(**base, **_permutation(m, rng))
+    return Pair(**(base | swaps.compare(m, rng, interval=margin)))
 
 
 def _flips(m: Matched, amount: FloatArray) -> Flips:
@@ -216,25 +223,6 @@ def _wald(m: Matched) -> dict[str, Any]:
     }
 
 
-def _permutation(m: Matched, rng: np.random.Generator) -> dict[str, Any]:
-    p, rows = m.predictions, m.group.rows
-    if p.cluster is not None:
-        return {"status": "ok", "reason": "no p-value: rows of a cluster cannot be swapped one by one"}
-    if max(len(m.reference_arm.runs), len(m.candidate_arm.runs)) > 1:
-        return {"status": "ok", "reason": "no p-value: it compares single runs"}
-    bins, gaps = [], []
-    for arm in (m.reference_arm, m.candidate_arm):
-        assert arm.score is not None
-        sample = Sample(
-            p.label[rows], arm.prediction[0][rows], p.weight[rows], p.positive or 0, arm.score[0][rows]
-        )
-        confidence, outcome = confidence_and_outcome(sample)
-        bins.append(bin_of(confidence, BINS))
-        gaps.append(p.weight[rows] * (confidence - outcome))
-    value = swapped_difference((bins[0], bins[1]), (gaps[0], gaps[1]), BINS, rng)
-    return {"status": "ok", "reason": "", "p_value": value}
-
-
 def against(
     metric: Metric,
     class_name: str | None,
@@ -268,7 +256,9 @@ def against(
                 candidate_arm=arms[candidate],
                 predictions=predictions,
             )
-            found.append(pair(matched, settings.min_group_size, np.random.default_rng((settings.rng, g))))
+            rng = np.random.default_rng((settings.rng, g))
+            declared = matched.name in settings.margins
+            found.append(pair(matched, settings.min_group_size, rng, margin=declared))
     return found
 
 

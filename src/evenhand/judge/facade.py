@@ -1,16 +1,19 @@
-"""`evenhand.audit` and `evenhand.compare`: the command without files, keyword for option."""
+"""`evenhand.audit`, `evenhand.compare`, `evenhand.attack`: commands without files, keyword for option."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import CallError
 from evenhand.judge.dispatch import SCORING, run_any
 from evenhand.judge.result import AuditResult
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.tables.schema import Columns, Source
+
+if TYPE_CHECKING:
+    from evenhand.judge.privacy.result import AttackResult
 
 Names = str | Iterable[str]
 
@@ -94,7 +97,7 @@ def audit(
     columns = Columns(
         by=_names(by),
         memberships=_names(memberships),
-        intersect=tuple(_crossing(i) for i in ([intersect] if isinstance(intersect, str) else intersect)),
+        intersect=_crossings(intersect),
         label=label,
         prediction=prediction,
         score=score,
@@ -104,7 +107,7 @@ def audit(
         cluster=cluster,
         arm=arm,
         run=run,
-        where=tuple((str(k), str(v)) for k, v in (where or {}).items()),
+        where=_where(where),
         split=split,
         names=_names(name),
         inner=inner,
@@ -140,8 +143,104 @@ def compare(reference: object, candidate: object, *, by: Names = (), **options: 
     return audit({"reference": reference, "candidate": candidate}, by=by, **options)
 
 
+def attack(
+    signals: Source,
+    *,
+    by: Names = (),
+    memberships: Names = (),
+    intersect: Iterable[Names] = (),
+    id: str = "example_id",
+    arm: str | None = None,
+    run: str | None = None,
+    where: Mapping[str, object] | None = None,
+    name: Names = (),
+    reference: str | None = None,
+    attack: Names = (),
+    fpr: float | Iterable[float] = (),
+    primary: Names = (),
+    margin: float = MARGIN,
+    alpha: float = 0.05,
+    min_group_size: int = 10,
+    permutations: int = 499,
+    rng: int = 0,
+) -> AttackResult:
+    """Infer from signals who was in the training set, by group, and compare arms.
+
+    Args:
+        signals: a path, a folder (a study's, or one of signals), a glob, a table (pandas, polars, pyarrow, a
+            dict of arrays), a list of those, or a dict of arm names to those. A row has `in_training`,
+            `loss`, and perhaps `margin`, `base_loss`, `model_role`.
+        by: partition attributes, one column each.
+        memberships: patterns of overlapping 0/1 columns, as `target_religion_*`.
+        intersect: tuples of attributes whose crossings are attacked too.
+        id: column that names an example.
+        arm: column that names the arm; `arm` where there is such a column.
+        run: column that names the run; `run` where there is such a column.
+        where: only rows with these values are read.
+        name: names of the arms, one per file.
+        reference: the arm that the others are compared with; the first one by default.
+        attack: `loss`, `lira` or `rmia`, with options as `lira[mode=offline]`; all that signals and
+            references allow by default.
+        fpr: false positive rates at which true positive rates are told; 0.001, 0.01 and 0.05 by default.
+        primary: numbers whose comparisons get verdicts, chosen before the data are seen.
+        margin: the largest harmless difference.
+        alpha: 1 - alpha is the simultaneous level of a family of intervals.
+        min_group_size: groups with fewer members or non-members get no verdict.
+        permutations: of membership, for the control of disparate vulnerability.
+        rng: seed of all random draws.
+
+    Returns:
+        Rates, comparisons, curves and the verdict; `.to_dict()` is the command's JSON.
+
+    Raises:
+        InputError: the call or a table is wrong; every complaint at once.
+
+    Example:
+        >>> import numpy as np, evenhand
+        >>> member = np.arange(400) % 2
+        >>> table = {"in_training": member, "loss": 1.0 - 0.5 * member + np.linspace(0, 0.1, 400)}
+        >>> evenhand.attack(table).rates[0]["value"]
+        1.0
+    """
+    from evenhand.judge.attacks import read  # noqa: PLC0415  (numpy, pydantic)
+    from evenhand.judge.privacy.run import run_attack  # noqa: PLC0415
+    from evenhand.judge.privacy.settings import PrivacySettings  # noqa: PLC0415
+
+    columns = Columns(
+        by=_names(by),
+        memberships=_names(memberships),
+        intersect=_crossings(intersect),
+        id=id,
+        arm=arm,
+        run=run,
+        where=_where(where),
+        names=_names(name),
+    )
+    rates = (fpr,) if isinstance(fpr, int | float) else tuple(fpr)
+    settings = PrivacySettings(
+        attacks=tuple(read(text) for text in _names(attack)),
+        reference=reference,
+        primary=_names(primary),
+        margin=margin,
+        alpha=alpha,
+        min_group_size=min_group_size,
+        rng=rng,
+        permutations=permutations,
+        **({"fprs": rates} if rates else {}),
+    )
+    return run_attack(signals, columns, settings)
+
+
 def _names(given: Names) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _crossings(given: Iterable[Names]) -> tuple[tuple[str, ...], ...]:
+    return tuple(_crossing(i) for i in ([given] if isinstance(given, str) else given))
+
+
+def _where(given: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((str(k), str(v)) for k, v in (given or {}).items())
 
 
 def _crossing(given: Names) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from evenhand.judge.compare import Pair
 from evenhand.judge.settings import METRICS, Settings
 from evenhand.judge.stats.family import Family, correlated, holm, independent
 from evenhand.judge.stats.paired import ScorePaired, WaldPaired
+from evenhand.judge.stats.permutation import true_size
 from evenhand.judge.stats.quantiles import z_of
 from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed, settling_half_width
 from evenhand.tables.schema import FloatArray, Predictions
@@ -28,6 +29,7 @@ METHODS = {
     "score": "paired score (Tango)",
     "wald": "paired influence values",
     "maximum": "simultaneous contrasts",
+    "swap": "arms swapped within rows",
 }
 
 
@@ -141,7 +143,7 @@ def _limits(pairs: list[Pair], joint: Family, alpha: float) -> list[Limits]:
     size = len(pairs)
     low, high, p = np.full(size, np.nan), np.full(size, np.nan), np.full(size, np.nan)
     run_half, crit = np.zeros(size), np.full(size, z)
-    for kind, build in (("score", _score), ("wald", _wald)):
+    for kind, build in (("score", _score), ("wald", _wald), ("swap", _wald)):
         at = np.array([i for i, q in enumerate(pairs) if q.inference == kind], dtype=np.int64)
         if len(at):
             estimates = build([pairs[i] for i in at])
@@ -159,10 +161,19 @@ def _limits(pairs: list[Pair], joint: Family, alpha: float) -> list[Limits]:
     found = maxima.intervals_and_p_values([pairs[i].maximum for i in at], pointwise)
     low[at], high[at], crit[at], p[at] = found
     adjusted = joint.adjust(p)
+    low, high = _beyond_noise(low, high, _column(pairs, "noise"))
     half = (high - low) / 2
     row_half = np.sqrt(np.maximum(half**2 - run_half**2, 0.0))
     columns = (low, high, p, adjusted, row_half, run_half, crit)
     return [Limits(*(float(c[i]) for c in columns)) for i in range(size)]
+
+
+def _beyond_noise(low: FloatArray, high: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Widen intervals that hold 0 by what noise can hide of an error on either side."""
+    if not (noise > 0).any():
+        return low, high
+    down, up = true_size(np.maximum(-low, 0.0), noise), true_size(np.maximum(high, 0.0), noise)
+    return np.where((noise > 0) & (low < 0), -down, low), np.where((noise > 0) & (high > 0), up, high)
 
 
 def _column(pairs: list[Pair], name: str) -> FloatArray:

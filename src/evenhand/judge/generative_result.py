@@ -7,10 +7,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from evenhand import __version__
+from evenhand import __version__, registry
 from evenhand.judge.result import AuditResult, verdict_of
 from evenhand.judge.robustness import AXES, says
-from evenhand.judge.settings import Settings
+from evenhand.judge.settings import GENERATIVE, Settings
 from evenhand.tables.generations import Generations
 from evenhand.tables.likelihoods import Likelihoods
 from evenhand.tables.schema import Columns
@@ -77,6 +77,7 @@ def result(
                 **{name: read[name] for name in _COLUMNS},
                 "reference": arms[reference],
                 "metrics": list(settings.metrics),
+                "requested": requested(settings),
                 "primary": list(settings.primary),
                 "margin": settings.margin,
                 "margins": dict(settings.margins),
@@ -93,6 +94,18 @@ def result(
             "verdict": verdict,
         }
     )
+
+
+def requested(settings: Settings) -> list[str]:
+    """Name the measures that were asked for by name: none where all of a kind were computed."""
+    for name in registry.names(GENERATIVE):
+        measures = registry.load(GENERATIVE, name).INFO.measures
+        if settings.metrics and settings.metrics[0] in measures:
+            kind = registry.load(GENERATIVE, name).INFO.needs
+            infos = (registry.load(GENERATIVE, n).INFO for n in registry.names(GENERATIVE))
+            every = {m for info in infos if info.needs == kind for m in info.measures}
+            return [] if every <= set(settings.metrics) else list(settings.metrics)
+    return []
 
 
 def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -134,11 +147,17 @@ def _moved(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping
         return f"no {what} to compare"
     if moved:
         most = max(moved, key=lambda r: abs(r["difference"]))
-        return f"{len(moved)} of {len(rows)} {what}, most '{most['class']}' by {most['difference']:+.2f} nats"
+        size = nats(most["difference"], "+")
+        return f"{len(moved)} of {len(rows)} {what}, most '{most['class']}' by {size} nats"
     ends = [max(abs(r["low"]), abs(r["high"])) for r in rows if r["status"] == "ok"]
     if not ends:
         return f"0 of {len(rows)} {what}, {rows[0]['reason']}"
-    return f"0 of {len(rows)} {what}, none by more than {max(ends):.2f} nats"
+    return f"0 of {len(rows)} {what}, none by more than {nats(max(ends))} nats"
+
+
+def nats(value: float, sign: str = "-") -> str:
+    """Write nats with two decimals, small ones with two digits: what has moved is not written as 0.00."""
+    return f"{value:{sign}.2f}" if abs(value) >= 0.095 or value == 0 else f"{value:{sign}.2g}"
 
 
 def survival_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -19,6 +19,9 @@ from evenhand.tables.schema import Columns, Predictions
 SCHEMA = "evenhand.audit/1"
 WORDS = ("harm", "harmless", "help", "undecided")
 
+#: What verdicts are about: with fewer than five runs of an arm nothing is known of runs that were not made.
+THESE_RUNS, THE_METHOD = "these runs", "the method"
+
 
 @dataclass(frozen=True)
 class AuditResult:
@@ -96,7 +99,7 @@ def verdict_of(
     reference: str,
     wording: Wording | None = None,
 ) -> dict[str, Any]:
-    """Counts, worst row and sentence of the primary comparisons."""
+    """What the primary comparisons are about, their counts, the worst row and a sentence."""
     wording = wording or WORDING
     primary = [c for c in comparisons if c["family"] == "primary"]
     counts = {w: sum(c["verdict"] == w for c in primary) for w in WORDS}
@@ -109,10 +112,23 @@ def verdict_of(
         *("metric", "difference", "low", "high", "verdict"),
     )
     return {
+        "about": about(primary),
         "counts": counts,
         "worst": None if worst is None else {k: worst[k] for k in keys if k in worst},
         "sentence": sentence,
     }
+
+
+def about(comparisons: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say what the verdicts of some comparisons are about: one that is of few runs makes all of them so.
+
+    Returns:
+        `these runs` or `the method`; None where no comparison has a verdict.
+    """
+    units = {c["unit"] for c in comparisons if c["verdict"]}
+    if not units:
+        return None
+    return THESE_RUNS if "rows" in units else THE_METHOD
 
 
 def place(row: Mapping[str, Any]) -> str:
@@ -169,19 +185,22 @@ def _sentence(
     candidates, reference = arms
     who = candidates[0] if len(candidates) == 1 else f"{len(candidates)} candidates"
     said = f"{wording.about}{who} against {reference}:"
-    judged = sum(counts.values())
-    if judged == 0:
+    judged = [c for c in primary if c["verdict"]]
+    if not judged:
         return f"{said} no comparison could be judged; see the reasons in the table."
+    thing = "these runs" if max(c["runs"] for c in judged) > 1 else "these very models"
+    few = about(judged) == THESE_RUNS
+    if few:
+        said = f"In {thing}, {said[:1].lower() if wording.about else said[:1]}{said[1:]}"
     tally = ", ".join(f"{counts[w]} {w}" for w in WORDS if counts[w])
-    said += f" of {judged} comparisons by group: {tally}."
+    said += f" of {len(judged)} comparisons by group: {tally}."
     if worst is not None:
         named = f"{worst['candidate']} " if len(candidates) > 1 else ""
         said += (
             f" Worst: {named}{wording.what(worst)}, {worst['difference']:+.3f}"
             f" ({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
         )
-    if {c["unit"] for c in primary if c["verdict"]} == {"rows"}:
-        thing = "these runs" if max(c["runs"] for c in primary) > 1 else "these very models"
+    if few:
         said += (
             f" This holds for {thing}, not for the method: that takes at least 5 {wording.runs} of each arm."
         )
@@ -219,6 +238,7 @@ def document(
             **asdict(columns),
             "reference": arms[reference],
             "metrics": [*settings.chosen_metrics, *settings.chosen_disparities],
+            "requested": list(settings.metrics),
             "primary": list(settings.declared),
             "margin": settings.margin,
             "margins": dict(settings.margins),

@@ -58,7 +58,7 @@ def judge_generations(table: Generations, columns: Columns, settings: Settings) 
     signatures: dict[str, str] = {}
     try:
         quality = translation_quality.compute(table)
-        signatures = translation_quality.signatures() if quality else {}
+        signatures = translation_quality.signatures(table.references) if quality else {}
     except MissingExtraError as error:
         quality = []
         problems.append(str(error))

@@ -82,8 +82,10 @@ def calibration_method(level: str) -> str:
     """Say how calibration is judged."""
     return (
         "Scores are sorted into 15 bins of equal width. The expected calibration error is the mean distance "
-        "between confidence and frequency over bins, weighted by rows. Two arms with a single run each are "
-        "compared by swapping their answers row by row at random (permutation, adjusted by Holm). The "
+        "between confidence and frequency over bins, weighted by rows. Two arms are compared by "
+        "swapping their answers to a row in all runs at random (permutation, adjusted by Holm); from five "
+        "runs on the variance of the swaps and the spread of the runs are joined. A margin declared for it "
+        "gives it an interval, widened by what noise can hide, and a verdict. The "
         f"interval of a bin is Wilson's, pointwise {level}, with rows and not answers counted; from five "
         "runs on the spread of the runs is added."
     )

@@ -104,3 +104,8 @@ def key_metrics(document: Document, most: int = 3) -> list[str]:
     there = unique(document["rates"], "metric")
     asked: Sequence[str] = document.get("settings", {}).get("primary") or ()
     return [m for m in asked if m in there] or there[:most]
+
+
+def requested(document: Document) -> list[str]:
+    """Name the metrics that the call asked for by name."""
+    return [str(m) for m in document.get("settings", {}).get("requested") or ()]

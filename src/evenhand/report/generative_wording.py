@@ -8,6 +8,8 @@ from evenhand.judge.variance import PROMPT, SEED, SNIPPET
 from evenhand.report import wording
 from evenhand.report.document import Document, Row, number, unique
 
+#: Signs under which differences are known.
+SIGNS = {"delta_g": "ΔG", "delta_s": "ΔS"}
 SHARES = (
     "A translation has the gender that its whole-word pronouns name: one of he, him, his, himself or she, "
     "her, hers, herself; neutral when only they-words stand there; unknown when both genders do, or no "
@@ -65,10 +67,12 @@ def quality(document: Document) -> str:
     if not signatures:
         return "No scores: there are no references, or sacrebleu is not installed."
     told = "; ".join(f"{wording.metric_name(name)}: {text}" for name, text in signatures.items())
+    several = any("nrefs:1|" not in text for text in signatures.values())
+    more = " Of the gold; a rendering is one reference." if several else ""
     return (
         "Scores against the gold, and against the gold with he, she or they throughout: where a rendering "
         "scores higher than the gold, the pronoun was wrong. Intervals by leaving out templates. "
-        f"sacrebleu: {told}."
+        f"sacrebleu: {told}.{more}"
     )
 
 
@@ -177,7 +181,7 @@ def _arm(rows: Sequence[Row], arm: object) -> list[str]:
 
 
 def _short(metric: str) -> str:
-    named = {"gender_accuracy": "accuracy", "delta_g": "ΔG", "delta_s": "ΔS"}
+    named = {"gender_accuracy": "accuracy", **SIGNS}
     return named.get(metric, metric.removeprefix("share_"))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.report import charts, wording
+from evenhand.report import charts, method_wording, wording
+from evenhand.report.cells import value_cell
 from evenhand.report.document import (
     Document,
     Row,
@@ -20,6 +21,7 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
+from evenhand.report.headline import headline
 from evenhand.report.rendering import Cell, Table, figure, render
 
 _MOST_SENTENCES = 8
@@ -40,7 +42,6 @@ def build_page(document: Document) -> str:
 def audit_view(document: Document) -> dict[str, Any]:
     """Prepare all that a template shows of an audit."""
     ranked = worst_first(primary(document))
-    counts = document["verdict"]["counts"]
     forest = charts.forest(document)
     others = exploratory(document)
     return {
@@ -48,7 +49,8 @@ def audit_view(document: Document) -> dict[str, Any]:
         "document": document,
         "sentence": document["verdict"]["sentence"],
         "unit_note": wording.unit_note(document),
-        "tiles": [(v, s, counts.get(v, 0), wording.VERDICT_MEANINGS[v]) for v, s in wording.SYMBOLS.items()],
+        "tiles": wording.tiles(document, wording.VERDICT_MEANINGS),
+        "headline": headline(document),
         "findings": _findings(ranked),
         "inputs": inputs_table(document),
         "settings": settings_list(document),
@@ -65,7 +67,7 @@ def audit_view(document: Document) -> dict[str, Any]:
         "problems": [str(p) for p in document.get("problems", ())],
         "unusable": _unusable(document),
         "left_out": _left_out(document),
-        "how": wording.how_computed(document),
+        "how": method_wording.how_computed(document),
     }
 
 
@@ -122,12 +124,12 @@ def _listed(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _comparisons(caption: str, rows: Iterable[Row], *, verdicts: bool) -> Table:
+def _comparisons(caption: str, rows: Sequence[Row], *, verdicts: bool) -> Table:
     names = ["group", "metric", "candidate", "difference (interval)", "margin", "adjusted p", "rows"]
     names += ["→wrong / →right", *(["could have shown", "to settle"] if verdicts else [])]
     head = [Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)]
     if verdicts:
-        head.insert(1, Cell("verdict"))
+        head.insert(1, Cell(wording.verdict_heading(rows)))
     return Table(caption, head, [_comparison(r, verdicts=verdicts) for r in rows])
 
 
@@ -170,20 +172,6 @@ def _difference(row: Row) -> str:
     return told if bounds == "–" else f"{told} ({bounds})"
 
 
-def _value(row: Row | None) -> Cell:
-    """Show a rate or a disparity with its interval, or why there is none."""
-    if row is None:
-        return Cell("", css="figure")
-    value = number(row, "value")
-    metric = str(row["metric"])
-    if value is None:
-        return Cell(str(row["status"]).replace("_", " "), css="figure none", title=wording.status_reason(row))
-    bounds = wording.span(row)
-    small = row.get("status", "ok") != "ok"
-    text = wording.amount(value, metric) + ("" if bounds == "–" else f" ({bounds})") + (" *" if small else "")
-    return figure(value, text, css="none" if small else "", title=wording.status_reason(row) if small else "")
-
-
 def _disparities(document: Document) -> Table:
     rows = document["disparities"]
     names = [a for a in arms(document) if a in unique(rows, "input")]
@@ -195,7 +183,7 @@ def _disparities(document: Document) -> Table:
         gone = dict.fromkeys(group for r in of_arms if r for group, _ in groups_left_out(r))
         name = wording.metric_name(str(metric))
         told = Cell(name if cls is None else f"{name}, class {cls}")
-        body.append([Cell(str(attribute)), told, *map(_value, of_arms), Cell(", ".join(gone) or "none")])
+        body.append([Cell(str(attribute)), told, *map(value_cell, of_arms), Cell(", ".join(gone) or "none")])
     return Table("Disparities between groups, by arm", head, body)
 
 
@@ -223,7 +211,7 @@ def _rates(caption: str, rows: Sequence[Row]) -> Table:
         n, positives = number(first, "n"), number(first, "n_positive")
         lead = [Cell(wording.subject(first)), Cell(wording.metric_name(str(metric)), css="nowrap")]
         sizes = [figure(n, wording.count(n)), figure(positives, wording.count(positives))]
-        body.append([*lead, *sizes, *map(_value, of_arms)])
+        body.append([*lead, *sizes, *map(value_cell, of_arms)])
     return Table(caption, [*head, *(Cell(n, css="figure") for n in names)], body)
 
 

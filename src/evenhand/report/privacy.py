@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evenhand.report import privacy_charts, privacy_wording, wording
+from evenhand.report.cells import value_cell
 from evenhand.report.document import Document, Row, number, unique, verdict_of, worst_first
+from evenhand.report.headline import headline
 from evenhand.report.page import inputs_table, settings_list
 from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
 
@@ -36,15 +38,14 @@ def privacy_view(document: Document) -> dict[str, Any]:
     rows = document["comparisons"]
     ranked = worst_first([r for r in rows if r["family"] == "primary"])
     others = [r for r in rows if r["family"] != "primary"]
-    counts = document["verdict"]["counts"]
-    meanings = privacy_wording.VERDICT_MEANINGS
     names = privacy_charts.arms_of(document)
     return {
         "document": document,
         "title": privacy_wording.title_of(document),
         "sentence": document["verdict"]["sentence"],
         "unit_note": wording.unit_note(document),
-        "tiles": [(v, s, counts.get(v, 0), meanings[v]) for v, s in wording.SYMBOLS.items()],
+        "tiles": wording.tiles(document, privacy_wording.VERDICT_MEANINGS),
+        "headline": headline(document),
         "findings": _findings(ranked),
         "arms": privacy_charts.look(names),
         "design": [privacy_wording.design_line(r) for r in document["design"]],
@@ -85,7 +86,15 @@ def _findings(ranked: Sequence[Row]) -> Mapping[str, Any]:
 
 
 def _comparisons(caption: str, rows: Sequence[Row]) -> Table:
-    names = ["group", "verdict", "attack", "number", "candidate", "difference (interval)", "adjusted p"]
+    names = [
+        "group",
+        wording.verdict_heading(rows),
+        "attack",
+        "number",
+        "candidate",
+        "difference (interval)",
+        "adjusted p",
+    ]
     names += ["members found before / now", "could have shown", "to settle"]
     head = [Cell(n, css="figure" if i > 4 else "") for i, n in enumerate(names)]
     body = []
@@ -129,27 +138,10 @@ def _rates(document: Document, attack: str, names: Sequence[str]) -> Table:
                 Cell(wording.metric_name(str(metric)), css="nowrap"),
                 figure(n, wording.count(n)),
                 figure(members, wording.count(members)),
-                *map(_value, of_arms),
+                *map(value_cell, of_arms),
             ]
         )
     return Table(f"Numbers of {attack}, in points", [*head, *(Cell(n, css="figure") for n in names)], body)
-
-
-def _value(row: Row | None) -> Cell:
-    if row is None:
-        return Cell("", css="figure")
-    value, bounds = number(row, "value"), wording.span(row)
-    small = row.get("status", "ok") != "ok"
-    reason = wording.status_reason(row) if small else str(row.get("interval") or "")
-    if value is None:
-        told = "not resolvable" if "not resolvable" in reason else str(row["status"]).replace("_", " ")
-        return Cell(told, css="figure none", title=reason)
-    text = (
-        wording.amount(value, str(row["metric"]))
-        + ("" if bounds == "–" else f" ({bounds})")
-        + (" *" if small else "")
-    )
-    return figure(value, text, css="none" if small else "", title=reason)
 
 
 def _vulnerability(rows: Sequence[Row]) -> Table:

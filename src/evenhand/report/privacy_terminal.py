@@ -34,14 +34,14 @@ def summarise_attack(document: Document, console: Console, written: Mapping[str,
     """
     say(console, str(document["verdict"]["sentence"]), style="bold")
     console.print()
-    _leakage(document, console)
+    leakage(document, console)
     if document["comparisons"]:
-        _comparisons(document, console)
+        privacy_comparisons(document, console)
     problems(document, console)
     say_where(console, written or {})
 
 
-def _leakage(document: Document, console: Console) -> None:
+def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
     """Show the primary numbers over all rows and by group, of the strongest attack of each arm."""
     metrics = [str(m) for m in document["settings"]["primary"]]
     rows = [r for r in document["rates"] if r["metric"] in metrics]
@@ -59,8 +59,8 @@ def _leakage(document: Document, console: Console) -> None:
                 *(figure_text(_value(r)) for r in shown),
             )
     console.print(table)
-    rest = wording.left_out(min(len(groups), _MOST_GROUPS), len(groups), "groups", rest=REST)
-    said = f"Attack {attack}, the strongest over all rows; in points, with pointwise intervals. {rest}"
+    more = wording.left_out(min(len(groups), _MOST_GROUPS), len(groups), "groups", rest=rest)
+    said = f"Attack {attack}, the strongest over all rows; in points, with pointwise intervals. {more}"
     say(console, said.strip(), style="dim")
     console.print()
 
@@ -83,19 +83,37 @@ def _value(row: Row | None) -> str:
     return wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")
 
 
-def _comparisons(document: Document, console: Console) -> None:
+def privacy_comparisons(
+    document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = REST
+) -> None:
+    """Print the numbers of verdicts on leakage and the worst comparisons.
+
+    Args:
+        document: schema `evenhand.attack/1`.
+        console: where to print.
+        most: rows of the table.
+        rest: where the others are found.
+    """
     rows = worst_first(primary(document))
     say(console, privacy_wording.counts_without(document))
     telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
-    shown = telling[:_MOST_ROWS]
+    shown = telling[:most]
     if not shown:
         console.print()
         return
     several = len(unique(rows, "candidate")) > 1
-    lead = [("verdict", False), *([("candidate", False)] if several else []), ("group", False)]
+    lead = [
+        (wording.verdict_heading(shown), False),
+        *([("candidate", False)] if several else []),
+    ]
     level = wording.percent(number(shown[0], "level"))
     table = plain_table(
-        *lead, ("attack", False), ("number", False), ("diff.", True), (f"{level} interval", True)
+        *lead,
+        ("group", False),
+        ("attack", False),
+        ("number", False),
+        ("diff.", True),
+        (f"{level} interval", True),
     )
     for row in shown:
         metric = str(row["metric"])
@@ -110,8 +128,8 @@ def _comparisons(document: Document, console: Console) -> None:
         )
     console.print()
     console.print(table)
-    rest = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=REST)
+    more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
     margin = wording.amount(number(shown[0], "margin"), "accuracy")
-    said = f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {rest}"
+    said = f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {more}"
     say(console, said.strip(), style="dim")
     console.print()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand.judge.series import Series, series_of
 from evenhand.report import (
     calibration_wording,
+    generative_wording,
     privacy_wording,
     relations_wording,
     study_charts,
@@ -19,6 +20,7 @@ from evenhand.report.document import Document, Row, arms, number
 from evenhand.report.generative import generative_view
 from evenhand.report.page import audit_view
 from evenhand.report.privacy import privacy_view
+from evenhand.report.privacy_terminal import leakage, privacy_comparisons
 from evenhand.report.relations import sizes_view, tuning_table, utility_panels
 from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
 from evenhand.report.terminal import comparisons, say, say_where
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 #: Rows of a table, and lines of a list, that the terminal shows.
 _MOST_ROWS = 8
 _MOST_LINES = 5
+_REST = "the report has all"
 
 
 def build_study_page(result: Mapping[str, Any]) -> str:
@@ -58,26 +61,45 @@ def summarise_study(
     models = result["models"]
     sentence = str(result["verdict"]["sentence"])
     say(console, sentence, style="bold")
-    for i, model in enumerate(models):
-        audit = model.get("audit")
-        judged = audit or model.get("generative")
-        own = str(judged["verdict"]["sentence"]) if judged else study_wording.NOTHING_FINISHED
-        if len(models) > 1 or own != sentence:
-            if i == 0:
-                console.print()
-            say(console, f"{model['model']}: {own}" if len(models) > 1 else own)
-        if audit and audit["comparisons"]:
-            most = max(_MOST_ROWS // len(models), 3)
-            comparisons(audit, console, most=most, rest="the report has all")
-        else:
-            console.print()
-        if model.get("privacy"):
-            _list(console, [str(model["privacy"]["verdict"]["sentence"])])
-        _list(console, study_wording.trend_summary(model.get("trends", ()), most=2))
+    if len(models) > 1:
+        console.print()
+    for model in models:
+        _summarise_model(model, sentence, console, models=len(models))
     _list(console, study_wording.interaction_summary(result.get("interactions", ()), most=2))
     _tell(console, "Remarks:", [str(p) for p in _problems(result)])
     _tell(console, study_wording.failed_line(result), [study_wording.failure(f) for f in result["failed"]])
     say_where(console, written or {})
+
+
+def _summarise_model(model: Row, sentence: str, console: Console, *, models: int) -> None:
+    """Print what is said of one model: leakage first where it was attacked, then what its arms do."""
+    judged, privacy, several = judged_of(model), model.get("privacy"), models > 1
+    own = [str(document["verdict"]["sentence"]) for document in (privacy, judged) if document]
+    for line in own or [study_wording.NOTHING_FINISHED]:
+        if several or line not in sentence:
+            say(console, f"{model['model']}: {line}" if several else line)
+    most = max(_MOST_ROWS // models, 3)
+    if privacy:
+        console.print()
+        leakage(privacy, console, rest=_REST)
+        if privacy["comparisons"]:
+            privacy_comparisons(privacy, console, most=most, rest=_REST)
+        if judged:
+            say(console, study_wording.UTILITY, style="bold")
+    if judged and judged.get("kind"):
+        console.print()
+        _list(console, generative_wording.summary(judged))
+    if judged and judged["comparisons"]:
+        comparisons(judged, console, most=most, rest=_REST)
+    else:
+        console.print()
+    _list(console, study_wording.trend_summary(model.get("trends", ()), most=2))
+
+
+def judged_of(model: Row) -> Document | None:
+    """Give the judgement of a model's answers: the audit of predictions, or that of what it wrote."""
+    found: Document | None = model.get("audit") or model.get("generative")
+    return found
 
 
 def _tell(console: Console, heading: str, lines: Sequence[str]) -> None:
@@ -99,7 +121,7 @@ def _list(console: Console, lines: Sequence[str]) -> None:
 
 def _problems(result: Document) -> list[str]:
     """Remarks on the data and on every audit, each once."""
-    judged = [m[key] for m in result["models"] for key in ("audit", "privacy") if m.get(key)]
+    judged = [d for m in result["models"] for d in (judged_of(m), m.get("privacy")) if d]
     audits = [document.get("problems", ()) for document in judged]
     every = (result.get("problems", ()), result["dataset"].get("problems", ()), *audits)
     return list(dict.fromkeys(str(line) for lines in every for line in lines))
@@ -115,10 +137,11 @@ def _view(result: Document) -> dict[str, Any]:
         "document": result,
         "title": str(result["name"]),
         "description": str(result.get("description") or ""),
-        "sentence": "" if [m["audit"]["sentence"] for m in models if m["audit"]] == [sentence] else sentence,
+        "sentence": sentence if several or not (models and models[0]["judged"]) else "",
         "failed_line": study_wording.failed_line(result),
         "summary": study_wording.interaction_summary(interactions),
         "nothing": study_wording.NOTHING_FINISHED,
+        "utility": study_wording.UTILITY,
         "several": several,
         "models": models,
         "data_line": study_wording.parts_line(result["dataset"]),
@@ -132,13 +155,14 @@ def _view(result: Document) -> dict[str, Any]:
 
 def _model(model: Row, index: int | None) -> dict[str, Any]:
     """Prepare what belongs to one model; its number, where there are several, ends its sections' ids."""
-    audit, trends = model.get("audit"), model.get("trends", ())
+    audit, trends = judged_of(model), model.get("trends", ())
     generative = model.get("generative")
     curves, tuning = model.get("curves", ()), model.get("tuning", ())
     return {
         "label": str(model["model"]),
         "suffix": "" if index is None else f"-{index}",
         "of": "" if index is None else f" · {model['model']}",
+        "judged": bool(audit or model.get("privacy")),
         "audit": audit_view(audit) if audit else None,
         "generative": generative_view(generative) if generative else None,
         "summary": study_wording.trend_summary(trends),
@@ -290,7 +314,8 @@ def _data(result: Document, models: Sequence[Mapping[str, Any]]) -> dict[str, li
 
 def _how(result: Document, models: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     told: list[tuple[str, str]] = next((list(m["audit"]["how"]) for m in models if m["audit"]), [])
-    audits = [m["audit"] for m in result["models"] if m.get("audit")]
+    told += next((list(m["generative"]["how"]) for m in models if m["generative"]), [])
+    audits = [judged for m in result["models"] if (judged := judged_of(m))]
     alpha = float(audits[0].get("settings", {}).get("alpha", 0.05)) if audits else 0.05
     level = wording.percent(1 - alpha)
     if any(m.get("trends") for m in result["models"]):

@@ -13,6 +13,7 @@ from evenhand.report.document import Document, Row, direction, facts, number, un
 
 _MOST_TOLD = 4
 
+UTILITY = "What the arms do on the test rows"
 NOTHING_FINISHED = "No run has finished, so nothing can be judged."
 COST = "Parameters, time and memory by arm; the time of all runs includes loading, predicting and saving"
 NO_TRENDS = "There are no slopes: a slope takes at least three values of an option."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -19,6 +19,7 @@ from evenhand.report.document import (
     key_metrics,
     number,
     primary,
+    requested,
     unique,
     verdict_of,
     worst_first,
@@ -94,13 +95,26 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
     say(console, wording.counts_line(document))
     telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
     shown = telling[:most]
-    if not shown:
-        console.print()
-        return
+    if shown:
+        _worst(document, shown, console, _Rest(rest, len(telling)))
+    console.print()
+    _requested(document, shown, console, rest)
+
+
+class _Rest(NamedTuple):
+    """Where other rows are found, and how many rows there are in all."""
+
+    where: str
+    total: int
+
+
+def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Rest) -> None:
+    """Print the rows that say most."""
+    rows = primary(document)
     several = len(unique(rows, "candidate")) > 1
     margins = unique(shown, "margin")
     columns = [
-        ("verdict", False),
+        (wording.verdict_heading(shown), False),
         *([("candidate", False)] if several else []),
         ("group", False),
         ("metric", False),
@@ -121,35 +135,64 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
         )
     console.print()
     console.print(table)
-    say(console, _footnote(shown, margins, len(telling), rest), style="dim")
+    say(console, _footnote(shown, margins, rest), style="dim")
+
+
+def _requested(document: Document, shown: Sequence[Row], console: Console, rest: str) -> None:
+    """Print the comparisons of metrics that the call names and that no row above is about."""
+    above = {r["metric"] for r in shown}
+    rows = [r for m in requested(document) if m not in above for r in document["comparisons"]
+            if r["metric"] == m]  # fmt: skip
+    if not rows:
+        return
+    several = len(unique(document["comparisons"], "candidate")) > 1
+    level = wording.percent(number(rows[0], "level"))
+    table = plain_table(
+        ("metric", False),
+        *([("candidate", False)] if several else []),
+        *(("group", False), ("diff.", True), (f"{level} interval", True), ("adj. p", True)),
+    )
+    kept = [r for m in unique(rows, "metric") for r in [r for r in rows if r["metric"] == m][:_MOST_GROUPS]]
+    for row in kept:
+        metric, ok = str(row["metric"]), row.get("status", "ok") == "ok"
+        difference = wording.amount(number(row, "difference"), metric, signed=True)
+        table.add_row(
+            plain_text(wording.metric_name(metric)),
+            *([plain_text(row["candidate"])] if several else []),
+            plain_text(wording.subject(row)),
+            figure_text(difference if ok else str(row["status"]).replace("_", " "), "" if ok else "dim"),
+            figure_text(wording.span(row, signed=True)),
+            figure_text(wording.p_value(number(row, "p_adjusted"))),
+        )
+    say(console, "Metrics that were asked for:", style="bold")
+    console.print(table)
+    note = wording.left_out(len(kept), len(rows), "rows", rest=rest)
+    said = f"Candidate − reference; rates in points. Only primary metrics get verdicts. {note}"
+    say(console, said.strip(), style="dim")
     console.print()
 
 
-def _footnote(shown: Sequence[Row], margins: Sequence[float | None], total: int, rest: str) -> str:
+def _footnote(shown: Sequence[Row], margins: Sequence[float | None], rest: _Rest) -> str:
     told = []
     if any(wording.in_points(str(r["metric"])) for r in shown):
         told.append("Differences of rates are in points, candidate − reference.")
     if len(margins) == 1 and margins[0] is not None:
         told.append(f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}.")
-    told.append(wording.left_out(len(shown), total, "harm, undecided and help rows", rest=rest))
+    told.append(wording.left_out(len(shown), rest.total, "harm, undecided and help rows", rest=rest.where))
     return " ".join(told)
 
 
 def _single(document: Document, console: Console) -> None:
     """Show the main rates by group, and the disparities, when there is nothing to compare."""
-    metrics = key_metrics(document)[:_MOST_RATES]
-    several = len(arms(document)) > 1
-    console.print()
-    table = plain_table(("group", False), ("rows", True), *((wording.metric_name(m), True) for m in metrics))
+    there = set(unique(document["rates"], "metric"))
+    metrics = [m for m in requested(document) if m in there] or key_metrics(document)[:_MOST_RATES]
     at = {(r["input"], r["attribute"], r["group"], r["class"], r["metric"]): r for r in document["rates"]}
     keys: list[_Key] = list(dict.fromkeys(key[:4] for key in at if key[4] in metrics))
     shown = _few_groups(keys)
-    for key in shown:
-        rows = [at.get((*key, m)) for m in metrics]
-        first = next(r for r in rows if r)
-        name = f"{key[0]}: {wording.subject(first)}" if several else wording.subject(first)
-        table.add_row(plain_text(name), figure_text(wording.count(number(first, "n"))), *map(_value, rows))
-    console.print(table)
+    several = len(arms(document)) > 1
+    for start in range(0, len(metrics), _MOST_RATES):
+        console.print()
+        console.print(_rates(at, shown, metrics[start : start + _MOST_RATES], several=several))
     small = any(r["status"] == "too_small" for r in document["rates"])
     told = [
         "Rates are in points, with pointwise intervals.",
@@ -161,6 +204,19 @@ def _single(document: Document, console: Console) -> None:
         console.print()
         _disparities(document["disparities"], console)
     console.print()
+
+
+def _rates(at: Mapping[Any, Row], shown: Sequence[_Key], metrics: Sequence[str], *, several: bool) -> Table:
+    """Make a table of some metrics, a line per group (and arm, where there are several)."""
+    table = plain_table(("group", False), ("rows", True), *((wording.metric_name(m), True) for m in metrics))
+    for key in shown:
+        rows = [at.get((*key, m)) for m in metrics]
+        first = next((r for r in rows if r), None)
+        if first is None:
+            continue
+        name = f"{key[0]}: {wording.subject(first)}" if several else wording.subject(first)
+        table.add_row(plain_text(name), figure_text(wording.count(number(first, "n"))), *map(_value, rows))
+    return table
 
 
 def _few_groups(keys: Sequence[_Key]) -> list[_Key]:

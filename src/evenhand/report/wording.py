@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 
-from evenhand.report.document import Document, Row, arms, direction, facts, number, unique, verdict_of
+from evenhand.report.document import Document, Row, direction, facts, number, verdict_of
 
 #: A shape beside each colour, so that neither is the only carrier.
 SYMBOLS = {"harm": "▼", "undecided": "◆", "help": "▲", "harmless": "●"}
@@ -145,7 +146,8 @@ def _interval_clause(row: Row, *, signed: bool, flipped: bool) -> str:
 
 def comparison_sentence(row: Row) -> str:
     """Say one comparison: verdict, difference, interval, margin, flips, and what would settle it."""
-    head = f"Compared with {row['reference']}, {row['candidate']} "
+    lead = "In these runs, compared" if of_few_runs([row]) else "Compared"
+    head = f"{lead} with {row['reference']}, {row['candidate']} "
     difference = number(row, "difference")
     verdict = verdict_of(row)
     if row.get("status", "ok") != "ok" or number(row, "low") is None:
@@ -261,6 +263,18 @@ def status_reason(row: Row) -> str:
     return f"{label} ({reason})" if reason else label
 
 
+def tiles(document: Document, meanings: Mapping[str, str]) -> list[tuple[str, str, int, str, str]]:
+    """Give the counts of the verdicts, each with its symbol, its meaning and what it is about."""
+    counts = document["verdict"]["counts"]
+    about = " in these runs" if of_few_runs(document["comparisons"]) else ""
+    return [(v, symbol, counts.get(v, 0), meanings[v], about) for v, symbol in SYMBOLS.items()]
+
+
+def verdict_heading(rows: Iterable[Row]) -> str:
+    """Name the column of verdicts."""
+    return "in these runs" if of_few_runs(rows) else "verdict"
+
+
 def verdict_label(row: Row) -> str:
     """Say the verdict in a cell: `▼ harm`, or why there is none."""
     verdict = verdict_of(row)
@@ -271,10 +285,16 @@ def verdict_label(row: Row) -> str:
     return "no verdict"
 
 
+def of_few_runs(rows: Iterable[Row]) -> bool:
+    """Say whether verdicts are about the runs at hand only: an arm has fewer than five."""
+    return any(r.get("unit") == "rows" for r in rows)
+
+
 def counts_line(document: Document) -> str:
-    """Say the numbers of verdicts in one line, and of primary comparisons without one."""
+    """Say the numbers of verdicts in one line, what they are about, and how many have none."""
     counts = document["verdict"]["counts"]
-    told = "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
+    about = "In these runs" if of_few_runs(document["comparisons"]) else "Of the method"
+    told = f"{about}: " + "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
     without = [r for r in document["comparisons"] if r["family"] == "primary" and not verdict_of(r)]
     return told + (f"   ({len(without)} without a verdict)" if without else "")
 
@@ -285,7 +305,7 @@ def unit_note(document: Document) -> str:
     if not rows:
         return ""
     runs = int(min(r.get("runs") or 1 for r in rows))
-    if any(r.get("unit") == "rows" for r in rows):
+    if of_few_runs(rows):
         told = "one run, which is one draw" if runs == 1 else f"{runs} runs, each one draw"
         few = " From 5 runs per arm on, verdicts are about the method." if runs < 5 else ""
         return f"These verdicts are about these runs, not the method: an arm has {told}.{few}"
@@ -313,80 +333,4 @@ def forest_caption() -> str:
         "each symbol the estimate. "
         "Differences are plain, not turned: the arrows under each panel say which way is worse. "
         "The shaded band is the margin on either side of no difference. A line that reaches the edge goes on."
-    )
-
-
-def how_computed(document: Document) -> list[tuple[str, str]]:
-    """Say how the numbers came about: pairs of a heading and a paragraph."""
-    settings = document.get("settings", {})
-    alpha = float(settings.get("alpha", 0.05))
-    level = percent(1 - alpha)
-    smallest = settings.get("min_group_size", 10)
-    told = [("What is estimated", _estimated(document))]
-    if document["comparisons"]:
-        told += [
-            ("Families and level", _families(settings, level)),
-            ("Verdicts", _verdict_rule(settings)),
-            ("What a verdict is about", unit_note(document)),
-            (
-                "Flips",
-                "Rows right→wrong and wrong→right are counted too: equal rates can hide different rows.",
-            ),
-        ]
-    told += [
-        ("Rates and disparities", _pointwise(level)),
-        (
-            "Undefined and too small",
-            "A number that the data do not define, such as a true positive rate without positives, is left "
-            f"empty with its reason, never set to 0. A group of fewer than {smallest} rows keeps its row, "
-            "gets no verdict and is left out of disparities, which name it.",
-        ),
-    ]
-    kinds = [
-        str(k)
-        for k in unique([*document["comparisons"], *document["rates"], *document["disparities"]], "interval")
-    ]
-    kinds = [k for k in dict.fromkeys(kinds) if k != "None"]
-    if kinds:
-        told.append(("Intervals used", "; ".join(kinds) + "."))
-    told.append(("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers."))
-    return told
-
-
-def _estimated(document: Document) -> str:
-    names = arms(document)
-    if len(names) < 2:
-        return "Rates of one arm by group, and disparities between its groups; nothing to compare it with."
-    candidates = ", ".join(names[1:])
-    return (
-        "Differences candidate − reference, row by row on the same examples: "
-        f"{candidates} against {names[0]}. Pairing takes out what the arms have in common."
-    )
-
-
-def _families(settings: Row, level: str) -> str:
-    names = ", ".join(metric_name(str(m)) for m in settings.get("primary", ())) or "the primary metrics"
-    return (
-        f"The primary family is {names}, times all groups, attributes and candidates; it was declared before "
-        f"the data were read. Its intervals are simultaneous: with probability {level} all of them hold "
-        "their true differences together, so looking at many groups is paid for. An adjusted p-value is "
-        f"below {float(settings.get('alpha', 0.05)):g} exactly when its interval excludes 0. Everything else "
-        "is exploratory: intervals within the family of its own metric, and no verdict."
-    )
-
-
-def _verdict_rule(settings: Row) -> str:
-    default = number(settings, "margin")
-    margins = settings.get("margins") or {}
-    own = "".join(f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items())
-    said = "" if default is None else f" The margin is {amount(default, 'accuracy')} points for rates{own}."
-    meanings = " ".join(f"{v.capitalize()}: {VERDICT_MEANINGS[v]}" for v in SYMBOLS)
-    return f"{meanings}{said} A metric without a direction, such as the selection rate, gets no verdict."
-
-
-def _pointwise(level: str) -> str:
-    return (
-        f"Rates of single arms carry pointwise {level} intervals: each holds by itself, not all together. "
-        "Intervals of disparities come from simultaneous bounds on the contrasts between groups, because the "
-        "largest gap among many groups is above zero even where no groups differ."
     )

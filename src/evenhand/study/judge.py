@@ -13,7 +13,7 @@ from typing import Any
 from evenhand import __version__
 from evenhand.errors import CallError, nearest
 from evenhand.judge.learnt import sentences, warning
-from evenhand.judge.result import WORDS
+from evenhand.judge.result import THESE_RUNS, WORDS
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.spec.study import Audit, Study
 from evenhand.store.folder import StudyFolder
@@ -275,30 +275,45 @@ def _failed(found: Sequence[Collected]) -> list[dict[str, Any]]:
 
 
 def _verdict(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The verdicts of all models together."""
-    documents = {m["model"]: m["audit"] or m.get("generative") for m in models}
-    verdicts = {model: one["verdict"] for model, one in documents.items() if one}
-    worst = [{"model": label, **v["worst"]} for label, v in verdicts.items() if v["worst"]]
-    counts = {word: sum(v["counts"][word] for v in verdicts.values()) for word in WORDS}
-    idle = [label for label, one in documents.items() if one and warning(one.get("nothing_learnt", ()))]
+    """The verdicts of all models together: of leakage first where the study attacks, then of the rest."""
+    documents = [(m["model"], m.get("privacy"), m["audit"] or m.get("generative")) for m in models]
+    leaks = {model: leak["verdict"] for model, leak, _ in documents if leak}
+    answers = {model: judged["verdict"] for model, _, judged in documents if judged}
+    parts = [part for part in (leaks, answers) if part]
+    every = [v for part in parts for v in part.values()]
+    about = {v.get("about") for v in every} - {None}
+    idle = [m for m, _, one in documents if one and warning(one.get("nothing_learnt", ()))]
     return {
-        "counts": counts,
-        "worst": max(worst, key=lambda row: min(abs(row["low"]), abs(row["high"])), default=None),
-        "sentence": _sentence(verdicts, counts, len(models), idle),
+        "question": "leakage" if leaks else "answers",
+        "about": THESE_RUNS if THESE_RUNS in about else next(iter(about), None),
+        "counts": {word: sum(v["counts"][word] for v in every) for word in WORDS},
+        "worst": next((w for part in parts if (w := _worst(part))), None),
+        "sentence": " ".join(
+            _sentence(part, len(models), () if part is leaks else idle, leaks=part is leaks) for part in parts
+        )
+        or "Nothing could be judged: no run of the reference is finished.",
     }
 
 
+def _worst(verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The largest certain harm of all models."""
+    worst = [{"model": label, **v["worst"]} for label, v in verdicts.items() if v["worst"]]
+    return max(worst, key=lambda row: min(abs(row["low"]), abs(row["high"])), default=None)
+
+
 def _sentence(
-    verdicts: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int], models: int, idle: Sequence[str]
+    verdicts: Mapping[str, Mapping[str, Any]], models: int, idle: Sequence[str], *, leaks: bool
 ) -> str:
     """One sentence for all models: each has its own in its audit. Arms of some, `idle`, learnt nothing."""
-    if not verdicts:
-        return "Nothing could be judged: no run of the reference is finished."
     if models == 1:
         [only] = verdicts.values()
         return str(only["sentence"])
+    counts = {word: sum(v["counts"][word] for v in verdicts.values()) for word in WORDS}
     harmed = [label for label, v in verdicts.items() if v["counts"]["harm"]]
     tally = ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "none could be judged"
     where = f" Harm on {', '.join(harmed)}." if harmed else ""
     where += f" Nothing was learnt by arms of {', '.join(idle)} (see the remarks)." if idle else ""
-    return f"{len(verdicts)} models, {sum(counts.values())} comparisons by group: {tally}.{where}"
+    few = {v.get("about") for v in verdicts.values()} & {THESE_RUNS}
+    lead = f"{'Leakage of ' if leaks else ''}{len(verdicts)} models"
+    lead = f"In these runs, {lead[:1].lower()}{lead[1:]}" if few else lead
+    return f"{lead}, {sum(counts.values())} comparisons by group: {tally}.{where}"

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evenhand.errors import TableError
 from evenhand.tables.answers import Field, Form, read_answers
 from evenhand.tables.completions import remarks_on
 from evenhand.tables.parquet import repeated, run_columns, write_parquet
 from evenhand.tables.schema import Attribute, Columns, Input, IntArray, Source
-from evenhand.tables.vocabulary import GOLD_GENDER, PREDISPOSITION, STEREOTYPE
+from evenhand.tables.vocabulary import (
+    GOLD_GENDER,
+    PREDICTED_GENDER,
+    PREDISPOSITION,
+    STEREOTYPE,
+    allowed,
+    respelt,
+    word_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +42,7 @@ FORM = Form(
         Field("cluster", "name", "shared", needed=False, alias="cluster"),
         Field("references", "texts", "shared", needed=False),
         Field("completion", "text", "answer"),
+        Field(PREDICTED_GENDER, "text", "answer", needed=False),
     ),
     whole=("example_id",),
     groups=(GOLD_GENDER, PREDISPOSITION, STEREOTYPE),
@@ -51,6 +61,8 @@ class Generations:
         attributes: of the rows.
         inputs: what was read.
         problems: remarks.
+        genders: [places][n] whom each text speaks of, as the column `predicted_gender` says; None where there
+            is none, and the pronouns of an English text tell.
     """
 
     places: tuple[tuple[str, str], ...]
@@ -60,6 +72,7 @@ class Generations:
     attributes: tuple[Attribute, ...]
     inputs: tuple[Input, ...]
     problems: tuple[str, ...]
+    genders: tuple[tuple[str, ...], ...] | None = None
 
     def attribute(self, name: str) -> Attribute | None:
         """The attribute of this name, if there is one."""
@@ -125,6 +138,7 @@ def load_generations(source: Source, columns: Columns) -> Generations:
     missing = np.ma.getmaskarray(told["completion"])
     completions = tuple(tuple(map(str, texts)) for texts in np.ma.filled(told["completion"], ""))
     without = _without_references(ids, references) if "references" in told else []
+    genders, remarks = _genders(told.get(PREDICTED_GENDER), ids)
     return Generations(
         places=paired.places,
         completions=completions,
@@ -135,9 +149,38 @@ def load_generations(source: Source, columns: Columns) -> Generations:
         problems=(
             *paired.problems,
             *without,
+            *remarks,
             *remarks_on(paired.places, ids, completions, missing, references),
         ),
+        genders=genders,
     )
+
+
+def _genders(
+    given: Any,  # noqa: ANN401  (a masked array of texts)
+    ids: Sequence[str],
+) -> tuple[tuple[tuple[str, ...], ...] | None, list[str]]:
+    """Read [places][n] words of the column `predicted_gender`; remark that they go before pronouns.
+
+    Raises:
+        TableError: a value is none of its words.
+    """
+    if given is None:
+        return None, []
+    texts = np.ma.filled(given, "")
+    read = {str(text): word_of(PREDICTED_GENDER, str(text)) for text in np.unique(texts.astype(str))}
+    strange = [text for text, word in read.items() if word is None]
+    if strange:
+        count = int(np.isin(texts.astype(str), strange).sum())
+        row = ids[int(np.argwhere(np.isin(texts.astype(str), strange))[0][1])]
+        listed = ", ".join(f"'{text}'" for text in strange[:5])
+        raise TableError(
+            f"column '{PREDICTED_GENDER}' is {listed} in {count:,} answers (first: example '{row}'); each "
+            f"value is one of {allowed(PREDICTED_GENDER)} (write 'unknown' where it cannot be told)."
+        )
+    used = f"Column '{PREDICTED_GENDER}' says whom each completion speaks of; its pronouns are not read."
+    words = tuple(tuple(str(read[str(text)]) for text in own) for own in texts)
+    return words, [used, *respelt(PREDICTED_GENDER, sorted(read))]
 
 
 def _references(lists: Any, rows: int) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401  (an array of lists)

@@ -16,20 +16,24 @@ from evenhand.tables.values import Distinct, distinct, missing_sql, offending
 
 #: Names of the columns.
 GOLD_GENDER, PREDISPOSITION, STEREOTYPE = "gold_gender", "predisposition", "stereotype"
+PREDICTED_GENDER = "predicted_gender"
 
 _MALE = ("male", "males", "m", "man", "men", "boy", "masculine", "masc", "he", "him", "his")
 _FEMALE = ("female", "females", "f", "woman", "women", "girl", "feminine", "fem", "she", "her", "hers")
 _UNKNOWN = ("unknown", "unspecified", "not known")
 _NEITHER = ("none", "neither", "neutral", "no stereotype", "not applicable")
 
+_GENDERS = {
+    "male": _MALE,
+    "female": _FEMALE,
+    "neutral": ("neutral", "neuter", "nonbinary", "they", "them", "their"),
+    "unknown": _UNKNOWN,
+}
+
 #: By column: what its words are read as, and how these may be spelt.
 VOCABULARY: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    GOLD_GENDER: {
-        "male": _MALE,
-        "female": _FEMALE,
-        "neutral": ("neutral", "neuter", "nonbinary", "they", "them", "their"),
-        "unknown": _UNKNOWN,
-    },
+    GOLD_GENDER: _GENDERS,
+    PREDICTED_GENDER: _GENDERS,
     PREDISPOSITION: {"male": _MALE, "female": _FEMALE, "none": (*_NEITHER, *_UNKNOWN)},
     STEREOTYPE: {
         "pro": ("pro", "prostereotype", "prostereotypical", "prostereotyped", "stereotypical"),

@@ -47,8 +47,10 @@ def compute(table: Generations) -> list[Shown]:
 
     The gold gender is the column `gold_gender`, or else the gender of the first reference. A stereotypical
     (pro) output has the gender to which the occupation is predisposed, an anti-stereotypical one the other.
+    The gender of an output is the column `predicted_gender`, or else that of the pronouns of an English text.
     """
-    output = np.array([[NAMED.index(gender_of(t)) for t in texts] for texts in table.completions])
+    genders = table.genders or [[gender_of(t) for t in texts] for texts in table.completions]
+    output = np.array([[NAMED.index(gender) for gender in own] for own in genders])
     arms = arms_of(table.places, output)
     gold = gold_of(table)
     rows = rows_of(NAMED, gold if gold is not None else output[0], arms, table.attributes, table.cluster)

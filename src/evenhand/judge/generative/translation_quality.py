@@ -67,11 +67,17 @@ def compute(table: Generations) -> list[Shown]:
     return found
 
 
-def signatures() -> dict[str, str]:
-    """How sacrebleu says each score was computed."""
+def signatures(references: Sequence[Sequence[str]]) -> dict[str, str]:
+    """How sacrebleu says each score against the gold was computed, with as many references as there are.
+
+    Args:
+        references: [n] of each row; a sample of every number of them stands for all.
+    """
     scorers = _scorers()
+    counts_of = sorted({len(r) for r in references})
+    streams = _streams([["a"] * count for count in counts_of])
     for scorer in scorers.values():
-        scorer.corpus_score(["a"], [["a"]])
+        scorer.corpus_score(["a"] * len(counts_of), streams)
     return {name: str(scorer.get_signature()) for name, scorer in scorers.items()}
 
 

@@ -1,8 +1,8 @@
 """Expected calibration error: how far scores are from frequencies, averaged over bins of equal width.
 
 Two classes: P(positive) against the frequency of the positive class. More: `top_label`, the score of the
-predicted class against accuracy. The value grows as a group shrinks even for a calibrated model, so it is
-compared by permutation and its verdict comes from the Brier score.
+predicted class against accuracy. The value grows as a group shrinks even for a calibrated model, so arms are
+compared by swapping them within rows, and the verdict comes from the Brier score unless a margin is declared.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from evenhand import registry
 from evenhand.errors import TableError
 from evenhand.judge.attacks import ATTACKS, Needs, named, read
@@ -47,7 +45,7 @@ def choose(signals: Signals, settings: PrivacySettings) -> list[Attack]:
     """The attacks that are asked for, or all that are possible.
 
     Raises:
-        TableError: signals or references are lacking, or a reference knows what the protocol forbids.
+        TableError: signals or references are lacking, or no reference can serve.
     """
     if settings.attacks:
         asked = [Attack(named(name, config), name, config) for name, config in settings.attacks]
@@ -87,13 +85,13 @@ def _complaints(attack: Attack, arm: SignalArm) -> Iterable[str]:
         return
     own = arm.member[~arm.target]
     if needs.references == "out":
-        for name, count in zip(np.array(arm.runs)[~arm.target], own.sum(axis=1), strict=True):
-            if count:
-                yield (
-                    f"{arm.name} {name}: was trained on {int(count):,} of the attacked rows, and "
-                    f"{attack.name} takes "
-                    "references that never saw one; leave it out, or ask for the attack with mode=online."
-                )
+        # A row is compared with the references that never saw it: others may have.
+        if own.all():
+            yield (
+                f"{arm.name}: {attack.name} compares a row with references that were not trained on it, and "
+                f"each of the {len(own)} references was trained on all {own.shape[1]:,} attacked rows; give "
+                "references trained on other rows."
+            )
     elif not own.any():
         yield (
             f"{arm.name}: {attack.name} compares with references that were trained on a row, and none of "

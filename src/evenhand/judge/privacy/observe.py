@@ -38,6 +38,7 @@ class Scored:
         member: [T, n] whether a row was in the target's training set.
         reason: why there are no scores at all; empty when there are.
         causes: [T, n] why a row has no score, as `unscored.causes_of` says it.
+        kept: [T] which of the arm's targets these are.
     """
 
     arm: str
@@ -47,13 +48,16 @@ class Scored:
     member: BoolArray
     reason: str = ""
     causes: IntArray = field(default_factory=lambda: np.zeros((1, 1), dtype=np.int64))
+    kept: tuple[int, ...] = ()
 
     def of(self, targets: Sequence[int]) -> Scored:
         """The same for some targets only."""
         at = list(targets)
         runs = tuple(self.runs[i] for i in at)
         causes = np.broadcast_to(self.causes, self.scores.shape)[at]
-        return Scored(self.arm, self.attack, runs, self.scores[at], self.member[at], self.reason, causes)
+        kept = tuple(self.kept[i] for i in at) if self.kept else ()
+        scores, member = self.scores[at], self.member[at]
+        return Scored(self.arm, self.attack, runs, scores, member, self.reason, causes, kept)
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,11 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
     pairs: list[tuple[Seen, Seen]] = []
     problems = list(signals.problems)
     for attack in attacks:
-        scored = [score(arm, attack) for arm in signals.arms]
-        problems += [line for s in scored for line in unscored.remark(s, groups)]
+        scored = []
+        for arm in signals.arms:
+            told, silent = score(arm, attack)
+            scored.append(told)
+            problems += [*silent, *unscored.remark(told, groups)]
         seen = [_observe(s, groups, settings) for s in scored]
         for one in seen:
             _tell(rows, one, groups, signals, settings)
@@ -94,25 +97,40 @@ def groups_of(signals: Signals) -> list[Group]:
     return found
 
 
-def score(arm: SignalArm, attack: Attack) -> Scored:
-    """Scores of one attack on every target of one arm."""
+def score(arm: SignalArm, attack: Attack) -> tuple[Scored, list[str]]:
+    """Scores of one attack on the targets of one arm, and remarks on those of which it says nothing.
+
+    A target of which nothing is said is left out where others remain; alone it is the reason of no number.
+    """
     evidence = Evidence(arm.member, arm.targets, arm.shared, arm.loss, arm.margin, arm.base_loss)
     scores: FloatArray = registry.load(ATTACKS, attack.module).score(evidence, attack.config)
     member = arm.member[arm.targets]
     causes = unscored.causes_of(evidence, scores, attack.needs)
-    reason = _reason(scores, member, causes)
-    return Scored(arm.name, attack.name, arm.target_runs, scores, member, reason, causes)
+    reasons = [_reason(*of) for of in zip(scores, member, causes, strict=True)]
+    kept = [i for i, reason in enumerate(reasons) if not reason]
+    runs = arm.target_runs
+    if not kept:
+        reason = next((r for r in reasons if r), "")
+        return Scored(arm.name, attack.name, runs, scores, member, reason, causes), []
+    whole = Scored(arm.name, attack.name, runs, scores, member, "", causes, tuple(range(len(runs))))
+    if len(kept) == len(runs):
+        return whole, []
+    remarks = [
+        f"{arm.name}, {attack.name}: run {run} is left out: {reason}."
+        for run, reason in zip(runs, reasons, strict=True)
+        if reason
+    ]
+    return whole.of(kept), remarks
 
 
 def _reason(scores: FloatArray, member: BoolArray, causes: IntArray) -> str:
-    """Why scores say nothing; empty when they do."""
+    """Why the scores of one target say nothing; empty when they do."""
     known = np.isfinite(scores)
     for name, of in (("row", np.ones_like(member)), ("member", member), ("non-member", ~member)):
-        silent = ~(known & of).any(axis=1)
-        if silent.any():
-            return f"no {name} has a score ({unscored.said(causes[silent][of[silent]])})"
-    low, high = np.nanmin(scores, axis=1), np.nanmax(scores, axis=1)
-    return "constant signals: every row has the same score" if (low == high).any() else ""
+        if not (known & of).any():
+            return f"no {name} has a score ({unscored.said(causes[of])})"
+    low, high = np.nanmin(scores), np.nanmax(scores)
+    return "constant signals: every row has the same score" if low == high else ""
 
 
 def _observe(scored: Scored, groups: Sequence[Group], settings: PrivacySettings) -> Seen:
@@ -149,13 +167,15 @@ def _paired(
     settings: PrivacySettings,
 ) -> tuple[Seen, Seen] | str:
     """What an attack shows of two arms for the targets that belong together, or why there are none."""
-    inside, other = first.member[first.targets], second.member[second.targets]
+    if reference.scored.reason or candidate.scored.reason:
+        return reference, candidate
+    inside, other = reference.scored.member, candidate.scored.member
     same = (inside[:, None, :] == other[None, :, :]).all(axis=2)
-    pairs = compare.matched(first.target_runs, second.target_runs, same)
+    pairs = compare.matched(reference.scored.runs, candidate.scored.runs, same)
     if not pairs:
         return f"{second.name} against {first.name}: {compare.UNMATCHED}."
-    whole = [(i, i) for i in range(len(first.targets))]
-    if pairs == whole and len(first.targets) == len(second.targets):
+    whole = [(i, i) for i in range(len(inside))]
+    if pairs == whole and len(inside) == len(other):
         return reference, candidate
     kept = [
         _observe(seen.scored.of(at), groups, settings)

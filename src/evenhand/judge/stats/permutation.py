@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from evenhand.judge.stats.family import symmetric_root
@@ -12,41 +14,132 @@ PERMUTATIONS = 1_999
 #: From this many rows on the sums over bins of a random swap are drawn from their normal limit.
 MANY = 2_000
 
+#: Rows whose sums are made at once.
+_CHUNK = 20_000
 
-def swapped_difference(
-    bins: tuple[IntArray, IntArray], gaps: tuple[FloatArray, FloatArray], size: int, rng: np.random.Generator
-) -> float:
-    """P-value of equal calibration error of two arms on the same rows, by swapping the arms within rows.
+#: E|Z| of a standard normal Z.
+_MEAN_SIZE = (2 / np.pi) ** 0.5
+
+
+@dataclass(frozen=True)
+class Binned:
+    """Scores of one arm, sorted into bins.
+
+    Attributes:
+        bins: [R, n] bin of each row in each run.
+        gaps: [R, n] weight times (confidence - outcome).
+        weights: [R] total weight of a run's rows.
+    """
+
+    bins: IntArray
+    gaps: FloatArray
+    weights: FloatArray
+
+    def sums(self, size: int) -> FloatArray:
+        """[R, size] sums of the gaps by bin."""
+        pairs = zip(self.bins, self.gaps, strict=True)
+        return np.stack([np.bincount(b, weights=g, minlength=size) for b, g in pairs])
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """What random swaps show.
+
+    Attributes:
+        p_value: share of swaps that differ at least as much as the arms do (they themselves counted).
+        variance: of the difference over swaps, where no difference is expected.
+    """
+
+    p_value: float
+    variance: float
+
+
+def swapped_difference(reference: Binned, candidate: Binned, size: int, rng: np.random.Generator) -> Swapped:
+    """Compare the mean calibration errors of two arms on the same rows, by swapping the arms within rows.
+
+    A row is swapped in all runs or in none, since runs share their rows.
 
     Args:
-        bins: [n] bin of each row in the reference and in the candidate.
-        gaps: [n] weight times (confidence - outcome) in each.
+        reference: its [R, n] bins and gaps.
+        candidate: the same of the other arm, with as many runs.
         size: number of bins.
         rng: source of the swaps.
 
     Returns:
-        Share of swaps whose |ECE(candidate) - ECE(reference)| is at least the observed one (the observed
-        one counted). The total of both arms' sums is fixed, so one arm's sums tell the other's.
+        The p-value of equal errors and the variance of their difference. The total of both arms' sums is
+        fixed, so one arm's sums tell the other's.
     """
-    first, second = (np.bincount(b, weights=g, minlength=size) for b, g in zip(bins, gaps, strict=True))
-    observed = abs(np.abs(second).sum() - np.abs(first).sum())
+    first, second = reference.sums(size), candidate.sums(size)
     total = first + second
-    if len(bins[0]) < MANY:
-        moved = np.zeros((len(bins[0]), size))
-        rows = np.arange(len(bins[0]))
-        np.add.at(moved, (rows, bins[1]), gaps[1])
-        np.add.at(moved, (rows, bins[0]), -gaps[0])
-        swaps = rng.integers(0, 2, size=(PERMUTATIONS, len(rows))).astype(np.float64)
-        drawn = first + swaps @ moved
+    runs, n = reference.bins.shape
+    weights = (reference.weights, candidate.weights)
+    observed = abs(_mean_error(second, weights[1]) - _mean_error(first, weights[0]))
+    if n < MANY:
+        swaps = rng.integers(0, 2, size=(PERMUTATIONS, n)).astype(np.float64)
+        drawn = first + (swaps @ _moved(reference, candidate, size, slice(None))).reshape(-1, runs, size)
     else:
-        pair = np.bincount(bins[0] * size + bins[1], weights=gaps[0] * gaps[1], minlength=size**2)
-        cross = pair.reshape(size, size)
-        squares = np.bincount(bins[0], weights=gaps[0] ** 2, minlength=size)
-        squares += np.bincount(bins[1], weights=gaps[1] ** 2, minlength=size)
-        spread = (np.diag(squares) - cross - cross.T) / 4
-        drawn = total / 2 + rng.standard_normal((PERMUTATIONS, size)) @ symmetric_root(spread)
-    statistic = np.abs(np.abs(total - drawn).sum(axis=1) - np.abs(drawn).sum(axis=1))
-    return float((1 + np.sum(statistic >= observed * (1 - 1e-9))) / (1 + PERMUTATIONS))
+        spread = np.zeros((runs * size, runs * size))
+        for start in range(0, n, _CHUNK):
+            moved = _moved(reference, candidate, size, slice(start, start + _CHUNK))
+            spread += moved.T @ moved / 4
+        away = rng.standard_normal((PERMUTATIONS, runs * size)) @ symmetric_root(spread)
+        drawn = total / 2 + away.reshape(-1, runs, size)
+    statistic = _mean_error(total - drawn, weights[1]) - _mean_error(drawn, weights[0])
+    beyond = np.abs(statistic) >= observed * (1 - 1e-9)
+    return Swapped(float((1 + np.sum(beyond)) / (1 + PERMUTATIONS)), float(np.mean(statistic**2)))
+
+
+def _mean_error(sums: FloatArray, weights: FloatArray) -> FloatArray:
+    """[...] mean over runs of the calibration error of [..., R, size] sums."""
+    return np.asarray((np.abs(sums).sum(axis=-1) / weights).mean(axis=-1))
+
+
+def _moved(reference: Binned, candidate: Binned, size: int, rows: slice) -> FloatArray:
+    """[n, R * size] what the reference's sums gain when a row is swapped."""
+    runs, n = reference.bins[:, rows].shape
+    start = np.arange(n) * (runs * size) + np.arange(runs)[:, None] * size
+    cells = np.concatenate([start + candidate.bins[:, rows], start + reference.bins[:, rows]])
+    gains = np.concatenate([candidate.gaps[:, rows], -reference.gaps[:, rows]])
+    flat = np.bincount(cells.ravel(), weights=gains.ravel(), minlength=n * runs * size)
+    return np.asarray(flat.reshape(n, runs * size))
+
+
+def hidden_by_noise(arm: Binned, size: int) -> float:
+    """Sum over bins of the standard deviations of their gaps, averaged over runs.
+
+    Args:
+        arm: its bins and gaps.
+        size: number of bins.
+    """
+    found = []
+    for bins, gaps, weight in zip(arm.bins, arm.gaps, arm.weights, strict=True):
+        rows = np.bincount(bins, weights=gaps != 0, minlength=size)
+        total, squares = (np.bincount(bins, weights=gaps**k, minlength=size) for k in (1, 2))
+        variance = np.maximum(squares - total**2 / np.maximum(rows, 1), 0.0)
+        found.append(float(np.sqrt(variance).sum() / weight))
+    return float(np.mean(found))
+
+
+def true_size(seen: FloatArray, noise: FloatArray) -> FloatArray:
+    """The calibration error that is expected to add `seen` to what noise alone shows, spread out evenly.
+
+    |x + Z| is larger than |x| on average, the more the smaller x is: a small error that is spread over all
+    bins hardly shows above the noise of them. This is where it shows least.
+
+    Args:
+        seen: [k] excess of the observed error, at least 0.
+        noise: [k] sum over bins of the standard deviations.
+    """
+    from scipy.special import ndtr  # noqa: PLC0415
+
+    size = np.where(noise > 0, noise, 1.0)
+    wanted = seen / size
+    low, high = wanted, wanted + _MEAN_SIZE
+    for _ in range(60):
+        x = (low + high) / 2
+        excess = x * (2 * ndtr(x) - 1) + 2 * np.exp(-(x**2) / 2) / (2 * np.pi) ** 0.5 - _MEAN_SIZE
+        low, high = np.where(excess < wanted, x, low), np.where(excess < wanted, high, x)
+    return np.asarray(np.where((noise > 0) & (seen > 0), high * size, seen))
 
 
 def permuted_gap(

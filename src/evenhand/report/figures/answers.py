@@ -8,6 +8,10 @@ from typing import Any
 from evenhand.report import answered, generative_wording
 from evenhand.report.document import Document, Row, number
 from evenhand.report.figures.data import Rows, rates_of
+from evenhand.tables.vocabulary import PREDISPOSITION
+
+#: What is asked of the gender of translations, beside shares.
+GENDER_METRICS = ("gender_accuracy", "delta_g", "delta_s")
 
 _NUMBERS = ("level", "n", "runs", "status", "reason", "interval")
 
@@ -28,6 +32,45 @@ def shares(result: Document) -> Rows:
         for model, found in judged(result, "generations")
         for row in rates_of(model, {"rates": found["shares"]}, metrics)
     ]
+
+
+def gender(result: Document) -> Rows:
+    """P9: gender accuracy, ΔG and ΔS of every arm, over all rows and by predisposition."""
+    return [
+        row
+        for model, found in judged(result, "generations")
+        for row in rates_of(
+            model,
+            {"rates": [r for r in found["rates"] if r["attribute"] in (None, PREDISPOSITION)]},
+            GENDER_METRICS,
+        )
+    ]
+
+
+def gender_table(result: Document) -> Rows:
+    """T4: gender accuracy, ΔG and ΔS of every arm by group, and the differences.
+
+    `change_...` are differences to the reference with their simultaneous intervals.
+    """
+    rows: Rows = []
+    for model, found in judged(result, "generations"):
+        own = [r for r in found["rates"] if r["metric"] in GENDER_METRICS]
+        rates = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in own}
+        compared = {
+            (r["attribute"], r["group"], r["candidate"], r["metric"]): r for r in found["comparisons"]
+        }
+        for attribute, group, arm in dict.fromkeys(key[:3] for key in rates):
+            row: dict[str, Any] = {"model": model, "attribute": attribute, "group": group, "arm": arm}
+            for metric in GENDER_METRICS:
+                rate = rates.get((attribute, group, arm, metric), {})
+                change = compared.get((attribute, group, arm, metric), {})
+                row |= {f"{metric}_n": rate.get("n"), metric: number(rate, "value")}
+                row |= {f"{metric}_{k}": number(rate, k) for k in ("low", "high")}
+                row[f"change_{metric}"] = number(change, "difference")
+                row |= {f"change_{metric}_{k}": number(change, k) for k in ("low", "high")}
+                row[f"change_{metric}_verdict"] = change.get("verdict")
+            rows.append(row)
+    return rows
 
 
 def options(result: Document) -> Rows:

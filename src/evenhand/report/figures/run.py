@@ -106,6 +106,9 @@ FIGURES = (
         "p9_translation_shares", answers.shares, wording.NO_TRANSLATIONS, _by_group, "arm", of="generations"
     ),
     Figure(
+        "p9_translation_gender", answers.gender, wording.NO_TRANSLATIONS, _by_group, "arm", of="generations"
+    ),
+    Figure(
         "p10_option_shares",
         answers.options,
         wording.NO_LIKELIHOODS,
@@ -132,6 +135,7 @@ FIGURES = (
     Figure("t1_summary", tables.summary, wording.NOTHING),
     Figure("t2_calibration", tables.calibration, wording.NO_SCORES),
     Figure("t3_translation_quality", answers.quality, wording.NO_QUALITY, of="generations"),
+    Figure("t4_translation_gender", answers.gender_table, wording.NO_TRANSLATIONS, of="generations"),
 )
 
 #: Why a figure is not there when a study judges nothing of what it is about.

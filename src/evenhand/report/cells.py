@@ -1,0 +1,21 @@
+"""Cells that several tables have: a number of one arm with its interval."""
+
+from __future__ import annotations
+
+from evenhand.report import wording
+from evenhand.report.document import Row, number
+from evenhand.report.rendering import Cell, figure
+
+
+def value_cell(row: Row | None) -> Cell:
+    """Show a rate, a disparity or a number of an attack with its interval, or why there is none."""
+    if row is None:
+        return Cell("", css="figure")
+    value, bounds = number(row, "value"), wording.span(row)
+    small = row.get("status", "ok") != "ok"
+    reason = wording.status_reason(row) if small else str(row.get("interval") or "")
+    if value is None:
+        label = "not resolvable" if "not resolvable" in reason else str(row["status"]).replace("_", " ")
+        return Cell(label, css="figure none", title=wording.status_reason(row))
+    text = wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")
+    return figure(value, f"{text} *" if small else text, css="none" if small else "", title=reason)

@@ -1,0 +1,93 @@
+"""The numbers that a page begins with: what every arm reaches over all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from evenhand.report import wording
+from evenhand.report.cells import value_cell
+from evenhand.report.document import Document, Row, arms, key_metrics, unique
+from evenhand.report.generative_wording import SIGNS
+from evenhand.report.rendering import Cell, Table
+
+#: Columns of the table; the sections below have all numbers.
+MOST_COLUMNS = 8
+
+#: Disparities that stand beside the primary metrics, for one attribute after the other.
+GAPS = ("worst_group_accuracy", "demographic_parity_difference", "equalized_odds_difference")
+
+#: What generations and likelihoods are asked for, whatever gets the verdicts.
+OF_KIND = {
+    "generations": ("gender_accuracy", "delta_g", "delta_s", "share_pro"),
+    "likelihoods": ("option_share", "option_accuracy", "token_followed", "meaning_followed"),
+}
+
+#: What tells a column from others: attack, metric, attribute and class.
+_Key = tuple[Any, Any, Any, Any]
+
+
+def headline(document: Document) -> Table | None:
+    """Make the table of arms by headline numbers.
+
+    Args:
+        document: of an audit, of generations or likelihoods, or of an attack.
+
+    Returns:
+        A row per arm, the reference first; None where no headline number is defined.
+    """
+    at = {(_key(r), str(r["input"])): r for r in _rows(document)}
+    keys = list(dict.fromkeys(key for key, _ in at))[:MOST_COLUMNS]
+    names = [name for name in arms(document) if any((key, name) in at for key in keys)]
+    if not keys or not names:
+        return None
+    head = [Cell("arm"), *(Cell(_title(key), css="figure") for key in keys)]
+    body = [[Cell(name), *(value_cell(at.get((key, name))) for key in keys)] for name in names]
+    return Table(_caption(document), head, body)
+
+
+def _key(row: Row) -> _Key:
+    return row.get("attack"), row["metric"], row["attribute"], row.get("class")
+
+
+def _rows(document: Document) -> Iterator[Row]:
+    """Give the rows of the headline numbers, in the order of their columns."""
+    overall = [r for r in document["rates"] if r["attribute"] is None]
+    for attack in unique(overall, "attack"):
+        for metric in _metrics(document):
+            found = [r for r in overall if r.get("attack") == attack and r["metric"] == metric]
+            # Of many classes the numbers of each would crowd out all else; options are few.
+            few = metric == "option_share"
+            yield from (r for r in found if few or r.get("class") is None)
+    gaps = document.get("disparities") or ()
+    for attribute in unique(gaps, "attribute"):
+        for metric in GAPS:
+            found = [r for r in gaps if r["attribute"] == attribute and r["metric"] == metric]
+            yield from (r for r in found if r["class"] is None)
+
+
+def _metrics(document: Document) -> list[str]:
+    of_kind = OF_KIND.get(str(document.get("kind")))
+    declared = [str(m) for m in document.get("settings", {}).get("primary") or ()]
+    if of_kind is None:
+        return key_metrics(document)
+    return list(dict.fromkeys([*of_kind, *declared]))
+
+
+def _title(key: _Key) -> str:
+    attack, metric, attribute, of_class = key
+    name = wording.metric_name(str(metric))
+    if metric == "option_share":
+        name = f"share of '{of_class}'"
+    elif of_class is not None:
+        name = f"{name}, class {of_class}"
+    if metric in SIGNS:
+        name = f"{SIGNS[metric]}: {name}"
+    if attack is not None:
+        name = f"{name.removesuffix(' of the attack')}, {attack}"
+    return name if attribute is None else f"{name}, by {attribute}"
+
+
+def _caption(document: Document) -> str:
+    what = "What attacks find of every arm" if "design" in document else "What every arm reaches"
+    return f"{what}, over all rows; rates in points, with pointwise intervals"

@@ -1,0 +1,83 @@
+"""How the numbers of an audit came about, in words: the last section of its page."""
+
+from __future__ import annotations
+
+from evenhand.report import wording
+from evenhand.report.document import Document, Row, arms, number, unique
+from evenhand.report.wording import amount, metric_name
+
+
+def how_computed(document: Document) -> list[tuple[str, str]]:
+    """Say how the numbers came about: pairs of a heading and a paragraph."""
+    settings = document.get("settings", {})
+    alpha = float(settings.get("alpha", 0.05))
+    level = wording.percent(1 - alpha)
+    smallest = settings.get("min_group_size", 10)
+    told = [("What is estimated", _estimated(document))]
+    if document["comparisons"]:
+        told += [
+            ("Families and level", _families(settings, level)),
+            ("Verdicts", _verdict_rule(settings)),
+            ("What a verdict is about", wording.unit_note(document)),
+            (
+                "Flips",
+                "Rows right→wrong and wrong→right are counted too: equal rates can hide different rows.",
+            ),
+        ]
+    told += [
+        ("Rates and disparities", _pointwise(level)),
+        (
+            "Undefined and too small",
+            "A number that the data do not define, such as a true positive rate without positives, is left "
+            f"empty with its reason, never set to 0. A group of fewer than {smallest} rows keeps its row, "
+            "gets no verdict and is left out of disparities, which name it.",
+        ),
+    ]
+    kinds = [
+        str(k)
+        for k in unique([*document["comparisons"], *document["rates"], *document["disparities"]], "interval")
+    ]
+    kinds = [k for k in dict.fromkeys(kinds) if k != "None"]
+    if kinds:
+        told.append(("Intervals used", "; ".join(kinds) + "."))
+    told.append(("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers."))
+    return told
+
+
+def _estimated(document: Document) -> str:
+    names = arms(document)
+    if len(names) < 2:
+        return "Rates of one arm by group, and disparities between its groups; nothing to compare it with."
+    candidates = ", ".join(names[1:])
+    return (
+        "Differences candidate − reference, row by row on the same examples: "
+        f"{candidates} against {names[0]}. Pairing takes out what the arms have in common."
+    )
+
+
+def _families(settings: Row, level: str) -> str:
+    names = ", ".join(metric_name(str(m)) for m in settings.get("primary", ())) or "the primary metrics"
+    return (
+        f"The primary family is {names}, times all groups, attributes and candidates; it was declared before "
+        f"the data were read. Its intervals are simultaneous: with probability {level} all of them hold "
+        "their true differences together, so looking at many groups is paid for. An adjusted p-value is "
+        f"below {float(settings.get('alpha', 0.05)):g} exactly when its interval excludes 0. Everything else "
+        "is exploratory: intervals within the family of its own metric, and no verdict."
+    )
+
+
+def _verdict_rule(settings: Row) -> str:
+    default = number(settings, "margin")
+    margins = settings.get("margins") or {}
+    own = "".join(f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items())
+    said = "" if default is None else f" The margin is {amount(default, 'accuracy')} points for rates{own}."
+    meanings = " ".join(f"{v.capitalize()}: {wording.VERDICT_MEANINGS[v]}" for v in wording.SYMBOLS)
+    return f"{meanings}{said} A metric without a direction, such as the selection rate, gets no verdict."
+
+
+def _pointwise(level: str) -> str:
+    return (
+        f"Rates of single arms carry pointwise {level} intervals: each holds by itself, not all together. "
+        "Intervals of disparities come from simultaneous bounds on the contrasts between groups, because the "
+        "largest gap among many groups is above zero even where no groups differ."
+    )

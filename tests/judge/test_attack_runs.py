@@ -1,0 +1,123 @@
+"""Attacks on runs of which one says nothing, with references that saw some rows; and the call in Python."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from benchmarks.simulate.attacks import halves
+from scipy import stats
+
+import evenhand
+from evenhand.cli import main
+from evenhand.errors import InputError, TableError
+from evenhand.judge.attacks import lira, loss, rmia
+from evenhand.judge.privacy.choice import Attack
+from evenhand.judge.privacy.run import score
+from evenhand.judge.privacy.settings import AUC
+from evenhand.tables.signals import SignalArm, Signals
+from tests.judge.test_privacy import attacked, of, offline, signals
+
+
+def test_a_reference_that_saw_an_attacked_row_serves_for_the_others():
+    alone = attacked(offline(), attacks=(("lira", lira.Config(mode="offline")),))
+    found = attacked(offline(seen=True), attacks=(("lira", lira.Config(mode="offline")),))
+    values = [of(d["rates"], metric=AUC, attribute=None)[0]["value"] for d in (alone, found)]
+    assert values[1] == pytest.approx(values[0], abs=0.01)
+    assert found["settings"]["attacks"] == ["lira[mode=offline]"]
+    assert attacked(offline(seen=True), attacks=(("rmia", rmia.Config()),))["rates"]
+
+
+def test_references_that_saw_every_attacked_row_are_refused_once():
+    given = offline()
+    (arm,) = given.arms
+    member = np.where(arm.target[:, None], arm.member, True)
+    told = Signals(given.ids, (replace(arm, member=member),), given.attributes)
+    with pytest.raises(TableError, match="each of the 4 references was trained on all 800") as error:
+        attacked(told, attacks=(("lira", lira.Config(mode="offline")),))
+    assert len(error.value.complaints) == 1
+
+
+def test_lira_takes_of_each_row_the_references_without_it():
+    """Half of the references know a row, as with random halves: the scores are those of the others alone."""
+    rng = np.random.default_rng(5)
+    member = np.vstack([rng.random(60) < 0.5, halves(8, 60, rng)])
+    margin = 0.8 * member[:, :, None] + rng.standard_normal((9, 60, 1))
+    target = np.arange(9) == 0
+    runs = ("7", *(f"reference {i}" for i in range(8)))
+    arm = SignalArm("a", runs, target, member, np.logaddexp(0, -margin), margin)
+    attack = Attack("lira[mode=offline]", "lira", lira.Config(mode="offline", variance="per_example"))
+    scored, _ = score(arm, attack)
+    for row in range(60):
+        others = margin[1:, row, 0][~member[1:, row]]
+        z = (margin[0, row, 0] - others.mean()) / others.std(ddof=1)
+        assert scored.scores[0, row] == pytest.approx(-stats.norm.logsf(z))
+
+
+def test_one_constant_run_is_left_out_and_said():
+    given = signals({"a": 1.0, "b": 0.0}, models=6, rows=300)
+    first, second = given.arms
+    flat = first.loss.copy()
+    flat[2] = 0.7
+    broken = Signals(given.ids, (replace(first, loss=flat), second), given.attributes)
+    found = attacked(broken, attacks=(("loss", loss.Config()),))
+    row = of(found["rates"], input="a", metric=AUC, attribute=None)[0]
+    assert (row["status"], row["runs"]) == ("ok", 5)
+    others = [i for i in range(6) if i != 2]
+    kept = Signals(
+        given.ids,
+        tuple(
+            SignalArm(a.name, tuple(a.runs[i] for i in others), a.target[others], a.member[others],
+                      a.loss[others], a.margin[others])
+            for a in given.arms
+        ),
+        given.attributes,
+    )  # fmt: skip
+    wanted = attacked(kept, attacks=(("loss", loss.Config()),))
+    assert row["value"] == of(wanted["rates"], input="a", metric=AUC, attribute=None)[0]["value"]
+    pairs = [of(d["comparisons"], metric=AUC, attribute=None)[0] for d in (found, wanted)]
+    assert pairs[0]["difference"] == pytest.approx(pairs[1]["difference"])
+    assert pairs[0]["runs"] == 5
+    assert any(f"run {first.runs[2]} is left out: constant signals" in line for line in found["problems"])
+
+
+def table(*, seed=0, rows=240, runs=3):
+    """Columns of signals of two arms, the second of which leaks more."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for arm, gap in (("full", 0.1), ("lora", 1.0)):
+        for run in range(runs):
+            member = np.random.default_rng(run).permutation(rows) < rows // 2
+            lost = rng.exponential(1.0, rows) - gap * member + 2
+            parts += [(f"e{i}", arm, str(run), int(member[i]), lost[i], "ab"[i % 2]) for i in range(rows)]
+    names = ("example_id", "arm", "run", "in_training", "loss", "sex")
+    return {name: [p[i] for p in parts] for i, name in enumerate(names)}
+
+
+def test_attack_in_python_is_the_commands_json(tmp_path):
+    import pandas as pd
+
+    path = tmp_path / "signals.csv"
+    pd.DataFrame(table()).to_csv(path, index=False)
+    out = tmp_path / "out.json"
+    options = ["--by", "sex", "--attack", "loss", "--fpr", "0.05", "--permutations", "19", "--json", str(out)]
+    assert main(["attack", str(path), *options]) == 0
+    wanted = json.loads(out.read_text())
+    found = evenhand.attack(str(path), by="sex", attack="loss", fpr=0.05, permutations=19).to_dict()
+    for key in ("rates", "comparisons", "vulnerability", "roc", "verdict", "settings"):
+        assert found[key] == wanted[key], key
+    assert found["verdict"]["about"] == "these runs"
+    assert found["verdict"]["sentence"].startswith("In these runs, leakage of lora against full:")
+
+
+def test_attack_in_python_refuses_what_the_command_refuses():
+    with pytest.raises(InputError, match="'lyra' is no attack"):
+        evenhand.attack(table(), attack=("lyra",))
+    with pytest.raises(InputError, match="--fpr"):
+        evenhand.attack(table(), fpr=(0.1, 1.5))
+
+
+def test_five_attacked_runs_are_about_the_method():
+    found = evenhand.attack(table(runs=5), attack="loss", permutations=19)
+    assert found.verdict["about"] == "the method"
+    assert found.verdict["sentence"].startswith("Leakage of lora against full:")
