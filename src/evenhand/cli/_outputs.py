@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
+import glob
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from evenhand.report.document import Document
 
 STANDARD_OUTPUT = "-"
+#: Endings that promise another content than the text that is written.
+_OTHER_CONTENT = (".gz", ".bz2", ".xz", ".zst", ".zip", ".parquet", ".pq", ".xlsx", ".xls")
 _SEPARATORS = tuple({os.sep, os.altsep or os.sep})
 
 
@@ -56,6 +60,11 @@ class Outputs:
             real = _identity(path)
             if real in read:
                 found.append(f"--{kind} {path}: this is one of the inputs; give another file.")
+            elif pattern := next((one for one in inputs if _matches(path, one)), None):
+                found.append(
+                    f"--{kind} {path}: the input '{pattern}' matches this name, so that the next call would "
+                    "read it as an input; give another name or folder."
+                )
             if real in taken:
                 found.append(f"--{kind} {path}: --{taken[real]} goes to the same file; give another one.")
             taken[real] = kind
@@ -114,10 +123,31 @@ def _wrong(option: str, path: str) -> Iterable[str]:
         yield f"{option} {path}: this is a folder; give a file."
     elif not target.parent.is_dir():
         yield f"{option} {path}: there is no folder {str(target.parent)!r}; make it, or give another path."
+    elif path.lower().endswith(_OTHER_CONTENT):
+        yield (
+            f"{option} {path}: plain text is written, and a name in '{target.suffix}' promises something else; "
+            f"give a name without it, for example '{target.stem if '.' in target.stem else target.stem + '.' + option[2:]}'."
+        )
     elif target.exists() and not target.is_file():
         yield f"{option} {path}: this is no ordinary file; give another path."
     elif not os.access(target.parent, os.W_OK):
         yield f"{option} {path}: the folder {str(target.parent)!r} cannot be written to."
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a pattern of inputs stands for a path, whether the file is there yet or not."""
+    pattern = local(pattern)
+    if "\0" in pattern or not glob.has_magic(pattern) or os.path.lexists(pattern):
+        return False
+    parts = Path(os.path.abspath(path)).parts
+    wanted = Path(os.path.abspath(pattern)).parts
+    if "**" in wanted:
+        start = wanted.index("**")
+        end = len(wanted) - start - 1
+        if len(parts) < start + end:
+            return False
+        parts, wanted = parts[:start] + parts[len(parts) - end :], wanted[:start] + wanted[start + 1 :]
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
 def _files_read(inputs: Sequence[str]) -> list[Path]:

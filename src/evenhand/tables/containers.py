@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import zipfile
 import zlib
@@ -48,6 +49,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
         "fetch them with `git lfs pull`",
     ),
 )
+_LINES = re.compile(rb"\A[^\r\n\x00-\x08\x0e-\x1f]*[,;\t|{\[][^\r\n\x00-\x08\x0e-\x1f]*[\r\n]")
 _PAGES = (b"<!doctype html", b"<html", b"<?xml")
 _ENCODINGS = {
     b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32",
@@ -68,6 +70,9 @@ def head_of(given: Given) -> bytes:
         packed = given.ending.endswith(".gz")
         if packed and not raw.startswith(_GZIP):
             kind = named(given, raw)
+            if kind is None and is_text(raw):
+                plain = given.path.name[: -len(".gz")]
+                raise Unreadable(f"is no gzip file: it holds text that is not packed; rename it to {plain}.")
             raise Unreadable(f"is cut short or is no gzip file{f': it holds {kind}' if kind else '.'}")
         if packed:
             file.seek(0)
@@ -108,6 +113,11 @@ def plain_text(db: DuckDBPyConnection, given: Given, number: int) -> Path:
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise Unreadable(_damage(error)) from None
     return copy
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are lines of text, such as CSV."""
+    return bool(head.strip()) and b"\0" not in head and head[:3] != b"PAR" and bool(_LINES.search(head))
 
 
 def named(given: Given, head: bytes) -> str | None:

@@ -35,11 +35,15 @@ class Dialect:
         names: columns, as the header names them.
         delimiter: what stands between values.
         skip: lines before the header.
+        uneven: whether the lines before the header end otherwise than those after.
+        blanks: whether a blank stands between a delimiter and the quotes of a value.
     """
 
     names: list[str]
     delimiter: str
     skip: int = 0
+    uneven: bool = False
+    blanks: bool = False
 
 
 def dialect_of(given: Given) -> Dialect:
@@ -68,7 +72,34 @@ def dialect_of(given: Given) -> Dialect:
         raise Unreadable(f"has no readable header line ({error}).") from None
     if not any(name.strip() for name in names):
         raise Unreadable("has no header line.")
-    return Dialect(names, delimiter, skip)
+    uneven = skip > 0 and len(set(_BREAK.findall(text)[: skip + _ROWS_TO_TRY])) > 1
+    blanks = any(name.startswith(' "') and name.rstrip().endswith('"') for name in names)
+    if blanks:
+        names = next(csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter, skipinitialspace=True))
+    return Dialect(names, delimiter, skip, uneven, blanks)
+
+
+def has_escapes(path: Path) -> bool:
+    r"""Whether quotes within values are written as \", as Spark does, and not doubled."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(b'\\"') >= 0
+
+
+def without_blanks(db: DuckDBPyConnection, path: Path, number: int, dialect: Dialect) -> Path:
+    """A copy of a CSV file without the blanks that stand between a delimiter and the quotes of a value."""
+    copy = scratch(db, number).with_suffix(".close")
+    apart = {"delimiter": dialect.delimiter}
+    with path.open(encoding="utf-8-sig", newline="") as file, copy.open("w", encoding="utf-8", newline="") as to:
+        try:
+            for _ in range(dialect.skip):
+                to.write(file.readline())
+            rows = csv.reader(file, skipinitialspace=True, strict=True, **apart)
+            csv.writer(to, lineterminator="\n", **apart).writerows(rows)
+        except UnicodeDecodeError:
+            raise Unreadable(NOT_UTF8.format("LATIN1")) from None
+        except csv.Error as error:
+            raise Unreadable(f"is no proper CSV ({error}).") from None
+    return copy
 
 
 def _refuse_other_encoding(head: bytes, skip: int) -> None:

@@ -5,6 +5,7 @@ Columns are renamed `c0, c1, ...` at this door, so that no name of a file ever s
 
 from __future__ import annotations
 
+import base64
 import re
 import unicodedata
 from collections import Counter
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
-from evenhand.tables.containers import named, plain_text
+from evenhand.tables.containers import is_text, named, plain_text
 from evenhand.tables.database import Table, Unreadable, literal, rephrase, scratch
-from evenhand.tables.dialects import dialect_of, with_even_breaks
-from evenhand.tables.in_memory import as_arrow
+from evenhand.tables.dialects import dialect_of, has_escapes, with_even_breaks, without_blanks
+from evenhand.tables.in_memory import as_arrow, extension_of
 from evenhand.tables.json_records import open_records
 from evenhand.tables.sources import ENDINGS, Given
 
@@ -31,6 +32,8 @@ _UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
 _PARTITION = re.compile(r"([A-Za-z_]\w*)=([^=]*)")
 #: What the database says of a CSV file in which a lone carriage return seems to end a row.
 _BROKEN_ROWS = re.compile("invalid state|Expected Number of Columns")
+#: What it says of one whose quotes end at another place than it expects.
+_BROKEN_QUOTES = re.compile("unterminated quote|invalid state|Expected Number of Columns|quote", re.IGNORECASE)
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -64,10 +67,10 @@ def use_table(
         try:
             return [use(table)]
         except duckdb.Error as error:
-            even = _even(db, table, error)
-            if even is None:
+            other = _escaped(table, error) or _even(db, table, error)
+            if other is None:
                 raise
-            return [use(even)]
+            return [use(other)]
     except Unreadable as error:
         complaints.append(f"{given.title}: {error}")
     except duckdb.Error as error:
@@ -189,7 +192,12 @@ def _parquet(db: DuckDBPyConnection, table: Table) -> Table:
     path = table.given.path
     assert path is not None
     with path.open("rb") as opened:
-        kind = named(table.given, opened.read(512))
+        head = opened.read(1 << 14)
+        kind = named(table.given, head[:512])
+    if kind is None and is_text(head):
+        ending = ".jsonl" if head.lstrip().startswith((b"{", b"[")) else ".csv"
+        what = "JSON" if ending == ".jsonl" else "text such as CSV"
+        raise Unreadable(f"is no parquet file: it holds {what}; rename it to {path.stem}{ending}.")
     if kind and not kind.startswith("parquet"):
         raise Unreadable(f"is no parquet file, or is cut short: it holds {kind}")
     file = pattern(path)
@@ -201,23 +209,69 @@ def _parquet(db: DuckDBPyConnection, table: Table) -> Table:
         if skip == 0:
             names.append(name)
         skip = skip + children - (1 if skip else 0)
-    return _table(table, names, types, relation, staged=False)
+    return _table(table, names, types, relation, staged=False, flaws=_extensions(db, path))
+
+
+def _extensions(db: DuckDBPyConnection, path: Path) -> dict[str, str]:
+    """Why columns of a parquet file cannot be read: what is stored of them is not what they mean."""
+    stored = db.execute(
+        f"SELECT value FROM parquet_kv_metadata({pattern(path)}) WHERE key = 'ARROW:schema'"
+    ).fetchall()
+    if not any(b"ARROW:extension:name" in _decoded(value) for (value,) in stored):
+        return {}
+    import pyarrow.parquet as pq  # noqa: PLC0415  (seldom needed)
+
+    flaws = {}
+    for column in pq.read_schema(path):
+        name = (column.metadata or {}).get(b"ARROW:extension:name", b"").decode("utf-8", "replace")
+        name = name or extension_of(column.type) or ""
+        if name and not name.startswith("arrow."):
+            flaws[column.name] = (
+                f"holds values of type {name}, of which the file has the storage only; write them as text "
+                "(pandas: astype(str))."
+            )
+    return flaws
+
+
+def _decoded(value: bytes) -> bytes:
+    try:
+        return base64.b64decode(value)
+    except ValueError:
+        return b""
 
 
 def _csv(db: DuckDBPyConnection, table: Table) -> Table:
     dialect = dialect_of(table.given)
     path = plain_text(db, table.given, table.number)
+    if dialect.blanks:
+        path = without_blanks(db, path, table.number, dialect)
+    elif dialect.uneven:
+        path = with_even_breaks(db, path, table.number, dialect.delimiter) or path
     return _as_csv(table, path, dialect.names, dialect.delimiter, dialect.skip)
 
 
-def _as_csv(table: Table, path: Path, names: Sequence[str], delimiter: str, skip: int) -> Table:
+def _as_csv(
+    table: Table, path: Path, names: Sequence[str], delimiter: str, skip: int, escape: str = '"'
+) -> Table:
     types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
     relation = (
         f"read_csv({pattern(path)}, auto_detect = false, header = true, columns = {{{types}}}, "
-        f"delim = {literal(delimiter)}, quote = '\"', escape = '\"', strict_mode = true, "
+        f"delim = {literal(delimiter)}, quote = '\"', escape = {literal(escape)}, strict_mode = true, "
         f"null_padding = false, skip = {skip}, compression = 'none', hive_partitioning = false)"
     )
     return _table(table, names, ["VARCHAR"] * len(names), relation, staged=True)
+
+
+def _escaped(table: Table, error: Exception) -> Table | None:
+    r"""The table with quotes written as \", where they are why it could not be read as usual."""
+    path = table.given.path
+    if _OPENERS.get(table.given.ending) is not _csv or not _BROKEN_QUOTES.search(str(error)):
+        return None
+    assert path is not None
+    dialect = dialect_of(table.given)
+    if table.given.ending.endswith(".gz") or dialect.blanks or not has_escapes(path):
+        return None
+    return _as_csv(table, path, dialect.names, dialect.delimiter, dialect.skip, "\\")
 
 
 def _even(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | None:

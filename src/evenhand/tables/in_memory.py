@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.errors import TableError
+from evenhand.errors import CallError, TableError
 from evenhand.tables.database import Unreadable
 
 _KINDS = {str: "texts", bool: "truth values", int: "numbers", float: "numbers", bytes: "bytes",
@@ -40,7 +40,8 @@ def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
         names = [str(name) for name in whole.column_names]
         if not names:
             raise Unreadable("has no columns.")
-        return whole.rename_columns([f"c{i}" for i in range(len(names))]), names, {}
+        whole, foreign = _without_extensions(whole)
+        return whole.rename_columns([f"c{i}" for i in range(len(names))]), names, foreign
     if not columns:
         raise Unreadable("has no columns.")
     arrays: dict[int, Any] = {}
@@ -64,24 +65,33 @@ def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
     return table, names, flaws
 
 
-def read_once(source: object) -> object:
+def read_once(source: object, done: set[int] | None = None) -> object:
     """What was given, with every stream that can be read only once as a table that can be read again.
 
+    Args:
+        source: what was given.
+        done: the streams that were read before, by identity.
+
     Raises:
+        CallError: one stream is given twice.
         TableError: a stream breaks off.
     """
+    done = set() if done is None else done
     if isinstance(source, Mapping):
         return (
-            {name: read_once(value) for name, value in source.items()}
+            {name: read_once(value, done) for name, value in source.items()}
             if _has_stream(source.values())
             else source
         )
     if isinstance(source, list | tuple):
-        return [read_once(value) for value in source] if _has_stream(source) else source
+        return [read_once(value, done) for value in source] if _has_stream(source) else source
     if not _is_stream(source):
         return source
     import pyarrow as pa  # noqa: PLC0415
 
+    if id(source) in done:
+        raise CallError("One stream of rows was given twice, and it can be read once; give two, or a table.")
+    done.add(id(source))
     try:
         return pa.table(source)
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
@@ -122,12 +132,30 @@ def _whole(given: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
     return from_dataframe(given)
 
 
+def _without_extensions(whole: Any) -> tuple[Any, dict[int, str]]:  # noqa: ANN401  (pyarrow has no types)
+    """The table with periods and intervals as texts, and why columns of other such types cannot be read."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    flaws = {}
+    for i, field in enumerate(whole.schema):
+        name = extension_of(field.type)
+        if name is None:
+            continue
+        if name.startswith("pandas."):
+            array = _of_series(whole.column(i).to_pandas())
+        else:
+            array = pa.nulls(len(whole))
+            flaws[i] = f"holds values of type {name}, which is not known; give texts, numbers or truth values."
+        whole = whole.set_column(i, field.name, array)
+    return whole, flaws
+
+
 def _array(values: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
     """An Arrow array of a column: a list, a numpy array, a series of any library."""
     import pyarrow as pa  # noqa: PLC0415
 
     if hasattr(type(values), "iloc"):
-        return pa.Array.from_pandas(values)
+        return _of_series(values)
     if hasattr(type(values), "__arrow_c_stream__"):
         return pa.chunked_array(values)
     array: Any = values if isinstance(values, list | tuple) else np.asarray(values)
@@ -136,6 +164,29 @@ def _array(values: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
             raise Unreadable(f"is no list of values (it has {array.ndim} dimensions).")
         array = list(array)
     return pa.array(array)
+
+
+def _of_series(values: Any) -> Any:  # noqa: ANN401  (pandas and pyarrow have no types)
+    """An Arrow array of a pandas series; periods and intervals are the texts that pandas prints of them."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if hasattr(values.dtype, "fill_value"):  # a sparse one
+        values = values.sparse.to_dense()
+    array = pa.Array.from_pandas(values)
+    if extension_of(array.type) is None:
+        return array
+    if hasattr(values.dtype, "categories"):
+        return pa.Array.from_pandas(values.cat.rename_categories([str(v) for v in values.cat.categories]))
+    return pa.Array.from_pandas(values.astype(object).map(str, na_action="ignore"))
+
+
+def extension_of(kind: Any) -> str | None:  # noqa: ANN401  (pyarrow has no types)
+    """The name of a type whose values are not what is stored (a year as its distance from 1970); else None."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    name = str(getattr(inner, "extension_name", ""))
+    return name if name and not name.startswith("arrow.") else None
 
 
 def _mixture(values: object) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import re
+from itertools import islice
 
 from evenhand.tables.database import NOT_UTF8, literal
+from evenhand.tables.quoted import shorten
 from evenhand.tables.sources import Given
 
 _DAMAGED = "is damaged, or written in a way that is not supported; copy it or make it again."
@@ -35,6 +38,8 @@ def sentence(error: Exception, given: Given) -> str:
         return _other_width(at, int(shape[1]), int(shape[2]))
     if "Malformed JSON" in text or ("JSON" in text and "at byte" in text):
         return _no_json(text, given)
+    if given.path is None and re.search("UTF-?8|unicode", text, re.IGNORECASE):
+        return _not_utf8_in_memory(given)
     parquet = given.ending in {".parquet", ".pq"}
     if parquet and ("Invalid string encoding" in text or "nvalid unicode" in text):
         return _not_utf8_column(given)
@@ -66,8 +71,57 @@ def _no_json(text: str, given: Given) -> str:
         return f"is no proper JSON{where}."
     if fault is None:
         return f"is no proper JSON ({place[3].strip()})."
+    if said := _usual_fault(given, fault[0], place[3]):
+        return said
     byte = place[1] if place[2] == "line" else fault[1]
     return f"is no proper JSON, at byte {byte} in line {fault[0]}: {place[3].strip()}."
+
+
+def _usual_fault(given: Given, number: int, reason: str) -> str | None:
+    """Say what is often wrong with a line that is no JSON; None where it is something else."""
+    assert given.path is not None
+    with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
+        line = next(islice(file, number - 1, None), b"").strip()
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return NOT_UTF8.format("LATIN1") + f" The first other letter is in line {number}."
+    shown = shorten(text)
+    if text.endswith(","):
+        return f"is no proper JSON, at line {number}: a comma stands at its end; write one record a line ({shown})."
+    if re.match(r"[{\[]\s*'", text):
+        return (
+            f"is no proper JSON, at line {number}: names and texts stand in double quotes, and here it is "
+            f"{shown}; write it with json.dumps."
+        )
+    if not text.startswith(("{", "[")) and number == 1:
+        return f"holds no JSON, but text such as CSV (it begins with {shown}); rename it to {_as_csv(given)}."
+    if "unexpected" in reason or "input length" in reason:
+        return f"is no proper JSON, at line {number}: {shown}."
+    return None
+
+
+def _as_csv(given: Given) -> str:
+    assert given.path is not None
+    return given.path.name[: -len(given.ending)] + (".csv.gz" if given.ending.endswith(".gz") else ".csv")
+
+
+def _not_utf8_in_memory(given: Given) -> str:
+    """Say which columns of a table in memory hold texts that are not encoded in UTF-8."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    from evenhand.tables.in_memory import as_arrow  # noqa: PLC0415  (it needs the database's module)
+
+    table, columns, _ = as_arrow(given.table)
+    names = []
+    for name, column in zip(columns, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            names.append(name)
+    listed = ", ".join(f"'{name}'" for name in names)
+    who = f"column {listed} holds" if len(names) == 1 else f"columns {listed} hold" if names else "it holds"
+    return f"{who} texts that are not encoded in UTF-8; decode the bytes with their own encoding first."
 
 
 def _not_utf8_column(given: Given) -> str:

@@ -159,7 +159,7 @@ def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]
         for item in value:
             if not (is_table(item) or isinstance(item, str | os.PathLike)):
                 raise CallError(
-                    f"A list was given whose items are of type {type(item).__name__}; give {ALLOWED}."
+                    f"A list was given whose items are of type {type(item).__name__}; {_collect(item)}give {ALLOWED}."
                 )
             if isinstance(item, Mapping) and item and not _holds_columns(item):
                 raise CallError(
@@ -167,7 +167,12 @@ def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]
                 )
             yield from _items(item, where, complaints)
     else:
-        raise CallError(f"Got {type(value).__name__} for {where}; give {ALLOWED}.")
+        raise CallError(f"Got {type(value).__name__} for {where}; {_collect(value)}give {ALLOWED}.")
+
+
+def _collect(value: object) -> str:
+    """The next step for a query that has no rows yet (polars' LazyFrame)."""
+    return "call .collect() on it, or " if hasattr(type(value), "collect") else ""
 
 
 def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
