@@ -111,6 +111,11 @@ def _page(document: Document) -> str:
     return build_page(document)
 
 
+def _printable(path: str) -> str:
+    """A path without letters that a terminal does not show."""
+    return path if path.isprintable() else repr(path)
+
+
 def _wrong(option: str, path: str) -> Iterable[str]:
     target = Path(path)
     if not path.strip():
@@ -118,7 +123,7 @@ def _wrong(option: str, path: str) -> Iterable[str]:
     elif scheme := scheme_of(path):
         yield f"{option} {path}: this is an address ({scheme}), and only files of this machine are written."
     elif why := fault_of(path):
-        yield f"{option} {path}: {why}"
+        yield f"{option} {_printable(path)}: {why}"
     elif target.is_dir() or path.endswith(_SEPARATORS):
         yield f"{option} {path}: this is a folder; give a file."
     elif not target.parent.is_dir():

@@ -88,13 +88,16 @@ def has_escapes(path: Path) -> bool:
 def without_blanks(db: DuckDBPyConnection, path: Path, number: int, dialect: Dialect) -> Path:
     """A copy of a CSV file without the blanks that stand between a delimiter and the quotes of a value."""
     copy = scratch(db, number).with_suffix(".close")
-    apart = {"delimiter": dialect.delimiter}
-    with path.open(encoding="utf-8-sig", newline="") as file, copy.open("w", encoding="utf-8", newline="") as to:
+    apart = dialect.delimiter
+    with (
+        path.open(encoding="utf-8-sig", newline="") as file,
+        copy.open("w", encoding="utf-8", newline="") as to,
+    ):
         try:
             for _ in range(dialect.skip):
                 to.write(file.readline())
-            rows = csv.reader(file, skipinitialspace=True, strict=True, **apart)
-            csv.writer(to, lineterminator="\n", **apart).writerows(rows)
+            rows = csv.reader(file, skipinitialspace=True, strict=True, delimiter=apart)
+            csv.writer(to, lineterminator="\n", delimiter=apart).writerows(rows)
         except UnicodeDecodeError:
             raise Unreadable(NOT_UTF8.format("LATIN1")) from None
         except csv.Error as error:

@@ -33,7 +33,9 @@ _PARTITION = re.compile(r"([A-Za-z_]\w*)=([^=]*)")
 #: What the database says of a CSV file in which a lone carriage return seems to end a row.
 _BROKEN_ROWS = re.compile("invalid state|Expected Number of Columns")
 #: What it says of one whose quotes end at another place than it expects.
-_BROKEN_QUOTES = re.compile("unterminated quote|invalid state|Expected Number of Columns|quote", re.IGNORECASE)
+_BROKEN_QUOTES = re.compile(
+    "unterminated quote|invalid state|Expected Number of Columns|quote", re.IGNORECASE
+)
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 

@@ -142,10 +142,12 @@ def _without_extensions(whole: Any) -> tuple[Any, dict[int, str]]:  # noqa: ANN4
         if name is None:
             continue
         if name.startswith("pandas."):
-            array = _of_series(whole.column(i).to_pandas())
+            array = _of_extension(whole.column(i))
         else:
             array = pa.nulls(len(whole))
-            flaws[i] = f"holds values of type {name}, which is not known; give texts, numbers or truth values."
+            flaws[i] = (
+                f"holds values of type {name}, which is not known; give texts, numbers or truth values."
+            )
         whole = whole.set_column(i, field.name, array)
     return whole, flaws
 
@@ -178,6 +180,19 @@ def _of_series(values: Any) -> Any:  # noqa: ANN401  (pandas and pyarrow have no
     if hasattr(values.dtype, "categories"):
         return pa.Array.from_pandas(values.cat.rename_categories([str(v) for v in values.cat.categories]))
     return pa.Array.from_pandas(values.astype(object).map(str, na_action="ignore"))
+
+
+def _of_extension(column: Any) -> Any:  # noqa: ANN401  (pyarrow has no types)
+    """The texts of an Arrow column of periods or intervals."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if not pa.types.is_dictionary(column.type):
+        return _of_series(column.to_pandas())
+    coded = [
+        pa.DictionaryArray.from_arrays(one.indices, _of_series(one.dictionary.to_pandas())).cast(pa.string())
+        for one in column.chunks
+    ]
+    return pa.chunked_array(coded, pa.string())
 
 
 def extension_of(kind: Any) -> str | None:  # noqa: ANN401  (pyarrow has no types)

@@ -77,4 +77,15 @@ def elsewhere(path: str) -> str | None:
     scheme = scheme_of(path)
     if scheme is None:
         return None
+    if scheme.lower() == "file":
+        return "write an address of a file with three strokes (file:///folder/name), or give its path alone."
     return f"only files of this machine are read, and this is an address ({scheme}); download it first."
+
+
+def unexpanded(path: str) -> str:
+    """Say what in a missing path may be meant as a variable, or as a folder of Windows; else nothing."""
+    if re.search(r"\$\w|\$\{|%\w+%", path):
+        return " Variables are not expanded in it; give the folder itself."
+    if os.sep == "/" and re.match(r"[A-Za-z]:\\|\\\\", path):
+        return " It is a path of Windows; give the path that the file has on this machine."
+    return ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.errors import CallError, TableError, nearest
-from evenhand.tables.paths import elsewhere, fault_of, local
+from evenhand.tables.paths import elsewhere, fault_of, local, unexpanded
 from evenhand.tables.schema import Columns, Source
 
 #: Endings of the files that can be read.
@@ -159,7 +159,8 @@ def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]
         for item in value:
             if not (is_table(item) or isinstance(item, str | os.PathLike)):
                 raise CallError(
-                    f"A list was given whose items are of type {type(item).__name__}; {_collect(item)}give {ALLOWED}."
+                    f"A list was given whose items are of type {type(item).__name__}; {_collect(item)}"
+                    f"give {ALLOWED}."
                 )
             if isinstance(item, Mapping) and item and not _holds_columns(item):
                 raise CallError(
@@ -181,9 +182,10 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
     if not text or "\0" in text:
         complaints.append(f"{text!r}: is no path.")
         return
+    typed = text
     text = local(text)
     if why := elsewhere(text) or fault_of(text):
-        complaints.append(f"{_as_given(text)}: there is no such file: {why}")
+        complaints.append(f"{_as_given(typed)}: there is no such file: {why}")
     elif os.path.isdir(text):
         complaints.append(f"{text}: is a folder; give its files, for example '{_files_below(Path(text))}'.")
     elif os.path.isfile(text):
@@ -196,7 +198,7 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
         if not found:
             complaints.append(f"{text}: no file matches this pattern.")
     else:
-        complaints.append(_missing(Path(text)))
+        complaints.append(_missing(Path(text)) + unexpanded(text))
 
 
 def _files_below(folder: Path) -> str:
@@ -214,7 +216,7 @@ def _files_below(folder: Path) -> str:
 
 def _as_given(path: str) -> str:
     """A path for a complaint: an address has both of its strokes, of which a `Path` keeps one."""
-    text = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", r"\1://", path)
+    text = re.sub(r"^(s3|gs|https?|abfss?|hf):/(?!/)", r"\1://", path)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 23]}...{text[-20:]}"
 
 
