@@ -129,9 +129,10 @@ def _wrong(option: str, path: str) -> Iterable[str]:
     elif not target.parent.is_dir():
         yield f"{option} {path}: there is no folder {str(target.parent)!r}; make it, or give another path."
     elif path.lower().endswith(_OTHER_CONTENT):
+        plain = target.stem if "." in target.stem else f"{target.stem}.{option[2:]}"
         yield (
-            f"{option} {path}: plain text is written, and a name in '{target.suffix}' promises something else; "
-            f"give a name without it, for example '{target.stem if '.' in target.stem else target.stem + '.' + option[2:]}'."
+            f"{option} {path}: plain text is written, and a name in '{target.suffix}' promises something "
+            f"else; give another name, for example '{plain}'."
         )
     elif target.exists() and not target.is_file():
         yield f"{option} {path}: this is no ordinary file; give another path."

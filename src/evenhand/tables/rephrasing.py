@@ -71,13 +71,13 @@ def _no_json(text: str, given: Given) -> str:
         return f"is no proper JSON{where}."
     if fault is None:
         return f"is no proper JSON ({place[3].strip()})."
-    if said := _usual_fault(given, fault[0], place[3]):
+    if said := _usual_fault(given, fault[0]):
         return said
     byte = place[1] if place[2] == "line" else fault[1]
     return f"is no proper JSON, at byte {byte} in line {fault[0]}: {place[3].strip()}."
 
 
-def _usual_fault(given: Given, number: int, reason: str) -> str | None:
+def _usual_fault(given: Given, number: int) -> str | None:
     """Say what is often wrong with a line that is no JSON; None where it is something else."""
     assert given.path is not None
     with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
@@ -87,7 +87,7 @@ def _usual_fault(given: Given, number: int, reason: str) -> str | None:
     except UnicodeDecodeError:
         return NOT_UTF8.format("LATIN1") + f" The first other letter is in line {number}."
     shown = shorten(text)
-    if text.endswith(","):
+    if text.startswith("{") and text.endswith("},"):
         return f"is no proper JSON, at line {number}: a comma stands at its end; write one record a line ({shown})."
     if re.match(r"[{\[]\s*'", text):
         return (
@@ -95,9 +95,8 @@ def _usual_fault(given: Given, number: int, reason: str) -> str | None:
             f"{shown}; write it with json.dumps."
         )
     if not text.startswith(("{", "[")) and number == 1:
-        return f"holds no JSON, but text such as CSV (it begins with {shown}); rename it to {_as_csv(given)}."
-    if "unexpected" in reason or "input length" in reason:
-        return f"is no proper JSON, at line {number}: {shown}."
+        target = _as_csv(given)
+        return f"holds no JSON, but text such as CSV (it begins with {shown}); rename it to {target}."
     return None
 
 
