@@ -72,7 +72,9 @@ def head_of(given: Given) -> bytes:
             kind = named(given, raw)
             if kind is None and is_text(raw):
                 plain = given.path.name[: -len(".gz")]
-                raise Unreadable(f"is no gzip file: it holds text that is not packed; rename it to {plain}.")
+                raise Unreadable(
+                    f"is cut short or is no gzip file: it holds plain text; rename it to {plain}."
+                )
             raise Unreadable(f"is cut short or is no gzip file{f': it holds {kind}' if kind else '.'}")
         if packed:
             file.seek(0)

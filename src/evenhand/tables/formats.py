@@ -199,7 +199,9 @@ def _parquet(db: DuckDBPyConnection, table: Table) -> Table:
     if kind is None and is_text(head):
         ending = ".jsonl" if head.lstrip().startswith((b"{", b"[")) else ".csv"
         what = "JSON" if ending == ".jsonl" else "text such as CSV"
-        raise Unreadable(f"is no parquet file: it holds {what}; rename it to {path.stem}{ending}.")
+        raise Unreadable(
+            f"is no parquet file, or is cut short: it holds {what}; rename it to {path.stem}{ending}."
+        )
     if kind and not kind.startswith("parquet"):
         raise Unreadable(f"is no parquet file, or is cut short: it holds {kind}")
     file = pattern(path)

@@ -145,7 +145,7 @@ def _without_extensions(whole: Any) -> tuple[Any, dict[int, str]]:  # noqa: ANN4
             array = _of_extension(whole.column(i))
         else:
             array = pa.nulls(len(whole))
-            flaws[i] = f"holds values of the unknown type {name}; give texts, numbers or truth values."
+            flaws[i] = f"holds values of the unknown type {name}; give texts or numbers."
         whole = whole.set_column(i, field.name, array)
     return whole, flaws
 

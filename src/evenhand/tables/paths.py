@@ -78,7 +78,9 @@ def elsewhere(path: str) -> str | None:
     if scheme is None:
         return None
     if scheme.lower() == "file":
-        return "write an address of a file with three strokes (file:///folder/name), or give its path alone."
+        return (
+            f"this is an address ({scheme}) of another machine; is file:///folder/name meant? Give the path."
+        )
     return f"only files of this machine are read, and this is an address ({scheme}); download it first."
 
 

@@ -88,13 +88,13 @@ def _usual_fault(given: Given, number: int) -> str | None:
         return NOT_UTF8.format("LATIN1") + f" The first other letter is in line {number}."
     shown = shorten(text)
     if text.startswith("{") and text.endswith("},"):
-        return f"is no proper JSON, at line {number}: a comma stands at its end; write one record a line ({shown})."
+        return f"is no proper JSON, at line {number}: a comma stands at its end ({shown}); remove it."
     if re.match(r"[{\[]\s*'", text):
         return (
             f"is no proper JSON, at line {number}: names and texts stand in double quotes, and here it is "
             f"{shown}; write it with json.dumps."
         )
-    if not text.startswith(("{", "[")) and number == 1:
+    if number == 1 and re.match(r"[^{\[]*[,;\t|]", text):
         target = _as_csv(given)
         return f"holds no JSON, but text such as CSV (it begins with {shown}); rename it to {target}."
     return None
