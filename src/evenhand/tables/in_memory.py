@@ -194,7 +194,7 @@ def _of_extension(column: Any) -> Any:  # noqa: ANN401  (pyarrow has no types)
 
 
 def extension_of(kind: Any) -> str | None:  # noqa: ANN401  (pyarrow has no types)
-    """The name of a type whose values are not what is stored (a year as its distance from 1970); else None."""
+    """Name a type whose values are not what is stored (a year as its distance from 1970), or None."""
     import pyarrow as pa  # noqa: PLC0415
 
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
