@@ -180,7 +180,7 @@ def test_two_bases_are_judged_each_and_together(tmp_path):
     assert {(r["model_low"], r["model_high"], r["arm"]) for r in result["interactions"]} == {
         ("weak", "strong", "lora[rank=1]")
     }
-    assert result["verdict"]["sentence"].startswith("2 models, ")
+    assert result["verdict"]["sentence"].startswith("In these runs, 2 models, ")
     counted = [sum(m["audit"]["verdict"]["counts"].values()) for m in result["models"]]
     assert sum(result["verdict"]["counts"].values()) == sum(counted)
 
