@@ -169,9 +169,9 @@ def _without_references(ids: Sequence[str], references: Sequence[Sequence[str]])
     alike = [n for n, own in zip(ids, references, strict=True) if any(map(_holds_alike, own))]
     if alike:
         found.append(
-            f"Column 'references' holds texts that seem to be several references, joined by a line break, ';', "
-            f"'/' or '|', in {len(alike):,} rows (first: example '{alike[0]}'); each text is read as one "
-            "reference. Give several as a list."
+            "Column 'references' holds texts that seem to be several references, joined by a line break, "
+            f"';', '/' or '|', in {len(alike):,} rows (first: example '{alike[0]}'); each text is read as "
+            "one reference. Give several as a list."
         )
     in_quotes = [n for n, own in zip(ids, references, strict=True) if any(map(_IN_QUOTES.fullmatch, own))]
     if 2 * len(in_quotes) > len(ids):
