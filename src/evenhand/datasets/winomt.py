@@ -223,8 +223,8 @@ def _lines(config: Config) -> list[tuple[str, str]]:
         if lacking:
             lines = "1 line has" if len(lacking) == 1 else f"{len(lacking):,} lines have"
             complaints.append(
-                f"{path}: {lines} no '{_BAR}' (first: line {lacking[0]}); give 'sentence {_BAR} translation'. "
-                "Are the two separated by a tab? Then replace it."
+                f"{path}: {lines} no '{_BAR}' (first: line {lacking[0]}); give 'sentence {_BAR} translation'."
+                " Are the two separated by a tab? Then replace it."
             )
     if not pairs and not complaints:
         complaints.append(f"dataset.path '{config.path}': holds no pairs.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from evenhand.errors import TableError
 from evenhand.tables.quoted import shorten
@@ -92,14 +93,18 @@ def remarks_on(
     return found + _wrapped(places, ids, texts, references) + _going_on(places, ids, texts, references)
 
 
+def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int, i: int) -> bool:
+    """Whether a completion has a form that no reference of its row has."""
+    return plain[i] and form.fullmatch(texts[k][i]) is not None
+
+
 def _wrapped(places: Places, ids: Sequence[str], texts: Texts, references: Texts) -> list[str]:
     """Remark on completions that hold more than the answer, and on models that always say the same."""
     found = []
     for what, form in _WRAPPED:
         plain = [not any(map(form.fullmatch, own)) for own in references]
-        counted = _counted(
-            places, ids, texts, lambda k, i, f=form, p=plain: p[i] and f.fullmatch(texts[k][i]) is not None
-        )  # type: ignore[misc]
+        test = partial(_has_form, texts, form, plain)
+        counted = _counted(places, ids, texts, test)
         if counted:
             found.append(f"Column 'completion' {what} in {counted}. The whole text is judged as it is.")
     for (arm, run), own in zip(places, texts, strict=True):
