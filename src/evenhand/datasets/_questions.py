@@ -5,6 +5,7 @@ A row holds a question with all its answers, or one answer of a question that se
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -123,7 +124,7 @@ def read_questions(config: Questions) -> tuple[tuple[Question, ...], tuple[Attri
         prompt = _filled(reader, config.prompt, one.first)
         form = Form(config.name, "text", prompt, "", tuple(answers), meanings, meanings)
         questions.append(Question(ids[i], "", form, label))
-    return tuple(questions), attributes, [*remarks, *reader.remarks]
+    return tuple(questions), attributes, [*remarks, *reader.remarks, *_alike(questions)]
 
 
 def _read(config: Questions) -> Rows:
@@ -202,6 +203,28 @@ def _filled(reader: Reader, text: str, row: int) -> str:
     return SLOT.sub(lambda slot: reader.rows.values[slot[1]][row] or "", text)
 
 
+def _is_nested(value: str) -> bool:
+    """Whether a text is a JSON list of texts or a JSON record."""
+    if not value.strip().startswith(("[", "{")):
+        return False
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return False
+    return isinstance(read, dict) or all(isinstance(one, str) for one in read)
+
+
+def _alike(questions: Sequence[Question]) -> list[str]:
+    """Remark on questions that have one text for several answers."""
+    alike = [q.id for q in questions if len({a.strip() for a in q.form.answers}) < len(q.form.answers)]
+    if not alike:
+        return []
+    return [
+        f"{len(alike):,} of {len(questions):,} questions have the same text for several answers (first: "
+        f"'{alike[0]}'), which no model can tell apart."
+    ]
+
+
 def _refuse_missing(reader: Reader, config: Questions, asked: Sequence[_Found], ids: Sequence[str]) -> None:
     """Complain of columns of prompts and answers that have no text in a question; remark on words for it."""
     rows: dict[str, list[list[int]]] = {}
@@ -224,6 +247,12 @@ def _refuse_missing(reader: Reader, config: Questions, asked: Sequence[_Found], 
                 f"has no text{instead} in {n:,} of {len(asked):,} questions (first: '{which}'); fill it, or"
             )
             reader.complain(option, name, f"{what} leave these questions out.")
+        lists = [(which, value) for which, value in told if _is_nested(value or "")]
+        if lists:
+            which, value = lists[0]
+            n = len({which for which, _ in lists})
+            what = f"is nested in {n:,} of {len(asked):,} questions (first: '{which}': {(value or '')[:60]});"
+            reader.complain(option, name, f"{what} give one text per row.")
         if words:
             which, value = words[0]
             n = len({which for which, _ in words})

@@ -18,6 +18,7 @@ from evenhand.datasets._reading import Wanted, read
 from evenhand.datasets._smoke import SMOKE
 from evenhand.datasets._wording import SEPARATOR, wording_of
 from evenhand.errors import InputError
+from evenhand.tables.database import NOT_UTF8
 from evenhand.tables.pronouns import GENDERS, RENDERINGS, genders, pattern, render
 from evenhand.tables.schema import Attribute
 from evenhand.tables.values import tidy
@@ -206,15 +207,25 @@ def _lines(config: Config) -> list[tuple[str, str]]:
     """Pairs (English, translation) of lines of text."""
     pairs, complaints = [], []
     for path in [p for one in _several(config.path) for p in _files(one)]:
+        lacking: list[int] = []
         for number, line in enumerate(_text_lines(path), 1):
             sides = [side.strip() for side in line.split(_BAR)]
             if not line.strip():
+                continue
+            if len(sides) == 1:
+                lacking.append(number)
                 continue
             if len(sides) != 2 or not all(sides):
                 what = f"has {len(sides)} sides" if len(sides) != 2 else "has an empty side"
                 complaints.append(f"{path}, line {number}: {what}; must be 'sentence {_BAR} translation'.")
                 continue
             pairs.append((sides[0], sides[1]) if config.english == "left" else (sides[1], sides[0]))
+        if lacking:
+            lines = "1 line has" if len(lacking) == 1 else f"{len(lacking):,} lines have"
+            complaints.append(
+                f"{path}: {lines} no '{_BAR}' (first: line {lacking[0]}); give 'sentence {_BAR} translation'."
+                " Are the two separated by a tab? Then replace it."
+            )
     if not pairs and not complaints:
         complaints.append(f"dataset.path '{config.path}': holds no pairs.")
     if complaints:
@@ -259,9 +270,13 @@ def _files(path: str) -> list[Path]:
 def _text_lines(path: Path) -> list[str]:
     """The lines of a file; only a line feed ends one, whatever other separators a sentence holds."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [line.removesuffix("\r") for line in file.read().split("\n")]
-    except (OSError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+        return [line.removesuffix("\r") for line in data.decode("utf-8-sig").split("\n")]
+    except UnicodeDecodeError as error:
+        number = error.object[: error.start].count(b"\n") + 1
+        said = NOT_UTF8.format("LATIN1")
+        raise InputError(f"{path}: {said} The first other letter is in line {number}.") from None
+    except OSError as error:
         raise InputError(f"{path}: cannot be read ({error}).") from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from evenhand.errors import TableError
 from evenhand.tables.quoted import shorten
@@ -24,6 +25,28 @@ _TURN = re.compile(r"[.!?…。][\"'”’»)\]]*\s+[#*]*\s*[^\W\d_]\w*(?: \w+){
 _TIMES, _BESIDES = 2, 5
 #: Smallest share of an arm's completions that is worth a remark.
 _SHARE = 0.01
+
+#: Forms in which exports wrap a completion, and what they are called in a remark.
+_WRAPPED = (
+    (
+        "is a list or record written as text",
+        re.compile(r"\s*(?:\[\s*['\"{].*\]|\{\s*['\"].*\})\s*", re.DOTALL),
+    ),
+    ("stands in quotation marks", re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»)\s*", re.DOTALL)),
+    (
+        "begins with a label such as 'Translation:'",
+        re.compile(
+            r"\s*(?:translation|english|assistant|answer|output|response|model|bot)\s?:.*", re.I | re.DOTALL
+        ),
+    ),
+    ("holds '=>' or '->', as prompts do", re.compile(r".*\s(?:=>|->)\s.*", re.DOTALL)),
+    (r"holds a line break written as '\n'", re.compile(r".*\\n.*", re.DOTALL)),
+    ("holds a line or paragraph separator", re.compile(r".*[\u2028\u2029\x85].*", re.DOTALL)),
+    (
+        "is an error message",
+        re.compile(r"\s*(?:\w*error|\w*exception|traceback)\b\s?[:(].*", re.I | re.DOTALL),
+    ),
+)
 
 Places = Sequence[tuple[str, str]]
 Texts = Sequence[Sequence[str]]
@@ -67,7 +90,30 @@ def remarks_on(
             f"Column 'completion' is a word for a missing value ({', '.join(map(repr, said[:5]))}) in "
             f"{words}. Each is judged as the text that it is."
         )
-    return found + _going_on(places, ids, texts, references)
+    return found + _wrapped(places, ids, texts, references) + _going_on(places, ids, texts, references)
+
+
+def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int, i: int) -> bool:
+    """Whether a completion has a form that no reference of its row has."""
+    return plain[i] and form.fullmatch(texts[k][i]) is not None
+
+
+def _wrapped(places: Places, ids: Sequence[str], texts: Texts, references: Texts) -> list[str]:
+    """Remark on completions that hold more than the answer, and on models that always say the same."""
+    found = []
+    for what, form in _WRAPPED:
+        plain = [not any(map(form.fullmatch, own)) for own in references]
+        test = partial(_has_form, texts, form, plain)
+        counted = _counted(places, ids, texts, test)
+        if counted:
+            found.append(f"Column 'completion' {what} in {counted}. The whole text is judged as it is.")
+    for (arm, run), own in zip(places, texts, strict=True):
+        if len(own) > 4 and own[0].strip() and len(set(own)) == 1 and len(set(map(tuple, references))) > 1:
+            found.append(
+                f"Column 'completion' is the same text in all {len(own):,} rows of '{arm}' run '{run}': "
+                f"{shorten(own[0], 100)!r}."
+            )
+    return found
 
 
 def _counted(places: Places, ids: Sequence[str], texts: Texts, test: Callable[[int, int], bool]) -> str:

@@ -32,6 +32,10 @@ SCHEMA = "evenhand.generations/1"
 
 #: What may stand between several references in one text.
 _JOINED = re.compile(r"\|\|\||<sep>|\[SEP\]|\t", re.IGNORECASE)
+#: What ordinary sentences hold, too: it joins references only where the parts say the same in other words.
+_PARTED = (r"[\r\n]+", r";", r"\s/\s", r"\|")
+#: A text in quotation marks from its beginning to its end.
+_IN_QUOTES = re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»)\s*", re.DOTALL)
 
 FORM = Form(
     title="generations",
@@ -205,4 +209,27 @@ def _without_references(ids: Sequence[str], references: Sequence[Sequence[str]])
             f"Column 'references' holds '|||', '<sep>' or a tab in {len(joined):,} rows (first: example "
             f"'{joined[0]}'); each text is read as one reference. Give several as a list."
         )
+    alike = [n for n, own in zip(ids, references, strict=True) if any(map(_holds_alike, own))]
+    if alike:
+        found.append(
+            "Column 'references' holds texts that seem to be several references, joined by a line break, "
+            f"';', '/' or '|', in {len(alike):,} rows (first: example '{alike[0]}'); each text is read as "
+            "one reference. Give several as a list."
+        )
+    in_quotes = [n for n, own in zip(ids, references, strict=True) if any(map(_IN_QUOTES.fullmatch, own))]
+    if 2 * len(in_quotes) > len(ids):
+        found.append(
+            f"Column 'references' holds texts in quotation marks in {len(in_quotes):,} of {len(ids):,} rows "
+            f"(first: example '{in_quotes[0]}'); the marks are compared with the completion, too."
+        )
     return found
+
+
+def _holds_alike(text: str) -> bool:
+    """Whether a text falls into parts of which each shares at least a third of its words with the first."""
+    for mark in _PARTED:
+        parts = [set(re.findall(r"\w+", part.lower())) for part in re.split(mark, text.strip())]
+        first = parts[0]
+        if len(parts) > 1 and all(len(p) > 1 and 3 * len(p & first) >= len(p | first) for p in parts):
+            return True
+    return False

@@ -35,8 +35,14 @@ _WRAPPED = re.compile(
 _DTYPE = re.compile(r",\s*dtype=[^,\]]*$")
 #: What begins a list of texts in quotes, or a record.
 _LISTLIKE = re.compile(
-    r"\s*(?:\(?\[+\s*(?:['\"]|(?:np\.|numpy\.)?str_\()|(?:(?:np\.|numpy\.)?array|list|c|tuple)\([\[(]?\s*['\"]|\{\s*['\"]"
+    r"\s*(?:\(?\[+\s*(?:['\"{]|(?:np\.|numpy\.)?str_\()|(?:(?:np\.|numpy\.)?array|list|c|tuple)\([\[(]?\s*['\"]|\{\s*['\"]"
     r"|\(\s*'[^']*'\s*,.*\)\s*$)",
+    re.DOTALL,
+)
+#: Lists as Spark, pandas and Postgres print them, and numbers in brackets.
+_PRINTED = re.compile(
+    r"\s*(?:(?:WrappedArray|ArraySeq|ArrayBuffer|Vector|Series|Index|Seq|List|Array|Set|set|frozenset|deque)"
+    r"\(.*\)|\{.*\}|\[[\s\d.,+-]*\d[\s\d.,+-]*\])\s*",
     re.DOTALL,
 )
 _BARE_LIST = re.compile(r"\s*\[[^\[\]]*,[^\[\]]*\]\s*", re.DOTALL)
@@ -54,7 +60,7 @@ def parse(text: str) -> tuple[str, ...] | None:
     if found is None:
         found = _literals(text)
     if found is None:
-        if _LISTLIKE.match(text) or _BARE_LIST.fullmatch(text):
+        if _LISTLIKE.match(text) or _BARE_LIST.fullmatch(text) or _PRINTED.fullmatch(text):
             return None
         return (text,)
     if len(found) == 1 and found[0] is not None and found[0].lstrip().startswith("["):
