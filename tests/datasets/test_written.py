@@ -63,7 +63,7 @@ def test_a_translation_that_two_patterns_share_joins_them(tmp_path):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("No translation.", "line 2: has 1 sides"),
+        ("No translation.", "1 line has no '|||' .first: line 2"),
         ("He left. ||| ", "line 2: has an empty side"),
         ("He left. ||| a ||| b", "line 2: has 3 sides"),
         ("Nobody left. ||| Gitti.", "have no pronoun"),

@@ -14,11 +14,11 @@ from evenhand.datasets import DatasetInfo, Examples, Translations, synthetic_pai
 from evenhand.datasets._config import Field, Frozen, Limit, model_validator
 from evenhand.datasets._files import locate, place_of
 from evenhand.datasets._leaks import normal
+from evenhand.datasets._lines import text_lines
 from evenhand.datasets._reading import Wanted, read
 from evenhand.datasets._smoke import SMOKE
 from evenhand.datasets._wording import SEPARATOR, wording_of
 from evenhand.errors import InputError
-from evenhand.tables.database import NOT_UTF8
 from evenhand.tables.pronouns import GENDERS, RENDERINGS, genders, pattern, render
 from evenhand.tables.schema import Attribute
 from evenhand.tables.values import tidy
@@ -208,7 +208,7 @@ def _lines(config: Config) -> list[tuple[str, str]]:
     pairs, complaints = [], []
     for path in [p for one in _several(config.path) for p in _files(one)]:
         lacking: list[int] = []
-        for number, line in enumerate(_text_lines(path), 1):
+        for number, line in enumerate(text_lines(path), 1):
             sides = [side.strip() for side in line.split(_BAR)]
             if not line.strip():
                 continue
@@ -265,19 +265,6 @@ def _files(path: str) -> list[Path]:
             "with 'columns'."
         )
     return found
-
-
-def _text_lines(path: Path) -> list[str]:
-    """The lines of a file; only a line feed ends one, whatever other separators a sentence holds."""
-    try:
-        data = path.read_bytes()
-        return [line.removesuffix("\r") for line in data.decode("utf-8-sig").split("\n")]
-    except UnicodeDecodeError as error:
-        number = error.object[: error.start].count(b"\n") + 1
-        said = NOT_UTF8.format("LATIN1")
-        raise InputError(f"{path}: {said} The first other letter is in line {number}.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from None
 
 
 def _meant(config: Config, sentences: Sequence[str]) -> tuple[list[_Meant | None], list[str]]:
@@ -372,7 +359,7 @@ def _annotated(given: str | Sequence[str]) -> Mapping[str, Sequence[_Note]]:
     complaints = []
     for path in paths:
         kind = next((k for k in ("pro", "anti") if path.stem.endswith(f"_{k}")), "none")
-        for number, line in enumerate(_text_lines(path), 1):
+        for number, line in enumerate(text_lines(path), 1):
             if not line.strip():
                 continue
             cells = line.split("\t")
