@@ -179,7 +179,7 @@ def test_gates(candidate, gate, code, files, here, capsys):
 )
 def test_what_a_gate_counts(counts, gate, code):
     full = {"harm": 0, "harmless": 0, "help": 0, "undecided": 0, **counts}
-    assert gating({"verdict": {"counts": full}}, gate) == code
+    assert gating([{"counts": full, "about": "the method"}], gate) == code
 
 
 def test_a_gate_without_a_comparison_is_refused(files, here, capsys):

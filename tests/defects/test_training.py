@@ -236,8 +236,9 @@ def test_a_selection_of_no_layers_is_refused(options, said):
 HATE = [f"{a}_{m}" for a in ("religion", "race", "gender", "sexuality") for m in ("llama2", "mistral")]
 FACES = [f"{a}_face_{m}" for a in ("gender", "age") for m in ("vit", "swinv2")]
 ATTACKED = ["religion_llama2", "religion_mistral", "gender_vit", "gender_swinv2"]
+HALVES = ("general", "pro", "anti", "ranks")
 WANTED = {
-    "e1": [*HATE, "age_llama2", "age_mistral"],
+    "e1": [*HATE, "age_llama2", "age_mistral", "all_llama2", "all_mistral"],
     "e2": ["gender_vit", "gender_swinv2"],
     "e3": ["age_vit", "age_swinv2"],
     "e4": [*HATE, "gender_vit", "gender_swinv2"],
@@ -245,7 +246,7 @@ WANTED = {
     "e6": ATTACKED,
     "e7": [*HATE, *FACES],
     "e8": ["religion_llama2", "religion_mistral", "age_face_vit", "age_face_swinv2"],
-    "e9": [f"{what}_{m}" for what in ("general", "pro", "anti", "ranks") for m in ("llama2", "mistral")],
+    "e9": [f"{what}_{m}" for what in (*HALVES, "ranks_pro") for m in ("llama2", "mistral")],
     "e10": ["llama2", "llama2_chat", "mistral", "mistral_instruct"],
 }
 

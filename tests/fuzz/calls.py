@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +86,14 @@ def differences(
     *,
     within: float,
     renamed: Mapping[str, str] | None = None,
+    ignored: Collection[str] = (),
 ) -> list[str]:
-    """What differs between two results."""
+    """What differs between two results, but for some fields."""
     first, second = rows_of(one), rows_of(other, renamed)
     said = [f"only in the plain one: {key}" for key in first if key not in second]
     said += [f"only in the other: {key}" for key in second if key not in first]
     for key in first.keys() & second.keys():
-        for name in first[key].keys() | second[key].keys():
+        for name in (first[key].keys() | second[key].keys()) - set(ignored):
             a, b = first[key].get(name), second[key].get(name)
             if not alike(a, b, within):
                 said.append(f"{key} {name}: {a!r} in the plain one, {b!r} in the other")

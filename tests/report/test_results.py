@@ -56,7 +56,8 @@ def test_what_is_said_of_calibration(page):
     text = words(page)
     assert "groups of unlike size must not be compared" in text
     assert "across, the score of 'female'; upwards, the share of rows that are 'female'" in text
-    assert "No calibration error has a permutation p-value here: it compares single runs." in text
+    assert "swapping their answers to a row in all runs at random" in text
+    assert "No calibration error has a permutation p-value here" not in text
 
 
 def test_diagrams_hold_the_bins_of_the_candidate_and_the_reference():

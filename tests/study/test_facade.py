@@ -31,7 +31,7 @@ def test_a_mapping_and_a_file_are_studies(tmp_path):
     moments = []
     [made] = run(SPEC, output=tmp_path, watch=moments.append)
     assert made.result["name"] == "posts"
-    assert made.verdict["sentence"].startswith("head_only against full")
+    assert made.verdict["sentence"].startswith("Nothing was learnt by head_only (see the remarks). In these")
     assert {"loading", "preparing", "training", "judging"} == {now.phase for now in moments}
     shares = [now.share for now in moments if now.phase == "training"]
     assert shares == sorted(shares)
