@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: Texts in small letters that stand for a missing value in every column.
 MISSING = frozenset(
-    {"", "nan", "-nan", "nat", "<na>", "null", "(null)", "#n/a", "#na", "\\n", "na_character_"}
-    | {"na_integer_", "na_real_", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"}
+    {"", "nan", "-nan", "nat", "<na>", "null", "(null)", "#n/a", "#na", "\\n"}
+    | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"}
 )
 
 #: Words for a missing value that are also names. As a group they are kept, and a remark says so; as a label
