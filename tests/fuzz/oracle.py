@@ -148,7 +148,7 @@ def flaws(
 def _finite(value: Any) -> float:
     """A finite number; NaN for anything else."""
     try:
-        number = float(str(value).strip().replace(",", "."))
+        number = float(str(value).strip(" \t\u00a0\u200b\ufeff\r\n").replace(",", "."))
     except ValueError:
         return math.nan
     return number if math.isfinite(number) else math.nan

@@ -582,3 +582,10 @@ def test_a_name_with_a_comma_between_bars(tmp_path):
     rows = [f"{a}|{b}|[0.2, 0.8]|{g}" for a, b, g in zip(LABELS, ANSWERS, TABLE["sex"], strict=True)]
     (tmp_path / "bars.csv").write_text("\n".join(["label|prediction|note|race, ethnicity", *rows]) + "\n")
     assert rates(audited(str(tmp_path / "bars.csv"), by="race, ethnicity")) == {"f": 0.75, "m": 0.75}
+
+
+def test_scores_named_true_and_false_fit_labels_of_0_and_1():
+    p = probability(SURE)
+    columns = {"score_False": [1 - v for v in p], "score_True": p}
+    plain = audited(TABLE | {"score": p}, metric="log_loss")
+    assert overall(audited(TABLE | columns, metric="log_loss"), "log_loss") == overall(plain, "log_loss")

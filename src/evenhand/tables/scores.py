@@ -53,7 +53,10 @@ class Scores:
         named = {s.lower() for s in self.suffixes}
         if self.single and named:
             return not self.guessed or named <= {"0", "1"} | {label.strip().lower() for label in labels}
-        return not self.guessed or self.counted or {label.strip().lower() for label in labels} <= named
+        texts = {label.strip().lower() for label in labels}
+        if named == {"true", "false"}:  # 1 and 0 are the same two labels
+            texts = {{"1": "true", "0": "false"}.get(text, text) for text in texts}
+        return not self.guessed or self.counted or texts <= named
 
 
 def score_columns(table: Table, columns: Columns) -> tuple[str, ...]:
