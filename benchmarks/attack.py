@@ -21,7 +21,7 @@ from benchmarks.machine import describe
 from benchmarks.simulate.attacks import Z, halves
 from evenhand.judge.attacks import Evidence, lira
 from evenhand.judge.attacks.rmia import dominated
-from evenhand.judge.counts import Group
+from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import Scored, observe
 from evenhand.judge.privacy.rates import limits
 from evenhand.judge.privacy.settings import at_fpr

@@ -28,12 +28,12 @@ def main(folder: str | None) -> None:
     import torch
 
     from evenhand.finetune import Model
-    from evenhand.finetune.base import load_base
-    from evenhand.finetune.devices import accelerator_of
-    from evenhand.finetune.encoder import encoder_of
-    from evenhand.finetune.generate import generated
-    from evenhand.finetune.likelihoods import answered
-    from evenhand.finetune.standin import stand_in
+    from evenhand.finetune.estimate.standin import stand_in
+    from evenhand.finetune.hardware.devices import accelerator_of
+    from evenhand.finetune.inputs.encoder import encoder_of
+    from evenhand.finetune.modeling.pretrained import load_base
+    from evenhand.finetune.outputs.generate import generated
+    from evenhand.finetune.outputs.likelihoods import answered
 
     torch.set_num_threads(1)
     base = load_base(Model(folder or str(stand_in("llama", "language"))), "language", (), "float32")
@@ -78,7 +78,7 @@ def questions(vocabulary: int) -> list[Any]:
     """Prompts of 20 to 200 tokens, each with three answers of one to three."""
     import numpy as np
 
-    from evenhand.finetune.likelihoods import Choice
+    from evenhand.finetune.outputs.likelihoods import Choice
 
     rng = np.random.default_rng(0)
 
@@ -127,7 +127,7 @@ def unsorted(model: Any, encoder: Any, prompts: Sequence[list[int]]) -> list[lis
     """The peer: `generate` on batches in the given order."""
     import torch
 
-    from evenhand.finetune.generate import padded_left
+    from evenhand.finetune.outputs.generate import padded_left
 
     found = []
     for i in range(0, len(prompts), BATCH):

@@ -132,11 +132,12 @@ def peer(path: Path, out: Path) -> None:
 
     from benchmarks.reference import plain
     from evenhand.datasets import split
-    from evenhand.finetune import Data, adapt
-    from evenhand.finetune.answers import Classes
-    from evenhand.finetune.base import load_base
-    from evenhand.finetune.feed import feed_of
+    from evenhand.finetune import Data
+    from evenhand.finetune.inputs.batches import feed_of
+    from evenhand.finetune.inputs.targets import Classes
     from evenhand.finetune.loop import Lesson
+    from evenhand.finetune.modeling import adapt
+    from evenhand.finetune.modeling.pretrained import load_base
     from evenhand.spec.read import read_studies
     from evenhand.study.plan import plan
 

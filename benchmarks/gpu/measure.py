@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from benchmarks.gpu.shapes import CLASSES, Shape, adapted, feed_of
-from evenhand.finetune import Job, Precision, memory
-from evenhand.finetune.answers import Classes
-from evenhand.finetune.devices import accelerator_of
-from evenhand.finetune.linears import fast_linears, halved
+from evenhand.finetune import Job, Precision
+from evenhand.finetune.estimate.size import sizes
+from evenhand.finetune.hardware import memory
+from evenhand.finetune.hardware.devices import accelerator_of
+from evenhand.finetune.hardware.linears import fast_linears, halved
+from evenhand.finetune.inputs.targets import Classes
 from evenhand.finetune.log import Log
 from evenhand.finetune.loop import Lesson, fit
-from evenhand.finetune.size import sizes
 
 #: Steps that are not counted: the first ones compile, warm up and fill caches.
 WARM_UP = 3

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from benchmarks.simulate.tables import simulate
-from evenhand.judge.counts import Group
+from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.compare import comparisons
 from evenhand.judge.privacy.observe import Scored, Seen, observe
 from evenhand.judge.privacy.rates import limits

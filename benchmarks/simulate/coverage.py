@@ -6,7 +6,9 @@ import numpy as np
 
 from benchmarks.simulate.worlds import METRICS, UNEQUAL, World, draw, resplit
 from evenhand import registry
-from evenhand.judge import counts, gaps, maxima
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.disparities import bounds as maxima
+from evenhand.judge.core.disparities import inputs as gaps
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats.family import correlated

@@ -15,9 +15,9 @@ from scipy.special import ndtr, ndtri
 
 from benchmarks.simulate.tables import simulate
 from evenhand.judge.generative import translation_gender
-from evenhand.judge.run_generative import settings_for, tell
+from evenhand.judge.language.run import settings_for, tell
 from evenhand.judge.settings import Settings
-from evenhand.tables.generations import GOLD_GENDER, PREDISPOSITION, STEREOTYPE, Generations
+from evenhand.tables.answers.generations import GOLD_GENDER, PREDISPOSITION, STEREOTYPE, Generations
 from evenhand.tables.schema import Attribute
 
 TEXTS = ("He left.", "She left.", "They left.", "The cook left.")

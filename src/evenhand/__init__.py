@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evenhand import metrics
     from evenhand.errors import CallError, EvenhandError, InputError, TableError
-    from evenhand.judge.facade import attack, audit, compare
+    from evenhand.judge.api import attack, audit, compare
     from evenhand.judge.result import AuditResult
-    from evenhand.study.facade import run
+    from evenhand.study.api import run
     from evenhand.study.run import StudyResult
 
 __version__ = "0.1.0"
@@ -29,10 +29,10 @@ _HOMES = {
     "InputError": "evenhand.errors",
     "StudyResult": "evenhand.study.run",
     "TableError": "evenhand.errors",
-    "attack": "evenhand.judge.facade",
-    "audit": "evenhand.judge.facade",
-    "compare": "evenhand.judge.facade",
-    "run": "evenhand.study.facade",
+    "attack": "evenhand.judge.api",
+    "audit": "evenhand.judge.api",
+    "compare": "evenhand.judge.api",
+    "run": "evenhand.study.api",
 }
 
 __all__ = [

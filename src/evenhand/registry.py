@@ -18,7 +18,8 @@ from evenhand.errors import UnknownNameError, nearest
 def names(package: str) -> tuple[str, ...]:
     """Names of the plug-in files in a package such as `evenhand.judge.metrics`, sorted."""
     folder = importlib.import_module(package)
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_")))
+    files = (m for m in pkgutil.iter_modules(folder.__path__) if not m.ispkg)
+    return tuple(sorted(m.name for m in files if not m.name.startswith("_")))
 
 
 def load(package: str, name: str) -> ModuleType:

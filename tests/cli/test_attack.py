@@ -8,7 +8,7 @@ import pytest
 
 from evenhand.cli import main
 from evenhand.tables.schema import Attribute
-from evenhand.tables.signals import write_signals
+from evenhand.tables.signals.schema import write_signals
 
 
 @pytest.fixture(scope="module")

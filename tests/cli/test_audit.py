@@ -13,7 +13,7 @@ import pytest
 
 from evenhand import __version__, registry
 from evenhand.cli import audit, main
-from evenhand.cli._calls import gate as gating
+from evenhand.cli.lib.calls import gate as gating
 from evenhand.judge.settings import MARGIN, PRIMARY, Settings
 from evenhand.tables.schema import Columns
 

@@ -11,7 +11,7 @@ from tests.study.studies import ARMS, TRAINER, study
 
 from evenhand import registry
 from evenhand.cli import main
-from evenhand.cli._plugins import KINDS
+from evenhand.cli.lib.plugins import KINDS
 from evenhand.store.claims import claim
 from evenhand.study.run import run_study
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenhand.datasets import table
-from evenhand.datasets._files import place_of
+from evenhand.datasets.lib.reading.files import place_of
 from evenhand.errors import InputError
 
 FRAME = pd.DataFrame(

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from evenhand.datasets import asked, split, text_snippets
-from evenhand.datasets._templates import OTHER, forms_of, read_templates, variants_of
+from evenhand.datasets.lib.prompts.templates import OTHER, forms_of, read_templates, variants_of
 from evenhand.errors import InputError
 from tests.datasets import sample
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from evenhand.datasets import rgb, table, utkface
-from evenhand.datasets._pictures import MOST_PIXELS, readable
+from evenhand.datasets.lib.pictures import MOST_PIXELS, readable
 from evenhand.errors import InputError
 from tests.datasets import sample
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evenhand.datasets import asked, leaks, split, synthetic_pairs, text_snippets, winomt
-from evenhand.datasets._templates import forms_of, read_templates, variants_of
+from evenhand.datasets.lib.prompts.templates import forms_of, read_templates, variants_of
 from evenhand.errors import InputError
 from tests.datasets import sample
 

@@ -16,13 +16,14 @@ import pytest
 import torch
 
 from evenhand.errors import InputError
-from evenhand.finetune import Model, adapt, run
-from evenhand.finetune.answers import Classes
-from evenhand.finetune.base import load_base
-from evenhand.finetune.devices import accelerator_of
-from evenhand.finetune.feed import feed_of
+from evenhand.finetune import Model, run
+from evenhand.finetune.hardware.devices import accelerator_of
+from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.inputs.targets import Classes
 from evenhand.finetune.loop import Lesson, _gradients
-from evenhand.finetune.predict import probabilities
+from evenhand.finetune.modeling import adapt
+from evenhand.finetune.modeling.pretrained import load_base
+from evenhand.finetune.outputs.predict import probabilities
 from evenhand.finetune.prepare import base_of
 from evenhand.spec.read import read_studies
 from evenhand.spec.recipes import recipe_names
@@ -30,7 +31,7 @@ from evenhand.store.folder import StudyFolder
 from evenhand.study import data
 from evenhand.study.plan import plan
 from evenhand.study.run import rebuild, run_study
-from evenhand.study.schedule import Schedule
+from evenhand.study.workers.schedule import Schedule
 from tests.finetune import worlds
 from tests.study.studies import ARMS, TRAINER, study
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from evenhand import registry
 from evenhand.finetune import Model, checks, run
-from evenhand.finetune.base import FAMILIES, load_base
+from evenhand.finetune.modeling.pretrained import FAMILIES, load_base
 from tests.finetune import worlds
 
 AUTO = {

@@ -10,8 +10,8 @@ import transformers
 from PIL import Image
 
 from evenhand.finetune import Data, Model
-from evenhand.finetune.base import load_base
-from evenhand.finetune.feed import feed_of
+from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

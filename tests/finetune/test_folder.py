@@ -10,8 +10,9 @@ import torch
 import transformers
 
 from evenhand.errors import InputError
-from evenhand.finetune import folder as folders_of
-from evenhand.finetune import run, size
+from evenhand.finetune import run
+from evenhand.finetune.estimate import size
+from evenhand.finetune.modeling import folder as folders_of
 from tests.finetune import worlds
 
 # PEFT asks transformers for what it calls by another name since.

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from evenhand.finetune import Model, run
-from evenhand.finetune.base import load_base
+from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
 
 KINDS = {"vit": transformers.AutoModelForImageClassification}

@@ -28,10 +28,10 @@ CLOSED = {"team/gated": (401, GATED, b""), "team/waiting": (403, GATED, b"")}
 #: Prints, by hub id, what the preparation, a dry run and a dataset say.
 ASK = """
 import json, sys
-from evenhand.datasets._files import from_hub
+from evenhand.datasets.lib.reading.files import from_hub
 from evenhand.errors import InputError
 from evenhand.finetune import Job, Model, Training, size
-from evenhand.finetune.base import load_base
+from evenhand.finetune.modeling.pretrained import load_base
 
 def said(ask):
     try:

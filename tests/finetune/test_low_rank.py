@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from evenhand.finetune import Model, run
-from evenhand.finetune.base import load_base
 from evenhand.finetune.methods import _lora, lora
+from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.models._roles import find_roles
 from tests.finetune import worlds
 

@@ -10,10 +10,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from evenhand.finetune import adapt, base, feed, predict
-from evenhand.finetune.base import Base
-from evenhand.finetune.generate import generated
-from evenhand.finetune.likelihoods import _fits_a_pass
+from evenhand.finetune.inputs import batches as feed
+from evenhand.finetune.modeling import adapt
+from evenhand.finetune.modeling import pretrained as base
+from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.outputs import predict
+from evenhand.finetune.outputs.generate import generated
+from evenhand.finetune.outputs.likelihoods import _fits_a_pass
 from evenhand.finetune.run import train
 from tests.finetune import worlds
 

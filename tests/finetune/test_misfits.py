@@ -9,7 +9,8 @@ import transformers
 
 from evenhand.datasets import Asked, Form
 from evenhand.errors import InputError
-from evenhand.finetune import run, size
+from evenhand.finetune import run
+from evenhand.finetune.estimate import size
 from tests.finetune import worlds
 
 RANK = {"rank": 4, "alpha": 8.0, "dropout": 0.0}

@@ -13,12 +13,13 @@ import torch
 import transformers
 
 from evenhand.errors import InputError
-from evenhand.finetune import devices, run
-from evenhand.finetune.answers import Classes
-from evenhand.finetune.feed import feed_of
+from evenhand.finetune import run
+from evenhand.finetune.estimate.standin import stand_in
+from evenhand.finetune.hardware import devices
+from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.inputs.targets import Classes
 from evenhand.finetune.loop import Lesson
 from evenhand.finetune.prepare import base_of
-from evenhand.finetune.standin import stand_in
 from tests.finetune import test_writing, worlds
 from tests.finetune.test_training import do, losses_of, scores_of
 

@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from evenhand.finetune import Data, Membership, adapt, run, signals
-from evenhand.finetune.base import load_base
-from evenhand.finetune.devices import accelerator_of
-from evenhand.finetune.feed import feed_of
-from evenhand.finetune.predict import probabilities
+from evenhand.finetune import Data, Membership, run
+from evenhand.finetune.hardware.devices import accelerator_of
+from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.modeling import adapt
+from evenhand.finetune.modeling.pretrained import load_base
+from evenhand.finetune.outputs import signals
+from evenhand.finetune.outputs.predict import probabilities
 from evenhand.study.membership import asked
 from tests.finetune.worlds import job_of
 

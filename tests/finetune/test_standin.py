@@ -7,8 +7,8 @@ import pytest
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Model
-from evenhand.finetune.base import load_base
-from evenhand.finetune.standin import family_said, stand_in, width
+from evenhand.finetune.estimate.standin import family_said, stand_in, width
+from evenhand.finetune.modeling.pretrained import load_base
 
 FAMILIES = {
     name: module.INFO.task
@@ -43,7 +43,7 @@ def test_what_has_no_stand_in_is_told():
 
 
 def test_a_family_that_nobody_says_is_asked_for(monkeypatch):
-    monkeypatch.setattr("evenhand.finetune.size._config_file", lambda model: None)
+    monkeypatch.setattr("evenhand.finetune.estimate.size._config_file", lambda model: None)
     assert family_said(Model("owner/x", {"family": "bert"}), "text") == "bert"
     with pytest.raises(InputError, match="say its family"):
         family_said(Model("owner/x"), "text")

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 from evenhand.datasets import split, synthetic_portraits, synthetic_posts  # noqa: E402
 from evenhand.errors import InputError  # noqa: E402
 from evenhand.finetune import Data, Job, Model, Training, run  # noqa: E402
-from evenhand.finetune.base import load_base  # noqa: E402
+from evenhand.finetune.modeling.pretrained import load_base  # noqa: E402
 from evenhand.finetune.models import _cache, tiny_text, tiny_vision  # noqa: E402
 
 TINY = pytest.mark.parametrize("tiny", [tiny_text, tiny_vision], ids=["text", "vision"])

@@ -12,9 +12,10 @@ import torch
 import transformers
 
 from evenhand.errors import InputError
-from evenhand.finetune import Model, packing, run
-from evenhand.finetune.base import load_base
-from evenhand.finetune.feed import feed_of
+from evenhand.finetune import Model, run
+from evenhand.finetune.inputs import packing
+from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
 
 ROWS = len(worlds.SPECIAL) + len(worlds.WORDS)

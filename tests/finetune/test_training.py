@@ -12,13 +12,15 @@ import pytest
 import torch
 import transformers
 
-from evenhand.finetune import Data, Model, adapt, features, run
-from evenhand.finetune.answers import Classes
-from evenhand.finetune.base import load_base
-from evenhand.finetune.devices import accelerator_of
-from evenhand.finetune.feed import feed_of
-from evenhand.finetune.linears import fast_linears, halved
+from evenhand.finetune import Data, Model, run
+from evenhand.finetune.hardware.devices import accelerator_of
+from evenhand.finetune.hardware.linears import fast_linears, halved
+from evenhand.finetune.inputs import features
+from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.inputs.targets import Classes
 from evenhand.finetune.loop import Lesson, _gradients
+from evenhand.finetune.modeling import adapt
+from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.prepare import base_of
 from tests.finetune import worlds
 

@@ -8,10 +8,10 @@ import pytest
 
 from evenhand.datasets import split, synthetic_pairs, winomt
 from evenhand.finetune import Data, Model
-from evenhand.finetune.base import load_base
-from evenhand.finetune.encoder import encoder_of
-from evenhand.finetune.material import material_of, prompts_of
-from evenhand.finetune.standin import stand_in
+from evenhand.finetune.estimate.standin import stand_in
+from evenhand.finetune.inputs.encoder import encoder_of
+from evenhand.finetune.inputs.sequences import material_of, prompts_of
+from evenhand.finetune.modeling.pretrained import load_base
 
 PROMPT = "Turkish: {text} English: {translation}"
 

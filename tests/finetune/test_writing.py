@@ -13,19 +13,19 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evenhand.datasets import Asked, Examples, Form, Question, split, synthetic_pairs, text_snippets
-from evenhand.datasets._templates import forms_of, read_templates
+from evenhand.datasets.lib.prompts.templates import forms_of, read_templates
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Model, Training, run
-from evenhand.finetune.answers import Continuations
-from evenhand.finetune.base import load_base
-from evenhand.finetune.devices import accelerator_of
-from evenhand.finetune.encoder import boundary, encoder_of
-from evenhand.finetune.generate import generated
-from evenhand.finetune.likelihoods import Choice, answered, choices_of
+from evenhand.finetune.estimate.standin import stand_in
+from evenhand.finetune.hardware.devices import accelerator_of
+from evenhand.finetune.inputs.encoder import boundary, encoder_of
+from evenhand.finetune.inputs.sequences import blocks_in, material_of, prompts_of
+from evenhand.finetune.inputs.targets import Continuations
 from evenhand.finetune.loop import Lesson, _gradients
-from evenhand.finetune.material import blocks_in, material_of, prompts_of
-from evenhand.finetune.predict import token_log_probs
-from evenhand.finetune.standin import stand_in
+from evenhand.finetune.modeling.pretrained import load_base
+from evenhand.finetune.outputs.generate import generated
+from evenhand.finetune.outputs.likelihoods import Choice, answered, choices_of
+from evenhand.finetune.outputs.predict import token_log_probs
 from tests.datasets import sample
 
 FAMILIES = ("llama", "mistral", "gpt2")

@@ -15,7 +15,7 @@ from evenhand.judge.attacks import lira, loss, rmia
 from evenhand.judge.privacy.choice import Attack
 from evenhand.judge.privacy.run import score
 from evenhand.judge.privacy.settings import AUC
-from evenhand.tables.signals import SignalArm, Signals
+from evenhand.tables.signals.schema import SignalArm, Signals
 from tests.judge.test_privacy import attacked, of, offline, signals
 
 

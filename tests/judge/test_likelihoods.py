@@ -5,13 +5,13 @@ import pytest
 
 import evenhand
 from evenhand.errors import InputError
-from evenhand.judge import likelihood_tables
-from evenhand.judge.choices import TIED, choose_all, scoring_names
-from evenhand.judge.forms import blocks_of, effects_of
 from evenhand.judge.generative import token_bias
+from evenhand.judge.language import tables as likelihood_tables
+from evenhand.judge.language.choices import TIED, choose_all, scoring_names
+from evenhand.judge.language.forms import blocks_of, effects_of
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
-from evenhand.tables.likelihoods import load_likelihoods
+from evenhand.tables.answers.likelihoods import load_likelihoods
 from evenhand.tables.schema import Columns
 from tests.judge.answers import CYCLIC, answers, likelihoods
 

@@ -13,7 +13,7 @@ from evenhand.cli import main
 from evenhand.errors import CallError, InputError
 from evenhand.judge.privacy import PrivacySettings
 from evenhand.judge.settings import Settings, disparity_names, measure_names, metric_names
-from evenhand.spec.margins import range_of, rewritten
+from evenhand.spec.sections.margins import range_of, rewritten
 
 
 def tables(tmp_path):

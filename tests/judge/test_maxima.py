@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from evenhand import registry
-from evenhand.judge import maxima
-from evenhand.judge.gaps import Maximum
+from evenhand.judge.core.disparities import bounds as maxima
+from evenhand.judge.core.disparities.inputs import Maximum
 from evenhand.judge.stats.forms import Rates
 
 ALPHA = 0.05

@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score, roc_curve
 
 from evenhand.errors import CallError, InputError, TableError
 from evenhand.judge.attacks import lira, loss
-from evenhand.judge.counts import Group
+from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy import PrivacySettings, attack_signals, run_attack
 from evenhand.judge.privacy.compare import matched
 from evenhand.judge.privacy.control import shuffled, strata
@@ -19,7 +19,7 @@ from evenhand.judge.privacy.rates import limits
 from evenhand.judge.privacy.settings import AUC, BALANCED, at_fpr
 from evenhand.judge.stats.intervals import clopper_pearson
 from evenhand.tables.schema import Attribute, Columns
-from evenhand.tables.signals import SignalArm, Signals
+from evenhand.tables.signals.schema import SignalArm, Signals
 
 FAST = {"permutations": 99}
 

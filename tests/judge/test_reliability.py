@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from evenhand.judge.core.reliability import reliability
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics import expected_calibration_error as ece
-from evenhand.judge.reliability import reliability
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import ABSENT, Arm, Attribute, Predictions
 

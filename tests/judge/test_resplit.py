@@ -9,11 +9,12 @@ import pytest
 
 import evenhand
 from evenhand.errors import CallError, TableError
-from evenhand.judge import compare, counts
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core import pairs as compare
 from evenhand.judge.metrics import accuracy, roc_auc
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
-from evenhand.tables.read import load
+from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import ABSENT, Columns
 from tests.judge.arms import draw
 

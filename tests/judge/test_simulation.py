@@ -10,8 +10,9 @@ import pytest
 from benchmarks.simulate import coverage, translations
 from benchmarks.simulate.worlds import World, draw
 
-from evenhand.judge import compare, counts
-from evenhand.judge.compare import Matched
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core import pairs as compare
+from evenhand.judge.core.pairs import Matched
 from evenhand.judge.metrics import accuracy, false_positive_rate, true_positive_rate
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.judge.sizes import sizes
+from evenhand.judge.across_arms.group_size import sizes
 from evenhand.judge.stats.verdict import POWER
 
 CRITICAL = 2.8

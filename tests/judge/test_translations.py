@@ -6,7 +6,7 @@ import pytest
 import evenhand
 from evenhand.errors import InputError
 from evenhand.judge.generative.translation_quality import bleu, chrf
-from evenhand.tables.pronouns import render
+from evenhand.tables.answers.pronouns import render
 from tests.judge.answers import generations
 
 he, she, they, none = "He left.", "She left.", "They left.", "The cook left."

@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenhand.errors import CallError
-from evenhand.judge import compare, counts
-from evenhand.judge.compare import Matched
-from evenhand.judge.contrasts import Contrast, contrast_rows
+from evenhand.judge.across_arms.contrasts import Contrast, contrast_rows
+from evenhand.judge.across_arms.series import Series, series_of
+from evenhand.judge.across_arms.trends import interactions, load_bases, trends
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core import pairs as compare
+from evenhand.judge.core.pairs import Matched
 from evenhand.judge.metrics import f1
-from evenhand.judge.series import Series, series_of
 from evenhand.judge.settings import Settings
-from evenhand.judge.trends import interactions, load_bases, trends
 from evenhand.tables.schema import Columns
 from tests.judge.arms import draw, mean_accuracy
 
@@ -120,7 +121,7 @@ def test_two_arms_give_the_audits_own_difference(runs):
     name = LORA.arms[-1]
     rows = [r for _, r in contrast_rows(p, [Contrast(name, {name: 1.0, "full": -1.0})], settings)]
     two = dataclasses.replace(p, arms=(p.arms[0], p.arms[-1]))
-    from evenhand.judge import families
+    from evenhand.judge.core import families
 
     pairs = []
     for attribute in (None, p.attributes[0]):

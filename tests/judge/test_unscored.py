@@ -7,7 +7,7 @@ from evenhand.judge.attacks import Evidence, Needs, read
 from evenhand.judge.privacy import PrivacySettings, attack_signals
 from evenhand.judge.privacy.unscored import AGREE, WITH, WITHOUT, causes_of, said
 from evenhand.tables.schema import Attribute, Columns
-from evenhand.tables.signals import SignalArm, Signals
+from evenhand.tables.signals.schema import SignalArm, Signals
 
 ROWS = 40
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import evenhand
-from evenhand.judge import variance
-from evenhand.judge.crossing import NESTED, OPTIONS, TEMPLATE, TOGETHER, groupings_of
+from evenhand.judge.language import variance
+from evenhand.judge.language.crossing import NESTED, OPTIONS, TEMPLATE, TOGETHER, groupings_of
 from evenhand.judge.stats.variance import components, limits
 from tests.judge.answers import likelihoods
 

@@ -14,9 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evenhand.datasets import Examples, split, text_snippets
 from evenhand.finetune import Data, Model
-from evenhand.finetune.base import load_base
-from evenhand.finetune.devices import accelerator_of
-from evenhand.finetune.likelihoods import answered, choices_of
+from evenhand.finetune.hardware.devices import accelerator_of
+from evenhand.finetune.modeling.pretrained import load_base
+from evenhand.finetune.outputs.likelihoods import answered, choices_of
 
 DATA = sample.SHARED / "data"
 MODEL = sample.SHARED / "models" / "stories260k-llama"

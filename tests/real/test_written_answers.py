@@ -10,7 +10,7 @@ import pytest
 from tests.judge.answers import generations, likelihoods
 
 import evenhand
-from evenhand.tables.pronouns import gender_of, render
+from evenhand.tables.answers.pronouns import gender_of, render
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 pytestmark = [

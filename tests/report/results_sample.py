@@ -10,10 +10,10 @@ import numpy as np
 import study_sample
 from scipy.special import expit
 
-from evenhand.judge.reliability import reliability
+from evenhand.judge.across_arms.group_size import sizes
+from evenhand.judge.core.reliability import reliability
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
-from evenhand.judge.sizes import sizes
 from evenhand.tables.schema import Arm, Attribute, Columns, Predictions
 
 ARMS = (

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from evenhand.judge.across_arms.series import series_of
+from evenhand.judge.across_arms.trends import interactions, trends
 from evenhand.judge.run import judge_predictions
-from evenhand.judge.series import series_of
 from evenhand.judge.settings import Settings
-from evenhand.judge.trends import interactions, trends
 from evenhand.tables.schema import Arm, Attribute, Columns, Input, Predictions
 
 ARMS = ("full", "head_only", "lora[rank=1]", "lora[rank=8]", "lora[rank=64]")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import evenhand
-from evenhand.report.page import build_page
+from evenhand.report.audit.page import build_page
 
 pytestmark = pytest.mark.slow
 HOSTILE = "</script><script>document.title='taken'</script>"

@@ -12,8 +12,8 @@ from rich.console import Console
 import evenhand
 from evenhand.cli import main
 from evenhand.report import wording
-from evenhand.report.page import build_page
-from evenhand.report.terminal import summarise
+from evenhand.report.audit.page import build_page
+from evenhand.report.audit.terminal import summarise
 
 
 def table(runs, *, seed=0, rows=600, loss=0.25):

@@ -15,7 +15,7 @@ from test_page import NAMES
 
 from evenhand.report.figures import answers, answers_charts, charts, data, run
 from evenhand.report.figures.run import rendered, write_figures
-from evenhand.report.generative import generative_view
+from evenhand.report.language.page import generative_view
 
 NAMES_OF = (
     "p9_translation_shares",

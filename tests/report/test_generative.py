@@ -17,8 +17,8 @@ from tests.judge.answers import answers, generations, likelihoods
 
 import evenhand
 from evenhand.report import export
-from evenhand.report.generative import build_generative_page, summarise_generative
-from evenhand.report.study import build_study_page, summarise_study
+from evenhand.report.language.page import build_generative_page, summarise_generative
+from evenhand.report.study.page import build_study_page, summarise_study
 
 
 def translations(seed, share):

@@ -25,11 +25,11 @@ from evenhand.judge.privacy import PrivacySettings, attack_signals
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
 from evenhand.report.headline import headline
-from evenhand.report.study import build_study_page, summarise_study
+from evenhand.report.study.page import build_study_page, summarise_study
 from evenhand.store.folder import StudyFolder
-from evenhand.study.judge import _verdict
+from evenhand.study.results.document import _verdict
 from evenhand.tables.schema import Attribute, Columns
-from evenhand.tables.signals import SignalArm, Signals
+from evenhand.tables.signals.schema import SignalArm, Signals
 
 #: By experiment: what its first section has to name.
 HEADLINES = {

@@ -8,7 +8,7 @@ import pytest
 import sample
 
 from evenhand.report import charts
-from evenhand.report.page import build_page
+from evenhand.report.audit.page import build_page
 
 NAMES = (
     "<script>alert(1)</script>",

@@ -11,12 +11,13 @@ from tests.report.study_sample import one_model
 
 from evenhand.judge.attacks import loss
 from evenhand.judge.privacy import PrivacySettings, attack_signals
-from evenhand.report import privacy_charts, privacy_wording
 from evenhand.report.figures import attacks, run
-from evenhand.report.privacy import build_privacy_page, privacy_view
-from evenhand.report.study import build_study_page, summarise_study
+from evenhand.report.privacy import charts as privacy_charts
+from evenhand.report.privacy import wording as privacy_wording
+from evenhand.report.privacy.page import build_privacy_page, privacy_view
+from evenhand.report.study.page import build_study_page, summarise_study
 from evenhand.tables.schema import Attribute, Columns
-from evenhand.tables.signals import SignalArm, Signals
+from evenhand.tables.signals.schema import SignalArm, Signals
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import study_sample
 from test_page import NAMES, read
 from test_study import sections, specs, words
 
-from evenhand.report import calibration_wording, relations_wording
-from evenhand.report.calibration import MOST_PANELS, calibration_view
-from evenhand.report.relations import sizes_view, tuning_table, utility_panels
-from evenhand.report.study import build_study_page
+from evenhand.report.study import calibration_wording, relations_wording
+from evenhand.report.study.calibration import MOST_PANELS, calibration_view
+from evenhand.report.study.page import build_study_page
+from evenhand.report.study.relations import sizes_view, tuning_table, utility_panels
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_all_trials_are_told_and_the_chosen_one_is_marked(page):
 
 
 def test_charts_are_the_same_without_altairs_checks(page):
-    from evenhand.report import study
+    from evenhand.report.study import page as study
 
     checked = study.render("study.html.j2", study._view(results_sample.document()))
     assert re.sub(r"\s", "", checked) == re.sub(r"\s", "", page)

@@ -11,9 +11,10 @@ import study_sample
 from rich.console import Console
 from test_page import NAMES, read
 
-from evenhand.judge.series import series_of
-from evenhand.report import study_charts, study_wording
-from evenhand.report.study import build_study_page, summarise_study
+from evenhand.judge.across_arms.series import series_of
+from evenhand.report.study import charts as study_charts
+from evenhand.report.study import wording as study_wording
+from evenhand.report.study.page import build_study_page, summarise_study
 
 
 @pytest.fixture(scope="module")

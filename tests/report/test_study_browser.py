@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import study_sample
 
-from evenhand.report.study import build_study_page
+from evenhand.report.study.page import build_study_page
 
 pytestmark = pytest.mark.slow
 HOSTILE = "</script><script>document.title='taken'</script>"

@@ -5,7 +5,7 @@ import io
 import sample
 from rich.console import Console
 
-from evenhand.report.terminal import summarise
+from evenhand.report.audit.terminal import summarise
 
 
 def shown(document, width=80, written=None, **options):

@@ -5,7 +5,8 @@ import re
 import pytest
 import sample
 
-from evenhand.report import document, method_wording, wording
+from evenhand.report import document, wording
+from evenhand.report.audit import wording as method_wording
 
 ROW = {
     "reference": "full", "candidate": "lora", "attribute": "race", "group": "Black", "class": None,

@@ -12,7 +12,7 @@ import study_sample
 from tests.judge.answers import generations, likelihoods
 
 import evenhand
-from evenhand.datasets._templates import forms_of, read_templates
+from evenhand.datasets.lib.prompts.templates import forms_of, read_templates
 
 ARMS = ("none", "full", "lora[rank=8]")
 TEMPLATES = ("YN1", "MC2")

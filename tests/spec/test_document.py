@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from evenhand.errors import SpecError
-from evenhand.spec.document import MOST_BYTES, from_file, from_python, from_text
-from evenhand.spec.tree import Origin
+from evenhand.spec.yaml.document import MOST_BYTES, from_file, from_python, from_text
+from evenhand.spec.yaml.tree import Origin
 
 FILE = Origin("study.yaml")
 

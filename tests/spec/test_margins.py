@@ -11,7 +11,7 @@ from evenhand.errors import CallError, SpecError
 from evenhand.spec.read import read_studies
 from evenhand.spec.stored import study_json
 from evenhand.store.folder import StudyFolder
-from evenhand.study.judge import judge, settings_of
+from evenhand.study.results.document import judge, settings_of
 
 STUDY = """\
 name: margins

@@ -11,7 +11,7 @@ from evenhand.store.folder import StudyFolder
 from evenhand.store.runs import PREDICTIONS, Attempt, Runs
 
 ABOUT = {"data": {"sha256": "rows"}, "arm": "full"}
-WATCHED = ("evenhand/store/", "evenhand/tables/write.py")
+WATCHED = ("evenhand/store/", "evenhand/tables/io/write.py")
 
 
 def do(runs):

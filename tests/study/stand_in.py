@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from evenhand.finetune import Prepared
-from evenhand.tables.predictions import write_predictions
-from evenhand.tables.signals import write_signals
+from evenhand.tables.predictions.write import write_predictions
+from evenhand.tables.signals.schema import write_signals
 
 WORDS = 97
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evenhand.store.runs import State
-from evenhand.study.collect import Collected, comparable
+from evenhand.study.results.collect import Collected, comparable
 
 SEEDS = (1, 2, 3)
 

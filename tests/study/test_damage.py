@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from evenhand.store.folder import StudyFolder
+from evenhand.study.results.status import look
 from evenhand.study.run import rebuild, run_study
-from evenhand.study.status import look
 from tests.study.studies import ARMS, TRAINER, log, study
 
 SPEC = study(arms=ARMS[:2], seeds=(1, 2))

@@ -8,7 +8,7 @@ import pytest
 
 import evenhand.study.run
 from evenhand.errors import InputError
-from evenhand.study.facade import run
+from evenhand.study.api import run
 from tests.study.studies import TRAINER
 
 SPEC = {

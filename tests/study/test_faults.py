@@ -10,8 +10,8 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.store.folder import StudyFolder
 from evenhand.study.faults import disk_fault, memory_fault
+from evenhand.study.results.status import look
 from evenhand.study.run import run_study
-from evenhand.study.status import look
 from tests.study.studies import ARMS, TRAINER, log, study
 
 SPEC = study(arms=ARMS[:2], seeds=(1, 2))

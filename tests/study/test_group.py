@@ -87,7 +87,7 @@ def spec_of(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("whole_group", [True, False])
 def test_a_divided_llama_is_killed_and_goes_on(whole_group, tmp_path):
-    from evenhand.finetune.standin import stand_in
+    from evenhand.finetune.estimate.standin import stand_in
 
     folder = str(stand_in("llama", "text"))
     out = tmp_path / "killed"

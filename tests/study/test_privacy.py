@@ -17,9 +17,9 @@ from evenhand.spec.study import Split
 from evenhand.store.folder import StudyFolder
 from evenhand.study.data import ids_digest, load
 from evenhand.study.plan import as_plain, from_plain, plan
-from evenhand.study.privacy import _fault
+from evenhand.study.results.privacy import _fault
+from evenhand.study.results.status import look
 from evenhand.study.run import run_study
-from evenhand.study.status import look
 from tests.study import studies
 from tests.study.studies import TRAINER, attacked, contents, log, timeless
 

@@ -9,11 +9,11 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.spec.study import Split, Trial
 from evenhand.store.runs import State
-from evenhand.study import collect
-from evenhand.study.judge import judge
+from evenhand.study.results import collect
+from evenhand.study.results.document import judge
+from evenhand.study.results.status import look
+from evenhand.study.results.tuning import Tried, choose, uneven
 from evenhand.study.run import run_study
-from evenhand.study.status import look
-from evenhand.study.tuning import Tried, choose, uneven
 from tests.study.studies import TRAINER, arm, contents, log, study
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from evenhand.cli import main
 from evenhand.errors import InputError
-from evenhand.finetune.standin import stand_in
+from evenhand.finetune.estimate.standin import stand_in
 from evenhand.spec.read import read_studies
 from evenhand.study.data import load
 from evenhand.study.run import run_study

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenhand.errors import InputError
-from evenhand.tables.generations import load_generations, write_generations
-from evenhand.tables.kinds import kind_of
-from evenhand.tables.likelihoods import load_likelihoods, write_likelihoods
+from evenhand.tables.answers.generations import load_generations, write_generations
+from evenhand.tables.answers.likelihoods import load_likelihoods, write_likelihoods
+from evenhand.tables.detect import kind_of
 from evenhand.tables.schema import Attribute, Columns
 
 NAMES = {"arm": "lora[rank=8]", "run": "13", "model": "tiny"}

@@ -8,7 +8,7 @@ import pytest
 
 import evenhand
 from evenhand.errors import InputError
-from evenhand.tables.in_memory import as_arrow, read_once
+from evenhand.tables.io.in_memory import as_arrow, read_once
 
 FRAME = pd.DataFrame(
     {"label": [0, 1] * 6, "prediction": [0, 0, 1, 1] * 3, "team": ["red", "blue", "blue"] * 4}

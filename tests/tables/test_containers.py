@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenhand.errors import InputError
-from evenhand.tables.read import load
+from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
 
 TEXT = "example_id,label,prediction,team\na,1,1,red\nb,0,1,blue\nc,1,0,red\nd,0,0,blue\n"
@@ -157,8 +157,8 @@ def test_the_texts_of_times_do_not_depend_on_the_machine(tmp_path):
     path = written(tmp_path, "p.parquet", parquet(pa.Table.from_pylist(ROWS).append_column("at", moments)))
     code = """
 import sys
-from evenhand.tables.database import session
-from evenhand.tables.read import load
+from evenhand.tables.io.database import session
+from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
 
 with session() as db:

@@ -14,7 +14,7 @@ from evenhand import audit
 from evenhand.cli import main
 from evenhand.errors import CallError, InputError
 from evenhand.spec.read import read_studies
-from evenhand.study.judge import attribute_faults
+from evenhand.study.results.document import attribute_faults
 from evenhand.tables.groups import crossed_names
 
 

@@ -5,11 +5,11 @@ import gzip
 import pytest
 
 from evenhand.errors import InputError
-from evenhand.tables.dialects import dialect_of
-from evenhand.tables.formats import tidy_names
-from evenhand.tables.read import load
+from evenhand.tables.io.dialects import dialect_of
+from evenhand.tables.io.formats import tidy_names
+from evenhand.tables.io.sources import Given
+from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
-from evenhand.tables.sources import Given
 
 LINES = [
     "example_id,label,prediction,team",

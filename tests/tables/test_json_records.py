@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from evenhand.errors import InputError
-from evenhand.tables.kinds import kind_of
-from evenhand.tables.read import load
+from evenhand.tables.detect import kind_of
+from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
 
 FRAME = pd.DataFrame(

@@ -7,7 +7,7 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.judge.dispatch import run_any
 from evenhand.judge.settings import Settings
-from evenhand.tables.kinds import kind_of
+from evenhand.tables.detect import kind_of
 from evenhand.tables.schema import Columns
 
 OPTIONS = {

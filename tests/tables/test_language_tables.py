@@ -10,11 +10,11 @@ import pytest
 
 import evenhand
 from evenhand.errors import InputError
-from evenhand.tables.generations import load_generations
-from evenhand.tables.likelihoods import load_likelihoods
-from evenhand.tables.references import parse
+from evenhand.tables.answers.generations import load_generations
+from evenhand.tables.answers.likelihoods import load_likelihoods
+from evenhand.tables.answers.references import parse
+from evenhand.tables.answers.vocabulary import word_of
 from evenhand.tables.schema import Columns
-from evenhand.tables.vocabulary import word_of
 
 SAID = ["She mends shoes.", "He mends boats.", "She mends nets.", "He mends clocks."]
 GOLD = ["female", "male", "female", "male"]

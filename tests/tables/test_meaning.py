@@ -14,7 +14,7 @@ import pytest
 
 import evenhand
 from evenhand import CallError, InputError, metrics
-from evenhand.tables.labels import measured, not_classes, several_values
+from evenhand.tables.predictions.labels import measured, not_classes, several_values
 from evenhand.tables.values import tidy
 
 LABELS = [1, 0, 1, 0, 1, 0, 1, 0]

@@ -13,7 +13,7 @@ import pytest
 from evenhand import audit
 from evenhand.cli import main
 from evenhand.errors import InputError, TableError
-from evenhand.tables.read import load
+from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
 
 BY = Columns(by=("town",))

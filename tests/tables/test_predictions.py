@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import evenhand
-from evenhand.tables.predictions import write_predictions
+from evenhand.tables.predictions.write import write_predictions
 from evenhand.tables.schema import Attribute
 
 

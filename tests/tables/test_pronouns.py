@@ -2,7 +2,7 @@
 
 import pytest
 
-from evenhand.tables.pronouns import gender_of, genders, pattern, render
+from evenhand.tables.answers.pronouns import gender_of, genders, pattern, render
 
 SENTENCES = [
     # one gender

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenhand.errors import TableError
-from evenhand.tables.read import load
+from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
 
 ROWS = {
@@ -230,7 +230,7 @@ def test_compression_keeps_every_sum():
 
 def test_threads_change_nothing(tmp_path):
     code = """
-    import sys, hashlib, numpy as np, evenhand.tables.read as read
+    import sys, hashlib, numpy as np, evenhand.tables.predictions.read as read
     from evenhand.tables.schema import Columns
     import contextlib
     old = read.session
@@ -578,10 +578,10 @@ def test_imports_stay_light(tmp_path):
     path = write(tmp_path / "x.parquet", ROWS)
     code = f"""
     import sys
-    import evenhand.tables.read, evenhand.tables.write
+    import evenhand.tables.predictions.read, evenhand.tables.io.write
     early = {{"duckdb", "pyarrow", "pandas", "scipy"}} & set(sys.modules)
     from evenhand.tables.schema import Columns
-    evenhand.tables.read.load({str(path)!r}, Columns(by=("race",)), need_scores=True)
+    evenhand.tables.predictions.read.load({str(path)!r}, Columns(by=("race",)), need_scores=True)
     late = {{"pyarrow", "pandas", "torch", "sklearn", "scipy", "polars"}} & set(sys.modules)
     print(sorted(early), sorted(late))
     """

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evenhand.errors import CallError, InputError, TableError
-from evenhand.tables.read import load
+from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
 
 GOOD = "example_id,label,prediction,race\na,1,1,x\nb,0,1,y\nc,1,0,x\n"

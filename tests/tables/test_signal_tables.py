@@ -9,7 +9,7 @@ from evenhand.errors import InputError, TableError
 from evenhand.judge.attacks import read
 from evenhand.judge.privacy import PrivacySettings, run_attack
 from evenhand.tables.schema import Columns
-from evenhand.tables.signals_read import load_signals
+from evenhand.tables.signals.read import load_signals
 
 
 def rows(**columns):

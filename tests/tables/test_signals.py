@@ -5,8 +5,8 @@ import pytest
 
 from evenhand.errors import CallError, TableError
 from evenhand.tables.schema import Attribute, Columns
-from evenhand.tables.signals import write_signals
-from evenhand.tables.signals_read import files_of, load_signals
+from evenhand.tables.signals.read import files_of, load_signals
+from evenhand.tables.signals.schema import write_signals
 
 RACE = Attribute("race", "partition", ("a", "b"), codes=np.array([0, 1, 1, 0]))
 FAITH = Attribute(

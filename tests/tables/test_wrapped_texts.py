@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from evenhand.tables.completions import remarks_on
-from evenhand.tables.generations import _without_references
-from evenhand.tables.references import parse
+from evenhand.tables.answers.completions import remarks_on
+from evenhand.tables.answers.generations import _without_references
+from evenhand.tables.answers.references import parse
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from evenhand.errors import CallError
-from evenhand.tables.write import write_atomic
+from evenhand.tables.io.write import write_atomic
 
 
 def test_writes_text_as_utf8_and_bytes_as_they_are(tmp_path):

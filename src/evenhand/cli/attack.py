@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._calls import crossings, gate, pairs, working
-from evenhand.cli._options import ALPHA, GROUPS, REFERENCE, RESULTS, WHERE, names, number, several, smallest
-from evenhand.cli._outputs import Outputs
-from evenhand.cli._studies import console
+from evenhand.cli.lib.calls import crossings, gate, pairs, working
+from evenhand.cli.lib.options import (
+    ALPHA,
+    GROUPS,
+    REFERENCE,
+    RESULTS,
+    WHERE,
+    names,
+    number,
+    several,
+    smallest,
+)
+from evenhand.cli.lib.outputs import Outputs
+from evenhand.cli.lib.studies import console
 from evenhand.errors import CallError, InputError
 
 if TYPE_CHECKING:
@@ -99,7 +109,7 @@ def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, 
         )
     made = outputs.render(document)
     outputs.write(made)
-    from evenhand.report.privacy_terminal import summarise_attack  # noqa: PLC0415
+    from evenhand.report.privacy.terminal import summarise_attack  # noqa: PLC0415
 
     summarise_attack(document, console(stderr=outputs.to_standard_output), outputs.paths)
     ctx.exit(gate([document["verdict"]], fail_on))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._calls import crossings, gate, pairs, working
-from evenhand.cli._options import ALPHA, GROUPS, REFERENCE, RESULTS, WHERE, names, several, smallest
-from evenhand.cli._outputs import Outputs
-from evenhand.cli._studies import console
+from evenhand.cli.lib.calls import crossings, gate, pairs, working
+from evenhand.cli.lib.options import ALPHA, GROUPS, REFERENCE, RESULTS, WHERE, names, several, smallest
+from evenhand.cli.lib.outputs import Outputs
+from evenhand.cli.lib.studies import console
 from evenhand.errors import CallError
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, 
     made = outputs.render(document)
     outputs.write(made)
     if "kind" in document:
-        from evenhand.report.generative import summarise_generative as summarise  # noqa: PLC0415
+        from evenhand.report.language.page import summarise_generative as summarise  # noqa: PLC0415
     else:
-        from evenhand.report.terminal import summarise  # noqa: PLC0415
+        from evenhand.report.audit.terminal import summarise  # noqa: PLC0415
 
     summarise(document, console(stderr=outputs.to_standard_output), outputs.paths)
     ctx.exit(gate([document["verdict"]], fail_on))
@@ -163,7 +163,7 @@ def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) ->
 
 
 def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None, dict[str, float]]:
-    from evenhand.spec.margins import rewritten  # noqa: PLC0415
+    from evenhand.spec.sections.margins import rewritten  # noqa: PLC0415
 
     general: list[float] = []
     single: dict[str, float] = {}

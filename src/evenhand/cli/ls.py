@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from evenhand.cli._plugins import KINDS, title
-from evenhand.cli._studies import folders
+from evenhand.cli.lib.plugins import KINDS, title
+from evenhand.cli.lib.studies import folders
 
 
 @click.command("ls", short_help="List plug-ins, or the runs of a study.")
@@ -35,7 +35,7 @@ def _list_plugins() -> None:
 
 
 def _list_runs(path: str) -> None:
-    from evenhand.study.status import look  # noqa: PLC0415
+    from evenhand.study.results.status import look  # noqa: PLC0415
 
     for folder in folders(path):
         standing = look(folder)

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from evenhand.cli._studies import OUTPUT, folders, one_thread_of_linear_algebra, publish
+from evenhand.cli.lib.studies import OUTPUT, folders, one_thread_of_linear_algebra, publish
 from evenhand.errors import CallError
-from evenhand.tables.paths import fault_of
+from evenhand.tables.io.paths import fault_of
 
 
 @click.command("report", short_help="Rebuild the result and the report of a study; figures for a paper.")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._calls import gate
-from evenhand.cli._studies import OUTPUT, one_thread_of_linear_algebra, place, publish
+from evenhand.cli.lib.calls import gate
+from evenhand.cli.lib.studies import OUTPUT, one_thread_of_linear_algebra, place, publish
 from evenhand.errors import CallError, InputError
 
 if TYPE_CHECKING:
     from evenhand.spec.study import Study
-    from evenhand.study.execute import Executor
     from evenhand.study.run import StudyResult
+    from evenhand.study.workers.pool import Executor
 
 RUNS_FAILED = 1
 
@@ -101,11 +101,11 @@ def COMMAND(
     if fail_on and (alone := [study.name for study in studies if len(study.arms) < 2]):
         raise CallError(f"--fail-on {fail_on}: {', '.join(alone)} has one arm, so nothing to compare.")
     if smoke:
-        from evenhand.cli._smoke import smaller  # noqa: PLC0415
+        from evenhand.cli.lib.smoke import smaller  # noqa: PLC0415
 
         studies = tuple(smaller(study) for study in studies)
     if dry_run:
-        from evenhand.cli._plan import show_plan  # noqa: PLC0415
+        from evenhand.cli.lib.plan import show_plan  # noqa: PLC0415
 
         for study in studies:
             show_plan(study, Path(output), speed, _processes(study, **how))
@@ -121,12 +121,12 @@ def COMMAND(
 
 def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
     """How many processes would do a run together."""
-    from evenhand.study.execute import refuse_call  # noqa: PLC0415
+    from evenhand.study.workers.pool import refuse_call  # noqa: PLC0415
 
     refuse_call(study, workers, executor)
     if executor != "accelerate":
         return 1
-    from evenhand.finetune.devices import group_size  # noqa: PLC0415  (torch)
+    from evenhand.finetune.hardware.devices import group_size  # noqa: PLC0415  (torch)
 
     return workers or group_size(None)  # these may be the devices of another machine
 
@@ -148,7 +148,7 @@ def _refuse_any(studies: Sequence[Study], output: Path) -> None:
 
 def _run(study: Study, output: Path, how: Mapping[str, Any]) -> StudyResult:
     """Run one study, with a sign of life, and publish what it came to."""
-    from evenhand.cli._progress import watching  # noqa: PLC0415
+    from evenhand.cli.lib.progress import watching  # noqa: PLC0415
     from evenhand.study.run import run_study  # noqa: PLC0415
 
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._studies import place
+from evenhand.cli.lib.studies import place
 from evenhand.errors import CallError, nearest
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _show_study(folder: StudyFolder) -> None:
 
 
 def _show_plugins(name: str) -> None:
-    from evenhand.cli._plugins import every_name, find  # noqa: PLC0415
+    from evenhand.cli.lib.plugins import every_name, find  # noqa: PLC0415
 
     found = find(name)
     if not found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from evenhand.cli._studies import OUTPUT, folders
+from evenhand.cli.lib.studies import OUTPUT, folders
 
 
 @click.command("status", short_help="Say how far a study is.")
@@ -12,7 +12,7 @@ from evenhand.cli._studies import OUTPUT, folders
 def COMMAND(path: str) -> None:
     """Count the runs of the study in DIR, or of every study there, by arm and status."""
     from evenhand.store.runs import STATUSES  # noqa: PLC0415
-    from evenhand.study.status import look  # noqa: PLC0415
+    from evenhand.study.results.status import look  # noqa: PLC0415
 
     for folder in folders(path):
         standing = look(folder)

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples, synthetic_posts
-from evenhand.datasets._columns import Reader
-from evenhand.datasets._config import Frozen, Limit
-from evenhand.datasets._files import locate
-from evenhand.datasets._leaks import normal
-from evenhand.datasets._reading import Rows, Wanted, read, refuse
-from evenhand.datasets._smoke import SMOKE, SMOKE_ROWS
+from evenhand.datasets.lib.config import Frozen, Limit
+from evenhand.datasets.lib.leaks import normal
+from evenhand.datasets.lib.placeholder import SMOKE, SMOKE_ROWS
+from evenhand.datasets.lib.reading.columns import Reader
+from evenhand.datasets.lib.reading.files import locate
+from evenhand.datasets.lib.reading.read import Rows, Wanted, read, refuse
 from evenhand.errors import InputError
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, IntArray
 

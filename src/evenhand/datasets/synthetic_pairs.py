@@ -12,7 +12,7 @@ import hashlib
 import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples
-from evenhand.datasets._config import Field, Frozen, Limit, Seed, Share
+from evenhand.datasets.lib.config import Field, Frozen, Limit, Seed, Share
 from evenhand.tables.schema import IntArray
 
 INFO = DatasetInfo(

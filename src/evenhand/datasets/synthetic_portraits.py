@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand.datasets import DatasetInfo, Examples
-from evenhand.datasets._config import Share, model_validator
-from evenhand.datasets._smoke import SMOKE_ROWS
-from evenhand.datasets._worlds import Drawn, Truth, World, draw, refuse, truth_of
+from evenhand.datasets.lib.config import Share, model_validator
+from evenhand.datasets.lib.placeholder import SMOKE_ROWS
+from evenhand.datasets.lib.synthetic import Drawn, Truth, World, draw, refuse, truth_of
 from evenhand.tables.schema import Attribute, BoolArray, IntArray
 
 INFO = DatasetInfo(

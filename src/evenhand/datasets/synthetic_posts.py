@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples
-from evenhand.datasets._config import Share, field_validator, model_validator
-from evenhand.datasets._smoke import SMOKE_ROWS
-from evenhand.datasets._worlds import MOST_GROUPS, Drawn, Truth, World, draw, refuse, truth_of
+from evenhand.datasets.lib.config import Share, field_validator, model_validator
+from evenhand.datasets.lib.placeholder import SMOKE_ROWS
+from evenhand.datasets.lib.synthetic import MOST_GROUPS, Drawn, Truth, World, draw, refuse, truth_of
 from evenhand.tables.schema import Attribute, BoolArray, IntArray
 
 INFO = DatasetInfo(

@@ -7,15 +7,15 @@ from typing import Literal
 import numpy as np
 
 from evenhand.datasets import Asked, DatasetInfo, Examples, from_column, synthetic_posts
-from evenhand.datasets._columns import Reader, impossible
-from evenhand.datasets._config import Field, Frozen, Limit, model_validator
-from evenhand.datasets._files import locate
-from evenhand.datasets._kept import kept_of, names, texts
-from evenhand.datasets._leaks import fingerprint
-from evenhand.datasets._questions import Questions, read_questions
-from evenhand.datasets._reading import Wanted, read, refuse
-from evenhand.datasets._smoke import SMOKE, SMOKE_ROWS
-from evenhand.datasets._templates import forms_of, read_templates
+from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
+from evenhand.datasets.lib.deduplicate import kept_of, names, texts
+from evenhand.datasets.lib.leaks import fingerprint
+from evenhand.datasets.lib.placeholder import SMOKE, SMOKE_ROWS
+from evenhand.datasets.lib.prompts.questions import Questions, read_questions
+from evenhand.datasets.lib.prompts.templates import forms_of, read_templates
+from evenhand.datasets.lib.reading.columns import Reader, impossible
+from evenhand.datasets.lib.reading.files import locate
+from evenhand.datasets.lib.reading.read import Wanted, read, refuse
 from evenhand.tables.schema import Attribute
 
 INFO = DatasetInfo(

@@ -14,11 +14,11 @@ from typing import Literal
 import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples, Parts, Picture, from_column, synthetic_portraits
-from evenhand.datasets._config import Frozen, Limit
-from evenhand.datasets._files import locate, place_of
-from evenhand.datasets._pictures import content, readable
-from evenhand.datasets._reading import Wanted, read
-from evenhand.datasets._smoke import SMOKE, SMOKE_ROWS
+from evenhand.datasets.lib.config import Frozen, Limit
+from evenhand.datasets.lib.pictures import content, readable
+from evenhand.datasets.lib.placeholder import SMOKE, SMOKE_ROWS
+from evenhand.datasets.lib.reading.files import locate, place_of
+from evenhand.datasets.lib.reading.read import Wanted, read
 from evenhand.errors import InputError
 from evenhand.tables.schema import Attribute, IntArray
 from evenhand.tables.values import shown

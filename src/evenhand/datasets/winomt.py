@@ -11,18 +11,18 @@ from typing import Literal
 import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples, Translations, synthetic_pairs
-from evenhand.datasets._config import Field, Frozen, Limit, model_validator
-from evenhand.datasets._files import locate, place_of
-from evenhand.datasets._leaks import normal
-from evenhand.datasets._lines import text_lines
-from evenhand.datasets._reading import Wanted, read
-from evenhand.datasets._smoke import SMOKE
-from evenhand.datasets._wording import SEPARATOR, wording_of
+from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
+from evenhand.datasets.lib.leaks import normal
+from evenhand.datasets.lib.placeholder import SMOKE
+from evenhand.datasets.lib.reading.files import locate, place_of
+from evenhand.datasets.lib.reading.lines import text_lines
+from evenhand.datasets.lib.reading.read import Wanted, read
+from evenhand.datasets.lib.wording import SEPARATOR, wording_of
 from evenhand.errors import InputError
-from evenhand.tables.pronouns import GENDERS, RENDERINGS, genders, pattern, render
+from evenhand.tables.answers.pronouns import GENDERS, RENDERINGS, genders, pattern, render
+from evenhand.tables.answers.vocabulary import GOLD_GENDER, word_of
 from evenhand.tables.schema import Attribute
 from evenhand.tables.values import tidy
-from evenhand.tables.vocabulary import GOLD_GENDER, word_of
 
 INFO = DatasetInfo(
     title="WinoMT",

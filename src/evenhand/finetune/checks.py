@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from evenhand.finetune import checkpoint
-from evenhand.finetune.base import Base
-from evenhand.finetune.devices import precision_of
-from evenhand.finetune.goals import Goal
+from evenhand.finetune.hardware.devices import precision_of
+from evenhand.finetune.modeling import checkpoint
+from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.tasks import Goal
 from evenhand.tables.schema import FloatArray
 
 #: Largest difference of a probability: float32 sums in another order; bfloat16 has 8 bits.

@@ -12,11 +12,11 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune import Training
-from evenhand.finetune.answers import Answers
-from evenhand.finetune.devices import added, share
-from evenhand.finetune.feed import Feed
+from evenhand.finetune.hardware.devices import added, share
+from evenhand.finetune.hardware.parallel import unjoined
+from evenhand.finetune.inputs.batches import Feed
+from evenhand.finetune.inputs.targets import Answers
 from evenhand.finetune.log import Log
-from evenhand.finetune.parallel import unjoined
 from evenhand.tables.schema import IntArray
 
 BETAS = (0.9, 0.999)

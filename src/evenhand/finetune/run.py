@@ -12,17 +12,22 @@ from pathlib import Path
 
 import torch
 
-from evenhand.finetune import Data, Job, adapt, checkpoint, checks, features, memory, output, signals
+from evenhand.finetune import Data, Job, checks
 from evenhand.finetune.clock import Clock
-from evenhand.finetune.devices import accelerator_of, largest, precision_of
-from evenhand.finetune.goals import goal_of
-from evenhand.finetune.linears import fast_linears, halved
+from evenhand.finetune.estimate.size import stored
+from evenhand.finetune.hardware import memory
+from evenhand.finetune.hardware.devices import accelerator_of, largest, precision_of
+from evenhand.finetune.hardware.linears import fast_linears, halved
+from evenhand.finetune.hardware.parallel import is_sharded, spread, whole
+from evenhand.finetune.inputs import features
 from evenhand.finetune.log import Log
 from evenhand.finetune.loop import Lesson, fit, micro_batch
-from evenhand.finetune.parallel import is_sharded, spread, whole
-from evenhand.finetune.predict import at_most
+from evenhand.finetune.modeling import adapt, checkpoint
+from evenhand.finetune.outputs import signals
+from evenhand.finetune.outputs import write as output
+from evenhand.finetune.outputs.predict import at_most
 from evenhand.finetune.prepare import base_of, prepare
-from evenhand.finetune.size import stored
+from evenhand.finetune.tasks import goal_of
 
 __all__ = ["prepare", "stored", "train"]
 

@@ -10,7 +10,7 @@ from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns, Source
 
 if TYPE_CHECKING:
-    from evenhand.tables.kinds import Kind
+    from evenhand.tables.detect import Kind
 
 #: The scoring by which likelihoods are told unless the call names another.
 SCORING = "raw"
@@ -28,8 +28,8 @@ def run_any(source: Source, columns: Columns, settings: Settings, *, scoring: st
     Raises:
         InputError: the call or a table is wrong; every complaint at once.
     """
-    from evenhand.tables.in_memory import read_once  # noqa: PLC0415
-    from evenhand.tables.kinds import kind_of, why  # noqa: PLC0415  (duckdb)
+    from evenhand.tables.detect import kind_of, why  # noqa: PLC0415  (duckdb)
+    from evenhand.tables.io.in_memory import read_once  # noqa: PLC0415
 
     source = read_once(source)  # the first look at a stream would be the last
     kind = kind_of(source, columns)
@@ -48,6 +48,6 @@ def _run(source: Source, columns: Columns, settings: Settings, kind: Kind, scori
         if scoring != SCORING:
             raise CallError(f"--scoring {scoring}: predictions have no options to score; leave it out.")
         return run_audit(source, columns, settings)
-    from evenhand.judge.run_generative import run_generative  # noqa: PLC0415
+    from evenhand.judge.language.run import run_generative  # noqa: PLC0415
 
     return run_generative(source, columns, settings, kind=kind, scoring=scoring)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from evenhand import __version__, registry
+from evenhand.judge.core.learnt import nothing_learnt, sentences, warning
 from evenhand.judge.disparities import DisparityInfo
-from evenhand.judge.learnt import nothing_learnt, sentences, warning
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import DISPARITIES, GENERATIVE, METRICS, Settings
 from evenhand.tables.schema import Columns, Predictions

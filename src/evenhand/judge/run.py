@@ -10,12 +10,15 @@ from typing import Any
 
 from evenhand import registry
 from evenhand.errors import CallError, nearest
-from evenhand.judge import compare, counts, families, tabulate
-from evenhand.judge.compare import Pair
-from evenhand.judge.rates import rate_row
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core import families
+from evenhand.judge.core import pairs as compare
+from evenhand.judge.core.disparities import rows as tabulate
+from evenhand.judge.core.disparities.rows import Seen, Table
+from evenhand.judge.core.pairs import Pair
+from evenhand.judge.core.rates import rate_row
 from evenhand.judge.result import AuditResult, document
 from evenhand.judge.settings import DISPARITIES, METRICS, Settings, disparity_names, metric_names
-from evenhand.judge.tabulate import Seen, Table
 from evenhand.tables.schema import Columns, Predictions, Source
 
 
@@ -30,7 +33,7 @@ def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResu
     Raises:
         InputError: the call or a table is wrong; every complaint at once.
     """
-    from evenhand.tables.read import load  # noqa: PLC0415  (duckdb, which a refused call never needs)
+    from evenhand.tables.predictions.read import load  # noqa: PLC0415  (duckdb, which a refused call never needs)
 
     settings.refuse_names((*metric_names(), *disparity_names()), "predictions")
     needed = _needed(settings)

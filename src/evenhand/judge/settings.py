@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from evenhand import registry
 from evenhand.errors import CallError, nearest
-from evenhand.spec.margins import (
+from evenhand.spec.sections.margins import (
     RATE,
     alpha_fault,
     integer_fault,

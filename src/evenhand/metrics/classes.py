@@ -9,8 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand.errors import CallError, nearest
-from evenhand.tables.check import OFTEN_EQUAL
-from evenhand.tables.labels import SELF_EVIDENT, fractional, measured, not_classes, words_for_missing
+from evenhand.tables.predictions.labels import (
+    SELF_EVIDENT,
+    fractional,
+    measured,
+    not_classes,
+    words_for_missing,
+)
+from evenhand.tables.predictions.validate import OFTEN_EQUAL
 from evenhand.tables.schema import IntArray
 from evenhand.tables.values import in_order, shown, tidy
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from evenhand.errors import CallError, nearest
 from evenhand.judge.metrics import Sample
 from evenhand.metrics.classes import classes_of, classes_of_columns, code_values, index_of, positive_index
+from evenhand.tables.predictions.scores import ROUNDING, TOLERANCE
 from evenhand.tables.schema import FloatArray, IntArray
-from evenhand.tables.scores import ROUNDING, TOLERANCE
 from evenhand.tables.values import tidy
 
 Column = npt.NDArray[Any]

@@ -8,7 +8,7 @@ from typing import Any
 from evenhand.report import wording
 from evenhand.report.cells import value_cell
 from evenhand.report.document import Document, Row, arms, key_metrics, unique
-from evenhand.report.generative_wording import SIGNS
+from evenhand.report.language.wording import SIGNS
 from evenhand.report.rendering import Cell, Table
 
 #: Columns of the table; the sections below have all numbers.

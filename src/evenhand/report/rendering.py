@@ -16,7 +16,7 @@ from typing import Any
 
 from evenhand.errors import CallError
 from evenhand.store import cache as cached
-from evenhand.tables.write import write_atomic
+from evenhand.tables.io.write import write_atomic
 
 _USE = "window.vegaEmbed = vegaEmbed;"
 

@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evenhand.errors import InputError, SpecError
-from evenhand.spec.arms import read_arms
-from evenhand.spec.check import Complaints, picked, validated
-from evenhand.spec.document import from_file, from_python
-from evenhand.spec.judging import attributes_of, read_audit
-from evenhand.spec.models import read_models
-from evenhand.spec.overrides import overridden, read_overrides
 from evenhand.spec.plugins import DATASETS, WRITTEN, config_of, plugin
-from evenhand.spec.privacy import check_privacy, read_privacy
 from evenhand.spec.recipes import find
+from evenhand.spec.sections.arms import read_arms
+from evenhand.spec.sections.check import Complaints, picked, validated
+from evenhand.spec.sections.judging import attributes_of, read_audit
+from evenhand.spec.sections.models import read_models
+from evenhand.spec.sections.privacy import check_privacy, read_privacy
+from evenhand.spec.sections.wording import guessed
 from evenhand.spec.study import Dataset, Split, Study
-from evenhand.spec.tree import Node, Origin, merged, shown
-from evenhand.spec.wording import guessed
+from evenhand.spec.yaml.document import from_file, from_python
+from evenhand.spec.yaml.overrides import overridden, read_overrides
+from evenhand.spec.yaml.tree import Node, Origin, merged, shown
 
 #: Keys that stand in a file as they stand in a study.
 SAME = ("name", "description", "training", "seeds", "resplit")

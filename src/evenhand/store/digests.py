@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evenhand.errors import CallError
 from evenhand.store import cache
-from evenhand.tables.write import write_atomic
+from evenhand.tables.io.write import write_atomic
 
 #: What is read of a model: its shape, its weights, its tokenizer or image processor.
 _READ = (

@@ -22,7 +22,7 @@ from typing import Any
 
 from evenhand.errors import CallError
 from evenhand.store.runs import Runs
-from evenhand.tables.write import write_atomic
+from evenhand.tables.io.write import write_atomic
 
 #: What may differ between a study and the one that its folder holds: runs have ids of their own.
 _FREE = ("name", "description", "models", "arms", "seeds", "audit", "privacy")

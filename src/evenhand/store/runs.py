@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from evenhand.store import saved
 from evenhand.store.claims import Claim, claim, is_held
-from evenhand.tables.write import write_atomic
+from evenhand.tables.io.write import write_atomic
 
 SCHEMA = "evenhand.run/1"
 RECORD = "run.json"

@@ -17,11 +17,11 @@ from evenhand.spec.study import Study
 from evenhand.store.folder import StudyFolder, write_json
 from evenhand.study import bases
 from evenhand.study import data as rows
-from evenhand.study.execute import TRAINER, Crew, Executor, count_workers, refuse_call
-from evenhand.study.judge import attribute_faults, judge
 from evenhand.study.plan import plan
-from evenhand.study.progress import Progress, Watch, unwatched
-from evenhand.study.schedule import Schedule
+from evenhand.study.results.document import attribute_faults, judge
+from evenhand.study.workers.pool import TRAINER, Crew, Executor, count_workers, refuse_call
+from evenhand.study.workers.progress import Progress, Watch, unwatched
+from evenhand.study.workers.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from evenhand.tables.database import Table, Unreadable, literal, single_row
+from evenhand.tables.io.database import Table, Unreadable, literal, single_row
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from evenhand.judge import counts
-from evenhand.judge.counts import Group, Observed
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.metrics import NO_ROWS, Estimate, Measure, MetricInfo, Sample, ratio
 from evenhand.tables.schema import Arm, Attribute, BoolArray, IntArray, Predictions
 

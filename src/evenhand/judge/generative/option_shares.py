@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.judge.choices import TIED, Chosen
 from evenhand.judge.generative import (
     GenerativeInfo,
     Measured,
@@ -17,7 +16,8 @@ from evenhand.judge.generative import (
     share_info,
     share_of,
 )
-from evenhand.tables.likelihoods import NONE
+from evenhand.judge.language.choices import TIED, Chosen
+from evenhand.tables.answers.likelihoods import NONE
 from evenhand.tables.schema import Predictions
 
 _SOURCE = "Ding et al. 2024 (arXiv 2405.17512)"

@@ -1,7 +1,7 @@
 """Token bias: of an option's log share, what goes with its token and what with its meaning.
 
 The token's part is a prior of the answer token; the meaning's part is what is left of a belief. Both are in
-nats against the mean of the options, fitted question by question (`judge/forms.py`), so that arms are
+nats against the mean of the options, fitted question by question (`language/forms.py`), so that arms are
 compared on the same questions. A method that shifts only the token's part has not changed a belief.
 """
 
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge.choices import Chosen
-from evenhand.judge.counts import Group, Observed
-from evenhand.judge.forms import effects_of
+from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
+from evenhand.judge.language.choices import Chosen
+from evenhand.judge.language.forms import effects_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
-from evenhand.tables.likelihoods import NONE
+from evenhand.tables.answers.likelihoods import NONE
 from evenhand.tables.schema import FloatArray, Predictions
 
 _SOURCE = "Zheng et al. 2024 (arXiv 2309.03882)"

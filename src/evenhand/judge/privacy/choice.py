@@ -10,7 +10,7 @@ from evenhand.errors import TableError
 from evenhand.judge.attacks import ATTACKS, Needs, named, read
 from evenhand.judge.privacy.settings import PrivacySettings
 from evenhand.spec.base import Frozen
-from evenhand.tables.signals import SignalArm, Signals
+from evenhand.tables.signals.schema import SignalArm, Signals
 
 
 @dataclass(frozen=True)

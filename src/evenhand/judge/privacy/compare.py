@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge import counts, families
-from evenhand.judge.compare import Pair
-from evenhand.judge.counts import ENOUGH, Group
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core import families
+from evenhand.judge.core.estimates import ENOUGH, Group
+from evenhand.judge.core.pairs import Pair
 from evenhand.judge.privacy.observe import Leak, Seen
 from evenhand.judge.privacy.rates import status_of, unit_of
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings

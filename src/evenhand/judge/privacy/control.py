@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge.counts import Group
+from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import Seen
 from evenhand.judge.privacy.rates import status_of
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evenhand.judge.counts import ENOUGH, Group
+from evenhand.judge.core.estimates import ENOUGH, Group
 from evenhand.judge.privacy.order import Order, Pool, order_of, standing
 from evenhand.judge.privacy.settings import AUC, BALANCED, at_fpr
 from evenhand.judge.privacy.unscored import said

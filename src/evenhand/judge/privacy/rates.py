@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge import counts
-from evenhand.judge.counts import Group
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import Leak, Seen
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
 from evenhand.judge.stats.intervals import clopper_pearson, wilson

@@ -11,7 +11,7 @@ from evenhand import __version__
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
 from evenhand.judge.result import AuditResult, Wording, place, verdict_of
 from evenhand.tables.schema import Columns
-from evenhand.tables.signals import Signals
+from evenhand.tables.signals.schema import Signals
 
 SCHEMA = "evenhand.attack/1"
 

@@ -13,7 +13,7 @@ import numpy as np
 from evenhand import registry
 from evenhand.errors import CallError, nearest
 from evenhand.judge.attacks import ATTACKS, Evidence
-from evenhand.judge.counts import Group
+from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy import compare, control, curves, unscored
 from evenhand.judge.privacy.choice import Attack, choose, signals_of
 from evenhand.judge.privacy.observe import Scored, Seen, observe
@@ -22,7 +22,7 @@ from evenhand.judge.privacy.result import AttackResult, document
 from evenhand.judge.privacy.settings import AUC, PrivacySettings
 from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import BoolArray, Columns, FloatArray, IntArray, Source
-from evenhand.tables.signals import SignalArm, Signals
+from evenhand.tables.signals.schema import SignalArm, Signals
 
 #: An area under the ROC curve below this, with all of its interval below 1/2, is no chance.
 TURNED = 0.4
@@ -39,7 +39,7 @@ def run_attack(source: Source, columns: Columns, settings: PrivacySettings) -> A
     Raises:
         InputError: the call or a table is wrong; every complaint at once.
     """
-    from evenhand.tables.signals_read import load_signals  # noqa: PLC0415  (duckdb: a refused call needs none)
+    from evenhand.tables.signals.read import load_signals  # noqa: PLC0415  (duckdb: a refused call needs none)
 
     return attack_signals(load_signals(source, columns, signals_of(settings)), columns, settings)
 

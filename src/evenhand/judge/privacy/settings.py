@@ -11,7 +11,7 @@ from evenhand.judge.attacks import ATTACKS, named
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import MARGIN
 from evenhand.spec.base import Frozen
-from evenhand.spec.margins import RATE, alpha_fault, integer_fault, margin_fault, plain, shown_number
+from evenhand.spec.sections.margins import RATE, alpha_fault, integer_fault, margin_fault, plain, shown_number
 
 AUC, BALANCED = "roc_auc", "balanced_accuracy"
 FPRS = (0.001, 0.01, 0.05)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evenhand.judge import counts
-from evenhand.judge.counts import Group
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import Leak, Seen
 from evenhand.judge.privacy.rates import effective
 from evenhand.judge.stats.family import correlated, independent

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand.judge.attacks import Evidence, Needs
-from evenhand.judge.counts import Group
+from evenhand.judge.core.estimates import Group
 from evenhand.tables.schema import FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand.tables.likelihoods import Likelihoods
+from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import FloatArray
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand.judge.forms import Blocks, log_shares
+from evenhand.judge.language.forms import Blocks, log_shares
 from evenhand.judge.scorings import ScoringInfo
 from evenhand.judge.scorings._pooled import pooled_mean
-from evenhand.tables.likelihoods import Likelihoods
+from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import FloatArray
 
 INFO = ScoringInfo(

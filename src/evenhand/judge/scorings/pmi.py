@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand.judge.forms import Blocks
+from evenhand.judge.language.forms import Blocks
 from evenhand.judge.scorings import ScoringInfo
-from evenhand.tables.likelihoods import Likelihoods
+from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import FloatArray
 
 INFO = ScoringInfo(

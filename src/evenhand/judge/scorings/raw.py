@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evenhand.judge.forms import Blocks
+from evenhand.judge.language.forms import Blocks
 from evenhand.judge.scorings import ScoringInfo
-from evenhand.tables.likelihoods import Likelihoods
+from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import FloatArray
 
 INFO = ScoringInfo(title="raw", needs="", reference="log p(option | text)")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from evenhand.report import answered, generative_wording
 from evenhand.report.document import Document, Row, number
 from evenhand.report.figures.data import Rows, rates_of
-from evenhand.tables.vocabulary import PREDISPOSITION
+from evenhand.report.language import rows as answered
+from evenhand.report.language import wording as generative_wording
+from evenhand.tables.answers.vocabulary import PREDISPOSITION
 
 #: What is asked of the gender of translations, beside shares.
 GENDER_METRICS = ("gender_accuracy", "delta_g", "delta_s")

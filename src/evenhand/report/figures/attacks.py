@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from evenhand.report import privacy_charts
 from evenhand.report.document import Document, unique
 from evenhand.report.figures import style
 from evenhand.report.figures import wording as said
@@ -14,6 +13,7 @@ from evenhand.report.figures.charts import WIDEST
 from evenhand.report.figures.data import Rows, rates_of, split
 from evenhand.report.figures.style import Spec
 from evenhand.report.figures.wording import line_label
+from evenhand.report.privacy import charts as privacy_charts
 
 #: Groups below each other on a page of curves, pixels of their names, and most of a panel's.
 _GROUPS, _NAMES, _PANEL = 5, 120, 125

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.calibration_wording import axis
 from evenhand.report.charts import NO_VERDICT
 from evenhand.report.document import Document, Row, number, unique
 from evenhand.report.figures import style
 from evenhand.report.figures import wording as said
 from evenhand.report.figures.data import Rows, series_names, split
 from evenhand.report.figures.style import Spec
+from evenhand.report.study.calibration_wording import axis
 
 #: Panels of a forest that stand beside each other.
 FOREST_COLUMNS = 5

@@ -7,7 +7,7 @@ from typing import Any
 
 from evenhand import registry
 from evenhand.errors import UnknownNameError
-from evenhand.judge.series import series_of
+from evenhand.judge.across_arms.series import series_of
 from evenhand.report.document import Document, Row, arms, key_metrics, number, primary, worst_first
 from evenhand.report.figures.wording import group_label, line_label
 

@@ -17,7 +17,7 @@ from evenhand.report.export import csv_line, without_formula
 from evenhand.report.figures import answers, answers_charts, attacks, charts, data, tables, wording
 from evenhand.report.figures.data import Rows
 from evenhand.report.rendering import fast_charts
-from evenhand.tables.write import write_atomic
+from evenhand.tables.io.write import write_atomic
 
 #: Dots per inch of a PNG; a figure's pixel is 1/72 inch.
 RESOLUTION = 300

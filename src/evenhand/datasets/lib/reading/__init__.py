@@ -1,0 +1,1 @@
+"""Files of datasets: located, fetched, and read as columns."""

@@ -1,0 +1,194 @@
+"""Labels, groups and names out of columns, with every complaint about their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from evenhand.datasets.lib.reading.read import Rows, Texts
+from evenhand.errors import CallError, nearest
+from evenhand.tables.groups import attributes, refuse_impossible
+from evenhand.tables.predictions.classes import Answers, decide
+from evenhand.tables.predictions.labels import (
+    fractional,
+    measured,
+    not_classes,
+    remarks_on_groups,
+    several_values,
+)
+from evenhand.tables.predictions.validate import MOST_CLASSES, MOST_GROUPS
+from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray
+from evenhand.tables.values import in_order, shown, tidy
+
+_TRUE, _FALSE = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads columns of some rows, and collects what is wrong with them.
+
+    Attributes:
+        rows: what was read.
+        complaints: why it cannot be used, so far.
+        remarks: what is worth knowing, so far.
+    """
+
+    rows: Rows
+    complaints: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def complain(self, option: str, column: str, what: str) -> None:
+        """Add a complaint about a column."""
+        self.complaints.append(self.rows.complain(option, column, what))
+
+    def where(self, wanted: Mapping[str, object]) -> IntArray:
+        """Row numbers that have the wanted values."""
+        keep: BoolArray = np.ones(len(self.rows.sources), bool)
+        for column, given in wanted.items():
+            values = self.rows.values[column]
+            allowed = {text_of(v) for v in (given if isinstance(given, tuple) else (given,))}
+            known = in_order(v for v in values if v is not None)
+            for strange in sorted(allowed - set(known)):
+                self.complain("where", column, f"has no value '{strange}'; {nearest(strange, known)}")
+            keep &= np.array([v in allowed for v in values], bool)
+        if not keep.any() and not self.complaints:
+            told = ", ".join(f"{name}={value}" for name, value in wanted.items())
+            self.complaints.append(f"{self.rows.title}: no rows are left where {told}.")
+        return np.flatnonzero(keep).astype(np.int64)
+
+    def names(self, option: str, column: str, kept: IntArray) -> list[str]:
+        """[kept] names that must differ."""
+        values = self._full(option, column, kept)
+        seen: dict[str, int] = {}
+        for value in values:
+            seen[value] = seen.get(value, 0) + 1
+        twice = [name for name, n in seen.items() if n > 1]
+        if twice:
+            what = f"names {len(twice):,} rows more than once ({shown(twice, 3)}); an id names one row."
+            self.complain(option, column, what)
+        return values
+
+    def labels(self, column: str, kept: IntArray, positive: object) -> tuple[IntArray, tuple[str, ...]]:
+        """[kept] class of every row, and the classes, the positive one last when there are two."""
+        values = self._full("label", column, kept)
+        counts = _counted(values)
+        if len(counts) > MOST_CLASSES:
+            self.complain("label", column, f"has {len(counts):,} different values; at most {MOST_CLASSES:,}.")
+            return np.zeros(len(kept), np.int64), ()
+        if len(counts) < 2:
+            only = f"is '{values[0]}' in all {len(kept):,} rows" if counts else "has no values"
+            self.complain("label", column, f"{only}; there must be two classes or more.")
+            return np.zeros(len(kept), np.int64), ()
+        odd = not_classes(counts) or measured(counts) or self._soft(counts)
+        if odd:
+            self.complain("label", column, odd)
+            return np.zeros(len(kept), np.int64), ()
+        decided = decide(
+            [Answers(self.rows.title, counts, None, None)], None if positive is None else text_of(positive)
+        )
+        if isinstance(decided, list):
+            said = (
+                what.replace("--positive VALUE", "'positive'").replace("--positive", "positive")
+                for what in decided
+            )
+            self.complaints.extend(
+                self.rows.complain("label", column, f"cannot be read: {what}") for what in said
+            )
+            return np.zeros(len(kept), np.int64), ()
+        self.remarks.extend(decided.remarks)
+        return np.array([decided.codes.get(v, 0) for v in values], np.int64), decided.names
+
+    @staticmethod
+    def _soft(counts: Mapping[str, int]) -> str | None:
+        """Say that labels are shares of annotators."""
+        broken = fractional(counts)
+        if len(counts) < 3 or not broken or not all(0 <= float(value) <= 1 for value in counts):
+            return None
+        return (
+            f"has shares such as '{broken[0]}'; give classes (for example 1 where a share is at least 0.5)."
+        )
+
+    def attributes(self, by: Sequence[str], patterns: Sequence[str], kept: IntArray) -> tuple[Attribute, ...]:
+        """Partitions and memberships of the kept rows.
+
+        A membership attribute is called like its pattern without the star and the underscore before it, so
+        that attribute, underscore and group make the column again.
+        """
+        asked = Columns(by=tuple(by), memberships=tuple(patterns))
+        groups = {name: self._partition(name, kept) for name in asked.by}
+        members = {
+            p: (self.rows.matched[p], self._flags(self.rows.matched[p], kept)) for p in asked.memberships
+        }
+        if self.complaints:
+            return ()
+        return tuple(
+            replace(a, name=a.name.rstrip("_") or a.name) if a.kind == "memberships" else a
+            for a in attributes(asked, groups, members)
+        )
+
+    def _partition(self, column: str, kept: IntArray) -> tuple[list[str], IntArray]:
+        """Names and codes [kept] of the groups of a column."""
+        values = self._full("by", column, kept)
+        names = in_order(values)
+        nested = several_values(names, intervals=True)
+        if nested:
+            self.complain("by", column, f"is nested (first: '{nested[:60]}'); give one value per row.")
+        self.remarks.extend(
+            self.rows.title + ": " + remark for remark in remarks_on_groups("by", column, _counted(values))
+        )
+        if len(names) > MOST_GROUPS:
+            self.complain("by", column, f"has {len(names):,} groups; at most {MOST_GROUPS} can be judged.")
+        index = {name: i for i, name in enumerate(names)}
+        return names, np.array([index[v] for v in values], np.int64)
+
+    def _flags(self, columns: Sequence[str], kept: IntArray) -> BoolArray:
+        """[columns, kept] whether a row is in a group."""
+        return np.array([self.flag("memberships", name, kept) for name in columns], bool).reshape(
+            len(columns), len(kept)
+        )
+
+    def flag(self, option: str, column: str, kept: IntArray) -> BoolArray:
+        """[kept] 0/1 values of a column."""
+        values = [(v or "").strip().lower() for v in self._full(option, column, kept)]
+        strange = _counted(v for v in values if v and v not in _TRUE and v not in _FALSE)
+        if strange:
+            n = sum(strange.values())
+            self.complain(option, column, f"has {n:,} values that are neither 0 nor 1 ({shown(strange, 3)}).")
+        return np.array([v in _TRUE for v in values], bool)
+
+    def _full(self, option: str, column: str, kept: IntArray) -> list[str]:
+        """[kept] values of a column that must have one in every row."""
+        values: Texts = [self.rows.values[column][i] for i in kept]
+        missing = [i for i, v in zip(kept.tolist(), values, strict=True) if v is None]
+        if missing:
+            what = (
+                f"has no value in {len(missing):,} of {len(kept):,} rows (first: row {missing[0] + 1}); fill "
+                "them, or leave these rows out."
+            )
+            self.complain(option, column, what)
+        return [v or "" for v in values]
+
+
+def impossible(by: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Complain of attributes that no table could have."""
+    try:
+        refuse_impossible(Columns(by=tuple(by), memberships=tuple(patterns)))
+    except CallError as error:
+        return [what.replace("--", "").rstrip(".") for what in error.complaints]
+    return []
+
+
+def text_of(value: object) -> str:
+    """The text that stands for a value of a spec in every format of tables."""
+    return tidy(str(value)) or str(value)
+
+
+def _counted(values: object) -> dict[str, int]:
+    """How often each value occurs."""
+    counts: dict[str, int] = {}
+    for value in values:  # type: ignore[attr-defined]
+        if value:
+            counts[value] = counts.get(value, 0) + 1
+    return counts

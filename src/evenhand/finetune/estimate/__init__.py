@@ -1,0 +1,1 @@
+"""The size and cost of jobs, counted on models without weights, and tiny stand-ins for smoke tests."""

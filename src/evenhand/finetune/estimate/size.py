@@ -1,0 +1,355 @@
+"""How large jobs are, before anything is loaded: counted on models that have shapes and no weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from evenhand import registry
+from evenhand.datasets import hub_is_silent, hub_reason
+from evenhand.errors import InputError, nearest
+from evenhand.finetune import Data, Job, Model, Training
+from evenhand.finetune.estimate.flops import read_row, within, work
+from evenhand.finetune.modeling import folder
+from evenhand.finetune.modeling.adapt import METHODS, misfits
+from evenhand.finetune.modeling.checkpoint import is_adapted
+from evenhand.finetune.modeling.families import FAMILIES, KINDS, family_of
+from evenhand.finetune.modeling.pretrained import refuse_listed, without_lost_padding
+from evenhand.finetune.models._roles import find_roles
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+#: Of float32, of bfloat16.
+_FULL, _HALF = 4, 2
+#: AdamW keeps two float32 numbers per trained weight, beside the gradient.
+_BYTES_TRAINED = 4 + 8
+#: Saved for the backward pass: besides what leaves linear layers, about as much again in between.
+_BETWEEN = 2
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a job takes: counts are exact, bytes and operations are estimates.
+
+    Attributes:
+        parameters: of the base model with its head.
+        trainable: of the adapted model.
+        fixed_bytes: weights in float32 and, in bfloat16, their rounded copies; gradients and AdamW's two
+            moments of what is trained.
+        row_bytes: what one row of a micro-batch keeps for the backward pass; with gradient checkpointing
+            what enters the layers, and the inside of the largest one.
+        divided_bytes: what the processes of a group share out among them; 0 where each has the whole model.
+        gathered_bytes: what each of them puts together again for a while: the weights of two layers and of
+            what is in none, and the gradients of one layer.
+        forward: floating-point operations to read one row: 2 for every weight and token.
+        training: to read it and learn from it: 4 for every frozen weight and token, 6 for every trained one.
+        stored_bytes: what is kept of it on the disk: the adapter, or the whole model, in float32.
+        cached: whether the base reads every row once, and only the head is trained, on what it said.
+    """
+
+    parameters: int
+    trainable: int
+    fixed_bytes: int
+    row_bytes: int
+    divided_bytes: int
+    gathered_bytes: int
+    forward: float
+    training: float
+    stored_bytes: int
+    cached: bool
+
+    def bytes(self, micro_batch: int, processes: int = 1) -> int:
+        """About how much memory training takes in each of the processes that do a run together."""
+        fixed = self.fixed_bytes
+        if processes > 1 and self.divided_bytes:
+            fixed = self.divided_bytes // processes + self.gathered_bytes
+        return fixed + self.row_bytes * micro_batch
+
+    def operations(self, train: int, validation: int, test: int, epochs: int) -> float:
+        """About how many floating-point operations a run takes, on so many rows."""
+        if self.cached:
+            return self.forward * (train + validation + test)
+        learnt = self.training * train * epochs if self.trainable else 0.0
+        checked = self.forward * validation * epochs if self.trainable else 0.0
+        return learnt + checked + self.forward * (validation + test)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What jobs take.
+
+    Attributes:
+        found: one size per job, in order; None where the shape of the model cannot be had.
+        remarks: why not.
+    """
+
+    found: tuple[Size | None, ...]
+    remarks: tuple[str, ...]
+
+
+class _UnknownShapeError(InputError):
+    """The shape of a model cannot be had here."""
+
+
+class _RefusedError(InputError):
+    """The hub does not give a model, and says why; `silent` if it may give it later."""
+
+    silent = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Bare:
+    """A model on the meta device.
+
+    Attributes:
+        model: with its head.
+        family: the file that knows its layers.
+        entering: of every block that the model repeats, how many numbers of a row enter it.
+        places: of every layer of weights, at how many places (tokens, patches) of a row it is used.
+        head: names of the head's modules.
+        lacking: why its weights cannot be had, where that is known.
+    """
+
+    model: PreTrainedModel
+    family: ModuleType
+    entering: Mapping[str, int]
+    places: Mapping[str, int]
+    head: tuple[str, ...]
+    lacking: str
+
+
+def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -> Sizes:
+    """Count what jobs take, without weights: of a model only its configuration is read.
+
+    Args:
+        jobs: of a study.
+        task: what a model is to learn.
+        classes: names of the classes.
+        tokens: of a text, as long as most are.
+
+    Raises:
+        InputError: a model is of another family or task than is said, or a method does not fit it; every
+            complaint at once.
+    """
+    bare: dict[str, _Bare | None] = {}
+    found: dict[str, Size] = {}
+    remarks: dict[str, None] = {}
+    complaints: dict[str, None] = {}
+    keys = [repr((j.model.key, j.method, sorted(j.options.items()), *_ways(j.training))) for j in jobs]
+    for key, job in zip(keys, jobs, strict=True):
+        model = job.model.key
+        try:
+            if model not in bare:
+                bare[model] = None
+                bare[model] = _bare(job.model, task, len(classes), tokens)
+            one = bare[model]
+            if one is not None and one.lacking:
+                remarks[f"the weights of '{job.model.name}': {one.lacking}."] = None
+            if one is not None and key not in found:
+                found[key] = _size(one, job)
+        except _UnknownShapeError as error:
+            remarks |= dict.fromkeys(error.complaints)
+        except InputError as error:
+            complaints |= dict.fromkeys(error.complaints)
+    if complaints:
+        raise InputError(complaints)
+    return Sizes(tuple(found.get(key) for key in keys), tuple(remarks))
+
+
+def stored(jobs: Sequence[Job], data: Data) -> list[int | None]:
+    """About how many bytes each job leaves of its model on the disk; None where that cannot be counted."""
+    try:
+        # How long texts are changes nothing here.
+        found = sizes(jobs, data.examples.task, data.examples.classes, 8).found
+    except Exception:  # an estimate that fails is no reason not to train
+        return [None] * len(jobs)
+    return [
+        0 if job.for_signals else None if size is None else size.stored_bytes
+        for job, size in zip(jobs, found, strict=True)
+    ]
+
+
+def _ways(training: Training) -> tuple[object, ...]:
+    """What sizes depend on of how a model is trained."""
+    return training.precision, training.parallel, training.gradient_checkpointing
+
+
+def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
+    """A model of the right shape, without weights."""
+    import transformers  # noqa: PLC0415
+
+    config, why = _shape(model)
+    family = family_of(config, model.name, task)
+    said = model.options.get("family")
+    if said is not None and family.__name__.rpartition(".")[2] != said:
+        known = family.__name__.rpartition(".")[2]
+        raise InputError(f"model '{model.name}': model.family is '{said}', but its family is '{known}'.")
+    without_lost_padding(config)
+    if classes:
+        config.num_labels = classes
+    with torch.device("meta"):
+        made = getattr(transformers, KINDS[task]).from_config(config)
+    head = family.HEAD if classes else ()
+    blocks = find_roles(made, family.ROLES, head).blocks
+    return _Bare(made, family, *read_row(made, blocks, task, tokens), head, why)
+
+
+def shape_of(model: Model) -> PretrainedConfig:
+    """The configuration of a model: of its folder, of the hub, or of the shapes that its family knows.
+
+    Raises:
+        InputError: its folder cannot be read, it is no base, or it cannot be had.
+    """
+    return _shape(model)[0]
+
+
+def _shape(model: Model) -> tuple[PretrainedConfig, str]:
+    """The configuration of a model, and why its weights cannot be had where that is known."""
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    place = Path(model.name).expanduser()
+    if model.name in registry.names(FAMILIES):
+        plugin = registry.load(FAMILIES, model.name)
+        options = {**model.options, "pretraining": "none"}  # which has the same shape, and takes no time
+        place = Path(plugin.build(plugin.Config(**options)))
+    if place.is_dir():
+        folder.refuse(model.name, place)
+        try:
+            return AutoConfig.from_pretrained(place, trust_remote_code=False), ""
+        except Exception as error:
+            raise InputError(f"model '{model.name}': its config.json cannot be read ({error}).") from None
+    why, final = "", False
+    try:
+        if (file := _config_file(model)) is not None:
+            return AutoConfig.from_pretrained(file, trust_remote_code=False), ""
+    except _RefusedError as error:
+        why, final = error.complaints[0], not error.silent
+    try:
+        return _known_shape(model, why), why
+    except _UnknownShapeError as error:
+        raise (InputError(error.complaints) if final else error) from None
+
+
+def _config_file(model: Model) -> str | None:
+    """The config.json of a hub model: downloaded earlier, or now; None when the hub does not answer.
+
+    Raises:
+        InputError: its files are no base model.
+        _RefusedError: the hub says why it does not give it.
+    """
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
+
+    revision = model.options.get("revision")
+    try:
+        cached = try_to_load_from_cache(model.name, "config.json", revision=revision)
+        if isinstance(cached, str):
+            folder.refuse(model.name, Path(cached).parent, whole=False)
+            return cached
+        return refuse_listed(model.name, revision)
+    except InputError:
+        raise
+    except Exception as error:  # no network, no such model, or none that may be read without a key
+        if why := hub_reason(error, model.name):
+            refused = _RefusedError(why)
+            refused.silent = hub_is_silent(error)
+            raise refused from None
+        return None
+
+
+def _known_shape(model: Model, why: str) -> PretrainedConfig:
+    """A shape out of a family's table."""
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    known: dict[str, tuple[str, dict[str, Any]]] = {}
+    for name in registry.names(FAMILIES):
+        family = registry.load(FAMILIES, name)
+        for hub_id, fields in getattr(family, "SHAPES", {}).items():
+            known[hub_id] = (family.INFO.model_types[0], dict(fields))
+    if model.name not in known:
+        raise _UnknownShapeError(
+            f"model '{model.name}': its config.json cannot be had from the hub{f' ({why})' if why else ''}, "
+            f"and its shape is not among those that are known here; {nearest(model.name, sorted(known))}"
+        )
+    kind, fields = known[model.name]
+    return AutoConfig.for_model(fields.pop("model_type", kind), **fields)
+
+
+def _size(bare: _Bare, job: Job) -> Size:
+    """Adapt the bare model, and count."""
+    method = registry.load(METHODS, job.method)
+    roles = find_roles(bare.model, bare.family.ROLES, bare.head)
+    if wrong := misfits(bare.model, roles, job):
+        raise InputError(wrong)
+    try:
+        with torch.device("meta"), _RealOrder():
+            model = method.apply(copy.deepcopy(bare.model), roles, method.Config(**job.options))
+    except InputError as error:
+        raise InputError(f"{job.arm}: {what}" for what in error.complaints) from None
+    held = sum(p.numel() for p in model.parameters())
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    inside = bare.model.base_model_prefix + "."
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
+    numbers, forward, backward = work(model, bare.places)
+    half = job.training.precision == "bfloat16"
+    width = _HALF if half else _FULL
+    divided = job.training.parallel == "fsdp" and not cached
+    return Size(
+        parameters=sum(p.numel() for p in bare.model.parameters()),
+        trainable=trainable,
+        fixed_bytes=held * (_FULL + _HALF if half else _FULL) + trainable * _BYTES_TRAINED,
+        row_bytes=0 if cached or not trained else _kept(bare, numbers, job.training, width),
+        divided_bytes=(held * _FULL + trainable * _BYTES_TRAINED) if divided else 0,
+        gathered_bytes=_gathered(model, list(bare.entering), width) if divided else 0,
+        forward=forward,
+        training=forward + backward,
+        stored_bytes=_FULL * (trainable if is_adapted(model) or not trained else held),
+        cached=cached,
+    )
+
+
+def _kept(bare: _Bare, numbers: Mapping[str, int], training: Training, width: int) -> int:
+    """Bytes that one row keeps for the backward pass, of numbers that take so many bytes each."""
+    every = sum(numbers.values())
+    if not (training.gradient_checkpointing and bare.entering):
+        return _BETWEEN * width * every
+    blocks = [sum(n for name, n in numbers.items() if within(name, block)) for block in bare.entering]
+    # What runs from block to block stays in float32.
+    return _FULL * sum(bare.entering.values()) + _BETWEEN * width * (every - sum(blocks) + max(blocks))
+
+
+def _gathered(model: Any, blocks: Sequence[str], width: int) -> int:  # noqa: ANN401
+    """Bytes that a process puts together of a divided model: two blocks, the rest, one block's gradients."""
+    weights = dict.fromkeys((*blocks, ""), 0)
+    trained = dict.fromkeys((*blocks, ""), 0)
+    for name, p in model.named_parameters():
+        block = next((block for block in blocks if within(name, block)), "")
+        weights[block] += p.numel()
+        trained[block] += p.numel() * p.requires_grad
+    rest = weights.pop("")
+    return width * (rest + 2 * max(weights.values(), default=0)) + _FULL * max(trained.values())
+
+
+class _RealOrder(TorchFunctionMode):
+    """Orders are drawn for real, also where tensors have no content: their numbers are looked at."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Call a function of torch."""
+        given = dict(kwargs or {})
+        if func is torch.randperm:
+            given.setdefault("device", "cpu")
+        return func(*args, **given)

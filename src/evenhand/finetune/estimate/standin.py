@@ -1,0 +1,137 @@
+"""Tiny models of the same families, with random weights: what a smoke test of a study trains."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from evenhand import registry
+from evenhand.errors import InputError
+from evenhand.finetune import Model
+from evenhand.finetune.modeling.families import KINDS, WRITTEN, family_of, refuse_task
+from evenhand.finetune.models import _cache as cache
+
+_FAMILIES = "evenhand.finetune.models"
+_SEED = 13
+#: Of stand-ins that write: most tokens, and how many different ones.
+_CONTEXT, _PIECES = 512, 600
+#: What families call the width of their layers.
+_WIDTHS = ("hidden_size", "embed_dim", "n_embd")
+
+
+def family_said(model: Model, task: str) -> str:
+    """The family of a hub model or a folder: as its study says, or as its configuration does.
+
+    Raises:
+        InputError: neither says it.
+    """
+    said = model.options.get("family")
+    if said is not None:
+        return str(said)
+    from evenhand.finetune.estimate.size import shape_of  # noqa: PLC0415  (torch)
+
+    try:
+        family = family_of(shape_of(model), model.name, task)
+    except InputError as error:
+        raise InputError(
+            [*error.complaints, f"model '{model.name}': say its family: model.family."]
+        ) from None
+    return family.__name__.rpartition(".")[2]
+
+
+def width(family: str) -> int:
+    """How wide the layers of a family's stand-in are: the highest rank that means something there."""
+    tiny = _tiny(family).TINY
+    return min(int(tiny[name]) for name in _WIDTHS if name in tiny)
+
+
+def stand_in(family: str, task: str) -> Path:
+    """Make a tiny model of a family, or take the one that was made before.
+
+    Args:
+        family: a file of `evenhand.finetune.models`.
+        task: what is to be learnt.
+
+    Returns:
+        A folder in the form of transformers, with random weights, and the words of `synthetic_posts`, or for
+        models that write a tokenizer of pieces of words, down to bytes.
+
+    Raises:
+        InputError: the family has no stand-in, or reads something else.
+    """
+    plugin = _tiny(family)
+    refuse_task(plugin, f"the stand-in '{family}'", task)
+    recipe: dict[str, object] = {"family": family, "fields": plugin.TINY, "seed": _SEED}
+    if task not in WRITTEN:
+        return cache.kept(f"stand-in-{family}", recipe, partial(_make, plugin))
+    recipe |= {"kind": KINDS[task], "context": _CONTEXT, "pieces": _PIECES}
+    return cache.kept(f"stand-in-writing-{family}", recipe, partial(_make_writing, plugin))
+
+
+def _tiny(family: str) -> ModuleType:
+    """The file of a family that has a stand-in."""
+    plugin = registry.load(_FAMILIES, family)
+    if not hasattr(plugin, "TINY"):
+        known = [n for n in registry.names(_FAMILIES) if hasattr(registry.load(_FAMILIES, n), "TINY")]
+        raise InputError(f"the family '{family}' has no stand-in; these have one: {', '.join(known)}.")
+    return plugin
+
+
+def _make(plugin: ModuleType, folder: Path) -> None:
+    """Write weights, and a tokenizer where texts are read."""
+    from transformers import AutoConfig, AutoModel, AutoTokenizer  # noqa: PLC0415
+
+    from evenhand.finetune.models import tiny_text  # noqa: PLC0415
+    from evenhand.finetune.models._pretrain import repeatable  # noqa: PLC0415
+
+    fields: dict[str, Any] = dict(plugin.TINY)
+    if plugin.INFO.task == "text":
+        tokenizer = AutoTokenizer.from_pretrained(tiny_text.build(tiny_text.Config(pretraining="none")))
+        tokenizer.save_pretrained(str(folder))
+        fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    config = AutoConfig.for_model(plugin.INFO.model_types[0], **fields)
+    with repeatable(_SEED):
+        AutoModel.from_config(config).save_pretrained(folder)
+
+
+def _make_writing(plugin: ModuleType, folder: Path) -> None:
+    """Write weights and a tokenizer of a model that writes."""
+    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
+
+    from evenhand.finetune.models._pretrain import repeatable, save  # noqa: PLC0415
+
+    tokenizer = _pieces()
+    tokenizer.save_pretrained(str(folder))
+    known = {"pad": tokenizer.pad_token_id, "bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id}
+    fields: dict[str, Any] = {**plugin.TINY, **{f"{name}_token_id": number for name, number in known.items()}}
+    fields["n_positions" if "n_positions" in fields else "max_position_embeddings"] = _CONTEXT
+    fields["vocab_size"] = len(tokenizer)
+    config = AutoConfig.for_model(plugin.INFO.model_types[0], **fields)
+    with repeatable(_SEED):
+        save(AutoModelForCausalLM.from_config(config), folder)
+
+
+def _pieces() -> Any:  # noqa: ANN401
+    """Pieces of the words of evenhand's made-up texts; whatever else there is falls into bytes."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
+
+    from evenhand.datasets import synthetic_pairs, synthetic_posts  # noqa: PLC0415
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    pairs = synthetic_pairs.load(synthetic_pairs.Config(rows=200))
+    assert pairs.translations is not None
+    texts = [*map(str, pairs.inputs), *(r[0] for r in pairs.translations.references)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=_PIECES, special_tokens=["<pad>", "<s>", "</s>"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    made.train_from_iterator([*texts, *synthetic_posts.unlabelled(200, _SEED)], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+        model_max_length=_CONTEXT, clean_up_tokenization_spaces=False,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Devices, groups of processes, memory and speed; knows no models."""

@@ -1,0 +1,127 @@
+"""One model in several processes: a copy in each (data parallel), or a part in each (FSDP).
+
+torch's own wrappers, and not accelerate's: these would patch the model's forward pass, and divide no model
+on a CPU. Whoever trains a model sees no difference: gradients are means over the processes either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from evenhand.finetune.hardware.devices import share
+from evenhand.finetune.inputs.features import Replayed
+from evenhand.finetune.modeling.pretrained import Base
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import nn
+
+Item = TypeVar("Item")
+
+
+def spread(model: nn.Module, base: Base, parallel: str, accelerator: Accelerator) -> nn.Module:
+    """Put a model on the device of this process, and join it with those of the group.
+
+    Args:
+        model: the same in every process, on the CPU.
+        base: whose layers it has.
+        parallel: `data` or `fsdp`.
+        accelerator: device and group.
+
+    Returns:
+        The model to train, whose gradients are means over the processes; itself where there is no group. A
+        head on stored features is small, and copied.
+    """
+    if accelerator.num_processes > 1 and parallel == "fsdp" and not isinstance(model, Replayed):
+        return _sharded(model, base, accelerator)
+    model = model.to(accelerator.device)
+    if accelerator.num_processes == 1 or not any(p.requires_grad for p in model.parameters()):
+        return model
+    device = [accelerator.device.index] if accelerator.device.type == "cuda" else None
+    return torch.nn.parallel.DistributedDataParallel(model, device, gradient_as_bucket_view=True)
+
+
+def _sharded(model: nn.Module, base: Base, accelerator: Accelerator) -> nn.Module:
+    """Divide every layer, and then what is left, among the processes: fully sharded data parallel, FSDP2."""
+    from torch.distributed.device_mesh import init_device_mesh  # noqa: PLC0415
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # noqa: PLC0415
+
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    half = accelerator.mixed_precision == "bf16"
+    # Autocast alone would keep a whole rounded copy of the weights until the backward pass.
+    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
+    blocks = set(base.roles.blocks)
+    for name, module in list(model.named_modules()):
+        if name.removeprefix("base_model.model.") in blocks:
+            fully_shard(module, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+    return model
+
+
+def copy_of(model: nn.Module) -> nn.Module:
+    """This process's own copy of a model that others have a copy of; a divided one as it is."""
+    return model.module if isinstance(model, torch.nn.parallel.DistributedDataParallel) else model
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether this process has only a part of a model's weights."""
+    from torch.distributed.tensor import DTensor  # noqa: PLC0415
+
+    return any(isinstance(p, DTensor) for p in model.parameters())
+
+
+def divided(batches: Sequence[Item], model: nn.Module, accelerator: Accelerator) -> list[Item]:
+    """Batches that this process reads with its copy of a model; a divided model is run by all on all."""
+    if is_sharded(model):
+        return list(batches)
+    return [batch for batch, counts in share(batches, accelerator) if counts]
+
+
+def callable_by(model: nn.Module, method: str) -> None:
+    """Have a divided model bring its outermost weights together when a method of it is called.
+
+    An adapter's model calls its base below itself, where nothing would notice that they are needed.
+    """
+    from peft import PeftModel  # noqa: PLC0415
+    from torch.distributed.fsdp import register_fsdp_forward_method  # noqa: PLC0415
+
+    if is_sharded(model) and isinstance(model, PeftModel):
+        register_fsdp_forward_method(model, method)
+
+
+def unjoined(model: nn.Module, *, last: bool) -> AbstractContextManager[None]:
+    """While the block runs, keep the gradients of copies to themselves, except in a step's last pass."""
+    if isinstance(model, torch.nn.parallel.DistributedDataParallel) and not last:
+        return model.no_sync()
+    return nullcontext()
+
+
+def whole(model: nn.Module, make: Callable[[], Any], accelerator: Accelerator) -> Any:  # noqa: ANN401
+    """A trained model as one process has it; every process must ask.
+
+    Args:
+        model: what `spread` gave.
+        make: makes a model of the same form.
+        accelerator: of the group.
+
+    Returns:
+        In the first process the model; in the others of a group nothing.
+    """
+    if not is_sharded(model):
+        return copy_of(model) if accelerator.is_main_process else None
+    from torch.distributed.checkpoint.state_dict import (  # noqa: PLC0415
+        StateDictOptions,
+        get_model_state_dict,
+    )
+
+    state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    model.to("meta")  # what the device held of it is needed no more
+    if not accelerator.is_main_process:
+        return None
+    made = make()
+    made.load_state_dict(state)
+    return made

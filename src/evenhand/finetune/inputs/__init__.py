@@ -1,0 +1,1 @@
+"""Rows as tensors: tokens, pixels or frozen features, in batches."""

@@ -1,0 +1,135 @@
+"""Texts to tokens for models that write: beginnings, ends, and where an answer begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from evenhand.errors import InputError
+from evenhand.finetune.inputs.batches import tokenizer_of
+from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.modeling import tokens
+from evenhand.finetune.modeling.pretrained import Base
+
+#: A token's number each.
+Ids = list[int]
+_BLOCK = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A tokenizer, and what a model that writes needs to know of it.
+
+    Attributes:
+        tokenizer: of transformers.
+        first: the token that its texts begin with, where it has one.
+        end: the token that ends a text.
+        pad: a token for padding, which nothing reads.
+        context: most tokens that the model reads.
+        rows: of the model's embedding.
+        place: folder of the model's files.
+    """
+
+    tokenizer: Any
+    first: tuple[int, ...]
+    end: int
+    pad: int
+    context: int
+    rows: int
+    place: str
+
+    def whole(self, texts: Sequence[str]) -> list[Ids]:
+        """Tokens of texts from their beginning; no end is added.
+
+        Raises:
+            InputError: the embedding has no row for one of them.
+        """
+        found: list[Ids] = []
+        for start in range(0, len(texts), _BLOCK):
+            block = list(texts[start : start + _BLOCK])
+            given = self.tokenizer(block, add_special_tokens=False, truncation=False, verbose=False)
+            found += [[*self.first, *ids] for ids in given["input_ids"]]
+        if self.spare:
+            tokens.refuse_spare(self.tokenizer, found, self.rows, self.place)
+        return found
+
+    @cached_property
+    def spare(self) -> bool:
+        """Whether the tokenizer has tokens for which the embedding has no row."""
+        return bool(tokens.spare(self.tokenizer, self.rows))
+
+    def text(self, ids: Ids) -> str:
+        """What tokens say, without special ones."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+@kept
+def encoder_of(base: Base) -> Encoder:
+    """The encoder of a model.
+
+    Raises:
+        InputError: its tokenizer cannot be loaded, or has no token that ends a text.
+    """
+    return encoder_in(base.place, base.model.config)
+
+
+def encoder_in(place: str, config: Any) -> Encoder:  # noqa: ANN401
+    """The encoder of a model that need not be loaded.
+
+    Args:
+        place: folder with the files of its tokenizer.
+        config: of transformers, of the model.
+
+    Raises:
+        InputError: its tokenizer cannot be loaded, has no token that ends a text, or has one without a row.
+    """
+    tokenizer = tokenizer_of(place)
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"model '{place}': its tokenizer has no eos token, by which a model says that a text ends; "
+            "give it one."
+        )
+    empty = tokenizer("")["input_ids"]
+    begins = bool(empty) and tokenizer.bos_token_id is not None and empty[0] == tokenizer.bos_token_id
+    end = int(tokenizer.eos_token_id)
+    rows = tokens.rows_of(config)
+    tokens.refuse_special(tokenizer, "eos", end, rows, place)
+    if begins:
+        tokens.refuse_special(tokenizer, "bos", int(tokenizer.bos_token_id), rows, place)
+    pad = tokenizer.pad_token_id
+    most = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    return Encoder(
+        tokenizer=tokenizer,
+        first=(int(tokenizer.bos_token_id),) if begins else (),
+        end=end,
+        pad=end if pad is None or pad >= rows else int(pad),
+        context=min(int(most), int(tokenizer.model_max_length)),
+        rows=rows,
+        place=place,
+    )
+
+
+def boundary(prompt: Ids, wholes: Sequence[Ids]) -> int:
+    """How many tokens of a prompt are also the first ones of all texts that continue it.
+
+    A tokenizer may join the end of a prompt and the beginning of its continuation in one token. What is
+    scored, or learnt, then begins before that token, and for all continuations of a prompt at the same one.
+    """
+    shared = len(prompt)
+    for ids in wholes:
+        n = min(shared, len(ids))
+        shared = next((i for i in range(n) if prompt[i] != ids[i]), n)
+    return shared
+
+
+def longest(fits: Any, most: int) -> int | None:  # noqa: ANN401  (int -> bool)
+    """The largest number from 0 to `most` that fits, where all below one that fits do; None: not even 0."""
+    if not fits(0):
+        return None
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low

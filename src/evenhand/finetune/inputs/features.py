@@ -1,0 +1,190 @@
+"""Features of a frozen base, computed once: what `head_only` trains on.
+
+The head of a transformers classifier reads one token of its base's last layer. A stand-in takes the base's
+place and returns that token, so that the model's own code, pooling and head included, runs on what is
+stored. A frozen base runs without dropout; what the head itself drops stays random.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from evenhand.finetune.hardware.devices import added
+from evenhand.finetune.hardware.linears import fast_linears
+from evenhand.finetune.inputs.batches import Feed, Inputs, Mirrored, Pixels, Texts
+from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.modeling.checkpoint import is_adapted
+from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.outputs.predict import in_batches
+from evenhand.tables.schema import IntArray
+
+#: A token that is no padding, at the only place there is.
+_ANY = 1
+
+
+class Said:
+    """What a base gives back: its states and what it pools; whatever else a family has is None."""
+
+    def __init__(self, hidden: torch.Tensor | None, pooled: torch.Tensor | None) -> None:
+        self.last_hidden_state, self.pooler_output = hidden, pooled
+
+    def __getitem__(self, index: int | slice) -> Any:  # noqa: ANN401
+        """Like a tuple, as older families read it."""
+        return (self.last_hidden_state, self.pooler_output)[index]
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+class Replay(torch.nn.Module):
+    """Stands in for a base: gives back the features that it is handed."""
+
+    def __init__(self, base: torch.nn.Module) -> None:
+        super().__init__()
+        self.config = base.config
+        self.hidden: torch.Tensor | None = None
+        self.pooled: torch.Tensor | None = None
+
+    def forward(self, *_: Any, **__: Any) -> Said:  # noqa: ANN401
+        """What the base would say of the rows at hand."""
+        return Said(self.hidden, self.pooled)
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Stored features, as rows that a model with a `Replay` reads.
+
+    Attributes:
+        hidden: [n, 1, width] the token that the head reads.
+        pooled: [n, width] what the base makes of it, or None.
+        mirrored: the same of the mirrored pictures, if they are needed.
+        pad: a token id that is padding, or None for pictures.
+    """
+
+    hidden: torch.Tensor
+    pooled: torch.Tensor | None
+    pad: int | None
+    mirrored: Features | None = None
+    micro_batch: int = 1024
+
+    @property
+    def lengths(self) -> IntArray:
+        """All rows are one token long."""
+        return np.ones(len(self.hidden), np.int64)
+
+    def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
+        """Features of some rows, under the names by which `replayed` takes them."""
+        index = torch.from_numpy(rows)
+        inputs = {"hidden": self.hidden[index]}
+        if self.pooled is not None:
+            inputs["pooled"] = self.pooled[index]
+        if mirrored is None or self.mirrored is None:
+            return inputs
+        there, chosen = self.mirrored.take(rows), torch.from_numpy(mirrored)
+        for name, values in inputs.items():
+            values[chosen] = there[name][chosen]
+        return inputs
+
+
+class Replayed(torch.nn.Module):
+    """A model whose base is replaced by stored features; its head is the model's own."""
+
+    def __init__(self, model: PreTrainedModel, feed: Features) -> None:
+        super().__init__()
+        self.whole = model.base_model
+        self.model = model
+        self.replay = Replay(model.base_model)
+        self.pad = feed.pad
+        setattr(model, model.base_model_prefix, self.replay)
+
+    def forward(self, hidden: torch.Tensor, pooled: torch.Tensor | None = None) -> Any:  # noqa: ANN401
+        """Run the head on features."""
+        self.replay.hidden, self.replay.pooled = hidden, pooled
+        rows = hidden.shape[0]
+        if self.pad is None:
+            return self.model(pixel_values=hidden)
+        token = _ANY if self.pad != _ANY else _ANY + 1
+        ids = torch.full((rows, 1), token, dtype=torch.long, device=hidden.device)
+        return self.model(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+    def restored(self) -> PreTrainedModel:
+        """The model with its base back in place."""
+        setattr(self.model, self.model.base_model_prefix, self.whole)
+        return self.model
+
+
+def reader_of(
+    base: Base,
+    model: Any,  # noqa: ANN401
+    feed: Texts | Pixels,
+    accelerator: Accelerator,
+    *,
+    flip: bool,
+) -> tuple[Any, Feed]:
+    """The model and the rows it reads: features, computed once, where only the head is trained."""
+    if is_adapted(model) or not cacheable(base, model):
+        return model, feed
+    stored = features_of(base, feed, accelerator, flip=flip)
+    return Replayed(model, stored), stored
+
+
+def cacheable(base: Base, model: torch.nn.Module) -> bool:
+    """Whether all that is trained comes after the token that the head reads."""
+    inside = base.model.base_model_prefix + "."
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    return bool(trained) and not any(name.startswith(inside) for name in trained)
+
+
+@kept
+def features_of(base: Base, feed: Texts | Pixels, accelerator: Accelerator, *, flip: bool) -> Features:
+    """Run the base over all rows once; over mirrored pictures too where training mirrors some."""
+    model = base.model.base_model
+    pad = getattr(base.model.config, "pad_token_id", None) if isinstance(feed, Texts) else None
+    model.to(accelerator.device)
+    try:
+        with fast_linears(model, accelerator):
+            straight = _read(model, feed, pad, base.family.INFO.reads, accelerator)
+            turned = None
+            if flip and isinstance(feed, Pixels):
+                turned = _read(model, Mirrored(feed), pad, base.family.INFO.reads, accelerator)
+    finally:
+        model.to("cpu")
+    return replace(straight, mirrored=turned)
+
+
+def _read(
+    model: torch.nn.Module, feed: Feed, pad: int | None, reads: str, accelerator: Accelerator
+) -> Features:
+    """What the head reads of every row."""
+    n = len(feed.lengths)
+    hidden: npt.NDArray[np.float32] | None = None
+    pooled: npt.NDArray[np.float32] | None = None
+    with torch.no_grad():
+        for rows, inputs in in_batches(feed, np.arange(n), accelerator, shared=True):
+            with accelerator.autocast():
+                out = model(**inputs)
+            states = out.last_hidden_state.float()
+            at = torch.zeros(len(states), dtype=torch.long, device=states.device)
+            if reads == "last":  # as transformers finds it: by the token, not by the mask
+                text = inputs["input_ids"].ne(-1 if pad is None else pad)
+                at = (torch.arange(text.shape[1], device=text.device) * text).argmax(-1)
+            read = states[torch.arange(len(states), device=at.device), at][:, None].cpu().numpy()
+            pool = getattr(out, "pooler_output", None)
+            if hidden is None:
+                hidden = np.zeros((n, *read.shape[1:]), np.float32)
+                pooled = None if pool is None else np.zeros((n, pool.shape[1]), np.float32)
+            hidden[rows] = read[: len(rows)]
+            if pool is not None and pooled is not None:
+                pooled[rows] = pool[: len(rows)].float().cpu().numpy()
+    if hidden is None:
+        raise ValueError("there are no rows to read")
+    stored = torch.from_numpy(added(hidden, accelerator))
+    return Features(stored, None if pooled is None else torch.from_numpy(added(pooled, accelerator)), pad)

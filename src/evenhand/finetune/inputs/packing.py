@@ -1,0 +1,82 @@
+"""How many blocks plain text is packed in, before a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evenhand.datasets import asked
+from evenhand.errors import InputError
+from evenhand.finetune import Data, Model
+from evenhand.finetune.estimate.size import shape_of
+from evenhand.finetune.inputs.encoder import Encoder, encoder_in
+from evenhand.finetune.inputs.sequences import blocks_in
+
+#: Of English text, about.
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a model reads of plain text.
+
+    Attributes:
+        limit: tokens of a block.
+        blocks: by part; under `test` as many as have the tokens of all questions.
+        counted: whether the model's own tokenizer counted them, which was at hand; else they are estimates.
+    """
+
+    limit: int
+    blocks: Mapping[str, int]
+    counted: bool
+
+
+def packed(model: Model, data: Data, max_length: int) -> Packed:
+    """Count the blocks of a study's texts; nothing is downloaded.
+
+    Args:
+        model: which one.
+        data: texts and questions.
+        max_length: most tokens of a block, if the model can read as many.
+    """
+    encoder = _encoder(model)
+    limit = max(2, min(max_length, encoder.context) if encoder else max_length)
+    blocks = {
+        name: blocks_in(_tokens(encoder, [str(data.examples.inputs[row]) for row in rows.tolist()]), limit)
+        for name, rows in data.parts.named()
+    }
+    questions = asked(data.examples, data.parts)
+    read = [f"{q.form.before}{q.text}{q.form.after}{''.join(q.form.answers)}" for q in questions]
+    return Packed(limit, {**blocks, "test": -(-_tokens(encoder, read) // limit)}, encoder is not None)
+
+
+def _tokens(encoder: Encoder | None, texts: list[str]) -> int:
+    """Tokens of texts with their ends; about, without an encoder."""
+    if encoder is None:
+        return sum(round(len(text) / CHARACTERS_PER_TOKEN) + 1 for text in texts)
+    return sum(len(ids) + 1 for ids in encoder.whole(texts))
+
+
+def _encoder(model: Model) -> Encoder | None:
+    """The encoder of a model whose files are at hand; else None."""
+    place = at_hand(model)
+    try:
+        return None if place is None else encoder_in(str(place), shape_of(model))
+    except InputError:
+        return None
+
+
+def at_hand(model: Model) -> Path | None:
+    """Where the files of a model are that is a folder, or was downloaded earlier; else None."""
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
+    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
+
+    place = Path(model.name).expanduser()
+    if place.is_dir():
+        return place
+    try:
+        config = try_to_load_from_cache(model.name, "config.json", revision=model.options.get("revision"))
+    except HFValidationError:
+        return None
+    return Path(config).parent if isinstance(config, str) else None

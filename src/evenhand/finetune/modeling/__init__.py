@@ -1,0 +1,1 @@
+"""Base models: found and read, copied for a run, adapted, and saved."""

@@ -1,0 +1,93 @@
+"""A model of a run's own: copied from the base, with a new head, adapted by the method."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from evenhand import registry
+from evenhand.errors import InputError
+from evenhand.finetune import Job
+from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.models._roles import Roles
+
+METHODS = "evenhand.finetune.methods"
+
+
+def adapted(base: Base, job: Job) -> Any:  # noqa: ANN401
+    """Copy the base and apply a job's method.
+
+    Raises:
+        InputError: the method's options do not fit this model.
+    """
+    method = registry.load(METHODS, job.method)
+    model = method.apply(base.copy(job.seed), base.roles, method.Config(**job.options))
+    if job.training.gradient_checkpointing:
+        with warnings.catch_warnings():
+            # transformers calls it by another name since.
+            warnings.simplefilter("ignore", FutureWarning)
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
+
+
+def complaints(base: Base, job: Job) -> list[str]:
+    """Say why a job's method cannot be applied to its model."""
+    method = registry.load(METHODS, job.method)
+    if job.training.gradient_checkpointing and not base.model.supports_gradient_checkpointing:
+        return [f"training.gradient_checkpointing: transformers cannot do it for '{job.model.name}'."]
+    if method.INFO.head and not base.roles.head:
+        return [
+            f"{job.arm}: trains a classification head and nothing else, but here nothing is classified; use "
+            "another method, or none for the model as it is."
+        ]
+    if job.membership is not None and not base.roles.head:
+        return [f"{job.arm}: attacks look at the classes that a model tells, but here nothing is classified."]
+    # Weights that the checkpoint lacks mean nothing as they are; the head is trained by every method.
+    untrained = _untrained(base)
+    if untrained and not method.INFO.whole:
+        return [
+            f"{job.arm}: the checkpoint of '{job.model.name}' has no weights for {', '.join(untrained)}, "
+            "which this method would leave as they were drawn; use a checkpoint that has them, or a method "
+            "that trains all."
+        ]
+    return misfits(base.model, base.roles, job)
+
+
+def misfits(model: Any, roles: Roles, job: Job) -> list[str]:  # noqa: ANN401
+    """Say why a job's method does not fit the layers of a model.
+
+    Args:
+        model: with its weights, or on the meta device, where only shapes and ties can be looked at.
+        roles: where its layers are.
+        job: the method and its options.
+    """
+    method = registry.load(METHODS, job.method)
+    config = method.Config(**job.options)
+    look = getattr(method, "complaints", None)
+    try:
+        roles.of(getattr(config, "targets", ()))
+    except InputError as error:
+        return [f"{job.arm}: {complaint}" for complaint in error.complaints]
+    return (
+        [f"{job.arm} on '{job.model.name}': {complaint}." for complaint in look(model, roles, config)]
+        if look
+        else []
+    )
+
+
+def remarks(base: Base, job: Job) -> list[str]:
+    """Say what is odd about a job's method on its model."""
+    method = registry.load(METHODS, job.method)
+    tell = getattr(method, "remarks", None)
+    told = list(tell(base.roles, method.Config(**job.options))) if tell else []
+    if untrained := _untrained(base):
+        shown = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
+        told.append(f"the checkpoint of '{job.model.name}' has no weights for {shown}: they are drawn anew")
+    if base.remark:
+        told.append(f"the checkpoint of '{job.model.name}' {base.remark}")
+    return told
+
+
+def _untrained(base: Base) -> list[str]:
+    """Modules besides the head that the checkpoint has no weights for."""
+    return [name for name in base.fresh if not name.startswith(base.roles.head)]

@@ -1,0 +1,115 @@
+"""What a run leaves of its model: an adapter in PEFT's format, or the whole model as safetensors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import load_file, save_file
+
+from evenhand.finetune.modeling.pretrained import Base
+
+if TYPE_CHECKING:
+    import torch
+
+#: Another draw than any run's, so that a head that was not saved cannot look as if it was.
+_OTHER_SEED = 2**31 - 1
+_START = "start"
+
+
+def begin(model: Any, folder: Path) -> None:  # noqa: ANN401
+    """Note how an adapter starts that was cut out of the base: `save` needs it, to fit the original base.
+
+    Args:
+        model: a transformers model, or a PEFT model around one, before training.
+        folder: of the run.
+    """
+    if not is_adapted(model) or model.peft_config["default"].init_lora_weights in (True, False):
+        return
+    config = model.peft_config["default"]
+    begun, config.init_lora_weights = config.init_lora_weights, True
+    model.save_pretrained(str(folder / _START), save_embedding_layers=False)
+    config.init_lora_weights = begun
+
+
+def save(model: Any, folder: Path) -> Path:  # noqa: ANN401
+    """Write what was trained.
+
+    Args:
+        model: a transformers model, or a PEFT model around one.
+        folder: of the run.
+
+    Returns:
+        The folder `adapter` (with the head in it) or `model`.
+    """
+    place = folder / ("adapter" if is_adapted(model) else "model")
+    # PEFT would ask the hub whether the embeddings have grown; they have not.
+    options: dict[str, object] = {"save_embedding_layers": False} if is_adapted(model) else {}
+    start, head = folder / _START, {}
+    if start.is_dir():
+        options["path_initial_model_for_weight_conversion"] = str(start)
+        head = _head(model)
+    with warnings.catch_warnings():
+        # PEFT warns of the second adapter that it loads itself, to take the start off.
+        warnings.filterwarnings("ignore", "PiSSA changes the base weights", UserWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        model.save_pretrained(str(place), **options)
+    shutil.rmtree(start, ignore_errors=True)
+    if head:
+        # What takes the start off leaves out the modules that were trained whole.
+        weights = place / "adapter_model.safetensors"
+        save_file({**head, **load_file(weights)}, weights, metadata={"format": "pt"})
+    if is_adapted(model):
+        tells = model.peft_config["default"].modules_to_save
+        _tidied(place / "adapter_config.json", model.get_base_model().config.id2label if tells else {})
+    # PEFT adds a card about the machine's base path: of no use, and another text on every machine.
+    (place / "README.md").unlink(missing_ok=True)
+    return place
+
+
+def _head(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
+    """What PEFT saves of an adapter besides the low-rank matrices."""
+    from peft import get_peft_model_state_dict  # noqa: PLC0415
+
+    told = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {name: value.detach().clone() for name, value in told.items() if ".lora_" not in name}
+
+
+def _tidied(path: Path, classes: Mapping[int, str]) -> None:
+    """Give the sets in PEFT's file an order: the same bytes from every process; and name the head's classes.
+
+    The base's own file may name the classes of its head in another order. A `config.json` beside the adapter
+    would say which is which, but transformers takes a folder that has one for a whole model.
+    """
+    told = json.loads(path.read_text(encoding="utf-8"))
+    if classes:
+        told["auto_mapping"] = {**(told.get("auto_mapping") or {}), "id2label": dict(classes)}
+    for name in ("target_modules", "modules_to_save"):
+        if isinstance(told.get(name), list):
+            told[name].sort()
+    path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def reload(base: Base, place: Path) -> torch.nn.Module:
+    """Load what `save` wrote, as a stranger would: onto a base whose head was drawn otherwise."""
+    if place.name == "adapter":
+        from peft import PeftModel  # noqa: PLC0415
+
+        with warnings.catch_warnings():
+            # PEFT asks transformers for what it calls by another name since.
+            warnings.simplefilter("ignore", FutureWarning)
+            adapted: torch.nn.Module = PeftModel.from_pretrained(base.copy(_OTHER_SEED), str(place))
+        return adapted
+    whole: torch.nn.Module = type(base.model).from_pretrained(
+        str(place), use_safetensors=True, attn_implementation=base.model.config._attn_implementation
+    )
+    return whole
+
+
+def is_adapted(model: Any) -> bool:  # noqa: ANN401
+    """Whether PEFT put adapters into a model."""
+    return hasattr(model, "peft_config")

@@ -1,0 +1,1 @@
+"""Predictions, translations, likelihoods and signals of a trained model, and the tables that hold them."""

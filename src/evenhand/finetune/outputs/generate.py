@@ -1,0 +1,131 @@
+"""Translations that a model writes: greedily, in batches of prompts of like length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from evenhand.finetune import Data, Job
+from evenhand.finetune.hardware.devices import joined
+from evenhand.finetune.hardware.parallel import callable_by, divided
+from evenhand.finetune.inputs.encoder import Encoder, Ids, encoder_of
+from evenhand.finetune.inputs.sequences import prompts_of
+from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.outputs import write as output
+from evenhand.finetune.outputs.predict import rows_of_a_pass
+
+#: Prompts in a batch, on a CPU and on a GPU.
+BATCH, BATCH_ON_GPU = 32, 128
+
+
+def translated(
+    base: Base,
+    job: Job,
+    data: Data,
+    model: Any,  # noqa: ANN401
+    accelerator: Accelerator,
+) -> tuple[Callable[[Path], None], tuple[str, ...]]:
+    """Let a model translate the test rows.
+
+    Returns:
+        What writes the table into a folder, and remarks.
+    """
+    translations, rows = data.examples.translations, data.parts.test
+    assert translations is not None
+    encoder = encoder_of(base)
+    prompts, cut = prompts_of(encoder, data, rows, job.training.max_length)
+    written = generated(model, encoder, prompts, translations.new_tokens, accelerator)
+    completions = [encoder.text(ids).removeprefix(translations.blank) for ids in written]
+    remarks = []
+    if cut:
+        remarks.append(f"{cut:,} texts were cut at their end before they were translated.")
+    if endless := sum(len(ids) == translations.new_tokens for ids in written):
+        remarks.append(
+            f"{endless:,} of {len(written):,} translations had no end after {translations.new_tokens} tokens "
+            "(dataset.new_tokens) and were cut there."
+        )
+
+    def write(folder: Path) -> None:
+        output.write_translations(folder / output.GENERATIONS, job, data, completions)
+
+    return write, tuple(remarks)
+
+
+def generated(
+    model: Any,  # noqa: ANN401
+    encoder: Encoder,
+    prompts: Sequence[Ids],
+    new_tokens: int,
+    accelerator: Accelerator,
+) -> list[Ids]:
+    """Continue prompts with the likeliest token each time, until it is the end.
+
+    Equal prompts are continued once. Prompts of a batch are padded on the left; which others are in it
+    changes nothing but the last bits of sums.
+
+    Args:
+        model: of transformers, or of PEFT around one.
+        encoder: its tokens.
+        prompts: [n] tokens of each; with the new ones they fit the model's context.
+        new_tokens: most tokens to write.
+        accelerator: device and precision.
+
+    Returns:
+        [n] the new tokens of each, without the end.
+    """
+    model.eval()
+    distinct = sorted({tuple(ids) for ids in prompts}, key=lambda ids: (len(ids), ids))
+    size = rows_of_a_pass(BATCH_ON_GPU if accelerator.device.type == "cuda" else BATCH)
+    batches = [distinct[start : start + size] for start in range(0, len(distinct), size)]
+    found: dict[tuple[int, ...], Ids] = {}
+    callable_by(model, "generate")
+    with torch.no_grad(), _greedy(model, encoder, new_tokens):
+        for batch in divided(batches, model, accelerator):
+            ids, mask = padded_left(batch, encoder.pad)
+            with accelerator.autocast():
+                out = model.generate(
+                    input_ids=ids.to(accelerator.device), attention_mask=mask.to(accelerator.device)
+                )
+            new = out[:, ids.shape[1] :].cpu().tolist()
+            found |= {key: _until(line, encoder.end) for key, line in zip(batch, new, strict=True)}
+    found = joined(found, accelerator)
+    return [found[tuple(ids)] for ids in prompts]
+
+
+def padded_left(lines: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens [n, longest], padded on the left, and which of them are none (0)."""
+    most = max(map(len, lines))
+    ids = np.full((len(lines), most), pad, np.int64)
+    mask = np.zeros((len(lines), most), np.int64)
+    for i, line in enumerate(lines):
+        ids[i, most - len(line) :], mask[i, most - len(line) :] = line, 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+@contextmanager
+def _greedy(model: Any, encoder: Encoder, new_tokens: int) -> Iterator[None]:  # noqa: ANN401
+    """Let a model generate in this way, whatever its checkpoint says, as long as the block runs."""
+    from transformers import GenerationConfig  # noqa: PLC0415
+
+    owner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    own, cached = owner.generation_config, owner.config.use_cache
+    owner.config.use_cache = True
+    owner.generation_config = GenerationConfig(
+        max_new_tokens=new_tokens, do_sample=False, num_beams=1, eos_token_id=encoder.end,
+        pad_token_id=encoder.pad, bos_token_id=encoder.first[0] if encoder.first else None,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        owner.generation_config, owner.config.use_cache = own, cached
+
+
+def _until(ids: Ids, end: int) -> Ids:
+    """Tokens before the end."""
+    return ids[: ids.index(end)] if end in ids else ids

@@ -1,0 +1,288 @@
+"""How likely answers are after a prompt: only the answer's tokens count, the prompt is read once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from evenhand.datasets import Form, Question, asked
+from evenhand.errors import InputError
+from evenhand.finetune import Data, Job
+from evenhand.finetune.hardware.devices import joined
+from evenhand.finetune.hardware.parallel import divided
+from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.inputs.encoder import Encoder, boundary, encoder_of, longest
+from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.outputs import write as output
+from evenhand.finetune.outputs.generate import padded_left
+from evenhand.finetune.outputs.predict import log_probs, rows_of_a_pass
+from evenhand.tables.schema import FloatArray
+
+#: Texts that say nothing, for calibration (Zhao et al. 2021, https://arxiv.org/abs/2102.09690, section 5).
+EMPTY = ("N/A", "[MASK]", "")
+#: Most tokens of a batch, padding included, on a CPU and on a GPU.
+TOKENS, TOKENS_ON_GPU = 4096, 32768
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A question in tokens.
+
+    Attributes:
+        prompt: what comes before the answers; at least one token.
+        answers: each of them.
+        cut: whether the text had to be cut.
+    """
+
+    prompt: tuple[int, ...]
+    answers: tuple[tuple[int, ...], ...]
+    cut: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """All that a model is asked.
+
+    Attributes:
+        questions: in the order of the table.
+        choices: the same in tokens.
+        empty: of every form in `questions` that is filled in with test rows, the same about texts that say
+            nothing.
+    """
+
+    questions: tuple[Question, ...]
+    choices: tuple[Choice, ...]
+    empty: dict[Form, tuple[Choice, ...]]
+
+
+def chosen(
+    base: Base,
+    job: Job,
+    data: Data,
+    model: Any,  # noqa: ANN401
+    accelerator: Accelerator,
+) -> tuple[Callable[[Path], None], tuple[str, ...]]:
+    """Ask a model all questions.
+
+    Returns:
+        What writes the table into a folder, and remarks.
+    """
+    given = choices_of(base, data, job.training.max_length)
+    every = [*given.choices, *(choice for some in given.empty.values() for choice in some)]
+    found = answered(model, every, encoder_of(base).pad, accelerator)
+    sums = [np.array([tokens.sum() for tokens in answers]) for answers in found]
+    free: dict[Form, FloatArray] = {}
+    place = len(given.choices)
+    for form, some in given.empty.items():
+        # The mean of the probabilities, in logarithms.
+        free[form] = np.logaddexp.reduce(sums[place : place + len(some)]) - np.log(len(some))
+        place += len(some)
+    cut = sum(choice.cut for choice in given.choices)
+    remarks = [f"{cut:,} of {len(given.choices):,} questions had their text cut at its end."] if cut else []
+
+    def write(folder: Path) -> None:
+        output.write_choices(folder / output.LIKELIHOODS, job, data, given, sums[: len(given.choices)], free)
+
+    return write, tuple(remarks)
+
+
+@kept
+def choices_of(base: Base, data: Data, max_length: int) -> Choices:
+    """Put all questions of a study into tokens.
+
+    Raises:
+        InputError: an answer has no tokens, or a question is too long without its text; all complaints.
+    """
+    encoder = encoder_of(base)
+    limit = min(max_length, encoder.context)
+    questions = asked(data.examples, data.parts)
+    wanted = data.examples.asked
+    forms = wanted.forms if wanted is not None else ()
+    blank = [Question("", text, form) for form in forms for text in EMPTY]
+    found = _encoded(encoder, [*questions, *blank], limit)
+    rest = found[len(questions) :]
+    empty = {form: tuple(rest[i * len(EMPTY) : (i + 1) * len(EMPTY)]) for i, form in enumerate(forms)}
+    return Choices(tuple(questions), tuple(found[: len(questions)]), empty)
+
+
+def _encoded(encoder: Encoder, questions: Sequence[Question], limit: int) -> list[Choice]:
+    """Questions in tokens, cut where they are too long."""
+    # Where no token begins a text, one is set before those that have no prompt.
+    room = limit - (not encoder.first)
+    texts: dict[str, None] = {}
+    for question in questions:
+        for text in _texts(question, question.text):
+            texts.setdefault(text)
+    known = dict(zip(texts, encoder.whole(list(texts)), strict=True))
+    found: list[Choice] = []
+    complaints: dict[str, None] = {}
+    for question in questions:
+        form = question.form
+        prompt, *wholes = (known[text] for text in _texts(question, question.text))
+        cut = max(map(len, wholes)) > room
+        if cut:
+            answer = max(zip(map(len, wholes), form.answers, strict=True))[1]
+            kept = longest(_fits(encoder, question, answer, room), len(question.text))
+            if kept is None:
+                complaints[
+                    f"{_name(question)}: has more than {limit} tokens even without a text; raise "
+                    f"training.max_length, up to the model's {encoder.context}, or make it shorter."
+                ] = None
+                continue
+            prompt, *wholes = encoder.whole(_texts(question, question.text[:kept]))
+        silent = [answer for answer, ids in zip(form.answers, wholes, strict=True) if ids == prompt]
+        if silent:
+            complaints[
+                f"{_name(question)}: the answer {silent[0]!r} has no tokens for this model; give another."
+            ] = None
+            continue
+        start = boundary(prompt, wholes)
+        # Nothing predicts a text's first token, so where none is given a text ends before it.
+        given = prompt[:start] or [encoder.end]
+        found.append(Choice(tuple(given), tuple(tuple(ids[start:]) for ids in wholes), cut))
+    if complaints:
+        raise InputError(list(complaints)[:20])
+    return found
+
+
+def _texts(question: Question, text: str) -> list[str]:
+    """The prompt, and the prompt with each answer."""
+    prompt = question.form.before + text + question.form.after
+    return [prompt, *(prompt + answer for answer in question.form.answers)]
+
+
+def _fits(encoder: Encoder, question: Question, answer: str, limit: int) -> Callable[[int], bool]:
+    def fits(characters: int) -> bool:
+        before, after = question.form.before, question.form.after
+        return len(encoder.whole([before + question.text[:characters] + after + answer])[0]) <= limit
+
+    return fits
+
+
+def _name(question: Question) -> str:
+    """What complaints call a question."""
+    form = question.form
+    asked_once = bool(question.id) and not question.text
+    return f"template {form.template} ({form.variant})" + (f", '{question.id}'" if asked_once else "")
+
+
+def answered(
+    model: Any,  # noqa: ANN401
+    choices: Sequence[Choice],
+    pad: int,
+    accelerator: Accelerator,
+) -> list[list[FloatArray]]:
+    """Score answers.
+
+    A batch of prompts of like length, padded on the left, is read once; its keys and values then serve all
+    answers. Equal questions are asked once.
+
+    Args:
+        model: that writes.
+        choices: [n] questions.
+        pad: a token that nothing reads.
+        accelerator: device and precision.
+
+    Returns:
+        [n] of each answer the logarithms (natural) of the probabilities of its tokens, each given all tokens
+        before it.
+    """
+    model.eval()
+    distinct = list(dict.fromkeys((c.prompt, c.answers) for c in choices))
+    distinct.sort(key=lambda c: (len(c[0]), max(map(len, c[1]))))
+    most = TOKENS_ON_GPU if accelerator.device.type == "cuda" else TOKENS
+    batches, start = [], 0
+    while start < len(distinct):
+        size = 1
+        while start + size < len(distinct) and _fits_a_pass(distinct[start : start + size + 1], most):
+            size += 1
+        batches.append(distinct[start : start + size])
+        start += size
+    found: dict[Any, list[FloatArray]] = {}
+    with torch.no_grad():
+        for batch in divided(batches, model, accelerator):
+            with accelerator.autocast():
+                scored = _score(model, batch, pad, accelerator.device)
+            found |= dict(zip(batch, scored, strict=True))
+    found = joined(found, accelerator)
+    return [found[(c.prompt, c.answers)] for c in choices]
+
+
+def _fits_a_pass(
+    batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]], most_tokens: int
+) -> bool:
+    """Whether questions can be scored together; the answers of one always are."""
+    rows = sum(len(answers) for _, answers in batch)
+    return rows_of_a_pass(rows) == rows and _tokens(batch) <= most_tokens
+
+
+def _tokens(batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]]) -> int:
+    """Tokens of a batch, those of the answers' copies of a prompt included."""
+    wide = max(len(prompt) for prompt, _ in batch) + max(len(a) for _, answers in batch for a in answers)
+    return wide * sum(len(answers) for _, answers in batch)
+
+
+def _score(
+    model: Any,  # noqa: ANN401
+    batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]],
+    pad: int,
+    device: torch.device,
+) -> list[list[FloatArray]]:
+    """Of a batch of prompts with their answers."""
+    ids, mask = (t.to(device) for t in padded_left([prompt for prompt, _ in batch], pad))
+    places = (mask.cumsum(1) - 1).clamp(min=0)
+    out = model(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=True, logits_to_keep=1)
+    owners = [i for i, (_, answers) in enumerate(batch) for _ in answers]
+    lines = [answer for _, answers in batch for answer in answers]
+    index = torch.tensor(owners, device=device)
+    first = torch.tensor([line[0] for line in lines], device=device)
+    heads = log_probs(out.logits[:, -1][index], first)
+    pieces = [heads[i : i + 1] for i in range(len(lines))]
+    longer = [i for i, line in enumerate(lines) if len(line) > 1]
+    if longer:
+        tails = _tails(model, out, [lines[i] for i in longer], index[longer], mask, pad)
+        for i, tail in zip(longer, tails, strict=True):
+            pieces[i] = np.concatenate([pieces[i], tail])
+    found: list[list[FloatArray]] = [[] for _ in batch]
+    for owner, piece in zip(owners, pieces, strict=True):
+        found[owner].append(piece)
+    return found
+
+
+def _tails(
+    model: Any,  # noqa: ANN401
+    out: Any,  # noqa: ANN401
+    lines: Sequence[Sequence[int]],
+    owners: torch.Tensor,
+    mask: torch.Tensor,
+    pad: int,
+) -> list[FloatArray]:
+    """Of each answer the tokens after its first one, by the keys and values of its prompt."""
+    most = max(map(len, lines)) - 1
+    given = np.full((len(lines), most), pad, np.int64)
+    said = np.zeros((len(lines), most), bool)
+    wanted = np.zeros((len(lines), most), np.int64)
+    for i, line in enumerate(lines):
+        given[i, : len(line) - 1], wanted[i, : len(line) - 1] = line[:-1], line[1:]
+        said[i, : len(line) - 1] = True
+    device = mask.device
+    cache = out.past_key_values
+    cache.batch_select_indices(owners)
+    before = mask[owners]
+    real = torch.from_numpy(said).to(device)
+    places = before.sum(1, keepdim=True) + torch.arange(most, device=device)
+    logits = model(
+        input_ids=torch.from_numpy(given).to(device),
+        attention_mask=torch.cat([before, real.long()], dim=1),
+        position_ids=places,
+        past_key_values=cache,
+        use_cache=True,
+    ).logits
+    values = log_probs(logits[real], torch.from_numpy(wanted).to(device)[real])
+    return np.split(values, np.cumsum(said.sum(1))[:-1])

@@ -1,0 +1,207 @@
+"""Probabilities of classes and of tokens, in batches that do not depend on how a model was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from functools import partial
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from evenhand.finetune.hardware.devices import added, joined, share
+from evenhand.finetune.inputs.batches import Feed, Inputs
+from evenhand.finetune.inputs.targets import IGNORED, Continuations
+from evenhand.tables.schema import FloatArray, IntArray
+
+#: Rows of a pass where a study does not set fewer.
+BATCH = 64
+#: Numbers that are turned into float64 at once: 32 MB of logits.
+_NUMBERS = 2**22
+_most_rows: ContextVar[int | None] = ContextVar("most_rows", default=None)
+
+
+@contextmanager
+def at_most(rows: int | None) -> Iterator[None]:
+    """Let no pass have more rows while the block runs: where training has little room, reading has too.
+
+    Args:
+        rows: the study's `training.micro_batch`; None sets no limit.
+    """
+    before = _most_rows.set(rows)
+    try:
+        yield
+    finally:
+        _most_rows.reset(before)
+
+
+def rows_of_a_pass(usual: int) -> int:
+    """How many rows a pass without gradients has, of as many as are usual for it."""
+    most = _most_rows.get()
+    return usual if most is None else min(usual, most)
+
+
+def in_batches(
+    feed: Feed, rows: IntArray, accelerator: Accelerator, *, shared: bool
+) -> Iterator[tuple[IntArray, Inputs]]:
+    """Cut rows into batches of like length, on the device.
+
+    Args:
+        feed: all rows.
+        rows: [m] which ones.
+        accelerator: device and group.
+        shared: give this process only its part; a batch that another process has too comes without rows.
+    """
+    order = rows[np.argsort(feed.lengths[rows], kind="stable")]
+    size = rows_of_a_pass(BATCH)
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    for batch, counts in share(batches, accelerator) if shared else [(batch, True) for batch in batches]:
+        inputs = {k: v.to(accelerator.device) for k, v in feed.take(batch).items()}
+        yield batch if counts else batch[:0], inputs
+
+
+def probabilities(
+    model: torch.nn.Module,
+    feed: Feed,
+    rows: IntArray,
+    accelerator: Accelerator,
+    *,
+    exact: bool = False,
+    shared: bool = False,
+) -> FloatArray:
+    """Predict rows.
+
+    Args:
+        model: gives `.logits`.
+        feed: all rows.
+        rows: [m] which ones.
+        accelerator: device and precision.
+        exact: in float32, whatever the precision.
+        shared: divide the rows among the processes of the group, which must all ask for the same.
+
+    Returns:
+        [m, classes] in the order of `rows`, each row summing to 1; [0, 0] without rows.
+
+    Raises:
+        FloatingPointError: a probability is no number.
+    """
+    made = partial(torch.softmax, dim=-1)
+    return _read(model, feed, rows, accelerator, made, exact=exact, shared=shared)
+
+
+def logits(model: torch.nn.Module, feed: Feed, rows: IntArray, accelerator: Accelerator) -> FloatArray:
+    """[m, classes] what the model says of some rows, before it is made into probabilities.
+
+    The rows are divided among the processes of the group, which must all ask for the same.
+
+    Raises:
+        FloatingPointError: one is no number.
+    """
+    return _read(model, feed, rows, accelerator, lambda logits: logits, exact=False, shared=True)
+
+
+def _read(
+    model: torch.nn.Module,
+    feed: Feed,
+    rows: IntArray,
+    accelerator: Accelerator,
+    made: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    exact: bool,
+    shared: bool,
+) -> FloatArray:
+    """[m, classes] what is made of a model's logits, in float64."""
+    model.eval()
+    place = {row: i for i, row in enumerate(rows.tolist())}
+    found: FloatArray = np.empty((0, 0))
+    if not len(rows):
+        return found
+    with torch.no_grad():
+        for batch, inputs in in_batches(feed, rows, accelerator, shared=shared):
+            with nullcontext() if exact else accelerator.autocast():
+                out = model(**inputs).logits
+            values = made(out.double()).cpu().numpy()
+            if not len(found):
+                found = np.zeros((len(rows), values.shape[1]))
+            found[[place[row] for row in batch.tolist()]] = values[: len(batch)]
+    found = added(found, accelerator) if shared else found
+    if not np.isfinite(found).all():
+        raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
+    return found
+
+
+def accuracy_and_loss(scores: FloatArray, labels: IntArray) -> tuple[float, float]:
+    """Share of rows whose likeliest class is right, and mean negative log-likelihood (natural log)."""
+    right = float(np.mean(scores.argmax(1) == labels))
+    likelihood = np.maximum(scores[np.arange(len(labels)), labels], np.finfo(np.float64).tiny)
+    return right, float(-np.mean(np.log(likelihood)))
+
+
+def token_log_probs(
+    model: torch.nn.Module,
+    feed: Feed,
+    answers: Continuations,
+    rows: IntArray,
+    accelerator: Accelerator,
+    *,
+    exact: bool = False,
+    shared: bool = False,
+) -> list[FloatArray]:
+    """Read sequences of tokens.
+
+    Args:
+        model: gives `.logits` of the next token at every token.
+        feed: all sequences.
+        answers: which of their tokens are to be said.
+        rows: [m] which ones.
+        accelerator: device and precision.
+        exact: in float32, whatever the precision.
+        shared: divide the rows among the processes of the group, which must all ask for the same.
+
+    Returns:
+        For each of `rows` the logarithms (natural) of the probabilities of its tokens to be said, each given
+        all tokens before it.
+
+    Raises:
+        FloatingPointError: one is no number.
+    """
+    model.eval()
+    found: dict[int, FloatArray] = {}
+    with torch.no_grad():
+        for batch, inputs in in_batches(feed, rows, accelerator, shared=shared):
+            with nullcontext() if exact else accelerator.autocast():
+                logits = model(**inputs).logits
+            if not len(batch):
+                continue
+            labels = answers.labels(batch, logits.shape[1]).to(logits.device)[:, 1:]
+            said = labels != IGNORED
+            values = _said_log_probs(logits, labels, said)
+            pieces = np.split(values, np.cumsum(said.sum(1).cpu().numpy())[:-1])
+            found |= dict(zip(batch.tolist(), pieces, strict=True))
+    found = joined(found, accelerator) if shared else found
+    return [found[row] for row in rows.tolist()]
+
+
+def _said_log_probs(logits: torch.Tensor, labels: torch.Tensor, said: torch.Tensor) -> FloatArray:
+    """Logarithms of the probabilities of the tokens to be said, row by row, without a copy of all logits."""
+    rows = [log_probs(logits[i, :-1][said[i]], labels[i][said[i]]) for i in range(len(labels))]
+    return np.concatenate(rows)
+
+
+def log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> FloatArray:
+    """[m] logarithms of the probabilities of tokens [m], by logits [m, vocabulary], in float64.
+
+    Raises:
+        FloatingPointError: one is no number.
+    """
+    size = max(1, _NUMBERS // logits.shape[-1])
+    pieces = [
+        torch.log_softmax(some.double(), dim=-1).gather(1, wanted[:, None])[:, 0].cpu().numpy()
+        for some, wanted in zip(logits.split(size), tokens.split(size), strict=True)
+    ]
+    values = np.concatenate(pieces)
+    if not np.isfinite(values).all():
+        raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
+    return np.asarray(values)

@@ -1,0 +1,141 @@
+"""What a run writes besides its model: its table, and with which packages it was made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand import __version__
+from evenhand.datasets import Form
+from evenhand.finetune import Data, Job
+from evenhand.tables.answers.generations import write_generations
+from evenhand.tables.answers.likelihoods import write_likelihoods
+from evenhand.tables.predictions.write import write_predictions
+from evenhand.tables.schema import Attribute, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from evenhand.finetune.outputs.likelihoods import Choices
+
+PREDICTIONS = "predictions.parquet"
+GENERATIONS, LIKELIHOODS = "generations.parquet", "likelihoods.parquet"
+_PACKAGES = ("torch", "transformers", "peft", "accelerate")
+
+
+def write(path: Path, job: Job, data: Data, rows: IntArray, scores: FloatArray) -> None:
+    """Write predictions of the validation and test rows.
+
+    Args:
+        path: of the file.
+        job: names the columns arm, run and model.
+        data: the rows.
+        rows: [m] validation rows, then test rows.
+        scores: [m, classes] their probabilities.
+    """
+    examples, validation = data.examples, len(data.parts.validation)
+    write_predictions(
+        path,
+        [examples.ids[row] for row in rows.tolist()],
+        ["validation"] * validation + ["test"] * (len(rows) - validation),
+        examples.labels[rows],
+        scores,
+        examples.classes,
+        [attribute.at(rows) for attribute in examples.attributes],
+        names=_names(job),
+    )
+
+
+def write_translations(path: Path, job: Job, data: Data, completions: Sequence[str]) -> None:
+    """Write translations of the test rows.
+
+    Args:
+        path: of the file.
+        job: names the columns arm, run and model.
+        data: the rows.
+        completions: [m] what was written.
+    """
+    examples, rows = data.examples, data.parts.test.tolist()
+    assert examples.translations is not None
+    texts = [str(examples.inputs[row]) for row in rows]
+    units = examples.units or examples.ids
+    write_generations(
+        path,
+        [examples.ids[row] for row in rows],
+        [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts],
+        [units[row] for row in rows],
+        [examples.translations.prompt(text) for text in texts],
+        completions,
+        [examples.translations.references[row] for row in rows],
+        [attribute.at(data.parts.test) for attribute in examples.attributes],
+        names=_names(job),
+    )
+
+
+def write_choices(
+    path: Path,
+    job: Job,
+    data: Data,
+    given: Choices,
+    sums: Sequence[FloatArray],
+    free: Mapping[Form, FloatArray],
+) -> None:
+    """Write how likely each answer to each question is.
+
+    Args:
+        path: of the file.
+        job: names the columns arm, run and model.
+        data: the rows.
+        given: the questions, and the same in tokens.
+        sums: [questions][answers] logarithms of the answers' probabilities.
+        free: of a form, the same where the text says nothing.
+    """
+    lines = [
+        (question, choice, i, j)
+        for i, (question, choice) in enumerate(zip(given.questions, given.choices, strict=True))
+        for j in range(len(choice.answers))
+    ]
+    shift = any(q.form.permutation is not None for q in given.questions)
+    labelled = any(q.label is not None for q in given.questions)
+    write_likelihoods(
+        path,
+        [q.id for q, *_ in lines],
+        [q.form.template for q, *_ in lines],
+        [q.form.variant for q, *_ in lines],
+        [q.form.tokens[j] for q, _, _, j in lines],
+        [q.form.meanings[j] for q, _, _, j in lines],
+        np.array([sums[i][j] for _, _, i, j in lines]),
+        np.array([len(choice.answers[j]) for _, choice, _, j in lines]),
+        _attributes(data, given, [i for *_, i, _ in lines]),
+        names=_names(job),
+        log_prob_free=np.array([free[q.form][j] for q, _, _, j in lines]) if free else None,
+        truncated=np.array([choice.cut for _, choice, *_ in lines]),
+        permutation=[str(q.form.permutation or 0) for q, *_ in lines] if shift else None,
+        label_meaning=[q.label for q, *_ in lines] if labelled else None,
+    )
+
+
+def _attributes(data: Data, given: Choices, questions: Sequence[int]) -> list[Attribute]:
+    """Attributes of the lines of the table: of the text that is asked about, or of the question itself."""
+    examples, asked = data.examples, data.examples.asked
+    assert asked is not None
+    if asked.forms:
+        place = {name: row for row, name in enumerate(examples.ids)}
+        rows = np.array([place[given.questions[i].id] for i in questions], np.int64)
+        return [attribute.at(rows) for attribute in examples.attributes]
+    return [attribute.at(np.array(questions, np.int64)) for attribute in asked.attributes]
+
+
+def _names(job: Job) -> dict[str, str]:
+    """Columns that name the run."""
+    return {"arm": job.arm, "run": str(job.seed), "model": job.model.label or job.model.name}
+
+
+@cache
+def versions() -> tuple[tuple[str, str], ...]:
+    """Names and versions of the packages that a run's numbers depend on."""
+    return (("evenhand", __version__), *((name, version(name)) for name in _PACKAGES))

@@ -1,0 +1,190 @@
+"""Linear contrasts over arms: sum_k w_k metric(arm_k), in every group, at one simultaneous level.
+
+A difference of two arms is the contrast (+1, -1). Rows enter by the weighted sum of the arms' influence
+values, runs by the contrast of each run: seeds are paired where all arms have the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from evenhand import registry
+from evenhand.errors import CallError
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core import families
+from evenhand.judge.core.estimates import ENOUGH, ENOUGH_RUNS, Group, Observed
+from evenhand.judge.core.pairs import Pair, module_name
+from evenhand.judge.settings import METRICS, Settings
+from evenhand.tables.schema import BoolArray, FloatArray, Predictions
+
+#: Weighted answers that cancel leave a rounding error behind; what is smaller than this is no difference.
+CANCELLED = 1e-9
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Weights of arms that sum to 0, so that what all arms share cancels.
+
+    Attributes:
+        name: its name within a family.
+        weights: by the arms' names; arms that are not named have no part in it.
+    """
+
+    name: str
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What all arms show of one metric in one group."""
+
+    metric: ModuleType
+    class_name: str | None
+    group: Group
+    seen: Mapping[str, Observed]
+    predictions: Predictions
+
+
+def judged_metrics(settings: Settings) -> tuple[str, ...]:
+    """The primary metrics that a contrast can be taken of.
+
+    Disparities are not linear in the arms, and a calibration error depends on the number of rows.
+    """
+    known = [name for name in settings.declared if name in registry.names(METRICS)]
+    return tuple(n for n in known if registry.load(METRICS, n).INFO.inference != "permutation")
+
+
+def needs_scores(settings: Settings) -> bool:
+    """Whether one of these metrics is computed from scores, so that predictions must be loaded with them."""
+    return any(registry.load(METRICS, n).INFO.needs == "score" for n in judged_metrics(settings))
+
+
+def contrast_rows(
+    predictions: Predictions, contrasts: Sequence[Contrast], settings: Settings
+) -> list[tuple[Contrast, dict[str, Any]]]:
+    """Estimate every contrast of every primary metric in every group and over all rows, as one family.
+
+    Args:
+        predictions: all arms that the contrasts name, over the same rows.
+        contrasts: what to estimate.
+        settings: primary metrics, level, smallest group and seed.
+
+    Returns:
+        Each with a row as in `comparisons`, whose `difference` is the contrast.
+
+    Raises:
+        CallError: a primary metric needs scores that an arm does not have.
+    """
+    if not contrasts:
+        return []
+    scored = needs_scores(settings)
+    if scored and any(arm.score is None for arm in predictions.arms):
+        raise CallError("A primary metric needs scores, and not every arm has them.")
+    on = predictions if scored else counts.compress(predictions)
+    found = [(c, _pair(c, place, settings)) for place in _places(on, settings) for c in contrasts]
+    rows = families.settle([pair for _, pair in found], on, settings, "contrast", "")
+    return [(contrast, row) for (contrast, _), row in zip(found, rows, strict=True)]
+
+
+def _places(predictions: Predictions, settings: Settings) -> Iterator[Place]:
+    for name in judged_metrics(settings):
+        metric = registry.load(METRICS, name)
+        for class_name, positive in counts.classes_of(metric.INFO, predictions):
+            for attribute in (None, *predictions.attributes):
+                for group in counts.groups_of(attribute, predictions):
+                    seen = {
+                        arm.name: counts.observe(metric, arm, group, predictions, positive)
+                        for arm in predictions.arms
+                    }
+                    yield Place(metric, class_name, group, seen, predictions)
+
+
+def _pair(contrast: Contrast, place: Place, settings: Settings) -> Pair:
+    """One contrast as the family code takes it: an estimate with its variances over rows and over runs."""
+    info, group = place.metric.INFO, place.group
+    name = module_name(place.metric)
+    fewest = min(len(place.seen[arm].values) for arm in contrast.weights)
+    value = sum(w * place.seen[arm].value for arm, w in contrast.weights.items())
+    base: dict[str, Any] = {
+        "candidate": contrast.name,
+        "attribute": group.attribute,
+        "group": group.name,
+        "class_name": place.class_name,
+        "metric": name,
+        "twin": min(name, info.complement or name),
+        "direction": info.direction,
+        "margin_rule": False,
+        "span": info.range[1] - info.range[0],
+        "inference": "wald",
+        "n": group.n,
+        "runs": fewest,
+        "unit": "rows and runs" if fewest >= ENOUGH_RUNS else "rows",
+        "right_to_wrong": np.nan,
+        "wrong_to_right": np.nan,
+        "difference": float(value),
+        "rows": group.rows,
+    }
+    if np.isnan(value):
+        reasons = dict.fromkeys(place.seen[arm].reason for arm in contrast.weights)
+        return Pair(**base, status="undefined", reason="; ".join(r for r in reasons if r))
+    if group.n < settings.min_group_size:
+        reason = f"{group.n} rows, fewer than {settings.min_group_size}"
+        return Pair(**base, status="too_small", reason=reason)
+    return Pair(**base, **_variances(contrast, place))
+
+
+def _variances(contrast: Contrast, place: Place) -> dict[str, Any]:
+    """Variances over rows and runs, or why there are none."""
+    p, rows = place.predictions, place.group.rows
+    changed = round(float(p.count[rows] @ _differ(contrast, place)))
+    if changed < ENOUGH:
+        reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
+        return {"status": "too_small", "reason": reason}
+    influence = _sum(contrast, {arm: o.influence for arm, o in place.seen.items()})
+    spread_runs, run_dof = _over_runs(contrast, place)
+    return {
+        "status": "ok",
+        "reason": "",
+        "row_variance": counts.variance(influence, rows, p),
+        "row_dof": min(counts.row_dof(rows, p), changed - 1.0),
+        "run_variance": spread_runs,
+        "run_dof": run_dof,
+        "influence": influence,
+    }
+
+
+def _differ(contrast: Contrast, place: Place) -> BoolArray:
+    """[n] rows whose answers do not cancel: on them rests what is known of the spread over rows."""
+    if place.metric.INFO.inference == "score":
+        shares = {arm: o.numerator for arm, o in place.seen.items() if o.numerator is not None}
+    elif place.metric.INFO.needs == "prediction":
+        shares = {arm: o.right for arm, o in place.seen.items()}
+    else:
+        shares = {arm: o.influence * place.group.n for arm, o in place.seen.items()}
+    return np.asarray(np.abs(_sum(contrast, shares)) > CANCELLED)
+
+
+def _sum(contrast: Contrast, values: Mapping[str, FloatArray]) -> FloatArray:
+    return np.asarray(sum(w * values[arm] for arm, w in contrast.weights.items()))
+
+
+def _over_runs(contrast: Contrast, place: Place) -> tuple[float, float]:
+    """Variance of the contrast over runs and its degrees of freedom; 0 and infinite below five runs.
+
+    Runs of the same names share their seeds: then the contrast of each run is one draw. Other runs vary
+    independently of each other.
+    """
+    arms = [a for a in place.predictions.arms if a.name in contrast.weights]
+    values = {a.name: place.seen[a.name].values for a in arms}
+    fewest = min(len(v) for v in values.values())
+    if fewest < ENOUGH_RUNS:
+        return 0.0, np.inf
+    if all(a.runs == arms[0].runs for a in arms):
+        return float(np.var(_sum(contrast, values), ddof=1) / fewest), fewest - 1.0
+    spread = sum(contrast.weights[a] ** 2 * np.var(v, ddof=1) / len(v) for a, v in values.items())
+    return float(spread), fewest - 1.0

@@ -1,0 +1,1 @@
+"""Rates by group, paired differences, families of comparisons and their verdicts."""

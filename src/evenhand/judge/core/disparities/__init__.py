@@ -1,0 +1,1 @@
+"""Disparities of one arm and between two: their inputs, bounds and rows."""

@@ -1,0 +1,181 @@
+"""Bounds and p-values of disparities, with bounds that hold for a maximum; many at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from evenhand.judge.core.disparities.inputs import Maximum
+from evenhand.judge.disparities import DisparityInfo
+from evenhand.judge.stats.family import Family
+from evenhand.judge.stats.forms import Contrasts, gap_forms, stacked, worst_forms
+from evenhand.judge.stats.largest import critical, largest, tail
+from evenhand.tables.schema import FloatArray, IntArray
+
+#: P-values of disparities are sought down to this normal quantile (p = 1e-32), to this tolerance.
+FARTHEST, TOLERANCE = 12.0, 1e-6
+
+#: Most numbers in an array of contrasts: so many maxima are bounded at once that it is not larger.
+NUMBERS = 1_000_000
+
+#: Most draws at a time, each from a source of its own; numpy lets other threads run while it draws.
+MOST_THREADS = 8
+
+
+def intervals(maxima: Sequence[Maximum], alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """[k] low and high at level 1 - alpha, and the normal quantile at which the contrasts are bounded."""
+    found = np.full((3, len(maxima)), np.nan)
+    for index, batch in _batches(maxima):
+        z = np.array([critical(family, alpha) for family in batch.families])
+        found[:, index] = *batch.at(z), z
+    low, high, z = found
+    return low, high, z
+
+
+def intervals_and_p_values(
+    maxima: Sequence[Maximum], alpha: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """[k] what `intervals` says, and the levels at which a limit reaches 0."""
+    found = np.full((4, len(maxima)), np.nan)
+    for index, batch in _batches(maxima):
+        z = np.array([critical(family, alpha) for family in batch.families])
+        found[:, index] = *batch.at(z), z, batch.p_values()
+    low, high, z, p = found
+    return low, high, z, p
+
+
+def _batches(maxima: Sequence[Maximum]) -> Iterator[tuple[IntArray, Batch]]:
+    """Maxima of the same disparity over equally many groups, some at a time, and which these are."""
+    alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for index, one in enumerate(maxima):
+        alike[one.info, *(r.shape for r in one.rates)].append(index)
+    for indices in alike.values():
+        size = Batch.of([maxima[indices[0]]]).size
+        step = max(1, NUMBERS // size)
+        for start in range(0, len(indices), step):
+            chosen = indices[start : start + step]
+            yield np.array(chosen), Batch.of([maxima[i] for i in chosen])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B maxima of the same disparity over equally many groups.
+
+    Attributes:
+        info: the disparity's facts.
+        value: [B] the estimates.
+        parts: the contrasts of each metric that the disparity looks at.
+        seeds: of the draws of the largest contrast.
+    """
+
+    info: DisparityInfo
+    value: FloatArray
+    parts: list[Contrasts]
+    seeds: list[tuple[int, ...]]
+
+    @classmethod
+    def of(cls, maxima: Sequence[Maximum]) -> Batch:
+        """Stack maxima of one kind."""
+        info = maxima[0].info
+        scale: Literal["rate", "log"] = "log" if info.form == "ratio" else "rate"
+        parts = []
+        for part in zip(*(m.rates for m in maxima), strict=True):
+            rates = stacked(part)
+            groups = rates.value.shape[1] // (1 if rates.difference is None else 2)
+            forms = (worst_forms if info.form == "worst" else gap_forms)(groups)
+            parts.append(Contrasts(rates, forms, scale))
+        return cls(info, np.array([m.value for m in maxima]), parts, [m.seed for m in maxima])
+
+    @property
+    def size(self) -> int:
+        """Numbers in an array of one maximum's contrasts."""
+        return max(c.matrix.size for c in self.parts)
+
+    @cached_property
+    def families(self) -> list[Family]:
+        """[B] the joint law of all contrasts."""
+
+        def draw(index: int, seed: tuple[int, ...]) -> Family:
+            return largest(self.parts, index, np.random.default_rng(seed))
+
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+            return list(pool.map(draw, range(len(self.seeds)), self.seeds))
+
+    def at(self, z: FloatArray, at: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """[A] low and high of some of the maxima when every contrast is bounded at the normal quantile z."""
+        which = np.arange(len(self.value)) if at is None else at
+        low, high = (
+            np.stack(limits) for limits in zip(*(self._part(c, z, which) for c in self.parts), strict=True)
+        )
+        if self.info.combine == "mean":
+            return low.mean(axis=0), high.mean(axis=0)
+        if self.parts[0].two_arms:  # max(b) - max(a) lies between the least and the largest difference
+            return low.min(axis=0), high.max(axis=0)
+        if self.info.combine == "max":
+            return low.max(axis=0), high.max(axis=0)
+        return low.min(axis=0), high.min(axis=0)
+
+    def _part(self, c: Contrasts, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
+        bounds = c.bounds(z, at)
+        low, high = c.maximum(*bounds)
+        if self.info.form == "gap":
+            return np.maximum(low, -1.0 if c.two_arms else 0.0), np.minimum(high, 1.0)
+        if self.info.form == "worst":
+            return (-high, -low) if c.two_arms else (np.maximum(-high, 0.0), np.minimum(-low, 1.0))
+        if not c.two_arms:
+            return np.exp(-high), np.minimum(np.exp(-low), 1.0)
+        # Candidate's ratio over the reference's, turned into a difference by the bounds of the reference's.
+        down, up = np.expm1(np.minimum(-high, 700.0)), np.expm1(np.minimum(-low, 700.0))
+        (candidate_low, candidate_high), (least, most) = (
+            [np.exp(np.minimum(-v, 0.0)) for v in reversed(pair)] for pair in c.each_maximum(*bounds)
+        )
+        lower = np.maximum(down * np.where(down > 0, least, most), candidate_low - most)
+        upper = np.minimum(up * np.where(up > 0, most, least), candidate_high - least)
+        return lower, upper
+
+    def p_values(self) -> FloatArray:
+        """[B] levels at which a limit reaches 0: roots of that limit in z, by regula falsi (Illinois)."""
+        inner, outer = np.full(len(self.value), 1e-6), np.full(len(self.value), FARTHEST)
+        every = np.arange(len(self.value))
+        f_inner, f_outer = self._nearer(inner, every), self._nearer(outer, every)
+        last = np.zeros(len(self.value))
+        crosses = ~(f_inner <= 0) & ~(f_outer > 0)
+        while len(at := np.flatnonzero(crosses & (outer - inner > TOLERANCE))):
+            z = self._guess(inner[at], outer[at], f_inner[at], f_outer[at])
+            value = self._nearer(z, at)
+            above = value > 0
+            again_above, again_below = above & (last[at] == 1), ~above & (last[at] == -1)
+            inner[at], outer[at] = np.where(above, z, inner[at]), np.where(above, outer[at], z)
+            f_inner[at], f_outer[at] = (
+                np.where(above, value, f_inner[at] / np.where(again_below, 2, 1)),
+                np.where(above, f_outer[at] / np.where(again_above, 2, 1), value),
+            )
+            last[at] = np.where(above, 1, -1)
+        reached = np.where(f_outer > 0, outer, inner)
+        return np.array(
+            [
+                1.0 if none else tail(family, z)
+                for family, z, none in zip(self.families, reached.tolist(), f_inner <= 0, strict=True)
+            ]
+        )
+
+    def _nearer(self, z: FloatArray, at: IntArray) -> FloatArray:
+        """[A] the limit that is nearer to 0, at z, above 0 as long as 0 is outside."""
+        low, high = self.at(z, at)
+        return np.where(self.value[at] > 0, low, -high)
+
+    @staticmethod
+    def _guess(inner: FloatArray, outer: FloatArray, f_inner: FloatArray, f_outer: FloatArray) -> FloatArray:
+        """[A] where to look next."""
+        bounded = np.maximum(f_outer, -1.0)
+        z = (inner * bounded - outer * f_inner) / (bounded - f_inner)
+        # A limit that is 0 over a stretch says nothing of where the stretch begins.
+        z = np.where(f_outer == 0, (inner + outer) / 2, z)
+        return np.minimum(np.maximum(z, inner + TOLERANCE / 2), outer - TOLERANCE / 2)

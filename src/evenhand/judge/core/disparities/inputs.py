@@ -1,0 +1,111 @@
+"""Disparities of one arm and their differences between two: what bounds of a maximum need to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.disparities import DisparityInfo
+from evenhand.judge.stats.forms import Rates
+from evenhand.judge.stats.paired import IMAGINED
+from evenhand.tables.schema import FloatArray, Predictions
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """A disparity, or its difference between two arms: `maxima` says what bounds it.
+
+    Attributes:
+        info: the disparity's facts.
+        value: the estimate: the disparity, or candidate less reference.
+        rates: the group rates of each metric that the disparity looks at.
+        seed: of the draws of the largest contrast.
+    """
+
+    info: DisparityInfo
+    value: float
+    rates: tuple[Rates, ...]
+    seed: tuple[int, ...]
+
+
+def of_one_arm(
+    info: DisparityInfo,
+    value: float,
+    observed: list[list[Observed]],
+    groups: list[Group],
+    predictions: Predictions,
+    seed: tuple[int, ...],
+) -> Maximum:
+    """The disparity of one arm: `observed[metric][group]` of the groups that are used."""
+    rates = tuple(_rates([o], groups, predictions, same_runs=True) for o in observed)
+    return Maximum(info, value, rates, seed)
+
+
+def of_two_arms(
+    info: DisparityInfo,
+    value: float,
+    observed: list[tuple[list[Observed], list[Observed]]],
+    groups: list[Group],
+    predictions: Predictions,
+    seed: tuple[int, ...],
+    *,
+    same_runs: bool,
+) -> Maximum:
+    """The difference of a disparity: `observed[metric]` is (reference by group, candidate by group)."""
+    rates = tuple(_rates([a, b], groups, predictions, same_runs=same_runs) for a, b in observed)
+    return Maximum(info, value, rates, seed)
+
+
+def _rates(
+    arms: list[list[Observed]], groups: list[Group], predictions: Predictions, *, same_runs: bool
+) -> Rates:
+    """Stack the group rates of one or two arms with what their bounds need."""
+    flat = [(o, g) for arm in arms for o, g in zip(arm, groups, strict=True)]
+    value = np.array([o.value for o, _ in flat])
+    n = np.array([counts.effective_rows(o, g, predictions) for o, g in flat])
+    correlation = _correlation(flat, predictions)
+    runs = None
+    fewest = min(len(arm[0].values) for arm in arms)
+    if fewest >= counts.ENOUGH_RUNS and (same_runs or len({len(a[0].values) for a in arms}) == 1):
+        runs = np.stack([o.values for o, _ in flat])
+    elif fewest >= counts.ENOUGH_RUNS:
+        runs = np.stack([o.values[:fewest] for o, _ in flat])
+    if len(arms) == 1:
+        return Rates(value, n, correlation, runs)
+    reference, candidate = arms
+    moments = [_paired(a, b, g, predictions) for a, b, g in zip(reference, candidate, groups, strict=True)]
+    difference, discordance, scale, paired_n = (np.array(m) for m in zip(*moments, strict=True))
+    return Rates(value, n, correlation, runs, difference, discordance, scale, paired_n)
+
+
+def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[float, float, float, float]:
+    """Difference, scaled discordance, scale and effective rows of a paired rate (see `ScorePaired`)."""
+    assert a.numerator is not None
+    assert b.numerator is not None
+    assert a.denominator is not None
+    weight = p.weight[group.rows] * a.denominator
+    total = float(weight.sum())
+    d = counts.per_row(b.numerator - a.numerator, a.denominator)
+    mean = float(np.sum(weight * d)) / total
+    absolute, square = float(np.sum(weight * np.abs(d))) / total, float(np.sum(weight * d**2)) / total
+    n = counts.effective_paired(d, a.denominator, group.rows, p, square=square)
+    scale = (n * square + IMAGINED) / (n * absolute + IMAGINED)
+    return mean, absolute / scale, scale, n
+
+
+def _correlation(flat: list[tuple[Observed, Group]], predictions: Predictions) -> FloatArray:
+    """[P, P] correlation of rates; a rate whose rows all agree is taken as uncorrelated with the others."""
+    size = len(predictions.label)
+    spread = np.zeros((len(flat), size))
+    for row, (o, g) in enumerate(flat):
+        spread[row, g.rows] = o.influence
+    covariance = counts.covariance(spread, np.arange(size), predictions)
+    deviation = np.sqrt(np.clip(np.diagonal(covariance), 0, None))
+    known = deviation > 0
+    scale = np.where(known, 1 / np.where(known, deviation, 1.0), 0.0)
+    correlation = np.clip(covariance * scale[:, None] * scale[None, :], -1, 1)
+    np.fill_diagonal(correlation, 1.0)
+    return np.asarray(correlation)

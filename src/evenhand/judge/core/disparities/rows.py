@@ -1,0 +1,255 @@
+"""Rows of `disparities`, and the pairs that compare disparities between arms."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from evenhand import registry
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.disparities import bounds as maxima
+from evenhand.judge.core.disparities import inputs as gaps
+from evenhand.judge.core.disparities.inputs import Maximum
+from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.core.flips import flips
+from evenhand.judge.core.pairs import Pair, module_name
+from evenhand.judge.metrics import Sample
+from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
+from evenhand.judge.settings import DISPARITIES, Settings
+from evenhand.judge.stats.permutation import permuted_gap
+from evenhand.tables.schema import Predictions
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was observed of one metric and class by the groups of one attribute.
+
+    Attributes:
+        predictions: the rows.
+        groups: the groups.
+        arms: [arm][group] observations.
+    """
+
+    predictions: Predictions
+    groups: list[Group]
+    arms: list[list[Observed]]
+
+
+#: (metric, class, attribute) -> what was seen
+Table = dict[tuple[str, str | None, str], Seen]
+
+
+@dataclass(frozen=True)
+class Used:
+    """The groups that a disparity can use, and why the others are left out."""
+
+    indices: list[int]
+    names: list[str]
+    left_out: list[dict[str, str]]
+
+
+def all_disparities(
+    table: Table, cells: Predictions, reference: int, settings: Settings
+) -> tuple[list[dict[str, Any]], list[Pair]]:
+    """Rows of every chosen disparity, and their comparisons between arms.
+
+    Args:
+        table: what was observed, by metric, class and attribute.
+        cells: the rows behind it.
+        reference: index of the reference arm.
+        settings: which disparities, at which level.
+    """
+    rows: list[dict[str, Any]] = []
+    pairs: list[Pair] = []
+    waiting: list[tuple[dict[str, Any], Maximum]] = []
+    for name in settings.chosen_disparities:
+        disparity = registry.load(DISPARITIES, name)
+        for attribute in cells.attributes:
+            for class_name in dict.fromkeys(c for m, c, _ in table if m == disparity.INFO.of[0]):
+                seen = [table.get((m, class_name, attribute.name)) for m in disparity.INFO.of]
+                if all(s is not None for s in seen):
+                    known = [s for s in seen if s is not None]
+                    for arm in range(len(cells.arms)):
+                        row, maximum = _row(disparity, attribute.name, class_name, known, arm, settings)
+                        rows.append(row)
+                        if maximum is not None:
+                            waiting.append((row, maximum))
+                        if arm != reference:
+                            arms = (reference, arm)
+                            pairs.append(_pair(disparity, attribute.name, class_name, known, arms, settings))
+    low, high, _ = maxima.intervals([maximum for _, maximum in waiting], settings.alpha)
+    for (row, _), limits in zip(waiting, zip(low.tolist(), high.tolist(), strict=True), strict=True):
+        row["low"], row["high"] = limits
+    return rows, pairs
+
+
+def _used(seen: list[Seen], arms: tuple[int, ...], settings: Settings) -> Used:
+    """Groups that are defined for every metric and arm and large enough; each of the others has a reason."""
+    indices, names, left_out = [], [], []
+    for g, group in enumerate(seen[0].groups):
+        name = str(group.name)
+        reasons = [s.arms[a][g].reason for s in seen for a in arms if np.isnan(s.arms[a][g].value)]
+        if reasons:
+            left_out.append({"group": name, "reason": reasons[0] or "undefined"})
+        elif group.n < settings.min_group_size:
+            left_out.append(
+                {"group": name, "reason": f"{group.n} rows, fewer than {settings.min_group_size}"}
+            )
+        else:
+            indices.append(g)
+            names.append(name)
+    return Used(indices, names, left_out)
+
+
+def _value(disparity: ModuleType, seen: list[Seen], arm: int, used: Used) -> float:
+    values = {
+        metric: np.array([s.arms[arm][g].value for g in used.indices])
+        for metric, s in zip(disparity.INFO.of, seen, strict=True)
+    }
+    return float(disparity.compute(values)) if len(used.indices) >= 2 else NAN
+
+
+def _why_undefined(used: Used) -> str:
+    if len(used.indices) < 2:
+        return f"{len(used.indices)} groups can be compared; it takes two"
+    return "every group's rate is 0: a ratio of nothing"
+
+
+def _seed(
+    disparity: ModuleType, attribute: str, class_name: str | None, arm: str, seed: int
+) -> tuple[int, ...]:
+    """A seed of its own for every row, whatever else is computed."""
+    return seed, zlib.crc32(repr((disparity.__name__, attribute, class_name, arm)).encode())
+
+
+def _row(
+    disparity: ModuleType,
+    attribute: str,
+    class_name: str | None,
+    seen: list[Seen],
+    arm: int,
+    settings: Settings,
+) -> tuple[dict[str, Any], Maximum | None]:
+    """One row of `disparities`, and what its limits follow from."""
+    info, predictions = disparity.INFO, seen[0].predictions
+    used = _used(seen, (arm,), settings)
+    value = _value(disparity, seen, arm, used)
+    this = predictions.arms[arm]
+    row: dict[str, Any] = {
+        "input": this.name,
+        "attribute": attribute,
+        "class": class_name,
+        "metric": module_name(disparity),
+        "value": value,
+        "low": NAN,
+        "high": NAN,
+        "level": 1 - settings.alpha,
+        "groups_used": used.names,
+        "groups_left_out": used.left_out,
+        "runs": len(this.runs),
+        "unit": "rows and runs" if len(this.runs) >= counts.ENOUGH_RUNS else "rows",
+        "status": "ok",
+        "reason": "",
+        "interval": None,
+        "p_value": NAN,
+    }
+    if np.isnan(value):
+        return {**row, "status": "undefined", "reason": _why_undefined(used)}, None
+    seed = _seed(disparity, attribute, class_name, this.name, settings.rng)
+    if info.form == "size_fair":
+        row["interval"] = (
+            "none: depends on group sizes; p-value by permuting outcomes within bins of the score"
+        )
+        return {**row, **_size_fair(seen[0], arm, used, seed)}, None
+    groups = [seen[0].groups[g] for g in used.indices]
+    observed = [[s.arms[arm][g] for g in used.indices] for s in seen]
+    row["interval"] = "simultaneous over all contrasts of groups"
+    return row, gaps.of_one_arm(info, value, observed, groups, predictions, seed)
+
+
+def _size_fair(seen: Seen, arm: int, used: Used, seed: tuple[int, ...]) -> dict[str, Any]:
+    """Permutation p-value of equal calibration, for one run of disjoint groups without weights."""
+    p = seen.predictions
+    this = p.arms[arm]
+    rows = np.concatenate([seen.groups[g].rows for g in used.indices])
+    if p.weighted or p.cluster is not None:
+        return {"reason": "no p-value: weighted or clustered rows cannot be permuted"}
+    if len(this.runs) > 1:
+        return {"reason": "no p-value: it judges single runs"}
+    if len(np.unique(rows)) < len(rows):
+        return {"reason": "no p-value: the groups overlap"}
+    group = np.concatenate([np.full(len(seen.groups[g].rows), i) for i, g in enumerate(used.indices)])
+    assert this.score is not None
+    sample = Sample(
+        p.label[rows], this.prediction[0][rows], p.weight[rows], p.positive or 0, this.score[0][rows]
+    )
+    confidence, outcome = confidence_and_outcome(sample)
+    value = permuted_gap(
+        group, bin_of(confidence, BINS), confidence, outcome.astype(np.int64), np.random.default_rng(seed)
+    )
+    return {"p_value": value}
+
+
+def _pair(
+    disparity: ModuleType,
+    attribute: str,
+    class_name: str | None,
+    seen: list[Seen],
+    arms: tuple[int, int],
+    settings: Settings,
+) -> Pair:
+    """The difference of a disparity between two arms, over the groups that both can use."""
+    info, predictions = disparity.INFO, seen[0].predictions
+    reference, candidate = (predictions.arms[a] for a in arms)
+    used = _used(seen, arms, settings)
+    values = [_value(disparity, seen, a, used) for a in arms]
+    groups = [seen[0].groups[g] for g in used.indices]
+    fewest = min(len(reference.runs), len(candidate.runs))
+    rows = np.unique(np.concatenate([g.rows for g in groups])) if groups else np.empty(0, dtype=np.int64)
+    amount = predictions.count[rows]
+    right = tuple(arm.prediction[:, rows] == predictions.label[rows] for arm in (reference, candidate))
+    changed = flips((reference, candidate), (right[0], right[1]), rows, amount)
+    difference = values[1] - values[0]
+    maximum = None
+    status, reason = "ok", ""
+    inference = "permutation" if info.form == "size_fair" else "maximum"
+    if np.isnan(difference):
+        status, reason = "undefined", _why_undefined(used)
+    elif inference == "permutation":
+        reason = "no p-value between arms: compare expected_calibration_error group by group"
+    else:
+        observed = [
+            ([s.arms[arms[0]][g] for g in used.indices], [s.arms[arms[1]][g] for g in used.indices])
+            for s in seen
+        ]
+        seed = _seed(disparity, attribute, class_name, candidate.name, settings.rng)
+        same = reference.runs == candidate.runs
+        maximum = gaps.of_two_arms(info, difference, observed, groups, predictions, seed, same_runs=same)
+    return Pair(
+        candidate=candidate.name,
+        attribute=attribute,
+        group=None,
+        class_name=class_name,
+        metric=module_name(disparity),
+        twin=module_name(disparity),
+        direction=info.direction,
+        margin_rule=info.margin,
+        span=info.range[1] - info.range[0],
+        inference=inference,
+        n=round(float(amount.sum())),
+        runs=fewest,
+        unit="rows and runs" if fewest >= counts.ENOUGH_RUNS else "rows",
+        right_to_wrong=changed.right_to_wrong,
+        wrong_to_right=changed.wrong_to_right,
+        between_runs=changed.between_runs,
+        status=status,
+        reason=reason,
+        difference=difference,
+        maximum=maximum,
+    )

@@ -1,0 +1,275 @@
+"""Families of comparisons: simultaneous intervals, adjusted p-values, verdicts, and rows of the result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evenhand import registry
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.disparities import bounds as maxima
+from evenhand.judge.core.pairs import Pair
+from evenhand.judge.settings import METRICS, Settings
+from evenhand.judge.stats.family import Family, correlated, holm, independent
+from evenhand.judge.stats.paired import ScorePaired, WaldPaired
+from evenhand.judge.stats.permutation import true_size
+from evenhand.judge.stats.quantiles import z_of
+from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed, settling_half_width
+from evenhand.tables.schema import FloatArray, Predictions
+
+#: Most numbers in the matrix of influence values; larger families use Sidak's critical value.
+NUMBERS = 30_000_000
+
+RUN_COLUMNS = ("run_variance", "run_dof")
+
+METHODS = {
+    "score": "paired score (Tango)",
+    "wald": "paired influence values",
+    "maximum": "simultaneous contrasts",
+    "swap": "arms swapped within rows",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a family says of one pair."""
+
+    low: float
+    high: float
+    p: float
+    adjusted: float
+    row_half: float
+    run_half: float
+    critical: float
+
+
+def settle_all(
+    pairs: list[Pair], cells: Predictions, predictions: Predictions, reference: int, settings: Settings
+) -> list[dict[str, Any]]:
+    """Sort the pairs into the primary family and one exploratory family per metric, and settle each.
+
+    Args:
+        pairs: all comparisons.
+        cells: the rows that prediction metrics were computed on.
+        predictions: the rows that score metrics were computed on.
+        reference: index of the reference arm.
+        settings: what is primary, level, margins and seed.
+    """
+    sorted_pairs: dict[str, list[Pair]] = defaultdict(list)
+    for p in pairs:
+        judged = p.attribute is not None or not cells.attributes
+        sorted_pairs["" if p.metric in settings.declared and judged else p.metric].append(p)
+    rows: list[dict[str, Any]] = []
+    for metric, members in sorted_pairs.items():
+        scored = [p.inference != "maximum" and _scored(p.metric) for p in members]
+        on = predictions if all(scored) else cells
+        # Influence values of scores lie on single rows, those of rates on cells: only one kind correlates.
+        kept = [
+            dataclasses.replace(p, influence=None) if s and not all(scored) else p
+            for p, s in zip(members, scored, strict=True)
+        ]
+        kind = "exploratory" if metric else "primary"
+        rows += settle(kept, on, settings, kind, predictions.arms[reference].name)
+    return sorted(rows, key=lambda r: r["family"] != "primary")
+
+
+def _scored(name: str) -> bool:
+    return name in registry.names(METRICS) and registry.load(METRICS, name).INFO.needs == "score"
+
+
+def settle(
+    pairs: list[Pair], predictions: Predictions, settings: Settings, family: str, reference: str
+) -> list[dict[str, Any]]:
+    """Rows of the result for one family of comparisons.
+
+    Args:
+        pairs: all comparisons of the family, undefined and too small ones included.
+        predictions: the rows that their influence values lie on.
+        settings: level, margins and seed.
+        family: `primary` (rows get verdicts) or `exploratory`.
+        reference: name of the reference arm.
+    """
+    able = [i for i, p in enumerate(pairs) if p.status == "ok" and p.inference != "permutation"]
+    limits: dict[int, Limits] = {}
+    joint = independent(1)
+    if able:
+        joint = _joint([pairs[i] for i in able], predictions, settings.rng)
+        limits = dict(zip(able, _limits([pairs[i] for i in able], joint, settings.alpha), strict=True))
+    permuted = [i for i, p in enumerate(pairs) if p.inference == "permutation"]
+    adjusted = holm(np.array([pairs[i].p_value for i in permuted]))
+    by_permutation = {i: (pairs[i].p_value, float(a)) for i, a in zip(permuted, adjusted, strict=True)}
+    return [
+        _row(
+            pair,
+            limits.get(i),
+            by_permutation.get(i),
+            settings,
+            family,
+            reference,
+            (joint.size, predictions.resplit),
+        )
+        for i, pair in enumerate(pairs)
+    ]
+
+
+def _joint(pairs: list[Pair], predictions: Predictions, seed: int) -> Family:
+    """The joint law of a family; a rate and its complement are one member."""
+    first: dict[tuple[object, ...], Pair] = {}
+    for p in pairs:
+        first.setdefault((p.candidate, p.attribute, p.group, p.class_name, p.twin), p)
+    members = list(first.values())
+    rows = len(predictions.label)
+    if len(members) < 2 or len(members) * rows > NUMBERS:
+        return independent(len(members))
+    spread = np.zeros((len(members), rows))
+    for i, p in enumerate(members):
+        if p.influence is not None and p.maximum is None:
+            spread[i, p.rows] = p.influence
+    covariance = counts.covariance(spread, np.arange(rows), predictions)
+    total = np.diagonal(covariance) + np.array([p.run_variance for p in members])
+    scale = np.where(total > 0, 1 / np.sqrt(np.where(total > 0, total, 1.0)), 0.0)
+    correlation = np.clip(covariance * scale[:, None] * scale[None, :], -1, 1)
+    np.fill_diagonal(correlation, 1.0)
+    return correlated(correlation, np.random.default_rng((seed, 1)))
+
+
+def _limits(pairs: list[Pair], joint: Family, alpha: float) -> list[Limits]:
+    """Simultaneous limits and p-values of every pair, each kind by its own formula at one pointwise level."""
+    pointwise = joint.pointwise(alpha)
+    z = float(z_of(pointwise))
+    size = len(pairs)
+    low, high, p = np.full(size, np.nan), np.full(size, np.nan), np.full(size, np.nan)
+    run_half, crit = np.zeros(size), np.full(size, z)
+    for kind, build in (("score", _score), ("wald", _wald), ("swap", _wald)):
+        at = np.array([i for i, q in enumerate(pairs) if q.inference == kind], dtype=np.int64)
+        if len(at):
+            estimates = build([pairs[i] for i in at])
+            low[at], high[at] = estimates.interval(pointwise)
+            p[at] = estimates.p_values()
+            flat, _ = WaldPaired(
+                estimates.difference,
+                np.zeros(len(at)),
+                np.full(len(at), np.inf),
+                estimates.run_variance,
+                estimates.run_dof,
+            ).interval(pointwise)
+            run_half[at] = estimates.difference - flat
+    at = np.array([i for i, q in enumerate(pairs) if q.inference == "maximum"], dtype=np.int64)
+    found = maxima.intervals_and_p_values([pairs[i].maximum for i in at], pointwise)
+    low[at], high[at], crit[at], p[at] = found
+    adjusted = joint.adjust(p)
+    low, high = _beyond_noise(low, high, _column(pairs, "noise"))
+    half = (high - low) / 2
+    row_half = np.sqrt(np.maximum(half**2 - run_half**2, 0.0))
+    columns = (low, high, p, adjusted, row_half, run_half, crit)
+    return [Limits(*(float(c[i]) for c in columns)) for i in range(size)]
+
+
+def _beyond_noise(low: FloatArray, high: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Widen intervals that hold 0 by what noise can hide of an error on either side."""
+    if not (noise > 0).any():
+        return low, high
+    down, up = true_size(np.maximum(-low, 0.0), noise), true_size(np.maximum(high, 0.0), noise)
+    return np.where((noise > 0) & (low < 0), -down, low), np.where((noise > 0) & (high > 0), up, high)
+
+
+def _column(pairs: list[Pair], name: str) -> FloatArray:
+    return np.array([getattr(p, name) for p in pairs], dtype=np.float64)
+
+
+def _score(pairs: list[Pair]) -> ScorePaired:
+    names = ("difference", "absolute", "square", "n_effective", "row_dof", *RUN_COLUMNS, "better", "worse")
+    return ScorePaired(*(_column(pairs, n) for n in names))
+
+
+def _wald(pairs: list[Pair]) -> WaldPaired:
+    names = ("difference", "row_variance", "row_dof", *RUN_COLUMNS)
+    return WaldPaired(*(_column(pairs, n) for n in names))
+
+
+def margin_of(pair: Pair, settings: Settings) -> float | None:
+    """The margin of a metric: its own, else the default where that applies, else none."""
+    if pair.metric in settings.margins:
+        return settings.margins[pair.metric]
+    return settings.margin if pair.margin_rule else None
+
+
+def _row(
+    pair: Pair,
+    limits: Limits | None,
+    permuted: tuple[float, float] | None,
+    settings: Settings,
+    family: str,
+    reference: str,
+    law: tuple[int, bool],
+) -> dict[str, Any]:
+    """One row of `comparisons`; `law` is the family's size, and whether runs have rows of their own."""
+    size, resplit = law
+    margin = margin_of(pair, settings)
+    row: dict[str, Any] = {
+        "reference": reference,
+        "candidate": pair.candidate,
+        "attribute": pair.attribute,
+        "group": pair.group,
+        "class": pair.class_name,
+        "metric": pair.metric,
+        "family": family,
+        "difference": pair.difference,
+        "low": float("nan"),
+        "high": float("nan"),
+        "level": 1 - settings.alpha,
+        "interval": None,
+        "p_value": float("nan"),
+        "p_adjusted": float("nan"),
+        "margin": margin,
+        "verdict": None,
+        "equivalent": None,
+        "beyond_margin": None,
+        "minimum_detectable": float("nan"),
+        "rows_to_settle": None,
+        "runs_to_settle": None,
+        "n": pair.n,
+        "n_right_to_wrong": round(pair.right_to_wrong, 6),
+        "n_wrong_to_right": round(pair.wrong_to_right, 6),
+        "n_right_to_wrong_between_runs": round(pair.between_runs, 6),
+        "runs": pair.runs,
+        "unit": pair.unit,
+        "status": pair.status,
+        "reason": pair.reason,
+    }
+    if permuted is not None:
+        row["interval"] = "none: depends on the group's size; p-value by permutation, verdict by brier_score"
+        row["p_value"], row["p_adjusted"] = permuted
+    if limits is None:
+        return row
+    row["low"], row["high"] = limits.low, limits.high
+    row["p_value"], row["p_adjusted"] = limits.p, limits.adjusted
+    by_run = ", rows by run" if resplit else ""
+    row["interval"] = f"{METHODS[pair.inference]}{by_run}, simultaneous over {size}"
+    seen = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
+    row["minimum_detectable"] = seen if seen <= pair.span else float("nan")
+    found = judge(limits.low, limits.high, pair.direction, margin)
+    row["equivalent"], row["beyond_margin"] = found.equivalent, found.beyond_margin
+    if family != "primary":
+        return row
+    row["verdict"] = found.word
+    if found.word == "undecided":
+        target = settling_half_width(pair.difference, pair.direction, margin)
+        row["rows_to_settle"], row["runs_to_settle"] = _to_settle(pair, limits, target)
+    return row
+
+
+def _to_settle(pair: Pair, limits: Limits, target: float) -> tuple[int | None, int | None]:
+    """Rows or runs that would settle a pair: one of them where it suffices alone, else both together."""
+    rows = more_needed(limits.row_half, limits.run_half, target, pair.n)
+    if pair.unit == "rows":
+        return rows, None
+    runs = more_needed(limits.run_half, limits.row_half, target, pair.runs)
+    if rows is None and runs is None:
+        half = (limits.high - limits.low) / 2
+        return more_needed(half, 0.0, target, pair.n), more_needed(half, 0.0, target, pair.runs)
+    return rows, runs

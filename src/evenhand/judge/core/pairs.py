@@ -1,0 +1,268 @@
+"""Pairs: what one metric in one group says of two arms on the same rows, before its family is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core import swaps
+from evenhand.judge.core.estimates import ENOUGH, Group, Observed
+from evenhand.judge.core.flips import Flips, flips
+from evenhand.judge.metrics import Measure, Metric, MetricInfo
+from evenhand.judge.settings import Settings
+from evenhand.tables.schema import Arm, FloatArray, Predictions
+
+#: Influence values that differ by less than this, over the weight of all rows, are equal: it is rounding.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One difference between a candidate and the reference.
+
+    Attributes:
+        key: candidate, attribute, group, class and metric: what names a row of the result.
+        twin: the same for every metric that must give the same answer (a rate and its complement).
+        direction: of the metric; its margin rule and span (largest less smallest value) travel with it.
+        difference: candidate less reference; NaN when undefined.
+        absolute: mean |d| of the rows, for `score`.
+        square: mean d squared, for `score`.
+        n_effective: rows behind the difference, for `score`.
+        row_dof: degrees of freedom over rows or clusters.
+        row_variance: variance over rows, for `wald` and `swap`.
+        run_variance: variance over runs, or 0.
+        run_dof: its degrees of freedom.
+        better: rows that only the candidate has right (exact test), or NaN.
+        worse: rows that only the reference has right, or NaN.
+        p_value: the permutation p-value, for `permutation`.
+        between_runs: rows that two runs of one arm answer differently, in each direction; NaN without runs.
+        noise: for `swap`, the calibration error that noise of this size can hide.
+        rows: [n] rows of the group.
+        influence: [n] influence of each row on the difference; None where it is too rough to correlate.
+    """
+
+    candidate: str
+    attribute: str | None
+    group: str | None
+    class_name: str | None
+    metric: str
+    twin: str
+    direction: int
+    margin_rule: bool
+    span: float
+    inference: str
+    n: int
+    runs: int
+    unit: str
+    right_to_wrong: float
+    wrong_to_right: float
+    status: str
+    reason: str
+    difference: float
+    absolute: float = float("nan")
+    square: float = float("nan")
+    n_effective: float = float("nan")
+    row_dof: float = float("inf")
+    row_variance: float = float("nan")
+    run_variance: float = 0.0
+    run_dof: float = float("inf")
+    better: float = float("nan")
+    worse: float = float("nan")
+    p_value: float = float("nan")
+    between_runs: float = float("nan")
+    noise: float = 0.0
+    rows: Any = None
+    influence: FloatArray | None = None
+    maximum: Any = None
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Two arms' observations of one metric in one group, and where they come from."""
+
+    name: str
+    info: MetricInfo
+    class_name: str | None
+    group: Group
+    reference: Observed
+    candidate: Observed
+    reference_arm: Arm
+    candidate_arm: Arm
+    predictions: Predictions
+
+    @property
+    def unit(self) -> str:
+        """What varies: rows, or rows and runs."""
+        fewest = min(len(self.reference_arm.runs), len(self.candidate_arm.runs))
+        return "rows and runs" if fewest >= counts.ENOUGH_RUNS else "rows"
+
+    @property
+    def same_runs(self) -> bool:
+        """Whether the runs of both arms have the same names, in the same order."""
+        return self.reference_arm.runs == self.candidate_arm.runs
+
+
+def pair(matched: Matched, min_group_size: int, rng: np.random.Generator, *, margin: bool = False) -> Pair:
+    """Compare two arms by one metric in one group.
+
+    Args:
+        matched: the observations.
+        min_group_size: of smaller groups nothing but the difference is said.
+        rng: source of swaps.
+        margin: whether a margin was declared for this metric itself.
+    """
+    m = matched
+    difference = m.candidate.value - m.reference.value
+    kept = _counted(m)
+    amount = m.predictions.count[m.group.rows] * (kept > 0)
+    changed = _flips(m, amount)
+    status, reason = "ok", ""
+    if np.isnan(difference):
+        status = "undefined"
+        reason = "; ".join(dict.fromkeys(r for r in (m.reference.reason, m.candidate.reason) if r))
+    elif m.group.n < min_group_size:
+        status, reason = "too_small", f"{m.group.n} rows, fewer than {min_group_size}"
+    base: dict[str, Any] = {
+        "candidate": m.candidate_arm.name,
+        "attribute": m.group.attribute,
+        "group": m.group.name,
+        "class_name": m.class_name,
+        "metric": m.name,
+        "twin": min(m.name, m.info.complement or m.name),
+        "direction": m.info.direction,
+        "margin_rule": m.info.margin,
+        "span": m.info.range[1] - m.info.range[0],
+        "inference": m.info.inference,
+        "n": m.group.n,
+        "runs": min(len(m.reference_arm.runs), len(m.candidate_arm.runs)),
+        "unit": m.unit,
+        "right_to_wrong": changed.right_to_wrong,
+        "wrong_to_right": changed.wrong_to_right,
+        "between_runs": changed.between_runs,
+        "difference": difference,
+        "rows": m.group.rows,
+    }
+    if status != "ok":
+        return Pair(**base, status=status, reason=reason)
+    if m.info.inference == "score":
+        return Pair(**base, **_score(m))
+    if m.info.inference == "wald":
+        return Pair(**base, **_wald(m))
+    return Pair(**(base | swaps.compare(m, rng, interval=margin)))
+
+
+def _flips(m: Matched, amount: FloatArray) -> Flips:
+    """Rows whose answers change; nothing is known where answers are neither right nor wrong."""
+    if m.reference.right_by_run is None or m.candidate.right_by_run is None:
+        return Flips(np.nan, np.nan, np.nan)
+    right = m.reference.right_by_run, m.candidate.right_by_run
+    return flips((m.reference_arm, m.candidate_arm), right, m.group.rows, amount)
+
+
+def _counted(m: Matched) -> FloatArray:
+    """[n] 1 for the rows that a metric looks at whatever the predictions are."""
+    if m.info.inference == "score" and m.reference.denominator is not None:
+        return m.reference.denominator
+    return np.ones(len(m.group.rows))
+
+
+def _score(m: Matched) -> dict[str, Any]:
+    p, rows = m.predictions, m.group.rows
+    assert m.candidate.numerator is not None
+    assert m.reference.numerator is not None
+    below = _counted(m)
+    weight = p.weight[rows] * below
+    total = float(weight.sum())
+    d = counts.per_row(m.candidate.numerator - m.reference.numerator, below)
+    mean, square = float(np.sum(weight * d)) / total, float(np.sum(weight * d**2)) / total
+    absolute = float(np.sum(weight * np.abs(d))) / total
+    influence = (d - mean) * below / total
+    changed = float(np.sum(p.count[rows] * (d != 0)))
+    single = len(m.reference_arm.runs) == len(m.candidate_arm.runs) == 1
+    counted = single and not p.weighted and p.cluster is None
+    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    return {
+        "status": "ok",
+        "reason": "",
+        "absolute": absolute,
+        "square": square,
+        "n_effective": counts.effective_paired(d, below, rows, p, square=square),
+        "row_dof": counts.row_dof(rows, p),
+        "run_variance": spread_runs,
+        "run_dof": run_dof,
+        "better": float(p.count[rows] @ (d > 0)) if counted else np.nan,
+        "worse": float(p.count[rows] @ (d < 0)) if counted else np.nan,
+        "influence": influence if changed >= ENOUGH else None,
+    }
+
+
+def _wald(m: Matched) -> dict[str, Any]:
+    p, rows = m.predictions, m.group.rows
+    influence = m.candidate.influence - m.reference.influence
+    # Answers count where answers are compared: influence values differ everywhere once one answer does.
+    apart = np.abs(influence) * float(p.weight[rows].sum()) > ROUNDING
+    differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else apart
+    if m.reference.each is not None and m.candidate.each is not None:
+        differ = m.reference.each != m.candidate.each
+    changed = round(float(p.count[rows] @ differ))
+    if changed < ENOUGH:
+        reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
+        return {"status": "too_small", "reason": reason}
+    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    clusters = counts.row_dof(rows, p)
+    return {
+        "status": "ok",
+        "reason": "",
+        "row_variance": counts.variance(influence, rows, p),
+        "row_dof": min(clusters, changed - 1.0),
+        "run_variance": spread_runs,
+        "run_dof": run_dof,
+        "influence": influence,
+    }
+
+
+def against(
+    metric: Metric,
+    class_name: str | None,
+    predictions: Predictions,
+    seen: tuple[list[Group], list[list[Observed]]],
+    reference: int,
+    settings: Settings,
+) -> list[Pair]:
+    """Every candidate against the reference, in every group.
+
+    Args:
+        metric: what was observed.
+        class_name: of which class.
+        predictions: the rows.
+        seen: groups, and observations by [arm][group].
+        reference: index of the reference arm.
+        settings: smallest group and seed.
+    """
+    (groups, observed), arms = seen, predictions.arms
+    found = []
+    for candidate in (i for i in range(len(arms)) if i != reference):
+        for g, group in enumerate(groups):
+            matched = Matched(
+                name=module_name(metric),
+                info=metric.INFO,
+                class_name=class_name,
+                group=group,
+                reference=observed[reference][g],
+                candidate=observed[candidate][g],
+                reference_arm=arms[reference],
+                candidate_arm=arms[candidate],
+                predictions=predictions,
+            )
+            rng = np.random.default_rng((settings.rng, g))
+            declared = matched.name in settings.margins
+            found.append(pair(matched, settings.min_group_size, rng, margin=declared))
+    return found
+
+
+def module_name(metric: Metric) -> str:
+    """The name under which a metric goes: its file's name, or a measure's own."""
+    return metric.name if isinstance(metric, Measure) else metric.__name__.rpartition(".")[2]

@@ -1,0 +1,128 @@
+"""Reliability diagrams: in bins of the score, what a model promises and what comes true, by group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.metrics import Sample
+from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
+from evenhand.judge.settings import Settings
+from evenhand.judge.stats.intervals import wilson
+from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
+from evenhand.tables.schema import ABSENT, Arm, FloatArray, Predictions
+
+
+def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, Any]]:
+    """What came true in each bin of the score, for every arm and group, pooled over an arm's runs.
+
+    Bins are those of `expected_calibration_error`. Two classes: the confidence is P(positive), the
+    `accuracy` of a bin its frequency of the positive class. More: the score of the predicted class, and the
+    share of right predictions.
+
+    A bin's share is a ratio of sums over rows and runs. Its pointwise interval is Wilson's with the number of
+    rows, not of answers: the same row in five runs is one row; clusters and weights count as in `rates`. From
+    five runs on, the spread of the runs is added. A run that lacks a row says nothing of it.
+
+    Args:
+        predictions: all arms, with scores.
+        settings: level and smallest group; smaller groups have no rows here.
+
+    Returns:
+        One row per arm, group and bin that holds anything, with `n` rows per run in the bin (on average).
+        Nothing when an arm has no scores.
+    """
+    if any(arm.score is None for arm in predictions.arms):
+        return []
+    groups = [g for a in (None, *predictions.attributes) for g in counts.groups_of(a, predictions)]
+    return [
+        row
+        for arm in predictions.arms
+        for group in groups
+        if group.n >= settings.min_group_size
+        for row in _of_group(arm, group, predictions, settings.alpha)
+    ]
+
+
+def _of_group(arm: Arm, group: Group, p: Predictions, alpha: float) -> list[dict[str, Any]]:
+    """The bins of one arm in one group."""
+    pairs = [_answers(arm, run, group, p) for run in range(len(arm.runs))]
+    here = arm.prediction[:, group.rows] != ABSENT
+    confidence = np.where(here, np.stack([c for c, _ in pairs]), 0.0)
+    outcome = np.where(here, np.stack([o for _, o in pairs]), 0.0)
+    place = np.stack([bin_of(c, BINS) for c in confidence])
+    weight = p.weight[group.rows]
+    found = []
+    for index in np.unique(place[here]):
+        inside = ((place == index) & here).astype(np.float64)
+        if not float((inside @ weight).sum()) > 0:
+            continue
+        mean = float((inside * confidence @ weight).sum() / (inside @ weight).sum())
+        share, low, high = _share(inside, outcome, group, p, alpha)
+        found.append(
+            {
+                "arm": arm.name,
+                "attribute": group.attribute,
+                "group": group.name,
+                "bin": int(index),
+                "low_edge": int(index) / BINS,
+                "high_edge": (int(index) + 1) / BINS,
+                "confidence": mean,
+                "accuracy": share,
+                "n": round(float((inside @ p.count[group.rows]).mean()), 6),
+                "low": low,
+                "high": high,
+                "level": 1 - alpha,
+                "runs": len(arm.runs),
+            }
+        )
+    return found
+
+
+def _answers(arm: Arm, run: int, group: Group, p: Predictions) -> tuple[FloatArray, FloatArray]:
+    """[n] confidence and [n] 0/1 outcome of one run."""
+    assert arm.score is not None
+    rows = group.rows
+    sample = Sample(
+        p.label[rows], arm.prediction[run][rows], p.weight[rows], p.positive or 0, arm.score[run][rows]
+    )
+    return confidence_and_outcome(sample)
+
+
+def _share(
+    inside: FloatArray, outcome: FloatArray, group: Group, p: Predictions, alpha: float
+) -> tuple[float, float, float]:
+    """The share of a bin that came true, with its pointwise limits.
+
+    Args:
+        inside: [runs, n] whether a row lies in the bin.
+        outcome: [runs, n] whether it came true.
+        group: the rows.
+        p: where they come from.
+        alpha: 1 - alpha is the level.
+    """
+    here = inside.any(axis=0)
+    rows = group.rows[here]
+    weight = p.weight[rows]
+    above, below = (inside * outcome)[:, here], inside[:, here]
+    total = float(below.mean(axis=0) @ weight)
+    value = min(float(above.mean(axis=0) @ weight) / total, 1.0)
+    moved = (above - value * below) / total
+    true = above.mean(axis=0)
+    seen = Observed(moved @ weight, value, moved.mean(axis=0), true, below.mean(axis=0), true, "")
+    n = counts.effective_rows(seen, Group(group.attribute, group.name, rows, len(rows)), p)
+    if not n > 0:
+        return value, float("nan"), float("nan")
+    low, high = (float(v) for v in wilson(value, n, z_to_t(z_of(alpha), counts.row_dof(rows, p))))
+    runs = len(seen.values)
+    part = 0.0
+    if runs >= counts.ENOUGH_RUNS:
+        part = float(t_of(alpha, runs - 1.0)) * float(np.std(seen.values, ddof=1)) / runs**0.5
+    return (
+        value,
+        max(value - float(np.hypot(value - low, part)), 0.0),
+        min(value + float(np.hypot(high - value, part)), 1.0),
+    )

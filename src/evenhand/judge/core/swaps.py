@@ -1,0 +1,74 @@
+"""Calibration errors of two arms on the same rows: compared by swapping the arms within rows, run by run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenhand.judge.core import estimates as counts
+from evenhand.judge.metrics import Sample
+from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
+from evenhand.judge.stats.paired import WaldPaired
+from evenhand.judge.stats.permutation import Binned, hidden_by_noise, swapped_difference
+from evenhand.tables.schema import ABSENT, Arm
+
+if TYPE_CHECKING:
+    from evenhand.judge.core.pairs import Matched
+
+
+def compare(m: Matched, rng: np.random.Generator, *, interval: bool) -> dict[str, Any]:
+    """Compare the mean calibration errors of two arms over their runs.
+
+    A swap exchanges the arms' answers to a row in all runs at once. With fewer than five runs the share of
+    swaps that differ as much is the p-value, about these very models. From five on the variance of the swaps
+    is that over rows, and the spread of the runs is added, as in every other comparison.
+
+    Args:
+        m: the observations.
+        rng: source of the swaps.
+        interval: whether a margin was declared for the metric, so that an interval is needed.
+
+    Returns:
+        Fields of the pair.
+    """
+    if m.predictions.cluster is not None:
+        return {"status": "ok", "reason": "no p-value: rows of a cluster cannot be swapped one by one"}
+    if len(m.reference_arm.runs) != len(m.candidate_arm.runs):
+        return {"status": "ok", "reason": "no p-value: the arms have different numbers of runs"}
+    arms = tuple(_binned(arm, m) for arm in (m.reference_arm, m.candidate_arm))
+    found = swapped_difference(arms[0], arms[1], BINS, rng)
+    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    rows = counts.row_dof(m.group.rows, m.predictions)
+    fields = {
+        "row_variance": found.variance,
+        "row_dof": rows,
+        "run_variance": spread_runs,
+        "run_dof": run_dof,
+    }
+    if interval:
+        noise = max(hidden_by_noise(arm, BINS) for arm in arms)
+        return {"status": "ok", "reason": "", "inference": "swap", "noise": noise, **fields}
+    p_value = found.p_value
+    if spread_runs > 0:
+        difference = m.candidate.value - m.reference.value
+        values = (difference, found.variance, rows, spread_runs, run_dof)
+        p_value = float(WaldPaired(*(np.array([v]) for v in values)).p_values()[0])
+    return {"status": "ok", "reason": "", "p_value": p_value}
+
+
+def _binned(arm: Arm, m: Matched) -> Binned:
+    """What every run of an arm adds to which bin, row by row; a row that a run lacks adds nothing."""
+    assert arm.score is not None
+    p, rows = m.predictions, m.group.rows
+    bins, gaps, weights = [], [], []
+    for prediction, score in zip(arm.prediction, arm.score, strict=True):
+        here = prediction[rows] != ABSENT
+        sample = Sample(p.label[rows], prediction[rows], p.weight[rows], p.positive or 0, score[rows])
+        confidence, outcome = confidence_and_outcome(sample)
+        confidence = np.where(here, confidence, 0.0)
+        weight = p.weight[rows] * here
+        bins.append(bin_of(confidence, BINS))
+        gaps.append(weight * (confidence - np.where(here, outcome, 0.0)))
+        weights.append(float(weight.sum()))
+    return Binned(np.stack(bins), np.stack(gaps), np.array(weights))

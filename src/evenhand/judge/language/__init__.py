@@ -1,0 +1,1 @@
+"""Judgements of generated texts and of likelihoods of answer options."""

@@ -1,0 +1,79 @@
+"""Which option wins: the one with the highest score; ties are no option's win."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand import registry
+from evenhand.judge.language.forms import Blocks, blocks_of
+from evenhand.judge.scorings import LACKING
+from evenhand.tables.answers.likelihoods import Likelihoods
+from evenhand.tables.schema import BoolArray, IntArray
+
+SCORINGS = "evenhand.judge.scorings"
+
+#: Scores nearer to each other than this are tied: float32 sums of log-probabilities are no finer.
+TIE = 1e-6
+
+TIED = "tied"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The options that one scoring chooses.
+
+    Attributes:
+        table: the likelihoods.
+        blocks: which of its contexts are forms of one question.
+        scoring: the scoring's name.
+        token: [places, contexts] code of the token chosen; the number of tokens when tied.
+        meaning: [places, contexts] code of its meaning; the number of meanings when tied.
+        scored: [contexts] whether the scoring has scores there.
+    """
+
+    table: Likelihoods
+    blocks: Blocks
+    scoring: str
+    token: IntArray
+    meaning: IntArray
+    scored: BoolArray
+
+
+def scoring_names() -> tuple[str, ...]:
+    """Names of all scorings, raw first."""
+    return tuple(sorted(registry.names(SCORINGS), key=lambda name: (name != "raw", name)))
+
+
+def choose_all(table: Likelihoods) -> tuple[dict[str, Chosen], dict[str, str]]:
+    """The choices of every scoring that the table allows, and why the others are missing."""
+    blocks = blocks_of(table)
+    found, lacking = {}, {}
+    for name in scoring_names():
+        scoring = registry.load(SCORINGS, name)
+        if scoring.INFO.needs == "free" and table.log_prob_free is None:
+            lacking[name] = LACKING["free"]
+            continue
+        chosen = _choose(table, blocks, name, np.asarray(scoring.compute(table, blocks)))
+        if chosen.scored.any():
+            found[name] = chosen
+        else:
+            lacking[name] = LACKING[scoring.INFO.needs]
+    return found, lacking
+
+
+def _choose(table: Likelihoods, blocks: Blocks, name: str, scores: np.ndarray) -> Chosen:
+    scored = ~np.isnan(scores).any(axis=(0, 2))
+    ranked = np.sort(np.where(np.isnan(scores), 0.0, scores), axis=-1)
+    tied = ranked[..., -1] - ranked[..., -2] <= TIE
+    best = np.argmax(np.where(np.isnan(scores), -np.inf, scores), axis=-1)
+    contexts = np.arange(len(table.example))
+    return Chosen(
+        table=table,
+        blocks=blocks,
+        scoring=name,
+        token=np.where(tied, len(table.tokens), table.token[contexts, best]),
+        meaning=np.where(tied, len(table.meanings), table.meaning[contexts, best]),
+        scored=scored,
+    )

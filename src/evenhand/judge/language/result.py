@@ -1,0 +1,193 @@
+"""What a judgement of generations or likelihoods returns, and the sentences it ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from evenhand import __version__, registry
+from evenhand.judge.language.robustness import AXES, says
+from evenhand.judge.result import AuditResult, verdict_of
+from evenhand.judge.settings import GENERATIVE, Settings
+from evenhand.tables.answers.generations import Generations
+from evenhand.tables.answers.likelihoods import Likelihoods
+from evenhand.tables.schema import Columns
+
+SCHEMA = "evenhand.generative/1"
+
+Rows = list[dict[str, Any]]
+
+#: Options of a call that mean something for these tables.
+_COLUMNS = (
+    "by",
+    "memberships",
+    "intersect",
+    "id",
+    "cluster",
+    "arm",
+    "run",
+    "where",
+    "split",
+    "names",
+    "inner",
+)
+
+
+def result(
+    table: Generations | Likelihoods,
+    columns: Columns,
+    settings: Settings,
+    reference: int,
+    told: tuple[Rows, Rows],
+    problems: Sequence[str],
+    parts: Mapping[str, Any],
+) -> AuditResult:
+    """The whole result, in the order in which it is read.
+
+    Args:
+        table: what was judged.
+        columns: how it was read.
+        settings: how it was judged.
+        reference: index of the reference arm.
+        told: rows of `rates` and of `comparisons`.
+        problems: remarks.
+        parts: further tables, by name.
+    """
+    rates, comparisons = told
+    arms = list(dict.fromkeys(arm for arm, _ in table.places))
+    candidates = [name for i, name in enumerate(arms) if i != reference]
+    verdict = verdict_of(comparisons, candidates, arms[reference])
+    if candidates:
+        sentences = [
+            *([verdict["sentence"]] if any(verdict["counts"].values()) else []),
+            *token_sentences(parts.get("token_bias", {}).get("shifts", ())),
+            *survival_sentences(parts.get("survival", ())),
+        ]
+        verdict["sentence"] = " ".join(sentences) or verdict["sentence"]
+    read = asdict(columns)
+    return AuditResult(
+        {
+            "schema": SCHEMA,
+            "evenhand": __version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "kind": "generations" if isinstance(table, Generations) else "likelihoods",
+            "settings": {
+                **{name: read[name] for name in _COLUMNS},
+                "reference": arms[reference],
+                "metrics": list(settings.metrics),
+                "requested": requested(settings),
+                "primary": list(settings.primary),
+                "margin": settings.margin,
+                "margins": dict(settings.margins),
+                "alpha": settings.alpha,
+                "min_group_size": settings.min_group_size,
+                "rng": settings.rng,
+            },
+            "inputs": [asdict(i) for i in table.inputs],
+            "problems": list(problems),
+            "rates": rates,
+            "disparities": [],
+            "comparisons": comparisons,
+            **parts,
+            "verdict": verdict,
+        }
+    )
+
+
+def requested(settings: Settings) -> list[str]:
+    """Name the measures that were asked for by name: none where all of a kind were computed."""
+    for name in registry.names(GENERATIVE):
+        measures = registry.load(GENERATIVE, name).INFO.measures
+        if settings.metrics and settings.metrics[0] in measures:
+            kind = registry.load(GENERATIVE, name).INFO.needs
+            infos = (registry.load(GENERATIVE, n).INFO for n in registry.names(GENERATIVE))
+            every = {m for info in infos if info.needs == kind for m in info.measures}
+            return [] if every <= set(settings.metrics) else list(settings.metrics)
+    return []
+
+
+def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say of each pair of arms whether token priors moved, preferences for meanings, both or neither.
+
+    Args:
+        shifts: rows of the shifts of effects, with simultaneous intervals.
+    """
+    overall = [r for r in shifts if r["attribute"] is None and r["status"] != "undefined"]
+    found = []
+    for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in overall):
+        own = [r for r in overall if (r["candidate"], r["reference"]) == (candidate, reference)]
+        tokens, meanings = (
+            [r for r in own if r["metric"] == metric] for metric in ("token_prior", "meaning_preference")
+        )
+        moved = [[r for r in rows if says(r) != "cannot tell"] for rows in (tokens, meanings)]
+        what = {
+            (True, True): "both token priors and preferences for meanings moved",
+            (
+                True,
+                False,
+            ): "token priors moved, no preference for a meaning is shown to have: token bias, not belief",
+            (
+                False,
+                True,
+            ): "preferences for meanings moved, no token prior is shown to have: belief, not token bias",
+            (False, False): "neither token priors nor preferences for meanings are shown to have moved",
+        }[bool(moved[0]), bool(moved[1])]
+        found.append(
+            f"{candidate} against {reference}: {what} ({_moved('tokens', moved[0], tokens)}; "
+            f"{_moved('meanings', moved[1], meanings)})."
+        )
+    return found
+
+
+def _moved(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many moved, and by how much at most."""
+    if not rows:
+        return f"no {what} to compare"
+    if moved:
+        most = max(moved, key=lambda r: abs(r["difference"]))
+        size = nats(most["difference"], "+")
+        return f"{len(moved)} of {len(rows)} {what}, most '{most['class']}' by {size} nats"
+    ends = [max(abs(r["low"]), abs(r["high"])) for r in rows if r["status"] == "ok"]
+    if not ends:
+        return f"0 of {len(rows)} {what}, {rows[0]['reason']}"
+    return f"0 of {len(rows)} {what}, none by more than {nats(max(ends))} nats"
+
+
+def nats(value: float, sign: str = "-") -> str:
+    """Write nats with two decimals, small ones with two digits: what has moved is not written as 0.00."""
+    return f"{value:{sign}.2f}" if abs(value) >= 0.095 or value == 0 else f"{value:{sign}.2g}"
+
+
+def survival_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say whether the conclusions about each candidate survive template, token and scoring."""
+    found = []
+    for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in rows):
+        own = [r for r in rows if (r["candidate"], r["reference"]) == (candidate, reference)]
+        who = f"which meanings {candidate} chooses more or less often than {reference}"
+        told = {r["meaning"]: r for r in own if r["says"] != "cannot tell"}
+        if not told:
+            appears = sum(r["finding"] == "appears" for r in own)
+            some = (
+                f"; {appears} of {len(own)} checks by template, token or scoring see some" if appears else ""
+            )
+            found.append(f"No difference is shown in {who}{some}.")
+            continue
+        parts = []
+        for axis in AXES.values():
+            of = [r for r in own if r["axis"] == axis and r["meaning"] in told]
+            if not of:
+                parts.append(f"{axis}: one only")
+                continue
+            kinds = {
+                f: [r["meaning"] for r in of if r["finding"] == f] for f in ("survives", "weakens", "turns")
+            }
+            parts.append(f"{axis}: " + ", ".join(f"{len(m)} {f}" for f, m in kinds.items() if m))
+        firm = all(r["finding"] == "survives" for r in own if r["meaning"] in told)
+        shares = ", ".join(f"{meaning} {r['difference']:+.3f}" for meaning, r in told.items())
+        found.append(
+            f"Conclusions on {who} ({shares}) {'survive' if firm else 'do not all survive'} template, token "
+            f"and scoring ({'; '.join(parts)})."
+        )
+    return found

@@ -1,0 +1,136 @@
+"""Does a conclusion about two arms survive another template, another token, another scoring?
+
+The conclusion: which of two arms chooses a meaning more often, over all templates and variants, by the
+declared scoring. It is asked again in each template, in each variant (words, letters, emojis, inverted ...)
+and by each scoring. All these differences are one family, so that "says the opposite" is not a matter of
+many looks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from evenhand.judge.core import families
+from evenhand.judge.core import pairs as compare
+from evenhand.judge.core.pairs import Pair
+from evenhand.judge.generative import Measured
+from evenhand.judge.generative.option_shares import shares
+from evenhand.judge.language.choices import TIED, Chosen
+from evenhand.judge.settings import Settings
+from evenhand.tables.schema import Attribute
+
+#: What is varied, and what it is called.
+AXES: dict[str, str] = {"template": "template", "variant": "token", "scoring": "scoring"}
+
+Says = Literal["more", "less", "cannot tell"]
+
+
+def conclusions(
+    choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings
+) -> list[dict[str, Any]]:
+    """Differences in the share of every meaning: overall, by template, by variant, by scoring.
+
+    Args:
+        choices: what every scoring chooses.
+        scoring: the declared one.
+        reference: index of the reference arm.
+        settings: level, smallest group and seed.
+
+    Returns:
+        Rows as in `comparisons` with `scoring`, `axis` (null: the conclusion itself) and `says`: whether the
+        candidate chooses the meaning more or less often.
+    """
+    pairs: list[Pair] = []
+    told: list[tuple[str, str | None]] = []
+    for name, chosen in choices.items():
+        attributes = _axes(chosen) if name == scoring else ()
+        for measured in shares(chosen, "meaning"):
+            if measured.class_name == TIED:
+                continue
+            new = _pairs(measured, attributes, reference, settings)
+            # The same group by another scoring is another comparison, not a copy.
+            pairs += [dataclasses.replace(p, twin=f"{p.twin} {name}") for p in new]
+            told += [(name, p.attribute or (None if name == scoring else "scoring")) for p in new]
+    if not pairs:
+        return []
+    rows = measured.predictions
+    arms = [arm.name for arm in rows.arms]
+    settled = families.settle(pairs, rows, settings, "robustness", arms[reference])
+    return [
+        {**row, "scoring": name, "axis": axis, "says": says(row)}
+        for row, (name, axis) in zip(settled, told, strict=True)
+    ]
+
+
+def _axes(chosen: Chosen) -> Sequence[Attribute]:
+    return list({a.name: a for a in chosen.table.attributes if a.name in AXES}.values())
+
+
+def _pairs(
+    measured: Measured, attributes: Sequence[Attribute], reference: int, settings: Settings
+) -> list[Pair]:
+    shown = measured.show((None, *attributes))
+    seen = (shown.groups, shown.observed)
+    return [
+        p
+        for p in compare.against(
+            measured.measure, measured.class_name, measured.predictions, seen, reference, settings
+        )
+        if p.n
+    ]
+
+
+def says(row: Mapping[str, Any]) -> Says:
+    """Whether the interval says that the candidate has more, or less."""
+    if row["low"] > 0:
+        return "more"
+    return "less" if row["high"] < 0 else "cannot tell"
+
+
+def survival(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Along each axis, how often each conclusion is said again, cannot be told, or is turned round.
+
+    Args:
+        rows: of `conclusions`.
+
+    Returns:
+        One row per candidate, meaning and axis with `same`, `cannot_tell` and `opposite`, and `finding`:
+        `survives` (the same everywhere), `turns` (the opposite somewhere), `weakens`, or, where the
+        conclusion itself cannot be told, `appears` (somewhere a difference shows) or `open`.
+    """
+    found = []
+    for whole in (r for r in rows if r["axis"] is None):
+        of = [r for r in rows if (r["candidate"], r["class"]) == (whole["candidate"], whole["class"])]
+        for axis, called in AXES.items():
+            own = [r for r in of if r["axis"] == axis]
+            if not own:
+                continue
+            same = sum(r["says"] == whole["says"] for r in own)
+            unsure = sum(r["says"] == "cannot tell" for r in own)
+            opposite = len(own) - unsure - (same if whole["says"] != "cannot tell" else 0)
+            found.append(
+                {
+                    "candidate": whole["candidate"],
+                    "reference": whole["reference"],
+                    "meaning": whole["class"],
+                    "says": whole["says"],
+                    "difference": whole["difference"],
+                    "axis": called,
+                    "looks": len(own),
+                    "same": same,
+                    "cannot_tell": unsure,
+                    "opposite": opposite,
+                    "finding": _finding(whole["says"], same, opposite, len(own)),
+                }
+            )
+    return found
+
+
+def _finding(whole: str, same: int, opposite: int, looks: int) -> str:
+    if whole == "cannot tell":
+        return "appears" if opposite else "open"
+    if opposite:
+        return "turns"
+    return "survives" if same == looks else "weakens"

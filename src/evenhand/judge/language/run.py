@@ -1,0 +1,141 @@
+"""A judgement of generations or likelihoods, on one page.
+
+load -> measure every arm by group -> rates, comparisons, verdicts (as in any audit) -> further tables
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from evenhand import registry
+from evenhand.errors import CallError, MissingExtraError, nearest
+from evenhand.judge.core import families
+from evenhand.judge.core import pairs as compare
+from evenhand.judge.core.pairs import Pair
+from evenhand.judge.core.rates import rate_row
+from evenhand.judge.dispatch import SCORING
+from evenhand.judge.generative import Shown, translation_gender, translation_quality
+from evenhand.judge.language import tables as likelihood_tables
+from evenhand.judge.language.choices import choose_all, scoring_names
+from evenhand.judge.language.result import result
+from evenhand.judge.result import AuditResult
+from evenhand.judge.run import reference_of
+from evenhand.judge.settings import GENERATIVE, Settings
+from evenhand.tables.answers.generations import Generations, load_generations
+from evenhand.tables.answers.likelihoods import Likelihoods, load_likelihoods
+from evenhand.tables.answers.vocabulary import PREDISPOSITION
+from evenhand.tables.schema import Columns, Source
+
+Rows = list[dict[str, Any]]
+
+
+def run_generative(
+    source: Source, columns: Columns, settings: Settings, *, kind: str, scoring: str = SCORING
+) -> AuditResult:
+    """Judge generations or likelihoods.
+
+    Args:
+        source: files, globs or tables in memory.
+        columns: what their columns mean.
+        settings: what to judge and how strictly; `metrics` and `primary` name measures.
+        kind: `generations` or `likelihoods` (`evenhand.tables.detect.kind_of` finds out).
+        scoring: of likelihoods, by which of all scorings rates and comparisons are told.
+
+    Raises:
+        InputError: the call or a table is wrong; every complaint at once.
+    """
+    chosen = settings_for(kind, settings, scoring)
+    if kind == "generations":
+        return judge_generations(load_generations(source, columns), columns, chosen)
+    return judge_likelihoods(load_likelihoods(source, columns), columns, chosen, scoring=scoring)
+
+
+def judge_generations(table: Generations, columns: Columns, settings: Settings) -> AuditResult:
+    """Judge generations that are already checked and paired."""
+    reference = reference_of(list(dict.fromkeys(a for a, _ in table.places)), settings)
+    problems = [*table.problems, *translation_gender.remarks(table)]
+    shown = translation_gender.compute(table)
+    signatures: dict[str, str] = {}
+    try:
+        quality = translation_quality.compute(table)
+        signatures = translation_quality.signatures(table.references) if quality else {}
+    except MissingExtraError as error:
+        quality = []
+        problems.append(str(error))
+    rates, comparisons = tell([*shown, *quality], reference, settings)
+    scores = translation_quality.INFO.measures
+    parts = {
+        "quality": {
+            "signatures": signatures,
+            "rates": [r for r in rates if r["metric"] in scores and r["attribute"] is None],
+        },
+        "shares": [
+            r for r in rates if r["metric"].startswith("share_") and r["attribute"] in (None, PREDISPOSITION)
+        ],
+    }
+    return result(table, columns, settings, reference, (rates, comparisons), problems, parts)
+
+
+def judge_likelihoods(
+    table: Likelihoods, columns: Columns, settings: Settings, *, scoring: str = SCORING
+) -> AuditResult:
+    """Judge likelihoods that are already checked and paired."""
+    reference = reference_of(list(dict.fromkeys(a for a, _ in table.places)), settings)
+    choices, lacking = choose_all(table)
+    if scoring not in choices:
+        raise CallError(f"--scoring {scoring}: {lacking[scoring]}.")
+    plugins = [registry.load(GENERATIVE, name) for name in ("option_shares", "inversions")]
+    shown = [s for plugin in plugins for s in plugin.compute(choices[scoring])]
+    rates, comparisons = tell(shown, reference, settings)
+    further = likelihood_tables.tables(choices, scoring, reference, settings)
+    problems = [
+        *table.problems,
+        *(f"Scoring {name} is left out: {why}." for name, why in lacking.items()),
+        *further.pop("problems"),
+    ]
+    parts = {"scoring": scoring, "scorings": likelihood_tables.scorings(choices, lacking), **further}
+    return result(table, columns, settings, reference, (rates, comparisons), problems, parts)
+
+
+def tell(shown: Sequence[Shown], reference: int, settings: Settings) -> tuple[Rows, Rows]:
+    """Rows of `rates` and of `comparisons`; numbers of one metric, and all primary ones, are families.
+
+    Args:
+        shown: numbers of every arm by group, all over the same rows.
+        reference: index of the reference arm.
+        settings: what is primary, level, margins and smallest group.
+    """
+    rates: Rows = []
+    pairs: list[Pair] = []
+    for s in (s for s in shown if s.measure.name in settings.metrics):
+        for arm, observed in zip(s.predictions.arms, s.observed, strict=True):
+            for group, seen in zip(s.groups, observed, strict=True):
+                row = rate_row(s.measure, arm, None, group, seen, s.predictions, settings)
+                rates.append(row | {"class": s.class_name})
+        seen_all = (s.groups, s.observed)
+        pairs += compare.against(s.measure, s.class_name, s.predictions, seen_all, reference, settings)
+    if not pairs:
+        return rates, []
+    rows = shown[0].predictions
+    return rates, families.settle_all(pairs, rows, rows, reference, settings)
+
+
+def settings_for(kind: str, settings: Settings, scoring: str) -> Settings:
+    """The settings with the measures of this kind; complains of those that it does not have."""
+    measures: dict[str, Any] = {}
+    primary: tuple[str, ...] = ()
+    for name in registry.names(GENERATIVE):
+        info = registry.load(GENERATIVE, name).INFO
+        if info.needs == kind:
+            measures |= info.measures
+            primary += info.primary
+    settings.refuse_names(list(measures), kind)
+    if scoring not in scoring_names():
+        raise CallError(f"--scoring: {scoring!r} is no scoring: {nearest(scoring, scoring_names())}")
+    if kind == "generations" and scoring != SCORING:
+        raise CallError(f"--scoring {scoring}: generations have no options to score; leave it out.")
+    declared = settings.primary or primary
+    computed = tuple(m for m in measures if not settings.metrics or m in (*settings.metrics, *declared))
+    return dataclasses.replace(settings, metrics=computed, primary=declared)

@@ -1,0 +1,210 @@
+"""Tables of a judgement of likelihoods: options, inversions, token bias, conclusions, variance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evenhand import registry
+from evenhand.judge.core import families
+from evenhand.judge.core import pairs as compare
+from evenhand.judge.core.rates import rate_row
+from evenhand.judge.generative import Measured, Shown, inversions, option_shares, token_bias
+from evenhand.judge.language.choices import SCORINGS, Chosen
+from evenhand.judge.language.robustness import conclusions, survival
+from evenhand.judge.language.variance import variance
+from evenhand.judge.scorings.pride import token_priors
+from evenhand.judge.settings import Settings
+from evenhand.tables.answers.likelihoods import NONE, Likelihoods
+from evenhand.tables.groups import crossed_names
+from evenhand.tables.schema import Attribute
+
+Rows = list[dict[str, Any]]
+
+#: The arm that is the model before any adaptation, where there is one.
+BASE = "none"
+
+#: Different tokens from which on they are no fixed options, and are not told one by one.
+MOST_TOKENS = 200
+
+
+def tables(choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings) -> dict[str, Any]:
+    """All tables beside rates and comparisons, and remarks under `problems`."""
+    declared = choices[scoring]
+    rows = conclusions(choices, scoring, reference, settings)
+    bias, problems = _token_bias(choices, declared, reference, settings)
+    split, remarks = variance(declared, reference, settings)
+    return {
+        "options": _options(choices, settings),
+        "inversions": _inversions(choices, settings),
+        "token_bias": bias,
+        "conclusions": rows,
+        "survival": survival(rows),
+        "variance": split,
+        "problems": [*problems, *remarks],
+    }
+
+
+def scorings(choices: Mapping[str, Chosen], lacking: Mapping[str, str]) -> Rows:
+    """What each scoring is, whether it was possible, and how often it ties."""
+    told = []
+    for name in (*choices, *lacking):
+        info = registry.load(SCORINGS, name).INFO
+        row: dict[str, Any] = {
+            "scoring": name,
+            "title": info.title,
+            "reference": info.reference,
+            "note": info.note,
+        }
+        if name in choices:
+            c = choices[name]
+            tied = c.meaning[:, c.scored] == len(c.table.meanings)
+            row |= {"contexts": int(c.scored.sum()), "tied": float(tied.mean()), "reason": ""}
+        else:
+            row |= {"contexts": 0, "tied": None, "reason": lacking[name]}
+        told.append(row)
+    return told
+
+
+def _crossing(table: Likelihoods) -> Attribute:
+    """Template by variant, of the combinations that there are."""
+    key = table.template * len(table.variants) + table.variant
+    there, codes = np.unique(key, return_inverse=True)
+    every = crossed_names([table.templates, table.variants])
+    names = tuple(every[k] for k in there)
+    return Attribute("template x variant", "intersection", names, codes.astype(np.int64))
+
+
+def _places(table: Likelihoods) -> list[tuple[str, str]]:
+    """Template and variant of each group of the crossing."""
+    key = np.unique(table.template * len(table.variants) + table.variant)
+    return [(table.templates[k // len(table.variants)], table.variants[k % len(table.variants)]) for k in key]
+
+
+def _rates(measured: Measured, attribute: Attribute, settings: Settings) -> list[tuple[int, dict[str, Any]]]:
+    """Rate rows in every group that has any row that the rate is about, with the group's number."""
+    there = {number: group for number, group in enumerate(measured.groups(attribute)) if group.n}
+    shown = measured.of(list(there.values()))
+    found = []
+    for arm, observed in zip(shown.predictions.arms, shown.observed, strict=True):
+        for (number, group), seen in zip(there.items(), observed, strict=True):
+            row = rate_row(measured.measure, arm, None, group, seen, shown.predictions, settings)
+            found.append((number, row))
+    return found
+
+
+_KEPT = ("input", "value", "low", "high", "level", "n", "runs", "unit", "status", "reason", "interval")
+
+
+def _options(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
+    """Shares of every option by template, variant, scoring and arm, by meaning and by token."""
+    rows: Rows = []
+    for name, chosen in choices.items():
+        crossing, places = _crossing(chosen.table), _places(chosen.table)
+        for by in ("meaning", "token"):
+            if by == "token" and len(chosen.table.tokens) > MOST_TOKENS:
+                continue
+            for measured in option_shares.shares(chosen, by):
+                for number, row in _rates(measured, crossing, settings):
+                    template, variant = places[number]
+                    head = {"scoring": name, "template": template, "variant": variant, "by": by}
+                    rows.append({**head, "option": measured.class_name, **{k: row[k] for k in _KEPT}})
+    return rows
+
+
+def _inversions(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
+    """What answers to twins keep of the answer to the plainest form, by template, twin, scoring and arm."""
+    rows: Rows = []
+    for name, chosen in choices.items():
+        table = chosen.table
+        twin, base = inversions.twins(chosen)
+        pair = np.c_[table.template, table.variant[base], table.variant, chosen.blocks.inverted]
+        kinds, code = np.unique(pair, axis=0, return_inverse=True)
+        names = tuple(str(i) for i in range(len(kinds)))
+        attribute = Attribute("twin", "partition", names, code.astype(np.int64))
+        for measured in inversions.followed(chosen):
+            limited = Measured(measured.measure, measured.predictions, twin)
+            outcome = measured.measure.name.removesuffix("_followed")
+            for number, row in _rates(limited, attribute, settings):
+                template, first, second, inverted = kinds[number]
+                rows.append(
+                    {
+                        "scoring": name,
+                        "template": table.templates[template],
+                        "variant": table.variants[first],
+                        "twin": table.variants[second],
+                        "kind": "inverted" if inverted else "reordered",
+                        "outcome": outcome,
+                        **{k: row[k] for k in _KEPT},
+                    }
+                )
+    return rows
+
+
+def _token_bias(
+    choices: Mapping[str, Chosen], declared: Chosen, reference: int, settings: Settings
+) -> tuple[dict[str, Any], list[str]]:
+    """Priors of tokens and preferences for meanings, how both shift between arms, and RStd."""
+    shown = token_bias.compute(declared)
+    priors: Rows = []
+    for s in shown:
+        for arm, observed in zip(s.predictions.arms, s.observed, strict=True):
+            for group, seen in zip(s.groups, observed, strict=True):
+                row = rate_row(s.measure, arm, None, group, seen, s.predictions, settings)
+                priors.append(row | {"class": s.class_name})
+    arms = list(dict.fromkeys(a for a, _ in declared.table.places))
+    against = dict.fromkeys([reference, *([arms.index(BASE)] if BASE in arms else [])])
+    moved = [row for index in against for row in shifts(shown, index, settings)]
+    problems = []
+    if not shown:
+        problems.append(
+            "Token priors cannot be told from beliefs: no question has forms in which its meanings change "
+            "places between its tokens (or they leave a token tied to one meaning)."
+        )
+    return {
+        "effects": priors,
+        "priors": _priors(declared),
+        "shifts": moved,
+        "rstd": [row for chosen in choices.values() for row in token_bias.recalls(chosen)],
+        "base": BASE if BASE in arms else None,
+    }, problems
+
+
+def shifts(shown: Sequence[Shown], reference: int, settings: Settings) -> Rows:
+    """Paired shifts of every effect against one arm, all of them one family."""
+    pairs = [
+        p
+        for s in shown
+        for p in compare.against(
+            s.measure, s.class_name, s.predictions, (s.groups, s.observed), reference, settings
+        )
+    ]
+    if not pairs:
+        return []
+    rows = shown[0].predictions
+    return families.settle(pairs, rows, settings, "shifts", rows.arms[reference].name)
+
+
+def _priors(chosen: Chosen) -> Rows:
+    """The prior of every token as a share, by template and option set: what PriDe divides by."""
+    table, blocks = chosen.table, chosen.blocks
+    priors = token_priors(table, blocks)
+    rows = []
+    for s in np.flatnonzero(np.isfinite(priors[0, :, 0])):
+        for arm in dict.fromkeys(a for a, _ in table.places):
+            mine = [k for k, (a, _) in enumerate(table.places) if a == arm]
+            for k, token in enumerate(blocks.sets[s]):
+                if token != NONE:
+                    rows.append(
+                        {
+                            "input": arm,
+                            "template": table.templates[blocks.set_template[s]],
+                            "token": table.tokens[token],
+                            "prior": float(priors[mine, s, k].mean()),
+                            "even": 1 / int((blocks.sets[s] != NONE).sum()),
+                            "runs": len(mine),
+                        }
+                    )
+    return rows

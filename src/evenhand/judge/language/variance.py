@@ -1,0 +1,229 @@
+"""How much of a preference is the prompt: its variance over templates, option sets, snippets and seeds.
+
+The preference for a meaning in a context is the meaning's share: exp(score) over the sum of exp(score) of the
+context's options, by the declared scoring; by `raw` it is the probability of the meaning among the options.
+It is split for every arm, and so is the difference of two arms on the same contexts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evenhand import registry
+from evenhand.judge.core.estimates import ENOUGH_RUNS
+from evenhand.judge.language.choices import SCORINGS, TIE, Chosen
+from evenhand.judge.language.crossing import Crossing, crossing_of
+from evenhand.judge.language.forms import log_shares
+from evenhand.judge.settings import Settings
+from evenhand.judge.stats.variance import Components, components, limits
+from evenhand.tables.answers.likelihoods import NONE
+from evenhand.tables.schema import FloatArray
+
+Rows = list[dict[str, Any]]
+
+NAN = float("nan")
+SNIPPET, SEED, RESIDUAL = "snippet", "seed", "residual"
+
+#: Sums of components: what they hold.
+PROMPT, WITH_SNIPPET, WITH_SEED = "all prompts", "prompts x snippet", "seed and interactions"
+
+#: A variance below the square of what is a tie is rounding.
+NOTHING = TIE**2
+
+#: Fewer clusters of snippets give no interval that holds, whatever the snippets are like.
+ENOUGH_CLUSTERS = 100
+
+INTERVAL = "jackknife over snippets, for these prompts and seeds"
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """An effect: its factors in words, its place among the components, what its sum and freedom are."""
+
+    name: str
+    factors: str
+    index: int
+    total: str | None
+    degrees: int
+    pure: bool
+
+
+def variance(chosen: Chosen, reference: int, settings: Settings) -> tuple[Rows, list[str]]:
+    """Split the variance of the preference for every meaning, of every arm and of every difference.
+
+    Args:
+        chosen: the options by the declared scoring.
+        reference: index of the reference arm.
+        settings: the level.
+
+    Returns:
+        Rows: those of an arm have `input`, those of a difference `candidate` and `reference`; `kind` is
+        `component` or `sum`; `share` is of the sum of all components, with negative ones taken as 0. And
+        remarks.
+    """
+    table = chosen.table
+    arms = list(dict.fromkeys(arm for arm, _ in table.places))
+    scores = np.asarray(registry.load(SCORINGS, chosen.scoring).compute(table, chosen.blocks))
+    shares = np.exp(log_shares(scores, table.there))
+    rows: Rows = []
+    left_out = {}
+    for code in np.unique(table.meaning[chosen.scored]):
+        at = table.meaning == code
+        offered = chosen.scored & at.any(axis=1)
+        if code == NONE or not offered.any():
+            continue
+        crossing = crossing_of(table, offered)
+        left_out[table.meanings[code]] = crossing.left_out, int(offered.sum())
+        preference = np.where(at, shares, 0.0).sum(axis=2)[:, crossing.context]
+        for k, arm in enumerate(arms):
+            head = {"input": arm, "candidate": None, "reference": None, "scoring": chosen.scoring}
+            own = _of_arm(preference, chosen, arm)
+            rows += _split(head | {"class": table.meanings[code]}, own, crossing, "", settings)
+            if k != reference:
+                head |= {"input": None, "candidate": arm, "reference": arms[reference]}
+                values, remark = _difference(preference, chosen, arm, arms[reference])
+                rows += _split(head | {"class": table.meanings[code]}, values, crossing, remark, settings)
+    return rows, _remarks(left_out)
+
+
+def _of_arm(preference: FloatArray, chosen: Chosen, arm: str) -> FloatArray:
+    """[prompts, runs, snippets] the preference of an arm, its runs in the order of their names."""
+    of = sorted((run, k) for k, (a, run) in enumerate(chosen.table.places) if a == arm)
+    return np.moveaxis(preference[[k for _, k in of]], 0, 1)
+
+
+def _difference(
+    preference: FloatArray, chosen: Chosen, candidate: str, reference: str
+) -> tuple[FloatArray, str]:
+    """[prompts, runs, snippets] candidate less reference, run by run; or of means over runs, and why."""
+    a, b = (_of_arm(preference, chosen, arm) for arm in (reference, candidate))
+    runs = [{run for arm, run in chosen.table.places if arm == name} for name in (reference, candidate)]
+    if runs[0] == runs[1] or a.shape[1] == b.shape[1] == 1:
+        return b - a, ""
+    means = b.mean(axis=1, keepdims=True) - a.mean(axis=1, keepdims=True)
+    return means, "runs of both arms have other names: means over runs are compared"
+
+
+def _split(
+    head: dict[str, Any], values: FloatArray, crossing: Crossing, remark: str, settings: Settings
+) -> Rows:
+    """The rows of one arm's or one difference's preference for one meaning."""
+    prompts, runs, snippets = values.shape
+    lacking = dict(crossing.groupings.lacking)
+    if snippets == 1:
+        lacking[SNIPPET] = "one snippet only: nothing varies from snippet to snippet"
+    if runs == 1:
+        lacking[SEED] = remark or "one run only: nothing varies from seed to seed"
+    head |= {
+        "mean": float(values.mean()),
+        "n": prompts * snippets,
+        "left_out": crossing.left_out,
+        "runs": runs,
+        "unit": "snippets",
+        "level": 1 - settings.alpha,
+    }
+    gone = [head | _row("component", name, name, reason=reason) for name, reason in lacking.items()]
+    factors = [*crossing.groupings.codes, *[SNIPPET] * (snippets > 1), *[SEED] * (runs > 1)]
+    if len(factors) < 2:
+        alone = "{} alone varies: there is nothing to split"
+        return [*gone, *(head | _row("component", f, f, reason=alone.format(f)) for f in factors)]
+    cluster = np.arange(snippets) if crossing.cluster is None else crossing.cluster
+    found = components(values, list(crossing.groupings.codes.values()), cluster)
+    effects = _effects(found, crossing, runs, snippets)
+    no_interval = _no_interval(found, crossing)
+    told = [_told(found, [e], "component", no_interval, settings) for e in effects]
+    sums = [
+        _told(found, [e for e in effects if e.total == total], "sum", no_interval, settings, total)
+        for total in dict.fromkeys(e.total for e in effects)
+        if total is not None
+    ]
+    return [*(head | row for row in (*told, *sums)), *gone]
+
+
+def _effects(found: Components, crossing: Crossing, runs: int, snippets: int) -> list[_Effect]:
+    """All effects in the order in which they are read: prompts, snippets, both, all of these with seeds."""
+    names = list(crossing.groupings.codes)
+    degrees = [crossing.groupings.degrees[name] for name in names]
+    effects = []
+    last = len(found.at) - 1
+    for index, (grouping, seed, snippet) in sorted(
+        enumerate(found.at), key=lambda told: (told[1][1], told[1][2], told[0])
+    ):
+        name = " x ".join(
+            [*([names[grouping]] if grouping >= 0 else []), *[SNIPPET] * snippet, *[SEED] * seed]
+        )
+        total = WITH_SEED if seed else (WITH_SNIPPET if snippet else PROMPT) if grouping >= 0 else None
+        freedom = (degrees[grouping] if grouping >= 0 else 1) * (runs - 1 if seed else 1)
+        freedom *= snippets - 1 if snippet else 1
+        effects.append(_Effect(RESIDUAL if index == last else name, name, index, total, freedom, not snippet))
+    return effects
+
+
+def _told(
+    found: Components,
+    effects: Sequence[_Effect],
+    kind: str,
+    no_interval: str,
+    settings: Settings,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """The row of one component, or of the sum of several."""
+    which = [e.index for e in effects]
+    positive = np.maximum(found.whole, 0.0)
+    row = {
+        "variance": float(positive[which].sum()),
+        "variance_untruncated": float(found.whole[which].sum()),
+        "degrees": sum(e.degrees for e in effects),
+    }
+    label, factors = (effects[0].name, effects[0].factors) if name is None else (name, None)
+    if not found.whole.sum() > NOTHING:
+        return _row(kind, label, factors, **row, reason="nothing varies: all shares are the same")
+    share = float(positive[which].sum() / positive.sum())
+    untruncated, without = found.shares(which)
+    row |= {"share": share, "share_untruncated": untruncated}
+    fewest = min((e.degrees for e in effects if e.pure), default=ENOUGH_RUNS)
+    reason = no_interval
+    if fewest < ENOUGH_RUNS - 1:
+        reason = (
+            f"{fewest} {'degree' if fewest == 1 else 'degrees'} of freedom, fewer than {ENOUGH_RUNS - 1}: "
+            "no interval holds, and nothing is said of other prompts or seeds"
+        )
+    if reason:
+        return _row(kind, label, factors, **row, status="too_small", reason=reason)
+    low, high = limits(untruncated, without, settings.alpha)
+    ends = {"low": min(low, share), "high": max(high, share), "interval": INTERVAL}
+    return _row(kind, label, factors, **row, **ends, status="ok", reason="")
+
+
+def _no_interval(found: Components, crossing: Crossing) -> str:
+    """Why there is no interval over snippets, or nothing."""
+    if crossing.cluster is None:
+        return "clusters cut across prompts: no interval"
+    clusters = len(np.unique(crossing.cluster))
+    if clusters < ENOUGH_CLUSTERS:
+        return f"{clusters} independent snippets, fewer than {ENOUGH_CLUSTERS}: no interval holds"
+    if not found.without.sum(axis=1).min() > NOTHING:
+        return "all of the variance is in one snippet: no interval"
+    return ""
+
+
+def _row(kind: str, name: str, factors: str | None, **told: Any) -> dict[str, Any]:  # noqa: ANN401  (fields)
+    """A row with all fields, undefined unless told otherwise."""
+    numbers = ("variance", "variance_untruncated", "share", "share_untruncated", "low", "high", "degrees")
+    empty = {**dict.fromkeys(numbers, NAN), "status": "undefined", "reason": "", "interval": None}
+    return {"kind": kind, "component": name, "factors": factors} | empty | told
+
+
+def _remarks(left_out: dict[str, tuple[int, int]]) -> list[str]:
+    """Say how many contexts stand in no complete crossing."""
+    meaning, (most, of) = max(left_out.items(), key=lambda told: told[1][0], default=("", (0, 0)))
+    if not most:
+        return []
+    return [
+        f"Variance: up to {most:,} of {of:,} contexts ('{meaning}') are left out of the split, which takes "
+        "snippets that stand in every prompt (template and option set)."
+    ]

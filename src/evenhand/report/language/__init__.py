@@ -1,0 +1,1 @@
+"""Sections on generated texts and on likelihoods of answer options."""

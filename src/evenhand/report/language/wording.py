@@ -1,0 +1,210 @@
+"""Every sentence on generated texts and on likelihoods of answer options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evenhand.judge.language.variance import PROMPT, SEED, SNIPPET
+from evenhand.report import wording
+from evenhand.report.document import Document, Row, number, unique
+
+#: Signs under which differences are known.
+SIGNS = {"delta_g": "ΔG", "delta_s": "ΔS"}
+SHARES = (
+    "A translation has the gender that its whole-word pronouns name: one of he, him, his, himself or she, "
+    "her, hers, herself; neutral when only they-words stand there; unknown when both genders do, or no "
+    "pronoun at all. Stereotypical is the gender to which the occupation is predisposed."
+)
+QUALITY_CAPTION = "Scores of the generated texts against the gold and its renderings"
+SURVIVAL = (
+    "The conclusion is which arm chooses a meaning more often, over all templates and variants, by the "
+    "declared scoring. It is asked again in every template, in every variant of the tokens and by every "
+    "scoring. It survives where each look says the same, weakens where some cannot tell, and turns where "
+    "one says the opposite."
+)
+SURVIVAL_CAPTION = "Conclusions, asked again; differences in points"
+VARIANCE = (
+    "The preference for a meaning is its share of the probability of its options, by the declared scoring. "
+    "Its variance is split over templates, option sets (the variants: words, letters, inverted ...), "
+    "snippets (the examples), seeds (runs) and what only several of these together explain. Intervals are "
+    "about other snippets, never about other prompts. Estimates below 0 count as 0."
+)
+VARIANCE_CAPTION = "Where the variance of each preference comes from."
+#: Sentences on variance; the table has the rest.
+MOST_SENTENCES = 6
+TOKENS = (
+    "Where the meanings of the options change places between their tokens, an option's log share splits "
+    "into what goes with the token and what goes with the meaning. The first is a prior of an answer "
+    "token, the second what is left of a belief. An arm that shifts only the first has not changed a "
+    "belief."
+)
+SHIFTS_CAPTION = "Paired shifts between arms, question by question; simultaneous intervals"
+PRIORS_CAPTION = "Prior of every token, as a share of its options"
+RSTD_CAPTION = "RStd: spread over tokens of the recall of the expected answer, in points; 0 is no token bias"
+INVERSIONS = (
+    "Each twin is compared with the plainest form of its question. An inverted twin gives the tokens "
+    "other meanings: an answer that keeps its token then follows the token, one that keeps its meaning "
+    "follows the meaning. A reordered twin has the same meanings at other places of the page: an answer "
+    "keeps both or neither."
+)
+OPTIONS_CAPTION = "Shares of every option."
+SCORINGS = "How an option's score comes out of its likelihood; the option with the highest score is chosen."
+
+
+def twin(row: Row) -> str:
+    """Name a twin of a template with its kind."""
+    return f"{row['twin']} ({row['kind']})"
+
+
+def kept(row: Row) -> str:
+    """Say what answers to a twin do, by an outcome."""
+    return "keeps the answer" if row["outcome"] == "both" else f"follows the {row['outcome']}"
+
+
+def quality(document: Document) -> str:
+    """Say how the scores were computed."""
+    signatures = document["quality"]["signatures"]
+    if not signatures:
+        return "No scores: there are no references, or sacrebleu is not installed."
+    told = "; ".join(f"{wording.metric_name(name)}: {text}" for name, text in signatures.items())
+    several = any("nrefs:1|" not in text for text in signatures.values())
+    more = " Of the gold; a rendering is one reference." if several else ""
+    return (
+        "Scores against the gold, and against the gold with he, she or they throughout: where a rendering "
+        "scores higher than the gold, the pronoun was wrong. Intervals by leaving out templates. "
+        f"sacrebleu: {told}.{more}"
+    )
+
+
+def options(document: Document) -> str:
+    """Say by which scoring the charts are."""
+    return (
+        f"Charts show the scoring '{document['scoring']}'. A tie (scores within a millionth) is no option's "
+        "win. Shares by meaning that move from variant to variant, while those by token stay show token bias."
+    )
+
+
+def variance(rows: Sequence[Row]) -> str:
+    """Say of the preference of every arm and difference that varies most where its variance comes from."""
+    told = [r for r in rows if number(r, "share") is not None]
+    said = []
+    for subject in dict.fromkeys(variance_subject(r) for r in told):
+        own = [r for r in told if variance_subject(r) == subject]
+        most = max(unique(own, "class"), key=lambda name: _total(own, name))
+        said.append(_variance_sentence(subject, [r for r in own if r["class"] == most]))
+    left = wording.left_out(min(len(said), MOST_SENTENCES), len(said), "sentences")
+    return " ".join([VARIANCE, *said[:MOST_SENTENCES], left]).strip()
+
+
+def _total(rows: Sequence[Row], meaning: object) -> float:
+    return sum(float(r["variance"]) for r in rows if r["class"] == meaning and r["kind"] == "component")
+
+
+def _variance_sentence(subject: str, rows: Sequence[Row]) -> str:
+    """Say the shares of one preference: the prompt with its parts, then the others."""
+    what = (
+        f"{subject}'s preference"
+        if rows[0]["input"] is not None
+        else f"the difference {subject} in preference"
+    )
+    parts: dict[bool, list[str]] = {True: [], False: []}
+    for r in rows:
+        named = variance_part(r)
+        words = set(str(r["factors"]).split(" x "))
+        if named and r["kind"] == "component" and not words & {SNIPPET, SEED}:
+            parts[True].append(f"{named} {variance_share(r, short=True)}")
+        elif named:
+            parts[False].append(f"{variance_share(r, short=True)} with {named}")
+    prompt = next((r for r in rows if r["component"] == PROMPT), None)
+    whole = [] if prompt is None else [f"{variance_share(prompt, short=True)} goes with the prompt"]
+    listed = f" ({', '.join(parts[True])})" if len(parts[True]) > 1 else ""
+    told = ", ".join([*(w + listed for w in whole), *parts[False]])
+    return f"Of the variance of {what} for '{rows[0]['class']}', {told}."
+
+
+def variance_subject(row: Row) -> str:
+    """Name the arm or the difference that a row of the variance is about."""
+    return str(row["input"]) if row["input"] is not None else f"{row['candidate']} − {row['reference']}"
+
+
+def variance_part(row: Row) -> str:
+    """Name the part that a row adds to the whole, empty for one that is within another part.
+
+    Parts: each effect of prompts, snippets, prompts with snippets, and all with seeds.
+    """
+    factors = str(row["factors"] or "").split(" x ")
+    if row["kind"] == "sum":
+        return "" if row["component"] == PROMPT else str(row["component"])
+    if SEED in factors or (SNIPPET in factors and len(factors) > 1):
+        return ""
+    return str(row["component"])
+
+
+def variance_share(row: Row, *, short: bool = False) -> str:
+    """Write the share of a row, with its interval unless it is to be short."""
+    share, low, high = (number(row, k) for k in ("share", "low", "high"))
+    if share is None:
+        return "–"
+    if short or low is None or high is None:
+        return f"{100 * share:.0f} %" if short else f"{100 * share:.1f} %"
+    return f"{100 * share:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def summary(document: Document) -> list[str]:
+    """Say what a terminal shows before the comparisons: the main shares and scores of every arm."""
+    if document["kind"] != "generations":
+        return []
+    rows = [r for r in document["rates"] if r["attribute"] is None]
+    return [f"{arm}: {', '.join(told)}." for arm in unique(rows, "input") if (told := _arm(rows, arm))]
+
+
+def _arm(rows: Sequence[Row], arm: object) -> list[str]:
+    told = []
+    for metric in (
+        "share_pro",
+        "share_anti",
+        "share_neutral",
+        "share_unknown",
+        "gender_accuracy",
+        "delta_g",
+        "delta_s",
+    ):
+        for r in rows:
+            value = number(r, "value")
+            if (r["input"], r["metric"]) == (arm, metric) and value is not None:
+                told.append(f"{_short(metric)} {wording.amount(value, metric)}")
+    for r in rows:
+        value = number(r, "value")
+        if r["input"] == arm and r["class"] == "gold" and value is not None:
+            told.append(f"{wording.metric_name(str(r['metric']))} {value:.1f}")
+    return told
+
+
+def _short(metric: str) -> str:
+    named = {"gender_accuracy": "accuracy", **SIGNS}
+    return named.get(metric, metric.removeprefix("share_"))
+
+
+def how(document: Document) -> list[tuple[str, str]]:
+    """Say how the numbers of this kind came about."""
+    clustered = "template pair" if document["kind"] == "generations" else "example"
+    told = [
+        (
+            "Rows that are not independent",
+            f"Intervals are clustered by {clustered} (or by the column of --cluster): rows of one are "
+            "not independent of each other. Arms are compared on the same rows.",
+        )
+    ]
+    if document["kind"] == "generations":
+        return [
+            *told,
+            ("ΔG and ΔS", "ΔG is F1 of male less F1 of female, ΔS the accuracy on stereotypical rows less "
+             "that on anti-stereotypical ones. Their intervals are from influence values."),
+        ]  # fmt: skip
+    return [
+        *told,
+        ("Token priors", "Per question, log share = form + token + meaning by least squares, over the forms "
+         "that the question has; with all cyclic permutations this is the prior of Zheng et al. (2024)."),
+        ("Variance", "Components by Henderson's method 1 (in a balanced crossing, the analysis of variance); "
+         "intervals by leaving out snippets, where there are enough of them and four degrees of freedom."),
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""The page, section and terminal summary of membership inference."""

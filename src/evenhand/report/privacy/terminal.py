@@ -1,0 +1,136 @@
+"""What the terminal shows of an attack: the answer at a glance, and where the rest is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+
+from evenhand.report import wording
+from evenhand.report.audit.terminal import (
+    REST,
+    STYLES,
+    figure_text,
+    plain_table,
+    plain_text,
+    problems,
+    say,
+    say_where,
+)
+from evenhand.report.document import Document, Row, number, primary, unique, verdict_of, worst_first
+from evenhand.report.privacy import wording as privacy_wording
+from evenhand.report.privacy.charts import arms_of
+
+_MOST_ROWS = 8
+_MOST_GROUPS = 12
+
+
+def summarise_attack(document: Document, console: Console, written: Mapping[str, str] | None = None) -> None:
+    """Print the answer of an attack.
+
+    Args:
+        document: schema `evenhand.attack/1`.
+        console: where to print; 80 columns are enough.
+        written: paths of the files that were written, by kind.
+    """
+    say(console, str(document["verdict"]["sentence"]), style="bold")
+    console.print()
+    leakage(document, console)
+    if document["comparisons"]:
+        privacy_comparisons(document, console)
+    problems(document, console)
+    say_where(console, written or {})
+
+
+def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
+    """Show the primary numbers over all rows and by group, of the strongest attack of each arm."""
+    metrics = [str(m) for m in document["settings"]["primary"]]
+    rows = [r for r in document["rates"] if r["metric"] in metrics]
+    attack = _strongest(rows, metrics[0])
+    own = [r for r in rows if r["attack"] == attack]
+    groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in own))
+    at = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in own}
+    table = plain_table(("group", False), ("arm", False), *((wording.metric_name(m), True) for m in metrics))
+    for attribute, group in groups[:_MOST_GROUPS]:
+        for arm in arms_of(document):
+            shown = [at.get((attribute, group, arm, m)) for m in metrics]
+            table.add_row(
+                plain_text(wording.group_name(attribute, group)),
+                plain_text(arm),
+                *(figure_text(_value(r)) for r in shown),
+            )
+    console.print(table)
+    more = wording.left_out(min(len(groups), _MOST_GROUPS), len(groups), "groups", rest=rest)
+    said = f"Attack {attack}, the strongest over all rows; in points, with pointwise intervals. {more}"
+    say(console, said.strip(), style="dim")
+    console.print()
+
+
+def _strongest(rows: Sequence[Row], metric: str) -> str:
+    """Name the attack with the largest value over all rows, the first one where none has any."""
+    overall = [r for r in rows if r["attribute"] is None and r["metric"] == metric]
+    known = [r for r in overall if number(r, "value") is not None]
+    return str(max(known or overall, key=lambda r: number(r, "value") or 0.0)["attack"])
+
+
+def _value(row: Row | None) -> str:
+    if row is None:
+        return ""
+    value = number(row, "value")
+    if value is None:
+        why = str(row.get("reason") or "")
+        return "not resolvable" if "not resolvable" in why else str(row["status"]).replace("_", " ")
+    bounds = wording.short_span(row)
+    return wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")
+
+
+def privacy_comparisons(
+    document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = REST
+) -> None:
+    """Print the numbers of verdicts on leakage and the worst comparisons.
+
+    Args:
+        document: schema `evenhand.attack/1`.
+        console: where to print.
+        most: rows of the table.
+        rest: where the others are found.
+    """
+    rows = worst_first(primary(document))
+    say(console, privacy_wording.counts_without(document))
+    telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
+    shown = telling[:most]
+    if not shown:
+        console.print()
+        return
+    several = len(unique(rows, "candidate")) > 1
+    lead = [
+        (wording.verdict_heading(shown), False),
+        *([("candidate", False)] if several else []),
+    ]
+    level = wording.percent(number(shown[0], "level"))
+    table = plain_table(
+        *lead,
+        ("group", False),
+        ("attack", False),
+        ("number", False),
+        ("diff.", True),
+        (f"{level} interval", True),
+    )
+    for row in shown:
+        metric = str(row["metric"])
+        table.add_row(
+            plain_text(wording.verdict_label(row), STYLES[str(verdict_of(row))]),
+            *([plain_text(row["candidate"])] if several else []),
+            plain_text(wording.subject(row)),
+            plain_text(row["attack"]),
+            plain_text(wording.metric_name(metric)),
+            figure_text(wording.amount(number(row, "difference"), metric, signed=True)),
+            figure_text(wording.span(row, signed=True)),
+        )
+    console.print()
+    console.print(table)
+    more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
+    margin = wording.amount(number(shown[0], "margin"), "accuracy")
+    said = f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {more}"
+    say(console, said.strip(), style="dim")
+    console.print()

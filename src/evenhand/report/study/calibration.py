@@ -1,0 +1,214 @@
+"""What a study says of calibration: reliability diagrams, calibration errors, the Brier score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evenhand.report import wording
+from evenhand.report.charts import ARM_SHAPES, finished
+from evenhand.report.document import Document, Row, arms, number, unique, verdict_of
+from evenhand.report.rendering import Cell, Panel, Table, figure
+from evenhand.report.study import calibration_wording
+
+#: Diagrams of one page; the result has the numbers of all.
+MOST_PANELS = 48
+
+ERROR, BRIER, GAP = (
+    "expected_calibration_error",
+    "brier_score",
+    "expected_calibration_error_difference",
+)
+
+_BINS = "bins"
+
+#: Letters for the shapes of arms, in the order of `ARM_SHAPES`.
+SYMBOLS = ("●", "■", "▲", "◆", "✚", "▶")
+
+
+def calibration_view(audit: Document, reliability: Sequence[Row]) -> dict[str, Any] | None:
+    """Prepare the section on calibration.
+
+    Args:
+        audit: the audit of a model.
+        reliability: rows of its bins; may be empty.
+
+    Returns:
+        What the template shows; None when nothing was measured on scores.
+    """
+    errors = [r for r in audit["rates"] if r["metric"] == ERROR]
+    if not errors and not reliability:
+        return None
+    gaps = [r for r in audit["disparities"] if r["metric"] == GAP]
+    blocks = reliability_blocks(audit, reliability)
+    drawn, there = sum(len(b.panels) for b in blocks), _pairs(audit) * len(_groups(reliability))
+    return {
+        "caption": calibration_wording.reliability_caption(audit),
+        "blocks": blocks,
+        "left_out": wording.left_out(drawn, there, "diagrams", rest="the result has the numbers of all"),
+        "unlike_sizes": calibration_wording.UNLIKE_SIZES,
+        "table": _table(audit, errors) if errors else None,
+        "no_p": _no_p(audit),
+        "gaps": [calibration_wording.gap_line(r, ERROR) for r in gaps],
+    }
+
+
+@dataclass(frozen=True)
+class Block:
+    """Reliability diagrams of one candidate beside the reference, one per group.
+
+    Attributes:
+        title: the candidate and the reference.
+        arms: (name, number of its colour, its letter) of each.
+        panels: the diagrams.
+    """
+
+    title: str
+    arms: Sequence[tuple[str, int, str]]
+    panels: Sequence[Panel]
+
+
+def _groups(rows: Sequence[Row]) -> list[tuple[Any, Any]]:
+    return list(dict.fromkeys((r["attribute"], r["group"]) for r in rows))
+
+
+def _pairs(audit: Document) -> int:
+    return max(len(arms(audit)) - 1, 1)
+
+
+def reliability_blocks(audit: Document, rows: Sequence[Row]) -> list[Block]:
+    """Draw the reliability diagrams of each candidate and the reference, group by group."""
+    groups, (reference, *candidates) = _groups(rows), arms(audit)
+    sizes = {(r["attribute"], r["group"]): number(r, "n") for r in audit["rates"]}
+    blocks: list[Block] = []
+    for index, candidate in enumerate(candidates or [""], 1):
+        names = [reference, candidate] if candidate else [reference]
+        room = MOST_PANELS - sum(len(b.panels) for b in blocks)
+        if not groups or room <= 0:
+            break
+        look = [0, (index - 1) % 5 + 1][: len(names)]
+        spec = _spec(audit, names, look)
+        panels = []
+        for attribute, group in groups[:room]:
+            name = wording.group_name(attribute, group)
+            own = [r for r in rows if (r["attribute"], r["group"]) == (attribute, group)]
+            values = [bin_values(r) for r in own if r["arm"] in names]
+            panels.append(
+                Panel(
+                    title=f"{name} ({wording.count(sizes.get((attribute, group)))} rows)",
+                    note="",
+                    description=f"Reliability diagram of {' and '.join(names)} for {name}.",
+                    spec={**spec, "datasets": {**spec["datasets"], _BINS: values}},
+                )
+            )
+        legend = [(n, i + 1, SYMBOLS[i]) for n, i in zip(names, look, strict=True)]
+        blocks.append(Block(" beside ".join(reversed(names)), legend, panels))
+    return blocks
+
+
+def bin_values(row: Row) -> dict[str, Any]:
+    """Give a bin as a point of a chart."""
+    low, high = number(row, "low"), number(row, "high")
+    share = wording.amount(number(row, "accuracy"), "accuracy")
+    limits = "" if low is None else f" ({wording.short_span({**row, 'metric': 'accuracy'})})"
+    return {
+        "arm": str(row["arm"]),
+        "confidence": number(row, "confidence"),
+        "share": number(row, "accuracy"),
+        "low": low,
+        "high": high,
+        "n": number(row, "n"),
+        "told": f"{share} %{limits}",
+        "rows": wording.count(number(row, "n")),
+        "edges": f"{row['low_edge']:.2f} to {row['high_edge']:.2f}",
+    }
+
+
+def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[str, Any]:
+    """The drawing, without points: slow to make, so all groups share it."""
+    import altair as alt  # noqa: PLC0415
+
+    across, upwards = calibration_wording.axis(audit)
+    colours, shapes = [f"var(--arm{i + 1})" for i in look], [ARM_SHAPES[i] for i in look]
+    whole = alt.Scale(domain=[0, 1], nice=False)
+    ticks = alt.Axis(values=[0, 0.2, 0.4, 0.6, 0.8, 1], format="~g", grid=True, titleLimit=200)
+    x = alt.X("confidence:Q", scale=whole, title=across, axis=ticks)
+    y = alt.Y("share:Q", scale=whole, title=upwards, axis=ticks)
+    low = alt.Y("low:Q", scale=whole, title=upwards, axis=ticks)
+    colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
+    shape = alt.Shape("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=shapes))
+    size = alt.Size("n:Q", legend=None, scale=alt.Scale(type="sqrt", range=[12, 130]))
+    tips = [("arm", "arm"), ("edges", "scores"), ("told", "came true"), ("rows", "rows per run")]
+    tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
+    ideal = alt.Chart(alt.InlineData(values=[{"at": 0}, {"at": 1}]))
+    diagonal = ideal.mark_line(strokeDash=[4, 4], color="var(--muted)", strokeWidth=1).encode(
+        x=alt.X("at:Q", scale=whole, title=across, axis=ticks),
+        y=alt.Y("at:Q", scale=whole, title=upwards, axis=ticks),
+    )
+    points = alt.Chart(alt.NamedData(_BINS))
+    bars = points.mark_rule(strokeWidth=1.5, opacity=0.4).encode(
+        x=x, y=low, y2=alt.Y2("high:Q"), color=colour
+    )
+    lines = points.mark_line(strokeWidth=1.2, opacity=0.7).encode(x=x, y=y, color=colour)
+    marks = points.mark_point(filled=True, opacity=0.9).encode(
+        x=x, y=y, color=colour, shape=shape, size=size, tooltip=tooltip
+    )
+    return finished(alt.layer(diagonal, bars, lines, marks), height=220)
+
+
+def _table(audit: Document, errors: Sequence[Row]) -> Table:
+    """One line per group and arm: its error, and what changed against the reference."""
+    reference = arms(audit)[0]
+    compared = {
+        (r["metric"], r["attribute"], r["group"], r["candidate"]): r
+        for r in audit["comparisons"]
+        if r["metric"] in (ERROR, BRIER)
+    }
+    names = ["group", "rows", "arm", "calibration error", f"against {reference}", "adjusted p"]
+    names += ["Brier difference (interval)", "finding, by the Brier score"]
+    head = [Cell(n, css="figure" if i in (1, 3, 4, 5, 6) else "") for i, n in enumerate(names)]
+    body = []
+    for row in sorted(errors, key=lambda r: _place(r, errors)):
+        key = row["attribute"], row["group"], row["input"]
+        own, brier = compared.get((ERROR, *key)), compared.get((BRIER, *key))
+        value, rows = number(row, "value"), number(row, "n")
+        change = number(own, "difference") if own else None
+        p = number(own, "p_adjusted") if own else None
+        gap = number(brier, "difference") if brier else None
+        css = f"verdict {verdict_of(brier)}" if brier and verdict_of(brier) else ""
+        body.append(
+            [
+                Cell(wording.subject(row)),
+                figure(rows, wording.count(rows)),
+                Cell(str(row["input"])),
+                figure(value, wording.amount(value, ERROR), title=wording.status_reason(row)),
+                figure(change, wording.amount(change, ERROR, signed=True) if own else ""),
+                figure(p, wording.p_value(p) if own else "", title=calibration_wording.p_reason(own or {})),
+                figure(gap, _brier(brier)),
+                Cell(calibration_wording.brier_finding(brier), css=css),
+            ]
+        )
+    return Table(calibration_wording.TABLE, head, body)
+
+
+def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
+    """Sort by group as the document has them, and within by arm."""
+    groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in rows))
+    return groups.index((row["attribute"], row["group"])), unique(rows, "input").index(row["input"])
+
+
+def _brier(row: Row | None) -> str:
+    if row is None:
+        return ""
+    told, span = wording.amount(number(row, "difference"), BRIER, signed=True), wording.span(row, signed=True)
+    return told if span == "–" else f"{told} ({span})"
+
+
+def _no_p(audit: Document) -> str:
+    """Say once why no calibration error has a p-value, when none has."""
+    rows = [r for r in audit["comparisons"] if r["metric"] == ERROR and r.get("status", "ok") == "ok"]
+    if not rows or any(number(r, "p_value") is not None for r in rows):
+        return ""
+    reasons = dict.fromkeys(calibration_wording.p_reason(r).removeprefix("no p-value: ") for r in rows)
+    return calibration_wording.no_p_values(list(reasons))

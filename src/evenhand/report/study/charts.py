@@ -1,0 +1,265 @@
+"""Charts of a study as Vega-Lite specs: differences along an option such as the rank, and training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from evenhand.judge.across_arms.series import Series
+from evenhand.report import wording
+from evenhand.report.charts import NO_VERDICT, SHAPES, css, domain, finished
+from evenhand.report.document import VERDICTS, Document, Row, number, unique, verdict_of
+from evenhand.report.rendering import Panel
+from evenhand.report.study import wording as study_wording
+
+#: Groups that are drawn for one metric; the table of slopes has all.
+MOST_GROUPS = 12
+
+#: Points that a training curve is averaged to, and lines of single runs in one chart.
+MOST_POINTS = 60
+MOST_LINES = 60
+
+#: Name of the data that differ from chart to chart of a metric.
+_POINTS = "points"
+
+#: Points of an arm up to which each is marked, and epochs up to which each has a tick.
+_FEW = 12
+
+_Key = tuple[Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Small charts of one metric, one per group, on the same axes."""
+
+    title: str
+    note: str
+    panels: Sequence[Panel]
+
+
+def option_curves(audit: Document, series: Series, trends: Sequence[Row]) -> list[Curves]:
+    """Draw the differences to the reference along an option, one block per metric that was judged by it.
+
+    Args:
+        audit: the comparisons of a model's arms.
+        series: the arms along the option.
+        trends: slopes of this series, for the line under each chart; may be empty.
+    """
+    blocks = []
+    rows = [r for r in audit["comparisons"] if r["candidate"] in series.arms and _of_a_group(r)]
+    rows.sort(key=lambda r: r["attribute"] is not None)
+    judged = [m for m in audit.get("settings", {}).get("primary", ()) if m in unique(rows, "metric")]
+    for metric in judged or unique(rows, "metric")[:3]:
+        found = [r for r in rows if r["metric"] == metric]
+        slopes = {_key(t): t for t in trends if t["metric"] == metric}
+        total = len(dict.fromkeys(map(_key, found)))
+        # Differences of a few rows without any interval would look like trends.
+        certain = list(dict.fromkeys(_key(r) for r in found if number(r, "low") is not None))
+        keys = _clearest(certain or list(dict.fromkeys(map(_key, found))), slopes)
+        shown = {k: [r for r in found if _key(r) == k] for k in keys}
+        bounds = domain([r for some in shown.values() for r in some])
+        spec = _option_spec(found[0], series, bounds)
+        panels = [_option_panel(some, series, slopes.get(k), spec) for k, some in shown.items()]
+        note = wording.left_out(len(panels), total, "groups", rest="the table of slopes has all")
+        blocks.append(Curves(study_wording.metric_title(str(metric)), note, panels))
+    return blocks
+
+
+def _of_a_group(row: Row) -> bool:
+    return row["attribute"] is None or row["group"] is not None
+
+
+def _key(row: Row) -> _Key:
+    return row["attribute"], row["group"], row["class"]
+
+
+def _clearest(keys: Sequence[_Key], slopes: Mapping[_Key, Row]) -> list[_Key]:
+    """Keep the groups with the clearest slopes, in the document's order."""
+
+    def p(key: _Key) -> float:
+        value = number(slopes[key], "p_value") if key in slopes else None
+        return 1.0 if value is None else value
+
+    kept = set(sorted(keys, key=p)[:MOST_GROUPS])
+    return [k for k in keys if k in kept]
+
+
+def _option_panel(rows: Sequence[Row], series: Series, slope: Row | None, spec: dict[str, Any]) -> Panel:
+    """One group's chart: the drawing of its metric, with its own points."""
+    first = rows[0]
+    name = wording.metric_name(str(first["metric"]))
+    where = wording.subject(first)
+    note = "" if slope is None else study_wording.trend_finding(slope)
+    return Panel(
+        title=f"{where} ({wording.count(number(first, 'n'))} rows)",
+        note=note,
+        description=f"Difference of {name} to {first['reference']} by {series.parameter}, {where}. {note}",
+        spec={**spec, "datasets": {**spec["datasets"], _POINTS: _points(rows, series)}},
+    )
+
+
+def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
+    """One point per value above 0: the axis is logarithmic. The reference lies at 0 by definition."""
+    metric = str(rows[0]["metric"])
+    scale = 100.0 if wording.in_points(metric) else 1.0
+    by_arm = {r["candidate"]: r for r in rows}
+    points = []
+    for value, arm in zip(series.values, series.arms, strict=True):
+        row = by_arm.get(arm)
+        difference = 0.0 if arm == rows[0]["reference"] else number(row, "difference") if row else None
+        if value <= 0 or difference is None:
+            continue
+        low, high = (number(row, k) if row else None for k in ("low", "high"))
+        points.append(
+            {
+                "value": value,
+                "arm": arm,
+                "difference": scale * difference,
+                "low": None if low is None else scale * low,
+                "high": None if high is None else scale * high,
+                "verdict": (verdict_of(row) if row else None) or NO_VERDICT,
+                "told": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
+                "interval": wording.span(row, signed=True) if row else "the reference",
+            }
+        )
+    return points
+
+
+def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[str, Any]:
+    """The drawing of one metric, without points: slow to make, so all groups share it."""
+    import altair as alt  # noqa: PLC0415
+
+    metric = str(row["metric"])
+    values = [v for v in series.values if v > 0]
+    scale = alt.Scale(type="log", base=2, domain=[min(values) / 1.6, max(values) * 1.6], nice=False)
+    ticks = alt.Axis(values=values, format="~g", labelAngle=0, grid=False)
+    x = alt.X("value:Q", scale=scale, axis=ticks, title=study_wording.option_axis(series.parameter))
+    at = alt.Scale(domain=list(bounds), nice=False, zero=False)
+    title = f"difference to {row['reference']}" + (", points" if wording.in_points(metric) else "")
+    ruled = alt.Axis(grid=True, tickCount=5, titleLimit=170)
+    y = alt.Y("difference:Q", scale=at, title=title, axis=ruled)
+    low = alt.Y("low:Q", scale=at, title=title, axis=ruled)
+    kinds = [*VERDICTS, NO_VERDICT]
+    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[css(k) for k in kinds]))
+    shape = alt.Shape(
+        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
+    )
+    tips = [("arm", "arm"), ("told", "difference"), ("interval", "interval"), ("verdict", "verdict")]
+    tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
+    layers: list[Any] = []
+    margin = number(row, "margin")
+    if margin is not None:
+        m = margin * (100.0 if wording.in_points(metric) else 1.0)
+        band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}]))
+        layers.append(
+            band.mark_rect(color="var(--band)", opacity=1, clip=True).encode(
+                y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2=alt.Y2("to:Q")
+            )
+        )
+    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
+    layers.append(zero.encode(y=alt.Y("zero:Q", scale=at, title=title, axis=ruled)))
+    points = alt.Chart(alt.NamedData(_POINTS))
+    line = points.mark_line(color="var(--muted)", strokeWidth=1.5, clip=True)
+    layers.append(line.encode(x=x, y=y))
+    bars = points.mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
+    layers.append(bars.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=colour, tooltip=tooltip))
+    marks = points.mark_point(filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1)
+    layers.append(marks.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
+    return finished(alt.layer(*layers), height=190)
+
+
+def training_curves(curves: Sequence[Row]) -> list[Panel]:
+    """Draw the loss in training and what was measured on the validation rows, against the epoch, by arm.
+
+    Thick lines are means over runs, thin lines single runs; arms that were not trained have none.
+    """
+    arms = [str(a) for a in unique(curves, "arm")]
+    wanted = (
+        ("points", "loss", "training loss", "lower is better"),
+        ("validation", "accuracy", "validation accuracy", "higher is better"),
+        ("validation", "loss", "validation loss", "lower is better"),
+    )
+    panels = []
+    for kind, field, name, better in wanted:
+        singles, means, total = _lines(curves, arms, kind, field)
+        if means:
+            drawn = len({(x["arm"], x["run"]) for x in singles})
+            note = wording.left_out(drawn, total, "single runs", rest="the thick lines are means over all")
+            spec = _training_spec(singles, means, arms, f"{name}, {better}", share=field == "accuracy")
+            what = f"{name} against the epoch, by arm: means over runs, and single runs."
+            panels.append(Panel(name, note, what, spec))
+    return panels
+
+
+def _lines(
+    curves: Sequence[Row], arms: Sequence[str], kind: str, field: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    """Points of single runs (a fair share for each arm), of means, and the number of runs."""
+    singles, means, total = [], [], 0
+    for arm in arms:
+        runs = {str(c["run"]): c.get(kind) or () for c in curves if c["arm"] == arm}
+        binned = {run: _binned(points, field) for run, points in runs.items()}
+        binned = {run: points for run, points in binned.items() if points}
+        total += len(binned)
+        for run in list(binned)[: max(1, MOST_LINES // len(arms))]:
+            singles += [{"arm": arm, "run": run, "epoch": e, "value": v} for e, v in binned[run]]
+        by_epoch: dict[float, list[float]] = {}
+        for points in binned.values():
+            for epoch, value in points:
+                by_epoch.setdefault(epoch, []).append(value)
+        means += [
+            {"arm": arm, "epoch": e, "value": fmean(v)}
+            for e, v in sorted(by_epoch.items())
+            if len(v) == len(binned)
+        ]
+    return singles, means, total
+
+
+def _binned(points: Sequence[Row], field: str) -> list[tuple[float, float]]:
+    """Average a run's points in equal stretches of epochs; few points stay as they are."""
+    known = [(number(p, "epoch"), number(p, field)) for p in points]
+    pairs = [(e, v) for e, v in known if e is not None and v is not None]
+    if len(pairs) <= MOST_POINTS:
+        return [(round(e, 4), v) for e, v in pairs]
+    width = max(e for e, _ in pairs) / MOST_POINTS
+    bins: dict[int, list[float]] = {}
+    for epoch, value in pairs:
+        bins.setdefault(min(int(epoch / width), MOST_POINTS - 1), []).append(value)
+    return [(round((k + 0.5) * width, 4), fmean(values)) for k, values in sorted(bins.items())]
+
+
+def _training_spec(
+    singles: Sequence[Row], means: Sequence[Row], arms: Sequence[str], title: str, *, share: bool
+) -> dict[str, Any]:
+    import altair as alt  # noqa: PLC0415
+
+    range_ = [f"var(--arm{i % 6 + 1})" for i in range(len(arms))]
+    dashes = [([1, 0], [6, 3], [2, 2])[i // 6 % 3] for i in range(len(arms))]
+    legend = alt.Legend(
+        orient="top", title=None, columns=3, labelLimit=170, symbolOpacity=1, symbolStrokeWidth=2.5
+    )
+    colour = alt.Color("arm:N", legend=legend, scale=alt.Scale(domain=list(arms), range=range_))
+    dash = alt.StrokeDash("arm:N", legend=legend, scale=alt.Scale(domain=list(arms), range=dashes))
+    last = max(float(x["epoch"]) for x in means)
+    ticks = alt.Axis(grid=False, format="~g", tickCount=6)
+    if last <= _FEW:
+        ticks = alt.Axis(grid=False, format="~g", values=list(range(int(last) + 1)))
+    x = alt.X("epoch:Q", title="epoch", axis=ticks, scale=alt.Scale(domain=[0, last], nice=False))
+    axis = alt.Axis(grid=True, tickCount=5, format="~%" if share else "~g")
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, padding=6), axis=axis)
+    shown = ".3f" if not share else ".1%"
+    tooltip = [
+        alt.Tooltip("arm:N"),
+        alt.Tooltip("epoch:Q", format=".2~f"),
+        alt.Tooltip("value:Q", title=title.partition(",")[0], format=shown),
+    ]
+    runs = alt.Chart(alt.InlineData(values=list(singles))).mark_line(strokeWidth=1, opacity=0.25)
+    thin = runs.encode(x=x, y=y, color=colour, strokeDash=dash, detail=alt.Detail("run:N"))
+    mean = alt.Chart(alt.InlineData(values=list(means))).mark_line(strokeWidth=2.4)
+    thick = mean.encode(x=x, y=y, color=colour, strokeDash=dash)
+    few = len(means) <= _FEW * len(arms)  # many points would hide the lines; they still answer the pointer
+    dots = alt.Chart(alt.InlineData(values=list(means))).mark_point(filled=True, size=30, opacity=float(few))
+    marks = dots.encode(x=x, y=y, color=colour, tooltip=tooltip)
+    return finished(alt.layer(thin, thick, marks), height=240)

@@ -1,0 +1,331 @@
+"""What a study says, on a page and in the terminal: each model's audit, slopes, bases, training, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from evenhand.judge.across_arms.series import Series, series_of
+from evenhand.report import wording
+from evenhand.report.audit.page import audit_view
+from evenhand.report.audit.terminal import comparisons, say, say_where
+from evenhand.report.document import Document, Row, arms, number
+from evenhand.report.language import wording as generative_wording
+from evenhand.report.language.page import generative_view
+from evenhand.report.privacy import wording as privacy_wording
+from evenhand.report.privacy.page import privacy_view
+from evenhand.report.privacy.terminal import leakage, privacy_comparisons
+from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
+from evenhand.report.study import calibration_wording, relations_wording
+from evenhand.report.study import charts as study_charts
+from evenhand.report.study import wording as study_wording
+from evenhand.report.study.calibration import calibration_view
+from evenhand.report.study.relations import sizes_view, tuning_table, utility_panels
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: Rows of a table, and lines of a list, that the terminal shows.
+_MOST_ROWS = 8
+_MOST_LINES = 5
+_REST = "the report has all"
+
+
+def build_study_page(result: Mapping[str, Any]) -> str:
+    """Build the page of a study.
+
+    Args:
+        result: the document of a study, schema `evenhand.study/1`.
+
+    Returns:
+        A whole HTML document that refers to nothing outside itself.
+    """
+    with fast_charts():
+        view = _view(result)
+    return render("study.html.j2", view)
+
+
+def summarise_study(
+    result: Mapping[str, Any], console: Console, written: Mapping[str, str] | None = None
+) -> None:
+    """Print the answer of a study.
+
+    Args:
+        result: the document of a study, schema `evenhand.study/1`.
+        console: where to print; 80 columns are enough.
+        written: paths of the files that were written, by what they are.
+    """
+    models = result["models"]
+    sentence = str(result["verdict"]["sentence"])
+    say(console, sentence, style="bold")
+    if len(models) > 1:
+        console.print()
+    for model in models:
+        _summarise_model(model, sentence, console, models=len(models))
+    _list(console, study_wording.interaction_summary(result.get("interactions", ()), most=2))
+    _tell(console, "Remarks:", [str(p) for p in _problems(result)])
+    _tell(console, study_wording.failed_line(result), [study_wording.failure(f) for f in result["failed"]])
+    say_where(console, written or {})
+
+
+def _summarise_model(model: Row, sentence: str, console: Console, *, models: int) -> None:
+    """Print what is said of one model: leakage first where it was attacked, then what its arms do."""
+    judged, privacy, several = judged_of(model), model.get("privacy"), models > 1
+    own = [str(document["verdict"]["sentence"]) for document in (privacy, judged) if document]
+    for line in own or [study_wording.NOTHING_FINISHED]:
+        if several or line not in sentence:
+            say(console, f"{model['model']}: {line}" if several else line)
+    most = max(_MOST_ROWS // models, 3)
+    if privacy:
+        console.print()
+        leakage(privacy, console, rest=_REST)
+        if privacy["comparisons"]:
+            privacy_comparisons(privacy, console, most=most, rest=_REST)
+        if judged:
+            say(console, study_wording.UTILITY, style="bold")
+    if judged and judged.get("kind"):
+        console.print()
+        _list(console, generative_wording.summary(judged))
+    if judged and judged["comparisons"]:
+        comparisons(judged, console, most=most, rest=_REST)
+    else:
+        console.print()
+    _list(console, study_wording.trend_summary(model.get("trends", ()), most=2))
+
+
+def judged_of(model: Row) -> Document | None:
+    """Give the judgement of a model's answers: the audit of predictions, or that of what it wrote."""
+    found: Document | None = model.get("audit") or model.get("generative")
+    return found
+
+
+def _tell(console: Console, heading: str, lines: Sequence[str]) -> None:
+    """Print a heading and the first lines of a list; nothing when there are none."""
+    if not lines:
+        return
+    say(console, heading, style="bold")
+    more = len(lines) - _MOST_LINES
+    _list(console, [*lines[:_MOST_LINES], *([f"and {more} more, in the report."] if more > 0 else [])])
+
+
+def _list(console: Console, lines: Sequence[str]) -> None:
+    """Print lines as a list, and an empty line after it; nothing when there are none."""
+    for line in lines:
+        say(console, f"- {line}")
+    if lines:
+        console.print()
+
+
+def _problems(result: Document) -> list[str]:
+    """Remarks on the data and on every audit, each once."""
+    judged = [d for m in result["models"] for d in (judged_of(m), m.get("privacy")) if d]
+    audits = [document.get("problems", ()) for document in judged]
+    every = (result.get("problems", ()), result["dataset"].get("problems", ()), *audits)
+    return list(dict.fromkeys(str(line) for lines in every for line in lines))
+
+
+def _view(result: Document) -> dict[str, Any]:
+    """Prepare all that the template shows: it decides nothing and computes nothing."""
+    several = len(result["models"]) > 1
+    models = [_model(m, i if several else None) for i, m in enumerate(result["models"], 1)]
+    interactions = result.get("interactions", ())
+    sentence = str(result["verdict"]["sentence"])
+    return {
+        "document": result,
+        "title": str(result["name"]),
+        "description": str(result.get("description") or ""),
+        "sentence": sentence if several or not (models and models[0]["judged"]) else "",
+        "failed_line": study_wording.failed_line(result),
+        "summary": study_wording.interaction_summary(interactions),
+        "nothing": study_wording.NOTHING_FINISHED,
+        "utility": study_wording.UTILITY,
+        "several": several,
+        "models": models,
+        "data_line": study_wording.parts_line(result["dataset"]),
+        "runs_line": study_wording.runs_line(result),
+        "interactions": _interactions(interactions) if interactions else None,
+        "failed": _failed(result["failed"]) if result.get("failed") else None,
+        "data": _data(result, models),
+        "how": _how(result, models),
+    }
+
+
+def _model(model: Row, index: int | None) -> dict[str, Any]:
+    """Prepare what belongs to one model; its number, where there are several, ends its sections' ids."""
+    audit, trends = judged_of(model), model.get("trends", ())
+    generative = model.get("generative")
+    curves, tuning = model.get("curves", ()), model.get("tuning", ())
+    return {
+        "label": str(model["model"]),
+        "suffix": "" if index is None else f"-{index}",
+        "of": "" if index is None else f" · {model['model']}",
+        "judged": bool(audit or model.get("privacy")),
+        "audit": audit_view(audit) if audit else None,
+        "generative": generative_view(generative) if generative else None,
+        "summary": study_wording.trend_summary(trends),
+        "options": _options(audit, trends) if audit else [],
+        "options_caption": study_wording.trend_caption(arms(audit)[0]) if audit and audit["rates"] else "",
+        "trends": _trends(trends) if trends else None,
+        "no_trends": study_wording.NO_TRENDS,
+        "sizes": sizes_view(audit, model.get("sizes", ())) if audit else None,
+        "utility": utility_panels(audit) if audit else [],
+        "utility_caption": relations_wording.UTILITY_CAPTION,
+        "calibration": calibration_view(audit, model.get("reliability", ())) if audit else None,
+        "privacy": privacy_view(model["privacy"]) if model.get("privacy") else None,
+        "tuning": tuning_table(tuning) if tuning else None,
+        "tuning_line": f"{relations_wording.TUNING_CAPTION} {relations_wording.tuning_line(tuning)}"
+        if tuning
+        else "",
+        "curves": study_charts.training_curves(curves),
+        "cost": _cost(model, audit) if model.get("cost") else None,
+    }
+
+
+def _options(audit: Document, trends: Sequence[Row]) -> list[tuple[str, Sequence[study_charts.Curves]]]:
+    """Charts along every numeric option that arms differ in, each with its heading."""
+    found: list[tuple[str, Sequence[study_charts.Curves]]] = []
+    for series in series_of(arms(audit)):
+        if sum(v > 0 for v in series.values) > 1:
+            blocks = study_charts.option_curves(audit, series, _of(series, trends))
+            if blocks:
+                found.append((f"{series.method}, by {series.parameter}", blocks))
+    return found
+
+
+def _of(series: Series, trends: Sequence[Row]) -> list[Row]:
+    return [r for r in trends if (r["method"], r["parameter"]) == (series.method, series.parameter)]
+
+
+def _trends(rows: Sequence[Row]) -> Table:
+    names = ["group", "metric", "method", "values", "slope per doubling (interval)"]
+    names += ["adjusted p", "rows", "finding"]
+    head = [Cell(n, css="figure" if i in (4, 5, 6) else "") for i, n in enumerate(names)]
+    body = []
+    for row in sorted(rows, key=lambda r: not study_wording.told(r)):
+        metric, slope, p = str(row["metric"]), number(row, "slope"), number(row, "p_adjusted")
+        span = wording.span(row, signed=True, fine=True)
+        shown = wording.amount(slope, metric, signed=True, fine=True) + ("" if span == "–" else f" ({span})")
+        values = ", ".join(f"{v:g}" for v in row["values"])
+        body.append(
+            [
+                Cell(wording.subject(row)),
+                Cell(wording.metric_name(metric), css="nowrap"),
+                Cell(str(row["method"])),
+                Cell(f"{row['parameter']} {values}"),
+                figure(slope, shown, title=str(row.get("interval") or "")),
+                figure(p, wording.p_value(p)),
+                figure(number(row, "n"), wording.count(number(row, "n"))),
+                Cell(study_wording.trend_finding(row), title=str(row.get("reason") or "")),
+            ]
+        )
+    return Table("Slopes, those that differ from 0 first", head, body)
+
+
+def _interactions(rows: Sequence[Row]) -> Table:
+    pairs = [
+        f"{high} − {low}" for low, high in dict.fromkeys((r["model_low"], r["model_high"]) for r in rows)
+    ]
+    several = len(pairs) > 1
+    names = ["group", "metric", "arm − reference", *(["bases"] if several else [])]
+    plain = len(names)
+    names += ["change (interval)", "adjusted p", "rows", "finding"]
+    head = [Cell(n, css="figure" if plain <= i < plain + 3 else "") for i, n in enumerate(names)]
+    body = []
+    for row in sorted(rows, key=lambda r: not study_wording.told(r)):
+        metric, change, p = str(row["metric"]), number(row, "difference"), number(row, "p_adjusted")
+        span = wording.span(row, signed=True)
+        shown = wording.amount(change, metric, signed=True) + ("" if span == "–" else f" ({span})")
+        body.append(
+            [
+                Cell(wording.subject(row)),
+                Cell(wording.metric_name(metric), css="nowrap"),
+                Cell(f"{row['arm']} − {row['reference']}"),
+                *([Cell(f"{row['model_high']} − {row['model_low']}")] if several else []),
+                figure(change, shown, title=str(row.get("interval") or "")),
+                figure(p, wording.p_value(p)),
+                figure(number(row, "n"), wording.count(number(row, "n"))),
+                Cell(study_wording.interaction_finding(row)),
+            ]
+        )
+    caption = "Change of the difference from base to base, those that differ from 0 first"
+    return Table(caption if several else f"{caption}: {pairs[0]}", head, body)
+
+
+def _cost(model: Row, audit: Document | None) -> Table:
+    """What each arm costs, beside the reference."""
+    rows = model["cost"]
+    reference = arms(audit)[0] if audit and audit["rates"] else str(rows[0]["arm"])
+    base: Row = next((r for r in rows if r["arm"] == reference), {})
+    names = ["arm", "runs", "parameters", "trainable", "share", "training, per run", f"against {reference}"]
+    names += ["all runs", "peak memory", f"against {reference}"]
+    head = [Cell(n, css="figure" if i else "") for i, n in enumerate(names)]
+    body = []
+    for row in rows:
+        whole, part, seconds, total, peak = (
+            number(row, k)
+            for k in ("parameters", "trainable_parameters", "seconds", "seconds_total", "peak_memory_bytes")
+        )
+        base_seconds, base_peak = number(base, "seconds"), number(base, "peak_memory_bytes")
+        body.append(
+            [
+                Cell(str(row["arm"])),
+                figure(number(row, "runs"), wording.count(number(row, "runs"))),
+                figure(whole, wording.count(whole)),
+                figure(part, wording.count(part)),
+                figure(part, study_wording.share(part, whole)),
+                figure(seconds, study_wording.duration(seconds)),
+                figure(seconds, study_wording.times(seconds, base_seconds)),
+                figure(total, study_wording.duration(total)),
+                figure(peak, study_wording.memory(peak)),
+                figure(peak, study_wording.times(peak, base_peak)),
+            ]
+        )
+    return Table(study_wording.COST, head, body)
+
+
+def _failed(rows: Sequence[Row]) -> Table:
+    keys = ("run_id", "model", "arm", "run", "error")
+    head = [Cell(n) for n in ("run", "model", "arm", "seed", "why")]
+    return Table(
+        "Runs that did not finish",
+        head,
+        [[Cell(str(r[k]), css="long" if k == "error" else "") for k in keys] for r in rows],
+    )
+
+
+def _data(result: Document, models: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Problems of the data and of every audit; with several models a line names those that it concerns."""
+    problems = [str(p) for p in (*result.get("problems", ()), *result["dataset"].get("problems", ()))]
+    told: dict[str, list[str]] = {"problems": [], "unusable": [], "left_out": []}
+    for key, lines in told.items():
+        by_line: dict[str, list[str]] = {line: [] for line in (problems if key == "problems" else ())}
+        for model in models:
+            said = [view[key] for view in (model["audit"], model["privacy"]) if view]
+            for line in dict.fromkeys(line for lines in said for line in lines):
+                by_line.setdefault(line, []).append(model["label"])
+        for line, labels in by_line.items():
+            everywhere = len(labels) in (0, len(models))
+            lines.append(line if everywhere else f"{', '.join(labels)}: {line}")
+    return told
+
+
+def _how(result: Document, models: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    told: list[tuple[str, str]] = next((list(m["audit"]["how"]) for m in models if m["audit"]), [])
+    told += next((list(m["generative"]["how"]) for m in models if m["generative"]), [])
+    audits = [judged for m in result["models"] if (judged := judged_of(m))]
+    alpha = float(audits[0].get("settings", {}).get("alpha", 0.05)) if audits else 0.05
+    level = wording.percent(1 - alpha)
+    if any(m.get("trends") for m in result["models"]):
+        told.append(("Slopes along an option", study_wording.trend_method(level)))
+    if any(m.get("sizes") for m in result["models"]):
+        told.append(("Group sizes", relations_wording.size_method(level)))
+    if any(m["calibration"] for m in models):
+        told.append(("Calibration", calibration_wording.calibration_method(level)))
+    privacy = next((m["privacy"] for m in result["models"] if m.get("privacy")), None)
+    if privacy:
+        told += [
+            (f"Membership inference: {head}", said) for head, said in privacy_wording.how_computed(privacy)
+        ]
+    if result.get("interactions"):
+        told.append(("Base models", study_wording.interaction_method(level)))
+    return told

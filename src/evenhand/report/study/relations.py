@@ -1,0 +1,256 @@
+"""What a study says beyond single groups: size against difference, utility against disparity, all trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evenhand.report import wording
+from evenhand.report.charts import ARM_SHAPES, NO_VERDICT, SHAPES, css, domain, finished
+from evenhand.report.document import VERDICTS, Document, Row, arms, number, unique, verdict_of
+from evenhand.report.rendering import Cell, Panel, Table, figure
+from evenhand.report.study import relations_wording
+
+#: Small charts that a section holds; its table has all.
+MOST_PANELS = 12
+
+#: Disparities that utility is drawn against.
+DISPARITIES = ("demographic_parity_difference", "equalized_odds_difference")
+
+_POINTS = "points"
+
+_Key = tuple[Any, Any, Any, Any]
+
+
+def sizes_view(audit: Document, sizes: Sequence[Row]) -> dict[str, Any] | None:
+    """Prepare the section on group sizes; None when the document says nothing of them."""
+    if not sizes:
+        return None
+    ranked = sorted(sizes, key=_by_p)
+    keys = {_key(r): r for r in ranked[:MOST_PANELS]}
+    rows = [r for r in audit["comparisons"] if r["family"] == "primary" and r["group"] is not None]
+    panels = []
+    for metric in unique(ranked, "metric"):
+        shown = {k: [r for r in rows if _key(r) == k and _drawn(r)] for k in keys if k[3] == metric}
+        shown = {k: some for k, some in shown.items() if some}
+        if shown:
+            every = [r for some in shown.values() for r in some]
+            spec = _size_spec(every, domain(every))
+            panels += [_size_panel(keys[k], some, spec) for k, some in shown.items()]
+    return {
+        "caption": relations_wording.SIZES_CAPTION,
+        "summary": relations_wording.size_summary(sizes),
+        "panels": panels,
+        "left_out": wording.left_out(len(panels), len(sizes), "charts"),
+        "table": _sizes_table(ranked),
+    }
+
+
+def _key(row: Row) -> _Key:
+    return row["candidate"], row["attribute"], row.get("class"), row["metric"]
+
+
+def _drawn(row: Row) -> bool:
+    return number(row, "difference") is not None and bool(row["n"])
+
+
+def _by_p(row: Row) -> tuple[float, float]:
+    found = [number(row, k) for k in ("p_adjusted", "p_value")]
+    return 2.0 if found[0] is None else found[0], 2.0 if found[1] is None else found[1]
+
+
+def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
+    metric = str(size["metric"])
+    scale = 100.0 if wording.in_points(metric) else 1.0
+    values = []
+    for row in rows:
+        low, high, difference = (number(row, k) for k in ("low", "high", "difference"))
+        values.append(
+            {
+                "group": wording.subject(row),
+                "n": row["n"],
+                "rows": wording.count(number(row, "n")),
+                "difference": None if difference is None else scale * difference,
+                "low": None if low is None else scale * low,
+                "high": None if high is None else scale * high,
+                "verdict": verdict_of(row) or NO_VERDICT,
+                "told": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
+                "interval": wording.span(row, signed=True),
+            }
+        )
+    name = wording.metric_name(metric)
+    which = name if size.get("class") is None else f"{name} of class {size['class']}"
+    title = f"{which}, {size['attribute']}: {size['candidate']} − {size['reference']}"
+    note = relations_wording.size_note(size)
+    return Panel(
+        title, note, f"{title}, by the size of the group. {note}", {**spec, "datasets": {_POINTS: values}}
+    )
+
+
+def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, Any]:
+    """The drawing of one metric, without points: slow to make, so all its charts share it."""
+    import altair as alt  # noqa: PLC0415
+
+    sizes = [float(r["n"]) for r in rows]
+    across = alt.Scale(type="log", base=2, domain=[min(sizes) / 1.4, max(sizes) * 1.4], nice=False)
+    x = alt.X(
+        "n:Q", scale=across, title="rows of the group (log scale)", axis=alt.Axis(tickCount=5, format=",.0f")
+    )
+    at = alt.Scale(domain=list(bounds), nice=False, zero=False)
+    title = f"difference to {rows[0]['reference']}"
+    title += ", points" if wording.in_points(str(rows[0]["metric"])) else ""
+    ruled = alt.Axis(grid=True, tickCount=5, titleLimit=170)
+    kinds = [*VERDICTS, NO_VERDICT]
+    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[css(k) for k in kinds]))
+    shape = alt.Shape(
+        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
+    )
+    tips = [("group", "group"), ("rows", "rows"), ("told", "difference"), ("interval", "interval")]
+    tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in [*tips, ("verdict", "verdict")]]
+    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
+    points = alt.Chart(alt.NamedData(_POINTS))
+    bars = points.mark_rule(strokeWidth=2.5, strokeCap="round", clip=True).encode(
+        x=x,
+        y=alt.Y("low:Q", scale=at, title=title, axis=ruled),
+        y2=alt.Y2("high:Q"),
+        color=colour,
+        tooltip=tooltip,
+    )
+    marks = points.mark_point(filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1).encode(
+        x=x,
+        y=alt.Y("difference:Q", scale=at, title=title, axis=ruled),
+        color=colour,
+        shape=shape,
+        tooltip=tooltip,
+    )
+    layers: list[Any] = [zero.encode(y=alt.Y("zero:Q", scale=at, title=title, axis=ruled)), bars, marks]
+    margin = number(rows[0], "margin")
+    if margin is not None:
+        m = margin * (100.0 if wording.in_points(str(rows[0]["metric"])) else 1.0)
+        band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}]))
+        drawn = band.mark_rect(color="var(--band)", opacity=1, clip=True)
+        layers.insert(
+            0, drawn.encode(y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2=alt.Y2("to:Q"))
+        )
+    return finished(alt.layer(*layers), height=190)
+
+
+def _sizes_table(rows: Sequence[Row]) -> Table:
+    names = [
+        "groups of",
+        "metric",
+        "arm − reference",
+        "slope per doubling (interval)",
+        "adjusted p",
+        "groups",
+    ]
+    head = [Cell(n, css="figure" if i in (3, 4, 5) else "") for i, n in enumerate([*names, "finding"])]
+    body = []
+    for row in rows:
+        metric, slope, p = str(row["metric"]), number(row, "slope"), number(row, "p_adjusted")
+        span = wording.span(row, signed=True, fine=True)
+        shown = wording.amount(slope, metric, signed=True, fine=True) + ("" if span == "–" else f" ({span})")
+        name = wording.metric_name(metric)
+        body.append(
+            [
+                Cell(str(row["attribute"])),
+                Cell(name if row.get("class") is None else f"{name} of class {row['class']}"),
+                Cell(f"{row['candidate']} − {row['reference']}"),
+                figure(slope, shown, title=str(row.get("interval") or "")),
+                figure(p, wording.p_value(p)),
+                figure(number(row, "groups"), wording.count(number(row, "groups"))),
+                Cell(relations_wording.size_finding(row)),
+            ]
+        )
+    return Table(relations_wording.SIZES, head, body)
+
+
+def utility_panels(audit: Document) -> list[Panel]:
+    """Draw the accuracy of each arm against each of its disparities, with both intervals."""
+    names = arms(audit)
+    accuracy = {r["input"]: r for r in audit["rates"] if r["attribute"] is None and r["metric"] == "accuracy"}
+    panels = []
+    for metric in DISPARITIES:
+        rows = [r for r in audit["disparities"] if r["metric"] == metric]
+        for attribute, cls in dict.fromkeys((r["attribute"], r["class"]) for r in rows):
+            own = [r for r in rows if (r["attribute"], r["class"]) == (attribute, cls)]
+            values = [v for r in own if (v := utility_point(r, accuracy.get(r["input"]))) is not None]
+            if values:
+                name = wording.metric_name(metric) + ("" if cls is None else f" of class {cls}")
+                title = f"accuracy against {name}, {attribute}"
+                what = f"Accuracy over all rows against {name} between the groups of {attribute}, by arm."
+                panels.append(Panel(title, "", what, _utility_spec(values, names, metric)))
+    return panels[:MOST_PANELS]
+
+
+def utility_point(row: Row, accuracy: Row | None) -> dict[str, Any] | None:
+    """Give an arm as a point: its disparity across, its accuracy upwards; None when either is undefined."""
+    if accuracy is None or number(row, "value") is None or number(accuracy, "value") is None:
+        return None
+    return {
+        "arm": str(row["input"]),
+        "disparity": number(row, "value"),
+        "disparity_low": number(row, "low"),
+        "disparity_high": number(row, "high"),
+        "accuracy": number(accuracy, "value"),
+        "accuracy_low": number(accuracy, "low"),
+        "accuracy_high": number(accuracy, "high"),
+        "told": f"{wording.amount(number(row, 'value'), str(row['metric']))} ({wording.span(row)})",
+        "right": f"{wording.amount(number(accuracy, 'value'), 'accuracy')} ({wording.span(accuracy)})",
+    }
+
+
+def _utility_spec(values: Sequence[Mapping[str, Any]], names: Sequence[str], metric: str) -> dict[str, Any]:
+    import altair as alt  # noqa: PLC0415
+
+    across, upwards = relations_wording.utility_axes(metric)
+    colours = [f"var(--arm{i % 6 + 1})" for i in range(len(names))]
+    shapes = [ARM_SHAPES[i % len(ARM_SHAPES)] for i in range(len(names))]
+    legend = alt.Legend(orient="top", title=None, columns=3, labelLimit=150)
+    colour = alt.Color("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=colours))
+    shape = alt.Shape("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=shapes))
+    axis = alt.Axis(format="%", tickCount=5, grid=True)
+    x_scale, y_scale = alt.Scale(zero=True, nice=True), alt.Scale(zero=False, padding=6)
+    x = alt.X("disparity:Q", title=across, axis=axis, scale=x_scale)
+    y = alt.Y("accuracy:Q", title=upwards, axis=axis, scale=y_scale)
+    tips = [("arm", "arm"), ("told", "disparity"), ("right", "accuracy")]
+    base = alt.Chart(alt.InlineData(values=list(values))).encode(
+        color=colour, tooltip=[alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
+    )
+    wide = base.mark_rule(strokeWidth=1.5, opacity=0.55).encode(
+        x=alt.X("disparity_low:Q", title=across, axis=axis, scale=x_scale), x2=alt.X2("disparity_high:Q"), y=y
+    )
+    tall = base.mark_rule(strokeWidth=1.5, opacity=0.55).encode(
+        x=x, y=alt.Y("accuracy_low:Q", title=upwards, axis=axis, scale=y_scale), y2=alt.Y2("accuracy_high:Q")
+    )
+    marks = base.mark_point(filled=True, size=90, opacity=1, stroke="var(--paper)", strokeWidth=1)
+    return finished(alt.layer(wide, tall, marks.encode(x=x, y=y, shape=shape)), height=280)
+
+
+def tuning_table(rows: Sequence[Row]) -> Table:
+    """List every trial of every arm, those of an arm together, the chosen one marked."""
+    options = list(dict.fromkeys(k for r in rows for k in r["trial"]))
+    names = ["arm", *options, "validation accuracy", "validation loss", "runs", "chosen"]
+    head = [Cell(n, css="figure" if 0 < i < len(names) - 1 else "") for i, n in enumerate(names)]
+    body = []
+    for row in rows:
+        accuracy, loss, runs = (number(row, k) for k in ("accuracy", "loss", "runs"))
+        tried = [
+            figure(_sortable(v), "" if v is None else relations_wording.trial_value(v))
+            for v in (row["trial"].get(k) for k in options)
+        ]
+        body.append(
+            [
+                Cell(str(row["arm"])),
+                *tried,
+                figure(accuracy, wording.amount(accuracy, "accuracy")),
+                figure(loss, wording.amount(loss, "log_loss")),
+                figure(runs, wording.count(runs)),
+                Cell("✓ chosen" if row["chosen"] else ""),
+            ]
+        )
+    return Table(relations_wording.TUNING, head, body)
+
+
+def _sortable(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,1 @@
+"""What finished runs say: collected, chosen among trials, attacked, judged."""

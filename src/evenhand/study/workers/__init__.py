@@ -1,0 +1,1 @@
+"""The processes that train, and which run each of them does."""

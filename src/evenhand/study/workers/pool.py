@@ -1,0 +1,222 @@
+"""Who does the runs: worker processes, each one run after the other, or a group that does them together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+from evenhand.errors import CallError, InputError
+from evenhand.spec.study import Study
+from evenhand.store.runs import State
+from evenhand.study.bases import Bases
+from evenhand.study.plan import Planned, as_plain
+from evenhand.study.results.collect import last_line
+from evenhand.study.workers.process import GROUP, Worker, ready
+from evenhand.study.workers.progress import Watch
+from evenhand.study.workers.schedule import Schedule
+
+Executor = Literal["processes", "local", "accelerate"]
+EXECUTORS: tuple[Executor, ...] = ("processes", "local", "accelerate")
+TRAINER = "evenhand.finetune.run"
+_SECONDS_BETWEEN_LOOKS = 0.25
+
+
+def refuse_call(study: Study, workers: int | None, executor: str) -> None:
+    """Complain of a call that cannot be meant."""
+    if executor not in EXECUTORS:
+        raise CallError(f"executor: got {executor!r}; must be one of {', '.join(EXECUTORS)}.")
+    if workers is not None and workers < 1:
+        raise CallError(f"workers: got {workers}; must be at least 1.")
+    if workers == 1 and executor == "accelerate":
+        raise CallError(
+            "workers: got 1; the executor accelerate divides every run among at least 2 processes. Take "
+            "--executor local for a single one."
+        )
+    if study.training.parallel == "fsdp" and executor != "accelerate":
+        raise CallError(
+            f"{study.name}: training.parallel is fsdp, which divides a model among the processes of one run, "
+            f"but the executor '{executor}' gives every run one process; take --executor accelerate."
+        )
+
+
+def count_workers(wanted: int | None, executor: Executor, runs: int) -> int:
+    """How many runs to do at once: one per core, unless told otherwise, and never more than there are."""
+    if executor != "processes":
+        return 1
+    return max(1, min(wanted or _cores(), runs))
+
+
+def _cores() -> int:
+    """Cores that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Crew:
+    """The workers of one study, ended when its block ends."""
+
+    def __init__(
+        self,
+        study: Study,
+        data: Mapping[str, Any],
+        trainer: str = TRAINER,
+        *,
+        group: int | None = None,
+        bases: Bases | None = None,
+    ) -> None:
+        """Start nobody yet.
+
+        Args:
+            study: the study.
+            data: facts of its rows.
+            trainer: module with `prepare` and `train`.
+            group: how many processes do a run together, 0 for as many as fit the machine; None where every
+                worker is a single one.
+            bases: the files of its models.
+        """
+        self._study, self._data, self._group = study, data, group
+        self._bases = bases or Bases()
+        #: About how many bytes each run leaves of its model, known once models are prepared.
+        self.stored: dict[str, int | None] = {}
+        self._open = {
+            "do": "open",
+            "dataset": study.dataset.model_dump(mode="json"),
+            "seeds": list(study.own_splits),
+            "sha256": data["sha256"],
+            "trainer": trainer,
+        }
+        self._idle: list[Worker] = []
+        self._starting: set[Worker] = set()
+        self._busy: dict[Worker, Planned] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._everyone():
+            worker.close()
+
+    def prepare(self, planned: Sequence[Planned], workers: int = 1) -> list[str]:
+        """Fetch or make every model in one process, and check every job; others get ready meanwhile.
+
+        Args:
+            planned: the runs.
+            workers: how many will train.
+
+        Returns:
+            Remarks on the jobs.
+
+        Raises:
+            InputError: some job cannot run, every complaint at once; or the system ended the process.
+            RuntimeError: the process died by a fault of its own.
+        """
+        worker, *_ = [self._start() for _ in range(workers)]
+        self._refuse(worker.answer())
+        jobs = {p.run_id: as_plain(p.job) for p in planned}
+        worker.send({"do": "prepare", "jobs": list(jobs.values())})
+        prepared = worker.answer()
+        self._refuse(prepared)
+        self._starting.remove(worker)
+        self._idle.append(worker)
+        # Branches of the hub move: every run of the study gets the commits that were checked here.
+        self._bases = replace(self._bases, revisions={**prepared["revisions"], **self._bases.revisions})
+        self.stored = dict(zip(jobs, prepared["stored"], strict=False))
+        return list(prepared["remarks"])
+
+    def train(self, schedule: Schedule, workers: int, watch: Watch) -> None:
+        """Do all runs that are queued, and wait for those that other processes do.
+
+        Raises:
+            InputError: a worker cannot load the rows, or cannot write, or the system ended it before it took
+                a run.
+            RuntimeError: a worker died by a fault of its own before it took a run.
+        """
+        watch(schedule.progress())
+        while schedule.open:
+            self._hand_out(schedule, workers)
+            for worker in ready(self._everyone(), _SECONDS_BETWEEN_LOOKS):
+                answers = worker.receive()
+                if answers is None:
+                    self._mourn(worker, schedule, watch)
+                for answer in answers or ():
+                    self._hear(worker, answer, schedule, watch)
+            if schedule.elsewhere:
+                schedule.look_elsewhere()
+                watch(schedule.progress())
+
+    def _about(self, planned: Planned) -> dict[str, Any]:
+        """What a run's record says of what was to be done."""
+        return planned.about(self._study.name, self._data) | self._bases.record(planned.job.model)
+
+    def _everyone(self) -> list[Worker]:
+        return [*self._idle, *self._starting, *self._busy]
+
+    def _start(self) -> Worker:
+        """Start a worker; it loads the rows before it answers."""
+        worker = Worker() if self._group is None else Worker(GROUP, str(self._group))
+        self._starting.add(worker)
+        worker.send(self._open)
+        return worker
+
+    def _hand_out(self, schedule: Schedule, workers: int) -> None:
+        """Give every idle worker a run, and start workers while there are runs for them."""
+        while self._idle and schedule.queue:
+            worker, planned = self._idle.pop(), self._bases.pinned(schedule.next())
+            self._busy[worker] = planned
+            worker.send(
+                {
+                    "do": "train",
+                    "run_id": planned.run_id,
+                    "runs": str(schedule.runs.path),
+                    "failures": schedule.failures[planned.run_id],
+                    "about": self._about(planned),
+                }
+            )
+        while len(self._everyone()) < workers and len(self._starting) < len(schedule.queue):
+            self._start()
+
+    def _hear(self, worker: Worker, answer: Mapping[str, Any], schedule: Schedule, watch: Watch) -> None:
+        """Take note of what a worker says."""
+        self._refuse(answer)
+        if answer["event"] == "opened":
+            self._starting.remove(worker)
+            self._idle.append(worker)
+        elif answer["event"] == "step":
+            schedule.running[self._busy[worker].run_id] = answer["done"] / max(1, answer["all"])
+            watch(schedule.progress())
+        else:
+            planned = self._busy.pop(worker)
+            self._idle.append(worker)
+            for remark in answer["remarks"]:
+                watch(schedule.progress(remark))
+            self._end(planned, schedule, watch)
+
+    def _mourn(self, worker: Worker, schedule: Schedule, watch: Watch) -> None:
+        """Record the death of a worker as the failure of its run; another one takes its place."""
+        planned = self._busy.pop(worker, None)
+        self._starting.discard(worker)
+        if planned is None:
+            raise worker.end_of_all()
+        schedule.runs.bury(planned.run_id, self._about(planned), worker.death())
+        self._end(planned, schedule, watch)
+
+    def _end(self, planned: Planned, schedule: Schedule, watch: Watch) -> None:
+        """See how a run stands that a worker has let go of."""
+        state = schedule.runs.look(planned.run_id)
+        schedule.settle(planned.run_id, state)
+        watch(schedule.progress(_told(planned, state)))
+
+    @staticmethod
+    def _refuse(answer: Mapping[str, Any]) -> None:
+        if answer.get("complaints"):
+            raise InputError(answer["complaints"])
+
+
+def _told(planned: Planned, state: State) -> str | None:
+    """What a person should know at once: that a run has failed, and why."""
+    if state.status != "failed" or state.record is None:
+        return None
+    return f"{planned.title} has failed: {last_line(state.record['error'])}"

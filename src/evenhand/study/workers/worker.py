@@ -1,0 +1,225 @@
+"""A worker: the process that loads the rows once and then trains one run after the other.
+
+It talks to the process that started it in lines of JSON over a socket, and ends when that process does:
+`python -m evenhand.study.workers.worker SOCKET`. What it prints goes where its output goes, and is no answer.
+
+    open     {dataset, seeds, sha256, trainer}   -> opened | refused {complaints}
+    prepare  {jobs}                              -> prepared {complaints, remarks}
+    train    {run_id, runs, failures, about}     -> step {done, all} ... ended {remarks, failed} | refused
+    follow   {folder, about}                     -> ended | failed {error}
+
+Workers of a group are told the number of `processes` when they open. The first one prepares and trains, and
+says `begun {folder}` once a run is its own; the others follow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+from evenhand.errors import InputError, MissingExtraError
+from evenhand.store.runs import Attempt, Runs
+from evenhand.study.faults import disk_fault, memory_fault
+from evenhand.study.workers.channel import Line, Message
+
+_SECONDS_BETWEEN_STEPS = 0.2
+
+Tell = Callable[[Message], None]
+Answer = Callable[[Message, dict[str, Any], Tell], Message]
+
+
+def main(line: str) -> None:
+    """Answer until the other end is closed.
+
+    Args:
+        line: the number of a socket; or a path, in a group, where a worker first says which one it is.
+    """
+    if line.isdigit():
+        with socket.socket(fileno=int(line)) as end:
+            serve(end, _ANSWERS)
+    with socket.socket(socket.AF_UNIX) as end:
+        end.connect(line)
+        Line(end).send({"rank": int(os.environ["RANK"]), "processes": int(os.environ["WORLD_SIZE"])})
+        serve(end, _ANSWERS)
+
+
+def serve(line: socket.socket, answers: Mapping[str, Answer], **work: Any) -> NoReturn:  # noqa: ANN401
+    """Answer every message, until the other end is closed; `work` is kept from one answer to the next."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent decides what becomes of us
+    wanted, tell = _listen(line), Line(line).send
+    while True:
+        message = wanted.get()
+        tell(answers[message["do"]](message, work, tell))
+
+
+def _listen(line: socket.socket) -> queue.SimpleQueue[Message]:
+    """Put every message into a queue, from a thread of its own, which ends this process with its parent."""
+    wanted: queue.SimpleQueue[Message] = queue.SimpleQueue()
+
+    def listen() -> None:
+        try:
+            with line.makefile("rb") as lines:
+                for text in lines:
+                    wanted.put(json.loads(text))
+        finally:
+            os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    return wanted
+
+
+def _open(message: Message, work: dict[str, Any], tell: Tell) -> Message:
+    """Load the rows and the code that trains."""
+    from evenhand.study import data  # noqa: PLC0415  (numpy, which the parent has told how many threads to use)
+
+    try:
+        loaded = data.load(data.restore(message["dataset"]), message["seeds"])
+        trainer = importlib.import_module(message["trainer"])
+    except InputError as error:
+        return {"event": "refused", "complaints": error.complaints}
+    except MissingExtraError as error:
+        return {"event": "refused", "complaints": [str(error)]}
+    except ImportError as error:
+        return {"event": "refused", "complaints": [lacking(error)]}
+    if loaded.facts["sha256"] != message["sha256"]:
+        told = "The dataset gave other rows in a second process: its files are changing, or it is not "
+        return {"event": "refused", "complaints": [f"{told}determined by its options."]}
+    work.update(rows=loaded, trainer=trainer, processes=message.get("processes", 1))
+    return {"event": "opened"}
+
+
+def lacking(error: ImportError) -> str:
+    """Say what to install."""
+    return f"Training needs more packages ({error}): pip install 'evenhand[train]'."
+
+
+def _prepare(message: Message, work: dict[str, Any], tell: Tell) -> Message:
+    from evenhand.study.plan import from_plain  # noqa: PLC0415
+
+    try:
+        jobs = [from_plain(job) for job in message["jobs"]]
+        prepared = work["trainer"].prepare(jobs, work["rows"].of(jobs[0].seed))
+    except InputError as error:
+        return {"event": "prepared", "complaints": error.complaints, "remarks": (), "revisions": {}}
+    except Exception as error:
+        if not memory_fault(error):
+            raise
+        told = (
+            "The memory ran out while the models were prepared. Take fewer processes at once (--workers 1), "
+            "a smaller model, or a machine with more memory."
+        )
+        return {"event": "refused", "complaints": [told]}
+    stored = getattr(work["trainer"], "stored", None)
+    known = stored(jobs, work["rows"].of(jobs[0].seed)) if stored and not prepared.complaints else []
+    return {"event": "prepared", **asdict(prepared), "stored": known}
+
+
+def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
+    """Do a run, unless another process has it, and put it in its place."""
+    from evenhand.study.bases import changed_since  # noqa: PLC0415
+
+    runs = Runs(Path(message["runs"]), message["about"]["data"]["sha256"])
+    try:
+        if (changed := changed_since(message["about"])) is not None:
+            return {"event": "refused", "complaints": [changed]}
+        begun = runs.begin(message["run_id"], failures=message["failures"])
+        if not isinstance(begun, Attempt):
+            return {"event": "ended", "remarks": (), "failed": False}
+        if work["processes"] > 1:
+            tell({"event": "begun", "folder": str(begun.folder)})
+        failed = _do(begun, message["about"], work, tell)
+    except (OSError, InputError) as error:
+        return {"event": "refused", "complaints": [f"{runs.path}: cannot be written: {error}"]}
+    return {"event": "ended", "remarks": begun.remarks, "failed": failed}
+
+
+def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Tell) -> bool:
+    """Train; what goes wrong there is the failure of this run alone, and returns True.
+
+    Raises:
+        InputError: the disk takes no more.
+    """
+    from evenhand.study.plan import from_plain, tables  # noqa: PLC0415
+
+    try:
+        facts = _trained(about, begun.folder, work, progress=_throttled(tell))
+        begun.finish(
+            about, as_json(facts), tables=tables(from_plain(about["job"]), work["rows"].examples.task)
+        )
+    except Exception as error:
+        if (full := disk_fault(error)) is not None:
+            # Every other run would be trained in full and then fail in the same way.
+            begun.abandon()
+            raise InputError(
+                f"{full}. The run was not kept and does not count as failed. Make room, or give another "
+                "--output; the same command goes on from what is finished."
+            ) from None
+        begun.fail(about, traceback.format_exc())
+        return True
+    return False
+
+
+def _follow(message: Message, work: dict[str, Any], tell: Tell) -> Message:
+    """Take part in a run that the first process of the group has begun, and will end."""
+    try:
+        _trained(message["about"], Path(message["folder"]), work)
+    except Exception:
+        return {"event": "failed", "error": traceback.format_exc()}
+    return {"event": "ended"}
+
+
+def _trained(about: Mapping[str, Any], folder: Path, work: dict[str, Any], **how: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    """Let the trainer do a run."""
+    from evenhand.study.plan import from_plain  # noqa: PLC0415
+
+    job = from_plain(about["job"])
+    facts: Mapping[str, Any] = work["trainer"].train(
+        job, work["rows"].of(job.seed, job.membership), folder, processes=work["processes"], **how
+    )
+    return facts
+
+
+def _throttled(tell: Tell) -> Callable[[int, int], None]:
+    """Steps for a person to see: a few in a second, and the last one."""
+    last = 0.0
+
+    def step(done: int, every: int) -> None:
+        nonlocal last
+        if done == every or time.monotonic() - last >= _SECONDS_BETWEEN_STEPS:
+            last = time.monotonic()
+            tell({"event": "step", "done": done, "all": every})
+
+    return step
+
+
+def as_json(value: Any) -> Any:  # noqa: ANN401  (any plain value)
+    """A value as JSON has it: tuples are lists, numbers of numpy are numbers, what is not finite is null."""
+    if isinstance(value, Mapping):
+        return {str(k): as_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(v) for v in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if hasattr(value, "item"):
+        return as_json(value.item())
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+_ANSWERS: dict[str, Answer] = {"open": _open, "prepare": _prepare, "train": _train, "follow": _follow}
+
+if __name__ == "__main__":
+    main(sys.argv[1])

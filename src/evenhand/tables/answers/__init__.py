@@ -1,0 +1,1 @@
+"""Tables of language models: generated texts and likelihoods of answer options."""

@@ -1,0 +1,202 @@
+"""Rows of several tables, one per key: what arms and runs must agree on, and what each answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenhand.errors import TableError
+from evenhand.tables.io.database import Table, single_row
+from evenhand.tables.io.quoted import shorten
+from evenhand.tables.schema import Attribute, Columns, Input
+from evenhand.tables.values import Distinct
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table that has passed the checks that need no other.
+
+    Attributes:
+        table: the needed columns of the wanted rows.
+        rows: how many there are.
+        there: the column of each field that it has.
+        groups: values of each partition column.
+        members: columns of each membership pattern.
+        pairs: its arms and runs, as texts of the columns and as names.
+    """
+
+    table: Table
+    rows: int
+    there: Mapping[str, str]
+    groups: Mapping[str, Distinct]
+    members: Mapping[str, tuple[str, ...]]
+    pairs: tuple[tuple[str | None, str | None, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Answers, one row per key.
+
+    Attributes:
+        places: the (arm, run) of each place.
+        columns: arrays by name: [n] of keys and of what is shared, [places, n] of answers.
+        attributes: the groups.
+        inputs: what was read.
+        problems: remarks that are no reason to refuse it.
+    """
+
+    places: tuple[tuple[str, str], ...]
+    columns: Mapping[str, Any]
+    attributes: tuple[Attribute, ...]
+    inputs: tuple[Input, ...]
+    problems: tuple[str, ...]
+
+
+def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
+    db: DuckDBPyConnection,
+    union: str,
+    places: Sequence[tuple[str, str]],
+    columns: Columns,
+    title: str,
+    *,
+    key: Sequence[str],
+    whole: Sequence[str],
+    shared: Mapping[str, str],
+    answers: Sequence[str],
+    titles: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+) -> tuple[dict[str, Any], list[str]]:
+    """Read the paired rows in the order of their keys.
+
+    Args:
+        db: the database.
+        union: SQL for the rows of all tables, with their place `k`.
+        places: arms and runs.
+        columns: which columns were named, for advice, and whether incomplete rows are left out.
+        title: what the rows are.
+        key: columns that name a row.
+        whole: those of them that name what is kept or left out as a whole.
+        shared: columns on which arms and runs agree, and what these are called.
+        answers: columns in which they differ.
+        titles: of the tables.
+        groups: names of the groups, for what is shared as their codes.
+
+    Returns:
+        Columns by name, and remarks.
+
+    Raises:
+        TableError: keys occur twice, or arms and runs differ in their keys or in what they must agree on.
+    """
+    quoted = [f'"{k}"' for k in key]
+    fields = [*quoted, "count(*) AS n_rows", "count(DISTINCT k) AS n_places"]
+    for name in shared:
+        fields += [
+            f'min("{name}") AS "{name}"',
+            f'min("{name}") IS DISTINCT FROM max("{name}") AS "differs_{name}"',
+        ]
+    for k in range(len(places)):
+        fields.append(f"bool_or(k = {k}) AS there{k}")
+        fields += [f'any_value("{a}") FILTER (WHERE k = {k}) AS "{a}{k}"' for a in answers]
+    db.execute(
+        f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({union}) "
+        f"GROUP BY {', '.join(quoted)}"
+    )
+    first = f"min({_spoken(key)})"
+    complaints = []
+    twice, example = _count(db, "n_rows > n_places", first)
+    if twice:
+        complaints.append(_twice(twice, example, key, columns, titles))
+    for name, said in shared.items():
+        differing, example = _count(db, f'"differs_{name}"', first)
+        if differing:
+            values = _values_of(db, union, key, name, example, places, groups.get(name))
+            complaints.append(
+                f"The arms and runs differ in '{said}' for {differing:,} rows (first: {example}: {values}); "
+                "what is true of a row is the same in every table."
+            )
+    part = ", ".join(f'"{w}"' for w in whole)
+    db.execute(
+        "CREATE TEMP VIEW complete AS SELECT *, "
+        f"min(n_places) OVER (PARTITION BY {part}) = {len(places)} AS kept FROM everyone"
+    )
+    lacking, _ = _count(db, "n_places < " + str(len(places)), first)
+    left = int(single_row(db, "SELECT count(*) FILTER (kept) FROM complete")[0])
+    if lacking and (not columns.inner or not left):
+        complaints.append(_incomplete(db, places, title, first, left))
+    if complaints:
+        raise TableError(complaints)
+    total = int(single_row(db, "SELECT count(*) FROM everyone")[0])
+    order = ", ".join(quoted)
+    fetched: dict[str, Any] = db.execute(f"SELECT * FROM complete WHERE kept ORDER BY {order}").fetchnumpy()
+    told = {name: fetched[name] for name in (*key, *shared)}
+    told |= {a: np.ma.stack([fetched[f"{a}{k}"] for k in range(len(places))]) for a in answers}
+    remark = f"{total - left:,} of {total:,} rows are not in every arm and run and were left out (--inner)."
+    return told, [remark] if lacking else []
+
+
+def _values_of(
+    db: DuckDBPyConnection,
+    union: str,
+    key: Sequence[str],
+    name: str,
+    example: str,
+    places: Sequence[tuple[str, str]],
+    groups: Sequence[str] | None,
+) -> str:
+    """Say what two places hold that differ in a row: `'a' in 'full' run '0', 'b' in 'lora' run '0'`."""
+    rows = db.execute(
+        f'SELECT k, CAST("{name}" AS VARCHAR) AS v FROM ({union}) WHERE {_spoken(key)} = ? ORDER BY k, v',
+        [example],
+    ).fetchall()
+    first = rows[0]
+    other = next((row for row in rows if row[1] != first[1]), first)
+    told = []
+    for k, value in (first, other):
+        text = groups[int(value)] if groups is not None and value is not None else value
+        arm, run = places[k]
+        told.append(f"{'nothing' if not text else repr(shorten(str(text)))} in '{arm}' run '{run}'")
+    return ", ".join(told)
+
+
+def _spoken(key: Sequence[str]) -> str:
+    """SQL for a key in a sentence."""
+    parts = ", ".join(f"'{name} ' || CAST(\"{name}\" AS VARCHAR)" for name in key)
+    return f"concat_ws(', ', {parts})"
+
+
+def _count(db: DuckDBPyConnection, test: str, first: str) -> tuple[int, str]:
+    """Number of rows for which a test holds, and the first of them in words."""
+    number, example = single_row(db, f"SELECT count(*), {first} FROM everyone WHERE {test}")
+    return int(number), str(example)
+
+
+def _twice(count: int, example: str, key: Sequence[str], columns: Columns, titles: Sequence[str]) -> str:
+    """Say that keys occur twice in a run."""
+    hints = [f"--{o} {o}" for o, named in (("arm", columns.arm), ("run", columns.run)) if named is None]
+    advice = f"tell rows of several arms or runs apart with {' '.join(hints)}" if hints else "give each once"
+    title = titles[0] if len(titles) == 1 else "the given tables"
+    return (
+        f"{title}: {count:,} rows have a key ({', '.join(key)}) that occurs more than once in one run "
+        f"(first: {example}); {advice}."
+    )
+
+
+def _incomplete(
+    db: DuckDBPyConnection, places: Sequence[tuple[str, str]], title: str, first: str, left: int
+) -> str:
+    """Say which arms and runs lack which rows."""
+    lacks = []
+    several = len({arm for arm, _ in places}) < len(places)
+    for k, (arm, run) in enumerate(places):
+        count, example = _count(db, f"NOT there{k}", first)
+        if count:
+            lacks.append(f"'{arm}'{f' run {run!r}' if several else ''} lacks {count:,} (first: {example})")
+    listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")
+    advice = f"--inner keeps the {left:,} rows that all have" if left else "no row is in all of them"
+    return f"The arms and runs have different {title}: {listed}. {advice}."

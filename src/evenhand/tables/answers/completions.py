@@ -1,0 +1,189 @@
+"""What is remarkable about generated texts before they are judged: missing ones, and such that go on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from evenhand.errors import TableError
+from evenhand.tables.io.quoted import shorten
+from evenhand.tables.schema import BoolArray
+
+#: Words that exports write for a value that is missing.
+_WORDS = frozenset({"none", "null", "nan", "<na>", "n/a", "na", "nil", "undefined"})
+#: Marks by which models end a text or hand over to the next speaker.
+_MARK = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>|</?s>|<(?:eos|bos|pad|end|end_of_turn|start_of_turn|end_of_text)>"
+    r"|\[/?INST\]|<</?SYS>>|\[(?:PAD|SEP|EOS)\]",
+    re.IGNORECASE,
+)
+#: After the end of a sentence, one to three words and a colon: `He left. English: She left.`
+_TURN = re.compile(r"[.!?…。][\"'”’»)\]]*\s+[#*]*\s*[^\W\d_]\w*(?: \w+){0,2}\s?:")
+#: A completion is much longer than its references from this many times their words, and this many besides.
+_TIMES, _BESIDES = 2, 5
+#: Smallest share of an arm's completions that is worth a remark.
+_SHARE = 0.01
+
+#: Forms in which exports wrap a completion, and what they are called in a remark.
+_WRAPPED = (
+    (
+        "is a list or record written as text",
+        re.compile(r"\s*(?:\[\s*['\"{].*\]|\{\s*['\"].*\})\s*", re.DOTALL),
+    ),
+    ("stands in quotation marks", re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»)\s*", re.DOTALL)),
+    (
+        "begins with a label such as 'Translation:'",
+        re.compile(
+            r"\s*(?:translation|english|assistant|answer|output|response|model|bot)\s?:.*", re.I | re.DOTALL
+        ),
+    ),
+    ("holds '=>' or '->', as prompts do", re.compile(r".*\s(?:=>|->)\s.*", re.DOTALL)),
+    (r"holds a line break written as '\n'", re.compile(r".*\\n.*", re.DOTALL)),
+    ("holds a line or paragraph separator", re.compile(r".*[\u2028\u2029\x85].*", re.DOTALL)),
+    (
+        "is an error message",
+        re.compile(r"\s*(?:\w*error|\w*exception|traceback)\b\s?[:(].*", re.I | re.DOTALL),
+    ),
+)
+
+Places = Sequence[tuple[str, str]]
+Texts = Sequence[Sequence[str]]
+
+
+def remarks_on(
+    places: Places, ids: Sequence[str], texts: Texts, missing: BoolArray, references: Texts
+) -> list[str]:
+    """Remark on completions that are missing or empty, or that go on after their answer.
+
+    Args:
+        places: the (arm, run) of each place.
+        ids: [n] names of the rows.
+        texts: [places][n] completions.
+        missing: [places, n] whether a completion has no value.
+        references: [n] right texts of each row.
+
+    Raises:
+        TableError: a model has no completion at all.
+    """
+    silent = [f"'{arm}' run '{run}'" for (arm, run), own in zip(places, missing, strict=True) if own.all()]
+    if silent:
+        raise TableError(
+            f"Column 'completion' has no value in any row of {', '.join(silent)}; there is nothing to judge."
+        )
+    judged = "Each is judged as an empty text, which names no gender and shares no word with a reference"
+    lacking = _counted(places, ids, texts, lambda k, i: bool(missing[k][i]))
+    blank = _counted(places, ids, texts, lambda k, i: not missing[k][i] and not texts[k][i].strip())
+    words = _counted(places, ids, texts, lambda k, i: texts[k][i].strip().lower() in _WORDS)
+    found = []
+    if lacking:
+        found.append(
+            f"Column 'completion' has no value in {lacking}. {judged}; leave these rows out where the model "
+            "was not asked."
+        )
+    if blank:
+        found.append(f"Column 'completion' is empty or blank in {blank}. {judged}.")
+    if words:
+        said = sorted({t.strip() for own in texts for t in own if t.strip().lower() in _WORDS})
+        found.append(
+            f"Column 'completion' is a word for a missing value ({', '.join(map(repr, said[:5]))}) in "
+            f"{words}. Each is judged as the text that it is."
+        )
+    return found + _wrapped(places, ids, texts, references) + _going_on(places, ids, texts, references)
+
+
+def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int, i: int) -> bool:
+    """Whether a completion has a form that no reference of its row has."""
+    return plain[i] and form.fullmatch(texts[k][i]) is not None
+
+
+def _wrapped(places: Places, ids: Sequence[str], texts: Texts, references: Texts) -> list[str]:
+    """Remark on completions that hold more than the answer, and on models that always say the same."""
+    found = []
+    for what, form in _WRAPPED:
+        plain = [not any(map(form.fullmatch, own)) for own in references]
+        test = partial(_has_form, texts, form, plain)
+        counted = _counted(places, ids, texts, test)
+        if counted:
+            found.append(f"Column 'completion' {what} in {counted}. The whole text is judged as it is.")
+    for (arm, run), own in zip(places, texts, strict=True):
+        if len(own) > 4 and own[0].strip() and len(set(own)) == 1 and len(set(map(tuple, references))) > 1:
+            found.append(
+                f"Column 'completion' is the same text in all {len(own):,} rows of '{arm}' run '{run}': "
+                f"{shorten(own[0], 100)!r}."
+            )
+    return found
+
+
+def _counted(places: Places, ids: Sequence[str], texts: Texts, test: Callable[[int, int], bool]) -> str:
+    """Say of how many rows of every arm a test is true, and of which first; empty when of none."""
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    first = ""
+    for k, ((arm, _), own) in enumerate(zip(places, texts, strict=True)):
+        hits = [i for i in range(len(own)) if test(k, i)]
+        counts[arm] += len(hits)
+        sizes[arm] += len(own)
+        if hits and not first:
+            first = f" (first: example '{ids[hits[0]]}')"
+    if not counts.total():
+        return ""
+    return f"{_by_arm(counts, sizes)}{first}"
+
+
+def _by_arm(counts: Counter[str], sizes: Counter[str]) -> str:
+    return ", ".join(f"{counts[arm]:,} of {size:,} rows of '{arm}'" for arm, size in sizes.items())
+
+
+def _going_on(places: Places, ids: Sequence[str], texts: Texts, references: Texts) -> list[str]:
+    """Remark on completions that go on after their answer."""
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    first = ""
+    limits = [_limits(own) for own in references]
+    for (arm, _), own in zip(places, texts, strict=True):
+        sizes[arm] += len(own)
+        for i, text in enumerate(own):
+            kind = _kind(text, references[i], limits[i])
+            if kind:
+                counts[arm] += 1
+                kinds[kind] += 1
+                first = first or f"example '{ids[i]}': {shorten(text, 100)!r}"
+    if not counts or max(counts[arm] / sizes[arm] for arm in counts) < _SHARE:
+        return []
+    listed = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common())
+    return [
+        f"Completions seem to go on after their answer in {_by_arm(counts, sizes)} ({listed}; first: "
+        f"{first}). The whole text is judged: pronouns and words of what follows count in every number, and "
+        "an arm that goes on more than another may differ by that alone. Cut completions where the answer "
+        "ends to judge the answers only."
+    ]
+
+
+def _limits(references: Iterable[str]) -> tuple[int, int | None]:
+    """Most lines, and most words, that a completion may have by its references."""
+    lines, words = [1], []
+    for text in references:
+        lines.append(_lines(text))
+        words.append(len(text.split()))
+    return max(lines), _TIMES * max(words) + _BESIDES if words else None
+
+
+def _kind(text: str, references: Sequence[str], limits: tuple[int, int | None]) -> str:
+    """In what way a completion goes on; empty when it does not."""
+    lines, words = limits
+    if _MARK.search(text) and not any(_MARK.search(r) for r in references):
+        return "with a mark of an end or a next speaker"
+    if _lines(text) > lines:
+        return "with several lines"
+    if _TURN.search(text) and not any(_TURN.search(r) for r in references):
+        return "with a next turn after a sentence"
+    if words is not None and len(text.split()) > words:
+        return "much longer than every reference"
+    return ""
+
+
+def _lines(text: str) -> int:
+    return sum(1 for line in re.split(r"[\r\n]+", text) if line.strip())

@@ -1,0 +1,235 @@
+"""Texts that models generated: the table `evenhand.generations/1`, written by runs and read by judges."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenhand.errors import TableError
+from evenhand.tables.answers.completions import remarks_on
+from evenhand.tables.answers.read import Field, Form, read_answers
+from evenhand.tables.answers.vocabulary import (
+    GOLD_GENDER,
+    PREDICTED_GENDER,
+    PREDISPOSITION,
+    STEREOTYPE,
+    allowed,
+    respelt,
+    word_of,
+)
+from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
+from evenhand.tables.schema import Attribute, Columns, Input, IntArray, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Name and version of the table's form, in the file's metadata.
+SCHEMA = "evenhand.generations/1"
+
+#: What may stand between several references in one text.
+_JOINED = re.compile(r"\|\|\||<sep>|\[SEP\]|\t", re.IGNORECASE)
+#: What ordinary sentences hold, too: it joins references only where the parts say the same in other words.
+_PARTED = (r"[\r\n]+", r";", r"\s/\s", r"\|")
+#: A text in quotation marks from its beginning to its end.
+_IN_QUOTES = re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»)\s*", re.DOTALL)
+
+FORM = Form(
+    title="generations",
+    fields=(
+        Field("example_id", "name", "key", alias="id"),
+        Field("prompt_id", "name", "key", needed=False),
+        Field("template", "name", "shared", needed=False),
+        Field("cluster", "name", "shared", needed=False, alias="cluster"),
+        Field("references", "texts", "shared", needed=False),
+        Field("completion", "text", "answer"),
+        Field(PREDICTED_GENDER, "text", "answer", needed=False),
+    ),
+    whole=("example_id",),
+    groups=(GOLD_GENDER, PREDISPOSITION, STEREOTYPE),
+)
+
+
+@dataclass(frozen=True)
+class Generations:
+    """Checked, paired generations of all arms and runs.
+
+    Attributes:
+        places: the (arm, run) of each place.
+        completions: [places][n] texts.
+        references: [n] right texts of each row, the gold first; empty where there are none.
+        cluster: [n] code of the template (or the named cluster) of each row.
+        attributes: of the rows.
+        inputs: what was read.
+        problems: remarks.
+        genders: [places][n] whom each text speaks of, as the column `predicted_gender` says; None where there
+            is none, and the pronouns of an English text tell.
+    """
+
+    places: tuple[tuple[str, str], ...]
+    completions: tuple[tuple[str, ...], ...]
+    references: tuple[tuple[str, ...], ...]
+    cluster: IntArray
+    attributes: tuple[Attribute, ...]
+    inputs: tuple[Input, ...]
+    problems: tuple[str, ...]
+    genders: tuple[tuple[str, ...], ...] | None = None
+
+    def attribute(self, name: str) -> Attribute | None:
+        """The attribute of this name, if there is one."""
+        return next((a for a in self.attributes if a.name == name), None)
+
+
+def write_generations(  # noqa: PLR0913  (one argument per column)
+    path: Path,
+    ids: Sequence[str],
+    prompt_ids: Sequence[str],
+    templates: Sequence[str],
+    prompts: Sequence[str],
+    completions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    attributes: Sequence[Attribute],
+    *,
+    names: dict[str, str],
+) -> None:
+    """Write generations as parquet, the same bytes for the same texts.
+
+    Args:
+        path: of the file.
+        ids: [m] names of the rows.
+        prompt_ids: [m] which prompt was used.
+        templates: [m] of what sentence pattern a row is one: rows of one are not independent.
+        prompts: [m] what the model was given.
+        completions: [m] what it wrote.
+        references: [m] what it should have written, the gold first.
+        attributes: of the same m rows.
+        names: further columns with one value: arm, run, model.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    columns: dict[str, object] = {
+        "example_id": pa.array(list(ids), pa.string()),
+        "prompt_id": repeated(prompt_ids),
+        "template": repeated(templates),
+        "prompt": pa.array(list(prompts), pa.string()),
+        "completion": pa.array(list(completions), pa.string()),
+        "references": pa.array([list(r) for r in references], pa.list_(pa.string())),
+        **run_columns(len(ids), attributes, names),
+    }
+    write_parquet(path, columns, {"schema": SCHEMA})
+
+
+def load_generations(source: Source, columns: Columns) -> Generations:
+    """Read, check and pair generations.
+
+    Args:
+        source: files, globs or tables in memory.
+        columns: how their columns are called; `cluster` goes before `template`.
+
+    Raises:
+        CallError: the call cannot be meant.
+        TableError: tables are wrong; carries every complaint about every table.
+    """
+    paired = read_answers(source, columns, FORM)
+    told = paired.columns
+    of = next(n for n in ("cluster", "template", "example_id") if n in told)
+    _, cluster = np.unique(np.asarray(told[of], dtype=str), return_inverse=True)
+    ids = [str(name) for name in told["example_id"]]
+    references = _references(told.get("references"), len(ids))
+    missing = np.ma.getmaskarray(told["completion"])
+    completions = tuple(tuple(map(str, texts)) for texts in np.ma.filled(told["completion"], ""))
+    without = _without_references(ids, references) if "references" in told else []
+    genders, remarks = _genders(told.get(PREDICTED_GENDER), ids)
+    return Generations(
+        places=paired.places,
+        completions=completions,
+        references=references,
+        cluster=cluster.astype(np.int64),
+        attributes=paired.attributes,
+        inputs=paired.inputs,
+        problems=(
+            *paired.problems,
+            *without,
+            *remarks,
+            *remarks_on(paired.places, ids, completions, missing, references),
+        ),
+        genders=genders,
+    )
+
+
+def _genders(
+    given: Any,  # noqa: ANN401  (a masked array of texts)
+    ids: Sequence[str],
+) -> tuple[tuple[tuple[str, ...], ...] | None, list[str]]:
+    """Read [places][n] words of the column `predicted_gender`; remark that they go before pronouns.
+
+    Raises:
+        TableError: a value is none of its words.
+    """
+    if given is None:
+        return None, []
+    texts = np.ma.filled(given, "")
+    read = {str(text): word_of(PREDICTED_GENDER, str(text)) for text in np.unique(texts.astype(str))}
+    strange = [text for text, word in read.items() if word is None]
+    if strange:
+        count = int(np.isin(texts.astype(str), strange).sum())
+        row = ids[int(np.argwhere(np.isin(texts.astype(str), strange))[0][1])]
+        listed = ", ".join(f"'{text}'" for text in strange[:5])
+        raise TableError(
+            f"column '{PREDICTED_GENDER}' is {listed} in {count:,} answers (first: example '{row}'); each "
+            f"value is one of {allowed(PREDICTED_GENDER)} (write 'unknown' where it cannot be told)."
+        )
+    used = f"Column '{PREDICTED_GENDER}' says whom each completion speaks of; its pronouns are not read."
+    words = tuple(tuple(str(read[str(text)]) for text in own) for own in texts)
+    return words, [used, *respelt(PREDICTED_GENDER, sorted(read))]
+
+
+def _references(lists: Any, rows: int) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401  (an array of lists)
+    """[n] the references of every row; none without a column."""
+    if lists is None:
+        return ((),) * rows
+    return tuple(tuple(str(text) for text in np.ma.compressed(own)) for own in np.ma.getdata(lists))
+
+
+def _without_references(ids: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
+    """Remark on rows without a reference, and on references that may be several in one."""
+    found = []
+    lacking = [name for name, own in zip(ids, references, strict=True) if not own]
+    if lacking:
+        found.append(
+            f"Column 'references' has no text in {len(lacking):,} of {len(ids):,} rows (first: example "
+            f"'{lacking[0]}'), so BLEU and chrF are not computed."
+        )
+    joined = [n for n, own in zip(ids, references, strict=True) if any(_JOINED.search(t) for t in own)]
+    if joined:
+        found.append(
+            f"Column 'references' holds '|||', '<sep>' or a tab in {len(joined):,} rows (first: example "
+            f"'{joined[0]}'); each text is read as one reference. Give several as a list."
+        )
+    alike = [n for n, own in zip(ids, references, strict=True) if any(map(_holds_alike, own))]
+    if alike:
+        found.append(
+            "Column 'references' holds texts that seem to be several references, joined by a line break, "
+            f"';', '/' or '|', in {len(alike):,} rows (first: example '{alike[0]}'); each text is read as "
+            "one reference. Give several as a list."
+        )
+    in_quotes = [n for n, own in zip(ids, references, strict=True) if any(map(_IN_QUOTES.fullmatch, own))]
+    if 2 * len(in_quotes) > len(ids):
+        found.append(
+            f"Column 'references' holds texts in quotation marks in {len(in_quotes):,} of {len(ids):,} rows "
+            f"(first: example '{in_quotes[0]}'); the marks are compared with the completion, too."
+        )
+    return found
+
+
+def _holds_alike(text: str) -> bool:
+    """Whether a text falls into parts of which each shares at least a third of its words with the first."""
+    for mark in _PARTED:
+        parts = [set(re.findall(r"\w+", part.lower())) for part in re.split(mark, text.strip())]
+        first = parts[0]
+        if len(parts) > 1 and all(len(p) > 1 and 3 * len(p & first) >= len(p | first) for p in parts):
+            return True
+    return False

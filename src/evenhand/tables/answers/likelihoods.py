@@ -1,0 +1,341 @@
+"""Likelihoods of answer options: the table `evenhand.likelihoods/1`, written by runs and read by judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenhand.errors import TableError
+from evenhand.tables.answers.align import Paired
+from evenhand.tables.answers.read import Field, Form, read_answers
+from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
+from evenhand.tables.schema import Attribute, BoolArray, Columns, FloatArray, Input, IntArray, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Name and version of the table's form, in the file's metadata.
+SCHEMA = "evenhand.likelihoods/1"
+
+#: No option, no expected meaning.
+NONE = -1
+
+#: A log-probability that rounding lifts above 0 by less than this is 0.
+ROUNDING = 1e-6
+_ABOVE = f"{{x}} > {ROUNDING}"
+
+FORM = Form(
+    title="likelihoods",
+    fields=(
+        Field("example_id", "name", "key", alias="id"),
+        Field("template", "name", "key"),
+        Field("variant", "name", "key"),
+        Field("permutation", "name", "key", needed=False),
+        Field("option_token", "words", "key"),
+        Field("option_meaning", "meaning", "shared"),
+        Field("label_meaning", "meaning", "shared", needed=False),
+        Field("cluster", "name", "shared", needed=False, alias="cluster"),
+        Field("log_prob", "number", "answer"),
+        Field("n_tokens", "number", "answer"),
+        Field("log_prob_free", "number", "answer", needed=False),
+        Field("truncated", "flag", "answer", needed=False),
+    ),
+    whole=("example_id", "template", "variant", "permutation"),
+    tests=(
+        ("log_prob", _ABOVE, "is above 0 in {count:,} rows{first}: {values}; the logarithm of a probability "
+         "is at most 0 (turn losses round: log_prob = -loss; of probabilities take the logarithm)."),
+        ("log_prob_free", _ABOVE, "is above 0 in {count:,} rows{first}: {values}; the logarithm of a "
+         "probability is at most 0."),
+        ("n_tokens", "{x} < 1 OR {x} <> trunc({x})", "is no whole number of at least 1 in {count:,} "
+         "rows{first}: {values}; an option that has no token has no likelihood."),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """Checked, paired likelihoods of all arms and runs.
+
+    A context is what an option is an answer to: one example in one template and variant (and permutation).
+    Contexts have at most K options; the others are masked.
+
+    Attributes:
+        places: the (arm, run) of each place.
+        tokens: names of the option tokens.
+        meanings: names of the option meanings.
+        templates: names of the templates.
+        variants: names of the variants, with the permutation where there are several.
+        example: [contexts] code of the example.
+        template: [contexts] code.
+        variant: [contexts] code.
+        cluster: [contexts] code: contexts of one cluster are not independent.
+        token: [contexts, K] code of each option's token, or `NONE`.
+        meaning: [contexts, K] code of each option's meaning, or `NONE`.
+        label: [contexts] code of the expected meaning, or `NONE`.
+        log_prob: [places, contexts, K] log-probability of the option's tokens, -inf where there is no option.
+        n_tokens: [places, contexts, K] how many these are.
+        log_prob_free: [places, contexts, K] the same after a text without content, or None.
+        truncated: [places, contexts] whether the text before the answer was cut.
+        attributes: of the contexts; `template` and `variant` come last, where there are several.
+        inputs: what was read.
+        problems: remarks.
+    """
+
+    places: tuple[tuple[str, str], ...]
+    tokens: tuple[str, ...]
+    meanings: tuple[str, ...]
+    templates: tuple[str, ...]
+    variants: tuple[str, ...]
+    example: IntArray
+    template: IntArray
+    variant: IntArray
+    cluster: IntArray
+    token: IntArray
+    meaning: IntArray
+    label: IntArray
+    log_prob: FloatArray
+    n_tokens: FloatArray
+    log_prob_free: FloatArray | None
+    truncated: BoolArray
+    attributes: tuple[Attribute, ...]
+    inputs: tuple[Input, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def there(self) -> BoolArray:
+        """[contexts, K] whether there is an option."""
+        return np.asarray(self.token != NONE)
+
+
+def write_likelihoods(  # noqa: PLR0913, PLR0917  (one argument per column)
+    path: Path,
+    ids: Sequence[str],
+    templates: Sequence[str],
+    variants: Sequence[str],
+    option_tokens: Sequence[str],
+    option_meanings: Sequence[str],
+    log_probs: FloatArray,
+    n_tokens: IntArray,
+    attributes: Sequence[Attribute],
+    *,
+    names: dict[str, str],
+    log_prob_free: FloatArray | None = None,
+    truncated: BoolArray | None = None,
+    permutation: Sequence[str] | None = None,
+    label_meaning: Sequence[str | None] | None = None,
+) -> None:
+    """Write likelihoods as parquet, one row per (example, template, variant, option).
+
+    Args:
+        path: of the file.
+        ids: [m] names of the examples.
+        templates: [m] in which template the example stands.
+        variants: [m] in which variant of it.
+        option_tokens: [m] the option as it is answered.
+        option_meanings: [m] what it means there.
+        log_probs: [m] log-probability of the option's tokens after the prompt, nothing else.
+        n_tokens: [m] how many these are.
+        attributes: of the same m rows.
+        names: further columns with one value: arm, run, model.
+        log_prob_free: [m] the same after a text without content.
+        truncated: [m] whether the prompt was cut to fit.
+        permutation: [m] which permutation of the meanings the options were shown in.
+        label_meaning: [m] the expected meaning; None where there is none.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    columns: dict[str, object] = {
+        "example_id": pa.array(list(ids), pa.string()),
+        "template": repeated(templates),
+        "variant": repeated(variants),
+        "option_token": repeated(option_tokens),
+        "option_meaning": repeated(option_meanings),
+        "log_prob": pa.array(np.asarray(log_probs).tolist(), pa.float64()),
+        "n_tokens": pa.array(np.asarray(n_tokens).tolist(), pa.int32()),
+    }
+    if log_prob_free is not None:
+        columns["log_prob_free"] = pa.array(np.asarray(log_prob_free).tolist(), pa.float64())
+    if truncated is not None:
+        columns["truncated"] = pa.array([bool(t) for t in truncated], pa.bool_())
+    if permutation is not None:
+        columns["permutation"] = repeated([str(p) for p in permutation])
+    if label_meaning is not None:
+        columns["label_meaning"] = pa.array(list(label_meaning), pa.string())
+    write_parquet(path, columns | run_columns(len(ids), attributes, names), {"schema": SCHEMA})
+
+
+def load_likelihoods(source: Source, columns: Columns) -> Likelihoods:
+    """Read, check and pair likelihoods.
+
+    Args:
+        source: files, globs or tables in memory.
+        columns: how their columns are called; without `cluster`, contexts of one example are a cluster.
+
+    Raises:
+        CallError: the call cannot be meant.
+        TableError: tables are wrong; carries every complaint about every table.
+    """
+    paired = read_answers(source, columns, FORM)
+    return _shaped(paired)
+
+
+def _coded(values: Any) -> tuple[tuple[str, ...], IntArray]:  # noqa: ANN401  (an array of texts)
+    names, codes = np.unique(np.asarray(np.ma.getdata(values), dtype=str), return_inverse=True)
+    return tuple(str(n) for n in names), codes.astype(np.int64)
+
+
+def _shaped(paired: Paired) -> Likelihoods:
+    """Rows of options as contexts with options beside each other."""
+    told = paired.columns
+    examples, example = _coded(told["example_id"])
+    templates, template = _coded(told["template"])
+    forms, form = _coded(_forms(told))
+    key = np.stack([example, template, form])
+    starts = np.flatnonzero(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)])
+    context = np.cumsum(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)]) - 1
+    place = np.arange(len(context)) - starts[context]
+    tokens, token = _coded(told["option_token"])
+    meanings, meaning = _coded(told["option_meaning"])
+    wrong = _odd_contexts(np.bincount(context), _where(examples, templates, forms, key[:, starts]))
+    label = _labels(told, meanings, context, meaning, starts, wrong)
+    if wrong:
+        raise TableError(wrong)
+    shape = (len(starts), int(place.max()) + 1)
+
+    def spread(values: Any, empty: float) -> Any:  # noqa: ANN401  (an array of any kind)
+        values = np.asarray(np.ma.getdata(values))
+        wide = np.full((*values.shape[:-1], *shape), empty, dtype=values.dtype)
+        wide[..., context, place] = values
+        return wide
+
+    free = told.get("log_prob_free")
+    cut = np.asarray(np.ma.getdata(told["truncated"])) == 1 if "truncated" in told else None
+    cluster = _coded(told["cluster"])[1] if "cluster" in told else example
+    attributes = [a.at(starts) for a in paired.attributes]
+    taken = {a.name for a in attributes}
+    truncated = np.zeros((len(paired.places), shape[0]), bool)
+    if cut is not None:
+        truncated = np.asarray(spread(cut, False).any(axis=-1))
+    return Likelihoods(
+        places=paired.places,
+        tokens=tokens,
+        meanings=meanings,
+        templates=templates,
+        variants=forms,
+        example=example[starts],
+        template=template[starts],
+        variant=form[starts],
+        cluster=cluster[starts],
+        token=spread(token, NONE),
+        meaning=spread(meaning, NONE),
+        label=label,
+        log_prob=spread(np.ma.getdata(told["log_prob"]).astype(np.float64), -np.inf),
+        n_tokens=spread(np.ma.getdata(told["n_tokens"]).astype(np.float64), 1.0),
+        log_prob_free=None if free is None else spread(np.ma.getdata(free).astype(np.float64), -np.inf),
+        truncated=truncated,
+        attributes=(
+            *attributes,
+            *_places_of_templates(templates, template[starts], forms, form[starts], taken),
+        ),
+        inputs=paired.inputs,
+        problems=(*paired.problems, *_alike(meanings), *_cut(truncated, paired.places)),
+    )
+
+
+def _forms(told: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an array of texts)
+    """Variants, with the permutation where a variant has several."""
+    variant = np.asarray(np.ma.getdata(told["variant"]), dtype=str)
+    if "permutation" not in told:
+        return variant
+    permutation = np.asarray(np.ma.getdata(told["permutation"]), dtype=str)
+    several = {v for v in np.unique(variant) if len(np.unique(permutation[variant == v])) > 1}
+    return np.array([f"{v} [{p}]" if v in several else v for v, p in zip(variant, permutation, strict=True)])
+
+
+def _where(
+    examples: Sequence[str], templates: Sequence[str], forms: Sequence[str], key: IntArray
+) -> list[str]:
+    return [f"example '{examples[e]}', template '{templates[t]}', variant '{forms[f]}'" for e, t, f in key.T]
+
+
+def _odd_contexts(sizes: IntArray, where: Sequence[str]) -> list[str]:
+    """Complain of contexts with a single option: an answer needs something to be chosen from."""
+    alone = np.flatnonzero(sizes < 2)
+    if not len(alone):
+        return []
+    return [
+        f"{len(alone):,} contexts have one option only (first: {where[alone[0]]}); a choice needs at least "
+        "two. (Are options of equal text told apart by 'option_token'?)"
+    ]
+
+
+def _labels(
+    told: Mapping[str, Any],
+    meanings: Sequence[str],
+    context: IntArray,
+    meaning: IntArray,
+    starts: IntArray,
+    wrong: list[str],
+) -> IntArray:
+    """[contexts] the expected meaning; complains of one that no option of the context has."""
+    label = np.full(len(starts), NONE, dtype=np.int64)
+    if "label_meaning" not in told:
+        return label
+    names = np.asarray(np.ma.getdata(told["label_meaning"]), dtype=str)
+    place = {name: i for i, name in enumerate(meanings)}
+    code = np.array([place.get(name, NONE) for name in names])
+    label = code[starts]
+    unlike = np.flatnonzero(code != label[context])
+    if len(unlike):
+        wrong.append(f"Column 'label_meaning' differs within {len(unlike):,} rows of a context.")
+    found = np.zeros(len(starts), bool)
+    np.logical_or.at(found, context, meaning == label[context])
+    lost = np.flatnonzero((names[starts] != "") & ~found)
+    if len(lost):
+        wrong.append(
+            f"Column 'label_meaning' names a meaning that no option has in {len(lost):,} contexts (first: "
+            f"'{names[starts][lost[0]]}'); options there are "
+            f"{', '.join(sorted({meanings[m] for m in meaning[context == lost[0]]}))}."
+        )
+    return np.asarray(label)
+
+
+def _places_of_templates(
+    templates: tuple[str, ...], template: IntArray, forms: tuple[str, ...], form: IntArray, taken: set[str]
+) -> list[Attribute]:
+    """Template and variant as attributes, where there are several."""
+    told = {"template": (templates, template), "variant": (forms, form)}
+    return [
+        Attribute(name, "partition", names, codes)
+        for name, (names, codes) in told.items()
+        if len(names) > 1 and name not in taken
+    ]
+
+
+def _alike(meanings: Sequence[str]) -> list[str]:
+    """Remark on meanings that are two only by their spelling."""
+    spellings: dict[str, list[str]] = {}
+    for meaning in meanings:
+        spellings.setdefault(" ".join(meaning.split()).casefold(), []).append(meaning)
+    return [
+        f"Column 'option_meaning' holds {' and '.join(map(repr, several))}, which are judged as "
+        f"{len(several)} meanings though they differ in capitals or blanks only."
+        for several in spellings.values()
+        if len(several) > 1
+    ]
+
+
+def _cut(truncated: BoolArray, places: Sequence[tuple[str, str]]) -> list[str]:
+    """Say how many prompts were cut to fit."""
+    worst = int(np.argmax(truncated.sum(axis=1)))
+    most = int(truncated[worst].sum())
+    if not most:
+        return []
+    return [
+        f"Up to {most:,} of {truncated.shape[1]:,} prompts were cut to fit the model ('{places[worst][0]}' "
+        f"run '{places[worst][1]}'); the text before the answer was cut, never the answer."
+    ]

@@ -1,0 +1,98 @@
+"""Columns whose words are fixed: whom a text speaks of, and whether that agrees with a stereotype.
+
+Capitals, blanks, hyphens and underscores do not matter; the usual words and letters for a gender are read
+as that gender. Every other value is refused: a number or a word of another language is not sure to mean a
+gender.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from evenhand.tables.io.database import Unreadable
+from evenhand.tables.predictions.validate import Reader
+from evenhand.tables.values import Distinct, distinct, missing_sql, offending
+
+#: Names of the columns.
+GOLD_GENDER, PREDISPOSITION, STEREOTYPE = "gold_gender", "predisposition", "stereotype"
+PREDICTED_GENDER = "predicted_gender"
+
+_MALE = ("male", "males", "m", "man", "men", "boy", "masculine", "masc", "he", "him", "his")
+_FEMALE = ("female", "females", "f", "woman", "women", "girl", "feminine", "fem", "she", "her", "hers")
+_UNKNOWN = ("unknown", "unspecified", "not known")
+_NEITHER = ("none", "neither", "neutral", "no stereotype", "not applicable")
+
+_GENDERS = {
+    "male": _MALE,
+    "female": _FEMALE,
+    "neutral": ("neutral", "neuter", "nonbinary", "they", "them", "their"),
+    "unknown": _UNKNOWN,
+}
+
+#: By column: what its words are read as, and how these may be spelt.
+VOCABULARY: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    GOLD_GENDER: _GENDERS,
+    PREDICTED_GENDER: _GENDERS,
+    PREDISPOSITION: {"male": _MALE, "female": _FEMALE, "none": (*_NEITHER, *_UNKNOWN)},
+    STEREOTYPE: {
+        "pro": ("pro", "prostereotype", "prostereotypical", "prostereotyped", "stereotypical"),
+        "anti": ("anti", "antistereotype", "antistereotypical", "antistereotyped"),
+        "none": (*_NEITHER, *_UNKNOWN),
+    },
+}
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_-]+", "", text).casefold()
+
+
+_READ = {
+    column: {_plain(spelling): word for word, spellings in words.items() for spelling in spellings}
+    for column, words in VOCABULARY.items()
+}
+
+
+def word_of(column: str, text: str) -> str | None:
+    """The word of a column's vocabulary that a text is a spelling of; None when it is of none."""
+    return _READ[column].get(_plain(text))
+
+
+def allowed(column: str) -> str:
+    """List the words of a column for a sentence."""
+    *first, last = VOCABULARY[column]
+    return f"{', '.join(first)} or {last}"
+
+
+def respelt(column: str, texts: Iterable[str]) -> list[str]:
+    """Say which spellings are read as other words than they are."""
+    changed = [f"'{text}' as {word}" for text in texts if (word := word_of(column, text)) not in {None, text}]
+    return [f"Column '{column}' is read with {', '.join(changed)}."] if changed else []
+
+
+def read_words(reader: Reader, name: str, limit: int) -> Distinct:
+    """Read the different values of a column with a vocabulary; complain of words that it does not have."""
+    values = Distinct("", {}, 0)
+    try:
+        values = distinct(reader.db, reader.table, name, limit)
+        strange = {text: n for text, n in values.counts.items() if word_of(name, text) is None}
+    except Unreadable as error:
+        reader.complaints.append(
+            reader.table.say(f"column '{name}' has {error}; each is one of {allowed(name)}.")
+        )
+        return values
+    if strange:
+        listed = ", ".join(f"'{text}' in {n:,} rows" for text, n in list(strange.items())[:10])
+        reader.complaints.append(
+            reader.table.say(f"column '{name}' is {listed}; each value is one of {allowed(name)}.")
+        )
+    if values.missing:
+        missing = missing_sql(reader.table.columns[name], reader.table.types[name])
+        ((count, first),) = offending(reader.db, reader.table, [missing], reader.example)
+        reader.complaints.append(
+            reader.table.say(
+                f"column '{name}' has no value in {count:,} rows{first}; each is one of {allowed(name)} "
+                f"(write '{[*VOCABULARY[name]][-1]}' where there is none)."
+            )
+        )
+    return values

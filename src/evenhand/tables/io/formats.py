@@ -1,0 +1,310 @@
+"""Open tables of every format as relations of one database.
+
+Columns are renamed `c0, c1, ...` at this door, so that no name of a file ever stands in SQL.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
+
+from evenhand.tables.io.containers import is_text, named, plain_text
+from evenhand.tables.io.database import Table, Unreadable, literal, rephrase, scratch
+from evenhand.tables.io.dialects import dialect_of, has_escapes, with_even_breaks, without_blanks
+from evenhand.tables.io.in_memory import as_arrow, extension_of
+from evenhand.tables.io.json_records import open_records
+from evenhand.tables.io.sources import ENDINGS, Given
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+T = TypeVar("T")
+#: What stands around a name without being seen: blanks of all kinds, and letters of no width.
+_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+#: A folder that says what all rows in it have in common, as Spark and Hive write it.
+_PARTITION = re.compile(r"([A-Za-z_]\w*)=([^=]*)")
+#: What the database says of a CSV file in which a lone carriage return seems to end a row.
+_BROKEN_ROWS = re.compile("invalid state|Expected Number of Columns")
+#: What it says of one whose quotes end at another place than it expects.
+_BROKEN_QUOTES = re.compile(
+    "unterminated quote|invalid state|Expected Number of Columns|quote", re.IGNORECASE
+)
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+def open_table(db: DuckDBPyConnection, given: Given, number: int) -> Table:
+    """Open a table: find its columns and their types.
+
+    Raises:
+        Unreadable: it cannot be read, or has no rows.
+        duckdb.Error: it cannot be read; `rephrase` says why.
+    """
+    if given.path is None:
+        return _in_memory(db, given, number)
+    if given.path.stat().st_size == 0:
+        raise Unreadable("is empty (0 bytes).")
+    if given.ending not in _OPENERS:
+        raise Unreadable(f"is of no known format; {_step(given)}readable are {', '.join(ENDINGS)}.")
+    return _OPENERS[given.ending](db, Table(given, number, {}, {}, ""))
+
+
+def use_table(
+    db: DuckDBPyConnection, given: Given, number: int, use: Callable[[Table], T], complaints: list[str]
+) -> list[T]:
+    """Open a table and use it; what is wrong with it is added to the complaints, and there is no outcome.
+
+    A CSV file whose line breaks the database cannot follow is read from a copy with even ones.
+    """
+    import duckdb  # noqa: PLC0415  (0.1 s)
+
+    try:
+        table = open_table(db, given, number)
+        try:
+            return [use(table)]
+        except duckdb.Error as error:
+            other = _escaped(table, error) or _even(db, table, error)
+            if other is None:
+                raise
+            return [use(other)]
+    except Unreadable as error:
+        complaints.append(f"{given.title}: {error}")
+    except duckdb.Error as error:
+        complaints.append(f"{given.title}: {rephrase(error, given)}")
+    except OSError as error:
+        complaints.append(f"{given.title}: cannot be read ({error.strerror or error}).")
+    return []
+
+
+def examine_each(
+    db: DuckDBPyConnection, given: Sequence[Given], examine: Callable[[Table], T | list[str]]
+) -> tuple[list[T], list[str]]:
+    """Open and check every table; a broken one does not keep the others from being checked.
+
+    Args:
+        db: the database.
+        given: the tables.
+        examine: gives what was found in a table that is in order, else every complaint about it.
+
+    Returns:
+        What was found, and all complaints.
+    """
+    results: list[T] = []
+    complaints: list[str] = []
+    for number, one in enumerate(given):
+        for outcome in use_table(db, one, number, examine, complaints):
+            if isinstance(outcome, list):
+                complaints += outcome
+            else:
+                results.append(outcome)
+    return results, complaints
+
+
+def stage(db: DuckDBPyConnection, table: Table, needed: list[str], where: str) -> Table:
+    """Keep the needed columns of the wanted rows: parsed text as a copy, all else as a view."""
+    chosen = ", ".join(table.columns[name] for name in needed) or "1 AS nothing"
+    kind = "TABLE" if table.staged else "VIEW"
+    db.execute(f"CREATE TEMP {kind} t{table.number} AS SELECT {chosen} FROM {table.relation} WHERE {where}")
+    return replace(table, relation=f"t{table.number}")
+
+
+def pattern(path: Path) -> str:
+    """A path as SQL that stands for this one file, though its name may have stars or brackets."""
+    text = str(path.absolute())
+    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise Unreadable("has a name that is not UTF-8; rename it.")
+    return literal(re.sub(r"([*?\[])", r"[\1]", text))
+
+
+def tidy_names(names: Sequence[str]) -> list[str]:
+    """Names of columns without the blanks and unseen letters around them, unless that makes two names one."""
+    plain = [unicodedata.normalize("NFC", name).strip().strip(_UNSEEN).strip() for name in names]
+    taken = Counter(names)
+    often = Counter(plain)
+    return [
+        short if short == name or not (taken[short] or often[short] > 1) else name
+        for name, short in zip(names, plain, strict=True)
+    ]
+
+
+def _table(
+    table: Table,
+    names: Sequence[str],
+    types: Sequence[str],
+    relation: str,
+    *,
+    staged: bool,
+    flaws: Mapping[str, str] | None = None,
+) -> Table:
+    """The table with its columns, and those that the folders of its file name."""
+    found = dict(flaws or {})
+    tidied = tidy_names(names)
+    found |= {short: found[name] for name, short in zip(names, tidied, strict=True) if name in found}
+    for name, times in Counter(tidied).items():
+        if times > 1:
+            found[name] = (
+                f"occurs {times} times: the table has more than one column called '{name}'; rename one."
+            )
+    columns = {name: f"c{i}" for i, name in enumerate(tidied)}
+    kinds = dict(zip(tidied, types, strict=True))
+    kinds |= dict.fromkeys((name for name in found if name in columns), "VARCHAR")
+    source = f"{relation} AS x({', '.join(f'c{i}' for i in range(len(tidied)))})"
+    parts = _partitions(table.given, columns)
+    if parts:
+        values = ", ".join(
+            f"{'NULL::VARCHAR' if value is None else literal(value)} AS p{i}"
+            for i, value in enumerate(parts.values())
+        )
+        source = f"(SELECT *, {values} FROM {source})"
+        columns |= {name: f"p{i}" for i, name in enumerate(parts)}
+        kinds |= dict.fromkeys(parts, "VARCHAR")
+    return replace(table, columns=columns, types=kinds, relation=source, staged=staged, flaws=found)
+
+
+def _partitions(given: Given, known: Collection[str]) -> dict[str, str | None]:
+    """Columns that the folders of a file name (`race=a/part-0.parquet`), unless the file has them."""
+    if given.path is None:
+        return {}
+    matches = [_PARTITION.fullmatch(part) for part in given.path.parts[:-1]]
+    said = {match[1]: unquote(match[2]) for match in matches if match}
+    return {name: None if v == _NO_VALUE else v for name, v in said.items() if name not in known}
+
+
+def _step(given: Given) -> str:
+    """What a file of unknown ending holds, where its first bytes tell, with the next step."""
+    assert given.path is not None
+    with given.path.open("rb") as file:
+        kind = named(given, file.read(512))
+    return f"it holds {kind.rstrip('.')}; " if kind else ""
+
+
+def _describe(db: DuckDBPyConnection, relation: str) -> tuple[list[str], list[str]]:
+    """Names and types of a relation's columns."""
+    rows = db.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    return [row[0] for row in rows], [row[1] for row in rows]
+
+
+def _parquet(db: DuckDBPyConnection, table: Table) -> Table:
+    path = table.given.path
+    assert path is not None
+    with path.open("rb") as opened:
+        head = opened.read(1 << 14)
+        kind = named(table.given, head[:512])
+    if kind is None and is_text(head):
+        ending = ".jsonl" if head.lstrip().startswith((b"{", b"[")) else ".csv"
+        what = "JSON" if ending == ".jsonl" else "text such as CSV"
+        raise Unreadable(
+            f"is no parquet file, or is cut short: it holds {what}; rename it to {path.stem}{ending}."
+        )
+    if kind and not kind.startswith("parquet"):
+        raise Unreadable(f"is no parquet file, or is cut short: it holds {kind}")
+    file = pattern(path)
+    relation = f"read_parquet({file}, binary_as_string = true, hive_partitioning = false)"
+    _, types = _describe(db, relation)
+    nodes = db.execute(f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({file})").fetchall()
+    names, skip = [], 0
+    for name, children in nodes[1:]:
+        if skip == 0:
+            names.append(name)
+        skip = skip + children - (1 if skip else 0)
+    return _table(table, names, types, relation, staged=False, flaws=_extensions(db, path))
+
+
+def _extensions(db: DuckDBPyConnection, path: Path) -> dict[str, str]:
+    """Why columns of a parquet file cannot be read: what is stored of them is not what they mean."""
+    stored = db.execute(
+        f"SELECT value FROM parquet_kv_metadata({pattern(path)}) WHERE key = 'ARROW:schema'"
+    ).fetchall()
+    if not any(b"ARROW:extension:name" in _decoded(value) for (value,) in stored):
+        return {}
+    import pyarrow.parquet as pq  # noqa: PLC0415  (seldom needed)
+
+    flaws = {}
+    for column in pq.read_schema(path):
+        name = (column.metadata or {}).get(b"ARROW:extension:name", b"").decode("utf-8", "replace")
+        name = name or extension_of(column.type) or ""
+        if name and not name.startswith("arrow."):
+            flaws[column.name] = (
+                f"holds values of type {name}, of which the file has the storage only; write them as text "
+                "(pandas: astype(str))."
+            )
+    return flaws
+
+
+def _decoded(value: bytes) -> bytes:
+    try:
+        return base64.b64decode(value)
+    except ValueError:
+        return b""
+
+
+def _csv(db: DuckDBPyConnection, table: Table) -> Table:
+    dialect = dialect_of(table.given)
+    path = plain_text(db, table.given, table.number)
+    if dialect.blanks:
+        path = without_blanks(db, path, table.number, dialect)
+    elif dialect.uneven:
+        path = with_even_breaks(db, path, table.number, dialect.delimiter) or path
+    return _as_csv(table, path, dialect.names, dialect.delimiter, dialect.skip)
+
+
+def _as_csv(
+    table: Table, path: Path, names: Sequence[str], delimiter: str, skip: int, escape: str = '"'
+) -> Table:
+    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
+    relation = (
+        f"read_csv({pattern(path)}, auto_detect = false, header = true, columns = {{{types}}}, "
+        f"delim = {literal(delimiter)}, quote = '\"', escape = {literal(escape)}, strict_mode = true, "
+        f"null_padding = false, skip = {skip}, compression = 'none', hive_partitioning = false)"
+    )
+    return _table(table, names, ["VARCHAR"] * len(names), relation, staged=True)
+
+
+def _escaped(table: Table, error: Exception) -> Table | None:
+    r"""The table with quotes written as \", where they are why it could not be read as usual."""
+    path = table.given.path
+    if _OPENERS.get(table.given.ending) is not _csv or not _BROKEN_QUOTES.search(str(error)):
+        return None
+    assert path is not None
+    dialect = dialect_of(table.given)
+    if table.given.ending.endswith(".gz") or dialect.blanks or not has_escapes(path):
+        return None
+    return _as_csv(table, path, dialect.names, dialect.delimiter, dialect.skip, "\\")
+
+
+def _even(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | None:
+    """The table from a copy with even line breaks, where uneven ones are why it could not be read."""
+    if _OPENERS.get(table.given.ending) is not _csv or not _BROKEN_ROWS.search(str(error)):
+        return None
+    dialect = dialect_of(table.given)
+    source = scratch(db, table.number) if table.given.ending.endswith(".gz") else table.given.path
+    assert source is not None
+    copy = with_even_breaks(db, source, table.number, dialect.delimiter)
+    return _as_csv(table, copy, dialect.names, dialect.delimiter, dialect.skip) if copy else None
+
+
+def _json(db: DuckDBPyConnection, table: Table) -> Table:
+    records = open_records(db, table.given, table.number)
+    flaws = dict.fromkeys(records.doubled, "is ambiguous: the file names a column twice in one record.")
+    return _table(table, records.names, records.types, records.relation, staged=True, flaws=flaws)
+
+
+def _in_memory(db: DuckDBPyConnection, given: Given, number: int) -> Table:
+    """Open a table in memory by way of Arrow."""
+    arrow, names, flaws = as_arrow(given.table)
+    db.register(f"arrow{number}", arrow)
+    _, types = _describe(db, f"arrow{number}")
+    said = {names[i]: why for i, why in flaws.items()}
+    return _table(Table(given, number, {}, {}, ""), names, types, f"arrow{number}", staged=False, flaws=said)
+
+
+_OPENERS: dict[str, Callable[[DuckDBPyConnection, Table], Table]] = {
+    ending: _parquet if ending in {".parquet", ".pq"} else _json if "json" in ending else _csv
+    for ending in ENDINGS
+}

@@ -1,0 +1,228 @@
+"""Open tables in memory by way of Arrow, one column at a time where the whole cannot be converted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from evenhand.errors import CallError, TableError
+from evenhand.tables.io.database import Unreadable
+
+_KINDS = {str: "texts", bool: "truth values", int: "numbers", float: "numbers", bytes: "bytes",
+          list: "lists", tuple: "lists", dict: "records", set: "sets"}  # fmt: skip
+_VALUES_TO_LOOK_AT = 100_000
+
+
+def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
+    """A `pyarrow.Table` of anything that is a table.
+
+    Returns:
+        The table with its columns called `c0`, `c1`, ...; their names; by number, why single columns cannot
+        be read (they are empty in the table).
+
+    Raises:
+        Unreadable: it is no table.
+    """
+    import pyarrow as pa  # noqa: PLC0415  (only this door needs it)
+
+    faults = (pa.ArrowException, TypeError, ValueError, NotImplementedError, KeyError, OverflowError)
+    try:
+        found = _columns(given)
+        columns = [] if found is None else list(found)
+        whole = _whole(given) if found is None else None
+    except faults as error:
+        raise Unreadable(f"cannot be read as a table ({_first_line(error)}).") from None
+    if whole is not None:
+        names = [str(name) for name in whole.column_names]
+        if not names:
+            raise Unreadable("has no columns.")
+        whole, foreign = _without_extensions(whole)
+        return whole.rename_columns([f"c{i}" for i in range(len(names))]), names, foreign
+    if not columns:
+        raise Unreadable("has no columns.")
+    arrays: dict[int, Any] = {}
+    flaws: dict[int, str] = {}
+    for i, (_, values) in enumerate(columns):
+        try:
+            arrays[i] = _array(values)
+        except Unreadable as error:
+            flaws[i] = str(error)
+        except faults:
+            flaws[i] = _mixture(values)
+    names = [name for name, _ in columns]
+    lengths = {names[i]: len(array) for i, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"'{name}': {length}" for name, length in list(lengths.items())[:20])
+        raise Unreadable(f"its columns differ in length ({shown}).")
+    if not arrays:
+        raise Unreadable(f"column '{names[0]}' {flaws[0]}")
+    empty = pa.nulls(next(iter(lengths.values())))
+    table = pa.table({f"c{i}": arrays.get(i, empty) for i in range(len(columns))})
+    return table, names, flaws
+
+
+def read_once(source: object, done: set[int] | None = None) -> object:
+    """What was given, with every stream that can be read only once as a table that can be read again.
+
+    Args:
+        source: what was given.
+        done: the streams that were read before, by identity.
+
+    Raises:
+        CallError: one stream is given twice.
+        TableError: a stream breaks off.
+    """
+    done = set() if done is None else done
+    if isinstance(source, Mapping):
+        return (
+            {name: read_once(value, done) for name, value in source.items()}
+            if _has_stream(source.values())
+            else source
+        )
+    if isinstance(source, list | tuple):
+        return [read_once(value, done) for value in source] if _has_stream(source) else source
+    if not _is_stream(source):
+        return source
+    import pyarrow as pa  # noqa: PLC0415
+
+    if id(source) in done:
+        raise CallError("One stream of rows was given twice, and it can be read once; give two, or a table.")
+    done.add(id(source))
+    try:
+        return pa.table(source)
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
+        raise TableError(f"A given stream of rows cannot be read ({_first_line(error)}).") from None
+
+
+def _has_stream(values: Iterable[object]) -> bool:
+    return any(_is_stream(v) or (isinstance(v, list | tuple) and _has_stream(v[:1000])) for v in values)
+
+
+def _is_stream(value: object) -> bool:
+    """Whether a value is a table whose rows may come only once."""
+    kind = type(value)
+    return hasattr(kind, "__arrow_c_stream__") and not hasattr(kind, "__len__")
+
+
+def _columns(given: Any) -> Iterator[tuple[str, object]] | None:  # noqa: ANN401  (a table of any library)
+    """Names and values of a table's columns, where these can be of any Python values; else None."""
+    if isinstance(given, Mapping):
+        return ((str(name), values) for name, values in given.items())
+    if hasattr(type(given), "iloc"):  # pandas: by place, since two columns may have one name
+        return ((str(name), given.iloc[:, i]) for i, name in enumerate(given.columns))
+    if hasattr(type(given), "get_columns"):  # polars: a column may hold Python objects
+        return ((str(one.name), one) for one in given.get_columns())
+    return None
+
+
+def _whole(given: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
+    """A `pyarrow.Table` of a table whose columns all have one type each."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if isinstance(given, pa.Table):
+        return given
+    if hasattr(given, "__arrow_c_stream__"):
+        return pa.table(given)
+    from pyarrow.interchange import from_dataframe  # noqa: PLC0415
+
+    return from_dataframe(given)
+
+
+def _without_extensions(whole: Any) -> tuple[Any, dict[int, str]]:  # noqa: ANN401  (pyarrow has no types)
+    """The table with periods and intervals as texts, and why columns of other such types cannot be read."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    flaws = {}
+    for i, field in enumerate(whole.schema):
+        name = extension_of(field.type)
+        if name is None:
+            continue
+        if name.startswith("pandas."):
+            array = _of_extension(whole.column(i))
+        else:
+            array = pa.nulls(len(whole))
+            flaws[i] = f"holds values of the unknown type {name}; give texts or numbers."
+        whole = whole.set_column(i, field.name, array)
+    return whole, flaws
+
+
+def _array(values: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
+    """An Arrow array of a column: a list, a numpy array, a series of any library."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if hasattr(type(values), "iloc"):
+        return _of_series(values)
+    if hasattr(type(values), "__arrow_c_stream__"):
+        return pa.chunked_array(values)
+    array: Any = values if isinstance(values, list | tuple) else np.asarray(values)
+    if isinstance(array, np.ndarray) and array.ndim != 1:
+        if array.ndim != 2:
+            raise Unreadable(f"is no list of values (it has {array.ndim} dimensions).")
+        array = list(array)
+    return pa.array(array)
+
+
+def _of_series(values: Any) -> Any:  # noqa: ANN401  (pandas and pyarrow have no types)
+    """An Arrow array of a pandas series; periods and intervals are the texts that pandas prints of them."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if hasattr(values.dtype, "fill_value"):  # a sparse one
+        values = values.sparse.to_dense()
+    array = pa.Array.from_pandas(values)
+    if extension_of(array.type) is None:
+        return array
+    if hasattr(values.dtype, "categories"):
+        return pa.Array.from_pandas(values.cat.rename_categories([str(v) for v in values.cat.categories]))
+    return pa.Array.from_pandas(values.astype(object).map(str, na_action="ignore"))
+
+
+def _of_extension(column: Any) -> Any:  # noqa: ANN401  (pyarrow has no types)
+    """The texts of an Arrow column of periods or intervals."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if not pa.types.is_dictionary(column.type):
+        return _of_series(column.to_pandas())
+    coded = [
+        pa.DictionaryArray.from_arrays(one.indices, _of_series(one.dictionary.to_pandas())).cast(pa.string())
+        for one in column.chunks
+    ]
+    return pa.chunked_array(coded, pa.string())
+
+
+def extension_of(kind: Any) -> str | None:  # noqa: ANN401  (pyarrow has no types)
+    """Name a type whose values are not what is stored (a year as its distance from 1970), or None."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    name = str(getattr(inner, "extension_name", ""))
+    return name if name and not name.startswith("arrow.") else None
+
+
+def _mixture(values: object) -> str:
+    """Say what a column holds that is no column of one kind of values, with one of each kind."""
+    advice = "give texts, numbers or truth values"
+    some = list(islice(values, _VALUES_TO_LOOK_AT)) if isinstance(values, Iterable) else []
+    examples: dict[str, object] = {}
+    counts: Counter[str] = Counter()
+    for value in some:
+        if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124  (NaN)
+            continue
+        kind = _KINDS.get(type(value), f"values of type {type(value).__name__}")
+        examples.setdefault(kind, value)
+        counts[kind] += 1
+    kinds = sorted(examples, key=lambda kind: (kind != "texts", -counts[kind]))
+    if len(kinds) < 2:
+        return f"cannot be read: it holds {kinds[0] if kinds else 'no single values'}; {advice}."
+    shown = [repr(examples[kind])[:40] for kind in kinds]
+    return (
+        f"cannot be read: it holds {' and '.join(kinds)} (as {' and '.join(shown)}); give values of one "
+        "kind, for example all as text."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")

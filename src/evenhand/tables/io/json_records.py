@@ -1,0 +1,275 @@
+"""Open JSON as rows: one record a line, a list of records, or one object that holds columns.
+
+Keys are looked up as they are written: `Label` is not `label`. The database's own reader of JSON takes names
+that differ in case for one name, so records come as JSON and values are taken out of them by exact key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evenhand.tables.io.containers import HEAD_BYTES, MARK, head_of, plain_text
+from evenhand.tables.io.database import Unreadable, literal, scratch
+from evenhand.tables.io.sources import Given
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_NO_RECORDS = 'is no list of records: every row must be an object such as {"label": 1}'
+_AS_RECORDS = "write one record a line (pandas: to_json(orient='records', lines=True))"
+_ROWS_TO_TRY = 10_000
+
+
+@dataclass(frozen=True)
+class Records:
+    """JSON as a relation of texts.
+
+    Attributes:
+        names: keys of the records, each once.
+        types: `STRUCT` of keys that hold records, else `VARCHAR`.
+        relation: what stands after FROM, with the columns in the order of the names.
+        doubled: keys that stand twice in one record.
+    """
+
+    names: list[str]
+    types: list[str]
+    relation: str
+    doubled: frozenset[str]
+
+
+def open_records(db: DuckDBPyConnection, given: Given, number: int) -> Records:
+    """Open a JSON file.
+
+    Raises:
+        Unreadable: it holds no records.
+        duckdb.Error: it is no JSON.
+        OSError: it cannot be opened.
+    """
+    from evenhand.tables.io.formats import pattern  # noqa: PLC0415  (formats needs this module)
+
+    head = head_of(given)
+    if not head.strip():
+        raise Unreadable("has no rows.")
+    whole = _whole_object(given, head)
+    path, layout = plain_text(db, given, number), layout_of(head)
+    if whole is not None and (rows := _rows_of(whole)) is not None:
+        path, layout = scratch(db, number).with_suffix(".rows"), "newline_delimited"
+        with path.open("w", encoding="ascii") as file:
+            file.writelines(rows)
+    objects = f"read_json_objects({pattern(path)}, format = '{layout}', hive_partitioning = false)"
+    found = db.execute(f"SELECT json_keys(json) AS k, count(*) AS n FROM {objects} GROUP BY k").fetchall()
+    lists = [keys for keys, _ in sorted(found, key=lambda one: (-one[1], one[0] or []))]
+    if any(not keys for keys in lists):
+        _refuse_others(db, objects)
+    names = list(dict.fromkeys(key for keys in lists for key in keys))
+    if not found:
+        raise Unreadable("has no rows.")
+    if not names:
+        raise Unreadable("has no columns.")
+    doubled = {key for keys in lists if len(set(keys)) < len(keys) for key in keys if keys.count(key) > 1}
+    pointers = ", ".join(literal("/" + n.replace("~", "~0").replace("/", "~1")) for n in names)
+    values = ", ".join(f"v[{i}]" for i in range(1, len(names) + 1))
+    relation = f"(SELECT {values} FROM (SELECT json_extract_string(json, [{pointers}]) AS v FROM {objects}))"
+    return Records(names, _types(db, objects, pointers, len(names)), relation, frozenset(doubled))
+
+
+def layout_of(head: bytes) -> str:
+    """How records stand in a file: as the database calls it."""
+    line, _, rest = head.strip().partition(b"\n")
+    if line.startswith(b"[") and not (rest.strip() and _is_json(line)):
+        return "array"
+    if line.startswith(b"{") and not line.strip().endswith(b"}"):
+        return "unstructured"  # records of several lines each
+    return "newline_delimited"
+
+
+def keys_at_start(given: Given) -> set[str]:
+    """The names of columns, as far as the first records tell; the file is not read to its end.
+
+    Raises:
+        Unreadable: it holds something else.
+        OSError: it cannot be opened.
+    """
+    text = head_of(given).decode("utf-8", "ignore").lstrip()
+    names: set[str] = set()
+    whole = _whole_object(given, text.encode())
+    if whole is not None and (rows := _rows_of(whole)) is not None:
+        return {key for row in rows[:100] for key in json.loads(row)}
+    decoder, place = json.JSONDecoder(), 0
+    for _ in range(_ROWS_TO_TRY):
+        while place < len(text) and text[place] in " \t\r\n,[":
+            place += 1
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            break
+        if isinstance(value, dict):
+            names |= value.keys()
+    return names
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _types(db: DuckDBPyConnection, objects: str, pointers: str, width: int) -> list[str]:
+    """`STRUCT` for every key that holds records, in the first rows that have it."""
+    rows = db.execute(
+        f"SELECT DISTINCT json_type(json, [{pointers}]) AS v FROM (FROM {objects} LIMIT {_ROWS_TO_TRY})"
+    ).fetchall()
+    kinds: list[set[str]] = [{row[0][i] for row in rows} - {None, "NULL"} for i in range(width)]
+    return ["STRUCT" if kind == {"OBJECT"} else "VARCHAR" for kind in kinds]
+
+
+def _refuse_others(db: DuckDBPyConnection, objects: str) -> None:
+    """Complain of rows that are no records."""
+    rows = db.execute(
+        f"SELECT CAST(json AS VARCHAR) FROM {objects} WHERE json_type(json) <> 'OBJECT' LIMIT 1"
+    ).fetchall()
+    if rows:
+        text = rows[0][0]
+        row = text if len(text) <= 60 else f"{text[:57]}..."
+        raise Unreadable(f"{_NO_RECORDS}, but one is {row}; {_AS_RECORDS}.")
+
+
+def _whole_object(given: Given, head: bytes) -> Mapping[str, Any] | None:
+    """The one object that is all of a file; None where it holds more, or something else.
+
+    Raises:
+        Unreadable: a key of it stands there twice.
+    """
+    head = head.strip()
+    line, _, rest = head.partition(b"\n")
+    if not head.startswith(b"{") or (rest.strip() and _is_json(line)):
+        return None
+    text = head.decode("utf-8", "ignore")
+    if len(head) >= HEAD_BYTES - 1000:
+        try:
+            _, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):
+            text = _whole_text(given)
+        else:
+            if text[end:].strip():
+                return None
+            text = _whole_text(given)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _whole_text(given: Given) -> str:
+    import gzip  # noqa: PLC0415  (seldom needed)
+
+    assert given.path is not None
+    with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
+        return file.read().removeprefix(MARK).decode("utf-8", "replace")
+
+
+def _rows_of(whole: Mapping[str, Any]) -> list[str] | None:
+    """The rows of an object that holds a table, as lines of JSON; None where it is a row itself.
+
+    Known are the tables of W&B and pandas' `split` (`columns` and `data`), pandas' `table` (`schema` and
+    `data`), columns by name as lists, and columns by name or rows by index as objects (pandas' `columns`
+    and `index`).
+
+    Raises:
+        Unreadable: it holds a table in a way that is not known for sure.
+    """
+    names, data = whole.get("columns"), whole.get("data")
+    if isinstance(names, list) and isinstance(data, list):
+        if any(not isinstance(row, list) or len(row) != len(names) for row in data):
+            raise Unreadable(
+                "holds one object with 'columns' and 'data', whose rows do not have one value for each "
+                f"column; {_AS_RECORDS}."
+            )
+        return [_line(zip(map(_name, names), row, strict=True)) for row in data]
+    if isinstance(data, list) and isinstance(whole.get("schema"), dict) and all(map(_is_record, data)):
+        return [_line(row.items()) for row in data]
+    values = list(whole.values())
+    lists = values and all(isinstance(v, list) for v in values) and len(set(map(len, values))) == 1
+    if lists and (len(values) > 1 or not all(map(_is_record, values[0]))):
+        return [_line(zip(whole, row, strict=True)) for row in zip(*values, strict=True)]
+    if values and all(map(_is_record, values)):
+        return _crossed(whole)
+    inner = [
+        key for key, value in whole.items() if isinstance(value, list) and value and _is_record(value[0])
+    ]
+    if inner:
+        raise Unreadable(
+            f"holds one object, whose key '{inner[0]}' has the rows; write them alone, one record a line "
+            f"(`jq -c '.[\"{inner[0]}\"][]'`)."
+        )
+    return None
+
+
+def _crossed(whole: Mapping[str, Mapping[str, Any]]) -> list[str] | None:
+    """Rows of columns that are objects by row, or of rows that are objects by column."""
+    first = next(iter(whole.values()))
+    if not first or any(value.keys() != first.keys() for value in whole.values()):
+        return None
+    by_row = all(key.isdigit() for key in first)
+    if by_row == all(key.isdigit() for key in whole):
+        shown = json.dumps({next(iter(whole)): first}, ensure_ascii=False)[:60]
+        raise Unreadable(
+            f"holds one object whose values are objects ({shown}...): its columns or its rows, which is "
+            f"not sure; {_AS_RECORDS}."
+        )
+    if by_row:
+        return [_line((name, column[key]) for name, column in whole.items()) for key in first]
+    return [_line(row.items()) for row in whole.values()]
+
+
+def _is_record(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _name(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _line(pairs: Iterator[tuple[str, Any]] | Sequence[Any] | Any) -> str:  # noqa: ANN401  (items of any mapping)
+    """A record, in which a key may stand twice."""
+    return "{" + ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in pairs) + "}\n"
+
+
+def line_of_fault(given: Given) -> tuple[int, int] | None:
+    """The line (from 1) at which a file stops being JSON, and the place in it; None where it is not clear."""
+    import gzip  # noqa: PLC0415
+
+    assert given.path is not None
+    with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
+        head = file.read(HEAD_BYTES).removeprefix(MARK)
+        file.seek(0)
+        if layout_of(head) == "newline_delimited":
+            for number, line in enumerate(file, 1):
+                text = line.removeprefix(MARK).strip()
+                if text and (fault := _fault(text)):
+                    return number, fault[1]
+            return None
+        return _fault(file.read().removeprefix(MARK))
+
+
+def _fault(text: bytes) -> tuple[int, int] | None:
+    """Line and place at which a text stops being JSON."""
+    try:
+        value = json.loads(text)
+        if b"\\u" in text:  # half of a letter in two parts is a text in Python, and none in UTF-8
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        return error.lineno, error.colno
+    except UnicodeEncodeError as error:
+        return 1, error.start + 1
+    except UnicodeDecodeError as error:
+        return text[: error.start].count(b"\n") + 1, error.start - text.rfind(b"\n", 0, error.start)
+    except RecursionError:
+        return None
+    return None

@@ -1,0 +1,72 @@
+"""Columns of the tables that runs write, as parquet: the same bytes for the same values."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evenhand.tables.io.write import write_atomic
+from evenhand.tables.schema import Attribute, IntArray
+
+
+def write_parquet(path: Path, columns: Mapping[str, object], told: Mapping[str, str]) -> None:
+    """Write columns as one file, whole or not at all.
+
+    Args:
+        path: of the file.
+        columns: Arrow arrays of one length, by name.
+        told: the file's metadata.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    table = pa.table(dict(columns)).replace_schema_metadata(dict(told))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    write_atomic(path, buffer.getvalue())
+
+
+def run_columns(rows: int, attributes: Sequence[Attribute], names: Mapping[str, str]) -> dict[str, object]:
+    """Columns that every table of a run ends with: its groups, and what names the run.
+
+    Args:
+        rows: how many there are.
+        attributes: of the same rows.
+        names: columns with one value: arm, run, model.
+    """
+    columns: dict[str, object] = {}
+    for attribute in attributes:
+        columns |= attribute_columns(attribute)
+    return columns | {name: coded(np.zeros(rows, np.int64), (value,)) for name, value in names.items()}
+
+
+def attribute_columns(attribute: Attribute) -> dict[str, object]:
+    """A partition's column of names, or one 0/1 column per group of memberships."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if attribute.flags is None:
+        assert attribute.codes is not None
+        return {attribute.name: coded(attribute.codes, attribute.groups)}
+    flags = attribute.flags.astype(int)
+    return {
+        f"{attribute.name}_{group}": pa.array(flags[i].tolist(), pa.int8())
+        for i, group in enumerate(attribute.groups)
+    }
+
+
+def coded(codes: IntArray, names: Sequence[str]) -> object:
+    """A column of few different texts, as codes into them."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes.tolist(), pa.int32()), pa.array(list(names), pa.string())
+    )
+
+
+def repeated(values: Sequence[str]) -> object:
+    """The same of texts that repeat, in the order of their first appearance."""
+    place = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    return coded(np.array([place[value] for value in values], np.int64), tuple(place))

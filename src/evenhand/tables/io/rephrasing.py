@@ -1,0 +1,143 @@
+"""Why a table cannot be read, in words of this package and not in those of the database."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import re
+from itertools import islice
+
+from evenhand.tables.io.database import NOT_UTF8, literal
+from evenhand.tables.io.quoted import shorten
+from evenhand.tables.io.sources import Given
+
+_DAMAGED = "is damaged, or written in a way that is not supported; copy it or make it again."
+#: What the database says of a file, and what is to be said of it.
+_KNOWN = {
+    "unterminated quote": "{at} opens a quote that is never closed.",
+    "Maximum line size": "{at} is longer than 2 MB (is a quote not closed?).",
+    "not utf-8 encoded": NOT_UTF8.format("LATIN1") + " The first other letter is in {at}.",
+    "Invalid unicode": NOT_UTF8.format("LATIN1"),
+    "state machine reached an invalid state": "is no proper CSV (are its line ends or quotes mixed?).",
+    "magic bytes": "is no parquet file, or is cut short.",
+    "too small to be a Parquet": "is no parquet file, or is cut short.",
+    "maximum_object_size": "has a record that is too long to be read; is a bracket not closed?",
+    "encrypted": "is encrypted; write it without encryption.",
+    "No space left": "needs more space for temporary files than there is.",
+    "Permission denied": "cannot be read (Permission denied).",
+}
+
+
+def sentence(error: Exception, given: Given) -> str:
+    """Say in one sentence why the database could not read a table."""
+    text = str(error)
+    line = re.search(r"CSV Error on Line: (\d+)", text)
+    at = f"line {line[1]}" if line else "a line"
+    shape = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
+    if shape:
+        return _other_width(at, int(shape[1]), int(shape[2]))
+    if "Malformed JSON" in text or ("JSON" in text and "at byte" in text):
+        return _no_json(text, given)
+    if given.path is None and re.search("UTF-?8|unicode", text, re.IGNORECASE):
+        return _not_utf8_in_memory(given)
+    parquet = given.ending in {".parquet", ".pq"}
+    if parquet and ("Invalid string encoding" in text or "nvalid unicode" in text):
+        return _not_utf8_column(given)
+    if type(error).__name__ == "OutOfMemoryException":
+        return "needs more memory than there is."
+    for sign, said in _KNOWN.items():
+        if sign in text:
+            return said.format(at=at)
+    kind = "parquet file" if parquet else "table"
+    return f"cannot be read as a {kind}: it {_DAMAGED}"
+
+
+def _other_width(at: str, expected: int, found: int) -> str:
+    """Say that a line has another number of values than the header."""
+    said = f"{at} has {found} values, but the header names {expected} columns"
+    if at == "line 2" and found == expected + 1:
+        return f"{said} (does the header lack the name of R's row names? write with row.names = FALSE)."
+    return f"{said}."
+
+
+def _no_json(text: str, given: Given) -> str:
+    """Say where a file stops being JSON; the database counts lines and records from another start."""
+    from evenhand.tables.io.json_records import line_of_fault  # noqa: PLC0415  (it needs the database's module)
+
+    place = re.search(r"at byte (\d+) in (line|record/value) \d+: ([^.\n]*)", text)
+    fault = line_of_fault(given) if given.path is not None else None
+    if place is None:
+        where = f", at line {fault[0]}" if fault else ""
+        return f"is no proper JSON{where}."
+    if fault is None:
+        return f"is no proper JSON ({place[3].strip()})."
+    if said := _usual_fault(given, fault[0]):
+        return said
+    byte = place[1] if place[2] == "line" else fault[1]
+    return f"is no proper JSON, at byte {byte} in line {fault[0]}: {place[3].strip()}."
+
+
+def _usual_fault(given: Given, number: int) -> str | None:
+    """Say what is often wrong with a line that is no JSON; None where it is something else."""
+    assert given.path is not None
+    with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
+        line = next(islice(file, number - 1, None), b"").strip()
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return NOT_UTF8.format("LATIN1") + f" The first other letter is in line {number}."
+    shown = shorten(text)
+    if text.startswith("{") and text.endswith("},"):
+        return f"is no proper JSON, at line {number}: a comma stands at its end ({shown}); remove it."
+    if re.match(r"[{\[]\s*'", text):
+        return (
+            f"is no proper JSON, at line {number}: names and texts stand in double quotes, and here it is "
+            f"{shown}; write it with json.dumps."
+        )
+    if number == 1 and re.match(r"[^{\[]*[,;\t|]", text):
+        target = _as_csv(given)
+        return f"holds no JSON, but text such as CSV (it begins with {shown}); rename it to {target}."
+    return None
+
+
+def _as_csv(given: Given) -> str:
+    assert given.path is not None
+    return given.path.name[: -len(given.ending)] + (".csv.gz" if given.ending.endswith(".gz") else ".csv")
+
+
+def _not_utf8_in_memory(given: Given) -> str:
+    """Say which columns of a table in memory hold texts that are not encoded in UTF-8."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    from evenhand.tables.io.in_memory import as_arrow  # noqa: PLC0415  (it needs the database's module)
+
+    table, columns, _ = as_arrow(given.table)
+    names = []
+    for name, column in zip(columns, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            names.append(name)
+    listed = ", ".join(f"'{name}'" for name in names)
+    who = f"column {listed} holds" if len(names) == 1 else f"columns {listed} hold" if names else "it holds"
+    return f"{who} texts that are not encoded in UTF-8; decode the bytes with their own encoding first."
+
+
+def _not_utf8_column(given: Given) -> str:
+    """Say which columns of a parquet file hold texts that are not encoded in UTF-8."""
+    import duckdb  # noqa: PLC0415  (0.1 s)
+
+    names = []
+    with duckdb.connect(":memory:") as db, contextlib.suppress(duckdb.Error):
+        source = (
+            f"read_parquet({literal(str(given.path))}, binary_as_string = true, hive_partitioning = false)"
+        )
+        for name, *_ in db.execute(f"DESCRIBE SELECT * FROM {source}").fetchall():
+            column = '"' + name.replace('"', '""') + '"'
+            try:
+                db.execute(f"SELECT max({column}::VARCHAR) FROM {source}").fetchall()
+            except duckdb.Error as error:
+                names += [name] if re.search("UTF8|unicode", str(error)) else []
+    listed = ", ".join(f"'{name}'" for name in names)
+    many = f"columns {listed} are" if len(names) > 1 else f"column {listed} is"
+    return f"{many if names else 'a text is'} not encoded in UTF-8; write it again as text in UTF-8."

@@ -1,0 +1,1 @@
+"""Tables of predictions: their columns resolved, their rows checked, arms and runs aligned."""

@@ -1,0 +1,270 @@
+"""Whether a table's scores can be those of its predictions.
+
+A column called `score` holds the probability of the positive class here; many programs write the confidence
+of the predicted class under the same name, or list classes in another order. Both are numbers in [0, 1], and
+all metrics of scores come out wrong without a sign. Where a table has predictions too, they show it: whatever
+threshold was taken, rows predicted positive have the larger scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand.tables.predictions.classes import Classes
+from evenhand.tables.predictions.scores import Scores, order, positive_sql
+from evenhand.tables.predictions.validate import Checked
+from evenhand.tables.schema import Columns, IntArray
+from evenhand.tables.values import Distinct, code, text_sql
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+#: Scores that rank rows against their predictions in this share of pairs or more are those of another class.
+REVERSED = 0.9
+#: Lists fit the predictions in another order when this share of rows does, and less than half in their own.
+FITS = 0.9
+_CLOSE = 1e-9
+_MOST = 10
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """How scores order the rows of one run that are predicted negative and positive.
+
+    Attributes:
+        run: the run, as the table's columns name it; empty where they do not.
+        negative: rows predicted negative.
+        positive: rows predicted positive.
+        least: the smallest score.
+        most: the largest score.
+        auc: probability that a row predicted positive has the larger score.
+        disagree: rows that are predicted otherwise than the best threshold says.
+    """
+
+    run: str
+    negative: int
+    positive: int
+    least: float
+    most: float
+    auc: float
+    disagree: int
+
+
+def check_agreement(
+    db: DuckDBPyConnection, tables: Iterable[Checked], classes: Classes, columns: Columns
+) -> tuple[list[str], list[str]]:
+    """Compare scores with predictions.
+
+    Args:
+        db: the database.
+        tables: tables that have passed their own checks.
+        classes: the classes of the task.
+        columns: how the columns are called.
+
+    Returns:
+        Complaints about scores that no threshold explains, and remarks.
+    """
+    complaints: list[str] = []
+    remarks: list[str] = []
+    for checked in tables:
+        scores = checked.scores
+        if scores is None:
+            continue
+        compare = _several if classes.positive is None else _binary
+        wrong, odd = compare(db, checked, scores, classes, columns)
+        complaints += [checked.table.say(what) for what in wrong[:_MOST]]
+        remarks += [checked.table.say(what) for what in odd[:_MOST]]
+    return complaints, remarks
+
+
+def _binary(
+    db: DuckDBPyConnection, checked: Checked, scores: Scores, classes: Classes, columns: Columns
+) -> tuple[list[str], list[str]]:
+    """Compare P(positive) with two classes of predictions, run by run."""
+    assert classes.positive is not None
+    negative, positive = classes.names
+    score = score_of_positive(scores, classes)
+    if checked.predictions is None:
+        least, most = db.execute(
+            f"SELECT min({score}), max({score}) FROM {checked.table.relation}"
+        ).fetchall()[0]
+        return [], _one_sided(scores, classes, least, most)
+    wrong, odd = [], []
+    for ranking in _rankings(db, checked, checked.predictions, score, classes, columns):
+        where = f"--score '{scores.title}'{ranking.run}"
+        if ranking.auc <= 1 - REVERSED:
+            doubt = (
+                f"is it the score of '{negative}'"
+                if scores.single
+                else "do the lists name the other class first"
+            )
+            wrong.append(
+                f"{where}: rows predicted '{negative}' have larger scores than rows predicted '{positive}' "
+                f"(in {100 * (1 - ranking.auc):.0f} % of pairs): {doubt}? Give the probability of "
+                f"'{positive}', the positive class (--positive)."
+            )
+        elif ranking.least >= 0.5 and ranking.disagree:
+            wrong.append(
+                f"{where}: no score lies below 0.5 (the least is {ranking.least:.4g}), though "
+                f"{ranking.negative:,} rows are predicted '{negative}', and no threshold on the scores gives "
+                f"these predictions: is it the confidence of the predicted class? Give the probability of "
+                f"'{positive}': 1 - score where the prediction is '{negative}'; or leave scores out "
+                "(--metric accuracy)."
+            )
+        elif ranking.disagree:
+            rows = ranking.negative + ranking.positive
+            odd.append(
+                f"{where}: {ranking.disagree:,} of {rows:,} predictions do not follow from the scores by any "
+                "one threshold; predictions are judged as they are, and metrics of scores by the scores."
+            )
+    return wrong, odd
+
+
+def _one_sided(scores: Scores, classes: Classes, least: float, most: float) -> list[str]:
+    """Remark on scores that make every row positive, or none."""
+    negative, positive = classes.names
+    if least >= 0.5:
+        return [
+            f"--score '{scores.title}': no score lies below 0.5 (the least is {least:.4g}), so that every "
+            f"row counts as predicted '{positive}': is it the confidence of the predicted class? A score is "
+            f"the probability of '{positive}'."
+        ]
+    if most < 0.5:
+        return [
+            f"--score '{scores.title}': no score reaches 0.5 (the largest is {most:.4g}), so that every row "
+            f"counts as predicted '{negative}'; a column of predictions says otherwise."
+        ]
+    return []
+
+
+def score_of_positive(scores: Scores, classes: Classes) -> str:
+    """SQL for P(positive) of a table with two classes, whatever form its scores have."""
+    assert classes.positive is not None
+    if scores.single:
+        return positive_sql(scores, classes.names, classes.positive)
+    places = order(scores, classes.names, classes.positive)
+    assert isinstance(places, list), places
+    return f"({scores.sql})[{places[classes.positive]}] / list_sum({scores.sql})"
+
+
+def _rankings(
+    db: DuckDBPyConnection,
+    checked: Checked,
+    predictions: Distinct,
+    score: str,
+    classes: Classes,
+    columns: Columns,
+) -> list[_Ranking]:
+    """Rank rows by score in every run that predicts both classes, and count what no threshold explains.
+
+    Sums over scores in order give both: of the rows of negative and of positive prediction below a score. The
+    best threshold errs in the fewest (positive ones below it) + (negative ones from it on).
+    """
+    rows, run = _coded(db, checked, predictions, score, classes, columns)
+    ordered = db.execute(
+        "SELECT bool_and(above IS NULL OR below IS NULL OR (below <= above AND least < most)) "
+        f"FROM (SELECT {run} AS run, min(s) FILTER (p = 1) AS above, max(s) FILTER (p = 0) AS below, "
+        f"min(s) AS least, max(s) AS most FROM ({rows}) GROUP BY ALL)"
+    ).fetchall()
+    if ordered[0][0]:  # a threshold explains every run, as nearly always; ranks would take much longer
+        return []
+    found = db.execute(
+        f"WITH d AS (SELECT {run} AS run, s, count(*) FILTER (p = 1) AS pos, count(*) FILTER (p = 0) AS neg "
+        f"FROM ({rows}) GROUP BY ALL), w AS (SELECT *, "
+        "sum(neg) OVER (PARTITION BY run ORDER BY s) - neg AS neg_below, "
+        "sum(pos) OVER (PARTITION BY run ORDER BY s) - pos AS pos_below, "
+        "sum(neg) OVER (PARTITION BY run) AS n, sum(pos) OVER (PARTITION BY run) AS m FROM d) "
+        "SELECT run, max(n), max(m), min(s), max(s), sum(pos * (neg_below + neg / 2.0)) / max(n * m), "
+        "least(min(pos_below + n - neg_below), max(m)) FROM w WHERE n > 0 AND m > 0 GROUP BY run ORDER BY run"
+    ).fetchall()
+    return [
+        _Ranking(r or "", int(n), int(m), float(low), float(high), float(auc), int(disagree))
+        for r, n, m, low, high, auc, disagree in found
+    ]
+
+
+def _coded(
+    db: DuckDBPyConnection,
+    checked: Checked,
+    predictions: Distinct,
+    score: str,
+    classes: Classes,
+    columns: Columns,
+) -> tuple[str, str]:
+    """SQL for the rows (p: predicted class, s: score, run columns), and for the name of a row's run."""
+    table = checked.table
+    relation = code(db, predictions, classes.codes, f"a{table.number}")
+    named = [
+        (option, name) for option, name in (("arm", columns.arm), ("run", columns.run)) if name is not None
+    ]
+    texts = [
+        f"{text_sql(table.columns[name], table.types[name])} AS r{i}" for i, (_, name) in enumerate(named)
+    ]
+    shown = " || ".join(f"', {option} ''' || r{i} || ''''" for i, (option, _) in enumerate(named))
+    fields = ", ".join([f"{relation}.code AS p", f"{score} AS s", *texts])
+    raw = table.columns[columns.prediction]
+    rows = f"SELECT {fields} FROM {table.relation} AS t JOIN {relation} ON t.{raw} = {relation}.raw"
+    return rows, shown or "''"
+
+
+def _several(
+    db: DuckDBPyConnection, checked: Checked, scores: Scores, classes: Classes, columns: Columns
+) -> tuple[list[str], list[str]]:
+    """Compare the class of the largest score with the predicted one, for three classes or more."""
+    places = order(scores, classes.names, None)
+    if checked.predictions is None or not isinstance(places, list):
+        return [], []
+    rows, run = _coded(db, checked, checked.predictions, scores.sql, classes, columns)
+    own = f"s[list_value({', '.join(map(str, places))})[p + 1]]"
+    largest = f"CASE WHEN {own} >= list_max(s) - {_CLOSE} THEN -1 ELSE list_position(s, list_max(s)) - 1 END"
+    found = db.execute(
+        f"SELECT {run} AS run, p, {largest} AS k, count(*) FROM ({rows}) GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    wrong, odd = [], []
+    for name in dict.fromkeys(row[0] for row in found):
+        table = np.zeros((len(classes.names), scores.length), np.int64)
+        for _, predicted, place, n in (row for row in found if row[0] == name):
+            table[predicted, places[predicted] - 1 if place < 0 else place] += n
+        where = f"--score '{scores.title}'{name or ''}"
+        agree, rows_of_run = int(table[range(len(places)), np.array(places) - 1].sum()), int(table.sum())
+        other = _another_order(table, classes.names, agree)
+        if other:
+            wrong.append(
+                f"{where}: the largest score is that of the predicted class in {agree:,} of {rows_of_run:,} "
+                f"rows; in {other[1]:,} rows it would be if the scores stood in the order {other[0]}. Give "
+                f"one score per class in the order of the class names, or one column per class."
+            )
+        elif agree < rows_of_run:
+            odd.append(
+                f"{where}: {rows_of_run - agree:,} of {rows_of_run:,} predictions are not the class with the "
+                "largest score; predictions are judged as they are, and metrics of scores by the scores."
+            )
+    return wrong, odd
+
+
+def _another_order(table: IntArray, names: Sequence[str], agree: int) -> tuple[str, int] | None:
+    """Find an order of the scores that fits the predictions where their own does not.
+
+    Args:
+        table: [classes, places] rows by predicted class and by the place of the largest score.
+        names: the classes.
+        agree: rows whose largest score is that of the predicted class.
+
+    Returns:
+        The classes in the order of the places, for a sentence, and the rows that fit; None where none does.
+    """
+    rows = int(table.sum())
+    if 2 * agree >= rows:
+        return None
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  (0.3 s, and seldom needed)
+
+    classes, places = linear_sum_assignment(table, maximize=True)
+    fits = int(table[classes, places].sum())
+    if fits < FITS * rows:
+        return None
+    listed = [f"'{names[c]}'" for _, c in sorted(zip(places.tolist(), classes.tolist(), strict=True))]
+    return ", ".join(listed[:20]), fits

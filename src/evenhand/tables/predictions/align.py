@@ -1,0 +1,300 @@
+"""Bring the answers of all arms and runs together, one row per example.
+
+Every table becomes rows of small integers (codes); rows with one id meet in one row, in one pass. Where
+nothing needs single rows, equal rows become one with their number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from evenhand.errors import TableError
+from evenhand.tables.io.database import Table, single_row
+from evenhand.tables.predictions.plan import Plan
+from evenhand.tables.predictions.scores import order, positive_sql
+from evenhand.tables.predictions.unpaired import differing, incomplete, repeated
+from evenhand.tables.predictions.validate import Checked
+from evenhand.tables.schema import ABSENT, Columns
+from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Fetched = dict[str, Any]
+#: Weights between 2 to minus this power and 2 to this power can be squared and added, a billion of them.
+_MOST_BITS = 450
+
+
+def bring_together(
+    db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan
+) -> tuple[Fetched, list[str]]:
+    """Read the paired rows.
+
+    Args:
+        db: the database.
+        tables: tables that have passed their checks.
+        plan: what is read of them.
+
+    Returns:
+        The columns `label`, `p0...`, `g0...`, `f0...`, and `n`, `w1`, `w2` (sums over equal rows) or `w`,
+        `cluster`, `s0...` (one row per example); and remarks.
+
+    Raises:
+        TableError: keys occur twice, or arms differ in their examples or in what is true of them.
+    """
+    if plan.columns.weight is not None:
+        plan = replace(plan, weight_shift=_weight_shift(db, tables, plan.columns))
+    whole = all(is_integer(c.table.types[plan.columns.id]) for c in tables if c.has_id)
+    alone = len(plan.places) == 1 and len(tables) == 1
+    coded = " UNION ALL ".join(_coded(db, c, plan, whole=whole, suffix="0" if alone else "") for c in tables)
+    if not alone:
+        remarks = _pivot(db, coded, tables, plan)
+        return _fetch(db, plan), remarks
+    if plan.by_id:
+        _refuse_duplicates(db, tables[0], plan)
+    db.execute(f"CREATE TEMP VIEW wide AS {coded}")
+    return _fetch(db, plan), []
+
+
+def _coded(db: DuckDBPyConnection, checked: Checked, plan: Plan, *, whole: bool, suffix: str) -> str:
+    """SQL for one table as codes: `id, k, label, p, s, g0..., f0..., w, cluster`."""
+    table, columns = checked.table, plan.columns
+    sql, kinds = table.columns, table.types
+    joins: list[str] = []
+
+    def coded(field: str, name: str, values: Distinct, codes: Mapping[str, int]) -> str:
+        relation = code(db, values, codes, f"m{table.number}_{field}")
+        joins.append(f"LEFT JOIN {relation} ON t.{sql[name]} = {relation}.raw")
+        return f"{relation}.code AS {field}"
+
+    fields = []
+    if plan.by_id:
+        key = sql[columns.id]
+        fields.append(f"{f'CAST({key} AS BIGINT)' if whole else name_sql(key, kinds[columns.id])} AS id")
+    fields.append(f"{place_sql(db, checked.table, checked.pairs, plan.places, columns, joins)} AS k")
+    fields.append(coded("label", columns.label, checked.labels, plan.classes.codes))
+    score = _score(checked, plan)
+    if checked.predictions is not None:
+        fields.append(coded(f"p{suffix}", columns.prediction, checked.predictions, plan.classes.codes))
+    else:
+        fields.append(f"{_answer(score, plan)} AS p{suffix}")
+    if any(plan.scored):
+        fields.append(f"{score} AS s{suffix}")
+    for i, (name, groups) in enumerate(plan.groups.items()):
+        fields.append(coded(f"g{i}", name, checked.groups[name], {g: j for j, g in enumerate(groups)}))
+    fields += [f"CAST({flag_sql(sql[n], kinds[n])} AS TINYINT) AS f{i}" for i, n in enumerate(plan.flags)]
+    if columns.weight is not None:
+        w = number_sql(sql[columns.weight], kinds[columns.weight])
+        # In two steps: 2 to the whole power may be no float.
+        half = plan.weight_shift // 2
+        factors = f" * {2.0**half!r} * {2.0 ** (plan.weight_shift - half)!r}" if plan.weight_shift else ""
+        fields.append(f"{w}{factors} AS w")
+    if columns.cluster is not None:
+        fields.append(f"{name_sql(sql[columns.cluster], kinds[columns.cluster])} AS cluster")
+    return f"SELECT {', '.join(fields)} FROM {table.relation} AS t {' '.join(joins)}"
+
+
+def _weight_shift(db: DuckDBPyConnection, tables: Sequence[Checked], columns: Columns) -> int:
+    """The power of two by which weights are multiplied so that their squares can be added.
+
+    Only ratios of weights count, and a power of two changes none, to the last bit. Weights that can be
+    squared as they are stay as they are.
+
+    Raises:
+        TableError: weights lie too far apart.
+    """
+    name = str(columns.weight)
+    ends = []
+    for checked in tables:
+        table = checked.table
+        w = number_sql(table.columns[name], table.types[name])
+        low, high = single_row(db, f"SELECT min({w}) FILTER ({w} > 0), max({w}) FROM {table.relation}")
+        ends += [(value, checked) for value in (low, high)]
+    (low, _), (high, _) = smallest, largest = (
+        min(ends, key=lambda end: end[0]),
+        max(ends, key=lambda end: end[0]),
+    )
+    bottom, top = math.frexp(low)[1], math.frexp(high)[1]
+    shift = min(_MOST_BITS - top, 0) or max(-_MOST_BITS - bottom, 0)
+    if bottom + shift >= -_MOST_BITS and top + shift <= _MOST_BITS:
+        return shift
+    told = [
+        f"{value:g} ({checked.table.given.title}{_holder(db, checked, columns, value)})"
+        for value, checked in (smallest, largest)
+    ]
+    raise TableError(
+        f"column '{name}' (--weight) has weights from {told[0]} to {told[1]}, which lie too far apart to be "
+        "squared and added; give weights whose largest is at most 1e270 times the smallest above 0."
+    )
+
+
+def _holder(db: DuckDBPyConnection, checked: Checked, columns: Columns, value: float) -> str:
+    """The first example that has a weight."""
+    table = checked.table
+    if not checked.has_id:
+        return ""
+    name = str(columns.weight)
+    w = number_sql(table.columns[name], table.types[name])
+    key = name_sql(table.columns[columns.id], table.types[columns.id])
+    rows = db.execute(f"SELECT min({key}) FROM {table.relation} WHERE {w} = ?", [value]).fetchall()
+    return f", example '{rows[0][0]}'"
+
+
+def place_sql(
+    db: DuckDBPyConnection,
+    table: Table,
+    pairs: Sequence[tuple[str | None, str | None, str, str]],
+    places: Sequence[tuple[str, str]],
+    columns: Columns,
+    joins: list[str],
+) -> str:
+    """SQL for the place of a row's arm and run; a join that it needs is added to `joins`."""
+    if columns.arm is None and columns.run is None:
+        return str(places.index((table.given.arm, table.given.run)))
+    relation = f"k{table.number}"
+    db.execute(
+        f"CREATE TEMP TABLE {relation} AS SELECT unnest(?::VARCHAR[]) AS a, unnest(?::VARCHAR[]) AS r, "
+        "unnest(?::SMALLINT[]) AS k",
+        [
+            [pair[0] for pair in pairs],
+            [pair[1] for pair in pairs],
+            [places.index(pair[2:]) for pair in pairs],
+        ],
+    )
+    on = [
+        f"{text_sql(f't.{table.columns[name]}', table.types[name])} = {relation}.{field}"
+        for name, field in ((columns.arm, "a"), (columns.run, "r"))
+        if name is not None
+    ]
+    joins.append(f"LEFT JOIN {relation} ON {' AND '.join(on)}")
+    return f"{relation}.k"
+
+
+def _score(checked: Checked, plan: Plan) -> str:
+    """SQL for a row's scores: P(positive), or a list in the order of the classes; they sum to 1."""
+    scores, classes = checked.scores, plan.classes
+    if scores is None:
+        return "NULL"
+    if scores.single:
+        assert classes.positive is not None
+        return positive_sql(scores, classes.names, classes.positive)
+    places = order(scores, classes.names, classes.positive)
+    assert isinstance(places, list), places
+    total = f"list_sum({scores.sql})"
+    shares = [f"({scores.sql})[{place}] / {total}" for place in places]
+    return f"list_value({', '.join(shares)})" if classes.positive is None else shares[classes.positive]
+
+
+def _answer(score: str, plan: Plan) -> str:
+    """SQL for the class that the scores favour; the first one when several do."""
+    if plan.classes.positive is not None:
+        return f"CAST({score} >= 0.5 AS SMALLINT)"
+    return f"CAST(list_position({score}, list_max({score})) - 1 AS SMALLINT)"
+
+
+def _refuse_duplicates(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> None:
+    """Complain when an id occurs twice in a single run.
+
+    Ids are compared by 64-bit hashes, sorted here, which takes a tenth of the memory of a table of texts;
+    equal hashes are looked into.
+    """
+    table = checked.table
+    key = name_sql(table.columns[plan.columns.id], table.types[plan.columns.id])
+    hashes = db.execute(f"SELECT hash({key}) AS h FROM {table.relation}").fetchnumpy()["h"]
+    hashes.sort()
+    if not (hashes[1:] == hashes[:-1]).any():
+        return
+    count, first = single_row(
+        db,
+        f"SELECT count(*), min(id) FROM (SELECT {key} AS id FROM {table.relation} "
+        "GROUP BY id HAVING count(*) > 1)",
+    )
+    if count:
+        raise TableError(repeated(db, [checked], plan, count, first))
+
+
+def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[Checked], plan: Plan) -> list[str]:
+    """Make the table `wide`, one row per example, and compare what the arms say of it."""
+    fields = ["id", "count(*) AS rows_of_id"]
+    for name in plan.shared:
+        differs = "max(w) - min(w) > 1e-6 * max(w)" if name == "w" else f"min({name}) <> max({name})"
+        fields += [f"min({name}) AS {name}", f"{differs} AS differs_{name}"]
+    for k, scored in enumerate(plan.scored):
+        fields.append(f"max(p) FILTER (WHERE k = {k}) AS p{k}")
+        if scored:
+            fields.append(f"any_value(s) FILTER (WHERE k = {k}) AS s{k}")
+    db.execute(f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({coded}) GROUP BY id")
+    places = range(len(plan.places))
+    there = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
+    whole, lacking = _wholeness(plan)
+    tests = {"twice": f"rows_of_id > {there}", "partly": f"NOT ({whole})"}
+    tests |= {name: f"differs_{name}" for name in plan.shared} | {
+        f"p{k}": test for k, test in enumerate(lacking)
+    }
+    parts = ", ".join(f"count(*) FILTER ({t}), min(CAST(id AS VARCHAR)) FILTER ({t})" for t in tests.values())
+    row = single_row(db, f"SELECT count(*), {parts} FROM everyone")
+    found = {name: (row[1 + 2 * i], row[2 + 2 * i]) for i, name in enumerate(tests)}
+    complaints = []
+    if found["twice"][0]:
+        complaints.append(repeated(db, tables, plan, *found["twice"]))
+    complaints += [
+        f"The arms and runs differ in {what} for {found[name][0]:,} examples (first: '{found[name][1]}': "
+        f"{differing(db, coded, plan, name, found[name][1])}); what is true of an example is the same in "
+        "every table."
+        for name, what in plan.shared.items()
+        if found[name][0]
+    ]
+    missing, _ = found["partly"]
+    left = row[0] - missing
+    if missing and (not plan.columns.inner or not left):
+        complaints += incomplete(db, tables, plan, found, left, whole)
+    if complaints:
+        raise TableError(complaints)
+    db.execute(f"CREATE TEMP VIEW wide AS SELECT * FROM everyone WHERE {whole}")
+    kept = f"{missing:,} of {row[0]:,} examples are not in every arm and run and were left out (--inner)."
+    return [kept] if missing else []
+
+
+def _wholeness(plan: Plan) -> tuple[str, list[str]]:
+    """SQL for "every place has the row that should", and for each place "it lacks a row".
+
+    With rows by run, a row that one arm's run has should be in the runs of that name of all arms.
+    """
+    empty = [f"p{k} IS NULL" for k in range(len(plan.places))]
+    if plan.columns.resplit:
+        mates = [
+            [f"p{j} IS NOT NULL" for j, (_, other) in enumerate(plan.places) if other == run]
+            for _, run in plan.places
+        ]
+        empty = [f"({here} AND ({' OR '.join(some)}))" for here, some in zip(empty, mates, strict=True)]
+    return " AND ".join(f"NOT {test}" for test in (f"({e})" for e in empty)), empty
+
+
+def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
+    """Read the paired rows, or their sums, in an order that does not depend on threads."""
+    codes = ["label", *(f"p{k}" for k in range(len(plan.places)))]
+    answers = ", ".join(f"coalesce(p{k}, {ABSENT}) AS p{k}" for k in range(len(plan.places)))
+    wide = f"(SELECT * REPLACE ({answers}) FROM wide)" if plan.columns.resplit else "wide"
+    codes += [f"g{i}" for i in range(len(plan.groups))] + [f"f{i}" for i in range(len(plan.flags))]
+    weighted = plan.columns.weight is not None
+    if not any(plan.scored) and plan.columns.cluster is None:
+        sums = ["count(*) AS n"]
+        if weighted:
+            sums += ["sum(w ORDER BY w) AS w1", "sum(w * w ORDER BY w) AS w2"]
+        by = ", ".join(codes)
+        return db.execute(
+            f"SELECT {by}, {', '.join(sums)} FROM {wide} GROUP BY {by} ORDER BY {by}"
+        ).fetchnumpy()
+    fields = codes + (["w"] if weighted else [])
+    if plan.columns.cluster is not None:
+        fields.append("dense_rank() OVER (ORDER BY cluster) - 1 AS cluster")
+    for k, scored in enumerate(plan.scored):
+        if scored and plan.classes.positive is not None:
+            fields.append(f"s{k}")
+        elif scored:
+            fields += [f"s{k}[{c + 1}] AS s{k}_{c}" for c in range(len(plan.classes.names))]
+    by = "CAST(id AS VARCHAR)" if plan.by_id else "ALL"
+    return db.execute(f"SELECT {', '.join(fields)} FROM {wide} ORDER BY {by}").fetchnumpy()

@@ -1,0 +1,263 @@
+"""Which classes there are, and which one is positive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evenhand.errors import nearest
+from evenhand.tables.predictions.labels import SELF_EVIDENT, fractional, words_for_missing
+from evenhand.tables.predictions.scores import Scores
+from evenhand.tables.values import in_order, shown, tidy
+
+_TRUTH = {"true": "1", "false": "0", "1": "1", "0": "0"}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one table says about classes.
+
+    Attributes:
+        title: what complaints call the table.
+        labels: rows by label, as written.
+        predictions: rows by prediction, as written; None when the table has scores only.
+        scores: where its scores are, or None.
+    """
+
+    title: str
+    labels: Mapping[str, int]
+    predictions: Mapping[str, int] | None
+    scores: Scores | None
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a task.
+
+    Attributes:
+        names: class names; binary ones are (negative, positive).
+        positive: index of the positive class when binary, else None.
+        codes: index of the class for every way to write it.
+        remarks: what is worth knowing about them.
+    """
+
+    names: tuple[str, ...]
+    positive: int | None
+    codes: Mapping[str, int]
+    remarks: tuple[str, ...] = ()
+
+
+def decide(answers: Sequence[Answers], positive: str | None) -> Classes | list[str]:
+    """Find the classes, or complain.
+
+    Args:
+        answers: what each table says.
+        positive: the positive class as the call names it.
+    """
+    written = {text for a in answers for text in (*a.labels, *(a.predictions or {}))}
+    truth = all(text.strip().lower() in _TRUTH for text in written)
+    canon = {text: _canonical(text, truth) for text in written}
+    wanted = None if positive is None else _canonical(tidy(positive) or positive, truth)
+    labels = {canon[text] for a in answers for text in a.labels}
+    observed = labels | {canon[text] for a in answers for text in (a.predictions or {})}
+    gaps = _gaps(answers, canon)
+    if gaps:
+        return gaps
+    every = _with_scored(observed, [a.scores for a in answers if a.scores])
+    scored = every - observed
+    if len(labels) <= 2 < len(every) and not scored:
+        return _unknown(answers, canon, labels)
+    shares = _shares(answers, canon, labels)
+    if shares and not scored:
+        return shares
+    foreign = [a for a in answers if a.predictions and not scored and _strangers(a, canon, labels)[1]]
+    if foreign and len(every) > 2:
+        return _unknown(foreign, canon, labels)
+    chosen = _binary(every, wanted) if len(every) <= 2 else _several(answers, every, wanted)
+    if isinstance(chosen, list):
+        return chosen
+    names, remarks = chosen
+    if len(every) > 2:
+        remarks = [*remarks, *_never_labels(answers, canon, labels), *_never_predicted(answers, canon)]
+        remarks += (
+            [f"Class {shown(in_order(scored))}: has scores, but no label and no prediction."]
+            if scored
+            else []
+        )
+    index = {name: i for i, name in enumerate(names)}
+    return Classes(
+        tuple(names),
+        1 if len(every) <= 2 else None,
+        {text: index[name] for text, name in canon.items()},
+        tuple(remarks),
+    )
+
+
+def _gaps(answers: Sequence[Answers], canon: Mapping[str, str]) -> list[str]:
+    """Complain of words for a missing value that are a label without a prediction, or the other way round.
+
+    A class that is called `None` occurs as a label, and some model predicts it or gives it a score.
+    """
+    labels = {canon[text] for a in answers for text in a.labels}
+    predicted = {canon[text] for a in answers for text in (a.predictions or {})}
+    scored = {suffix for a in answers if a.scores for suffix in a.scores.suffixes}
+    complaints = []
+    for a in answers:
+        for what, counts, others in (
+            ("labels", a.labels, predicted | scored),
+            ("predictions", a.predictions or {}, labels),
+        ):
+            for word in words_for_missing(counts, as_label=True):
+                if canon[word] in others:
+                    continue
+                lack = "label is" if what == "predictions" else "prediction is" if others else ""
+                complaints.append(
+                    f"{a.title}: {counts[word]:,} {what} are '{word}', a word for a missing value"
+                    f"{f' that no {lack}' if lack else ''}; leave these rows out, or give them a class of "
+                    "another name."
+                )
+    return complaints
+
+
+def _strangers(answers: Answers, canon: Mapping[str, str], labels: set[str]) -> tuple[dict[str, int], bool]:
+    """Count the predictions of a table that are no label, by value; and whether all of them are."""
+    predictions = answers.predictions or {}
+    strange = {text: n for text, n in predictions.items() if canon[text] not in labels}
+    return strange, len(strange) == len(predictions)
+
+
+def _never_labels(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str]) -> list[str]:
+    """Remark on predictions that no label has: a class that is rare, or another spelling of one."""
+    remarks = []
+    for a in answers:
+        strange, _ = _strangers(a, canon, labels)
+        if strange:
+            rows = sum(strange.values())
+            remarks.append(
+                f"{a.title}: {rows:,} predictions are {shown(strange)}, which no label is; they count as "
+                "wrong."
+            )
+    return remarks
+
+
+def _never_predicted(answers: Sequence[Answers], canon: Mapping[str, str]) -> list[str]:
+    """Remark on labels that no table predicts: a rare class, or a word for something else."""
+    if any(a.predictions is None for a in answers):
+        return []
+    predicted = {canon[text] for a in answers for text in (a.predictions or {})}
+    never = {text: n for text, n in answers[0].labels.items() if canon[text] not in predicted}
+    if not never:
+        return []
+    rows = sum(never.values())
+    return [f"{rows:,} labels are {shown(never)}, which is never predicted; each counts as a class."]
+
+
+def _shares(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str]) -> list[str]:
+    """Complain of labels with fractions that predictions lack: shares of annotators, or measurements."""
+    broken = fractional(in_order(labels))
+    complaints = []
+    for a in answers:
+        if not broken or a.predictions is None:
+            continue
+        strange, _ = _strangers(a, canon, labels)
+        predicted = {canon[text] for text in a.predictions}
+        if predicted.isdisjoint(broken) or 2 * sum(strange.values()) > sum(a.predictions.values()):
+            complaints.append(
+                f"{a.title}: labels such as '{broken[0]}' are shares or measurements, and predictions are "
+                f"{shown(in_order(predicted), 5)}; give classes (such as 1 where a share is at least 0.5)."
+            )
+    return complaints
+
+
+def _canonical(text: str, truth: bool) -> str:
+    """The class that a text means; true and false are 1 and 0 where nothing else occurs."""
+    bare = text.strip()
+    return _TRUTH.get(bare.lower(), bare) if truth else (tidy(bare) or bare)
+
+
+def _with_scored(observed: set[str], scores: Iterable[Scores]) -> set[str]:
+    """The classes together with those that have scores but occur in no row."""
+    every = set(observed)
+    for found in scores:
+        if found.single:
+            continue
+        columns = set(found.suffixes) or {str(i) for i in range(found.length)}
+        if observed <= columns:
+            every |= columns
+    return every
+
+
+def _unknown(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str]) -> list[str]:
+    """Complain of predictions that are no label."""
+    complaints = []
+    for a in answers:
+        strange, _ = _strangers(a, canon, labels)
+        if strange:
+            rows = sum(strange.values())
+            known = in_order(labels)
+            complaints.append(
+                f"{a.title}: unknown labels: {rows:,} predictions are {shown(strange)}, but labels are "
+                f"{shown(known)}; {_advice(list(strange), known)}"
+            )
+    return complaints
+
+
+def _advice(strange: Sequence[str], labels: Sequence[str]) -> str:
+    """Say what predictions that are no labels probably are."""
+    numbers = [_number(text) for text in strange]
+    if all(number is not None and 0 <= number <= 1 and number != int(number) for number in numbers):
+        return "are they probabilities? --score names their column."
+    whole = all(text.removeprefix("LABEL_").isdecimal() for text in strange)
+    if whole and not any(text.isdecimal() for text in labels):
+        return "are they the numbers of the classes? Give labels and predictions by the same names."
+    if {text.casefold() for text in strange} <= {text.casefold() for text in labels}:
+        return "they differ in capital letters only; write them alike."
+    guess = nearest(strange[0], labels)
+    return guess if guess.startswith("did") else "rename them, or name another column with --prediction."
+
+
+def _number(text: str) -> float | None:
+    """Convert a text to a number; None where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _several(
+    answers: Sequence[Answers], every: set[str], wanted: str | None
+) -> tuple[list[str], list[str]] | list[str]:
+    """Three classes or more, in order."""
+    names = in_order(every)
+    complaints = []
+    if wanted is not None:
+        complaints.append(
+            f"--positive '{wanted}': a positive class is for two classes, but there are {len(names)}: "
+            f"{shown(names)}."
+        )
+    complaints += [
+        f"{a.title}: --score '{a.scores.title}': one score per row is the probability of the positive class, "
+        f"but there are {len(names)} classes ({shown(names)}); give one score per class."
+        for a in answers
+        if a.scores is not None and a.scores.single
+    ]
+    return complaints or (names, [])
+
+
+def _binary(every: set[str], wanted: str | None) -> tuple[list[str], list[str]] | list[str]:
+    """Two classes, the negative one first; where only one occurs, the other is still named."""
+    names = in_order(every)
+    pair = next((pair for pair in SELF_EVIDENT if every <= set(pair) and wanted in {None, *pair}), None)
+    if pair is not None:
+        return list(reversed(pair) if wanted == pair[0] else pair), []
+    if wanted is None:
+        known = "the classes are" if len(names) > 1 else "the only class is"
+        return [f"--positive: {known} {shown(names)}; say with --positive VALUE which one is positive."]
+    if len(names) == 2:
+        if wanted not in every:
+            return [f"--positive '{wanted}': is none of the classes; {nearest(wanted, names)}"]
+        return sorted(names, key=lambda name: name == wanted), []
+    if wanted in every:
+        return [f"not {wanted}", wanted], [f"Every label and prediction is '{wanted}'."]
+    remark = f"No label and no prediction is '{wanted}', the positive class; all are '{names[0]}'."
+    return [names[0], wanted], [remark]

@@ -1,0 +1,151 @@
+"""What all tables together are: their arms and runs, classes, groups and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evenhand.errors import CallError, TableError
+from evenhand.tables.groups import crossings
+from evenhand.tables.predictions.classes import Answers, Classes, decide
+from evenhand.tables.predictions.scores import class_of_single, order
+from evenhand.tables.predictions.validate import Checked, group_columns
+from evenhand.tables.schema import Columns
+from evenhand.tables.values import in_order
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is read of every table.
+
+    Attributes:
+        columns: how columns are to be read.
+        classes: the classes.
+        groups: group names of each partition column.
+        members: columns of each membership pattern, in the order of the first table.
+        places: the (arm, run) of each place `p0, p1, ...` of an example's row.
+        scored: whether a place has scores; all False when nobody needs them.
+        by_id: whether there are ids by which rows are paired, sorted and told apart.
+        weight_shift: weights are multiplied by 2 to this power, so that they can be squared and added.
+    """
+
+    columns: Columns
+    classes: Classes
+    groups: dict[str, list[str]]
+    members: dict[str, tuple[str, ...]]
+    places: tuple[tuple[str, str], ...]
+    scored: tuple[bool, ...]
+    by_id: bool
+    weight_shift: int = 0
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """All membership columns, each once."""
+        return tuple(dict.fromkeys(name for names in self.members.values() for name in names))
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """What arms must agree on: the columns of the paired table and what they are called."""
+        named = {"label": f"label ('{self.columns.label}')"}
+        named |= {f"g{i}": f"group ('{name}')" for i, name in enumerate(self.groups)}
+        named |= {f"f{i}": f"group ('{name}')" for i, name in enumerate(self.flags)}
+        if self.columns.weight is not None:
+            named["w"] = f"weight ('{self.columns.weight}')"
+        if self.columns.cluster is not None:
+            named["cluster"] = f"cluster ('{self.columns.cluster}')"
+        return named
+
+
+def agree(tables: Sequence[Checked], columns: Columns, *, need_scores: bool) -> Plan:
+    """Find out what the tables have in common.
+
+    Args:
+        tables: tables that have passed their own checks.
+        columns: how their columns are to be read.
+        need_scores: whether scores are wanted.
+
+    Raises:
+        CallError: the call does not fit them, for example its positive class.
+        TableError: they do not agree.
+    """
+    classes = decide([_answers(checked) for checked in tables], columns.positive)
+    complaints = list(classes) if isinstance(classes, list) else _misplaced(tables, classes)
+    groups = {
+        name: in_order(value for checked in tables for value in checked.groups[name].counts)
+        for name in group_columns(columns)
+    }
+    complaints += crossings(columns, groups)
+    flags = _flags(tables[0])
+    for checked in tables[1:]:
+        odd = ", ".join(sorted(set(_flags(checked)) ^ set(flags)))
+        if odd:
+            first = tables[0].table.given.title
+            complaints.append(
+                checked.table.say(f"--memberships matches other columns than in {first}: {odd}.")
+            )
+    places = places_of([_own(checked) for checked in tables])
+    complaints += _unlike_runs(places) if columns.resplit else []
+    by_id = all(checked.has_id for checked in tables)
+    if complaints or isinstance(classes, list):
+        about_call = all(complaint.startswith("--") for complaint in complaints)
+        raise CallError(complaints) if about_call else TableError(complaints)
+    scored = tuple(need_scores and all(c.scores for c in tables if place in _own(c)) for place in places)
+    return Plan(columns, classes, groups, tables[0].memberships, tuple(places), scored, by_id)
+
+
+def _answers(checked: Checked) -> Answers:
+    predictions = None if checked.predictions is None else checked.predictions.counts
+    return Answers(checked.table.given.title, checked.labels.counts, predictions, checked.scores)
+
+
+def _misplaced(tables: Sequence[Checked], classes: Classes) -> list[str]:
+    """Complain of scores that do not stand one per class."""
+    complaints = []
+    for checked in tables:
+        if checked.scores is None:
+            continue
+        if not checked.scores.single:
+            places = order(checked.scores, classes.names, classes.positive)
+            if isinstance(places, str):
+                complaints.append(checked.table.say(places))
+        elif classes.positive is not None:
+            odd = class_of_single(checked.scores, classes.names, classes.positive)
+            complaints += [checked.table.say(odd)] if odd else []
+    return complaints
+
+
+def _flags(checked: Checked) -> list[str]:
+    """Membership columns in order."""
+    return list(dict.fromkeys(name for names in checked.memberships.values() for name in names))
+
+
+def _own(checked: Checked) -> list[tuple[str, str]]:
+    """The (arm, run) of a table."""
+    return [(arm, run) for _, _, arm, run in checked.pairs]
+
+
+def _unlike_runs(places: Sequence[tuple[str, str]]) -> list[str]:
+    """Complain of arms whose runs have other names than the first arm's: runs are paired by their names."""
+    runs: dict[str, list[str]] = {}
+    for arm, run in places:
+        runs.setdefault(arm, []).append(run)
+    (first, expected), *others = runs.items()
+    return [
+        f"--resplit pairs the runs of all arms by name, but '{first}' has {', '.join(expected[:10])} and "
+        f"'{arm}' has {', '.join(own[:10])}; --run names the column that says a row's run."
+        for arm, own in others
+        if set(own) != set(expected)
+    ]
+
+
+def places_of(pairs: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """Every (arm, run): arms in the order of the tables, then as numbers or text; so are runs.
+
+    Args:
+        pairs: the arms and runs of each table.
+    """
+    arms: dict[str, dict[str, None]] = {}
+    for own in pairs:
+        for arm in in_order(arm for arm, _ in own):
+            arms.setdefault(arm, {}).update(dict.fromkeys(in_order(r for a, r in own if a == arm)))
+    return [(arm, run) for arm, runs in arms.items() for run in runs]

@@ -1,0 +1,170 @@
+"""Read tables of predictions: from files or tables in memory to checked, aligned codes.
+
+The way of every table: found (`sources`), opened (`formats`), checked by itself (`check`, `scores`), its
+classes and groups agreed on with the others (`plan`, `classes`, `groups`), paired by id (`pair`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from evenhand.errors import TableError
+from evenhand.tables.groups import attributes, coinciding, refuse_impossible
+from evenhand.tables.io.database import rephrase, session
+from evenhand.tables.io.formats import examine_each
+from evenhand.tables.io.sources import Given, digest, resolve
+from evenhand.tables.predictions.agreement import check_agreement
+from evenhand.tables.predictions.align import Fetched, bring_together
+from evenhand.tables.predictions.plan import Plan, agree
+from evenhand.tables.predictions.validate import Checked, ScoreUse, examine
+from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Predictions, Source
+
+
+def load(
+    source: Source, columns: Columns, *, need_scores: bool, optional_scores: bool = False
+) -> Predictions:
+    """Read, check and align the predictions of all arms and runs.
+
+    Args:
+        source: a path or glob, a table in memory, a list of those, or a mapping of arm names to those.
+        columns: how the columns are called.
+        need_scores: whether scores are wanted; without them (and without clusters) equal rows are counted
+            instead of listed.
+        optional_scores: whether a column that happens to be called `score`, and holds no probabilities, is
+            left out with a remark instead of refused.
+
+    Raises:
+        CallError: the call cannot be meant.
+        TableError: tables are wrong; carries every complaint about every table.
+    """
+    import duckdb  # noqa: PLC0415  (0.1 s)
+
+    refuse_impossible(columns)
+    given, complaints = resolve(source, columns)
+    with session() as db:
+        several = len(given) > 1
+        use = ScoreUse(needed=need_scores, optional=optional_scores)
+        tables, more = examine_each(
+            db, given, lambda table: examine(db, table, columns, several=several, use=use)
+        )
+        if complaints or more:
+            raise TableError([*complaints, *more])
+        try:
+            plan = agree(tables, columns, need_scores=need_scores)
+            complaints, doubts = check_agreement(db, tables, plan.classes, columns)
+            if complaints:
+                raise TableError(complaints)
+            fetched, remarks = bring_together(db, tables, plan)
+            lacking = [name for name, column in fetched.items() if _has_gaps(name, column)]
+        except duckdb.Error as error:
+            raise TableError(f"{_titles(given)}: {rephrase(error, given[0])}") from None
+    if lacking:
+        raise TableError(
+            f"{_titles(given)}: gave other values when read a second time; a file is damaged, or is changing."
+        )
+    problems = [
+        *(remark for checked in tables for remark in checked.remarks),
+        *plan.classes.remarks,
+        *doubts,
+        *coinciding(columns, plan.groups),
+        *remarks,
+    ]
+    return _predictions(plan, fetched, tuple(_input(checked) for checked in tables), tuple(problems))
+
+
+def _titles(given: Sequence[Given]) -> str:
+    """What a complaint calls tables of which one is at fault."""
+    return given[0].title if len(given) == 1 else " or ".join(one.title for one in given[:10])
+
+
+def _has_gaps(name: str, column: object) -> bool:
+    """Whether a column of codes lacks values that the checks have found; scores of absent rows may lack."""
+    return not name.startswith("s") and bool(np.ma.is_masked(column))
+
+
+def _input(checked: Checked) -> Input:
+    """A table as results tell it."""
+    return input_of(checked.table.given, [arm for _, _, arm, _ in checked.pairs], checked.rows)
+
+
+def input_of(given: Given, arms: Sequence[str], rows: int) -> Input:
+    """A table as results tell it.
+
+    Args:
+        given: the table.
+        arms: the arm of each of its runs.
+        rows: rows that were read.
+    """
+    runs = Counter(arms)
+    name = next(iter(runs)) if len(runs) == 1 else given.run
+    path = None if given.path is None else str(given.path)
+    return Input(name, path, digest(given), rows, max(runs.values()))
+
+
+def _predictions(
+    plan: Plan, fetched: Fetched, inputs: tuple[Input, ...], problems: tuple[str, ...]
+) -> Predictions:
+    """The fetched columns in the form that judges get."""
+    rows = len(fetched["label"])
+    count: FloatArray = np.ones(rows)
+    if "n" in fetched:
+        count = fetched["n"].astype(np.float64)
+    weight, squared = count, count
+    if "w1" in fetched:
+        weight, squared = fetched["w1"].astype(np.float64), fetched["w2"].astype(np.float64)
+    elif "w" in fetched:
+        weight = fetched["w"].astype(np.float64)
+        squared = weight * weight
+    groups = {name: (names, _codes(fetched, f"g{i}")) for i, (name, names) in enumerate(plan.groups.items())}
+    members = {}
+    for pattern, names in plan.members.items():
+        columns = [fetched[f"f{plan.flags.index(name)}"] == 1 for name in names]
+        members[pattern] = (names, np.asarray(columns, dtype=np.bool_))
+    return Predictions(
+        classes=plan.classes.names,
+        positive=plan.classes.positive,
+        label=_codes(fetched, "label"),
+        arms=tuple(_arm(plan, fetched, arm) for arm in dict.fromkeys(arm for arm, _ in plan.places)),
+        attributes=attributes(plan.columns, groups, members),
+        count=count,
+        weight=weight,
+        weight_squared=squared,
+        weighted=plan.columns.weight is not None,
+        cluster=_codes(fetched, "cluster") if "cluster" in fetched else None,
+        inputs=inputs,
+        problems=problems,
+        resplit=plan.columns.resplit,
+    )
+
+
+def _codes(fetched: Fetched, name: str) -> IntArray:
+    """A column of codes; the checks have found every value to be there."""
+    column = fetched.pop(name)  # ten million rows need not be held twice
+    return np.asarray(column).astype(np.int64)
+
+
+def _arm(plan: Plan, fetched: Fetched, arm: str) -> Arm:
+    """One arm's answers over its runs."""
+    places = [k for k, (name, _) in enumerate(plan.places) if name == arm]
+    prediction = np.stack([_codes(fetched, f"p{k}") for k in places])
+    score = None
+    if all(plan.scored[k] for k in places):
+        score = np.stack([_score(plan, fetched, k) for k in places])
+    return Arm(arm, tuple(plan.places[k][1] for k in places), prediction, score)
+
+
+def _score(plan: Plan, fetched: Fetched, place: int) -> FloatArray:
+    """[n, classes] scores of one run."""
+    if plan.classes.positive is None:
+        shares = [fetched.pop(f"s{place}_{c}") for c in range(len(plan.classes.names))]
+        return np.stack([_filled(s) for s in shares], axis=1)
+    positive = _filled(fetched.pop(f"s{place}"))
+    return np.stack([1.0 - positive, positive], axis=1)
+
+
+def _filled(column: FloatArray) -> FloatArray:
+    """A column of scores; NaN where a run does not have the row."""
+    return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan))

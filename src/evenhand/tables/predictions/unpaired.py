@@ -1,0 +1,324 @@
+"""Why rows do not pair, in words.
+
+What differs between arms, which column tells rows of one id apart, which ids would agree if they were
+written alike. All of it is looked up once a complaint is certain, so it may read columns that nobody named:
+they serve as hints only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evenhand.tables.io.database import single_row
+from evenhand.tables.predictions.plan import Plan
+from evenhand.tables.predictions.scores import score_columns
+from evenhand.tables.predictions.validate import Checked
+from evenhand.tables.values import is_nested, name_sql, shown, text_sql
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+#: Ids, values and columns that a hint looks at, and that it names.
+_MOST_IDS, _MOST_COLUMNS, _MOST_VALUES, _FEW = 1000, 100, 3, 20
+#: Whole numbers up to here are exact as floats of this type.
+_EXACT = {"DOUBLE": 2**53, "FLOAT": 2**24, "HALF": 2**11}
+_SCIENTIFIC = r"[+-]?[0-9]+(\.[0-9]+)?[eE][+]?[0-9]+"
+_BLANKS = r"[\s\x{85}\x{A0}\x{2000}-\x{200D}\x{202F}\x{3000}\x{FEFF}]+"
+#: Ways to write an id that programs change, and SQL that makes them alike. (Blanks around it never count.)
+_ALIKE = {
+    "blanks are dropped": f"regexp_replace({{id}}, '{_BLANKS}', '', 'g')",
+    "leading zeros are dropped": r"regexp_replace({id}, '(^|[^0-9.])0+([0-9])', '\1\2', 'g')",
+    "capital letters are written small": "lower({id})",
+}
+
+
+def place_name(plan: Plan, place: int) -> str:
+    """An arm, with its run where an arm has several."""
+    arm, run = plan.places[place]
+    several = len({arm for arm, _ in plan.places}) < len(plan.places)
+    return f"{arm} run {run}" if several else arm
+
+
+def differing(db: DuckDBPyConnection, coded: str, plan: Plan, name: str, example: object) -> str:
+    """Say which values the arms and runs have for one example: `'1.5' in a, '1.50' in b`.
+
+    Args:
+        db: the database.
+        coded: SQL for all rows as codes.
+        plan: what is read of the tables.
+        name: a column of the paired table that must be the same everywhere.
+        example: the id.
+    """
+    rows = db.execute(
+        f"SELECT {name} AS v, min(k) AS k FROM ({coded}) WHERE CAST(id AS VARCHAR) = ? "
+        "GROUP BY v ORDER BY k, v",
+        [example],
+    ).fetchall()
+    told = [f"'{_value(plan, name, value)}' in {place_name(plan, place)}" for value, place in rows]
+    more = f" and {len(told) - _MOST_VALUES} other values" if len(told) > _MOST_VALUES else ""
+    return ", ".join(told[:_MOST_VALUES]) + more
+
+
+def _value(plan: Plan, name: str, code: object) -> str:
+    """The text of a code."""
+    if name == "label" and isinstance(code, int):
+        return plan.classes.names[code]
+    if name.startswith("g") and isinstance(code, int):
+        return list(plan.groups.values())[int(name[1:])][code]
+    if name == "w" and isinstance(code, float):
+        return repr(math.ldexp(code, -plan.weight_shift)).removesuffix(".0")
+    return str(code)
+
+
+def repeated(
+    db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan, count: int, example: object
+) -> str:
+    """Say that keys occur twice, and what tells the rows apart.
+
+    Args:
+        db: the database.
+        tables: the tables.
+        plan: what is read of them.
+        count: how many ids occur twice.
+        example: the first of them.
+    """
+    title = tables[0].table.given.title if len(tables) == 1 else "the given tables"
+    hint = "; ".join(_apart(db, tables, plan)) or "give one row per example, arm and run"
+    return (
+        f"{title}: {count:,} values of '{plan.columns.id}' (--id) occur more than once in one run (first: "
+        f"'{example}'); {hint}."
+    )
+
+
+def _apart(db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan) -> Iterator[str]:
+    """What may tell rows of one id apart."""
+    yield from _rounded(db, tables, plan)
+    for checked in tables:
+        found = _telling(db, checked, plan)
+        if found is None:
+            continue
+        where = "" if len(tables) == 1 else f"in {checked.table.given.title} "
+        yield f"{where}{_advice(found, plan)}"
+        return
+    homes: dict[tuple[str, str], list[str]] = {}
+    for checked in tables:
+        for _, _, arm, run in checked.pairs:
+            homes.setdefault((arm, run), []).append(checked.table.given.title)
+    for (arm, run), titles in homes.items():
+        if len(titles) > 1:
+            yield f"'{arm}' run '{run}' stands in {shown(titles)}; give every row in one table only"
+            return
+
+
+@dataclass(frozen=True)
+class _Telling:
+    """A column in which rows of one id differ.
+
+    Attributes:
+        name: the column.
+        alone: whether it tells all rows of an id apart.
+        values: some of its values.
+        size: how many it has, among the ids that were looked at.
+        sampled: whether there are further ids, and so perhaps further values.
+    """
+
+    name: str
+    alone: bool
+    values: tuple[str, ...]
+    size: int
+    sampled: bool
+
+    def __str__(self) -> str:
+        more = self.size - len(self.values)
+        number = "" if self.sampled else f"{more:,} "
+        return f"'{self.name}' ({shown(self.values)}{f', and {number}more' if more else ''})"
+
+
+def _telling(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> list[_Telling] | None:
+    """Columns in which rows of one key differ, the most telling first; None when no key occurs twice."""
+    import duckdb  # noqa: PLC0415  (0.1 s)
+
+    table, columns = checked.table, plan.columns
+    if not checked.has_id or not checked.source:
+        return None
+    own = [columns.id, *(name for name in (columns.arm, columns.run) if name is not None)]
+    named = {*own, columns.label, columns.prediction, columns.weight, columns.cluster, *plan.groups}
+    named |= {*plan.flags, *score_columns(table, columns)}
+    others = [n for n in table.columns if n not in named and not is_nested(table.types[n])][:_MOST_COLUMNS]
+    keys = [name_sql(table.columns[name], table.types[name]) for name in own]
+    fields = [f"{sql} AS k{i}" for i, sql in enumerate(keys)]
+    fields += [f"{text_sql(table.columns[n], table.types[n])} AS v{i}" for i, n in enumerate(others)]
+    by = ", ".join(f"k{i}" for i in range(len(keys)))
+    try:
+        db.execute(
+            f"CREATE OR REPLACE TEMP TABLE doubled AS WITH every AS (SELECT {', '.join(fields)} FROM "
+            f"{checked.source}), twice AS (SELECT {by} FROM every GROUP BY {by} HAVING count(*) > 1 "
+            f"ORDER BY {by} LIMIT {_MOST_IDS}) SELECT every.* FROM every SEMI JOIN twice USING ({by})"
+        )
+    except duckdb.Error:  # what could be read once cannot be read again
+        return None
+    ids = int(single_row(db, f"SELECT count(*) FROM (SELECT DISTINCT {by} FROM doubled)")[0])
+    if not ids:
+        return None
+    found = []
+    for i, name in enumerate(others):
+        alone, differs = single_row(
+            db,
+            "SELECT bool_and(d = n), bool_or(d > 1) FROM (SELECT count(*) AS n, "
+            f"count(DISTINCT coalesce(v{i}, '')) AS d FROM doubled GROUP BY {by})",
+        )
+        if differs:
+            values = db.execute(
+                f"SELECT DISTINCT v{i} AS v FROM doubled WHERE v IS NOT NULL AND v <> '' ORDER BY v"
+            ).fetchall()
+            some = tuple(str(v)[:40] for (v,) in values[:_MOST_VALUES])
+            found.append(_Telling(name, alone, some, len(values), ids == _MOST_IDS))
+    return sorted(found, key=lambda one: (one.size > _FEW, not one.alone, one.size))
+
+
+def _advice(found: Sequence[_Telling], plan: Plan) -> str:
+    """How rows of one id are told apart: by columns that are called so, or by those that differ."""
+    options = {"arm": plan.columns.arm, "run": plan.columns.run}
+    free = [option for option, name in options.items() if name is None]
+    called = [f"--{option} {option}" for option in free if any(one.name == option for one in found)]
+    if called:
+        return f"tell its rows apart with {' '.join(called)}"
+    if not found:
+        return "rows of one id are alike in all columns that could tell them apart; give each once"
+    told = " and ".join(str(one) for one in found[:_MOST_VALUES])
+    few = [one for one in found[:_MOST_VALUES] if one.size <= _FEW and one.values]
+    chosen = few[:1] if few and few[0].alone else few[:2]
+    if not chosen:
+        return f"the rows of an id differ in {told}; give one row per example, arm and run"
+    filters = " ".join("--where " + _word(f"{one.name}={one.values[0]}") for one in chosen)
+    steps = [f"keep one with {filters}"]
+    if len(free) >= len(chosen):
+        taken = " ".join(f"--{o} {_word(one.name)}" for o, one in zip(free, chosen, strict=False))
+        steps.append(f"compare them with {taken}")
+        if len(chosen) == 1 and len(free) == 2:
+            steps.append(f"take them as runs with --run {_word(chosen[0].name)}")
+    return f"the rows of an id differ in {told}: {', or '.join(steps)}"
+
+
+def _word(text: str) -> str:
+    """A word of a command line."""
+    return f"'{text}'" if any(letter.isspace() or letter in '*?[]$&;|<>()"\\`' for letter in text) else text
+
+
+def incomplete(
+    db: DuckDBPyConnection,
+    tables: Sequence[Checked],
+    plan: Plan,
+    found: dict[str, tuple[int, object]],
+    left: int,
+    whole: str,
+) -> list[str]:
+    """Say which arms and runs lack which examples, and why that may be.
+
+    Args:
+        db: the database; it has the table `everyone`, one row per id.
+        tables: the tables.
+        plan: what is read of them.
+        found: under `p0...` how many examples each place lacks, and the first of them.
+        left: how many examples are in every place.
+        whole: SQL for an example that is.
+    """
+    several = len({arm for arm, _ in plan.places}) < len(plan.places)
+    lacks = [
+        f"'{arm}'{f' run {run!r}' if several else ''} lacks {count:,} (first: '{first}')"
+        for k, (arm, run) in enumerate(plan.places)
+        for count, first in [found[f"p{k}"]]
+        if count
+    ]
+    listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")
+    if plan.columns.resplit:
+        return [f"Runs of one name have different examples in different arms: {listed}."]
+    hints = [*_rounded(db, tables, plan), *_written_alike(db, plan, left, whole)]
+    if left:
+        hints.append(f"--inner keeps the {left:,} that all have")
+    elif not hints:
+        hints.append(_without_common(db, plan))
+    return [f"The arms and runs have different examples: {listed}; {'; '.join(hints)}."]
+
+
+def _without_common(db: DuckDBPyConnection, plan: Plan) -> str:
+    """Ask what may be meant where no example is everywhere: runs that share none may be parts of one run."""
+    none = "no example is in all of them: is the id column the right one?"
+    arms: dict[str, list[int]] = {}
+    for k, (arm, _) in enumerate(plan.places):
+        arms.setdefault(arm, []).append(k)
+    sets = {f"the runs of '{arm}'": places for arm, places in arms.items() if len(places) > 1}
+    apart = [who for who, places in sets.items() if _share_nothing(db, places)]
+    if apart:
+        question = f"{' and '.join(apart[:_MOST_VALUES])} share no example: are they parts of one run?"
+    elif not sets and _share_nothing(db, range(len(plan.places))):
+        question = f"{none} Or are these parts of one run?"
+    else:
+        return f"{none} It is '{plan.columns.id}' (--id)"
+    return (
+        f"{question} Every file is an arm of its own, or, with equal names (--name), a run of one arm, and "
+        "every run has every example. Join the parts of a run into one file; or, where a column has the same "
+        "value in all parts of a run, give the files of an arm one --name and that column as --run"
+    )
+
+
+def _share_nothing(db: DuckDBPyConnection, places: Sequence[int]) -> bool:
+    """Whether no example is in two of these places."""
+    present = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
+    return bool(single_row(db, f"SELECT max({present}) FROM everyone")[0] == 1)
+
+
+def _written_alike(db: DuckDBPyConnection, plan: Plan, left: int, whole: str) -> list[str]:
+    """Say that more ids would agree if they were written alike."""
+    (kind,) = single_row(db, "SELECT any_value(typeof(id)) FROM everyone")
+    if kind != "VARCHAR":
+        return []
+    forms = {f"once {what}": sql for what, sql in _ALIKE.items()}
+    every = "{id}"
+    for sql in _ALIKE.values():
+        every = sql.replace("{id}", every)
+    forms["once blanks, leading zeros and case do not count"] = every
+    places = range(len(plan.places))
+    joined = ", ".join(f"max(p{k}) AS p{k}, count(p{k}) AS n{k}" for k in places)
+    most = ", ".join(f"max(n{k})" for k in places)
+    names = list(dict.fromkeys(place_name(plan, k) for k in places))
+    who = " and ".join(names) if len(names) <= _MOST_VALUES else "all arms and runs"
+    best: tuple[int, str] = (left, "")
+    for what, sql in forms.items():
+        agree, total, *twice = single_row(
+            db,
+            f"SELECT count(*) FILTER ({whole}), count(*), {most} FROM (SELECT {sql.replace('{id}', 'id')} AS "
+            f"alike, {joined} FROM everyone GROUP BY alike)",
+        )
+        if max(twice) == 1 and agree > best[0]:
+            number = "" if agree == total else f"{agree:,} of "
+            best = agree, f"{number}the ids of {who} agree {what}: write them alike in every table"
+    return [best[1]] if best[1] else []
+
+
+def _rounded(db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan) -> Iterator[str]:
+    """Say that ids of a table were rounded to floats, so that they are no longer what they were."""
+    for checked in tables:
+        if not checked.has_id:
+            continue
+        sql, kind = checked.table.columns[plan.columns.id], checked.table.types[plan.columns.id]
+        if kind in _EXACT:
+            exact, text, number = _EXACT[kind], f"CAST({sql} AS VARCHAR)", sql
+            test = f"abs({sql}) >= {exact}"
+        elif kind == "VARCHAR":
+            exact, text, number = 2**53, sql, f"TRY_CAST({sql} AS DOUBLE)"
+            whole = f"suffix({sql}, '.0') AND abs({number}) >= {exact}"
+            test = f"(regexp_full_match({sql}, '{_SCIENTIFIC}') OR ({whole}))"
+        else:
+            continue
+        count, first = single_row(
+            db, f"SELECT count(*), arg_min({text}, {number}) FROM {checked.table.relation} WHERE {test}"
+        )
+        if count:
+            yield (
+                f"ids of {checked.table.given.title} were rounded to floats (first: '{first}'), which are "
+                f"exact up to {exact:,} only: write ids as integers or as texts"
+            )

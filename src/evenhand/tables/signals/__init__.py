@@ -1,0 +1,1 @@
+"""Tables of signals for membership inference: losses and margins of rows that were partly trained on."""

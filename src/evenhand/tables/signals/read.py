@@ -1,0 +1,232 @@
+"""Read tables of signals: from files, a folder or tables in memory to checked, aligned arrays."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evenhand.errors import CallError, TableError
+from evenhand.tables.groups import attributes, crossings, refuse_impossible
+from evenhand.tables.io.database import session
+from evenhand.tables.io.formats import examine_each
+from evenhand.tables.io.paths import local
+from evenhand.tables.io.sources import ENDINGS, resolve
+from evenhand.tables.predictions.columns import filters
+from evenhand.tables.predictions.read import input_of
+from evenhand.tables.schema import Attribute, Columns, FloatArray, Source
+from evenhand.tables.signals.schema import SignalArm, Signals
+from evenhand.tables.signals.validate import MEMBER, SIGNALS, Opened, Part, examine
+from evenhand.tables.values import in_order, shown
+
+
+def load_signals(source: Source, columns: Columns, signals: Collection[str] = SIGNALS) -> Signals:
+    """Read, check and align the signals of all arms and runs.
+
+    Args:
+        source: a path, a folder (a study's, or one of signals files), a glob, a table in memory, a list of
+            those, or a mapping of arm names to those.
+        columns: how the columns are called; `arm` and `run` are found by themselves where a table has them.
+        signals: which signals are read, besides the loss.
+
+    Raises:
+        CallError: the call cannot be meant.
+        TableError: tables are wrong; carries every complaint about every table.
+    """
+    refuse_impossible(columns)
+    given, complaints = resolve(_without_folders(source), columns)
+    with session() as db:
+        found, more = examine_each(db, given, lambda table: examine(db, table, columns, signals))
+    opened = [one for one in found if one is not None]
+    complaints += more
+    if given and not opened and not complaints:
+        complaints.append(f"No table has a row that is wanted ({filters(columns)}).")
+    if not complaints:
+        complaints = _disagreements(opened, columns)
+    if complaints:
+        raise TableError(complaints)
+    parts = [part for one in opened for part in one.parts]
+    arms = tuple(_arm(name, [p for p in parts if p.key.arm == name]) for name in _arm_names(opened))
+    return Signals(
+        ids=tuple(parts[0].ids),
+        arms=arms,
+        attributes=_attributes(parts, opened, columns),
+        inputs=tuple(
+            input_of(one.table.given, [part.key.arm for part in one.parts], one.rows) for one in opened
+        ),
+        problems=tuple(_remarks(arms)),
+    )
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of signals in a folder: of a study those of its runs, else all tables that lie in it."""
+    runs = sorted(folder.glob("runs/*/signals.parquet"))
+    if runs:
+        return runs
+    own = folder / "signals.parquet"
+    if own.is_file():
+        return [own]
+    return sorted(p for p in folder.iterdir() if p.is_file() and p.name.lower().endswith(ENDINGS))
+
+
+def _without_folders(source: Source) -> Source:
+    """The source with the files of every folder in its place."""
+    if isinstance(source, str | os.PathLike) and os.path.isdir(local(os.fspath(source))):
+        try:
+            found = files_of(Path(local(os.fspath(source))))
+        except OSError as error:
+            raise CallError(f"{os.fspath(source)}: cannot be read ({error.strerror or error}).") from None
+        if not found:
+            raise CallError(
+                f"{os.fspath(source)}: holds no signals: neither runs/*/signals.parquet (a study whose runs "
+                "wrote signals) nor a table of its own."
+            )
+        return found
+    if isinstance(source, list | tuple):
+        flat: list[object] = []
+        for item in source:
+            expanded = _without_folders(item)
+            flat += expanded if isinstance(expanded, list) else [expanded]
+        return flat
+    return source
+
+
+def _arm_names(opened: Sequence[Opened]) -> list[str]:
+    return list(dict.fromkeys(part.key.arm for one in opened for part in one.parts))
+
+
+def _disagreements(opened: Sequence[Opened], columns: Columns) -> list[str]:
+    """Complain of tables that do not fit together, and of runs that cannot be attacked."""
+    parts = [part for one in opened for part in one.parts]
+    complaints = [
+        f"{key} is given {times} times; give every model once." for key, times in
+        Counter(p.key for p in parts).items() if times > 1
+    ]  # fmt: skip
+    models = sorted({model for one in opened for model in one.models})
+    if len(models) > 1:
+        complaints.append(
+            f"The tables hold several base models ({shown(models)}), and a model is attacked with references "
+            f"of its own kind; keep one with --where 'model={models[0]}'."
+        )
+    for name in _arm_names(opened):
+        if not any(p.key.target for p in parts if p.key.arm == name):
+            complaints.append(f"'{name}' has references only; a model with model_role 'target' is attacked.")
+    for part in parts:
+        share = int(part.member.sum())
+        if part.key.target and share in (0, len(part.ids)):
+            lacking = "no members" if share == 0 else "no non-members"
+            complaints.append(
+                f"{part.key} has {lacking} among its {len(part.ids):,} rows (column '{MEMBER}' is "
+                f"{int(share > 0)} in all of them); an attack is measured on rows of "
+                "which some were in the training set and some were not."
+            )
+    complaints += _unlike(parts, opened)
+    groups = {name: list(set(parts[0].groups[name])) for name in parts[0].groups}
+    return complaints + crossings(columns, groups)
+
+
+def _unlike(parts: Sequence[Part], opened: Sequence[Opened]) -> list[str]:
+    """Complain of models with other rows, views, signals or groups than the first one's."""
+    first, complaints = parts[0], []
+    rows, views = set(first.ids), first.signals["loss"].shape[1]
+    for one in opened[1:]:
+        if one.members != opened[0].members:
+            complaints.append(one.table.say("--memberships matches other columns than in the first table."))
+    for part in parts[1:]:
+        if part.ids != first.ids:
+            own = set(part.ids)
+            lacks, has = rows - own, own - rows
+            told = "; ".join(
+                f"{verb} {len(some):,} (first: '{min(some)}')"
+                for verb, some in (("lacks", lacks), ("has besides", has))
+                if some
+            )
+            complaints.append(
+                f"{part.key} has other rows than {first.key}: it {told}. All have the same rows."
+            )
+            continue
+        if part.signals["loss"].shape[1] != views:
+            complaints.append(
+                f"{part.key} has {part.signals['loss'].shape[1]} views of a row, {first.key} {views}."
+            )
+        complaints += _other_groups(first, part)
+    return complaints
+
+
+def _other_groups(first: Part, part: Part) -> list[str]:
+    """Complain of rows that two models put into unlike groups, with what each says of the first of them."""
+    columns: dict[str, tuple[Sequence[object], Sequence[object]]] = {
+        g: (first.groups[g], part.groups[g]) for g in first.groups if g in part.groups
+    }
+    columns |= {
+        f: (first.flags[f].astype(int).tolist(), part.flags[f].astype(int).tolist())
+        for f in first.flags
+        if f in part.flags
+    }
+    complaints = []
+    for name, (own, other) in columns.items():
+        unlike = [i for i, (a, b) in enumerate(zip(own, other, strict=True)) if a != b]
+        if unlike:
+            i = unlike[0]
+            complaints.append(
+                f"{part.key} puts rows into other groups than {first.key} does: column '{name}' differs for "
+                f"{len(unlike):,} rows (first: example '{first.ids[i]}' is '{own[i]}' in {first.key}, "
+                f"'{other[i]}' in {part.key}); a row is in one group for all models."
+            )
+    return complaints
+
+
+def _arm(name: str, parts: Sequence[Part]) -> SignalArm:
+    """One arm: targets first, runs as numbers or text, then references."""
+    runs = in_order(p.key.run for p in parts)
+    roles = in_order(p.key.role for p in parts)
+    order = sorted(parts, key=lambda p: (not p.key.target, runs.index(p.key.run), roles.index(p.key.role)))
+    names = tuple(p.key.run if p.key.target else f"{p.key.run} {p.key.role}" for p in order)
+    signals: dict[str, FloatArray | None] = {
+        k: np.stack([p.signals[k] for p in order]) if all(k in p.signals for p in order) else None
+        for k in SIGNALS
+    }
+    loss = signals["loss"]
+    assert loss is not None
+    return SignalArm(
+        name=name,
+        runs=names,
+        target=np.array([p.key.target for p in order]),
+        member=np.stack([p.member for p in order]),
+        loss=loss,
+        margin=signals["margin"],
+        base_loss=signals["base_loss"],
+    )
+
+
+def _attributes(parts: Sequence[Part], opened: Sequence[Opened], columns: Columns) -> tuple[Attribute, ...]:
+    """Groups of the rows, which all models share."""
+    first = parts[0]
+    groups = {}
+    for name, values in first.groups.items():
+        names = in_order(values)
+        place = {value: i for i, value in enumerate(names)}
+        groups[name] = (names, np.array([place[v] for v in values], dtype=np.int64))
+    members = {
+        pattern: (names, np.array([first.flags[n] for n in names], dtype=bool))
+        for pattern, names in opened[0].members.items()
+    }
+    return attributes(columns, groups, members)
+
+
+def _remarks(arms: Sequence[SignalArm]) -> list[str]:
+    """Say where the design itself tells of membership."""
+    found = []
+    for arm in arms:
+        counts = arm.member.sum(axis=0)
+        if arm.shared and len(arm.runs) > 2 and arm.member.shape[1] > 50 and len(set(counts.tolist())) == 1:
+            found.append(
+                f"{arm.name}: every row is in the training set of exactly {counts[0]} of {len(arm.runs)} "
+                f"runs. "
+                "Where a run is attacked with the others as references, their number of members then tells "
+                "its own: scores are slightly biased. Draw each run's half by itself."
+            )
+    return found
