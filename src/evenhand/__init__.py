@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from evenhand._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from evenhand import metrics
     from evenhand.errors import CallError, EvenhandError, InputError, TableError
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from evenhand.study.api import run
     from evenhand.study.run import StudyResult
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "AuditResult": "evenhand.judge.result",

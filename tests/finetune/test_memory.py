@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune.inputs import batches as feed
+from evenhand.finetune.inputs import passes
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling import pretrained as base
 from evenhand.finetune.modeling.pretrained import Base
@@ -59,11 +60,11 @@ def test_texts_are_written_and_answers_scored_in_passes_that_are_not_larger():
     model.generate, model.generation_config, model.config = generate, None, owner.config
     encoder = SimpleNamespace(pad=0, end=1, first=())
     prompts = [[5, i] for i in range(7)]
-    with predict.at_most(2):
+    with passes.at_most(2):
         assert generated(model, encoder, prompts, 1, Accelerator(cpu=True)) == [[]] * 7
     assert sizes == [2, 2, 2, 1]
     question = ((1, 2), ((3,), (4,)))
-    with predict.at_most(4):
+    with passes.at_most(4):
         assert _fits_a_pass([question] * 2, 1000)
         assert not _fits_a_pass([question] * 3, 1000)
     assert _fits_a_pass([question] * 3, 1000)

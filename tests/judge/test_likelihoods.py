@@ -7,8 +7,8 @@ import evenhand
 from evenhand.errors import InputError
 from evenhand.judge.generative import token_bias
 from evenhand.judge.language import tables as likelihood_tables
-from evenhand.judge.language.choices import TIED, choose_all, scoring_names
-from evenhand.judge.language.forms import blocks_of, effects_of
+from evenhand.judge.prompts.choices import TIED, choose_all, scoring_names
+from evenhand.judge.prompts.forms import blocks_of, effects_of
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
 from evenhand.tables.answers.likelihoods import load_likelihoods

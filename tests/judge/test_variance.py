@@ -7,7 +7,7 @@ import pytest
 
 import evenhand
 from evenhand.judge.language import variance
-from evenhand.judge.language.crossing import NESTED, OPTIONS, TEMPLATE, TOGETHER, groupings_of
+from evenhand.judge.prompts.crossing import NESTED, OPTIONS, TEMPLATE, TOGETHER, groupings_of
 from evenhand.judge.stats.variance import components, limits
 from tests.judge.answers import likelihoods
 

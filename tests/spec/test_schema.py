@@ -10,7 +10,7 @@ from evenhand import registry
 from evenhand.spec.plugins import DATASETS, METHODS, config_of
 from evenhand.spec.recipes import recipe_names, recipe_path
 from evenhand.spec.schema import described, json_schema
-from evenhand.spec.sections.check import schema_of
+from evenhand.spec.yaml.check import schema_of
 from evenhand.spec.yaml.document import from_text
 from evenhand.spec.yaml.tree import Origin
 from tests.spec.sample import GOOD, MANY, complaints, plain

@@ -46,7 +46,7 @@ class _Commands(click.Group):
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from evenhand import __version__  # noqa: PLC0415
+        from evenhand._version import __version__  # noqa: PLC0415
 
         click.echo(f"evenhand {__version__}")
         ctx.exit()

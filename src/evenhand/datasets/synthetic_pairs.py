@@ -13,6 +13,7 @@ import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples
 from evenhand.datasets.lib.config import Field, Frozen, Limit, Seed, Share
+from evenhand.datasets.lib.translations import examples_of
 from evenhand.tables.schema import IntArray
 
 INFO = DatasetInfo(
@@ -62,8 +63,6 @@ def load(config: Config) -> Examples:
     Returns:
         Pairs with the attributes of WinoMT.
     """
-    from evenhand.datasets.winomt import examples_of  # noqa: PLC0415  (which makes its smoke of these)
-
     rng = np.random.default_rng([config.seed, 7])
     pairs: dict[tuple[str, str], tuple[str, str]] = {}
     tries = 0

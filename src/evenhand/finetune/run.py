@@ -20,12 +20,12 @@ from evenhand.finetune.hardware.devices import accelerator_of, largest, precisio
 from evenhand.finetune.hardware.linears import fast_linears, halved
 from evenhand.finetune.hardware.parallel import is_sharded, spread, whole
 from evenhand.finetune.inputs import features
+from evenhand.finetune.inputs.passes import at_most
 from evenhand.finetune.log import Log
 from evenhand.finetune.loop import Lesson, fit, micro_batch
 from evenhand.finetune.modeling import adapt, checkpoint
 from evenhand.finetune.outputs import signals
 from evenhand.finetune.outputs import write as output
-from evenhand.finetune.outputs.predict import at_most
 from evenhand.finetune.prepare import base_of, prepare
 from evenhand.finetune.tasks import goal_of
 
@@ -80,7 +80,9 @@ def _train(
     clock.lap("load")
 
     reader, rows = features.reader_of(base, model, goal.feed, accelerator, flip=job.training.flip)
-    reader = spread(reader, base, job.training.parallel, accelerator)
+    # A head on stored features is small: every process has a copy.
+    parallel = "data" if isinstance(reader, features.Replayed) else job.training.parallel
+    reader = spread(reader, base.roles.blocks, parallel, accelerator)
     lesson = Lesson(rows, goal.answers, goal.train, job.seed, processes)
     probe = signals.probe_of(job, data, rows, accelerator)
     log, steps = Log(folder / "train.jsonl" if first else Path(os.devnull)), 0

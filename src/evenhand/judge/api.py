@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import CallError
-from evenhand.judge.dispatch import SCORING, run_any
+from evenhand.judge.dispatch import run_any
 from evenhand.judge.result import AuditResult
-from evenhand.judge.settings import MARGIN, Settings
+from evenhand.judge.settings import MARGIN, SCORING, Settings
 from evenhand.tables.schema import Columns, Source
 
 if TYPE_CHECKING:

@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 from evenhand.errors import CallError, TableError
 from evenhand.judge.result import AuditResult
-from evenhand.judge.settings import Settings
+from evenhand.judge.settings import SCORING, Settings
 from evenhand.tables.schema import Columns, Source
 
 if TYPE_CHECKING:
     from evenhand.tables.detect import Kind
-
-#: The scoring by which likelihoods are told unless the call names another.
-SCORING = "raw"
 
 
 def run_any(source: Source, columns: Columns, settings: Settings, *, scoring: str = SCORING) -> AuditResult:

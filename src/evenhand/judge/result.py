@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from evenhand import __version__, registry
+from evenhand import registry
+from evenhand._version import __version__
 from evenhand.judge.core.learnt import nothing_learnt, sentences, warning
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.metrics import MetricInfo

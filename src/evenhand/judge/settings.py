@@ -22,6 +22,8 @@ METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
 GENERATIVE = "evenhand.judge.generative"
 PRIMARY = ("accuracy", "true_positive_rate", "false_positive_rate")
 MARGIN = 0.02
+#: The scoring by which likelihoods are told unless the call names another.
+SCORING = "raw"
 
 
 def metric_names() -> tuple[str, ...]:

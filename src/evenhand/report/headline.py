@@ -8,7 +8,6 @@ from typing import Any
 from evenhand.report import wording
 from evenhand.report.cells import value_cell
 from evenhand.report.document import Document, Row, arms, key_metrics, unique
-from evenhand.report.language.wording import SIGNS
 from evenhand.report.rendering import Cell, Table
 
 #: Columns of the table; the sections below have all numbers.
@@ -81,8 +80,8 @@ def _title(key: _Key) -> str:
         name = f"share of '{of_class}'"
     elif of_class is not None:
         name = f"{name}, class {of_class}"
-    if metric in SIGNS:
-        name = f"{SIGNS[metric]}: {name}"
+    if metric in wording.SIGNS:
+        name = f"{wording.SIGNS[metric]}: {name}"
     if attack is not None:
         name = f"{name.removesuffix(' of the attack')}, {attack}"
     return name if attribute is None else f"{name}, by {attribute}"

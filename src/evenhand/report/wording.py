@@ -23,6 +23,8 @@ VERDICT_MEANINGS = {
 }
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: Signs under which differences are known.
+SIGNS = {"delta_g": "ΔG", "delta_s": "ΔS"}
 
 
 def plain(text: object) -> str:

@@ -10,12 +10,12 @@ from evenhand.errors import InputError, SpecError
 from evenhand.spec.plugins import DATASETS, WRITTEN, config_of, plugin
 from evenhand.spec.recipes import find
 from evenhand.spec.sections.arms import read_arms
-from evenhand.spec.sections.check import Complaints, picked, validated
 from evenhand.spec.sections.judging import attributes_of, read_audit
 from evenhand.spec.sections.models import read_models
 from evenhand.spec.sections.privacy import check_privacy, read_privacy
-from evenhand.spec.sections.wording import guessed
 from evenhand.spec.study import Dataset, Split, Study
+from evenhand.spec.wording import guessed
+from evenhand.spec.yaml.check import Complaints, picked, validated
 from evenhand.spec.yaml.document import from_file, from_python
 from evenhand.spec.yaml.overrides import overridden, read_overrides
 from evenhand.spec.yaml.tree import Node, Origin, merged, shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evenhand.errors import SpecError
-from evenhand.spec.sections.wording import guessed
+from evenhand.spec.wording import guessed
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 

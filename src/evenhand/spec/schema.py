@@ -13,11 +13,11 @@ from evenhand.spec.base import Frozen
 from evenhand.spec.plugins import ATTACKS, DATASETS, METHODS, MODELS, config_of, installed, judged, plugin
 from evenhand.spec.read import NEEDED, SAME
 from evenhand.spec.sections.arms import RATES, TUNE
-from evenhand.spec.sections.check import picked, schema_of
 from evenhand.spec.sections.models import FromHub
 from evenhand.spec.sections.privacy import SAME as PRIVACY
 from evenhand.spec.sections.sweep import list_depth
 from evenhand.spec.study import Arm, Audit, Dataset, Privacy, Study
+from evenhand.spec.yaml.check import picked, schema_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

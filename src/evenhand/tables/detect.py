@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from evenhand.errors import TableError
 from evenhand.tables.answers import generations, likelihoods
 from evenhand.tables.groups import refuse_impossible
-from evenhand.tables.io.database import Unreadable, session
+from evenhand.tables.io.database import Unreadable, pattern, session
 from evenhand.tables.io.dialects import dialect_of
-from evenhand.tables.io.formats import open_table, pattern, tidy_names
+from evenhand.tables.io.formats import open_table, tidy_names
 from evenhand.tables.io.json_records import keys_at_start
 from evenhand.tables.io.sources import Given, resolve
 from evenhand.tables.predictions.scores import matched

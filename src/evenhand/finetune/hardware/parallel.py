@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from evenhand.finetune.hardware.devices import share
-from evenhand.finetune.inputs.features import Replayed
-from evenhand.finetune.modeling.pretrained import Base
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -23,21 +21,20 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def spread(model: nn.Module, base: Base, parallel: str, accelerator: Accelerator) -> nn.Module:
+def spread(model: nn.Module, blocks: Sequence[str], parallel: str, accelerator: Accelerator) -> nn.Module:
     """Put a model on the device of this process, and join it with those of the group.
 
     Args:
         model: the same in every process, on the CPU.
-        base: whose layers it has.
+        blocks: names of the layers that the model repeats.
         parallel: `data` or `fsdp`.
         accelerator: device and group.
 
     Returns:
-        The model to train, whose gradients are means over the processes; itself where there is no group. A
-        head on stored features is small, and copied.
+        The model to train, whose gradients are means over the processes; itself where there is no group.
     """
-    if accelerator.num_processes > 1 and parallel == "fsdp" and not isinstance(model, Replayed):
-        return _sharded(model, base, accelerator)
+    if accelerator.num_processes > 1 and parallel == "fsdp":
+        return _sharded(model, set(blocks), accelerator)
     model = model.to(accelerator.device)
     if accelerator.num_processes == 1 or not any(p.requires_grad for p in model.parameters()):
         return model
@@ -45,7 +42,7 @@ def spread(model: nn.Module, base: Base, parallel: str, accelerator: Accelerator
     return torch.nn.parallel.DistributedDataParallel(model, device, gradient_as_bucket_view=True)
 
 
-def _sharded(model: nn.Module, base: Base, accelerator: Accelerator) -> nn.Module:
+def _sharded(model: nn.Module, blocks: set[str], accelerator: Accelerator) -> nn.Module:
     """Divide every layer, and then what is left, among the processes: fully sharded data parallel, FSDP2."""
     from torch.distributed.device_mesh import init_device_mesh  # noqa: PLC0415
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # noqa: PLC0415
@@ -54,7 +51,6 @@ def _sharded(model: nn.Module, base: Base, accelerator: Accelerator) -> nn.Modul
     half = accelerator.mixed_precision == "bf16"
     # Autocast alone would keep a whole rounded copy of the weights until the backward pass.
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
-    blocks = set(base.roles.blocks)
     for name, module in list(model.named_modules()):
         if name.removeprefix("base_model.model.") in blocks:
             fully_shard(module, mesh=mesh, mp_policy=policy)

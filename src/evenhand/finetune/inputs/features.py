@@ -20,9 +20,9 @@ from evenhand.finetune.hardware.devices import added
 from evenhand.finetune.hardware.linears import fast_linears
 from evenhand.finetune.inputs.batches import Feed, Inputs, Mirrored, Pixels, Texts
 from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.inputs.passes import in_batches
 from evenhand.finetune.modeling.checkpoint import is_adapted
 from evenhand.finetune.modeling.pretrained import Base
-from evenhand.finetune.outputs.predict import in_batches
 from evenhand.tables.schema import IntArray
 
 #: A token that is no padding, at the only place there is.

@@ -15,10 +15,10 @@ from evenhand.finetune import Data, Job
 from evenhand.finetune.hardware.devices import joined
 from evenhand.finetune.hardware.parallel import callable_by, divided
 from evenhand.finetune.inputs.encoder import Encoder, Ids, encoder_of
+from evenhand.finetune.inputs.passes import rows_of_a_pass
 from evenhand.finetune.inputs.sequences import prompts_of
 from evenhand.finetune.modeling.pretrained import Base
 from evenhand.finetune.outputs import write as output
-from evenhand.finetune.outputs.predict import rows_of_a_pass
 
 #: Prompts in a batch, on a CPU and on a GPU.
 BATCH, BATCH_ON_GPU = 32, 128

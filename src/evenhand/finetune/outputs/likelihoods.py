@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,48 +16,19 @@ from evenhand.finetune import Data, Job
 from evenhand.finetune.hardware.devices import joined
 from evenhand.finetune.hardware.parallel import divided
 from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.inputs.choices import Choice, Choices
 from evenhand.finetune.inputs.encoder import Encoder, boundary, encoder_of, longest
+from evenhand.finetune.inputs.passes import rows_of_a_pass
 from evenhand.finetune.modeling.pretrained import Base
 from evenhand.finetune.outputs import write as output
 from evenhand.finetune.outputs.generate import padded_left
-from evenhand.finetune.outputs.predict import log_probs, rows_of_a_pass
+from evenhand.finetune.outputs.predict import log_probs
 from evenhand.tables.schema import FloatArray
 
 #: Texts that say nothing, for calibration (Zhao et al. 2021, https://arxiv.org/abs/2102.09690, section 5).
 EMPTY = ("N/A", "[MASK]", "")
 #: Most tokens of a batch, padding included, on a CPU and on a GPU.
 TOKENS, TOKENS_ON_GPU = 4096, 32768
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A question in tokens.
-
-    Attributes:
-        prompt: what comes before the answers; at least one token.
-        answers: each of them.
-        cut: whether the text had to be cut.
-    """
-
-    prompt: tuple[int, ...]
-    answers: tuple[tuple[int, ...], ...]
-    cut: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Choices:
-    """All that a model is asked.
-
-    Attributes:
-        questions: in the order of the table.
-        choices: the same in tokens.
-        empty: of every form in `questions` that is filled in with test rows, the same about texts that say
-            nothing.
-    """
-
-    questions: tuple[Question, ...]
-    choices: tuple[Choice, ...]
-    empty: dict[Form, tuple[Choice, ...]]
 
 
 def chosen(

@@ -7,20 +7,17 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evenhand import __version__
+from evenhand._version import __version__
 from evenhand.datasets import Form
 from evenhand.finetune import Data, Job
+from evenhand.finetune.inputs.choices import Choices
 from evenhand.tables.answers.generations import write_generations
 from evenhand.tables.answers.likelihoods import write_likelihoods
 from evenhand.tables.predictions.write import write_predictions
 from evenhand.tables.schema import Attribute, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from evenhand.finetune.outputs.likelihoods import Choices
 
 PREDICTIONS = "predictions.parquet"
 GENERATIONS, LIKELIHOODS = "generations.parquet", "likelihoods.parquet"

@@ -11,9 +11,10 @@ from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import swaps
 from evenhand.judge.core.estimates import ENOUGH, Group, Observed
 from evenhand.judge.core.flips import Flips, flips
-from evenhand.judge.metrics import Measure, Metric, MetricInfo
+from evenhand.judge.core.matched import Matched
+from evenhand.judge.metrics import Measure, Metric
 from evenhand.judge.settings import Settings
-from evenhand.tables.schema import Arm, FloatArray, Predictions
+from evenhand.tables.schema import FloatArray, Predictions
 
 #: Influence values that differ by less than this, over the weight of all rows, are equal: it is rounding.
 ROUNDING = 1e-9
@@ -77,32 +78,6 @@ class Pair:
     rows: Any = None
     influence: FloatArray | None = None
     maximum: Any = None
-
-
-@dataclass(frozen=True)
-class Matched:
-    """Two arms' observations of one metric in one group, and where they come from."""
-
-    name: str
-    info: MetricInfo
-    class_name: str | None
-    group: Group
-    reference: Observed
-    candidate: Observed
-    reference_arm: Arm
-    candidate_arm: Arm
-    predictions: Predictions
-
-    @property
-    def unit(self) -> str:
-        """What varies: rows, or rows and runs."""
-        fewest = min(len(self.reference_arm.runs), len(self.candidate_arm.runs))
-        return "rows and runs" if fewest >= counts.ENOUGH_RUNS else "rows"
-
-    @property
-    def same_runs(self) -> bool:
-        """Whether the runs of both arms have the same names, in the same order."""
-        return self.reference_arm.runs == self.candidate_arm.runs
 
 
 def pair(matched: Matched, min_group_size: int, rng: np.random.Generator, *, margin: bool = False) -> Pair:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.matched import Matched
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.stats.paired import WaldPaired
 from evenhand.judge.stats.permutation import Binned, hidden_by_noise, swapped_difference
 from evenhand.tables.schema import ABSENT, Arm
-
-if TYPE_CHECKING:
-    from evenhand.judge.core.pairs import Matched
 
 
 def compare(m: Matched, rng: np.random.Generator, *, interval: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from evenhand.judge.generative import GenerativeInfo, Measured, Shown, arms_of, rows_of, share_info, share_of
-from evenhand.judge.language.choices import Chosen
+from evenhand.judge.prompts.choices import Chosen
 from evenhand.tables.schema import IntArray
 
 _SOURCE = "Ding et al. 2024 (arXiv 2405.17512)"

@@ -16,7 +16,7 @@ from evenhand.judge.generative import (
     share_info,
     share_of,
 )
-from evenhand.judge.language.choices import TIED, Chosen
+from evenhand.judge.prompts.choices import TIED, Chosen
 from evenhand.tables.answers.likelihoods import NONE
 from evenhand.tables.schema import Predictions
 

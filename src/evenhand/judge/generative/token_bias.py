@@ -14,9 +14,9 @@ import numpy as np
 
 from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
-from evenhand.judge.language.choices import Chosen
-from evenhand.judge.language.forms import effects_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
+from evenhand.judge.prompts.choices import Chosen
+from evenhand.judge.prompts.forms import effects_of
 from evenhand.tables.answers.likelihoods import NONE
 from evenhand.tables.schema import FloatArray, Predictions
 

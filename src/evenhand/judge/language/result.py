@@ -7,7 +7,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from evenhand import __version__, registry
+from evenhand import registry
+from evenhand._version import __version__
 from evenhand.judge.language.robustness import AXES, says
 from evenhand.judge.result import AuditResult, verdict_of
 from evenhand.judge.settings import GENERATIVE, Settings

@@ -17,7 +17,7 @@ from evenhand.judge.core import pairs as compare
 from evenhand.judge.core.pairs import Pair
 from evenhand.judge.generative import Measured
 from evenhand.judge.generative.option_shares import shares
-from evenhand.judge.language.choices import TIED, Chosen
+from evenhand.judge.prompts.choices import TIED, Chosen
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Attribute
 

@@ -15,14 +15,13 @@ from evenhand.judge.core import families
 from evenhand.judge.core import pairs as compare
 from evenhand.judge.core.pairs import Pair
 from evenhand.judge.core.rates import rate_row
-from evenhand.judge.dispatch import SCORING
 from evenhand.judge.generative import Shown, translation_gender, translation_quality
 from evenhand.judge.language import tables as likelihood_tables
-from evenhand.judge.language.choices import choose_all, scoring_names
 from evenhand.judge.language.result import result
+from evenhand.judge.prompts.choices import choose_all, scoring_names
 from evenhand.judge.result import AuditResult
 from evenhand.judge.run import reference_of
-from evenhand.judge.settings import GENERATIVE, Settings
+from evenhand.judge.settings import GENERATIVE, SCORING, Settings
 from evenhand.tables.answers.generations import Generations, load_generations
 from evenhand.tables.answers.likelihoods import Likelihoods, load_likelihoods
 from evenhand.tables.answers.vocabulary import PREDISPOSITION

@@ -12,9 +12,9 @@ from evenhand.judge.core import families
 from evenhand.judge.core import pairs as compare
 from evenhand.judge.core.rates import rate_row
 from evenhand.judge.generative import Measured, Shown, inversions, option_shares, token_bias
-from evenhand.judge.language.choices import SCORINGS, Chosen
 from evenhand.judge.language.robustness import conclusions, survival
 from evenhand.judge.language.variance import variance
+from evenhand.judge.prompts.choices import SCORINGS, Chosen
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
 from evenhand.tables.answers.likelihoods import NONE, Likelihoods

@@ -15,9 +15,9 @@ import numpy as np
 
 from evenhand import registry
 from evenhand.judge.core.estimates import ENOUGH_RUNS
-from evenhand.judge.language.choices import SCORINGS, TIE, Chosen
-from evenhand.judge.language.crossing import Crossing, crossing_of
-from evenhand.judge.language.forms import log_shares
+from evenhand.judge.prompts.choices import SCORINGS, TIE, Chosen
+from evenhand.judge.prompts.crossing import Crossing, crossing_of
+from evenhand.judge.prompts.forms import log_shares
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats.variance import Components, components, limits
 from evenhand.tables.answers.likelihoods import NONE

@@ -24,6 +24,8 @@ from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 #: Scores of a group's members in one target and which of its rows they are, and of its non-members.
 Parts = tuple[FloatArray, IntArray, FloatArray, IntArray]
+#: Groups that a remark lists.
+_MOST = 10
 
 
 @dataclass(frozen=True)
@@ -304,3 +306,24 @@ def _auc(parts: Sequence[Parts], size: int) -> Leak:
         own[in_rows] += (above - values[t]) / len(inside) / len(parts)
         own[out_rows] += (below - values[t]) / len(outside) / len(parts)
     return Leak(values, own)
+
+
+def remark(scored: Scored, groups: Sequence[Group]) -> list[str]:
+    """Count the pairs of run and row that have no score, by group; nothing where all or none have one."""
+    lacking = ~np.isfinite(scored.scores)
+    total = int(lacking.sum())
+    if not total or scored.reason:
+        return []
+    listed = []
+    for group in groups:
+        count = int(lacking[:, group.rows].sum())
+        if group.attribute is not None and count:
+            size = len(group.rows) * len(scored.runs)
+            listed.append((count / size, f"{group.attribute} '{group.name}' {count:,} of {size:,}"))
+    listed.sort(key=lambda one: -one[0])
+    more = f", and {len(listed) - _MOST} groups more" if len(listed) > _MOST else ""
+    by_group = f"; by group: {', '.join(text for _, text in listed[:_MOST])}{more}" if listed else ""
+    return [
+        f"{scored.arm}, {scored.attack}: {total:,} of {lacking.size:,} pairs of run and row have no score "
+        f"({said(scored.causes)}) and were left out, of the numbers of all rows too{by_group}."
+    ]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from evenhand import __version__
+from evenhand._version import __version__
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
 from evenhand.judge.result import AuditResult, Wording, place, verdict_of
 from evenhand.tables.schema import Columns

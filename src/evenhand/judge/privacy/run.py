@@ -16,7 +16,7 @@ from evenhand.judge.attacks import ATTACKS, Evidence
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy import compare, control, curves, unscored
 from evenhand.judge.privacy.choice import Attack, choose, signals_of
-from evenhand.judge.privacy.observe import Scored, Seen, observe
+from evenhand.judge.privacy.observe import Scored, Seen, observe, remark
 from evenhand.judge.privacy.rates import rate_row
 from evenhand.judge.privacy.result import AttackResult, document
 from evenhand.judge.privacy.settings import AUC, PrivacySettings
@@ -57,7 +57,7 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
         for arm in signals.arms:
             told, silent = score(arm, attack)
             scored.append(told)
-            problems += [*silent, *unscored.remark(told, groups)]
+            problems += [*silent, *remark(told, groups)]
         seen = [_observe(s, groups, settings) for s in scored]
         for one in seen:
             _tell(rows, one, groups, signals, settings)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from evenhand.judge.attacks import Evidence, Needs
-from evenhand.judge.core.estimates import Group
 from evenhand.tables.schema import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from evenhand.judge.privacy.observe import Scored
 
 #: Bits of a cause.
 WITHOUT, WITH, AGREE = 1, 2, 4
@@ -23,8 +16,6 @@ _SAID = {
     WITHOUT | WITH: "too few references with or without the row",
     AGREE: "references whose signals do not differ",
 }
-#: Groups that a remark lists.
-_MOST = 10
 
 
 def causes_of(evidence: Evidence, scores: FloatArray, needs: Needs) -> IntArray:
@@ -60,24 +51,3 @@ def said(causes: IntArray) -> str:
     found = int(np.bitwise_or.reduce(causes, axis=None)) if causes.size else 0
     parts = [found & (WITHOUT | WITH), found & AGREE]
     return ", or ".join(_SAID[part] for part in parts if part)
-
-
-def remark(scored: Scored, groups: Sequence[Group]) -> list[str]:
-    """Count the pairs of run and row that have no score, by group; nothing where all or none have one."""
-    lacking = ~np.isfinite(scored.scores)
-    total = int(lacking.sum())
-    if not total or scored.reason:
-        return []
-    listed = []
-    for group in groups:
-        count = int(lacking[:, group.rows].sum())
-        if group.attribute is not None and count:
-            size = len(group.rows) * len(scored.runs)
-            listed.append((count / size, f"{group.attribute} '{group.name}' {count:,} of {size:,}"))
-    listed.sort(key=lambda one: -one[0])
-    more = f", and {len(listed) - _MOST} groups more" if len(listed) > _MOST else ""
-    by_group = f"; by group: {', '.join(text for _, text in listed[:_MOST])}{more}" if listed else ""
-    return [
-        f"{scored.arm}, {scored.attack}: {total:,} of {lacking.size:,} pairs of run and row have no score "
-        f"({said(scored.causes)}) and were left out, of the numbers of all rows too{by_group}."
-    ]

@@ -27,9 +27,3 @@ class ScoringInfo:
     needs: str
     reference: str
     note: str = ""
-
-
-LACKING = {
-    "free": "needs the column log_prob_free (the options after a text without content)",
-    "forms": "needs forms in which the meanings change places between the tokens",
-}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand.judge.language.forms import Blocks, log_shares
+from evenhand.judge.prompts.forms import Blocks, log_shares
 from evenhand.judge.scorings import ScoringInfo
 from evenhand.judge.scorings._pooled import pooled_mean
 from evenhand.tables.answers.likelihoods import Likelihoods

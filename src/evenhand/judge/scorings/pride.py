@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand.judge.language.forms import Blocks, effects_of, log_shares
+from evenhand.judge.prompts.forms import Blocks, effects_of, log_shares
 from evenhand.judge.scorings import ScoringInfo
 from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import FloatArray

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.judge.language.forms import Blocks
+from evenhand.judge.prompts.forms import Blocks
 from evenhand.judge.scorings import ScoringInfo
 from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import FloatArray

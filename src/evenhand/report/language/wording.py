@@ -8,8 +8,6 @@ from evenhand.judge.language.variance import PROMPT, SEED, SNIPPET
 from evenhand.report import wording
 from evenhand.report.document import Document, Row, number, unique
 
-#: Signs under which differences are known.
-SIGNS = {"delta_g": "ΔG", "delta_s": "ΔS"}
 SHARES = (
     "A translation has the gender that its whole-word pronouns name: one of he, him, his, himself or she, "
     "her, hers, herself; neutral when only they-words stand there; unknown when both genders do, or no "
@@ -181,7 +179,7 @@ def _arm(rows: Sequence[Row], arm: object) -> list[str]:
 
 
 def _short(metric: str) -> str:
-    named = {"gender_accuracy": "accuracy", **SIGNS}
+    named = {"gender_accuracy": "accuracy", **wording.SIGNS}
     return named.get(metric, metric.removeprefix("share_"))
 
 

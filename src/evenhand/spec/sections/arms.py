@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from evenhand.errors import InputError, UnknownNameError
 from evenhand.spec.base import Frozen
 from evenhand.spec.plugins import METHODS, config_of, plugin
-from evenhand.spec.sections.check import Complaints, picked, validated
 from evenhand.spec.sections.sweep import choices, labelled
-from evenhand.spec.sections.wording import guessed
 from evenhand.spec.study import Arm, Trial
+from evenhand.spec.wording import guessed
+from evenhand.spec.yaml.check import Complaints, picked, validated
 from evenhand.spec.yaml.tree import Node, Place, Plain, shown
 
 RATES = ("learning_rate", "epochs")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from evenhand.spec.base import Frozen
 from evenhand.spec.plugins import WRITTEN, judged
-from evenhand.spec.sections.check import Complaints, validated
 from evenhand.spec.sections.margins import RATE, alpha_fault, margin_fault, number_of, range_of, rewritten
-from evenhand.spec.sections.wording import guessed
 from evenhand.spec.study import Arm, Audit
+from evenhand.spec.wording import guessed
+from evenhand.spec.yaml.check import Complaints, validated
 from evenhand.spec.yaml.tree import Node, shown
 
 

@@ -13,10 +13,10 @@ from evenhand import registry
 from evenhand.errors import InputError, UnknownNameError
 from evenhand.spec.base import Frozen
 from evenhand.spec.plugins import MODELS, plugin
-from evenhand.spec.sections.check import Complaints, validated
 from evenhand.spec.sections.sweep import choices, labelled
-from evenhand.spec.sections.wording import guessed
 from evenhand.spec.study import Model, Name
+from evenhand.spec.wording import guessed
+from evenhand.spec.yaml.check import Complaints, validated
 from evenhand.spec.yaml.tree import Node, Place, shown
 
 _HUB_ID = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*", re.ASCII)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from evenhand.errors import InputError
 from evenhand.spec.base import Frozen
 from evenhand.spec.plugins import ATTACKS, config_of, plugin
-from evenhand.spec.sections.check import Complaints, picked, validated
 from evenhand.spec.study import Attack, Privacy, Study
+from evenhand.spec.yaml.check import Complaints, picked, validated
 from evenhand.spec.yaml.tree import Node, Place, shown
 
 #: Keys that stand in a file as they stand in a study.

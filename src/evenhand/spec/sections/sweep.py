@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evenhand.spec.base import Frozen
-from evenhand.spec.sections.check import Complaints, schema_of
-from evenhand.spec.sections.wording import step, variants
+from evenhand.spec.wording import step, variants
+from evenhand.spec.yaml.check import Complaints, schema_of
 from evenhand.spec.yaml.tree import Node, Plain
 
 MOST = 1000

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from evenhand.errors import SpecError
-from evenhand.spec.sections.check import Complaints
+from evenhand.spec.yaml.check import Complaints
 from evenhand.spec.yaml.tree import Node, Origin, Place, Scalar, shown
 
 MOST_BYTES = 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evenhand.errors import SpecError
-from evenhand.spec.sections.check import Complaints
+from evenhand.spec.yaml.check import Complaints
 from evenhand.spec.yaml.document import from_text
 from evenhand.spec.yaml.tree import Node, Origin, shown
 

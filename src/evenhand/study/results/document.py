@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evenhand import __version__
+from evenhand._version import __version__
 from evenhand.errors import CallError, nearest
 from evenhand.judge.core.learnt import sentences, warning
 from evenhand.judge.result import THESE_RUNS, WORDS

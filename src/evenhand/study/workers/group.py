@@ -1,10 +1,9 @@
 """A group: processes that do one run together, and look like one worker to whoever has started it.
 
 `python -m evenhand.study.workers.group SOCKET PROCESSES` answers what a worker answers. torchrun starts the
-workers,
-and each has a line of its own to the group. The first one claims a run and writes it; when it has begun, the
-others follow. Once one has failed or died the others would wait for it for ever, so then all are ended: that
-run has failed, and the next one gets new workers.
+workers, and each has a line of its own to the group. The first one claims a run and writes it; when it has
+begun, the others follow. Once one has failed or died the others would wait for it for ever, so then all are
+ended: that run has failed, and the next one gets new workers.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Files, databases and tables in memory as relations of one database, and files written whole; knows no meaning."""
+"""Files and tables in memory as relations of one database, and files written whole. Knows no meaning."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -101,16 +102,12 @@ def scratch(db: DuckDBPyConnection, number: int) -> Path:
     return Path(spill).parent / f"table-{number}"
 
 
-def rephrase(error: Exception, given: Given) -> str:
-    """Say in one sentence why the database could not read a table, without its words.
-
-    No file makes a statement that cannot be parsed: that is a fault of this package, and raised as one.
-    """
-    if type(error).__name__ == "ParserException":
-        raise error
-    from evenhand.tables.io.rephrasing import sentence  # noqa: PLC0415  (it looks into the file again)
-
-    return sentence(error, given)
+def pattern(path: Path) -> str:
+    """A path as SQL that stands for this one file, though its name may have stars or brackets."""
+    text = str(path.absolute())
+    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise Unreadable("has a name that is not UTF-8; rename it.")
+    return literal(re.sub(r"([*?\[])", r"[\1]", text))
 
 
 def single_row(db: DuckDBPyConnection, sql: str) -> tuple[Any, ...]:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 from evenhand.tables.io.containers import is_text, named, plain_text
-from evenhand.tables.io.database import Table, Unreadable, literal, rephrase, scratch
+from evenhand.tables.io.database import Table, Unreadable, literal, pattern, scratch
 from evenhand.tables.io.dialects import dialect_of, has_escapes, with_even_breaks, without_blanks
 from evenhand.tables.io.in_memory import as_arrow, extension_of
 from evenhand.tables.io.json_records import open_records
+from evenhand.tables.io.rephrasing import rephrase
 from evenhand.tables.io.sources import ENDINGS, Given
 
 if TYPE_CHECKING:
@@ -112,14 +113,6 @@ def stage(db: DuckDBPyConnection, table: Table, needed: list[str], where: str) -
     kind = "TABLE" if table.staged else "VIEW"
     db.execute(f"CREATE TEMP {kind} t{table.number} AS SELECT {chosen} FROM {table.relation} WHERE {where}")
     return replace(table, relation=f"t{table.number}")
-
-
-def pattern(path: Path) -> str:
-    """A path as SQL that stands for this one file, though its name may have stars or brackets."""
-    text = str(path.absolute())
-    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise Unreadable("has a name that is not UTF-8; rename it.")
-    return literal(re.sub(r"([*?\[])", r"[\1]", text))
 
 
 def tidy_names(names: Sequence[str]) -> list[str]:

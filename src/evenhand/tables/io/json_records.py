@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evenhand.tables.io.containers import HEAD_BYTES, MARK, head_of, plain_text
-from evenhand.tables.io.database import Unreadable, literal, scratch
+from evenhand.tables.io.database import Unreadable, literal, pattern, scratch
 from evenhand.tables.io.sources import Given
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ def open_records(db: DuckDBPyConnection, given: Given, number: int) -> Records:
         duckdb.Error: it is no JSON.
         OSError: it cannot be opened.
     """
-    from evenhand.tables.io.formats import pattern  # noqa: PLC0415  (formats needs this module)
-
     head = head_of(given)
     if not head.strip():
         raise Unreadable("has no rows.")

@@ -28,8 +28,13 @@ _KNOWN = {
 }
 
 
-def sentence(error: Exception, given: Given) -> str:
-    """Say in one sentence why the database could not read a table."""
+def rephrase(error: Exception, given: Given) -> str:
+    """Say in one sentence why the database could not read a table, without its words.
+
+    No file makes a statement that cannot be parsed: that is a fault of this package, and raised as one.
+    """
+    if type(error).__name__ == "ParserException":
+        raise error
     text = str(error)
     line = re.search(r"CSV Error on Line: (\d+)", text)
     at = f"line {line[1]}" if line else "a line"
@@ -62,7 +67,7 @@ def _other_width(at: str, expected: int, found: int) -> str:
 
 def _no_json(text: str, given: Given) -> str:
     """Say where a file stops being JSON; the database counts lines and records from another start."""
-    from evenhand.tables.io.json_records import line_of_fault  # noqa: PLC0415  (it needs the database's module)
+    from evenhand.tables.io.json_records import line_of_fault  # noqa: PLC0415
 
     place = re.search(r"at byte (\d+) in (line|record/value) \d+: ([^.\n]*)", text)
     fault = line_of_fault(given) if given.path is not None else None
@@ -109,7 +114,7 @@ def _not_utf8_in_memory(given: Given) -> str:
     """Say which columns of a table in memory hold texts that are not encoded in UTF-8."""
     import pyarrow as pa  # noqa: PLC0415
 
-    from evenhand.tables.io.in_memory import as_arrow  # noqa: PLC0415  (it needs the database's module)
+    from evenhand.tables.io.in_memory import as_arrow  # noqa: PLC0415
 
     table, columns, _ = as_arrow(given.table)
     names = []

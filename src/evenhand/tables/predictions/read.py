@@ -13,8 +13,9 @@ import numpy as np
 
 from evenhand.errors import TableError
 from evenhand.tables.groups import attributes, coinciding, refuse_impossible
-from evenhand.tables.io.database import rephrase, session
+from evenhand.tables.io.database import session
 from evenhand.tables.io.formats import examine_each
+from evenhand.tables.io.rephrasing import rephrase
 from evenhand.tables.io.sources import Given, digest, resolve
 from evenhand.tables.predictions.agreement import check_agreement
 from evenhand.tables.predictions.align import Fetched, bring_together

@@ -11,7 +11,7 @@ from evenhand.datasets.lib.config import Field, Frozen, model_validator
 from evenhand.datasets.lib.reading.files import place_of
 from evenhand.datasets.lib.schema import Form
 from evenhand.errors import InputError, nearest
-from evenhand.spec.sections.check import Complaints, validated
+from evenhand.spec.yaml.check import Complaints, validated
 from evenhand.spec.yaml.document import from_file
 from evenhand.spec.yaml.tree import Origin
 

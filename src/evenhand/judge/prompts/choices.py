@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.language.forms import Blocks, blocks_of
-from evenhand.judge.scorings import LACKING
+from evenhand.judge.prompts.forms import Blocks, blocks_of
 from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import BoolArray, IntArray
 
 SCORINGS = "evenhand.judge.scorings"
+#: Why a scoring that needs more than likelihoods cannot be applied, by its need.
+LACKING = {
+    "free": "needs the column log_prob_free (the options after a text without content)",
+    "forms": "needs forms in which the meanings change places between the tokens",
+}
 
 #: Scores nearer to each other than this are tied: float32 sums of log-probabilities are no finer.
 TIE = 1e-6

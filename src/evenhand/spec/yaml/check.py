@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from evenhand.errors import SpecError, nearest
 from evenhand.spec.base import Frozen
-from evenhand.spec.sections.wording import allowed, guessed, step
+from evenhand.spec.wording import allowed, guessed, step
 from evenhand.spec.yaml.tree import Node, Place, shown
 
 Kind = TypeVar("Kind", bound=Frozen)
