@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,18 @@ from evenhand import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "evenhand"
+FOLDERS = [
+    p
+    for p in (SOURCE, *SOURCE.rglob("*"))
+    if p.is_dir() and p.name != "__pycache__" and any(f.is_file() for f in p.iterdir())
+]
+REGISTRIES = {
+    "datasets",
+    "cli",
+    "finetune/methods",
+    "finetune/models",
+    *(f"judge/{kind}" for kind in ("metrics", "disparities", "attacks", "generative", "scorings")),
+}
 HEAVY = ("torch", "transformers", "peft", "pandas", "sklearn", "fairlearn", "altair", "matplotlib")
 
 
@@ -78,29 +92,59 @@ def test_sizes():
 
 
 def test_the_tree_in_the_documents_is_the_tree():
-    """docs/architecture.md names every folder and every file of the package, and no other."""
+    """docs/architecture.md names every folder of the package, no other, and files that exist."""
     block = re.search(r"```\nsrc/evenhand/\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.S)
     assert block
-    told, folders = set(), []
+    folders, files, path = set(), set(), []
     for line in block[1].splitlines():
         entry = re.match(r"( *)(\S+)", line)
         assert entry
-        depth = len(entry[1]) // 2
-        name = entry[2]
-        folders = folders[: depth - 1]
-        if name.endswith("/"):
-            folders.append(name.rstrip("/"))
-            told.add("/".join(folders))
+        path = path[: len(entry[1]) // 2 - 1]
+        if entry[2].endswith("/"):
+            path.append(entry[2].rstrip("/"))
+            folders.add("/".join(path))
         else:
-            told |= {"/".join([*folders, n]) for n in re.findall(r"\w+\.py", line.split("  #")[0])}
-    real = {str(p.relative_to(SOURCE)) for p in SOURCE.rglob("*.py") if p.name != "__init__.py"}
-    plugins = {
-        f"judge/{kind}/" for kind in ("metrics", "disparities", "attacks", "generative", "scorings")
-    } | {f"finetune/{kind}/" for kind in ("models", "methods")}
-    real = {p for p in real if not any(p.startswith(folder) for folder in plugins)}
-    real |= {str(p.parent.relative_to(SOURCE)) for p in SOURCE.rglob("__init__.py")} - {"."}
-    real |= {str(p.parent.relative_to(SOURCE)) for p in SOURCE.rglob("*.yaml")}
-    assert told == real
+            files.add("/".join([*path, entry[2]]))
+    assert folders == {str(p.relative_to(SOURCE)) for p in FOLDERS} - {"."}
+    assert all((SOURCE / name).is_file() for name in files)
+    assert len(files) <= 12
+
+
+def test_folders_hold_a_dozen_files():
+    """Entries of a registry do not count: each is a file of the same form, and a name of the user's."""
+    for folder in FOLDERS:
+        names = [p.stem for p in folder.glob("*.py") if p.name != "__init__.py"]
+        if str(folder.relative_to(SOURCE)) in REGISTRIES:
+            continue
+        assert len(names) <= 12, f"{folder.relative_to(ROOT)} has {len(names)} files"
+        prefixes = Counter(name.partition("_")[0] for name in names if "_" in name.strip("_"))
+        shared = [prefix for prefix, count in prefixes.items() if count >= 3]
+        assert not shared, f"{folder.relative_to(ROOT)}: {shared} are folders that were not made"
+
+
+def imports():
+    """Which modules of the package a module imports, also within functions and for types only."""
+    modules = {
+        ".".join(p.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): p
+        for p in SOURCE.rglob("*.py")
+    }
+    found = {name: set() for name in modules}
+    for name, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module in modules:
+                each = [f"{node.module}.{alias.name}" for alias in node.names]
+                found[name] |= {one if one in modules else node.module for one in each}
+    return found
+
+
+def test_no_modules_import_each_other():
+    """The whole graph can be taken apart from below: what is left would be a circle."""
+    left = imports()
+    assert sum(map(len, left.values())) > 1000
+    while free := [name for name, uses in left.items() if not uses & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, {name: sorted(uses & left.keys()) for name, uses in left.items()}
 
 
 def test_every_plug_in_and_command_is_in_the_documents():
