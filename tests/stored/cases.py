@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from evenhand.cli import main
-from evenhand.finetune.standin import stand_in
+from evenhand.finetune.estimate.standin import stand_in
 from evenhand.spec.read import read_studies
 from evenhand.spec.recipes import recipe_names
 from evenhand.study.plan import plan
