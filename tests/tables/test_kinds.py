@@ -5,7 +5,7 @@ import json
 import pytest
 
 from evenhand.errors import InputError
-from evenhand.judge.dispatch import run_any
+from evenhand.judge.run import run_any
 from evenhand.judge.settings import Settings
 from evenhand.tables.detect import kind_of
 from evenhand.tables.schema import Columns

@@ -194,7 +194,7 @@ def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None,
 
 def _judge(files: Sequence[str], columns: Columns, settings: Settings, scoring: str) -> Document:
     """Run the audit."""
-    from evenhand.judge.dispatch import run_any  # noqa: PLC0415
+    from evenhand.judge.run import run_any  # noqa: PLC0415
 
     with working("reading and judging"):
         return run_any(list(files), columns, settings, scoring=scoring).to_dict()

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import CallError
-from evenhand.judge.dispatch import run_any
 from evenhand.judge.result import AuditResult
+from evenhand.judge.run import run_any
 from evenhand.judge.settings import MARGIN, SCORING, Settings
 from evenhand.tables.schema import Columns, Source
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -143,3 +143,53 @@ class Settings:
         """Disparities to compute."""
         wanted = {*self.metrics, *self.declared}
         return tuple(n for n in disparity_names() if not self.metrics or n in wanted)
+
+    @property
+    def computed_metrics(self) -> tuple[str, ...]:
+        """The chosen metrics, and those that the chosen disparities are made of."""
+        parts = _parts(self.chosen_disparities)
+        return tuple(n for n in metric_names() if n in parts or n in self.chosen_metrics)
+
+    @property
+    def names_scores(self) -> bool:
+        """Whether the call names a metric of scores, or a disparity of one."""
+        named = {*self.metrics, *self.primary}
+        return any(needs_scores(name) for name in (named | _parts(named)) & {*metric_names()})
+
+    def refuse_scores(self) -> None:
+        """Refuse metrics of scores that the call names; those of the default are left out in silence.
+
+        Raises:
+            CallError: the call names one.
+        """
+        named = dict.fromkeys((*self.metrics, *self.primary, *self.margins))
+        lacking = [name for name in named if name in metric_names() and needs_scores(name)]
+        if lacking:
+            what = ", ".join(lacking)
+            raise CallError(
+                f"{what}: needs scores, and not every table has them; --score names their column."
+            )
+
+    def reference_index(self, arms: Sequence[str]) -> int:
+        """Find the reference among the arms.
+
+        Raises:
+            CallError: no arm has the name of the reference.
+        """
+        if self.reference is None:
+            return 0
+        if self.reference not in arms:
+            near = nearest(self.reference, arms)
+            raise CallError(f"--reference: no arm is called {self.reference!r}: {near}")
+        return arms.index(self.reference)
+
+
+def needs_scores(metric: str) -> bool:
+    """Whether a metric is computed from scores."""
+    return bool(registry.load(METRICS, metric).INFO.needs == "score")
+
+
+def _parts(disparities: Iterable[str]) -> set[str]:
+    """Names of the metrics that disparities are made of; other names are passed over."""
+    known = {*disparity_names()}
+    return {m for d in disparities if d in known for m in registry.load(DISPARITIES, d).INFO.of}

@@ -20,7 +20,6 @@ from evenhand.judge.language import tables as likelihood_tables
 from evenhand.judge.language.result import result
 from evenhand.judge.prompts.choices import choose_all, scoring_names
 from evenhand.judge.result import AuditResult
-from evenhand.judge.run import reference_of
 from evenhand.judge.settings import GENERATIVE, SCORING, Settings
 from evenhand.tables.answers.generations import Generations, load_generations
 from evenhand.tables.answers.likelihoods import Likelihoods, load_likelihoods
@@ -53,7 +52,7 @@ def run_generative(
 
 def judge_generations(table: Generations, columns: Columns, settings: Settings) -> AuditResult:
     """Judge generations that are already checked and paired."""
-    reference = reference_of(list(dict.fromkeys(a for a, _ in table.places)), settings)
+    reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.places)))
     problems = [*table.problems, *translation_gender.remarks(table)]
     shown = translation_gender.compute(table)
     signatures: dict[str, str] = {}
@@ -81,7 +80,7 @@ def judge_likelihoods(
     table: Likelihoods, columns: Columns, settings: Settings, *, scoring: str = SCORING
 ) -> AuditResult:
     """Judge likelihoods that are already checked and paired."""
-    reference = reference_of(list(dict.fromkeys(a for a, _ in table.places)), settings)
+    reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.places)))
     choices, lacking = choose_all(table)
     if scoring not in choices:
         raise CallError(f"--scoring {scoring}: {lacking[scoring]}.")
