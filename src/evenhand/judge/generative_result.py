@@ -32,6 +32,7 @@ _COLUMNS = (
     "split",
     "names",
     "inner",
+    "resplit",
 )
 
 

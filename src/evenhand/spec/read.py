@@ -13,7 +13,7 @@ from evenhand.spec.document import from_file, from_python
 from evenhand.spec.judging import attributes_of, read_audit
 from evenhand.spec.models import read_models
 from evenhand.spec.overrides import overridden, read_overrides
-from evenhand.spec.plugins import DATASETS, WRITTEN, config_of, plugin
+from evenhand.spec.plugins import DATASETS, config_of, plugin
 from evenhand.spec.privacy import check_privacy, read_privacy
 from evenhand.spec.recipes import find
 from evenhand.spec.study import Dataset, Split, Study
@@ -140,8 +140,8 @@ def _check_parts(study: Study, entries: Mapping[str, Node], complaints: Complain
     if not study.resplit:
         return
     place = entries["resplit"].place
-    if (task := plugin(DATASETS, study.dataset.name).INFO.task) in WRITTEN:
-        complaints.add(place, f"what is written about the same rows is compared ({task}); take it out.")
+    if plugin(DATASETS, study.dataset.name).INFO.task == "language":
+        complaints.add(place, "answers about the same texts are compared (language); take it out.")
     if own is not None:
         complaints.add(place, f"the column '{own}' says each row's part, so no seed can draw its own split.")
     dataset = entries["dataset"].plain

@@ -84,7 +84,7 @@ def agree(tables: Sequence[Checked], columns: Columns, *, need_scores: bool) -> 
                 checked.table.say(f"--memberships matches other columns than in {first}: {odd}.")
             )
     places = places_of([_own(checked) for checked in tables])
-    complaints += _unlike_runs(places) if columns.resplit else []
+    complaints += unlike_runs(places) if columns.resplit else []
     by_id = all(checked.has_id for checked in tables)
     if complaints or isinstance(classes, list):
         about_call = all(complaint.startswith("--") for complaint in complaints)
@@ -124,7 +124,7 @@ def _own(checked: Checked) -> list[tuple[str, str]]:
     return [(arm, run) for _, _, arm, run in checked.pairs]
 
 
-def _unlike_runs(places: Sequence[tuple[str, str]]) -> list[str]:
+def unlike_runs(places: Sequence[tuple[str, str]]) -> list[str]:
     """Complain of arms whose runs have other names than the first arm's: runs are paired by their names."""
     runs: dict[str, list[str]] = {}
     for arm, run in places:
