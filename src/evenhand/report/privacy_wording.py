@@ -147,6 +147,7 @@ def _attacks(document: Document) -> str:
     said = {
         "loss": "loss takes rows with a small loss for members",
         "lira": "lira compares a row's margin with those of models that were and were not trained on it",
+        "lira_t": "lira_t does so with variances that are drawn towards those of other rows, and Student's t",
         "rmia": "rmia compares how much likelier a row is under the attacked model than under others, "
         "with the same "
         "of all rows",
