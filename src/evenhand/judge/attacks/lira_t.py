@@ -6,8 +6,8 @@ and how heavy the tails are, follow from how much the rows' variances differ: no
 From Brännvall 2026 (BaVarIA, arXiv 2603.11799) is the idea: a conjugate normal-inverse-gamma prior in place
 of a choice between variances of rows and of all, and its Student's t as predictive distribution. From Smyth
 2004 (limma's moderated variances) is how the prior's variance and degrees of freedom are estimated from all
-rows. Here the prior says nothing of means. BaVarIA's own hyperparameters may be others: this follows the idea,
-and not necessarily the exact form.
+rows. Here the prior says nothing of means. BaVarIA's own hyperparameters may be others: this follows the
+idea, and not necessarily the exact form.
 """
 
 from __future__ import annotations
