@@ -234,8 +234,8 @@ def _contradicting(judged: Sequence[_Telling]) -> str:
     if len(groups) == len(judged):
         return (
             f"the rows of an id differ in {told} only: a column of --by says the one group that an example "
-            "is in. Give each id once; where examples are in several groups, with a column of 0 and 1 for every "
-            f"group, as --memberships {_word(f'{groups[0].name}_*')}"
+            "is in. Give each id once; where examples are in several groups, with a column of 0 and 1 for "
+            f"every group, as --memberships {_word(f'{groups[0].name}_*')}"
         )
     return (
         f"the rows of an id differ in {told} only; give each id once, or add a column that says which model "
