@@ -191,7 +191,7 @@ def test_likelihoods_are_refused():
 
 METRICS = ("gender_accuracy", "share_pro", "delta_g", "delta_s")
 SETTINGS = settings_for("generations", Settings(metrics=METRICS), "raw")
-REPLICATES = int(__import__("os").environ.get("REPS", 300))
+REPLICATES = 200
 
 
 def split_anew(whole, runs, rng, share):
@@ -213,7 +213,6 @@ def compared(world, templates, runs, share, seed):
     ("world", "templates", "runs", "share"),
     [
         (World(tau=1.0), 150, 3, 0.2),
-        (World(tau=1.0), 100, 3, 0.5),
         (World(tau=1.0, wave=0.3), 150, 5, 0.2),
     ],
 )
@@ -236,7 +235,7 @@ def test_intervals_hold_where_every_run_has_rows_of_its_own(world, templates, ru
             if r["attribute"] is None and r["status"] == "ok":
                 true = truth["ab".index(r["input"])][r["metric"], None]
                 points[r["metric"]].append(r["low"] <= true <= r["high"])
-    # Two arms of 300 replicates share much: as if 300 drawn alone.
+    # The arms of a replicate share much: as if there were one.
     noise = 3 * np.sqrt(0.05 * 0.95 / REPLICATES)
     assert {n: m / REPLICATES for n, m in families.items() if m / REPLICATES > 0.05 + noise} == {}
     assert {n: np.mean(v) for n, v in points.items() if np.mean(v) < 0.95 - noise} == {}
