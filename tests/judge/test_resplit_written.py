@@ -37,7 +37,7 @@ def table(runs=RUNS, arms=("full", "lora")):
         {
             "arm": arm, "run": run, "example_id": i, "template": "ab" if i in "ab" else i,
             "completion": texts[place], "gold_gender": gold,
-            "references": [HE if gold == "male" else SHE],
+            "references": [HE if gold == "male" else SHE], "stereotype": "pro" if i in "abe" else "anti",
         }
         for place, arm in enumerate(arms)
         for run, examples in runs.items()
@@ -79,6 +79,14 @@ def test_the_estimate_is_the_mean_of_the_runs():
         (2 / 3 - 1 / 2) / 2
     )
     assert row(found.rates, "share_unknown", input="full", **everyone)["value"] == pytest.approx(1 / 4 / 2)
+
+
+def test_a_difference_of_accuracies_is_of_each_runs_rows():
+    """Pro less anti. Run 13: full 1/2 - 1/2, lora 2/2 - 0/2. Run 42: 0 - 0, and 1 - 1."""
+    found = audit()
+    for arm, want in (("full", 0), ("lora", 1 / 2)):
+        shown = row(found.rates, "delta_s", input=arm, attribute=None, group=None)
+        assert shown["value"] == pytest.approx(want)
 
 
 def test_answers_that_change_are_counted_within_a_run():
