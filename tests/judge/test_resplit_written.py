@@ -217,11 +217,12 @@ def compared(world, templates, runs, share, seed):
     return tell(translation_gender.compute(table), 0, SETTINGS)
 
 
+@pytest.mark.no_cover  # tracing makes simulations a third slower, and shows nothing new
 @pytest.mark.parametrize(
     ("world", "templates", "runs", "share"),
     [
         (World(tau=1.0), 150, 3, 0.2),
-        (World(tau=1.0, wave=0.3), 150, 5, 0.2),
+        pytest.param(World(tau=1.0, wave=0.3), 150, 5, 0.2, marks=pytest.mark.slow),
     ],
 )
 def test_intervals_hold_where_every_run_has_rows_of_its_own(world, templates, runs, share):
@@ -249,7 +250,11 @@ def test_intervals_hold_where_every_run_has_rows_of_its_own(world, templates, ru
     assert {n: np.mean(v) for n, v in points.items() if np.mean(v) < 0.95 - noise} == {}
 
 
-@pytest.mark.parametrize(("wave", "templates", "runs", "share"), [(0.0, 150, 3, 0.2), (0.3, 150, 5, 0.2)])
+@pytest.mark.no_cover
+@pytest.mark.parametrize(
+    ("wave", "templates", "runs", "share"),
+    [(0.0, 150, 3, 0.2), pytest.param(0.3, 150, 5, 0.2, marks=pytest.mark.slow)],
+)
 def test_equal_arms_are_called_different_no_more_often_than_the_level_says(wave, templates, runs, share):
     world = World(right=(((0.8, 0.6), (0.7, 0.5)),) * 2, wave=wave)
     wrong = dict.fromkeys(("primary", "delta_g", "delta_s"), 0)
