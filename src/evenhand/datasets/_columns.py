@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from evenhand.datasets._reading import Rows, Texts
-from evenhand.errors import CallError, nearest
+from evenhand.errors import CallError, Complaint, nearest
 from evenhand.tables.check import MOST_CLASSES, MOST_GROUPS
 from evenhand.tables.classes import Answers, decide
 from evenhand.tables.groups import attributes, refuse_impossible
@@ -87,8 +87,11 @@ class Reader:
                 what.replace("--positive VALUE", "'positive'").replace("--positive", "positive")
                 for what in decided
             )
+            # Where the study says the positive class, that is what cannot be.
+            about = (*self.rows.section, "label" if positive is None else "positive")
             self.complaints.extend(
-                self.rows.complain("label", column, f"cannot be read: {what}") for what in said
+                Complaint(self.rows.complain("label", column, f"cannot be read: {what}"), *about)
+                for what in said
             )
             return np.zeros(len(kept), np.int64), ()
         self.remarks.extend(decided.remarks)

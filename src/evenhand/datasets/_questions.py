@@ -138,7 +138,8 @@ def _read(config: Questions) -> Rows:
     made = {part for pattern in config.parse.values() for part in SLOT.findall(pattern)}
     named = [(option, name) for option, name in named if name not in made]
     named += [("parse", name) for name in config.parse]
-    rows = read(locate(config.path, files=config.files), Wanted(tuple(named), (), tuple(slots)))
+    wanted = Wanted(tuple(named), (), tuple(slots), section=("dataset", "questions"))
+    rows = read(locate(config.path, files=config.files), wanted)
     reader = Reader(rows)
     values = dict(rows.values)
     for column, pattern in config.parse.items():

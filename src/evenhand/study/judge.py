@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand import __version__
-from evenhand.errors import CallError, nearest
+from evenhand.errors import CallError, Complaint, nearest
 from evenhand.judge.learnt import sentences, warning
 from evenhand.judge.result import THESE_RUNS, WORDS
 from evenhand.judge.settings import MARGIN, Settings
@@ -137,9 +137,12 @@ def attribute_faults(study: Study, data: Mapping[str, Any]) -> list[str]:
     """
     kinds = {a["name"]: a["kind"] for a in data["attributes"]}
     names = [a["name"] for a in data["attributes"]]
-    faults = [
-        f"dataset {study.dataset.name}: two attributes are called '{name}', and results are told apart by "
-        "this name; rename a column."
+    faults: list[str] = [
+        Complaint(
+            f"dataset {study.dataset.name}: two attributes are called '{name}', and results are told apart "
+            "by this name; rename a column.",
+            "dataset",
+        )
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
     columns = [n for n in names if kinds[n] == "partition"]
@@ -147,27 +150,33 @@ def attribute_faults(study: Study, data: Mapping[str, Any]) -> list[str]:
         f"{a['name']}_{g}" for a in data["attributes"] if a["kind"] == "memberships" for g in a["groups"]
     ]
     faults += [
-        f"dataset {study.dataset.name}: '{name}' is an attribute of its own and a group of another one; "
-        "rename a column."
+        Complaint(
+            f"dataset {study.dataset.name}: '{name}' is an attribute of its own and a group of another one; "
+            "rename a column.",
+            "dataset",
+        )
         for name in sorted({name for name in columns if columns.count(name) > 1})
         if not faults
     ]
-    for crossing in study.audit.intersect:
+    for number, crossing in enumerate(study.audit.intersect):
+        place = ("audit", "intersect", str(number))
         for name in crossing:
             if name not in kinds:
-                faults.append(f"audit.intersect: there is no attribute '{name}'; {nearest(name, names)}")
+                what = f"audit.intersect: there is no attribute '{name}'; {nearest(name, names)}"
+                faults.append(Complaint(what, *place, name))
             elif kinds[name] != "partition":
-                faults.append(
+                what = (
                     f"audit.intersect: the groups of '{name}' may overlap, so it cannot be crossed; cross "
                     "attributes of one column each."
                 )
+                faults.append(Complaint(what, *place, name))
     if not faults:
         asked, groups = columns_of(study, data), {a["name"]: a["groups"] for a in data["attributes"]}
         try:
             refuse_impossible(asked)
         except CallError as error:
-            faults += error.complaints
-        faults += crossings(asked, groups)
+            faults += [Complaint(what, "audit") for what in error.complaints]
+        faults += [Complaint(what, "audit", "intersect") for what in crossings(asked, groups)]
     return faults
 
 
