@@ -57,6 +57,7 @@ class Config(Frozen):
         split_column: column that says a row's part (train, validation, test).
         limit: keep this many rows, drawn by the hashes of their ids.
         duplicates: `drop` keeps one of several rows with the same content.
+        without_group: `drop` leaves out rows without a value in `by` or `memberships`; else it is refused.
     """
 
     path: str | tuple[str, ...]
@@ -74,6 +75,7 @@ class Config(Frozen):
     split_column: str | None = None
     limit: Limit | None = None
     duplicates: Literal["keep", "drop"] = "keep"
+    without_group: Literal["refuse", "drop"] = "refuse"
 
     @model_validator(mode="after")
     def _can_be_meant(self) -> Config:
@@ -129,6 +131,8 @@ def _load(config: Config) -> Examples:
     rows = read(locate(config.path, files=config.files, revision=config.revision), _wanted(config))
     reader = Reader(rows)
     kept = reader.where(config.where)
+    if config.without_group == "drop":
+        kept = reader.grouped(config.by, config.memberships, kept)
     refuse(reader.complaints)
     inputs = texts(rows, kept, config.text) if config.text else _images(rows, kept, config)
     marks = [fingerprint(value) for value in inputs.values]
