@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evenhand.finetune import base
+from evenhand.datasets import split, synthetic_posts
+from evenhand.finetune import Data, Job, Model, Training, base
+from evenhand.finetune.prepare import prepare
 from evenhand.finetune.standin import stand_in
 
 
@@ -47,3 +49,12 @@ def test_a_hub_that_nobody_may_ask_is_told_as_that(downloaded, monkeypatch):
 
     monkeypatch.setattr(base, "refuse_listed", offline)
     assert "HF_HUB_OFFLINE is set, so its files of an earlier download serve" in base.place_of("o/m", {})[2]
+
+
+def test_the_preparation_of_a_study_remarks_on_it(downloaded):
+    examples = synthetic_posts.load(synthetic_posts.Config(rows=60))
+    data = Data(examples, split(examples.ids, train=0.6, validation=0.2, test=0.2, seed=1))
+    job = Job("full", Model("owner/model", {}, "model"), "full", {}, Training(0.1, 1), 1)
+    found = prepare([job], data)
+    assert found.complaints == ()
+    assert any("its files of an earlier download serve" in line for line in found.remarks)
