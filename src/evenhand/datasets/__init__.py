@@ -5,6 +5,7 @@ an underscore are no datasets: what several of them share.
 """
 
 from evenhand.datasets._asked import asked
+from evenhand.datasets._files import only_here
 from evenhand.datasets._halves import attack_rows, half, pool
 from evenhand.datasets._hub import hub_is_silent, hub_page, hub_reason
 from evenhand.datasets._leaks import Leaks, leaks
@@ -44,6 +45,7 @@ __all__ = [
     "hub_page",
     "hub_reason",
     "leaks",
+    "only_here",
     "pool",
     "rgb",
     "split",

@@ -36,6 +36,8 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
             continue
         if base.revision is not None:
             revisions[job.model.key] = base.revision
+        if base.earlier:
+            remarks[base.earlier] = None
         wrong = adapt.complaints(base, job)
         complaints |= dict.fromkeys(wrong)
         if not wrong:

@@ -56,19 +56,22 @@ class Plan:
         return named
 
 
-def agree(tables: Sequence[Checked], columns: Columns, *, need_scores: bool) -> Plan:
+def agree(
+    tables: Sequence[Checked], columns: Columns, *, need_scores: bool, class_names: Sequence[str] = ()
+) -> Plan:
     """Find out what the tables have in common.
 
     Args:
         tables: tables that have passed their own checks.
         columns: how their columns are to be read.
         need_scores: whether scores are wanted.
+        class_names: of classes that the tables hold by their numbers, from 0; else they are the names.
 
     Raises:
         CallError: the call does not fit them, for example its positive class.
         TableError: they do not agree.
     """
-    classes = decide([_answers(checked) for checked in tables], columns.positive)
+    classes = decide([_answers(checked) for checked in tables], columns.positive, class_names)
     complaints = list(classes) if isinstance(classes, list) else _misplaced(tables, classes)
     groups = {
         name: in_order(value for checked in tables for value in checked.groups[name].counts)
