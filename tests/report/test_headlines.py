@@ -154,10 +154,14 @@ def test_the_headline_numbers_are_the_documents():
     document = study("e9")["models"][0]["generative"]
     table = headline(document)
     column = [c.text for c in table.head].index("ΔG: F1 male less F1 female")
-    for line in table.rows:
-        (row,) = [r for r in document["rates"] if r["attribute"] is None and r["metric"] == "delta_g"
-                  and r["input"] == line[0].text]  # fmt: skip
-        assert line[column].sort == row["value"]
+    overall = [r for r in (*document["rates"], *document["comparisons"])
+               if r["attribute"] is None and r["metric"] == "delta_g"]  # fmt: skip
+    shown = {line[0].text: line[column].sort for line in table.rows}
+    assert shown == {
+        r["input"] if "input" in r else f"{r['candidate']} − {r['reference']}":
+        r["value"] if "input" in r else r["difference"] for r in overall
+    }  # fmt: skip
+    assert len(shown) == 5
 
 
 @pytest.mark.slow

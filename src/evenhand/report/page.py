@@ -25,6 +25,8 @@ from evenhand.report.headline import headline
 from evenhand.report.rendering import Cell, Table, figure, render
 
 _MOST_SENTENCES = 8
+_MOST_FLIPS = 6
+_FLIPS = ("n_right_to_wrong", "n_right_to_wrong_between_runs")
 
 
 def build_page(document: Document) -> str:
@@ -48,9 +50,10 @@ def audit_view(document: Document) -> dict[str, Any]:
         "title": _title(document),
         "document": document,
         "sentence": document["verdict"]["sentence"],
-        "unit_note": wording.unit_note(document),
+        "unit_note": f"{wording.unit_note(document)} {wording.margin_note(document)}".strip(),
         "tiles": wording.tiles(document, wording.VERDICT_MEANINGS),
         "headline": headline(document),
+        "flips": wording.flips_line(document, most=_MOST_FLIPS),
         "findings": _findings(ranked),
         "inputs": inputs_table(document),
         "settings": settings_list(document),
@@ -126,7 +129,8 @@ def _listed(value: object) -> str:
 
 def _comparisons(caption: str, rows: Sequence[Row], *, verdicts: bool) -> Table:
     names = ["group", "metric", "candidate", "difference (interval)", "margin", "adjusted p", "rows"]
-    names += ["→wrong / →right", *(["could have shown", "to settle"] if verdicts else [])]
+    names += ["→wrong / →right", "→wrong, run to run"]
+    names += ["could have shown", "to settle"] if verdicts else []
     head = [Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)]
     if verdicts:
         head.insert(1, Cell(wording.verdict_heading(rows)))
@@ -138,9 +142,7 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
     said = wording.comparison_sentence(row)
     label = wording.verdict_label(row)
     difference, margin, p = (number(row, k) for k in ("difference", "margin", "p_adjusted"))
-    lost, won, n, smallest = (
-        number(row, k) for k in ("n_right_to_wrong", "n_wrong_to_right", "n", "minimum_detectable")
-    )
+    lost, between, n, smallest = (number(row, k) for k in (*_FLIPS, "n", "minimum_detectable"))
     cells = [
         Cell(wording.subject(row), title=said),
         Cell(wording.metric_name(metric), css="nowrap"),
@@ -149,11 +151,8 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
         figure(margin, wording.amount(margin, metric)),
         figure(p, wording.p_value(p)),
         figure(n, wording.count(n)),
-        figure(
-            lost,
-            "–" if lost is None else f"{wording.count(lost)} / {wording.count(won)}",
-            title=wording.flips(row),
-        ),
+        figure(lost, wording.flip_counts(row), title=wording.flips(row)),
+        figure(between, wording.count(between and round(between, 1)), title=wording.flips(row)),
     ]
     if verdicts:
         css = f"verdict {verdict_of(row) or 'none'}"

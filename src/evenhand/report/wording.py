@@ -39,7 +39,8 @@ def metric_name(metric: str) -> str:
 def in_points(metric: str) -> bool:
     """Say whether a metric is told in points: rates on [0, 1] are, ratios and losses are not."""
     known = facts(metric)
-    return known is not None and known.margin and tuple(known.range) in ((0, 1), (-1, 1))
+    of_rates = known is not None and (known.margin or metric.endswith("_difference"))
+    return bool(of_rates and tuple(known.range) in ((0, 1), (-1, 1)))
 
 
 def unit_of(metric: str) -> str:
@@ -95,6 +96,11 @@ def count(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def many(value: float | None, what: str) -> str:
+    """Write a number of things, `1 row`, `2 rows`, `1.5 rows`."""
+    return f"{count(value)} {what}{'' if value == 1 else 's'}"
 
 
 def about(value: float) -> str:
@@ -215,11 +221,63 @@ def harmless_note(row: Row) -> str:
 
 
 def flips(row: Row) -> str:
-    """Say how many answers changed in each direction; empty when the row does not know."""
+    """Say how many answers changed in each direction, and between two runs of one arm; empty if unknown."""
     lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
     if lost is None or won is None:
         return ""
-    return f"{count(lost)} row{'' if lost == 1 else 's'} right→wrong, {count(won)} wrong→right."
+    right, wrong = _answers(str(row["metric"]))
+    said = f"{many(lost, 'row')} {right}→{wrong}, {count(won)} {wrong}→{right}"
+    between = number(row, "n_right_to_wrong_between_runs")
+    if between is None:
+        return f"{said}."
+    return f"{said}; between two runs of one arm {count(round(between, 1))} {right}→{wrong}."
+
+
+def flip_counts(row: Row) -> str:
+    """Write the flips of a row in a cell, `31 / 12`."""
+    lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
+    return "–" if lost is None or won is None else f"{count(lost)} / {count(won)}"
+
+
+def flips_line(document: Document, *, most: int) -> str:
+    """Say how many answers change over all rows, beside those that change between two runs of one arm.
+
+    Args:
+        document: of an audit, of generations or of likelihoods.
+        most: candidates that are named.
+
+    Returns:
+        One sentence; empty where nothing is compared, or no metric counts answers.
+    """
+    metrics = ("accuracy", *(str(m) for m in document.get("settings", {}).get("primary") or ()))
+    overall = [r for r in document["comparisons"] if r["attribute"] is None and r.get("class") is None]
+    able = [r for r in overall if flips(r)]
+    metric = next((m for m in metrics if any(r["metric"] == m for r in able)), None)
+    rows = [r for r in able if r["metric"] == metric]
+    if not rows:
+        return ""
+    right, wrong = _answers(str(metric))
+    said = []
+    for row in rows[:most]:
+        lost, won = count(number(row, "n_right_to_wrong")), count(number(row, "n_wrong_to_right"))
+        between = number(row, "n_right_to_wrong_between_runs")
+        told = f"{lost} {right}→{wrong} and {won} {wrong}→{right}" if not said else f"{lost} and {won}"
+        if between is not None:
+            spread = count(round(between, 1))
+            told += f" ({spread})" if said else f" ({spread} {right}→{wrong} between two runs of one arm)"
+        said.append(f"{row['candidate']} {told}")
+    said += [many(len(rows) - most, "more candidate")] if len(rows) > most else []
+    of = "" if metric == "accuracy" else f" by {metric_name(str(metric))}"
+    return (
+        f"Answers that change{of} against {rows[0]['reference']}, over {many(number(rows[0], 'n'), 'row')}: "
+        f"{'; '.join(said)}."
+    )
+
+
+def _answers(metric: str) -> tuple[str, str]:
+    """Say what an answer is that a metric counts, and one that it does not; shares count no right answers."""
+    counts_share = metric.startswith("share_") or metric.endswith(("_share", "_followed"))
+    return ("yes", "no") if counts_share else ("right", "wrong")
 
 
 def to_settle(row: Row) -> str:
@@ -235,7 +293,9 @@ def to_settle(row: Row) -> str:
     need = []
     if rows is not None:
         has = number(row, "n")
-        need.append(f"{about(rows)} rows{'' if has is None else f' (there are {count(has)})'}")
+        need.append(
+            f"{about(rows)} row{'' if rows == 1 else 's'}{'' if has is None else f' (there are {count(has)})'}"
+        )
     if runs is not None:
         need.append(f"{about(runs)} runs per arm")
     if need:
@@ -248,7 +308,7 @@ def needed(row: Row) -> str:
     rows, runs = number(row, "rows_to_settle"), number(row, "runs_to_settle")
     if verdict_of(row) != "undecided" or (rows is None and runs is None):
         return ""
-    told = [f"{about(rows)} rows"] if rows is not None else []
+    told = [f"{about(rows)} row{'' if rows == 1 else 's'}"] if rows is not None else []
     return " or ".join([*told, *([f"{about(runs)} runs"] if runs is not None else [])])
 
 
@@ -312,6 +372,17 @@ def unit_note(document: Document) -> str:
     return (
         f"These verdicts are about the method on this training set: rows and {runs} runs per arm both vary."
     )
+
+
+def margin_note(document: Document) -> str:
+    """Say the margin of the verdicts; empty where nothing is compared or there is none."""
+    settings = document.get("settings", {})
+    default, own = number(settings, "margin"), settings.get("margins") or {}
+    if not document["comparisons"] or (default is None and not own):
+        return ""
+    told = [] if default is None else [f"{amount(default, 'accuracy')} points"]
+    told += [f"{amount(float(v), str(k))}{unit_of(str(k))} for {metric_name(str(k))}" for k, v in own.items()]
+    return f"The margin is {', '.join(told)}."
 
 
 def left_out(shown: int, total: int, what: str, *, rest: str = "the table has all") -> str:
