@@ -1,4 +1,4 @@
-"""The numbers that a page begins with: what every arm reaches over all rows, and how far it is from the reference."""
+"""The numbers that a page begins with: what every arm reaches over all rows, and the differences."""
 
 from __future__ import annotations
 

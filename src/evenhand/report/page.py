@@ -21,6 +21,7 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
+from evenhand.report.flips_wording import flips_line
 from evenhand.report.headline import headline
 from evenhand.report.rendering import Cell, Table, figure, render
 
@@ -53,7 +54,7 @@ def audit_view(document: Document) -> dict[str, Any]:
         "unit_note": f"{wording.unit_note(document)} {wording.margin_note(document)}".strip(),
         "tiles": wording.tiles(document, wording.VERDICT_MEANINGS),
         "headline": headline(document),
-        "flips": wording.flips_line(document, most=_MOST_FLIPS),
+        "flips": flips_line(document, most=_MOST_FLIPS),
         "findings": _findings(ranked),
         "inputs": inputs_table(document),
         "settings": settings_list(document),

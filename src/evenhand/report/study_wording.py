@@ -69,7 +69,8 @@ def trend_summary(trends: Sequence[Row], *, most: int = _MOST_TOLD) -> list[str]
         elif not clear:
             several = f"in none of {len(able)} slopes" if len(able) > 1 else "in its one slope"
             lines.append(
-                f"{method}: {_few(able[0])}no trend with {parameter} can be told, {several} by group and metric."
+                f"{method}: {_few(able[0])}no trend with {parameter} can be told, {several} by group and "
+                "metric."
             )
         else:
             lines += [trend_sentence(r) for r in clear[:most]]

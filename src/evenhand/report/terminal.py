@@ -24,6 +24,7 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
+from evenhand.report.flips_wording import flips_line
 
 _MOST_ROWS = 8
 _MOST_PROBLEMS = 5
@@ -98,7 +99,7 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
     shown = telling[:most]
     if shown:
         _worst(document, shown, console, _Rest(rest, len(telling)))
-    if changed := wording.flips_line(document, most=_MOST_FLIPS):
+    if changed := flips_line(document, most=_MOST_FLIPS):
         say(console, changed)
     console.print()
     _requested(document, shown, console, rest)

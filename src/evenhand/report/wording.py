@@ -39,8 +39,9 @@ def metric_name(metric: str) -> str:
 def in_points(metric: str) -> bool:
     """Say whether a metric is told in points: rates on [0, 1] are, ratios and losses are not."""
     known = facts(metric)
-    of_rates = known is not None and (known.margin or metric.endswith("_difference"))
-    return bool(of_rates and tuple(known.range) in ((0, 1), (-1, 1)))
+    if known is None or not (known.margin or metric.endswith("_difference")):
+        return False
+    return tuple(known.range) in ((0, 1), (-1, 1))
 
 
 def unit_of(metric: str) -> str:
@@ -225,7 +226,7 @@ def flips(row: Row) -> str:
     lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
     if lost is None or won is None:
         return ""
-    right, wrong = _answers(str(row["metric"]))
+    right, wrong = answers(str(row["metric"]))
     said = f"{many(lost, 'row')} {right}→{wrong}, {count(won)} {wrong}→{right}"
     between = number(row, "n_right_to_wrong_between_runs")
     if between is None:
@@ -239,42 +240,7 @@ def flip_counts(row: Row) -> str:
     return "–" if lost is None or won is None else f"{count(lost)} / {count(won)}"
 
 
-def flips_line(document: Document, *, most: int) -> str:
-    """Say how many answers change over all rows, beside those that change between two runs of one arm.
-
-    Args:
-        document: of an audit, of generations or of likelihoods.
-        most: candidates that are named.
-
-    Returns:
-        One sentence; empty where nothing is compared, or no metric counts answers.
-    """
-    metrics = ("accuracy", *(str(m) for m in document.get("settings", {}).get("primary") or ()))
-    overall = [r for r in document["comparisons"] if r["attribute"] is None and r.get("class") is None]
-    able = [r for r in overall if flips(r)]
-    metric = next((m for m in metrics if any(r["metric"] == m for r in able)), None)
-    rows = [r for r in able if r["metric"] == metric]
-    if not rows:
-        return ""
-    right, wrong = _answers(str(metric))
-    said = []
-    for row in rows[:most]:
-        lost, won = count(number(row, "n_right_to_wrong")), count(number(row, "n_wrong_to_right"))
-        between = number(row, "n_right_to_wrong_between_runs")
-        told = f"{lost} {right}→{wrong} and {won} {wrong}→{right}" if not said else f"{lost} and {won}"
-        if between is not None:
-            spread = count(round(between, 1))
-            told += f" ({spread})" if said else f" ({spread} {right}→{wrong} between two runs of one arm)"
-        said.append(f"{row['candidate']} {told}")
-    said += [many(len(rows) - most, "more candidate")] if len(rows) > most else []
-    of = "" if metric == "accuracy" else f" by {metric_name(str(metric))}"
-    return (
-        f"Answers that change{of} against {rows[0]['reference']}, over {many(number(rows[0], 'n'), 'row')}: "
-        f"{'; '.join(said)}."
-    )
-
-
-def _answers(metric: str) -> tuple[str, str]:
+def answers(metric: str) -> tuple[str, str]:
     """Say what an answer is that a metric counts, and one that it does not; shares count no right answers."""
     counts_share = metric.startswith("share_") or metric.endswith(("_share", "_followed"))
     return ("yes", "no") if counts_share else ("right", "wrong")
@@ -293,9 +259,8 @@ def to_settle(row: Row) -> str:
     need = []
     if rows is not None:
         has = number(row, "n")
-        need.append(
-            f"{about(rows)} row{'' if rows == 1 else 's'}{'' if has is None else f' (there are {count(has)})'}"
-        )
+        there = "" if has is None else f" (there are {count(has)})"
+        need.append(f"{_about_rows(rows)}{there}")
     if runs is not None:
         need.append(f"{about(runs)} runs per arm")
     if need:
@@ -303,12 +268,16 @@ def to_settle(row: Row) -> str:
     return " ".join(parts)
 
 
+def _about_rows(rows: float) -> str:
+    return f"{about(rows)} row{'' if rows == 1 else 's'}"
+
+
 def needed(row: Row) -> str:
     """Write what would settle an undecided row, for a table's cell."""
     rows, runs = number(row, "rows_to_settle"), number(row, "runs_to_settle")
     if verdict_of(row) != "undecided" or (rows is None and runs is None):
         return ""
-    told = [f"{about(rows)} row{'' if rows == 1 else 's'}"] if rows is not None else []
+    told = [_about_rows(rows)] if rows is not None else []
     return " or ".join([*told, *([f"{about(runs)} runs"] if runs is not None else [])])
 
 
