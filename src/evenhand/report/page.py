@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from evenhand.report.rendering import Cell, Table, figure, render
 
 _MOST_SENTENCES = 8
 _MOST_FLIPS = 6
-_FLIPS = ("n_right_to_wrong", "n_right_to_wrong_between_runs")
+_MOST_NAMES = 6
 
 
 def build_page(document: Document) -> str:
@@ -69,7 +69,7 @@ def audit_view(document: Document) -> dict[str, Any]:
         "rates": charts.rates(document),
         "rate_tables": _rate_tables(document),
         "problems": [str(p) for p in document.get("problems", ())],
-        "unusable": _unusable(document),
+        "unusable": unusable([*document["rates"], *document["comparisons"]]),
         "left_out": _left_out(document),
         "how": method_wording.how_computed(document),
     }
@@ -130,7 +130,7 @@ def _listed(value: object) -> str:
 
 def _comparisons(caption: str, rows: Sequence[Row], *, verdicts: bool) -> Table:
     names = ["group", "metric", "candidate", "difference (interval)", "margin", "adjusted p", "rows"]
-    names += ["→wrong / →right", "→wrong, run to run"]
+    names += ["→wrong / →right (run to run)"]
     names += ["could have shown", "to settle"] if verdicts else []
     head = [Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)]
     if verdicts:
@@ -143,7 +143,7 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
     said = wording.comparison_sentence(row)
     label = wording.verdict_label(row)
     difference, margin, p = (number(row, k) for k in ("difference", "margin", "p_adjusted"))
-    lost, between, n, smallest = (number(row, k) for k in (*_FLIPS, "n", "minimum_detectable"))
+    lost, n, smallest = (number(row, k) for k in ("n_right_to_wrong", "n", "minimum_detectable"))
     cells = [
         Cell(wording.subject(row), title=said),
         Cell(wording.metric_name(metric), css="nowrap"),
@@ -153,7 +153,6 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
         figure(p, wording.p_value(p)),
         figure(n, wording.count(n)),
         figure(lost, wording.flip_counts(row), title=wording.flips(row)),
-        figure(between, wording.count(between and round(between, 1)), title=wording.flips(row)),
     ]
     if verdicts:
         css = f"verdict {verdict_of(row) or 'none'}"
@@ -215,14 +214,22 @@ def _rates(caption: str, rows: Sequence[Row]) -> Table:
     return Table(caption, [*head, *(Cell(n, css="figure") for n in names)], body)
 
 
-def _unusable(document: Document) -> list[str]:
-    """Say which numbers are undefined or come from too few rows, one line per group and reason."""
+def unusable(rows: Iterable[Row]) -> list[str]:
+    """Say which numbers are undefined or come from too few rows, one line per reason and set of metrics."""
     found: dict[tuple[str, str], dict[str, None]] = {}
-    for row in [*document["rates"], *document["comparisons"]]:
+    for row in rows:
         if row.get("status", "ok") != "ok":
             key = (wording.subject(row), wording.status_reason(row))
             found.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
-    return [f"{who}: {why}. Concerns {', '.join(metrics)}." for (who, why), metrics in found.items()]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (who, why), metrics in found.items():
+        alike.setdefault((why, ", ".join(metrics)), []).append(who)
+    return [f"{_few_names(names)}: {why}. Concerns {metrics}." for (why, metrics), names in alike.items()]
+
+
+def _few_names(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return "; ".join(names) if more <= 1 else f"{'; '.join(names[:_MOST_NAMES])} and {more} more"
 
 
 def _left_out(document: Document) -> list[str]:

@@ -235,9 +235,12 @@ def flips(row: Row) -> str:
 
 
 def flip_counts(row: Row) -> str:
-    """Write the flips of a row in a cell, `31 / 12`."""
+    """Write the flips of a row in a cell, `31 / 12 (9)`: with those between two runs of one arm."""
     lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
-    return "–" if lost is None or won is None else f"{count(lost)} / {count(won)}"
+    if lost is None or won is None:
+        return "–"
+    between = number(row, "n_right_to_wrong_between_runs")
+    return f"{count(lost)} / {count(won)}" + ("" if between is None else f" ({count(round(between, 1))})")
 
 
 def answers(metric: str) -> tuple[str, str]:
