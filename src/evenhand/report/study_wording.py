@@ -141,10 +141,10 @@ def interaction_summary(rows: Sequence[Row], *, most: int = _MOST_TOLD) -> list[
     if not clear:
         names = dict.fromkeys(str(r[k]) for k in ("model_low", "model_high") for r in rows)
         bases = " and ".join(names)
-        return [
-            f"Base models: that methods differ more on one of {bases} than on another can be told in none of "
-            f"{_many(len(able), 'comparison')}{' of these runs' if wording.of_few_runs(able) else ''}."
-        ]
+        few = " of these runs" if wording.of_few_runs(able) else ""
+        where = f"can be told in none of {len(able)} comparisons"
+        where = "cannot be told in the one comparison" if len(able) == 1 else where
+        return [f"Base models: that methods differ more on one of {bases} than on another {where}{few}."]
     lines = [_capital(interaction_sentence(r)) for r in clear[:most]]
     if len(clear) > most:
         lines.append(f"Base models: {_others(len(clear) - most, 'comparison', 'from base to base')}.")
