@@ -6,7 +6,6 @@ Small documents that are really judged stand for studies of each kind; the slow 
 from __future__ import annotations
 
 import copy
-import html
 import io
 import json
 import re
@@ -250,12 +249,9 @@ def test_the_smoke_of_every_experiment(key, tmp_path):
     first = section((folder / "report.html").read_text())
     for name in HEADLINES[key]:
         assert name in first, name
-    description = json.loads(StudyFolder(folder).result.read_text())["description"]
-    assert description.endswith("?")
-    assert (
-        f"<p>{html.escape(description, quote=False)}".partition("&")[0]
-        in (folder / "report.html").read_text()
-    )
     result = json.loads(StudyFolder(folder).result.read_text())
     assert result["verdict"]["about"] == "these runs"
     assert "In these runs, " in result["verdict"]["sentence"]
+    assert result["description"].endswith("?")
+    words = " ".join("".join(read((folder / "report.html").read_text()).text).split())
+    assert result["description"] in words[: words.index("Verdict")]
