@@ -96,9 +96,7 @@ def _used(seen: list[Seen], arms: tuple[int, ...], settings: Settings) -> Used:
         if reasons:
             left_out.append({"group": name, "reason": reasons[0] or "undefined"})
         elif group.n < settings.min_group_size:
-            left_out.append(
-                {"group": name, "reason": f"{group.n} rows, fewer than {settings.min_group_size}"}
-            )
+            left_out.append({"group": name, "reason": counts.too_few(group.n, settings.min_group_size)})
         else:
             indices.append(g)
             names.append(name)

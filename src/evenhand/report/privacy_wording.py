@@ -80,7 +80,7 @@ def design_line(row: Row) -> str:
         kind = f"with {row['references']} models as references that are not attacked"
     runs = f"{row['targets']} attacked run{'' if row['targets'] == 1 else 's'}"
     return (
-        f"{row['input']}: {runs}, {kind}; {wording.count(row['rows'])} rows, "
+        f"{row['input']}: {runs}, {kind}; {wording.many(row['rows'], 'row')}, "
         f"{wording.count(row['members'])} of them members on average{views}."
     )
 
