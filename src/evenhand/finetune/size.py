@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from evenhand import registry
 from evenhand.datasets import hub_is_silent, hub_reason
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Data, Job, Model, Training, folder
+from evenhand.finetune import Data, Job, Model, Training, folder, processor
 from evenhand.finetune.adapt import METHODS, misfits
 from evenhand.finetune.base import refuse_listed, without_lost_padding
 from evenhand.finetune.checkpoint import is_adapted
@@ -185,7 +185,7 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
     """A model of the right shape, without weights."""
     import transformers  # noqa: PLC0415
 
-    config, why = _shape(model)
+    config, why, place = _shape(model)
     family = family_of(config, model.name, task)
     said = model.options.get("family")
     if said is not None and family.__name__.rpartition(".")[2] != said:
@@ -198,7 +198,10 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
         made = getattr(transformers, KINDS[task]).from_config(config)
     head = family.HEAD if classes else ()
     blocks = find_roles(made, family.ROLES, head).blocks
-    return _Bare(made, family, *read_row(made, blocks, task, tokens), head, why)
+    size: int | tuple[int, int] = tokens
+    if task == "image":
+        size = processor.fitted(processor.preparation_in(place, config, model.name), made, model.name).size
+    return _Bare(made, family, *read_row(made, blocks, size), head, why)
 
 
 def shape_of(model: Model) -> PretrainedConfig:
@@ -210,8 +213,8 @@ def shape_of(model: Model) -> PretrainedConfig:
     return _shape(model)[0]
 
 
-def _shape(model: Model) -> tuple[PretrainedConfig, str]:
-    """The configuration of a model, and why its weights cannot be had where that is known."""
+def _shape(model: Model) -> tuple[PretrainedConfig, str, Path | None]:
+    """The configuration of a model, why its weights cannot be had where that is known, and its folder."""
     from transformers import AutoConfig  # noqa: PLC0415
 
     place = Path(model.name).expanduser()
@@ -222,17 +225,17 @@ def _shape(model: Model) -> tuple[PretrainedConfig, str]:
     if place.is_dir():
         folder.refuse(model.name, place)
         try:
-            return AutoConfig.from_pretrained(place, trust_remote_code=False), ""
+            return AutoConfig.from_pretrained(place, trust_remote_code=False), "", place
         except Exception as error:
             raise InputError(f"model '{model.name}': its config.json cannot be read ({error}).") from None
     why, final = "", False
     try:
         if (file := _config_file(model)) is not None:
-            return AutoConfig.from_pretrained(file, trust_remote_code=False), ""
+            return AutoConfig.from_pretrained(file, trust_remote_code=False), "", Path(file).parent
     except _RefusedError as error:
         why, final = error.complaints[0], not error.silent
     try:
-        return _known_shape(model, why), why
+        return _known_shape(model, why), why, None
     except _UnknownShapeError as error:
         raise (InputError(error.complaints) if final else error) from None
 
