@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,24 +47,18 @@ def at_start(base: Base, model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return kept
 
 
-def after(
-    base: Base,
+def of_trained(
     model: Any,  # noqa: ANN401
     start: Mapping[str, torch.Tensor],
-    place: Path | None,
-    goal: Goal,
-    scores: FloatArray | None,
+    goal: Goal | None,
     accelerator: Accelerator,
 ) -> dict[str, object]:
-    """Make every check of a trained model that applies to it.
+    """Make every check of a trained model that applies to it; afterwards it is used up, and can be let go.
 
     Args:
-        base: the pretrained model.
-        model: trained.
+        model: trained; its adapters are merged into its weights.
         start: what `at_start` gave.
-        place: what was saved; None where nothing was.
-        goal: what the run is for.
-        scores: the trained model's probabilities of the goal's sample; None where nothing was asked.
+        goal: what the run is for; None where nothing was trained or asked.
         accelerator: device and precision.
 
     Returns:
@@ -75,10 +68,8 @@ def after(
         CheckError: the model is not what it must be.
     """
     found: dict[str, object] = {"base_frozen": base_frozen(start, model)} if start else {}
-    if place is not None and scores is not None:
-        found["reload"] = reloads(base, place, goal, scores, accelerator)
-        if checkpoint.is_adapted(model):
-            found["merged"] = merges(model.to(accelerator.device), goal, accelerator)
+    if goal is not None and checkpoint.is_adapted(model):
+        found["merged"] = merges(model.to(accelerator.device), goal, accelerator)
     return found
 
 
@@ -131,7 +122,9 @@ def reloads(base: Base, place: Path, goal: Goal, scores: FloatArray, accelerator
 
 
 def merges(model: Any, goal: Goal, accelerator: Accelerator) -> float:  # noqa: ANN401
-    """Compare a model whose adapters are merged into its weights with the trained one, both in float32.
+    """Compare a model whose adapters are merged into its weights with what it was, both in float32.
+
+    The merging is done in the model itself: a copy would take as much memory again.
 
     Returns:
         The largest difference of a probability.
@@ -140,7 +133,7 @@ def merges(model: Any, goal: Goal, accelerator: Accelerator) -> float:  # noqa: 
         CheckError: it is above the tolerance.
     """
     scores = goal.values(model, accelerator, exact=True)
-    merged = copy.deepcopy(model).merge_and_unload()
+    merged = model.merge_and_unload()
     found = goal.values(merged, accelerator, exact=True)
     return _close("the merged model", found, scores, TOLERANCE["float32"])
 

@@ -18,7 +18,7 @@ from evenhand.errors import InputError, nearest
 from evenhand.finetune import Data, Job, Model, Training, folder, processor
 from evenhand.finetune.adapt import METHODS, misfits
 from evenhand.finetune.base import refuse_listed, without_lost_padding
-from evenhand.finetune.checkpoint import is_adapted
+from evenhand.finetune.checkpoint import head_alone, is_adapted
 from evenhand.finetune.families import FAMILIES, KINDS, family_of
 from evenhand.finetune.models._roles import find_roles
 from evenhand.finetune.work import read_row, within, work
@@ -43,6 +43,8 @@ class Size:
         trainable: of the adapted model.
         fixed_bytes: weights in float32 and, in bfloat16, their rounded copies; gradients and AdamW's two
             moments of what is trained.
+        whole_bytes: the weights of the whole model, which one process puts on its device to check what was
+            trained and what was saved, one after the other; 0 where nothing is trained.
         row_bytes: what one row of a micro-batch keeps for the backward pass; with gradient checkpointing
             what enters the layers, and the inside of the largest one.
         divided_bytes: what the processes of a group share out among them; 0 where each has the whole model.
@@ -50,13 +52,14 @@ class Size:
             what is in none, and the gradients of one layer.
         forward: floating-point operations to read one row: 2 for every weight and token.
         training: to read it and learn from it: 4 for every frozen weight and token, 6 for every trained one.
-        stored_bytes: what is kept of it on the disk: the adapter, or the whole model, in float32.
+        stored_bytes: what is kept of it on the disk: adapter and head, or the whole model, in float32.
         cached: whether the base reads every row once, and only the head is trained, on what it said.
     """
 
     parameters: int
     trainable: int
     fixed_bytes: int
+    whole_bytes: int
     row_bytes: int
     divided_bytes: int
     gathered_bytes: int
@@ -66,11 +69,11 @@ class Size:
     cached: bool
 
     def bytes(self, micro_batch: int, processes: int = 1) -> int:
-        """About how much memory training takes in each of the processes that do a run together."""
+        """About how much memory a run takes in each of the processes that do it together: in the largest."""
         fixed = self.fixed_bytes
         if processes > 1 and self.divided_bytes:
             fixed = self.divided_bytes // processes + self.gathered_bytes
-        return fixed + self.row_bytes * micro_batch
+        return max(fixed + self.row_bytes * micro_batch, self.whole_bytes)
 
     def operations(self, train: int, validation: int, test: int, epochs: int) -> float:
         """About how many floating-point operations a run takes, on so many rows."""
@@ -299,6 +302,7 @@ def _size(bare: _Bare, job: Job) -> Size:
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     inside = bare.model.base_model_prefix + "."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    partial = is_adapted(model) or head_alone(model, bare.head)
     cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
     numbers, forward, backward = work(model, bare.places)
     half = job.training.precision == "bfloat16"
@@ -308,12 +312,13 @@ def _size(bare: _Bare, job: Job) -> Size:
         parameters=sum(p.numel() for p in bare.model.parameters()),
         trainable=trainable,
         fixed_bytes=held * (_FULL + _HALF if half else _FULL) + trainable * _BYTES_TRAINED,
+        whole_bytes=held * (_FULL + _HALF if half else _FULL) if trained else 0,
         row_bytes=0 if cached or not trained else _kept(bare, numbers, job.training, width),
         divided_bytes=(held * _FULL + trainable * _BYTES_TRAINED) if divided else 0,
         gathered_bytes=_gathered(model, list(bare.entering), width) if divided else 0,
         forward=forward,
         training=forward + backward,
-        stored_bytes=_FULL * (trainable if is_adapted(model) or not trained else held),
+        stored_bytes=_FULL * (held if trained and not partial else trainable),
         cached=cached,
     )
 
