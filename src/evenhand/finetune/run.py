@@ -101,10 +101,10 @@ def _train(
     place = checkpoint.save(model, folder, base) if trainable and told is not None else None
     clock.lap("save")
     peak = memory.Peak()
-    found = checks.of_trained(model, start, goal if place else None, accelerator)
+    found: dict[str, object] = {"base_frozen": checks.base_frozen(start, model)} if start else {}
     del model, reader, start  # before what was saved is read: there are never two trained models
     if place is not None and told is not None:
-        found["reload"] = checks.reloads(base, place, goal, told.sample, accelerator)
+        found |= checks.of_saved(base, place, goal, told.sample, accelerator)
     clock.lap("check")
     if told is not None:
         told.write(folder)

@@ -30,7 +30,7 @@ def family_said(model: Model, task: str) -> str:
     said = model.options.get("family")
     if said is not None:
         return str(said)
-    from evenhand.finetune.size import shape_of  # noqa: PLC0415  (torch)
+    from evenhand.finetune.shape import shape_of  # noqa: PLC0415  (torch)
 
     try:
         family = family_of(shape_of(model), model.name, task)
