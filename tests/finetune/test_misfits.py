@@ -182,6 +182,13 @@ def test_pissa_has_no_more_singular_vectors_than_a_layer_is_wide(kind, roles, tm
     assert found["checks"]["reload"] < 1e-4
 
 
+def test_a_matrix_of_several_roles_counts_once(tmp_path):
+    (told,) = dry(
+        model_of(tmp_path, "gpt2"), "lora", targets=("attention.query",), initialisation="pissa", rank=33
+    )
+    assert "'attention.query' has only 32 (in 2 layers)" in told
+
+
 def test_pissa_on_an_embedding(tmp_path, datasets):
     folder = model_of(tmp_path, "bert")
     (told,) = complaints(
