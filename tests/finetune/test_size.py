@@ -102,9 +102,11 @@ def test_memory_of_llama_2_7b_by_hand(monkeypatch):
     # bytes, and the gradients of a layer.
     rest = weights - 32 * layer
     whole = 2 * (rest + 2 * layer) + 4 * layer
-    assert apart.bytes(4, 8) == 16 * weights // 8 + whole + 4 * (32 * inside + head)
-    assert both.bytes(4, 8) == 16 * weights // 8 + whole + 4 * (entries + inside + head)
-    assert both.bytes(4, 8) == pytest.approx(15.8e9, rel=1e-2)
+    # In the end one process has the whole model to check it, in 4 bytes and rounded: 39.6 GB.
+    checked = (4 + 2) * weights
+    assert apart.bytes(4, 8) == max(16 * weights // 8 + whole + 4 * (32 * inside + head), checked)
+    assert both.bytes(4, 8) == max(16 * weights // 8 + whole + 4 * (entries + inside + head), checked)
+    assert both.bytes(4, 8) == pytest.approx(39.6e9, rel=1e-2)
     # One process has all, and copies are not divided.
     assert (apart.bytes(8), plain.bytes(8, 8)) == (plain.bytes(8), plain.bytes(8))
 
