@@ -15,7 +15,7 @@ from evenhand.finetune.adapt import METHODS
 from evenhand.finetune.base import FAMILIES, attention_of
 from evenhand.finetune.feed import Feed, Pixels, Texts
 from evenhand.finetune.models._roles import find_roles
-from evenhand.finetune.size import shape_of
+from evenhand.finetune.shape import shape_of
 from evenhand.finetune.standin import stand_in
 
 CLASSES = ("no", "yes")

@@ -41,6 +41,7 @@ def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
     """Read a study FILE, or the recipe called NAME, and look at its data as a run does, without any model.
 
     Data of a hub that were not downloaded before are not looked at.
+    Of models that are at hand, weights that a method cannot work with are told as well.
     """
     if schema:
         if file is not None or overrides:
@@ -53,7 +54,10 @@ def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
         raise click.UsageError("give a study FILE, or --schema.")
     from evenhand.spec.read import read_placed  # noqa: PLC0415
 
-    for study, _ in read_placed(file, overrides=overrides, look=_look):
+    studies = [study for study, _ in read_placed(file, overrides=overrides, look=_look)]
+    for study in studies:
+        _refuse_weights(study)
+    for study in studies:
         click.echo(_summary(study))
 
 
@@ -69,6 +73,23 @@ def _look(dataset: Dataset, study: Study | None) -> list[str]:
         name = f"{study.name}: " if study else ""
         click.echo(f"{name}the data were not looked at: {str(error).rstrip('.')}.", err=True)
         return []
+
+
+def _refuse_weights(study: Study) -> None:
+    """Complain of weights at hand that a method cannot work with, where a method asks for weights."""
+    from evenhand import registry  # noqa: PLC0415
+    from evenhand.cli._smoke import task_of  # noqa: PLC0415
+
+    methods = {arm.method for arm in study.arms}
+    if not any(hasattr(registry.load("evenhand.finetune.methods", m), "weight_complaints") for m in methods):
+        return
+    try:
+        from evenhand.finetune.size import refuse_weights  # noqa: PLC0415  (torch)
+    except ImportError:
+        return
+    from evenhand.study.plan import plan  # noqa: PLC0415
+
+    refuse_weights([planned.job for planned in plan(study)], task_of(study.dataset))
 
 
 def _summary(study: Study) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +15,7 @@ import torch
 from evenhand import registry
 from evenhand.datasets import hub_is_silent, hub_page, hub_reason
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Model, folder, heads
+from evenhand.finetune import Model, folder, heads, processor
 from evenhand.finetune.families import FAMILIES, KINDS, family_of
 from evenhand.finetune.models._roles import Roles, find_roles
 
@@ -217,6 +216,8 @@ def refuse_listed(name: str, revision: str | None) -> str:
 
     if wrong := folder.complaint(name, names, read):
         raise InputError(f"model '{name}': {wrong}")
+    if processor.FILE in names:  # which says how large pictures are
+        hf_hub_download(name, processor.FILE, revision=revision)
     return str(hf_hub_download(name, "config.json", revision=revision))
 
 
@@ -282,9 +283,3 @@ def _unhad(name: str, error: Exception) -> str:
         f"network, place {_FILES} (from {hub_page(name)}/tree/main) in a folder and give its path. "
         f"Models that need no network: {nearest(name, made)}"
     )
-
-
-def processor_of(base: Base) -> dict[str, Any]:
-    """What an image model's `preprocessor_config.json` says; empty when there is none."""
-    path = Path(base.place) / "preprocessor_config.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -9,8 +9,7 @@ from evenhand.finetune import Data, Job, Prepared, adapt, tokens
 from evenhand.finetune.base import Base, load_base
 from evenhand.finetune.feed import encoded, tokenizer_of
 from evenhand.finetune.goals import goal_of
-from evenhand.finetune.packing import at_hand
-from evenhand.finetune.size import shape_of
+from evenhand.finetune.shape import at_hand, shape_of
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
