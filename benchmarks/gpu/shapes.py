@@ -17,6 +17,8 @@ from evenhand.finetune.inputs.batches import Feed, Pixels, Texts
 from evenhand.finetune.modeling.adapt import METHODS
 from evenhand.finetune.modeling.pretrained import FAMILIES, attention_of
 from evenhand.finetune.models._roles import find_roles
+from evenhand.finetune.shape import shape_of
+from evenhand.finetune.standin import stand_in
 
 CLASSES = ("no", "yes")
 METHODS_HERE = ("lora", "full")

@@ -51,12 +51,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module or one of its names)
-    if name == "metrics":
-        return importlib.import_module("evenhand.metrics")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'evenhand' has no attribute {name!r}")
+if not TYPE_CHECKING:  # else every name would count as one of the package's
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module or one of its names)
+        if name == "metrics":
+            return importlib.import_module("evenhand.metrics")
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        raise AttributeError(f"module 'evenhand' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,8 @@
     │   ├── CallError       an option or argument
     │   ├── TableError      a file or table of predictions
     │   ├── SpecError       a study file, or a study given from Python
-    │   └── UnknownNameError  a metric, disparity or column that does not exist
+    │   ├── UnknownNameError  a metric, disparity or column that does not exist
+    │   └── NotHereError    data that are on a hub, and not on this machine
     └── MissingExtraError   a feature needs an optional dependency (exit code 2)
 
 Anything else that escapes is a bug of ours and shows a traceback (exit code 1).
@@ -15,6 +16,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+
+
+class Complaint(str):
+    """A complaint that knows which option of a study it is about, so that it can be given its line.
+
+    Attributes:
+        option: the keys down to the option; then, of one that names several things, the name.
+    """
+
+    __slots__ = ("option",)
+    option: tuple[str, ...]
+
+    def __new__(cls, text: str, *option: str) -> Complaint:
+        """Make one."""
+        made = super().__new__(cls, text)
+        made.option = option
+        return made
 
 
 class EvenhandError(Exception):
@@ -43,6 +61,10 @@ class SpecError(InputError):
 
 class UnknownNameError(InputError):
     """A name that stands for nothing here."""
+
+
+class NotHereError(InputError):
+    """Data are on a hub and not on this machine, where nothing may be downloaded."""
 
 
 class MissingExtraError(EvenhandError):

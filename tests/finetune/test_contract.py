@@ -160,8 +160,8 @@ def test_weight_under_an_adapter_that_changes_is_found(folders, data, tmp_path, 
 def test_lost_head_is_found(folders, data, tmp_path, monkeypatch):
     save = run.checkpoint.save
 
-    def forgetful(model, place):
-        saved = save(model, place)
+    def forgetful(model, place, base):
+        saved = save(model, place, base)
         file = saved / "adapter_model.safetensors"
         save_file({k: v for k, v in load_file(file).items() if "classifier" not in k}, file)
         return saved

@@ -1,12 +1,15 @@
 """Methods that do not fit a model's layers or weights are refused before training, and by a dry run."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 
+from evenhand.cli import main
 from evenhand.datasets import Asked, Form
 from evenhand.errors import InputError
 from evenhand.finetune import run
@@ -91,6 +94,54 @@ def test_dora_on_rows_of_zeros(kind, prune, role, said, also, tmp_path, datasets
     assert also in told
     assert "by whose norm DoRA divides" in told
     assert complaints(folder, data, "lora", targets=(role,)) == ()
+    task = "image" if kind == "vit" else "text"
+    assert dry(folder, "dora", task, targets=(role,)) == (told,)
+    assert dry(folder, "lora", task, targets=(role,)) == ()
+
+
+def test_zeros_in_files_of_several_parts_and_older_names(tmp_path):
+    """The checkpoint of a classifier in parts, whose layers are called as transformers 4 called them."""
+    made = transformers.AutoModelForImageClassification.from_config(worlds.config_of("vit"))
+    old = {}
+    for name, value in made.state_dict().items():
+        for new, former in (("q_proj", "attention.query"), ("layers.", "layer.")):
+            name = name.replace(f".{new}", f".{former}")
+        old[name.replace("vit.layer.", "vit.encoder.layer.")] = value.detach().clone()
+    key = "vit.encoder.layer.1.attention.attention.query.weight"
+    old[key][4:8] = 0
+    made.config.save_pretrained(tmp_path)
+    halves = [k for k in old if k < key], [k for k in old if k >= key]
+    names = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    for file, keys in zip(names, halves, strict=True):
+        save_file({k: old[k] for k in keys}, tmp_path / file, metadata={"format": "pt"})
+    index = {k: file for file, keys in zip(names, halves, strict=True) for k in keys}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    (told,) = dry(str(tmp_path), "dora", "image", targets=("attention.query",))
+    assert "'attention.query' of layer 1 has 4 rows of zeros" in told
+    assert dry(str(tmp_path), "dora", "image", targets=("attention.value",)) == ()
+
+
+def test_validate_and_a_dry_run_tell_of_zeros(tmp_path, capsys):
+    folder = model_of(tmp_path, "llama", prune_llama)
+    (tmp_path / "study.yaml").write_text(
+        f"name: pruned\ndataset: {{name: synthetic_posts, rows: 120}}\nmodel: {folder}\nseeds: [1]\n"
+        "methods:\n  full: {}\n  dora: {targets: [attention.query, attention.output], rank: [1, 2]}\n"
+    )
+    calls = (
+        ["validate", str(tmp_path / "study.yaml")],
+        ["run", str(tmp_path / "study.yaml"), "--dry-run", "--speed", "1", "--output", str(tmp_path / "out")],
+    )
+    for call in calls:
+        assert main(call) == 2
+        said = capsys.readouterr().err
+        assert (
+            f"dora[rank=1] on '{folder}': targets: 'attention.output' of layer 0 has 5 rows of zeros" in said
+        )
+        assert "dora[rank=2]" in said
+        assert "Traceback" not in said
+        assert main([*call, "-o", "methods.dora.targets=[attention.query]"]) == 0
+        capsys.readouterr()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("kind", "prune", "role", "said", "also"), ZEROS)
@@ -130,6 +181,13 @@ def test_pissa_has_no_more_singular_vectors_than_a_layer_is_wide(kind, roles, tm
     (tmp_path / "run").mkdir()
     found = run.train(job(folder, "lora", **options, rank=32), datasets["text"], tmp_path / "run")
     assert found["checks"]["reload"] < 1e-4
+
+
+def test_a_matrix_of_several_roles_counts_once(tmp_path):
+    (told,) = dry(
+        model_of(tmp_path, "gpt2"), "lora", targets=("attention.query",), initialisation="pissa", rank=33
+    )
+    assert "'attention.query' has only 32 (in 2 layers)" in told
 
 
 def test_pissa_on_an_embedding(tmp_path, datasets):

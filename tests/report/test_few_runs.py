@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
 from rich.console import Console
+from test_headlines import attacked
+from test_page import read
 
 import evenhand
 from evenhand.cli import main
-from evenhand.report import wording
-from evenhand.report.audit.page import build_page
-from evenhand.report.audit.terminal import summarise
+from evenhand.judge.attacks import loss
+from evenhand.report import study_wording, wording
+from evenhand.report.page import build_page
+from evenhand.report.privacy import build_privacy_page
+from evenhand.report.privacy_terminal import summarise_attack
+from evenhand.report.terminal import summarise
 
 
 def table(runs, *, seed=0, rows=600, loss=0.25):
@@ -110,3 +116,60 @@ def test_every_metric_that_is_named_is_in_the_terminal():
     assert harmless["verdict"]["counts"]["harmless"] == 2
     assert "accuracy" in shown(harmless).partition("Of")[0] + shown(harmless)
     assert "Metrics that were asked for:" in shown(harmless)
+
+
+def test_slopes_and_bases_of_few_runs_say_so():
+    slope = {"method": "lora", "parameter": "rank", "attribute": "race", "group": "Black", "class": None,
+             "metric": "accuracy", "slope": 0.02, "low": 0.01, "high": 0.03, "p_adjusted": 0.01,
+             "status": "ok"}  # fmt: skip
+    base = slope | {"arm": "lora", "reference": "full", "model_low": "weak", "model_high": "strong",
+                    "difference": 0.02}  # fmt: skip
+    open_ = {"low": -0.01, "high": 0.03}
+    for row in (slope, slope | open_):
+        few, many = ([row | {"unit": unit}] for unit in ("rows", "rows and runs"))
+        assert all("in these runs" in line for line in study_wording.trend_summary(few))
+        assert not any("these runs" in line for line in study_wording.trend_summary(many))
+    for row in (base, base | open_):
+        few, many = ([row | {"unit": unit}] for unit in ("rows", "rows and runs"))
+        assert all("these runs" in line for line in study_wording.interaction_summary(few))
+        assert not any("these runs" in line for line in study_wording.interaction_summary(many))
+
+
+@pytest.mark.parametrize("runs", [3, 5])
+def test_attacks_on_few_runs_say_so(runs):
+    document = attacked(config=("loss", loss.Config()), runs=runs)
+    about = {3: "these runs", 5: "the method"}[runs]
+    assert document["verdict"]["about"] == about
+    stream = io.StringIO()
+    summarise_attack(document, Console(file=stream, width=80))
+    said = " ".join(stream.getvalue().split())
+    page = build_privacy_page(document)
+    for text in (said, page, document["verdict"]["sentence"]):
+        assert ("n these runs" in text) is (runs == 3)
+    assert ("In these runs: ▼" in said) is (runs == 3)
+    assert ("Of the method: ▼" in said) is (runs == 5)
+    assert ('<span class="about"> in these runs</span>' in page) is (runs == 3)
+
+
+def test_the_first_sentence_names_its_metrics_and_counts_one_as_one():
+    document = judged(2, 2)
+    assert "of 2 comparisons of accuracy by group: 2 harm." in document["verdict"]["sentence"]
+    given = {k: v[:600] + v[600:1200] for k, v in table({"full": 1, "lora": 1}).items()}
+    several = evenhand.audit(given, arm="arm", run="run", by="sex",
+                             primary=("accuracy", "true_positive_rate", "precision", "f1"))  # fmt: skip
+    assert " comparisons of 4 metrics by group: " in several.verdict["sentence"]
+    small = {k: [x for x, sex in zip(v, given["sex"], strict=True) if sex == "a"] for k, v in given.items()}
+    one = evenhand.audit(small, arm="arm", run="run", by="sex", primary="accuracy").verdict["sentence"]
+    assert "of 1 comparison of accuracy by group: 1 harm." in one
+
+
+def test_one_row_is_one_row():
+    given = table({"full": 1, "lora": 1})
+    given["sex"] = [
+        "only" if i == 0 else sex for i, sex in zip(given["example_id"], given["sex"], strict=True)
+    ]
+    document = evenhand.audit(given, arm="arm", run="run", by="sex", primary="accuracy").to_dict()
+    text = " ".join("".join(read(build_page(document)).text).split())
+    assert "sex=only: too small (1 row, fewer than 10)" in text
+    for said in (text, shown(document), str(document)):
+        assert not re.search(r"\b1 rows\b", said)

@@ -28,6 +28,7 @@ WRITTEN = (
     "t3_translation_quality",
     "p9_translation_gender",
     "t4_translation_gender",
+    "t5_answers",
 )
 #: Of attacks on training rows.
 ATTACKED = ("p5_attack_roc", "p6_leakage")
@@ -43,7 +44,8 @@ def out(tmp_path_factory):
         "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`).",
         "p9_translation_shares, p9_translation_gender, t3_translation_quality, t4_translation_gender: "
         "left out, the study judges no translations.",
-        "p10_option_shares, p11_template_twins: left out, the study judges no likelihoods of answers.",
+        "p10_option_shares, p11_template_twins, t5_answers: "
+        "left out, the study judges no likelihoods of answers.",
     )
     return folder
 

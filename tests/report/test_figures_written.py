@@ -37,7 +37,7 @@ def out(tmp_path_factory, document):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "RESOLUTION", 72)
         made = write_figures(document, folder)
-    assert made.written == (*NAMES_OF, "t3_translation_quality", "t4_translation_gender")
+    assert made.written == (*NAMES_OF, "t3_translation_quality", "t4_translation_gender", "t5_answers")
     classified, attacked = made.left_out
     assert classified.endswith("left out, the study's models write, and classify nothing.")
     assert attacked == "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`)."
@@ -190,3 +190,30 @@ def test_a_hostile_name_stays_text():
         tags = {e.tag.rpartition("}")[2] for e in ElementTree.fromstring(svg).iter()}
         assert tags <= {"svg", "g", "path", "rect", "line", "text", "defs", "clipPath", "tspan"}
         assert any(name[:8] in text for text in shown(svg))
+
+
+def test_the_table_of_answers_has_what_the_page_begins_with(out, document):
+    found = document["models"][0]["generative"]
+    rows = {(r["arm"], r["group"], r["metric"], r["class"]): r for r in records(out / "t5_answers.csv")}
+    assert len(rows) == len(found["rates"])
+    for rate in found["rates"]:
+        told = rows[rate["input"], rate["group"] or "", rate["metric"], rate["class"] or ""]
+        assert numbers(told, "value", "low", "high") == [rate[k] for k in ("value", "low", "high")]
+    overall = [r for r in found["comparisons"] if r["attribute"] is None]
+    assert {r["metric"] for r in overall} >= {"option_share", "token_followed", "meaning_followed"}
+    for row in overall:
+        told = rows[row["candidate"], "", row["metric"], row["class"] or ""]
+        assert numbers(told, "change_difference", "change_low", "change_high") == [
+            row[k] for k in ("difference", "low", "high")
+        ]
+        assert told["change_unit"] == "rows"
+
+
+def test_tables_say_what_their_verdicts_are_about(out, document):
+    rows = records(out / "t4_translation_gender.csv")
+    assert {r["verdicts_about"] for r in rows} == {"these runs"}
+    for metric in ("delta_g", "delta_s"):
+        assert any(r[metric] and r[f"change_{metric}_low"] for r in rows), metric
+    forest = records(out / "forest.csv")
+    assert {r["unit"] for r in forest} == {"rows"}
+    assert {"n_right_to_wrong", "n_right_to_wrong_between_runs"} <= set(forest[0])

@@ -24,8 +24,11 @@ from evenhand.judge.attacks import lira, loss
 from evenhand.judge.privacy import PrivacySettings, attack_signals
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
+from evenhand.report import wording
+from evenhand.report.document import arms
 from evenhand.report.headline import headline
-from evenhand.report.study.page import build_study_page, summarise_study
+from evenhand.report.study import build_study_page, summarise_study
+from evenhand.report.study_wording import trend_summary
 from evenhand.store.folder import StudyFolder
 from evenhand.study.results.document import _verdict
 from evenhand.tables.schema import Attribute, Columns
@@ -43,6 +46,11 @@ HEADLINES = {
     "e8": ("accuracy", "worst group accuracy, by", "lora"),
     "e9": ("gender accuracy", "ΔG: F1 male less F1 female", "ΔS: accuracy pro less anti"),
     "e10": ("share of '", "share of answers that follow the token"),
+}
+#: By experiment: the number whose difference stands there.
+FIRST = {
+    **dict.fromkeys(("e1", "e2", "e3", "e7", "e8"), "accuracy"),
+    **{"e4": "brier_score", "e5": "roc_auc", "e6": "roc_auc", "e9": "delta_g", "e10": "token_followed"},
 }
 SMOKES = {
     "e1": "e1_religion_llama2", "e2": "e2_gender_vit", "e3": "e3_age_vit", "e4": "e4_gender_vit",
@@ -85,7 +93,8 @@ def study(key: str):
     if key == "e4":
         p = draw(800, 1, np.random.default_rng(0), of_runs=0.0, of_rows=0.1, shift=0.1)
         primary = ("expected_calibration_error", "brier_score")
-        model["audit"] = judge_predictions(p, Columns(), Settings(metrics=primary, primary=primary)).to_dict()
+        settings = Settings(metrics=primary, primary=primary, margins=dict.fromkeys(primary, 0.02))
+        model["audit"] = judge_predictions(p, Columns(), settings).to_dict()
         model |= {"trends": [], "sizes": []}
     if key == "e5":
         model["privacy"] = attacked(config=("loss", loss.Config()))
@@ -99,11 +108,79 @@ def study(key: str):
     return found
 
 
+#: By experiment: what the first sentence compares.
+COMPARED = {
+    "e4": "comparisons of expected calibration error and Brier score by group",
+    "e5": "comparisons of AUC and TPR at 1 % FPR by group",
+    "e6": "comparisons of AUC and TPR at 1 % FPR by group",
+    "e9": "comparisons of gender accuracy and share of stereotypical outputs by group",
+    "e10": "comparisons of share of answers that follow the token by group",
+}
+OF_CLASSES = "comparisons of accuracy, true positive rate and false positive rate by group"
+
+
 @pytest.mark.parametrize("key", HEADLINES)
 def test_the_first_section_has_the_headline_of_the_experiment(key):
-    first = section(build_study_page(study(key)))
+    document = study(key)
+    first = section(build_study_page(document))
     for name in HEADLINES[key]:
         assert name in first, name
+    lead = first[: first.index("The candidate ")]
+    named = set(re.findall(r"[a-zA-Z]{3,}", COMPARED.get(key, OF_CLASSES)))
+    assert named <= set(re.findall(r"[a-zA-Z]{3,}", lead))
+    assert "The margin is 2.0 points" in first
+    (model,) = document["models"]
+    judged = model["privacy"] if key in ("e5", "e6") else model["audit"] or model["generative"]
+    reference, *candidates = arms(judged)
+    assert len(candidates) in (1, 2, 4) or key == "e4"
+    for name in candidates:
+        (change,) = [r for r in judged["comparisons"] if (r["candidate"], r["metric"]) == (name, FIRST[key])
+                     and r["group"] is r["attribute"] is r["class"] is None]  # fmt: skip
+        limits = wording.span(change, signed=True)
+        assert f"{name} − {reference}" in first
+        assert limits != "–"
+        assert limits in first
+
+
+def test_ranks_come_before_the_counts():
+    for key in ("e7", "e8"):
+        document = study(key)
+        first = section(build_study_page(document))
+        told = trend_summary(document["models"][0]["trends"])
+        assert told
+        assert all(line in first[: first.index("The candidate ")] for line in told)
+    document["models"][0]["trends"] = []
+    assert "There are no slopes" in section(build_study_page(document)).partition("The candidate ")[0]
+
+
+def test_calibration_is_not_begun_with_other_gaps():
+    first = section(build_study_page(study("e4")))
+    assert "demographic parity difference" not in first.partition("What comes nearest")[0]
+
+
+def test_of_many_arms_the_table_is_folded():
+    document = study("e7")
+    audit = document["models"][0]["audit"]
+    more = [f"lora[rank={2**k}]" for k in range(7, 14)]
+    audit["rates"] += [r | {"input": n} for n in more for r in audit["rates"] if r["input"] == "full"]
+    page = build_study_page(document)
+    assert "What each of the arms reaches, over all rows" in section(page)
+    assert len(headline(audit).rows) == 12 + 4
+
+
+def test_the_terminal_names_the_options_that_are_chosen():
+    stream = io.StringIO()
+    document = study("e10")
+    summarise_study(document, Console(file=stream, width=80))
+    said = " ".join(stream.getvalue().split())
+    (judged,) = [m["generative"] for m in document["models"]]
+    overall = {(r["input"], r["metric"], r["class"]): r["value"] for r in judged["rates"]
+               if r["attribute"] is None}  # fmt: skip
+    for arm in written_sample.ARMS:
+        male, token = overall[arm, "option_share", "male"], overall[arm, "token_followed", None]
+        line = said[said.index(f"- {arm}: '") :].partition(" - ")[0]
+        assert f"'male' {wording.amount(male, 'option_share')}" in line
+        assert f"answers follow the token {wording.amount(token, 'token_followed')}" in line
 
 
 @pytest.mark.parametrize("key", ["e5", "e6"])
@@ -154,10 +231,14 @@ def test_the_headline_numbers_are_the_documents():
     document = study("e9")["models"][0]["generative"]
     table = headline(document)
     column = [c.text for c in table.head].index("ΔG: F1 male less F1 female")
-    for line in table.rows:
-        (row,) = [r for r in document["rates"] if r["attribute"] is None and r["metric"] == "delta_g"
-                  and r["input"] == line[0].text]  # fmt: skip
-        assert line[column].sort == row["value"]
+    overall = [r for r in (*document["rates"], *document["comparisons"])
+               if r["attribute"] is None and r["metric"] == "delta_g"]  # fmt: skip
+    shown = {line[0].text: line[column].sort for line in table.rows}
+    assert shown == {
+        r["input"] if "input" in r else f"{r['candidate']} − {r['reference']}":
+        r["value"] if "input" in r else r["difference"] for r in overall
+    }  # fmt: skip
+    assert len(shown) == 5
 
 
 @pytest.mark.slow
@@ -171,3 +252,6 @@ def test_the_smoke_of_every_experiment(key, tmp_path):
     result = json.loads(StudyFolder(folder).result.read_text())
     assert result["verdict"]["about"] == "these runs"
     assert "In these runs, " in result["verdict"]["sentence"]
+    assert result["description"].endswith("?")
+    words = " ".join("".join(read((folder / "report.html").read_text()).text).split())
+    assert result["description"] in words[: words.index("Verdict")]

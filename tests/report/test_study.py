@@ -333,7 +333,7 @@ def test_what_a_base_model_changes():
         "Accuracy of race=Black, lora − full: higher by 3.1 points on strong than on weak (1.0 to 5.2), "
         "for the better."
     ]
-    assert "none of 1 comparisons" in study_wording.interaction_summary([open_])[0]
+    assert "cannot be told in the one comparison." in study_wording.interaction_summary([open_])[0]
     assert study_wording.interaction_summary([]) == []
 
 

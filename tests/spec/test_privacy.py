@@ -56,7 +56,8 @@ privacy:
     told = complaints(written(tmp_path, text))
     told = [one.partition("study.yaml")[2] for one in told]
     assert told[:4] == [
-        ":11, privacy.attacks.0: 'los' is none of the attacks: did you mean 'loss'? Known: lira, loss, rmia.",
+        ":11, privacy.attacks.0: 'los' is none of the attacks: did you mean 'loss'? Known: lira, lira_t, "
+        "loss, rmia.",
         ":12, privacy.attacks.1.lira.varianc: there is no such key. Did you mean 'variance'? Known: mode, "
         "variance, prior.",
         ":13, privacy.attacks.2.lira.mode: got 'both'; must be 'online' or 'offline'.",

@@ -17,15 +17,16 @@ from tests.stored.compare import differences, lasting, read, write
 
 def documents(name):
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        said = io.StringIO()
+        streams = io.StringIO(), io.StringIO()
 
         def capture():
-            content = said.getvalue()
-            said.seek(0)
-            said.truncate()
-            return content
+            contents = [stream.getvalue() for stream in streams]
+            for stream in streams:
+                stream.seek(0)
+                stream.truncate()
+            return "".join(contents)
 
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
             found = CASES[name](capture)
         return json.loads(json.dumps(lasting(found, Path(folder))))
 

@@ -27,7 +27,8 @@ from tests.study import studies
 from tests.study.test_tune import ARMS as TUNED
 
 NAMES = [n for name in ("full", "lora") for n in ("--name", name)]
-SCORES = ["--score", "score_*", "--positive", "yes"]
+YES = ["--positive", "yes"]
+SCORES = ["--score", "score_*", *YES]
 BOTH = ["--by", "race", "--by", "gender", *SCORES]
 
 
@@ -36,6 +37,7 @@ def judged(command, words, capture):
     code = main([command, *words, "--json", "result.json", "--csv", "rows.csv", "--html", "page.html"])
     said = capture()
     documents = {"code": code, "terminal": said}
+    assert (code == 0) == (REFUSED not in words), said
     if Path("result.json").exists():
         documents["result"] = json.loads(Path("result.json").read_text())
         with Path("rows.csv").open(newline="") as handle:
@@ -59,20 +61,23 @@ def one(suffix, columns, *words, command="audit"):
     return case
 
 
+REFUSED = "rcae"
 NAMED = ["--arm", "arm", "--run", "run"]
 AUDITS = {
     "csv": pair(".csv"),
     "parquet": pair(".parquet"),
     "json-lines": pair(".jsonl"),
-    "json": pair(".json", words=["--by", "gender"]),
-    "tab-separated": pair(".tsv", words=["--by", "race", "--intersect", "race,gender"]),
+    "json": pair(".json", words=["--by", "gender", *YES]),
+    "tab-separated": pair(".tsv", words=["--by", "race", "--intersect", "race,gender", *YES]),
     "weights": pair(".csv", words=["--by", "race", "--weight", "weight", *SCORES]),
     "clusters": pair(".csv", words=["--by", "race", "--cluster", "author", *SCORES]),
-    "memberships": pair(".csv", words=["--memberships", "is_*", "--metric", "accuracy"]),
+    "memberships": pair(".csv", words=["--memberships", "is_*", "--metric", "accuracy", *YES]),
     "single": one(".csv", lambda: worlds.predictions("full"), "--by", "race", *SCORES),
     "runs": one(".parquet", lambda: worlds.arms(runs=range(5)), "--by", "race", *NAMED, *SCORES),
-    "few-runs": one(".parquet", lambda: worlds.arms(runs=range(3)), "--by", "race", *NAMED),
-    "three-arms": one(".csv", lambda: worlds.arms(("full", "lora", "dora")), "--by", "race", "--arm", "arm"),
+    "few-runs": one(".parquet", lambda: worlds.arms(runs=range(3)), "--by", "race", *NAMED, *YES),
+    "three-arms": one(
+        ".csv", lambda: worlds.arms(("full", "lora", "dora")), "--by", "race", "--arm", "arm", *YES
+    ),
     "three-classes": one(
         ".csv",
         lambda: worlds.arms(classes=("a", "b", "c"), runs=range(5)),
@@ -87,7 +92,7 @@ AUDITS = {
         ".csv", worlds.signals, "--by", "race", "--attack", "lira[mode=offline]", "--permutations", "49",
         command="attack",
     ),
-    "refused": pair(".csv", words=["--by", "rcae", "--by", "gendr"]),
+    "refused": pair(".csv", words=["--by", REFUSED, "--by", "gendr"]),
 }  # fmt: skip
 
 

@@ -23,7 +23,9 @@ DIGESTS = re.compile(r"\b[0-9a-f]{64}\b")
 NUMBER = re.compile(r"(?<![\w.])[−-]?\d+(?:,\d{3})*(?:\.\d+)?")
 WORDS = re.compile(r"[^\W\d_]{2,}")
 TIMES = re.compile(
-    r"\d+(?:\.\d+)? ?(?:s|ms|min|seconds?|MB|GB|KB)\b|\d{4}-\d\d-\d\d[T ][\d:+]*|[\d:]+ (?:ago|left)"
+    r"×[\d.]+"  # what a method costs, as a multiple of another's
+    r"|\d+(?:\.\d+)? ?(?:s|ms|min|seconds?|MB|GB|KB)\b"
+    r"|\d{4}-\d\d-\d\d[T ][\d:+]*|[\d:]+ (?:ago|left)"
 )
 
 

@@ -22,7 +22,7 @@ def test_documents_are_as_stored(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STAND_IN", raising=False)
     stored, where = read(name)
-    found = lasting(CASES[name](lambda: capsys.readouterr().out), tmp_path)
+    found = lasting(CASES[name](lambda: "".join(capsys.readouterr())), tmp_path)
     same = name not in TRAINED or where == processor()
     lines = differences(stored, found, exact=False, numbers=same)
     assert not lines, "\n".join(lines[:20])

@@ -91,16 +91,28 @@ def test_trials_are_chosen_by_loss(tmp_path):
     assert rows[1]["loss"] < rows[0]["loss"]
 
 
-@pytest.mark.parametrize(
-    ("more", "says"),
-    [
-        ({"audit": {"primary": ["accuracy"]}}, "'accuracy' is not measured of a translation"),
-        ({"resplit": True}, "what is written about the same rows is compared"),
-    ],
-)
-def test_what_a_translation_cannot_be_asked(more, says):
-    with pytest.raises(InputError, match=says):
-        read_studies(translation(**more))
+def test_every_seed_of_a_translation_may_have_rows_of_its_own(tmp_path):
+    made = done(translation(resplit=True, seeds=[1, 2]), tmp_path)
+    assert made.failed == []
+    told = made.result["models"][0]["generative"]
+    assert told["settings"]["resplit"] is True
+    assert {row["unit"] for row in told["comparisons"]} == {"rows"}
+    parts = [made.folder.read_data()["splits"][seed]["parts"]["test"] for seed in "12"]
+    union = set(parts[0]) | set(parts[1])
+    assert len(union) > len(parts[0]) == len(parts[1])
+    [whole] = {row["n"] for row in told["rates"] if row["attribute"] is None and row["metric"] == "chrf"}
+    assert whole == len(union)
+    assert all("rows by run" in row["interval"] for row in told["comparisons"] if row["interval"])
+
+
+def test_what_a_translation_cannot_be_asked():
+    with pytest.raises(InputError, match="'accuracy' is not measured of a translation"):
+        read_studies(translation(audit={"primary": ["accuracy"]}))
+
+
+def test_answers_are_compared_on_the_same_texts(tmp_path):
+    with pytest.raises(InputError, match=r"resplit: answers about the same texts are compared \(language\)"):
+        read_studies(language(tmp_path, resplit=True))
 
 
 def test_classes_are_not_judged_by_what_is_measured_of_texts():

@@ -56,8 +56,8 @@ Exit codes are those of evenhand audit."""
     "--attack",
     metavar="NAME[OPTIONS]",
     multiple=True,
-    help="loss, lira or rmia, with options as 'lira[mode=offline,variance=global]'. Repeatable.  "
-    "[default: all that signals and references allow]",
+    help="loss, lira, lira_t or rmia, with options as 'lira[mode=offline,variance=global]'. Repeatable.  "
+    "[default: loss, lira and rmia, where signals and references allow]",
 )
 @click.option(
     "--fpr",

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli.lib.calls import gate
-from evenhand.cli.lib.studies import OUTPUT, one_thread_of_linear_algebra, place, publish
-from evenhand.errors import CallError, InputError
+from evenhand.cli._calls import gate
+from evenhand.cli._studies import OUTPUT, one_thread_of_linear_algebra, place, publish
+from evenhand.errors import CallError, Complaint, InputError
 
 if TYPE_CHECKING:
     from evenhand.spec.study import Study
+    from evenhand.spec.tree import Node
+    from evenhand.study.execute import Executor
     from evenhand.study.run import StudyResult
     from evenhand.study.workers.pool import Executor
 
@@ -92,12 +94,14 @@ def COMMAND(
 ) -> None:
     """Run the studies of FILE, or of the recipe called NAME, and judge their methods by group."""
     one_thread_of_linear_algebra()
-    from evenhand.spec.read import read_studies  # noqa: PLC0415
+    from evenhand.spec.check import placing  # noqa: PLC0415
+    from evenhand.spec.read import read_placed  # noqa: PLC0415
 
     output = str(place(output))
     if Path(output).is_file():
         raise CallError(f"--output {output}: this is a file; give a folder.")
-    studies = read_studies(source, overrides=overrides)
+    read = read_placed(source, overrides=overrides)
+    studies, trees = tuple(study for study, _ in read), [tree for _, tree in read]
     if fail_on and (alone := [study.name for study in studies if len(study.arms) < 2]):
         raise CallError(f"--fail-on {fail_on}: {', '.join(alone)} has one arm, so nothing to compare.")
     if smoke:
@@ -107,12 +111,16 @@ def COMMAND(
     if dry_run:
         from evenhand.cli.lib.plan import show_plan  # noqa: PLC0415
 
-        for study in studies:
-            show_plan(study, Path(output), speed, _processes(study, **how))
+        for study, tree in zip(studies, trees, strict=True):
+            with placing(tree, study.name if len(studies) > 1 else ""):
+                show_plan(study, Path(output), speed, _processes(study, **how))
         return
     if len(studies) > 1:
-        _refuse_any(studies, Path(output))
-    made = [_run(study, Path(output), how) for study in studies]
+        _refuse_any(studies, trees, Path(output))
+    made = []
+    for study, tree in zip(studies, trees, strict=True):
+        with placing(tree, study.name if len(studies) > 1 else ""):
+            made.append(_run(study, Path(output), how))
     for one in made:
         _tell_failures(one)
     code = gate([one.verdict for one in made], fail_on)
@@ -131,19 +139,23 @@ def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
     return workers or group_size(None)  # these may be the devices of another machine
 
 
-def _refuse_any(studies: Sequence[Study], output: Path) -> None:
+def _refuse_any(studies: Sequence[Study], trees: Sequence[Node], output: Path) -> None:
     """Check the data of every study before the first one is trained."""
+    from evenhand.spec.check import placed  # noqa: PLC0415
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
     from evenhand.study.run import checked  # noqa: PLC0415
 
     complaints = []
-    for study in studies:
+    for study, tree in zip(studies, trees, strict=True):
         try:
             checked(study, StudyFolder(output / study.name))
         except InputError as error:
-            complaints += [f"{study.name}: {what}" for what in error.complaints]
+            complaints += [
+                placed(what, tree, study.name) if isinstance(what, Complaint) else f"{study.name}: {what}"
+                for what in error.complaints
+            ]
     if complaints:
-        raise InputError(complaints)
+        raise InputError(dict.fromkeys(complaints))
 
 
 def _run(study: Study, output: Path, how: Mapping[str, Any]) -> StudyResult:

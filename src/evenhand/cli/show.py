@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli.lib.studies import place
-from evenhand.errors import CallError, nearest
+from evenhand.cli._studies import place, tell_faults
+from evenhand.errors import CallError, InputError, nearest
 
 if TYPE_CHECKING:
     from evenhand.store.folder import StudyFolder
@@ -52,7 +52,10 @@ def COMMAND(what: str) -> None:
 
 
 def _show_run(path: Path) -> None:
-    """The record of a run; a traceback stands at the end, as it was."""
+    """The record of a run, and what its saved model lacks; a traceback stands at the end, as it was."""
+    from evenhand.store import saved  # noqa: PLC0415
+    from evenhand.store.runs import SAVED  # noqa: PLC0415
+
     try:
         record = json.loads(path.read_bytes())
     except OSError as error:
@@ -63,6 +66,10 @@ def _show_run(path: Path) -> None:
         raise CallError(f"{path}: is no record of a run.")
     traceback = record.pop("error", None)
     _print_facts(record)
+    if lost := saved.gone(path.parent, record.get(SAVED)):
+        click.echo(f"What was saved of its model is gone: {lost}", err=True)
+    if fault := saved.damaged(path.parent, record.get(SAVED)):
+        click.echo(f"This run is corrupt: {fault}", err=True)
     if traceback:
         click.echo(f"\n{traceback.rstrip()}")
 
@@ -70,6 +77,7 @@ def _show_run(path: Path) -> None:
 def _show_study(folder: StudyFolder) -> None:
     """What the study is, its rows, and its verdict when there is one."""
     from evenhand.study.data import sizes  # noqa: PLC0415
+    from evenhand.study.status import look  # noqa: PLC0415
 
     study, data = folder.read_study(), folder.read_data()
     parts = sizes(data)
@@ -78,6 +86,10 @@ def _show_study(folder: StudyFolder) -> None:
     if folder.result.is_file():
         verdict = json.loads(folder.result.read_bytes())["verdict"]
         click.echo(f"\n{verdict['sentence']}")
+    try:
+        tell_faults(look(folder))
+    except InputError:  # a plug-in that it names is not there: what is stored is shown all the same
+        return
 
 
 def _show_plugins(name: str) -> None:

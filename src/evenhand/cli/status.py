@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from evenhand.cli.lib.studies import OUTPUT, folders
+from evenhand.cli._studies import OUTPUT, folders, tell_faults
 
 
 @click.command("status", short_help="Say how far a study is.")
@@ -27,12 +27,7 @@ def COMMAND(path: str) -> None:
         for key, count in counts.items():
             told = "  ".join(f"{count[status]:>3} {status}" for status in used)
             click.echo(f"  {names[key]:<{width}}  {told}")
-        for planned, state in standing.runs:
-            if state.fault:
-                click.echo(f"  {planned.run_id} ({planned.title}) is corrupt: {state.fault}", err=True)
-            if state.lost:
-                what = f"what was saved of its model is gone: {state.lost}"
-                click.echo(f"  {planned.run_id} ({planned.title}): {what}", err=True)
+        tell_faults(standing)
         if folder.prepared_fault:
             click.echo(f"  {folder.prepared_fault}", err=True)
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evenhand.errors import MissingExtraError, NotHereError
+
 if TYPE_CHECKING:
-    from evenhand.spec.study import Study
+    from evenhand.spec.study import Dataset, Study
 
 _EXAMPLES = """\b
 Examples:
@@ -36,7 +38,11 @@ Exit codes:
 )
 @click.option("--schema", is_flag=True, help="Print the JSON schema of study files, for editors.")
 def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
-    """Read a study FILE, or the recipe called NAME, without loading data or models."""
+    """Read a study FILE, or the recipe called NAME, and look at its data as a run does, without any model.
+
+    Data of a hub that were not downloaded before are not looked at.
+    Of models that are at hand, weights that a method cannot work with are told as well.
+    """
     if schema:
         if file is not None or overrides:
             raise click.UsageError("--schema is about every study: give no FILE and no -o with it.")
@@ -46,10 +52,44 @@ def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
         return
     if file is None:
         raise click.UsageError("give a study FILE, or --schema.")
-    from evenhand.spec.read import read_studies  # noqa: PLC0415
+    from evenhand.spec.read import read_placed  # noqa: PLC0415
 
-    for study in read_studies(file, overrides=overrides):
+    studies = [study for study, _ in read_placed(file, overrides=overrides, look=_look)]
+    for study in studies:
+        _refuse_weights(study)
+    for study in studies:
         click.echo(_summary(study))
+
+
+def _look(dataset: Dataset, study: Study | None) -> list[str]:
+    """Look at the rows as a run does; of rows that are not on this machine, say that nobody looked."""
+    from evenhand.datasets import only_here  # noqa: PLC0415  (numpy)
+    from evenhand.study.look import look_at_rows  # noqa: PLC0415
+
+    try:
+        with only_here():
+            return look_at_rows(dataset, study)[1]
+    except (NotHereError, MissingExtraError) as error:
+        name = f"{study.name}: " if study else ""
+        click.echo(f"{name}the data were not looked at: {str(error).rstrip('.')}.", err=True)
+        return []
+
+
+def _refuse_weights(study: Study) -> None:
+    """Complain of weights at hand that a method cannot work with, where a method asks for weights."""
+    from evenhand import registry  # noqa: PLC0415
+    from evenhand.cli._smoke import task_of  # noqa: PLC0415
+
+    methods = {arm.method for arm in study.arms}
+    if not any(hasattr(registry.load("evenhand.finetune.methods", m), "weight_complaints") for m in methods):
+        return
+    try:
+        from evenhand.finetune.size import refuse_weights  # noqa: PLC0415  (torch)
+    except ImportError:
+        return
+    from evenhand.study.plan import plan  # noqa: PLC0415
+
+    refuse_weights([planned.job for planned in plan(study)], task_of(study.dataset))
 
 
 def _summary(study: Study) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -9,18 +10,20 @@ import numpy as np
 from evenhand.datasets import (
     DatasetInfo,
     Examples,
+    Parts,
     from_column,
     synthetic_portraits,
     synthetic_posts,
 )
-from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
-from evenhand.datasets.lib.deduplicate import Inputs, kept_of, names, texts
-from evenhand.datasets.lib.leaks import fingerprint
-from evenhand.datasets.lib.pictures import content, readable
-from evenhand.datasets.lib.placeholder import SMOKE, SMOKE_ROWS
-from evenhand.datasets.lib.reading.columns import Reader, impossible
-from evenhand.datasets.lib.reading.files import locate, place_of
-from evenhand.datasets.lib.reading.read import Rows, Wanted, read, refuse
+from evenhand.datasets._columns import Reader, impossible
+from evenhand.datasets._config import Field, Frozen, Limit, model_validator
+from evenhand.datasets._files import locate, place_of
+from evenhand.datasets._kept import Inputs, kept_of, names, texts
+from evenhand.datasets._leaks import fingerprint
+from evenhand.datasets._pictures import content, readable
+from evenhand.datasets._reading import Rows, Wanted, read, refuse
+from evenhand.datasets._smoke import SMOKE, SMOKE_ROWS
+from evenhand.errors import Complaint, InputError, TableError
 from evenhand.tables.schema import Attribute, IntArray
 
 INFO = DatasetInfo(
@@ -54,6 +57,7 @@ class Config(Frozen):
         split_column: column that says a row's part (train, validation, test).
         limit: keep this many rows, drawn by the hashes of their ids.
         duplicates: `drop` keeps one of several rows with the same content.
+        without_group: `drop` leaves out rows without a value in `by` or `memberships`; else it is refused.
     """
 
     path: str | tuple[str, ...]
@@ -71,6 +75,7 @@ class Config(Frozen):
     split_column: str | None = None
     limit: Limit | None = None
     duplicates: Literal["keep", "drop"] = "keep"
+    without_group: Literal["refuse", "drop"] = "refuse"
 
     @model_validator(mode="after")
     def _can_be_meant(self) -> Config:
@@ -90,9 +95,44 @@ def load(config: Config) -> Examples:
     Raises:
         InputError: it cannot be read, or its values cannot be used; every complaint at once.
     """
+    try:
+        return _load(config)
+    except TableError as error:
+        raise TableError([*error.complaints, *_others(config, error.complaints)]) from None
+
+
+def _others(config: Config, complaints: Sequence[str]) -> tuple[str, ...]:
+    """What else is wrong with a table some of whose columns cannot be read: the others are looked at."""
+    lacking = [
+        what.option[1:] for what in complaints if isinstance(what, Complaint) and len(what.option) == 3
+    ]
+    fewer: dict[str, object] = {}
+    for option, name in lacking:
+        had = fewer.get(option, getattr(config, option, None))
+        if isinstance(had, tuple):
+            fewer[option] = tuple(one for one in had if one != name)
+        elif isinstance(had, dict):
+            fewer[option] = {column: value for column, value in had.items() if column != name}
+        elif option in ("id", "split_column"):
+            fewer[option] = None
+        else:
+            return ()  # nothing can be said without texts or labels
+    if len(lacking) < len(complaints):
+        return ()
+    try:
+        _load(config.model_copy(update=fewer))
+    except InputError as error:
+        return error.complaints
+    return ()
+
+
+def _load(config: Config) -> Examples:
+    """Read the table."""
     rows = read(locate(config.path, files=config.files, revision=config.revision), _wanted(config))
     reader = Reader(rows)
     kept = reader.where(config.where)
+    if config.without_group == "drop":
+        kept = reader.grouped(config.by, config.memberships, kept)
     refuse(reader.complaints)
     inputs = texts(rows, kept, config.text) if config.text else _images(rows, kept, config)
     marks = [fingerprint(value) for value in inputs.values]
@@ -103,8 +143,8 @@ def load(config: Config) -> Examples:
     labels, classes = reader.labels(config.label, kept, config.positive)
     attributes = reader.attributes(config.by, config.memberships, kept)
     ids = [ids[i] for i in chosen]
+    parts = None if said is None else _parts(reader, [said[i] for i in kept], ids)
     refuse(reader.complaints)
-    parts = None if said is None else from_column([said[i] for i in kept], ids)
     values = [inputs.values[i] for i in chosen]
     remarks = (*inputs.remarks, *told, *dropped, *reader.remarks)
     task: Literal["text", "image"] = "text" if config.text else "image"
@@ -130,6 +170,16 @@ def smoke(config: Config) -> Examples:
     return Examples(
         world.task, world.ids, world.inputs, world.labels, world.classes, tuple(attributes), (SMOKE,)
     )  # fmt: skip
+
+
+def _parts(reader: Reader, said: Sequence[str | None], ids: Sequence[str]) -> Parts | None:
+    """The parts that a column says; None where it says none that can be used."""
+    try:
+        return from_column(said, ids)
+    except InputError as error:
+        section = (*reader.rows.section, "split_column")
+        reader.complaints.extend(Complaint(what, *section) for what in error.complaints)
+        return None
 
 
 def _wanted(config: Config) -> Wanted:

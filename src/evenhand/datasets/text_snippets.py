@@ -64,6 +64,7 @@ class Config(Frozen):
         split_column: column that says a row's part (train, validation, test).
         limit: keep this many rows, drawn by the hashes of their ids.
         duplicates: `drop` keeps one of several rows with the same text.
+        without_group: `drop` leaves out rows that lack a value in `by`; `refuse` asks to fill it.
         bias: what is asked about test rows.
         questions: in place of `bias`: questions out of a table.
     """
@@ -78,6 +79,7 @@ class Config(Frozen):
     split_column: str | None = None
     limit: Limit | None = None
     duplicates: Literal["keep", "drop"] = "drop"
+    without_group: Literal["refuse", "drop"] = "refuse"
     bias: Bias | None = None
     questions: Questions | None = None
 
@@ -107,6 +109,8 @@ def load(config: Config) -> Examples:
     )
     reader = Reader(rows)
     kept = reader.where(config.where)
+    if config.without_group == "drop":
+        kept = reader.grouped(config.by, (), kept)
     refuse(reader.complaints)
     inputs = texts(rows, kept, config.text)
     marks = [fingerprint(value) for value in inputs.values]
@@ -119,7 +123,7 @@ def load(config: Config) -> Examples:
     ids = [ids[i] for i in chosen]
     parts = None if said is None else from_column([said[i] for i in kept], ids)
     values = [str(inputs.values[i]) for i in chosen]
-    remarks = (*inputs.remarks, *told, *dropped, *told_questions)
+    remarks = (*inputs.remarks, *told, *dropped, *reader.remarks, *told_questions)
     return Examples(
         "language", ids, values, np.zeros(len(ids), np.int64), (), attributes, remarks, parts, asked=asked
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,40 +47,6 @@ def at_start(base: Base, model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return kept
 
 
-def after(
-    base: Base,
-    model: Any,  # noqa: ANN401
-    start: Mapping[str, torch.Tensor],
-    place: Path | None,
-    goal: Goal,
-    scores: FloatArray | None,
-    accelerator: Accelerator,
-) -> dict[str, object]:
-    """Make every check of a trained model that applies to it.
-
-    Args:
-        base: the pretrained model.
-        model: trained.
-        start: what `at_start` gave.
-        place: what was saved; None where nothing was.
-        goal: what the run is for.
-        scores: the trained model's probabilities of the goal's sample; None where nothing was asked.
-        accelerator: device and precision.
-
-    Returns:
-        What each check measured, by its name.
-
-    Raises:
-        CheckError: the model is not what it must be.
-    """
-    found: dict[str, object] = {"base_frozen": base_frozen(start, model)} if start else {}
-    if place is not None and scores is not None:
-        found["reload"] = reloads(base, place, goal, scores, accelerator)
-        if checkpoint.is_adapted(model):
-            found["merged"] = merges(model.to(accelerator.device), goal, accelerator)
-    return found
-
-
 def base_frozen(start: Mapping[str, torch.Tensor], model: torch.nn.Module) -> int:
     """Compare every weight that the method does not train with what it was at the start, bit for bit.
 
@@ -104,8 +69,10 @@ def base_frozen(start: Mapping[str, torch.Tensor], model: torch.nn.Module) -> in
     return sum(before.numel() for before in start.values())
 
 
-def reloads(base: Base, place: Path, goal: Goal, scores: FloatArray, accelerator: Accelerator) -> float:
-    """Compare a reloaded model's probabilities with those of the trained one.
+def of_saved(
+    base: Base, place: Path, goal: Goal, scores: FloatArray, accelerator: Accelerator
+) -> dict[str, object]:
+    """Load what was saved, and compare it with the trained model, which is needed no more.
 
     Args:
         base: the pretrained model.
@@ -115,10 +82,10 @@ def reloads(base: Base, place: Path, goal: Goal, scores: FloatArray, accelerator
         accelerator: device and precision.
 
     Returns:
-        The largest difference.
+        Largest differences of a probability: `reload`, and `merged` of an adapter.
 
     Raises:
-        CheckError: it is above the tolerance, or what was saved cannot be loaded.
+        CheckError: one is above the tolerance, or what was saved cannot be loaded.
     """
     try:
         again = checkpoint.reload(base, place).to(accelerator.device)
@@ -126,12 +93,16 @@ def reloads(base: Base, place: Path, goal: Goal, scores: FloatArray, accelerator
         raise CheckError(
             f"the reloaded model: what was saved cannot be loaded ({type(error).__name__}: {error})"
         ) from error
-    found = goal.values(again, accelerator)
-    return _close("the reloaded model", found, scores, TOLERANCE[precision_of(accelerator)])
+    values = goal.values(again, accelerator)
+    allowed = TOLERANCE[precision_of(accelerator)]
+    found: dict[str, object] = {"reload": _close("the reloaded model", values, scores, allowed)}
+    if checkpoint.is_adapted(again):
+        found["merged"] = _merges(again, goal, accelerator)
+    return found
 
 
-def merges(model: Any, goal: Goal, accelerator: Accelerator) -> float:  # noqa: ANN401
-    """Compare a model whose adapters are merged into its weights with the trained one, both in float32.
+def _merges(model: Any, goal: Goal, accelerator: Accelerator) -> float:  # noqa: ANN401
+    """Merge a model's adapters into its weights, and compare it with what it was, both in float32.
 
     Returns:
         The largest difference of a probability.
@@ -140,8 +111,7 @@ def merges(model: Any, goal: Goal, accelerator: Accelerator) -> float:  # noqa: 
         CheckError: it is above the tolerance.
     """
     scores = goal.values(model, accelerator, exact=True)
-    merged = copy.deepcopy(model).merge_and_unload()
-    found = goal.values(merged, accelerator, exact=True)
+    found = goal.values(model.merge_and_unload(), accelerator, exact=True)
     return _close("the merged model", found, scores, TOLERANCE["float32"])
 
 

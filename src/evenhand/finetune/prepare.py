@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evenhand.errors import InputError
-from evenhand.finetune import Data, Job, Prepared
-from evenhand.finetune.estimate.size import shape_of
-from evenhand.finetune.inputs.batches import encoded, tokenizer_of
-from evenhand.finetune.inputs.packing import at_hand
-from evenhand.finetune.modeling import adapt, tokens
-from evenhand.finetune.modeling.pretrained import Base, load_base
-from evenhand.finetune.tasks import goal_of
+from evenhand.finetune import Data, Job, Prepared, adapt, tokens
+from evenhand.finetune.base import Base, load_base
+from evenhand.finetune.feed import encoded, tokenizer_of
+from evenhand.finetune.goals import goal_of
+from evenhand.finetune.shape import at_hand, shape_of
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
@@ -37,6 +35,8 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
             continue
         if base.revision is not None:
             revisions[job.model.key] = base.revision
+        if base.earlier:
+            remarks[base.earlier] = None
         wrong = adapt.complaints(base, job)
         complaints |= dict.fromkeys(wrong)
         if not wrong:

@@ -91,8 +91,10 @@ def _train(
         if trainable:
             # Dropout: the same stream whatever the method drew before, and another one in each process.
             torch.manual_seed(job.seed + (accelerator.process_index << 32))
-            check = goal.measuring(reader, rows, accelerator)
-            steps = fit(reader, lesson, job.training, accelerator, log, validate=check, progress=progress)
+            steps = fit(
+                reader, lesson, job.training, accelerator, log, progress=progress,
+                validate=goal.measuring(reader, rows, accelerator),
+            )  # fmt: skip
         clock.lap("train")
         after = probe.margins(reader) if probe else None
         told = None if job.for_signals else goal.ask(reader, rows, accelerator)
@@ -103,10 +105,13 @@ def _train(
     if not first:
         return {}
     model = reader.restored() if isinstance(reader, features.Replayed) else reader
-    place = checkpoint.save(model, folder) if trainable and told is not None else None
+    place = checkpoint.save(model, folder, base) if trainable and told is not None else None
     clock.lap("save")
     peak = memory.Peak()
-    found = checks.after(base, model, start, place, goal, told.sample if told else None, accelerator)
+    found: dict[str, object] = {"base_frozen": checks.base_frozen(start, model)} if start else {}
+    del model, reader, start  # before what was saved is read: there are never two trained models
+    if place is not None and told is not None:
+        found |= checks.of_saved(base, place, goal, told.sample, accelerator)
     clock.lap("check")
     if told is not None:
         told.write(folder)
@@ -119,7 +124,7 @@ def _train(
         "steps": steps,
         "seconds": clock.told(),
         "peak_memory_bytes": taken,
-        # The checks hold a second model, whatever the method: above the trained one.
+        # Above the trained model, which is let go before the saved one is read.
         "peak_memory_checks_bytes": peak.above(),
         "checks": found,
         "validation": log.last,

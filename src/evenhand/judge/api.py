@@ -179,8 +179,8 @@ def attack(
         where: only rows with these values are read.
         name: names of the arms, one per file.
         reference: the arm that the others are compared with; the first one by default.
-        attack: `loss`, `lira` or `rmia`, with options as `lira[mode=offline]`; all that signals and
-            references allow by default.
+        attack: `loss`, `lira`, `lira_t` or `rmia`, with options as `lira[mode=offline]`; by default `loss`,
+            `lira` and `rmia`, where signals and references allow.
         fpr: false positive rates at which true positive rates are told; 0.001, 0.01 and 0.05 by default.
         primary: numbers whose comparisons get verdicts, chosen before the data are seen.
         margin: the largest harmless difference.

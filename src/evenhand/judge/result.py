@@ -20,6 +20,9 @@ from evenhand.tables.schema import Columns, Predictions
 SCHEMA = "evenhand.audit/1"
 WORDS = ("harm", "harmless", "help", "undecided")
 
+#: Metrics that a sentence names one by one.
+MOST_NAMED = 3
+
 #: What verdicts are about: with fewer than five runs of an arm nothing is known of runs that were not made.
 THESE_RUNS, THE_METHOD = "these runs", "the method"
 
@@ -86,12 +89,14 @@ class Wording:
         about: what is compared, before the names of the arms.
         what: names what a row is about: its number, and the group.
         runs: what five of each arm are needed of.
+        number: names a metric.
     """
 
     alone: str
     about: str
     what: Callable[[Mapping[str, Any]], str]
     runs: str
+    number: Callable[[str], str]
 
 
 def verdict_of(
@@ -194,7 +199,8 @@ def _sentence(
     if few:
         said = f"In {thing}, {said[:1].lower() if wording.about else said[:1]}{said[1:]}"
     tally = ", ".join(f"{counts[w]} {w}" for w in WORDS if counts[w])
-    said += f" of {len(judged)} comparisons by group: {tally}."
+    compared = f"{len(judged)} comparison{'' if len(judged) == 1 else 's'}"
+    said += f" of {compared} of {_metrics(judged, wording)} by group: {tally}."
     if worst is not None:
         named = f"{worst['candidate']} " if len(candidates) > 1 else ""
         said += (
@@ -208,12 +214,21 @@ def _sentence(
     return said
 
 
+def _metrics(judged: Sequence[Mapping[str, Any]], wording: Wording) -> str:
+    """Name the metrics of some comparisons, or say how many there are."""
+    names = [wording.number(metric) for metric in dict.fromkeys(str(c["metric"]) for c in judged)]
+    if len(names) > MOST_NAMED:
+        return f"{len(names)} metrics"
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
 #: Of audits.
 WORDING = Wording(
     alone="One arm: rates and disparities with intervals; a verdict needs a second arm to compare with.",
     about="",
     what=lambda row: f"{title(row['metric'])} of {place(row)}",
     runs="runs",
+    number=title,
 )
 
 

@@ -1,20 +1,27 @@
-"""The numbers that a page begins with: what every arm reaches over all rows."""
+"""The numbers that a page begins with: what every arm reaches over all rows, and the differences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.cells import value_cell
+from evenhand.report.cells import difference_cell, value_cell
 from evenhand.report.document import Document, Row, arms, key_metrics, unique
 from evenhand.report.rendering import Cell, Table
 
 #: Columns of the table; the sections below have all numbers.
 MOST_COLUMNS = 8
 
+#: Candidates whose differences to the reference stand in the table; of more, the comparisons below have them.
+MOST_DIFFERENCES = 4
+
 #: Disparities that stand beside the primary metrics, for one attribute after the other.
 GAPS = ("worst_group_accuracy", "demographic_parity_difference", "equalized_odds_difference")
+
+#: The same where all primary metrics are about calibration.
+CALIBRATION = ("expected_calibration_error", "brier_score", "log_loss")
+CALIBRATION_GAPS = ("expected_calibration_error_difference",)
 
 #: What generations and likelihoods are asked for, whatever gets the verdicts.
 OF_KIND = {
@@ -33,7 +40,8 @@ def headline(document: Document) -> Table | None:
         document: of an audit, of generations or likelihoods, or of an attack.
 
     Returns:
-        A row per arm, the reference first; None where no headline number is defined.
+        A row per arm, the reference first, then one per candidate with its differences to the reference; None
+        where no headline number is defined.
     """
     at = {(_key(r), str(r["input"])): r for r in _rows(document)}
     keys = list(dict.fromkeys(key for key, _ in at))[:MOST_COLUMNS]
@@ -42,7 +50,22 @@ def headline(document: Document) -> Table | None:
         return None
     head = [Cell("arm"), *(Cell(_title(key), css="figure") for key in keys)]
     body = [[Cell(name), *(value_cell(at.get((key, name))) for key in keys)] for name in names]
-    return Table(_caption(document), head, body)
+    differences = _differences(document, keys)
+    return Table(_caption(document, differences), head, [*body, *differences])
+
+
+def _differences(document: Document, keys: Sequence[_Key]) -> list[list[Cell]]:
+    """Give a row per candidate: what it reaches less what the reference reaches."""
+    whole = {(_key(r), str(r["candidate"])): r for r in document["comparisons"] if r["group"] is None}
+    named = [str(n) for n in unique(document["comparisons"], "candidate")]
+    names = [n for n in named if any((key, n) in whole for key in keys)]
+    if len(names) > MOST_DIFFERENCES:
+        return []
+    reference = arms(document)[0]
+    return [
+        [Cell(f"{name} − {reference}"), *(difference_cell(whole.get((key, name))) for key in keys)]
+        for name in names
+    ]
 
 
 def _key(row: Row) -> _Key:
@@ -60,9 +83,14 @@ def _rows(document: Document) -> Iterator[Row]:
             yield from (r for r in found if few or r.get("class") is None)
     gaps = document.get("disparities") or ()
     for attribute in unique(gaps, "attribute"):
-        for metric in GAPS:
+        for metric in _gaps(document):
             found = [r for r in gaps if r["attribute"] == attribute and r["metric"] == metric]
             yield from (r for r in found if r["class"] is None)
+
+
+def _gaps(document: Document) -> Sequence[str]:
+    declared = document.get("settings", {}).get("primary") or ()
+    return CALIBRATION_GAPS if declared and set(declared) <= set(CALIBRATION) else GAPS
 
 
 def _metrics(document: Document) -> list[str]:
@@ -87,6 +115,9 @@ def _title(key: _Key) -> str:
     return name if attribute is None else f"{name}, by {attribute}"
 
 
-def _caption(document: Document) -> str:
+def _caption(document: Document, differences: Sequence[object]) -> str:
     what = "What attacks find of every arm" if "design" in document else "What every arm reaches"
-    return f"{what}, over all rows; rates in points, with pointwise intervals"
+    said = f"{what}, over all rows; rates in points, with pointwise intervals"
+    if not differences:
+        return said
+    return f"{said}. Below, the differences to {arms(document)[0]} with their simultaneous intervals"

@@ -41,7 +41,9 @@ def metric_name(metric: str) -> str:
 def in_points(metric: str) -> bool:
     """Say whether a metric is told in points: rates on [0, 1] are, ratios and losses are not."""
     known = facts(metric)
-    return known is not None and known.margin and tuple(known.range) in ((0, 1), (-1, 1))
+    if known is None or not (known.margin or metric.endswith("_difference")):
+        return False
+    return tuple(known.range) in ((0, 1), (-1, 1))
 
 
 def unit_of(metric: str) -> str:
@@ -97,6 +99,11 @@ def count(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def many(value: float | None, what: str) -> str:
+    """Write a number of things, `1 row`, `2 rows`, `1.5 rows`."""
+    return f"{count(value)} {what}{'' if value == 1 else 's'}"
 
 
 def about(value: float) -> str:
@@ -217,11 +224,31 @@ def harmless_note(row: Row) -> str:
 
 
 def flips(row: Row) -> str:
-    """Say how many answers changed in each direction; empty when the row does not know."""
+    """Say how many answers changed in each direction, and between two runs of one arm; empty if unknown."""
     lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
     if lost is None or won is None:
         return ""
-    return f"{count(lost)} row{'' if lost == 1 else 's'} right→wrong, {count(won)} wrong→right."
+    right, wrong = answers(str(row["metric"]))
+    said = f"{many(lost, 'row')} {right}→{wrong}, {count(won)} {wrong}→{right}"
+    between = number(row, "n_right_to_wrong_between_runs")
+    if between is None:
+        return f"{said}."
+    return f"{said}; between two runs of one arm {count(round(between, 1))} {right}→{wrong}."
+
+
+def flip_counts(row: Row) -> str:
+    """Write the flips of a row in a cell, `31 / 12 (9)`: with those between two runs of one arm."""
+    lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
+    if lost is None or won is None:
+        return "–"
+    between = number(row, "n_right_to_wrong_between_runs")
+    return f"{count(lost)} / {count(won)}" + ("" if between is None else f" ({count(round(between, 1))})")
+
+
+def answers(metric: str) -> tuple[str, str]:
+    """Say what an answer is that a metric counts, and one that it does not; shares count no right answers."""
+    counts_share = metric.startswith("share_") or metric.endswith(("_share", "_followed"))
+    return ("yes", "no") if counts_share else ("right", "wrong")
 
 
 def to_settle(row: Row) -> str:
@@ -237,7 +264,8 @@ def to_settle(row: Row) -> str:
     need = []
     if rows is not None:
         has = number(row, "n")
-        need.append(f"{about(rows)} rows{'' if has is None else f' (there are {count(has)})'}")
+        there = "" if has is None else f" (there are {count(has)})"
+        need.append(f"{_about_rows(rows)}{there}")
     if runs is not None:
         need.append(f"{about(runs)} runs per arm")
     if need:
@@ -245,12 +273,16 @@ def to_settle(row: Row) -> str:
     return " ".join(parts)
 
 
+def _about_rows(rows: float) -> str:
+    return f"{about(rows)} row{'' if rows == 1 else 's'}"
+
+
 def needed(row: Row) -> str:
     """Write what would settle an undecided row, for a table's cell."""
     rows, runs = number(row, "rows_to_settle"), number(row, "runs_to_settle")
     if verdict_of(row) != "undecided" or (rows is None and runs is None):
         return ""
-    told = [f"{about(rows)} rows"] if rows is not None else []
+    told = [_about_rows(rows)] if rows is not None else []
     return " or ".join([*told, *([f"{about(runs)} runs"] if runs is not None else [])])
 
 
@@ -314,6 +346,17 @@ def unit_note(document: Document) -> str:
     return (
         f"These verdicts are about the method on this training set: rows and {runs} runs per arm both vary."
     )
+
+
+def margin_note(document: Document) -> str:
+    """Say the margin of the verdicts; empty where nothing is compared or there is none."""
+    settings = document.get("settings", {})
+    default, own = number(settings, "margin"), settings.get("margins") or {}
+    if not document["comparisons"] or (default is None and not own):
+        return ""
+    told = [] if default is None else [f"{amount(default, 'accuracy')} points"]
+    told += [f"{amount(float(v), str(k))}{unit_of(str(k))} for {metric_name(str(k))}" for k, v in own.items()]
+    return f"The margin is {', '.join(told)}."
 
 
 def left_out(shown: int, total: int, what: str, *, rest: str = "the table has all") -> str:

@@ -21,9 +21,15 @@ _LATER = {
 }
 
 #: The same of options of datasets.
-_LATER_ROWS: Mapping[str, Mapping[str, Any]] = {"winomt": {"prompt": None}}
+_LATER_ROWS: Mapping[str, Mapping[str, Any]] = {
+    "winomt": {"prompt": None},
+    "table": {"without_group": "refuse"},
+    "text_snippets": {"without_group": "refuse"},
+}
 #: The same of questions that a dataset takes from a table.
-_LATER_QUESTIONS: Mapping[str, Any] = {"parse": {}, "meaning": None, "together": []}
+_LATER_QUESTIONS: Mapping[str, Any] = {
+    "parse": {}, "meaning": None, "together": [], "without_group": "refuse",
+}  # fmt: skip
 
 
 def run_id(

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from evenhand.errors import InputError, SpecError
-from evenhand.spec.plugins import DATASETS, WRITTEN, config_of, plugin
+from evenhand.spec.arms import read_arms
+from evenhand.spec.check import Complaints, picked, validated
+from evenhand.spec.document import from_file, from_python
+from evenhand.spec.judging import attributes_of, read_audit
+from evenhand.spec.models import read_models
+from evenhand.spec.overrides import overridden, read_overrides
+from evenhand.spec.plugins import DATASETS, config_of, plugin
+from evenhand.spec.privacy import check_privacy, read_privacy
 from evenhand.spec.recipes import find
 from evenhand.spec.sections.arms import read_arms
 from evenhand.spec.sections.judging import attributes_of, read_audit
@@ -30,15 +37,27 @@ KEYS = (
 MOST_SEED = 2**32 - 1
 
 
+#: What is wrong with the rows of a dataset, and of its study where that could be read.
+Look = Callable[[Dataset, Study | None], Sequence[str]]
+
+
 def read_studies(
     source: str | Path | Mapping[str, object], *, overrides: Sequence[str] = ()
 ) -> tuple[Study, ...]:
-    """Read studies.
+    """Read studies, as `read_placed` does."""
+    return tuple(study for study, _ in read_placed(source, overrides=overrides))
+
+
+def read_placed(
+    source: str | Path | Mapping[str, object], *, overrides: Sequence[str] = (), look: Look | None = None
+) -> tuple[tuple[Study, Node], ...]:
+    """Read studies, each with the places of its values.
 
     Args:
         source: a file, the name of a recipe, or a mapping with the keys of a file.
         overrides: `key=value`, with dotted keys and values in YAML, for every study; `studies.0.key=value`
             for one.
+        look: says what is wrong with the rows of every dataset that can be read.
 
     Returns:
         The studies, in the order of the file.
@@ -53,12 +72,17 @@ def read_studies(
     options = read_overrides(overrides, None if single else len(parts), complaints)
     studies = []
     for number, part in enumerate(parts):
-        study = _study(overridden(part, options, number, complaints), complaints)
+        whole = overridden(part, options, number, complaints)
+        dataset, study = _study(whole, complaints)
         if study is not None:
-            studies.append((study, part))
+            studies.append((study, whole))
+        if look is not None and dataset is not None:
+            name = "" if single or study is None else study.name
+            for what in look(dataset, study):
+                complaints.add_of(whole, what, name)
     _distinct(studies, complaints)
     complaints.refuse()
-    return tuple(study for study, _ in studies)
+    return tuple(studies)
 
 
 def _tree(source: str | Path | Mapping[str, object]) -> Node:
@@ -96,8 +120,8 @@ def _parts(tree: Node, complaints: Complaints) -> list[Node]:
     return parts
 
 
-def _study(tree: Node, complaints: Complaints) -> Study | None:
-    """One study."""
+def _study(tree: Node, complaints: Complaints) -> tuple[Dataset | None, Study | None]:
+    """A dataset and its study, each as far as it can be read."""
     before = len(complaints)
     entries = tree.value if isinstance(tree.value, dict) else {}
     for key, node in entries.items():
@@ -119,12 +143,12 @@ def _study(tree: Node, complaints: Complaints) -> Study | None:
     audit = read_audit(node, arms, attributes, complaints, task=task)
     privacy = read_privacy(entries["privacy"], complaints) if "privacy" in entries else None
     if len(complaints) > before or head is None or dataset is None or audit is None:
-        return None
+        return dataset, None
     study = Study(
         dataset=dataset, models=tuple(models), arms=tuple(arms), audit=audit, privacy=privacy, **dict(head)
     )
     _check_parts(study, entries, complaints)
-    return study if len(complaints) == before else None
+    return dataset, study if len(complaints) == before else None
 
 
 def _check_parts(study: Study, entries: Mapping[str, Node], complaints: Complaints) -> None:
@@ -140,8 +164,8 @@ def _check_parts(study: Study, entries: Mapping[str, Node], complaints: Complain
     if not study.resplit:
         return
     place = entries["resplit"].place
-    if (task := plugin(DATASETS, study.dataset.name).INFO.task) in WRITTEN:
-        complaints.add(place, f"what is written about the same rows is compared ({task}); take it out.")
+    if plugin(DATASETS, study.dataset.name).INFO.task == "language":
+        complaints.add(place, "answers about the same texts are compared (language); take it out.")
     if own is not None:
         complaints.add(place, f"the column '{own}' says each row's part, so no seed can draw its own split.")
     dataset = entries["dataset"].plain

@@ -27,7 +27,13 @@ from evenhand.tables.io.write import write_atomic
 #: What may differ between a study and the one that its folder holds: runs have ids of their own.
 _FREE = ("name", "description", "models", "arms", "seeds", "audit", "privacy")
 #: What older folders mean by not saying it.
-_ABSENT = {"resplit": False, "dataset.smoke": False, "training.parallel": "data"}
+_ABSENT = {
+    "resplit": False,
+    "dataset.smoke": False,
+    "training.parallel": "data",
+    "dataset.config.without_group": "refuse",
+    "dataset.config.questions.without_group": "refuse",
+}
 #: Of what must be the same otherwise: what moves no number.
 _NEUTRAL = ("dataset.leaks", "training.gradient_checkpointing")
 
@@ -205,7 +211,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _differences(stored: Mapping[str, Any], study: Mapping[str, Any]) -> list[str]:
     """What differs of all that must be the same, as `dataset.config.rows: 100 (was 200)`."""
-    before, now = {**_ABSENT, **dict(_flat(stored))}, dict(_flat(study))
+    now = dict(_flat(study))
+    before = {**{key: value for key, value in _ABSENT.items() if key in now}, **dict(_flat(stored))}
     fixed = [
         key
         for key in dict.fromkeys((*now, *before))

@@ -41,12 +41,17 @@ def run(
     Raises:
         InputError: the spec, the data or the models cannot be used; every complaint at once.
     """
-    from evenhand.spec.read import read_studies  # noqa: PLC0415
+    from evenhand.spec.check import placing  # noqa: PLC0415
+    from evenhand.spec.read import read_placed  # noqa: PLC0415
+    from evenhand.study.progress import unwatched  # noqa: PLC0415
     from evenhand.study.run import run_study  # noqa: PLC0415
     from evenhand.study.workers.progress import unwatched  # noqa: PLC0415
 
     source = spec if isinstance(spec, Mapping) else Path(spec) if isinstance(spec, os.PathLike) else spec
-    return [
-        run_study(study, Path(output), workers=workers, executor=executor, watch=watch or unwatched)
-        for study in read_studies(source, overrides=overrides)
-    ]
+    made = []
+    for study, tree in read_placed(source, overrides=overrides):
+        with placing(tree):
+            made.append(
+                run_study(study, Path(output), workers=workers, executor=executor, watch=watch or unwatched)
+            )
+    return made

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from evenhand import datasets, registry
 from evenhand.datasets import Examples, Parts, Picture
-from evenhand.errors import InputError
+from evenhand.errors import Complaint, InputError, NotHereError
 from evenhand.finetune import Data, Job, Membership
 from evenhand.spec.study import Dataset, Privacy
 from evenhand.study.membership import asked, complaints, train_ids
@@ -55,18 +56,36 @@ def load(dataset: Dataset, seeds: Sequence[int] = ()) -> Loaded:
     module = registry.load(DATASETS, dataset.name)
     if dataset.smoke and not hasattr(module, "smoke"):
         raise InputError(f"dataset {dataset.name}: it has no made-up rows of its form, which --smoke needs.")
-    examples: Examples = (module.smoke if dataset.smoke else module.load)(dataset.config)
+    examples = _examples(module, dataset)
     shares = dataset.split.model_dump()
     splits: dict[int | None, Data] = {}
     if not seeds:
         parts = examples.parts or datasets.split(examples.ids, **shares, units=examples.units)
         splits[None] = Data(examples, parts)
     elif examples.parts is not None:
-        raise InputError(f"dataset {dataset.name}: it brings its own parts, so 'resplit' can draw no others.")
+        brings = f"dataset {dataset.name}: it brings its own parts, so 'resplit' can draw no others."
+        raise InputError([Complaint(brings, "resplit")])
     for seed in seeds:
         own = {**shares, "seed": seed}
         splits[seed] = Data(examples, datasets.split(examples.ids, **own, units=examples.units))
     return Loaded(examples, splits, _facts(dataset.name, module.INFO.title, examples, splits))
+
+
+def _examples(module: ModuleType, dataset: Dataset) -> Examples:
+    """The rows of a dataset; every complaint about them knows its place in the study."""
+    read = module.smoke if dataset.smoke else module.load
+    try:
+        rows: Examples = read(dataset.config)
+    except NotHereError:
+        raise
+    except InputError as error:
+        options = type(dataset.config).model_fields
+        told = [
+            what if isinstance(what, Complaint) and what.option[1] in options else Complaint(what, "dataset")
+            for what in error.complaints
+        ]
+        raise type(error)(told) from None
+    return rows
 
 
 def drawn(facts: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
@@ -120,7 +139,7 @@ def load_checked(dataset: Dataset, seeds: Sequence[int] = (), *, privacy: Privac
         refused += wrong if seed is None else [f"split of seed {seed}: {what}" for what in wrong]
         remarks += odd if seed is None else [f"Split of seed {seed}: {what}" for what in odd]
     if refused:
-        raise InputError(f"dataset {dataset.name}: {what}" for what in refused)
+        raise InputError(Complaint(f"dataset {dataset.name}: {what}", "dataset") for what in refused)
     remarks = [*loaded.examples.problems, *remarks]
     return Loaded(loaded.examples, loaded.splits, {**loaded.facts, "problems": remarks})
 

@@ -17,6 +17,9 @@ from evenhand.spec.study import Study
 from evenhand.store.folder import StudyFolder, write_json
 from evenhand.study import bases
 from evenhand.study import data as rows
+from evenhand.study.execute import TRAINER, Crew, Executor, count_workers, refuse_call
+from evenhand.study.judge import judge
+from evenhand.study.look import look_at_rows
 from evenhand.study.plan import plan
 from evenhand.study.results.document import attribute_faults, judge
 from evenhand.study.workers.pool import TRAINER, Crew, Executor, count_workers, refuse_call
@@ -117,18 +120,7 @@ def checked(study: Study, folder: StudyFolder) -> dict[str, Any]:
     Raises:
         InputError: every complaint about either.
     """
-    complaints: list[str] = []
-    facts = None
-    try:
-        facts = rows.load_checked(study.dataset, study.own_splits, privacy=study.privacy).facts
-    except InputError as error:
-        complaints += error.complaints
-    if facts is not None and study.tuned and not rows.sizes(facts)["validation"]:
-        complaints.append(
-            f"dataset {study.dataset.name}: has no validation rows, on which 'tune' chooses; give it "
-            "some, or take 'tune' out."
-        )
-    complaints += [] if facts is None else attribute_faults(study, facts)
+    facts, complaints = look_at_rows(study.dataset, study)
     complaints += folder.complaints(as_plain(study), facts)
     if not complaints and facts is not None:
         try:

@@ -110,7 +110,10 @@ def show_plan(study: Study, output: Path, speed: float | None, processes: int) -
         rows = sizes(facts)
     except InputError as error:
         missing = error
-        facts = load(study.dataset.model_copy(update={"smoke": True})).facts
+        try:
+            facts = load(study.dataset.model_copy(update={"smoke": True})).facts
+        except InputError:  # it has no made-up rows that could tell the form of the real ones
+            raise missing from None
         facts["mean_characters"] = None
     runs = folder.runs_of(facts)
     states = {p.run_id: (p, runs.look(p.run_id)) for p in plan(study)}

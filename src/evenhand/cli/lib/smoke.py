@@ -33,7 +33,7 @@ def smaller(study: Study) -> Study:
     Raises:
         InputError: a model's family is not known, or has no stand-in; every complaint at once.
     """
-    models, widths = _stand_ins(study.models[:_MOST_VALUES], _task(study.dataset))
+    models, widths = _stand_ins(study.models[:_MOST_VALUES], task_of(study.dataset))
     width = min(widths, default=None)
     arms = tuple(_quick(arm, width) for arm in _few(study.arms, study.audit.reference))
     if len(arms) < len(study.arms):
@@ -59,7 +59,7 @@ def smaller(study: Study) -> Study:
     )
 
 
-def _task(dataset: Dataset) -> str:
+def task_of(dataset: Dataset) -> str:
     """What the models of a study learn."""
     from evenhand.spec.plugins import DATASETS, plugin  # noqa: PLC0415
 

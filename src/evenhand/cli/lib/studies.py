@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from evenhand.cli import hush
 from evenhand.errors import CallError, nearest
 from evenhand.tables.io.paths import elsewhere, fault_of, local
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from evenhand.store.folder import StudyFolder
     from evenhand.study.run import StudyResult
+    from evenhand.study.status import Standing
 
 OUTPUT = "evenhand-runs"
 
@@ -70,6 +73,16 @@ def folders(given: str) -> list[StudyFolder]:
     if not found:
         raise CallError(f"{given}: holds no study: neither study.json nor a folder that has one.")
     return found
+
+
+def tell_faults(standing: Standing) -> None:
+    """Say which runs of a study are damaged, and which have lost what was saved of their models."""
+    for planned, state in standing.runs:
+        if state.fault:
+            click.echo(f"  {planned.run_id} ({planned.title}) is corrupt: {state.fault}", err=True)
+        if state.lost:
+            what = f"what was saved of its model is gone: {state.lost}"
+            click.echo(f"  {planned.run_id} ({planned.title}): {what}", err=True)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.datasets.lib.reading.columns import Reader
-from evenhand.datasets.lib.reading.read import Rows, refuse
-from evenhand.datasets.lib.splits import in_two_parts
+from evenhand.datasets._columns import Reader
+from evenhand.datasets._reading import Rows, refuse
+from evenhand.datasets._splits import in_two_parts
+from evenhand.errors import Complaint
 from evenhand.tables.schema import IntArray
 
 
@@ -57,7 +58,9 @@ def names(
     if column is not None:
         found = reader.names("id", column, rows)
         if parts is not None:
-            reader.complaints.extend(in_two_parts([parts[i] for i in rows], found))
+            about = (*reader.rows.section, "split_column")
+            twice = in_two_parts([parts[i] for i in rows], found)
+            reader.complaints.extend(Complaint(what, *about) for what in twice)
         return found, []
     seen: dict[bytes, int] = {}
     ids = []

@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 
 
 def read_row(
-    model: PreTrainedModel, blocks: Sequence[str], task: str, tokens: int
+    model: PreTrainedModel, blocks: Sequence[str], size: int | tuple[int, int]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Let a model without weights read one row, and note how much of it its blocks and its layers see.
+
+    Args:
+        model: on the meta device.
+        blocks: names of the modules that it repeats.
+        size: tokens of a text, or height and width of a picture.
 
     Returns:
         How many numbers enter every block, and at how many places every layer of weights is used.
@@ -40,7 +45,7 @@ def read_row(
     try:
         # Without a pad token: with one, some models look for it among tokens, which have no content here.
         with torch.no_grad(), torch.device("meta"):
-            model(**_row(model.config, task, tokens))
+            model(**_row(model.config, size))
     finally:
         model.config.pad_token_id = pad
         for hook in hooks:
@@ -97,15 +102,13 @@ def _width(module: torch.nn.Module) -> int:
     return int(weight.shape[1 if _is_conv1d(module) else 0])
 
 
-def _row(config: PretrainedConfig, task: str, tokens: int) -> dict[str, torch.Tensor]:
+def _row(config: PretrainedConfig, size: int | tuple[int, int]) -> dict[str, torch.Tensor]:
     """A row for a model to read."""
-    if task != "image":
+    if isinstance(size, int):
         # RoBERTa keeps two positions for itself.
-        tokens = min(tokens, getattr(config, "max_position_embeddings", tokens + 2) - 2)
+        tokens = min(size, getattr(config, "max_position_embeddings", size + 2) - 2)
         return {"input_ids": torch.zeros((1, tokens), dtype=torch.long)}
-    side = config.image_size
-    high, wide = (side, side) if isinstance(side, int) else side
-    return {"pixel_values": torch.zeros((1, config.num_channels, high, wide))}
+    return {"pixel_values": torch.zeros((1, config.num_channels, *size))}
 
 
 def within(name: str, block: str) -> bool:

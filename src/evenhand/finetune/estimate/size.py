@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +14,19 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from evenhand import registry
-from evenhand.datasets import hub_is_silent, hub_reason
-from evenhand.errors import InputError, nearest
-from evenhand.finetune import Data, Job, Model, Training
-from evenhand.finetune.estimate.flops import read_row, within, work
-from evenhand.finetune.modeling import folder
-from evenhand.finetune.modeling.adapt import METHODS, misfits
-from evenhand.finetune.modeling.checkpoint import is_adapted
-from evenhand.finetune.modeling.families import FAMILIES, KINDS, family_of
-from evenhand.finetune.modeling.pretrained import refuse_listed, without_lost_padding
+from evenhand.errors import InputError
+from evenhand.finetune import Data, Job, Model, Training, processor
+from evenhand.finetune.adapt import METHODS, misfits
+from evenhand.finetune.base import without_lost_padding
+from evenhand.finetune.checkpoint import head_alone, is_adapted
+from evenhand.finetune.families import KINDS, WRITTEN, family_of
 from evenhand.finetune.models._roles import find_roles
+from evenhand.finetune.shape import UnknownShapeError, at_hand, located
+from evenhand.finetune.weights import weights_in
+from evenhand.finetune.work import read_row, within, work
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 #: Of float32, of bfloat16.
 _FULL, _HALF = 4, 2
@@ -44,6 +45,8 @@ class Size:
         trainable: of the adapted model.
         fixed_bytes: weights in float32 and, in bfloat16, their rounded copies; gradients and AdamW's two
             moments of what is trained.
+        whole_bytes: the weights of the whole model, which one process puts on its device to check what was
+            trained and what was saved, one after the other; 0 where nothing is trained.
         row_bytes: what one row of a micro-batch keeps for the backward pass; with gradient checkpointing
             what enters the layers, and the inside of the largest one.
         divided_bytes: what the processes of a group share out among them; 0 where each has the whole model.
@@ -51,13 +54,14 @@ class Size:
             what is in none, and the gradients of one layer.
         forward: floating-point operations to read one row: 2 for every weight and token.
         training: to read it and learn from it: 4 for every frozen weight and token, 6 for every trained one.
-        stored_bytes: what is kept of it on the disk: the adapter, or the whole model, in float32.
+        stored_bytes: what is kept of it on the disk: adapter and head, or the whole model, in float32.
         cached: whether the base reads every row once, and only the head is trained, on what it said.
     """
 
     parameters: int
     trainable: int
     fixed_bytes: int
+    whole_bytes: int
     row_bytes: int
     divided_bytes: int
     gathered_bytes: int
@@ -67,11 +71,11 @@ class Size:
     cached: bool
 
     def bytes(self, micro_batch: int, processes: int = 1) -> int:
-        """About how much memory training takes in each of the processes that do a run together."""
+        """About how much memory a run takes in each of the processes that do it together: in the largest."""
         fixed = self.fixed_bytes
         if processes > 1 and self.divided_bytes:
             fixed = self.divided_bytes // processes + self.gathered_bytes
-        return fixed + self.row_bytes * micro_batch
+        return max(fixed + self.row_bytes * micro_batch, self.whole_bytes)
 
     def operations(self, train: int, validation: int, test: int, epochs: int) -> float:
         """About how many floating-point operations a run takes, on so many rows."""
@@ -95,16 +99,6 @@ class Sizes:
     remarks: tuple[str, ...]
 
 
-class _UnknownShapeError(InputError):
-    """The shape of a model cannot be had here."""
-
-
-class _RefusedError(InputError):
-    """The hub does not give a model, and says why; `silent` if it may give it later."""
-
-    silent = False
-
-
 @dataclass(frozen=True, eq=False)
 class _Bare:
     """A model on the meta device.
@@ -116,6 +110,7 @@ class _Bare:
         places: of every layer of weights, at how many places (tokens, patches) of a row it is used.
         head: names of the head's modules.
         lacking: why its weights cannot be had, where that is known.
+        place: folder with its files; None where these are not at hand.
     """
 
     model: PreTrainedModel
@@ -124,9 +119,18 @@ class _Bare:
     places: Mapping[str, int]
     head: tuple[str, ...]
     lacking: str
+    place: Path | None
+
+    def misfits(self, job: Job, *, weights: bool) -> list[str]:
+        """Why a job's method does not fit its layers, or what is in them, where that is at hand."""
+        roles = find_roles(self.model, self.family.ROLES, self.head)
+        stored = weights_in(self.place, roles, self.family.ROLES) if weights and self.place else None
+        return misfits(self.model, roles, job, stored)
 
 
-def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -> Sizes:
+def sizes(
+    jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int, *, weights: bool = True
+) -> Sizes:
     """Count what jobs take, without weights: of a model only its configuration is read.
 
     Args:
@@ -134,6 +138,7 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
         task: what a model is to learn.
         classes: names of the classes.
         tokens: of a text, as long as most are.
+        weights: also look at weights that a method asks for, one layer at a time, where they are at hand.
 
     Raises:
         InputError: a model is of another family or task than is said, or a method does not fit it; every
@@ -154,8 +159,8 @@ def sizes(jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int) -
             if one is not None and one.lacking:
                 remarks[f"the weights of '{job.model.name}': {one.lacking}."] = None
             if one is not None and key not in found:
-                found[key] = _size(one, job)
-        except _UnknownShapeError as error:
+                found[key] = _size(one, job, weights=weights)
+        except UnknownShapeError as error:
             remarks |= dict.fromkeys(error.complaints)
         except InputError as error:
             complaints |= dict.fromkeys(error.complaints)
@@ -168,13 +173,36 @@ def stored(jobs: Sequence[Job], data: Data) -> list[int | None]:
     """About how many bytes each job leaves of its model on the disk; None where that cannot be counted."""
     try:
         # How long texts are changes nothing here.
-        found = sizes(jobs, data.examples.task, data.examples.classes, 8).found
+        found = sizes(jobs, data.examples.task, data.examples.classes, 8, weights=False).found
     except Exception:  # an estimate that fails is no reason not to train
         return [None] * len(jobs)
     return [
         0 if job.for_signals else None if size is None else size.stored_bytes
         for job, size in zip(jobs, found, strict=True)
     ]
+
+
+def refuse_weights(jobs: Sequence[Job], task: str) -> None:
+    """Complain of weights that a method cannot work with, in models whose files are at hand.
+
+    What else is wrong with a model is said when it is loaded.
+
+    Args:
+        jobs: of a study.
+        task: what a model is to learn.
+
+    Raises:
+        InputError: every complaint at once.
+    """
+    complaints: dict[str, None] = {}
+    for job in {(j.model.key, j.arm): j for j in jobs}.values():
+        if not hasattr(registry.load(METHODS, job.method), "weight_complaints") or at_hand(job.model) is None:
+            continue
+        with contextlib.suppress(InputError):
+            bare = _bare(job.model, task, 0 if task in WRITTEN else 2, 8)
+            complaints |= dict.fromkeys(bare.misfits(job, weights=True))
+    if complaints:
+        raise InputError(complaints)
 
 
 def _ways(training: Training) -> tuple[object, ...]:
@@ -186,7 +214,7 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
     """A model of the right shape, without weights."""
     import transformers  # noqa: PLC0415
 
-    config, why = _shape(model)
+    config, why, place = located(model)
     family = family_of(config, model.name, task)
     said = model.options.get("family")
     if said is not None and family.__name__.rpartition(".")[2] != said:
@@ -199,94 +227,17 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
         made = getattr(transformers, KINDS[task]).from_config(config)
     head = family.HEAD if classes else ()
     blocks = find_roles(made, family.ROLES, head).blocks
-    return _Bare(made, family, *read_row(made, blocks, task, tokens), head, why)
+    size: int | tuple[int, int] = tokens
+    if task == "image":
+        size = processor.fitted(processor.preparation_in(place, config, model.name), made, model.name).size
+    return _Bare(made, family, *read_row(made, blocks, size), head, why, place)
 
 
-def shape_of(model: Model) -> PretrainedConfig:
-    """The configuration of a model: of its folder, of the hub, or of the shapes that its family knows.
-
-    Raises:
-        InputError: its folder cannot be read, it is no base, or it cannot be had.
-    """
-    return _shape(model)[0]
-
-
-def _shape(model: Model) -> tuple[PretrainedConfig, str]:
-    """The configuration of a model, and why its weights cannot be had where that is known."""
-    from transformers import AutoConfig  # noqa: PLC0415
-
-    place = Path(model.name).expanduser()
-    if model.name in registry.names(FAMILIES):
-        plugin = registry.load(FAMILIES, model.name)
-        options = {**model.options, "pretraining": "none"}  # which has the same shape, and takes no time
-        place = Path(plugin.build(plugin.Config(**options)))
-    if place.is_dir():
-        folder.refuse(model.name, place)
-        try:
-            return AutoConfig.from_pretrained(place, trust_remote_code=False), ""
-        except Exception as error:
-            raise InputError(f"model '{model.name}': its config.json cannot be read ({error}).") from None
-    why, final = "", False
-    try:
-        if (file := _config_file(model)) is not None:
-            return AutoConfig.from_pretrained(file, trust_remote_code=False), ""
-    except _RefusedError as error:
-        why, final = error.complaints[0], not error.silent
-    try:
-        return _known_shape(model, why), why
-    except _UnknownShapeError as error:
-        raise (InputError(error.complaints) if final else error) from None
-
-
-def _config_file(model: Model) -> str | None:
-    """The config.json of a hub model: downloaded earlier, or now; None when the hub does not answer.
-
-    Raises:
-        InputError: its files are no base model.
-        _RefusedError: the hub says why it does not give it.
-    """
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
-
-    revision = model.options.get("revision")
-    try:
-        cached = try_to_load_from_cache(model.name, "config.json", revision=revision)
-        if isinstance(cached, str):
-            folder.refuse(model.name, Path(cached).parent, whole=False)
-            return cached
-        return refuse_listed(model.name, revision)
-    except InputError:
-        raise
-    except Exception as error:  # no network, no such model, or none that may be read without a key
-        if why := hub_reason(error, model.name):
-            refused = _RefusedError(why)
-            refused.silent = hub_is_silent(error)
-            raise refused from None
-        return None
-
-
-def _known_shape(model: Model, why: str) -> PretrainedConfig:
-    """A shape out of a family's table."""
-    from transformers import AutoConfig  # noqa: PLC0415
-
-    known: dict[str, tuple[str, dict[str, Any]]] = {}
-    for name in registry.names(FAMILIES):
-        family = registry.load(FAMILIES, name)
-        for hub_id, fields in getattr(family, "SHAPES", {}).items():
-            known[hub_id] = (family.INFO.model_types[0], dict(fields))
-    if model.name not in known:
-        raise _UnknownShapeError(
-            f"model '{model.name}': its config.json cannot be had from the hub{f' ({why})' if why else ''}, "
-            f"and its shape is not among those that are known here; {nearest(model.name, sorted(known))}"
-        )
-    kind, fields = known[model.name]
-    return AutoConfig.for_model(fields.pop("model_type", kind), **fields)
-
-
-def _size(bare: _Bare, job: Job) -> Size:
+def _size(bare: _Bare, job: Job, *, weights: bool) -> Size:
     """Adapt the bare model, and count."""
     method = registry.load(METHODS, job.method)
     roles = find_roles(bare.model, bare.family.ROLES, bare.head)
-    if wrong := misfits(bare.model, roles, job):
+    if wrong := bare.misfits(job, weights=weights):
         raise InputError(wrong)
     try:
         with torch.device("meta"), _RealOrder():
@@ -297,6 +248,7 @@ def _size(bare: _Bare, job: Job) -> Size:
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     inside = bare.model.base_model_prefix + "."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    partial = is_adapted(model) or head_alone(model, bare.head)
     cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
     numbers, forward, backward = work(model, bare.places)
     half = job.training.precision == "bfloat16"
@@ -306,12 +258,13 @@ def _size(bare: _Bare, job: Job) -> Size:
         parameters=sum(p.numel() for p in bare.model.parameters()),
         trainable=trainable,
         fixed_bytes=held * (_FULL + _HALF if half else _FULL) + trainable * _BYTES_TRAINED,
+        whole_bytes=held * (_FULL + _HALF if half else _FULL) if trained else 0,
         row_bytes=0 if cached or not trained else _kept(bare, numbers, job.training, width),
         divided_bytes=(held * _FULL + trainable * _BYTES_TRAINED) if divided else 0,
         gathered_bytes=_gathered(model, list(bare.entering), width) if divided else 0,
         forward=forward,
         training=forward + backward,
-        stored_bytes=_FULL * (trainable if is_adapted(model) or not trained else held),
+        stored_bytes=_FULL * (held if trained and not partial else trainable),
         cached=cached,
     )
 

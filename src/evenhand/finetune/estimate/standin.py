@@ -30,7 +30,7 @@ def family_said(model: Model, task: str) -> str:
     said = model.options.get("family")
     if said is not None:
         return str(said)
-    from evenhand.finetune.estimate.size import shape_of  # noqa: PLC0415  (torch)
+    from evenhand.finetune.shape import shape_of  # noqa: PLC0415  (torch)
 
     try:
         family = family_of(shape_of(model), model.name, task)
@@ -64,6 +64,8 @@ def stand_in(family: str, task: str) -> Path:
     plugin = _tiny(family)
     refuse_task(plugin, f"the stand-in '{family}'", task)
     recipe: dict[str, object] = {"family": family, "fields": plugin.TINY, "seed": _SEED}
+    if plugin.INFO.task == "image":
+        recipe["processor"] = True
     if task not in WRITTEN:
         return cache.kept(f"stand-in-{family}", recipe, partial(_make, plugin))
     recipe |= {"kind": KINDS[task], "context": _CONTEXT, "pieces": _PIECES}
@@ -80,9 +82,10 @@ def _tiny(family: str) -> ModuleType:
 
 
 def _make(plugin: ModuleType, folder: Path) -> None:
-    """Write weights, and a tokenizer where texts are read."""
+    """Write weights, and a tokenizer where texts are read, else the settings of an image processor."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer  # noqa: PLC0415
 
+    from evenhand.finetune import processor  # noqa: PLC0415
     from evenhand.finetune.models import tiny_text  # noqa: PLC0415
     from evenhand.finetune.models._pretrain import repeatable  # noqa: PLC0415
 
@@ -92,6 +95,8 @@ def _make(plugin: ModuleType, folder: Path) -> None:
         tokenizer.save_pretrained(str(folder))
         fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     config = AutoConfig.for_model(plugin.INFO.model_types[0], **fields)
+    if plugin.INFO.task == "image":
+        processor.plain((config.image_size, config.image_size)).save_pretrained(str(folder))
     with repeatable(_SEED):
         AutoModel.from_config(config).save_pretrained(folder)
 

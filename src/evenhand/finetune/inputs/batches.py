@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evenhand.datasets import Examples, Picture, rgb
+from evenhand.datasets import Examples, Picture
 from evenhand.errors import InputError
-from evenhand.finetune.inputs.cache import kept
-from evenhand.finetune.modeling import tokens
-from evenhand.finetune.modeling.pretrained import Base, processor_of
+from evenhand.finetune import processor, tokens
+from evenhand.finetune.base import Base
+from evenhand.finetune.kept import kept
 from evenhand.tables.schema import IntArray
 
 Inputs = dict[str, torch.Tensor]
@@ -66,21 +66,30 @@ class Texts:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Decoded pictures [n, height, width, 3] of the model's size, kept as bytes."""
+    """Pictures [n, height, width, channels] in the shape that the model reads, kept as bytes.
 
-    pictures: npt.NDArray[np.uint8]
-    scale: npt.NDArray[np.float32]
-    shift: npt.NDArray[np.float32]
+    Attributes:
+        pictures: bytes; floats where the model's processor does not go by way of bytes.
+        values: [channels, 256] what the model reads of every byte; None of floats, which stay as they are.
+        lengths: [n] all the same.
+        micro_batch: as of every feed.
+        remarks: what is worth knowing of how they were prepared.
+    """
+
+    pictures: npt.NDArray[Any]
+    values: npt.NDArray[np.float32] | None
     lengths: IntArray
     micro_batch: int = 64
+    remarks: tuple[str, ...] = ()
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
-        """Pixels of some rows, scaled as the model's processor does."""
+        """Pixels of some rows, as the model's processor gives them."""
         pictures = self.pictures[rows]
         if mirrored is not None:
             pictures[mirrored] = pictures[mirrored, :, ::-1]
-        values = pictures.astype(np.float32) * self.scale + self.shift
-        return {"pixel_values": torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))}
+        if self.values is None:
+            return {"pixel_values": torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))}
+        return {"pixel_values": torch.from_numpy(processor.looked_up(self.values, pictures))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,25 +183,11 @@ def _texts(base: Base, texts: Sequence[str], max_length: int) -> Texts:
 
 
 def _pixels(base: Base, pictures: Sequence[Picture]) -> Pixels:
-    said = processor_of(base)
-    side = base.model.config.image_size
-    high, wide = (side, side) if isinstance(side, int) else side
-    mean = np.array(said.get("image_mean") or (0.5, 0.5, 0.5), np.float32)
-    deviation = np.array(said.get("image_std") or (0.5, 0.5, 0.5), np.float32)
-    if not said.get("do_normalize", True):
-        mean, deviation = np.zeros(3, np.float32), np.ones(3, np.float32)
-    factor = np.float32(said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1)
-    resample = int(said.get("resample", 2))
-    decoded = np.empty((len(pictures), high, wide, 3), np.uint8)
+    """Shape every picture once, as the checkpoint's own processor does."""
+    found = processor.preparation_in(Path(base.place), base.model.config, base.place)
+    found = processor.fitted(found, base.model, base.place)
+    kind = np.float32 if found.values is None else np.uint8
+    shaped = np.empty((len(pictures), *found.size, found.channels), kind)
     for i, picture in enumerate(pictures):
-        decoded[i] = _decode(picture, (wide, high), resample)
-    return Pixels(decoded, factor / deviation, -mean / deviation, np.ones(len(pictures), np.int64))
-
-
-def _decode(picture: Picture, size: tuple[int, int], resample: int) -> npt.NDArray[np.uint8]:
-    from PIL import Image  # noqa: PLC0415
-
-    image = rgb(picture)
-    if image.size != size:
-        image = image.resize(size, Image.Resampling(resample))
-    return np.asarray(image)
+        shaped[i] = found.of(picture)
+    return Pixels(shaped, found.values, np.ones(len(pictures), np.int64), remarks=found.remarks)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from evenhand.datasets import asked
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Model
-from evenhand.finetune.estimate.size import shape_of
-from evenhand.finetune.inputs.encoder import Encoder, encoder_in
-from evenhand.finetune.inputs.sequences import blocks_in
+from evenhand.finetune.encoder import Encoder, encoder_in
+from evenhand.finetune.material import blocks_in
+from evenhand.finetune.shape import at_hand, shape_of
 
 #: Of English text, about.
 CHARACTERS_PER_TOKEN = 4
@@ -65,18 +64,3 @@ def _encoder(model: Model) -> Encoder | None:
         return None if place is None else encoder_in(str(place), shape_of(model))
     except InputError:
         return None
-
-
-def at_hand(model: Model) -> Path | None:
-    """Where the files of a model are that is a folder, or was downloaded earlier; else None."""
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
-    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
-
-    place = Path(model.name).expanduser()
-    if place.is_dir():
-        return place
-    try:
-        config = try_to_load_from_cache(model.name, "config.json", revision=model.options.get("revision"))
-    except HFValidationError:
-        return None
-    return Path(config).parent if isinstance(config, str) else None

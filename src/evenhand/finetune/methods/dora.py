@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from evenhand.finetune.methods import MethodInfo, _lora
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
 
@@ -33,34 +36,44 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
-    """Say why the options do not fit this model, or its weights where these are loaded."""
-    wrong = _lora.complaints(model, roles, config)
+    """Say why the options do not fit this model."""
+    return _lora.complaints(model, roles, config)
+
+
+def weight_complaints(
+    model: PreTrainedModel, roles: Roles, config: Config, weight: Callable[[str], torch.Tensor | None]
+) -> list[str]:
+    """Say why the weights of a model do not fit.
+
+    Args:
+        model: for the kinds of its layers.
+        roles: where these are.
+        config: the options.
+        weight: gives the weights of a layer by its name; None where they are not at hand.
+    """
     # Which layers a random choice takes depends on the seed: none may have such rows.
     drawn = config.layer_order == "random"
     names = roles.of(config.targets) if drawn else _lora.chosen(roles, config)
-    found = [(name, *_zeros(model.get_submodule(name))) for name in names]
+    found = [(name, *_zeros(model.get_submodule(name), weight(name))) for name in names]
     bad = [(_lora.role_of(roles, name, config), name, n, lines) for name, n, lines in found if n]
-    if bad:
-        shown = ", ".join(
-            f"'{role}'{_layer(name)} has {n} {lines} of zeros" for role, name, n, lines in bad[:_SHOWN]
-        )
-        more = f", and so have {len(bad) - _SHOWN} more layers" if len(bad) > _SHOWN else ""
-        role = bad[0][0]
-        wrong.append(
-            f"targets: {shown}{more}, by whose norm DoRA divides; take '{role}' out of targets, or use lora"
-        )
-    return wrong
+    if not bad:
+        return []
+    shown = ", ".join(
+        f"'{role}'{_layer(name)} has {n} {lines} of zeros" for role, name, n, lines in bad[:_SHOWN]
+    )
+    more = f", and so have {len(bad) - _SHOWN} more layers" if len(bad) > _SHOWN else ""
+    role = bad[0][0]
+    return [f"targets: {shown}{more}, by whose norm DoRA divides; take '{role}' out of targets, or use lora"]
 
 
-def _zeros(module: Any) -> tuple[int, str]:  # noqa: ANN401
+def _zeros(module: Any, weight: torch.Tensor | None) -> tuple[int, str]:  # noqa: ANN401
     """How many rows of a layer's weights have the norm 0, or columns where outputs are columns."""
     import torch  # noqa: PLC0415
 
-    weight = module.weight.detach()
-    if weight.is_meta:
+    if weight is None:
         return 0, ""
     columns = type(module).__name__ in ("Conv1D", "Embedding")
-    norms = torch.linalg.vector_norm(weight, dim=0 if columns else tuple(range(1, weight.ndim)))
+    norms = torch.linalg.vector_norm(weight.float(), dim=0 if columns else tuple(range(1, weight.ndim)))
     return int((norms == 0).sum()), "columns" if columns else "rows"
 
 

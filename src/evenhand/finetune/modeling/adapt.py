@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Job
 from evenhand.finetune.modeling.pretrained import Base
 from evenhand.finetune.models._roles import Roles
+
+if TYPE_CHECKING:
+    import torch
 
 METHODS = "evenhand.finetune.methods"
 
@@ -53,26 +58,36 @@ def complaints(base: Base, job: Job) -> list[str]:
     return misfits(base.model, base.roles, job)
 
 
-def misfits(model: Any, roles: Roles, job: Job) -> list[str]:  # noqa: ANN401
+def misfits(
+    model: Any,  # noqa: ANN401
+    roles: Roles,
+    job: Job,
+    weight: Callable[[str], torch.Tensor | None] | None = None,
+) -> list[str]:
     """Say why a job's method does not fit the layers of a model.
 
     Args:
         model: with its weights, or on the meta device, where only shapes and ties can be looked at.
         roles: where its layers are.
         job: the method and its options.
+        weight: gives the weights of a layer by its name, or None; without it, they are the model's.
     """
     method = registry.load(METHODS, job.method)
     config = method.Config(**job.options)
-    look = getattr(method, "complaints", None)
+    look, weigh = getattr(method, "complaints", None), getattr(method, "weight_complaints", None)
     try:
         roles.of(getattr(config, "targets", ()))
     except InputError as error:
         return [f"{job.arm}: {complaint}" for complaint in error.complaints]
-    return (
-        [f"{job.arm} on '{job.model.name}': {complaint}." for complaint in look(model, roles, config)]
-        if look
-        else []
-    )
+    wrong = [*look(model, roles, config)] if look else []
+    wrong += weigh(model, roles, config, weight or partial(_own, model)) if weigh else []
+    return [f"{job.arm} on '{job.model.name}': {complaint}." for complaint in wrong]
+
+
+def _own(model: Any, name: str) -> torch.Tensor | None:  # noqa: ANN401
+    """The weights of a model's layer; None on the meta device."""
+    weight = model.get_submodule(name).weight.detach()
+    return None if weight.is_meta else weight
 
 
 def remarks(base: Base, job: Job) -> list[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
 
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune import adapter_card
+from evenhand.finetune.base import Base
 
 if TYPE_CHECKING:
     import torch
@@ -36,16 +38,61 @@ def begin(model: Any, folder: Path) -> None:  # noqa: ANN401
     config.init_lora_weights = begun
 
 
-def save(model: Any, folder: Path) -> Path:  # noqa: ANN401
+def save(model: Any, folder: Path, base: Base) -> Path:  # noqa: ANN401
     """Write what was trained.
 
     Args:
         model: a transformers model, or a PEFT model around one.
         folder: of the run.
+        base: that it was copied from.
 
     Returns:
-        The folder `adapter` (with the head in it) or `model`.
+        The folder `adapter` (with the head in it, or nothing but the head) or `model`.
     """
+    if head_alone(model, base.roles.head):
+        place = folder / "adapter"
+        _save_head(model, place, base.roles.head)
+    else:
+        place = _save(model, folder)
+    if place.name == "adapter":
+        classes = model.config.id2label if base.roles.head else {}
+        _tidied(place / "adapter_config.json", classes)
+        adapter_card.write(place, model.config, base, classes)
+    return place
+
+
+def head_alone(model: Any, head: Sequence[str]) -> bool:  # noqa: ANN401
+    """Whether a model's head is trained and nothing else."""
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    return bool(trained) and not is_adapted(model) and all(name.startswith(_within(head)) for name in trained)
+
+
+def _save_head(model: Any, place: Path, head: Sequence[str]) -> None:  # noqa: ANN401
+    """Write the trained head as an adapter that adds nothing to any layer."""
+    from peft import LoraConfig  # noqa: PLC0415
+    from peft.utils.constants import DUMMY_TARGET_MODULES  # noqa: PLC0415
+
+    config = LoraConfig(
+        target_modules=DUMMY_TARGET_MODULES, modules_to_save=list(head), inference_mode=True,
+        base_model_name_or_path=model.name_or_path,
+        auto_mapping={"base_model_class": type(model).__name__, "parent_library": type(model).__module__},
+    )  # fmt: skip
+    config.save_pretrained(str(place))
+    weights = {
+        f"base_model.model.{name}": value.detach().cpu().contiguous()
+        for name, value in model.state_dict().items()
+        if name.startswith(_within(head))
+    }
+    save_file(weights, place / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def _within(head: Sequence[str]) -> tuple[str, ...]:
+    """How the names of the weights in a head's modules begin."""
+    return tuple(f"{part}." for part in head)
+
+
+def _save(model: Any, folder: Path) -> Path:  # noqa: ANN401
+    """Write an adapter, or a whole model."""
     place = folder / ("adapter" if is_adapted(model) else "model")
     # PEFT would ask the hub whether the embeddings have grown; they have not.
     options: dict[str, object] = {"save_embedding_layers": False} if is_adapted(model) else {}
@@ -63,9 +110,6 @@ def save(model: Any, folder: Path) -> Path:  # noqa: ANN401
         # What takes the start off leaves out the modules that were trained whole.
         weights = place / "adapter_model.safetensors"
         save_file({**head, **load_file(weights)}, weights, metadata={"format": "pt"})
-    if is_adapted(model):
-        tells = model.peft_config["default"].modules_to_save
-        _tidied(place / "adapter_config.json", model.get_base_model().config.id2label if tells else {})
     # PEFT adds a card about the machine's base path: of no use, and another text on every machine.
     (place / "README.md").unlink(missing_ok=True)
     return place
@@ -83,7 +127,8 @@ def _tidied(path: Path, classes: Mapping[int, str]) -> None:
     """Give the sets in PEFT's file an order: the same bytes from every process; and name the head's classes.
 
     The base's own file may name the classes of its head in another order. A `config.json` beside the adapter
-    would say which is which, but transformers takes a folder that has one for a whole model.
+    would say which is which, but transformers takes a folder that has one for a whole model. How to load both
+    together is in the folder's README.
     """
     told = json.loads(path.read_text(encoding="utf-8"))
     if classes:
@@ -96,6 +141,7 @@ def _tidied(path: Path, classes: Mapping[int, str]) -> None:
 
 def reload(base: Base, place: Path) -> torch.nn.Module:
     """Load what `save` wrote, as a stranger would: onto a base whose head was drawn otherwise."""
+    gc.collect()  # a model that was let go has modules that know each other
     if place.name == "adapter":
         from peft import PeftModel  # noqa: PLC0415
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,9 +15,8 @@ import torch
 from evenhand import registry
 from evenhand.datasets import hub_is_silent, hub_page, hub_reason
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Model
-from evenhand.finetune.modeling import folder, heads
-from evenhand.finetune.modeling.families import FAMILIES, KINDS, family_of
+from evenhand.finetune import Model, folder, heads, processor
+from evenhand.finetune.families import FAMILIES, KINDS, family_of
 from evenhand.finetune.models._roles import Roles, find_roles
 
 if TYPE_CHECKING:
@@ -52,6 +50,7 @@ class Base:
         place: folder with its files, those of its tokenizer or its processor too.
         revision: commit of a model from the hub.
         remark: what is worth knowing of its head; empty as a rule.
+        earlier: that files of an earlier download serve, because the hub cannot be asked; empty as a rule.
     """
 
     model: PreTrainedModel
@@ -61,6 +60,7 @@ class Base:
     place: str
     revision: str | None
     remark: str = ""
+    earlier: str = ""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -105,7 +105,7 @@ def load_base(model: Model, task: str, classes: tuple[str, ...], precision: str)
 def _resident(
     name: str, options: tuple[tuple[str, Any], ...], task: str, classes: tuple[str, ...], precision: str
 ) -> Base:
-    place, revision = place_of(name, dict(options))
+    place, revision, earlier = place_of(name, dict(options))
     folder.refuse(name, Path(place))
     config = _config(place, name)
     family = family_of(config, name, task)
@@ -126,7 +126,7 @@ def _resident(
     fresh, remark = tuple(sorted({key.rpartition(".")[0] for key in absent | misfits})), ""
     if heads.brings_one(loaded, roles.head, absent):
         fresh, remark = heads.settle(loaded, roles.head, absent | misfits, own, classes)
-    return Base(loaded, family, roles, fresh, place, revision, remark)
+    return Base(loaded, family, roles, fresh, place, revision, remark, earlier)
 
 
 def without_lost_padding(config: Any) -> None:  # noqa: ANN401
@@ -141,8 +141,8 @@ def attention_of(precision: str) -> str | None:
     return "eager" if precision == "bfloat16" and not torch.cuda.is_available() else None
 
 
-def place_of(name: str, options: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Folder of a model, and its commit if it comes from the hub.
+def place_of(name: str, options: Mapping[str, Any]) -> tuple[str, str | None, str]:
+    """Folder of a model, its commit if it comes from the hub, and a remark where an earlier download serves.
 
     Models that evenhand makes itself are made first, those of the hub are downloaded.
 
@@ -152,13 +152,13 @@ def place_of(name: str, options: Mapping[str, Any]) -> tuple[str, str | None]:
     if name in registry.names(FAMILIES):
         plugin = registry.load(FAMILIES, name)
         if hasattr(plugin, "build"):
-            return str(plugin.build(plugin.Config(**options))), None
+            return str(plugin.build(plugin.Config(**options))), None, ""
     place = Path(name).expanduser()
-    return (str(place), None) if place.is_dir() else _downloaded(name, options.get("revision"))
+    return (str(place), None, "") if place.is_dir() else _downloaded(name, options.get("revision"))
 
 
-def _downloaded(name: str, revision: str | None) -> tuple[str, str]:
-    """Folder and commit of a hub model's files; without a network, those of an earlier download."""
+def _downloaded(name: str, revision: str | None) -> tuple[str, str, str]:
+    """Folder and commit of a hub model's files; without a network, those of an earlier download, and that."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415
 
     silent: Exception | None = None
@@ -179,7 +179,19 @@ def _downloaded(name: str, revision: str | None) -> tuple[str, str]:
         )  # fmt: skip
     except Exception as error:
         raise InputError(_unhad(name, silent or error)) from None
-    return place, Path(place).name
+    commit = Path(place).name
+    return place, commit, _earlier(name, commit, silent) if silent and revision != commit else ""
+
+
+def _earlier(name: str, commit: str, error: Exception) -> str:
+    """Say that files of an earlier download serve, because the hub cannot be asked."""
+    asked = hub_reason(error, name) or "the hub does not answer"
+    if type(error).__name__ == "OfflineModeIsEnabled":
+        asked = "HF_HUB_OFFLINE is set"
+    return (
+        f"model '{name}': {asked}, so its files of an earlier download serve (commit {commit[:12]}); whether "
+        "the hub has newer ones is not known."
+    )
 
 
 def refuse_listed(name: str, revision: str | None) -> str:
@@ -204,6 +216,8 @@ def refuse_listed(name: str, revision: str | None) -> str:
 
     if wrong := folder.complaint(name, names, read):
         raise InputError(f"model '{name}': {wrong}")
+    if processor.FILE in names:  # which says how large pictures are
+        hf_hub_download(name, processor.FILE, revision=revision)
     return str(hf_hub_download(name, "config.json", revision=revision))
 
 
@@ -269,9 +283,3 @@ def _unhad(name: str, error: Exception) -> str:
         f"network, place {_FILES} (from {hub_page(name)}/tree/main) in a folder and give its path. "
         f"Models that need no network: {nearest(name, made)}"
     )
-
-
-def processor_of(base: Base) -> dict[str, Any]:
-    """What an image model's `preprocessor_config.json` says; empty when there is none."""
-    path = Path(base.place) / "preprocessor_config.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -45,7 +45,8 @@ class Roles:
                 ]
             )
         chosen = {name for role in wanted for name in self.layers[role]}
-        return [name for names in self.layers.values() for name in names if name in chosen]
+        # A matrix that holds several roles, as in GPT-2, is one module.
+        return list(dict.fromkeys(name for names in self.layers.values() for name in names if name in chosen))
 
 
 def find_roles(model: Any, roles: Mapping[str, str], head: Sequence[str]) -> Roles:  # noqa: ANN401

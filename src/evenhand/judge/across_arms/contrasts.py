@@ -133,7 +133,7 @@ def _pair(contrast: Contrast, place: Place, settings: Settings) -> Pair:
         reasons = dict.fromkeys(place.seen[arm].reason for arm in contrast.weights)
         return Pair(**base, status="undefined", reason="; ".join(r for r in reasons if r))
     if group.n < settings.min_group_size:
-        reason = f"{group.n} rows, fewer than {settings.min_group_size}"
+        reason = counts.too_few(group.n, settings.min_group_size)
         return Pair(**base, status="too_small", reason=reason)
     return Pair(**base, **_variances(contrast, place))
 
@@ -143,7 +143,7 @@ def _variances(contrast: Contrast, place: Place) -> dict[str, Any]:
     p, rows = place.predictions, place.group.rows
     changed = round(float(p.count[rows] @ _differ(contrast, place)))
     if changed < ENOUGH:
-        reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
+        reason = f"the arms differ on {counts.too_few(changed, int(ENOUGH))}: no interval holds"
         return {"status": "too_small", "reason": reason}
     influence = _sum(contrast, {arm: o.influence for arm, o in place.seen.items()})
     spread_runs, run_dof = _over_runs(contrast, place)

@@ -70,7 +70,10 @@ def trends(predictions: Predictions, series: Sequence[Series], settings: Setting
 
 
 def load_bases(
-    files: Mapping[str, Mapping[str, Sequence[Path]]], columns: Columns, settings: Settings
+    files: Mapping[str, Mapping[str, Sequence[Path]]],
+    columns: Columns,
+    settings: Settings,
+    class_names: Sequence[str] = (),
 ) -> tuple[Predictions, dict[str, dict[str, str]]]:
     """Load the runs of several models as arms of one `Predictions`, for `interactions`.
 
@@ -81,6 +84,7 @@ def load_bases(
         files: model -> arm -> its runs' files, each with the run's name in `columns.run`.
         columns: how the columns are called; `columns.arm` is not used.
         settings: says whether scores are needed.
+        class_names: of classes that the files hold by their numbers.
 
     Returns:
         The predictions, and for each model the name that each of its arms has there.
@@ -92,7 +96,8 @@ def load_bases(
 
     names = {m: {arm: f"{m} / {arm}" for arm in arms} for m, arms in files.items()}
     source = {names[m][arm]: list(paths) for m, arms in files.items() for arm, paths in arms.items()}
-    return load(source, dataclasses.replace(columns, arm=None), need_scores=needs_scores(settings)), names
+    unnamed = dataclasses.replace(columns, arm=None)
+    return load(source, unnamed, need_scores=needs_scores(settings), class_names=class_names), names
 
 
 def interactions(

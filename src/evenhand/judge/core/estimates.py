@@ -18,6 +18,11 @@ ENOUGH = 10.0
 ENOUGH_RUNS = 5
 
 
+def too_few(n: float, least: int) -> str:
+    """Say that there are fewer rows than it takes: `1 row, fewer than 10`."""
+    return f"{n} row{'' if n == 1 else 's'}, fewer than {least}"
+
+
 @dataclass(frozen=True)
 class Group:
     """The rows of one group of one attribute; all rows when both are None.

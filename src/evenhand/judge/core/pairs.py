@@ -99,7 +99,7 @@ def pair(matched: Matched, min_group_size: int, rng: np.random.Generator, *, mar
         status = "undefined"
         reason = "; ".join(dict.fromkeys(r for r in (m.reference.reason, m.candidate.reason) if r))
     elif m.group.n < min_group_size:
-        status, reason = "too_small", f"{m.group.n} rows, fewer than {min_group_size}"
+        status, reason = "too_small", counts.too_few(m.group.n, min_group_size)
     base: dict[str, Any] = {
         "candidate": m.candidate_arm.name,
         "attribute": m.group.attribute,
@@ -184,7 +184,7 @@ def _wald(m: Matched) -> dict[str, Any]:
         differ = m.reference.each != m.candidate.each
     changed = round(float(p.count[rows] @ differ))
     if changed < ENOUGH:
-        reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
+        reason = f"the arms differ on {counts.too_few(changed, int(ENOUGH))}: no interval holds"
         return {"status": "too_small", "reason": reason}
     spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
     clusters = counts.row_dof(rows, p)

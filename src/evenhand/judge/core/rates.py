@@ -37,7 +37,7 @@ def rate_row(
         status, reason = "undefined", observed.reason
     else:
         if group.n < settings.min_group_size:
-            status, reason = "too_small", f"{group.n} rows, fewer than {settings.min_group_size}"
+            status, reason = "too_small", counts.too_few(group.n, settings.min_group_size)
         low, high, interval = _interval(metric, group, observed, predictions, settings.alpha)
     return {
         "input": arm.name,

@@ -122,8 +122,19 @@ def rows_of(
     arms: tuple[Arm, ...],
     attributes: tuple[Attribute, ...],
     cluster: IntArray,
+    *,
+    resplit: bool = False,
 ) -> Predictions:
-    """Rows as judges take them: each an example of weight 1 in a cluster."""
+    """Rows as judges take them: each an example of weight 1 in a cluster.
+
+    Args:
+        classes: names of the answers.
+        label: [n] the answer that is right, or counted.
+        arms: their answers, `ABSENT` where a run lacks the row.
+        attributes: the groups.
+        cluster: [n] code of each row's cluster.
+        resplit: whether every run has rows of its own.
+    """
     ones = np.ones(len(label))
     return Predictions(
         classes=tuple(classes),
@@ -135,6 +146,7 @@ def rows_of(
         weight=ones,
         weight_squared=ones,
         cluster=cluster,
+        resplit=resplit,
     )
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from evenhand.judge.generative import GenerativeInfo, Measured, Shown, arms_of, rows_of, share_info, share_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample, ratio, undefined
-from evenhand.tables.answers.generations import Generations
-from evenhand.tables.answers.pronouns import NAMED, gender_of
-from evenhand.tables.answers.vocabulary import GOLD_GENDER, PREDISPOSITION, STEREOTYPE
-from evenhand.tables.schema import Attribute, IntArray
+from evenhand.tables.generations import Generations
+from evenhand.tables.pronouns import NAMED, gender_of
+from evenhand.tables.schema import ABSENT, Attribute, IntArray
+from evenhand.tables.vocabulary import GOLD_GENDER, PREDISPOSITION, STEREOTYPE
 
 _WINOMT = "Stanovsky, Smith and Zettlemoyer 2019 (WinoMT)"
 _SHARES = "Ding et al. 2024 (arXiv 2405.17512)"
@@ -51,9 +51,14 @@ def compute(table: Generations) -> list[Shown]:
     """
     genders = table.genders or [[gender_of(t) for t in texts] for texts in table.completions]
     output = np.array([[NAMED.index(gender) for gender in own] for own in genders])
+    if table.there is not None:
+        output = np.where(table.there, output, ABSENT)
     arms = arms_of(table.places, output)
     gold = gold_of(table)
-    rows = rows_of(NAMED, gold if gold is not None else output[0], arms, table.attributes, table.cluster)
+    rows = rows_of(
+        NAMED, gold if gold is not None else output[0], arms, table.attributes, table.cluster,
+        resplit=table.there is not None,
+    )  # fmt: skip
     found = []
     if gold is not None:
         known = gold != UNKNOWN
@@ -72,7 +77,10 @@ def compute(table: Generations) -> list[Shown]:
             found.append(Measured(share_of(name, INFO.measures[name]), counted, leaning >= 0))
     stereotype = _codes(table.attribute(STEREOTYPE), ("pro", "anti"))
     if stereotype is not None and gold is not None:
-        right = [np.where(a.prediction == gold, stereotype, WRONG) for a in arms]
+        right = [
+            np.where(a.prediction == ABSENT, ABSENT, np.where(a.prediction == gold, stereotype, WRONG))
+            for a in arms
+        ]
         answered = tuple(dataclasses.replace(a, prediction=r) for a, r in zip(arms, right, strict=True))
         counted = dataclasses.replace(rows, classes=("pro", "anti", "wrong"), label=stereotype, arms=answered)
         eligible = (stereotype >= 0) & (gold != UNKNOWN)

@@ -17,9 +17,9 @@ from evenhand.judge.core import estimates as counts
 from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
-from evenhand.tables.answers.generations import Generations
-from evenhand.tables.answers.pronouns import RENDERINGS, render
-from evenhand.tables.schema import FloatArray, IntArray
+from evenhand.tables.generations import Generations
+from evenhand.tables.pronouns import RENDERINGS, render
+from evenhand.tables.schema import ABSENT, BoolArray, FloatArray, IntArray
 
 GOLD = "gold"
 
@@ -53,8 +53,15 @@ def compute(table: Generations) -> list[Shown]:
     scorers = _scorers()
     targets = {GOLD: table.references}
     targets |= {r: tuple((render(texts[0], r),) for texts in table.references) for r in RENDERINGS}
-    none = np.zeros((len(table.places), len(table.cluster)), dtype=np.int64)
-    rows = rows_of((), none[0], arms_of(table.places, none), table.attributes, table.cluster)
+    there = np.ones((len(table.places), len(table.cluster)), dtype=np.bool_)
+    if table.there is not None:
+        there = table.there
+    answers = np.where(there, 0, ABSENT)
+    rows = rows_of(
+        (), np.zeros_like(table.cluster), arms_of(table.places, answers), table.attributes, table.cluster,
+        resplit=table.there is not None,
+    )  # fmt: skip
+    present = by_arm(table.places, there)
     groups = [g for a in (None, *table.attributes) for g in counts.groups_of(a, rows)]
     found = []
     for rendering, references in targets.items():
@@ -62,7 +69,10 @@ def compute(table: Generations) -> list[Shown]:
         for name, score in (("bleu", bleu), ("chrf", chrf)):
             stats = [scorers[name]._extract_corpus_statistics(list(t), streams) for t in table.completions]
             statistics = by_arm(table.places, np.array(stats, dtype=np.float64))
-            observed = [[_observe(own, score, g, table.cluster) for g in groups] for own in statistics]
+            observed = [
+                [_observe(own, here, score, g, table.cluster) for g in groups]
+                for own, here in zip(statistics, present, strict=True)
+            ]
             found.append(Shown(Measure(name, INFO.measures[name], _known), rows, groups, observed, rendering))
     return found
 
@@ -95,37 +105,46 @@ def _known(sample: Sample) -> Estimate:
 
 
 def _observe(
-    statistics: FloatArray, score: Callable[[FloatArray], FloatArray], group: Group, cluster: IntArray
+    statistics: FloatArray,
+    there: BoolArray,
+    score: Callable[[FloatArray], FloatArray],
+    group: Group,
+    cluster: IntArray,
 ) -> Observed:
     """A score of one arm in one group, with each cluster's part in it by the jackknife.
 
+    Each run's score is of the rows that it has, and so are its clusters.
+
     Args:
         statistics: [runs, n, k] numbers of all rows whose sums the score is a function of.
+        there: [runs, n] whether a run has the row.
         score: from sums to the score, on the last axis.
         group: the rows.
         cluster: [n] code of each row's cluster.
     """
-    rows = group.rows
     values, influences = [], []
-    _, first, code = np.unique(cluster[rows], return_index=True, return_inverse=True)
-    for stats in statistics[:, rows]:
+    for every, here in zip(statistics[:, group.rows], there[:, group.rows], strict=True):
+        own = np.flatnonzero(here)
+        stats = every[own]
+        _, first, code = np.unique(cluster[group.rows[own]], return_index=True, return_inverse=True)
         total = stats.sum(axis=0)
         sums = np.zeros((len(first), stats.shape[1]))
         np.add.at(sums, code, stats)
-        influence = np.zeros(len(rows))
+        influence = np.zeros(len(here))
         if len(first) > 1:
             without = score(total - sums)
-            influence[first] = (without.mean() - without) * (len(first) - 1) / len(first)
+            influence[own[first]] = (without.mean() - without) * (len(first) - 1) / len(first)
         influences.append(influence)
-        values.append(float(score(total)) if len(rows) else np.nan)
+        values.append(float(score(total)) if len(own) else np.nan)
+    lacking = "" if there[:, group.rows].any(axis=1).all() else "no rows in a run"
     return Observed(
         values=np.array(values),
         value=float(np.mean(values)),
         influence=np.mean(influences, axis=0),
         numerator=None,
         denominator=None,
-        right=np.full(len(rows), np.nan),
-        reason="" if len(rows) else "no rows",
+        right=np.full(len(group.rows), np.nan),
+        reason=lacking if len(group.rows) else "no rows",
     )
 
 

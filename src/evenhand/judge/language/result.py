@@ -33,6 +33,7 @@ _COLUMNS = (
     "split",
     "names",
     "inner",
+    "resplit",
 )
 
 
@@ -152,7 +153,7 @@ def _moved(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping
         return f"{len(moved)} of {len(rows)} {what}, most '{most['class']}' by {size} nats"
     ends = [max(abs(r["low"]), abs(r["high"])) for r in rows if r["status"] == "ok"]
     if not ends:
-        return f"0 of {len(rows)} {what}, {rows[0]['reason']}"
+        return f"none of {len(rows)} {what} can be judged: {rows[0]['reason']}"
     return f"0 of {len(rows)} {what}, none by more than {nats(max(ends))} nats"
 
 

@@ -142,7 +142,7 @@ def _over_targets(differences: FloatArray) -> tuple[float, float]:
 def _wald(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict[str, Any]:
     changed = int((influence != 0).sum())
     if changed < ENOUGH:
-        reason = f"the arms differ on {changed} rows, fewer than {int(ENOUGH)}: no interval holds"
+        reason = f"the arms differ on {counts.too_few(changed, int(ENOUGH))}: no interval holds"
         return {"status": "too_small", "reason": reason}
     return {
         "status": "ok",

@@ -88,6 +88,7 @@ def _wording(rates: Sequence[dict[str, Any]]) -> Wording:
         about="Leakage of ",
         what=lambda row: f"{title(row['metric'])} of {row['attack']} for {place(row)}",
         runs="attacked runs",
+        number=title,
     )
 
 

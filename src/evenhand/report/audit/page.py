@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,13 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
+from evenhand.report.flips_wording import flips_line
 from evenhand.report.headline import headline
 from evenhand.report.rendering import Cell, Table, figure, render
 
 _MOST_SENTENCES = 8
+_MOST_FLIPS = 6
+_MOST_NAMES = 6
 
 
 def build_page(document: Document) -> str:
@@ -49,9 +52,10 @@ def audit_view(document: Document) -> dict[str, Any]:
         "title": _title(document),
         "document": document,
         "sentence": document["verdict"]["sentence"],
-        "unit_note": wording.unit_note(document),
+        "unit_note": f"{wording.unit_note(document)} {wording.margin_note(document)}".strip(),
         "tiles": wording.tiles(document, wording.VERDICT_MEANINGS),
         "headline": headline(document),
+        "flips": flips_line(document, most=_MOST_FLIPS),
         "findings": _findings(ranked),
         "inputs": inputs_table(document),
         "settings": settings_list(document),
@@ -66,7 +70,7 @@ def audit_view(document: Document) -> dict[str, Any]:
         "rates": charts.rates(document),
         "rate_tables": _rate_tables(document),
         "problems": [str(p) for p in document.get("problems", ())],
-        "unusable": _unusable(document),
+        "unusable": unusable([*document["rates"], *document["comparisons"]]),
         "left_out": _left_out(document),
         "how": method_wording.how_computed(document),
     }
@@ -127,7 +131,8 @@ def _listed(value: object) -> str:
 
 def _comparisons(caption: str, rows: Sequence[Row], *, verdicts: bool) -> Table:
     names = ["group", "metric", "candidate", "difference (interval)", "margin", "adjusted p", "rows"]
-    names += ["→wrong / →right", *(["could have shown", "to settle"] if verdicts else [])]
+    names += ["→wrong / →right (run to run)"]
+    names += ["could have shown", "to settle"] if verdicts else []
     head = [Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)]
     if verdicts:
         head.insert(1, Cell(wording.verdict_heading(rows)))
@@ -139,9 +144,7 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
     said = wording.comparison_sentence(row)
     label = wording.verdict_label(row)
     difference, margin, p = (number(row, k) for k in ("difference", "margin", "p_adjusted"))
-    lost, won, n, smallest = (
-        number(row, k) for k in ("n_right_to_wrong", "n_wrong_to_right", "n", "minimum_detectable")
-    )
+    lost, n, smallest = (number(row, k) for k in ("n_right_to_wrong", "n", "minimum_detectable"))
     cells = [
         Cell(wording.subject(row), title=said),
         Cell(wording.metric_name(metric), css="nowrap"),
@@ -150,11 +153,7 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
         figure(margin, wording.amount(margin, metric)),
         figure(p, wording.p_value(p)),
         figure(n, wording.count(n)),
-        figure(
-            lost,
-            "–" if lost is None else f"{wording.count(lost)} / {wording.count(won)}",
-            title=wording.flips(row),
-        ),
+        figure(lost, wording.flip_counts(row), title=wording.flips(row)),
     ]
     if verdicts:
         css = f"verdict {verdict_of(row) or 'none'}"
@@ -216,14 +215,22 @@ def _rates(caption: str, rows: Sequence[Row]) -> Table:
     return Table(caption, [*head, *(Cell(n, css="figure") for n in names)], body)
 
 
-def _unusable(document: Document) -> list[str]:
-    """Say which numbers are undefined or come from too few rows, one line per group and reason."""
+def unusable(rows: Iterable[Row]) -> list[str]:
+    """Say which numbers are undefined or come from too few rows, one line per reason and set of metrics."""
     found: dict[tuple[str, str], dict[str, None]] = {}
-    for row in [*document["rates"], *document["comparisons"]]:
+    for row in rows:
         if row.get("status", "ok") != "ok":
             key = (wording.subject(row), wording.status_reason(row))
             found.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
-    return [f"{who}: {why}. Concerns {', '.join(metrics)}." for (who, why), metrics in found.items()]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (who, why), metrics in found.items():
+        alike.setdefault((why, ", ".join(metrics)), []).append(who)
+    return [f"{_few_names(names)}: {why}. Concerns {metrics}." for (why, metrics), names in alike.items()]
+
+
+def _few_names(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return "; ".join(names) if more <= 1 else f"{'; '.join(names[:_MOST_NAMES])} and {more} more"
 
 
 def _left_out(document: Document) -> list[str]:

@@ -24,11 +24,13 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
+from evenhand.report.flips_wording import flips_line
 
 _MOST_ROWS = 8
 _MOST_PROBLEMS = 5
 _MOST_GROUPS = 12
 _MOST_RATES = 3
+_MOST_FLIPS = 3
 REST = "--html, --json and --csv give all"
 _Key = tuple[Any, Any, Any, Any]
 STYLES = {"harm": "bold red", "undecided": "yellow", "help": "bold blue", "harmless": "green"}
@@ -97,6 +99,8 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
     shown = telling[:most]
     if shown:
         _worst(document, shown, console, _Rest(rest, len(telling)))
+    if changed := flips_line(document, most=_MOST_FLIPS):
+        say(console, changed)
     console.print()
     _requested(document, shown, console, rest)
 

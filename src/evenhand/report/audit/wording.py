@@ -21,7 +21,10 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
             ("What a verdict is about", wording.unit_note(document)),
             (
                 "Flips",
-                "Rows right→wrong and wrong→right are counted too: equal rates can hide different rows.",
+                "Rows right→wrong and wrong→right are counted too, run by run, as means over runs: equal "
+                "rates can hide different rows. Beside them stand the rows that change between two runs of "
+                "one arm, as a mean over pairs of its runs and over both arms: so many change without any "
+                "change of the method.",
             ),
         ]
     told += [

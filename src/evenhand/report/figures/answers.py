@@ -14,6 +14,7 @@ from evenhand.tables.answers.vocabulary import PREDISPOSITION
 #: What is asked of the gender of translations, beside shares.
 GENDER_METRICS = ("gender_accuracy", "delta_g", "delta_s")
 
+_PLACE = ("attribute", "group", "metric", "class")
 _NUMBERS = ("level", "n", "runs", "status", "reason", "interval")
 
 
@@ -62,6 +63,7 @@ def gender_table(result: Document) -> Rows:
         }
         for attribute, group, arm in dict.fromkeys(key[:3] for key in rates):
             row: dict[str, Any] = {"model": model, "attribute": attribute, "group": group, "arm": arm}
+            row["verdicts_about"] = found["verdict"].get("about")
             for metric in GENDER_METRICS:
                 rate = rates.get((attribute, group, arm, metric), {})
                 change = compared.get((attribute, group, arm, metric), {})
@@ -128,6 +130,7 @@ def quality(result: Document) -> Rows:
         }
         for arm, against in dict.fromkeys(key[:2] for key in scores):
             row: dict[str, Any] = {"model": model, "arm": arm, "against": against}
+            row["verdicts_about"] = found["verdict"].get("about")
             for metric in dict.fromkeys(key[2] for key in scores):
                 own, change = scores.get((arm, against, metric), {}), compared.get((arm, against, metric), {})
                 row |= {"n": own.get("n"), metric: number(own, "value")}
@@ -135,5 +138,23 @@ def quality(result: Document) -> Rows:
                 row[f"change_{metric}"] = number(change, "difference")
                 row |= {f"change_{metric}_{k}": number(change, k) for k in ("low", "high")}
                 row[f"change_{metric}_verdict"] = change.get("verdict")
+            rows.append(row)
+    return rows
+
+
+def choices(result: Document) -> Rows:
+    """T5: what every arm chooses and what its answers follow, by group, and the differences.
+
+    One row per number: an option's share (its `class`), expected answers, answers that follow the token or
+    the meaning. `change_...` are differences to the reference with their simultaneous intervals.
+    """
+    rows: Rows = []
+    for model, found in judged(result, "likelihoods"):
+        compared = {(r["candidate"], *(r[k] for k in _PLACE)): r for r in found["comparisons"]}
+        for rate in found["rates"]:
+            change = compared.get((rate["input"], *(rate[k] for k in _PLACE)), {})
+            row = {"model": model, **{k: rate[k] for k in _PLACE}, **_told(rate)}
+            row |= {f"change_{k}": number(change, k) for k in ("difference", "low", "high")}
+            row |= {f"change_{k}": change.get(k) for k in ("verdict", "unit", "reason")}
             rows.append(row)
     return rows

@@ -21,6 +21,7 @@ MOST_ARMS = 6
 _KEPT = (
     *("reference", "candidate", "attribute", "group", "class", "metric", "n", "difference", "low", "high"),
     *("level", "p_value", "p_adjusted", "margin", "verdict", "status", "reason"),
+    *("n_right_to_wrong", "n_wrong_to_right", "n_right_to_wrong_between_runs", "runs", "unit"),
 )
 
 Rows = list[dict[str, Any]]
@@ -172,7 +173,7 @@ def _differences(found: Iterable[tuple[str, Document]]) -> Rows:
         several = len({r["attribute"] for r in compared}) > 1
         for row in compared:
             label = line_label(row, several=several)
-            rows.append({"model": model, "label": label, **{k: row[k] for k in _KEPT}})
+            rows.append({"model": model, "label": label, **{k: row.get(k) for k in _KEPT}})
     return rows
 
 

@@ -136,6 +136,7 @@ FIGURES = (
     Figure("t2_calibration", tables.calibration, wording.NO_SCORES),
     Figure("t3_translation_quality", answers.quality, wording.NO_QUALITY, of="generations"),
     Figure("t4_translation_gender", answers.gender_table, wording.NO_TRANSLATIONS, of="generations"),
+    Figure("t5_answers", answers.choices, wording.NO_LIKELIHOODS, of="likelihoods"),
 )
 
 #: Why a figure is not there when a study judges nothing of what it is about.

@@ -34,6 +34,7 @@ def summary(result: Document) -> Rows:
         for attribute in attributes or [None]:
             for arm in arms(audit):
                 row: dict[str, Any] = {"model": model, "attribute": attribute, "arm": arm}
+                row["verdicts_about"] = audit["verdict"].get("about")
                 row |= {
                     "reference": None if arm == reference else reference,
                     **_of_groups(audit, arm, attribute),
@@ -116,6 +117,7 @@ def calibration(result: Document) -> Rows:
                     "group": own["group"],
                     "n": own["n"],
                     "arm": own["input"],
+                    "verdicts_about": audit["verdict"].get("about"),
                     "calibration_error": number(own, "value"),
                     "change_calibration_error": number(change, "difference"),
                     "p_value": number(change, "p_value"),

@@ -150,9 +150,9 @@ def variance_share(row: Row, *, short: bool = False) -> str:
 
 def summary(document: Document) -> list[str]:
     """Say what a terminal shows before the comparisons: the main shares and scores of every arm."""
-    if document["kind"] != "generations":
-        return []
     rows = [r for r in document["rates"] if r["attribute"] is None]
+    if document["kind"] != "generations":
+        return [f"{arm}: {', '.join(told)}." for arm in unique(rows, "input") if (told := _chosen(rows, arm))]
     return [f"{arm}: {', '.join(told)}." for arm in unique(rows, "input") if (told := _arm(rows, arm))]
 
 
@@ -176,6 +176,20 @@ def _arm(rows: Sequence[Row], arm: object) -> list[str]:
         if r["input"] == arm and r["class"] == "gold" and value is not None:
             told.append(f"{wording.metric_name(str(r['metric']))} {value:.1f}")
     return told
+
+
+def _chosen(rows: Sequence[Row], arm: object) -> list[str]:
+    """Say which options an arm chooses, and what its answers follow."""
+    own = [r for r in rows if r["input"] == arm and number(r, "value") is not None]
+    told = [f"'{r['class']}' {_rate(r)}" for r in own if r["metric"] == "option_share"]
+    follows = [f"the {what} {_rate(r)}" for what in ("token", "meaning")
+               for r in own if r["metric"] == f"{what}_followed"]  # fmt: skip
+    right = [f"expected {_rate(r)}" for r in own if r["metric"] == "option_accuracy"]
+    return [*told, *right, *([f"answers follow {' and '.join(follows)}"] if follows else [])]
+
+
+def _rate(row: Row) -> str:
+    return wording.amount(number(row, "value"), str(row["metric"]))
 
 
 def _short(metric: str) -> str:

@@ -10,8 +10,7 @@ from evenhand.report.audit.page import inputs_table, settings_list
 from evenhand.report.cells import value_cell
 from evenhand.report.document import Document, Row, number, unique, verdict_of, worst_first
 from evenhand.report.headline import headline
-from evenhand.report.privacy import charts as privacy_charts
-from evenhand.report.privacy import wording as privacy_wording
+from evenhand.report.page import inputs_table, settings_list, unusable
 from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
 
 _MOST_SENTENCES = 8
@@ -45,9 +44,10 @@ def privacy_view(document: Document) -> dict[str, Any]:
         "document": document,
         "title": privacy_wording.title_of(document),
         "sentence": document["verdict"]["sentence"],
-        "unit_note": wording.unit_note(document),
+        "unit_note": f"{wording.unit_note(document)} {wording.margin_note(document)}".strip(),
         "tiles": wording.tiles(document, privacy_wording.VERDICT_MEANINGS),
         "headline": headline(document),
+        "flips": "",
         "findings": _findings(ranked),
         "arms": privacy_charts.look(names),
         "design": [privacy_wording.design_line(r) for r in document["design"]],
@@ -69,7 +69,7 @@ def privacy_view(document: Document) -> dict[str, Any]:
         "stability": _stability(document["stability"]),
         "stability_caption": privacy_wording.STABILITY_CAPTION,
         "problems": [str(line) for line in document.get("problems", ())],
-        "unusable": _unusable(document),
+        "unusable": unusable(document["rates"]),
         "left_out": [],
         "how": privacy_wording.how_computed(document),
     }
@@ -198,13 +198,3 @@ def _stability(rows: Sequence[Row]) -> Table | None:
         )
     fpr = 100 * float(known[0]["fpr"])
     return Table(f"Rows that are found again and again, at {fpr:g} % false positives", head, body)
-
-
-def _unusable(document: Document) -> list[str]:
-    """Say which numbers are undefined or come from too few rows, one line per group and reason."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for row in document["rates"]:
-        if row.get("status", "ok") != "ok":
-            key = (wording.subject(row), wording.status_reason(row))
-            found.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
-    return [f"{who}: {why}. Concerns {', '.join(metrics)}." for (who, why), metrics in found.items()]

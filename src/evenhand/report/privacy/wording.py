@@ -80,7 +80,7 @@ def design_line(row: Row) -> str:
         kind = f"with {row['references']} models as references that are not attacked"
     runs = f"{row['targets']} attacked run{'' if row['targets'] == 1 else 's'}"
     return (
-        f"{row['input']}: {runs}, {kind}; {wording.count(row['rows'])} rows, "
+        f"{row['input']}: {runs}, {kind}; {wording.many(row['rows'], 'row')}, "
         f"{wording.count(row['members'])} of them members on average{views}."
     )
 
@@ -147,6 +147,7 @@ def _attacks(document: Document) -> str:
     said = {
         "loss": "loss takes rows with a small loss for members",
         "lira": "lira compares a row's margin with those of models that were and were not trained on it",
+        "lira_t": "lira_t does so with variances that are drawn towards those of other rows, and Student's t",
         "rmia": "rmia compares how much likelier a row is under the attacked model than under others, "
         "with the same "
         "of all rows",

@@ -96,7 +96,7 @@ def reliability_blocks(audit: Document, rows: Sequence[Row]) -> list[Block]:
             values = [bin_values(r) for r in own if r["arm"] in names]
             panels.append(
                 Panel(
-                    title=f"{name} ({wording.count(sizes.get((attribute, group)))} rows)",
+                    title=f"{name} ({wording.many(sizes.get((attribute, group)), 'row')})",
                     note="",
                     description=f"Reliability diagram of {' and '.join(names)} for {name}.",
                     spec={**spec, "datasets": {**spec["datasets"], _BINS: values}},

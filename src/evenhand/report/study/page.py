@@ -83,14 +83,17 @@ def _summarise_model(model: Row, sentence: str, console: Console, *, models: int
             privacy_comparisons(privacy, console, most=most, rest=_REST)
         if judged:
             say(console, study_wording.UTILITY, style="bold")
-    if judged and judged.get("kind"):
-        console.print()
-        _list(console, generative_wording.summary(judged))
+    trends = study_wording.trend_summary(model.get("trends", ()), most=2)
+    written = generative_wording.summary(judged) if judged and judged.get("kind") else []
+    for lines in (trends, written):
+        if lines:
+            console.print()
+        for line in lines:
+            say(console, f"- {line}")
     if judged and judged["comparisons"]:
         comparisons(judged, console, most=most, rest=_REST)
     else:
         console.print()
-    _list(console, study_wording.trend_summary(model.get("trends", ()), most=2))
 
 
 def judged_of(model: Row) -> Document | None:
@@ -155,6 +158,8 @@ def _model(model: Row, index: int | None) -> dict[str, Any]:
     audit, trends = judged_of(model), model.get("trends", ())
     generative = model.get("generative")
     curves, tuning = model.get("curves", ()), model.get("tuning", ())
+    options = _options(audit, trends) if audit else []
+    no_trends = study_wording.NO_TRENDS_WRITTEN if generative else study_wording.NO_TRENDS
     return {
         "label": str(model["model"]),
         "suffix": "" if index is None else f"-{index}",
@@ -162,11 +167,11 @@ def _model(model: Row, index: int | None) -> dict[str, Any]:
         "judged": bool(audit or model.get("privacy")),
         "audit": audit_view(audit) if audit else None,
         "generative": generative_view(generative) if generative else None,
-        "summary": study_wording.trend_summary(trends),
-        "options": _options(audit, trends) if audit else [],
+        "summary": study_wording.trend_summary(trends) or ([no_trends] if options else []),
+        "options": options,
         "options_caption": study_wording.trend_caption(arms(audit)[0]) if audit and audit["rates"] else "",
         "trends": _trends(trends) if trends else None,
-        "no_trends": study_wording.NO_TRENDS,
+        "no_trends": no_trends,
         "sizes": sizes_view(audit, model.get("sizes", ())) if audit else None,
         "utility": utility_panels(audit) if audit else [],
         "utility_caption": relations_wording.UTILITY_CAPTION,

@@ -17,12 +17,18 @@ UTILITY = "What the arms do on the test rows"
 NOTHING_FINISHED = "No run has finished, so nothing can be judged."
 COST = "Parameters, time and memory by arm; the time of all runs includes loading, predicting and saving"
 NO_TRENDS = "There are no slopes: a slope takes at least three values of an option."
+NO_TRENDS_WRITTEN = "There are no slopes of what models write: the differences at every value are below."
 
 
 def told(row: Row) -> bool:
     """Say whether the interval of a row excludes 0."""
     low, high = number(row, "low"), number(row, "high")
     return low is not None and high is not None and (low > 0 or high < 0)
+
+
+def _few(row: Row) -> str:
+    """Say that a row is about the runs at hand only, where it is."""
+    return "in these runs, " if wording.of_few_runs([row]) else ""
 
 
 def _turn(row: Row, change: float) -> str:
@@ -38,11 +44,11 @@ def trend_finding(row: Row) -> str:
     unit = wording.unit_of(metric)
     if not told(row):
         shown = wording.span(row, signed=True, fine=True)
-        return f"no trend with {parameter} can be told ({shown}{unit} per doubling)"
+        return f"{_few(row)}no trend with {parameter} can be told ({shown}{unit} per doubling)"
     way = "grows" if slope > 0 else "falls"
     size = wording.amount(abs(slope), metric, fine=True)
     span = wording.span(row, flipped=slope < 0, fine=True)
-    return f"{way} by {size}{unit} per doubling of {parameter} ({span}){_turn(row, slope)}"
+    return f"{_few(row)}{way} by {size}{unit} per doubling of {parameter} ({span}){_turn(row, slope)}"
 
 
 def trend_sentence(row: Row) -> str:
@@ -62,7 +68,10 @@ def trend_summary(trends: Sequence[Row], *, most: int = _MOST_TOLD) -> list[str]
             lines.append(f"{method}: no slope with {parameter} could be estimated; the table says why.")
         elif not clear:
             several = f"in none of {len(able)} slopes" if len(able) > 1 else "in its one slope"
-            lines.append(f"{method}: no trend with {parameter} can be told, {several} by group and metric.")
+            lines.append(
+                f"{method}: {_few(able[0])}no trend with {parameter} can be told, {several} by group and "
+                "metric."
+            )
         else:
             lines += [trend_sentence(r) for r in clear[:most]]
             rest = len(able) - len(clear)
@@ -107,12 +116,12 @@ def interaction_finding(row: Row) -> str:
         return f"no estimate: {wording.status_reason(row)}"
     unit = wording.unit_of(metric)
     if not told(row):
-        return f"no dependence on the base can be told ({wording.span(row, signed=True)}{unit})"
+        return f"{_few(row)}no dependence on the base can be told ({wording.span(row, signed=True)}{unit})"
     way = "higher" if change > 0 else "lower"
     size = wording.amount(abs(change), metric)
     span = wording.span(row, flipped=change < 0)
     return (
-        f"{way} by {size}{unit} on {row['model_high']} than on {row['model_low']} ({span})"
+        f"{_few(row)}{way} by {size}{unit} on {row['model_high']} than on {row['model_low']} ({span})"
         f"{_turn(row, change)}"
     )
 
@@ -132,10 +141,10 @@ def interaction_summary(rows: Sequence[Row], *, most: int = _MOST_TOLD) -> list[
     if not clear:
         names = dict.fromkeys(str(r[k]) for k in ("model_low", "model_high") for r in rows)
         bases = " and ".join(names)
-        return [
-            f"Base models: that methods differ more on one of {bases} than on another can be told in none of "
-            f"{len(able)} comparisons."
-        ]
+        few = " of these runs" if wording.of_few_runs(able) else ""
+        where = f"can be told in none of {len(able)} comparisons"
+        where = "cannot be told in the one comparison" if len(able) == 1 else where
+        return [f"Base models: that methods differ more on one of {bases} than on another {where}{few}."]
     lines = [_capital(interaction_sentence(r)) for r in clear[:most]]
     if len(clear) > most:
         lines.append(f"Base models: {_others(len(clear) - most, 'comparison', 'from base to base')}.")
@@ -160,7 +169,7 @@ def parts_line(dataset: Row) -> str:
     each = ", ".join(f"{wording.count(n)} {name}" for name, n in parts.items())
     rows = number(dataset, "rows")
     said = str(dataset.get("title") or dataset.get("name") or "")
-    whole = "" if rows is None else f": {wording.count(rows)} rows"
+    whole = "" if rows is None else f": {wording.many(rows, 'row')}"
     return f"{said}{whole} ({each})." if each else f"{said}{whole}."
 
 

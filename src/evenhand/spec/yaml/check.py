@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import ErrorDetails
 
-from evenhand.errors import SpecError, nearest
+from evenhand.errors import Complaint, InputError, SpecError, nearest
 from evenhand.spec.base import Frozen
 from evenhand.spec.wording import allowed, guessed, step
 from evenhand.spec.yaml.tree import Node, Place, shown
@@ -32,6 +33,11 @@ class Complaints:
         """Complain about a place."""
         self._found.setdefault(f"{place}: {what}", place.order)
 
+    def add_of(self, tree: Node, what: str, name: str = "") -> None:
+        """Complain about what a study, `tree`, describes, as `placed` words it."""
+        place = tree.find(what.option) if isinstance(what, Complaint) else tree.place
+        self._found.setdefault(placed(what, tree, name), place.order)
+
     def take(self, place: Place, error: SpecError) -> None:
         """Take over the complaints of another reading."""
         for what in error.complaints:
@@ -45,6 +51,36 @@ class Complaints:
         """
         if self._found:
             raise SpecError(sorted(self._found, key=self._found.__getitem__))
+
+
+def placed(what: str, tree: Node, name: str = "") -> str:
+    """A complaint about what a study describes, with its place there where it knows its option.
+
+    Args:
+        what: the complaint.
+        tree: the study.
+        name: of the study, where several are read together.
+    """
+    if not isinstance(what, Complaint):
+        return what
+    place = tree.find(what.option)
+    if not name and place.key and what.startswith((f"{place.key} ", f"{place.key}:")):
+        return f"{place.head}, {what}"
+    return f"{place}: {name}: {what}" if name else f"{place}: {what}"
+
+
+@contextmanager
+def placing(tree: Node, name: str = "") -> Iterator[None]:
+    """Within, every complaint about what a study describes gets its place there, as `placed` words it."""
+    try:
+        yield
+    except InputError as error:
+        if not any(isinstance(what, Complaint) for what in error.complaints):
+            raise
+        complaints = Complaints()
+        for what in error.complaints:
+            complaints.add_of(tree, what, name)
+        complaints.refuse()
 
 
 @cache

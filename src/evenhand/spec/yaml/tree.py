@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 Scalar = str | int | float | bool | None
@@ -70,6 +70,22 @@ class Node:
         if isinstance(self.value, list):
             return [node.plain for node in self.value]
         return self.value
+
+    def find(self, keys: Sequence[str]) -> Place:
+        """The place of an option, or of a name in its list; of one that is left out, where it would stand.
+
+        Args:
+            keys: the keys down to the option, and perhaps a name among several.
+        """
+        node = self
+        for name in keys:
+            if isinstance(node.value, dict):
+                if name not in node.value:
+                    return node.place.child(name)
+                node = node.value[name]
+            elif isinstance(node.value, list):
+                node = next((one for one in node.value if str(one.value) == name), node)
+        return node.place
 
     def under(self, value: Mapping[str, Node]) -> Node:
         """Other entries at the same place."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evenhand._version import __version__
-from evenhand.errors import CallError, nearest
-from evenhand.judge.core.learnt import sentences, warning
+from evenhand import __version__
+from evenhand.errors import CallError, Complaint, nearest
+from evenhand.judge.learnt import sentences, warning
 from evenhand.judge.result import THESE_RUNS, WORDS
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.spec.study import Audit, Study
@@ -29,7 +28,6 @@ from evenhand.tables.schema import Columns
 SCHEMA = "evenhand.study/1"
 #: The method that trains nothing.
 UNTRAINED = "none"
-_CLASS = re.compile(r"\(class (\d+)\)")
 
 Files = Mapping[str, Sequence[Path]]
 
@@ -78,7 +76,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
             {
                 "model": one.model,
                 **judged,
-                "privacy": _named(privacy, data["classes"]),
+                "privacy": _plain(privacy),
                 "tuning": list(one.tuning),
                 "cost": collect.costs(one),
                 "curves": curves,
@@ -137,9 +135,12 @@ def attribute_faults(study: Study, data: Mapping[str, Any]) -> list[str]:
     """
     kinds = {a["name"]: a["kind"] for a in data["attributes"]}
     names = [a["name"] for a in data["attributes"]]
-    faults = [
-        f"dataset {study.dataset.name}: two attributes are called '{name}', and results are told apart by "
-        "this name; rename a column."
+    faults: list[str] = [
+        Complaint(
+            f"dataset {study.dataset.name}: two attributes are called '{name}', and results are told apart "
+            "by this name; rename a column.",
+            "dataset",
+        )
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
     columns = [n for n in names if kinds[n] == "partition"]
@@ -147,27 +148,33 @@ def attribute_faults(study: Study, data: Mapping[str, Any]) -> list[str]:
         f"{a['name']}_{g}" for a in data["attributes"] if a["kind"] == "memberships" for g in a["groups"]
     ]
     faults += [
-        f"dataset {study.dataset.name}: '{name}' is an attribute of its own and a group of another one; "
-        "rename a column."
+        Complaint(
+            f"dataset {study.dataset.name}: '{name}' is an attribute of its own and a group of another one; "
+            "rename a column.",
+            "dataset",
+        )
         for name in sorted({name for name in columns if columns.count(name) > 1})
         if not faults
     ]
-    for crossing in study.audit.intersect:
+    for number, crossing in enumerate(study.audit.intersect):
+        place = ("audit", "intersect", str(number))
         for name in crossing:
             if name not in kinds:
-                faults.append(f"audit.intersect: there is no attribute '{name}'; {nearest(name, names)}")
+                what = f"audit.intersect: there is no attribute '{name}'; {nearest(name, names)}"
+                faults.append(Complaint(what, *place, name))
             elif kinds[name] != "partition":
-                faults.append(
+                what = (
                     f"audit.intersect: the groups of '{name}' may overlap, so it cannot be crossed; cross "
                     "attributes of one column each."
                 )
+                faults.append(Complaint(what, *place, name))
     if not faults:
         asked, groups = columns_of(study, data), {a["name"]: a["groups"] for a in data["attributes"]}
         try:
             refuse_impossible(asked)
         except CallError as error:
-            faults += error.complaints
-        faults += crossings(asked, groups)
+            faults += [Complaint(what, "audit") for what in error.complaints]
+        faults += [Complaint(what, "audit", "intersect") for what in crossings(asked, groups)]
     return faults
 
 
@@ -182,7 +189,7 @@ def _judge_model(
     from evenhand.judge.run import judge_predictions  # noqa: PLC0415
     from evenhand.tables.predictions.read import load  # noqa: PLC0415
 
-    predictions = load(dict(files), columns, need_scores=True)
+    predictions = load(dict(files), columns, need_scores=True, class_names=classes)
     audit = judge_predictions(predictions, columns, settings).to_dict()
     for given in audit["inputs"]:
         given["path"] = str(Path(given["path"]).relative_to(folder))
@@ -193,13 +200,13 @@ def _judge_model(
         "reliability": reliability(predictions, settings),
         "sizes": sizes(audit["comparisons"], seed=settings.rng),
     }
-    return {name: _named(rows, classes) for name, rows in told.items()}
+    return {name: _plain(rows) for name, rows in told.items()}
 
 
 def _nothing_learnt(study: Study, model: str, audit: dict[str, Any]) -> list[str]:
     """Take the remarks on arms that have learnt nothing out of an audit, for the front of the study's own.
 
-    An audit knows neither the names of classes nor which arms were trained: that is set right here.
+    An audit does not know which arms were trained: that is set right here.
     """
     rows = audit["nothing_learnt"]
     said = audit["verdict"]["sentence"].removeprefix(warning(rows))
@@ -233,22 +240,17 @@ def _interactions(
         return []
     from evenhand.judge.across_arms.trends import interactions, load_bases  # noqa: PLC0415
 
-    predictions, names = load_bases(files, columns, settings)
-    rows: list[dict[str, Any]] = _named(interactions(predictions, names, settings), classes)
+    predictions, names = load_bases(files, columns, settings, classes)
+    rows: list[dict[str, Any]] = _plain(interactions(predictions, names, settings))
     return rows
 
 
-def _named(value: Any, classes: Sequence[str]) -> Any:  # noqa: ANN401  (any JSON value)
-    """A document whose classes have names: predictions hold the classes' numbers."""
+def _plain(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
+    """A document as JSON can hold it: what is no number is null."""
     if isinstance(value, Mapping):
-        return {
-            k: classes[int(v)] if k in ("class", "positive") and v is not None else _named(v, classes)
-            for k, v in value.items()
-        } | ({"classes": list(classes)} if "classes" in value else {})
+        return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_named(v, classes) for v in value]
-    if isinstance(value, str):
-        return _CLASS.sub(lambda found: f"(class {classes[int(found[1])]})", value)
+        return [_plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

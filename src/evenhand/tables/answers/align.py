@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.errors import TableError
-from evenhand.tables.io.database import Table, single_row
-from evenhand.tables.io.quoted import shorten
-from evenhand.tables.schema import Attribute, Columns, Input
+from evenhand.tables.database import Table, single_row
+from evenhand.tables.quoted import shorten
+from evenhand.tables.schema import Attribute, BoolArray, Columns, Input
 from evenhand.tables.values import Distinct
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Paired:
         attributes: the groups.
         inputs: what was read.
         problems: remarks that are no reason to refuse it.
+        there: [places, n] whether a place has the row; all True unless runs have rows of their own.
     """
 
     places: tuple[tuple[str, str], ...]
@@ -56,6 +57,7 @@ class Paired:
     attributes: tuple[Attribute, ...]
     inputs: tuple[Input, ...]
     problems: tuple[str, ...]
+    there: BoolArray
 
 
 def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
@@ -71,7 +73,7 @@ def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
     answers: Sequence[str],
     titles: Sequence[str],
     groups: Mapping[str, Sequence[str]],
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], BoolArray, list[str]]:
     """Read the paired rows in the order of their keys.
 
     Args:
@@ -88,7 +90,7 @@ def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
         groups: names of the groups, for what is shared as their codes.
 
     Returns:
-        Columns by name, and remarks.
+        Columns by name, [places, n] whether a place has the row, and remarks.
 
     Raises:
         TableError: keys occur twice, or arms and runs differ in their keys or in what they must agree on.
@@ -121,14 +123,15 @@ def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
                 "what is true of a row is the same in every table."
             )
     part = ", ".join(f'"{w}"' for w in whole)
+    gaps = _gaps(places, resplit=columns.resplit)
     db.execute(
         "CREATE TEMP VIEW complete AS SELECT *, "
-        f"min(n_places) OVER (PARTITION BY {part}) = {len(places)} AS kept FROM everyone"
+        f"NOT bool_or({' OR '.join(gaps)}) OVER (PARTITION BY {part}) AS kept FROM everyone"
     )
-    lacking, _ = _count(db, "n_places < " + str(len(places)), first)
+    lacking, _ = _count(db, " OR ".join(gaps), first)
     left = int(single_row(db, "SELECT count(*) FILTER (kept) FROM complete")[0])
     if lacking and (not columns.inner or not left):
-        complaints.append(_incomplete(db, places, title, first, left))
+        complaints.append(_incomplete(db, places, gaps, title, first, None if columns.resplit else left))
     if complaints:
         raise TableError(complaints)
     total = int(single_row(db, "SELECT count(*) FROM everyone")[0])
@@ -137,7 +140,20 @@ def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
     told = {name: fetched[name] for name in (*key, *shared)}
     told |= {a: np.ma.stack([fetched[f"{a}{k}"] for k in range(len(places))]) for a in answers}
     remark = f"{total - left:,} of {total:,} rows are not in every arm and run and were left out (--inner)."
-    return told, [remark] if lacking else []
+    there = np.stack([np.ma.filled(fetched[f"there{k}"], False) for k in range(len(places))]).astype(np.bool_)
+    return told, there, [remark] if lacking else []
+
+
+def _gaps(places: Sequence[tuple[str, str]], *, resplit: bool) -> list[str]:
+    """SQL for "this place lacks a row that it should have", for each place.
+
+    With rows by run, a row that one arm's run has should be in the runs of that name of all arms.
+    """
+    empty = [f"NOT there{k}" for k in range(len(places))]
+    if not resplit:
+        return empty
+    mates = [[f"there{j}" for j, (_, other) in enumerate(places) if other == run] for _, run in places]
+    return [f"({here} AND ({' OR '.join(some)}))" for here, some in zip(empty, mates, strict=True)]
 
 
 def _values_of(
@@ -188,15 +204,22 @@ def _twice(count: int, example: str, key: Sequence[str], columns: Columns, title
 
 
 def _incomplete(
-    db: DuckDBPyConnection, places: Sequence[tuple[str, str]], title: str, first: str, left: int
+    db: DuckDBPyConnection,
+    places: Sequence[tuple[str, str]],
+    gaps: Sequence[str],
+    title: str,
+    first: str,
+    left: int | None,
 ) -> str:
-    """Say which arms and runs lack which rows."""
+    """Say which arms and runs lack which rows; `left` is None where every run has rows of its own."""
     lacks = []
     several = len({arm for arm, _ in places}) < len(places)
-    for k, (arm, run) in enumerate(places):
-        count, example = _count(db, f"NOT there{k}", first)
+    for gap, (arm, run) in zip(gaps, places, strict=True):
+        count, example = _count(db, gap, first)
         if count:
             lacks.append(f"'{arm}'{f' run {run!r}' if several else ''} lacks {count:,} (first: {example})")
     listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")
+    if left is None:
+        return f"Runs of one name have different {title} in different arms: {listed}."
     advice = f"--inner keeps the {left:,} rows that all have" if left else "no row is in all of them"
     return f"The arms and runs have different {title}: {listed}. {advice}."

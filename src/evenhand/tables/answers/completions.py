@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+import numpy as np
+
 from evenhand.errors import TableError
 from evenhand.tables.io.quoted import shorten
 from evenhand.tables.schema import BoolArray
@@ -50,10 +52,17 @@ _WRAPPED = (
 
 Places = Sequence[tuple[str, str]]
 Texts = Sequence[Sequence[str]]
+#: Of each place, the numbers of the rows that it has.
+Rows = Sequence[Sequence[int]]
 
 
 def remarks_on(
-    places: Places, ids: Sequence[str], texts: Texts, missing: BoolArray, references: Texts
+    places: Places,
+    ids: Sequence[str],
+    texts: Texts,
+    missing: BoolArray,
+    references: Texts,
+    there: BoolArray | None = None,
 ) -> list[str]:
     """Remark on completions that are missing or empty, or that go on after their answer.
 
@@ -61,21 +70,28 @@ def remarks_on(
         places: the (arm, run) of each place.
         ids: [n] names of the rows.
         texts: [places][n] completions.
-        missing: [places, n] whether a completion has no value.
+        missing: [places, n] whether a completion that a run should have has no value.
         references: [n] right texts of each row.
+        there: [places, n] whether a run has the row; None is all of them.
 
     Raises:
         TableError: a model has no completion at all.
     """
-    silent = [f"'{arm}' run '{run}'" for (arm, run), own in zip(places, missing, strict=True) if own.all()]
+    there = np.ones_like(missing) if there is None else there
+    silent = [
+        f"'{arm}' run '{run}'"
+        for (arm, run), own, have in zip(places, missing, there, strict=True)
+        if (own | ~have).all()
+    ]
     if silent:
         raise TableError(
             f"Column 'completion' has no value in any row of {', '.join(silent)}; there is nothing to judge."
         )
+    rows = [np.flatnonzero(have).tolist() for have in there]
     judged = "Each is judged as an empty text, which names no gender and shares no word with a reference"
-    lacking = _counted(places, ids, texts, lambda k, i: bool(missing[k][i]))
-    blank = _counted(places, ids, texts, lambda k, i: not missing[k][i] and not texts[k][i].strip())
-    words = _counted(places, ids, texts, lambda k, i: texts[k][i].strip().lower() in _WORDS)
+    lacking = _counted(places, ids, rows, lambda k, i: bool(missing[k][i]))
+    blank = _counted(places, ids, rows, lambda k, i: not missing[k][i] and not texts[k][i].strip())
+    words = _counted(places, ids, rows, lambda k, i: texts[k][i].strip().lower() in _WORDS)
     found = []
     if lacking:
         found.append(
@@ -90,7 +106,8 @@ def remarks_on(
             f"Column 'completion' is a word for a missing value ({', '.join(map(repr, said[:5]))}) in "
             f"{words}. Each is judged as the text that it is."
         )
-    return found + _wrapped(places, ids, texts, references) + _going_on(places, ids, texts, references)
+    found += _wrapped(places, ids, texts, references, rows)
+    return found + _going_on(places, ids, texts, references, rows)
 
 
 def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int, i: int) -> bool:
@@ -98,17 +115,18 @@ def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int
     return plain[i] and form.fullmatch(texts[k][i]) is not None
 
 
-def _wrapped(places: Places, ids: Sequence[str], texts: Texts, references: Texts) -> list[str]:
+def _wrapped(places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows) -> list[str]:
     """Remark on completions that hold more than the answer, and on models that always say the same."""
     found = []
     for what, form in _WRAPPED:
         plain = [not any(map(form.fullmatch, own)) for own in references]
         test = partial(_has_form, texts, form, plain)
-        counted = _counted(places, ids, texts, test)
+        counted = _counted(places, ids, rows, test)
         if counted:
             found.append(f"Column 'completion' {what} in {counted}. The whole text is judged as it is.")
-    for (arm, run), own in zip(places, texts, strict=True):
-        if len(own) > 4 and own[0].strip() and len(set(own)) == 1 and len(set(map(tuple, references))) > 1:
+    for (arm, run), every, mine in zip(places, texts, rows, strict=True):
+        own, wanted = [every[i] for i in mine], {tuple(references[i]) for i in mine}
+        if len(own) > 4 and own[0].strip() and len(set(own)) == 1 and len(wanted) > 1:
             found.append(
                 f"Column 'completion' is the same text in all {len(own):,} rows of '{arm}' run '{run}': "
                 f"{shorten(own[0], 100)!r}."
@@ -116,13 +134,13 @@ def _wrapped(places: Places, ids: Sequence[str], texts: Texts, references: Texts
     return found
 
 
-def _counted(places: Places, ids: Sequence[str], texts: Texts, test: Callable[[int, int], bool]) -> str:
+def _counted(places: Places, ids: Sequence[str], rows: Rows, test: Callable[[int, int], bool]) -> str:
     """Say of how many rows of every arm a test is true, and of which first; empty when of none."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     first = ""
-    for k, ((arm, _), own) in enumerate(zip(places, texts, strict=True)):
-        hits = [i for i in range(len(own)) if test(k, i)]
+    for k, ((arm, _), own) in enumerate(zip(places, rows, strict=True)):
+        hits = [i for i in own if test(k, i)]
         counts[arm] += len(hits)
         sizes[arm] += len(own)
         if hits and not first:
@@ -136,16 +154,17 @@ def _by_arm(counts: Counter[str], sizes: Counter[str]) -> str:
     return ", ".join(f"{counts[arm]:,} of {size:,} rows of '{arm}'" for arm, size in sizes.items())
 
 
-def _going_on(places: Places, ids: Sequence[str], texts: Texts, references: Texts) -> list[str]:
+def _going_on(places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows) -> list[str]:
     """Remark on completions that go on after their answer."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     first = ""
     limits = [_limits(own) for own in references]
-    for (arm, _), own in zip(places, texts, strict=True):
-        sizes[arm] += len(own)
-        for i, text in enumerate(own):
+    for (arm, _), own, mine in zip(places, texts, rows, strict=True):
+        sizes[arm] += len(mine)
+        for i in mine:
+            text = own[i]
             kind = _kind(text, references[i], limits[i])
             if kind:
                 counts[arm] += 1

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.errors import TableError
-from evenhand.tables.answers.completions import remarks_on
-from evenhand.tables.answers.read import Field, Form, read_answers
-from evenhand.tables.answers.vocabulary import (
+from evenhand.tables.answers import Field, Form, read_answers
+from evenhand.tables.completions import remarks_on
+from evenhand.tables.parquet import repeated, run_columns, write_parquet
+from evenhand.tables.schema import Attribute, BoolArray, Columns, Input, IntArray, Source
+from evenhand.tables.vocabulary import (
     GOLD_GENDER,
     PREDICTED_GENDER,
     PREDISPOSITION,
@@ -50,6 +52,7 @@ FORM = Form(
     ),
     whole=("example_id",),
     groups=(GOLD_GENDER, PREDISPOSITION, STEREOTYPE),
+    resplit=True,
 )
 
 
@@ -67,6 +70,8 @@ class Generations:
         problems: remarks.
         genders: [places][n] whom each text speaks of, as the column `predicted_gender` says; None where there
             is none, and the pronouns of an English text tell.
+        there: [places, n] whether a run has the row (`Columns.resplit`); None is all of them. Runs of one
+            name have the same rows, and the text of a row that a run lacks is empty.
     """
 
     places: tuple[tuple[str, str], ...]
@@ -77,6 +82,7 @@ class Generations:
     inputs: tuple[Input, ...]
     problems: tuple[str, ...]
     genders: tuple[tuple[str, ...], ...] | None = None
+    there: BoolArray | None = None
 
     def attribute(self, name: str) -> Attribute | None:
         """The attribute of this name, if there is one."""
@@ -139,10 +145,10 @@ def load_generations(source: Source, columns: Columns) -> Generations:
     _, cluster = np.unique(np.asarray(told[of], dtype=str), return_inverse=True)
     ids = [str(name) for name in told["example_id"]]
     references = _references(told.get("references"), len(ids))
-    missing = np.ma.getmaskarray(told["completion"])
+    missing = np.ma.getmaskarray(told["completion"]) & paired.there
     completions = tuple(tuple(map(str, texts)) for texts in np.ma.filled(told["completion"], ""))
     without = _without_references(ids, references) if "references" in told else []
-    genders, remarks = _genders(told.get(PREDICTED_GENDER), ids)
+    genders, remarks = _genders(told.get(PREDICTED_GENDER), ids, paired.there)
     return Generations(
         places=paired.places,
         completions=completions,
@@ -154,15 +160,17 @@ def load_generations(source: Source, columns: Columns) -> Generations:
             *paired.problems,
             *without,
             *remarks,
-            *remarks_on(paired.places, ids, completions, missing, references),
+            *remarks_on(paired.places, ids, completions, missing, references, paired.there),
         ),
         genders=genders,
+        there=paired.there if columns.resplit else None,
     )
 
 
 def _genders(
     given: Any,  # noqa: ANN401  (a masked array of texts)
     ids: Sequence[str],
+    there: BoolArray,
 ) -> tuple[tuple[tuple[str, ...], ...] | None, list[str]]:
     """Read [places][n] words of the column `predicted_gender`; remark that they go before pronouns.
 
@@ -171,7 +179,8 @@ def _genders(
     """
     if given is None:
         return None, []
-    texts = np.ma.filled(given, "")
+    # A row that a run lacks has no text, and so no gender.
+    texts = np.where(there, np.ma.filled(given, ""), "unknown")
     read = {str(text): word_of(PREDICTED_GENDER, str(text)) for text in np.unique(texts.astype(str))}
     strange = [text for text, word in read.items() if word is None]
     if strange:

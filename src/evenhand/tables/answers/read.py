@@ -17,23 +17,11 @@ from evenhand.tables.answers import references
 from evenhand.tables.answers.align import Paired, Part, bring_together
 from evenhand.tables.answers.vocabulary import read_words, respelt, word_of
 from evenhand.tables.groups import attributes, crossings, refuse_impossible
-from evenhand.tables.io.database import Table, session, single_row
-from evenhand.tables.io.formats import examine_each, stage
-from evenhand.tables.io.quoted import quoted
-from evenhand.tables.io.sources import resolve
-from evenhand.tables.predictions.align import place_sql
-from evenhand.tables.predictions.columns import condition, filters
-from evenhand.tables.predictions.plan import places_of
-from evenhand.tables.predictions.read import input_of
-from evenhand.tables.predictions.scores import matched
-from evenhand.tables.predictions.validate import (
-    MOST_GROUPS,
-    Reader,
-    arms_and_runs,
-    check_flags,
-    check_names,
-    group_columns,
-)
+from evenhand.tables.pair import place_sql
+from evenhand.tables.paired import Paired, Part, bring_together
+from evenhand.tables.plan import places_of, unlike_runs
+from evenhand.tables.quoted import quoted
+from evenhand.tables.read import input_of
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray, Source
 from evenhand.tables.values import (
     Distinct,
@@ -94,6 +82,7 @@ class Form:
         groups: partition columns that are attributes whenever they are there, with a vocabulary each.
         tests: fields, conditions in SQL on the numbers of a column (`{x}`) that no row may meet, and the
             complaint.
+        resplit: whether runs may have rows of their own.
     """
 
     title: str
@@ -101,6 +90,7 @@ class Form:
     whole: tuple[str, ...]
     groups: tuple[str, ...] = ()
     tests: tuple[tuple[str, str, str], ...] = ()
+    resplit: bool = False
 
 
 def read_answers(source: Source, columns: Columns, form: Form) -> Paired:
@@ -129,11 +119,13 @@ def read_answers(source: Source, columns: Columns, form: Form) -> Paired:
 def _refuse_unfit(columns: Columns, form: Form) -> None:
     """Complain of options that mean nothing for such a table."""
     plain = Columns()
-    unfit = {"weight": "--weight", "score": "--score", "positive": "--positive", "resplit": "--resplit"}
+    unfit = {"weight": "--weight", "score": "--score", "positive": "--positive"}
     unfit |= {"label": "--label", "prediction": "--prediction"}
     given = [o for name, o in unfit.items() if getattr(columns, name) != getattr(plain, name)]
     if given:
         raise CallError([f"{option}: {form.title} have no such column; leave it out." for option in given])
+    if columns.resplit and not form.resplit:
+        raise CallError(f"--resplit: {form.title} are compared on rows that every run has; leave it out.")
 
 
 def _named(field: Field, columns: Columns) -> str | None:
@@ -263,6 +255,8 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
     if complaints:
         raise TableError(complaints)
     places = places_of([[(arm, run) for _, _, arm, run in p.pairs] for p in parts])
+    if columns.resplit and (unlike := unlike_runs(places)):
+        raise CallError(unlike)
     fields = [f for f in form.fields if f.name in everywhere]
     union = " UNION ALL ".join(_coded(db, p, form, fields, groups, flags, places, columns) for p in parts)
     shared = [f.name for f in fields if f.role == "shared"]
@@ -272,7 +266,7 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
         if groups or flags
         else {}
     )
-    fetched, more = bring_together(
+    fetched, there, more = bring_together(
         db, union, places, columns, form.title,
         key=[f.name for f in fields if f.role == "key"], whole=[n for n in form.whole if n in everywhere],
         shared={n: titles.get(n, n) for n in shared}, answers=[f.name for f in fields if f.role == "answer"],
@@ -287,6 +281,7 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
         attributes=_attributes(kept, groups, parts[0].members, flags, fetched),
         inputs=tuple(input_of(p.table.given, [arm for _, _, arm, _ in p.pairs], p.rows) for p in parts),
         problems=(*remarks, *more),
+        there=there,
     )
 
 

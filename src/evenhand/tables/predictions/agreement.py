@@ -86,7 +86,7 @@ def _binary(
 ) -> tuple[list[str], list[str]]:
     """Compare P(positive) with two classes of predictions, run by run."""
     assert classes.positive is not None
-    negative, positive = classes.names
+    negative, positive = classes.titles
     score = score_of_positive(scores, classes)
     if checked.predictions is None:
         least, most = db.execute(
@@ -126,7 +126,7 @@ def _binary(
 
 def _one_sided(scores: Scores, classes: Classes, least: float, most: float) -> list[str]:
     """Remark on scores that make every row positive, or none."""
-    negative, positive = classes.names
+    negative, positive = classes.titles
     if least >= 0.5:
         return [
             f"--score '{scores.title}': no score lies below 0.5 (the least is {least:.4g}), so that every "
@@ -231,7 +231,7 @@ def _several(
             table[predicted, places[predicted] - 1 if place < 0 else place] += n
         where = f"--score '{scores.title}'{name or ''}"
         agree, rows_of_run = int(table[range(len(places)), np.array(places) - 1].sum()), int(table.sum())
-        other = _another_order(table, classes.names, agree)
+        other = _another_order(table, classes.titles, agree)
         if other:
             wrong.append(
                 f"{where}: the largest score is that of the predicted class in {agree:,} of {rows_of_run:,} "

@@ -39,20 +39,25 @@ class Classes:
         positive: index of the positive class when binary, else None.
         codes: index of the class for every way to write it.
         remarks: what is worth knowing about them.
+        titles: what results call the classes.
     """
 
     names: tuple[str, ...]
     positive: int | None
     codes: Mapping[str, int]
     remarks: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
 
 
-def decide(answers: Sequence[Answers], positive: str | None) -> Classes | list[str]:
+def decide(
+    answers: Sequence[Answers], positive: str | None, titles: Sequence[str] = ()
+) -> Classes | list[str]:
     """Find the classes, or complain.
 
     Args:
         answers: what each table says.
         positive: the positive class as the call names it.
+        titles: what results call the classes, where tables hold their numbers, from 0; else as tables do.
     """
     written = {text for a in answers for text in (*a.labels, *(a.predictions or {}))}
     truth = all(text.strip().lower() in _TRUTH for text in written)
@@ -78,19 +83,23 @@ def decide(answers: Sequence[Answers], positive: str | None) -> Classes | list[s
         return chosen
     names, remarks = chosen
     if len(every) > 2:
-        remarks = [*remarks, *_never_labels(answers, canon, labels), *_never_predicted(answers, canon)]
-        remarks += (
-            [f"Class {shown(in_order(scored))}: has scores, but no label and no prediction."]
-            if scored
-            else []
-        )
+        remarks = [*remarks, *_never_labels(answers, canon, labels, titles)]
+        remarks += _never_predicted(answers, canon, titles)
+        unseen = shown([_title(name, titles) for name in in_order(scored)])
+        remarks += [f"Class {unseen}: has scores, but no label and no prediction."] if scored else []
     index = {name: i for i, name in enumerate(names)}
     return Classes(
         tuple(names),
         1 if len(every) <= 2 else None,
         {text: index[name] for text, name in canon.items()},
         tuple(remarks),
+        tuple(_title(name, titles) for name in names),
     )
+
+
+def _title(name: str, titles: Sequence[str]) -> str:
+    """What results call a class that tables write so."""
+    return titles[int(name)] if titles and name.isdecimal() and int(name) < len(titles) else name
 
 
 def _gaps(answers: Sequence[Answers], canon: Mapping[str, str]) -> list[str]:
@@ -126,21 +135,25 @@ def _strangers(answers: Answers, canon: Mapping[str, str], labels: set[str]) -> 
     return strange, len(strange) == len(predictions)
 
 
-def _never_labels(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str]) -> list[str]:
+def _never_labels(
+    answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str], titles: Sequence[str]
+) -> list[str]:
     """Remark on predictions that no label has: a class that is rare, or another spelling of one."""
     remarks = []
     for a in answers:
         strange, _ = _strangers(a, canon, labels)
         if strange:
             rows = sum(strange.values())
+            told = shown([_title(text, titles) for text in strange])
             remarks.append(
-                f"{a.title}: {rows:,} predictions are {shown(strange)}, which no label is; they count as "
-                "wrong."
+                f"{a.title}: {rows:,} predictions are {told}, which no label is; they count as wrong."
             )
     return remarks
 
 
-def _never_predicted(answers: Sequence[Answers], canon: Mapping[str, str]) -> list[str]:
+def _never_predicted(
+    answers: Sequence[Answers], canon: Mapping[str, str], titles: Sequence[str]
+) -> list[str]:
     """Remark on labels that no table predicts: a rare class, or a word for something else."""
     if any(a.predictions is None for a in answers):
         return []
@@ -149,7 +162,8 @@ def _never_predicted(answers: Sequence[Answers], canon: Mapping[str, str]) -> li
     if not never:
         return []
     rows = sum(never.values())
-    return [f"{rows:,} labels are {shown(never)}, which is never predicted; each counts as a class."]
+    told = shown([_title(text, titles) for text in never])
+    return [f"{rows:,} labels are {told}, which is never predicted; each counts as a class."]
 
 
 def _shares(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str]) -> list[str]:

@@ -56,19 +56,22 @@ class Plan:
         return named
 
 
-def agree(tables: Sequence[Checked], columns: Columns, *, need_scores: bool) -> Plan:
+def agree(
+    tables: Sequence[Checked], columns: Columns, *, need_scores: bool, class_names: Sequence[str] = ()
+) -> Plan:
     """Find out what the tables have in common.
 
     Args:
         tables: tables that have passed their own checks.
         columns: how their columns are to be read.
         need_scores: whether scores are wanted.
+        class_names: of classes that the tables hold by their numbers, from 0; else they are the names.
 
     Raises:
         CallError: the call does not fit them, for example its positive class.
         TableError: they do not agree.
     """
-    classes = decide([_answers(checked) for checked in tables], columns.positive)
+    classes = decide([_answers(checked) for checked in tables], columns.positive, class_names)
     complaints = list(classes) if isinstance(classes, list) else _misplaced(tables, classes)
     groups = {
         name: in_order(value for checked in tables for value in checked.groups[name].counts)
@@ -84,7 +87,7 @@ def agree(tables: Sequence[Checked], columns: Columns, *, need_scores: bool) -> 
                 checked.table.say(f"--memberships matches other columns than in {first}: {odd}.")
             )
     places = places_of([_own(checked) for checked in tables])
-    complaints += _unlike_runs(places) if columns.resplit else []
+    complaints += unlike_runs(places) if columns.resplit else []
     by_id = all(checked.has_id for checked in tables)
     if complaints or isinstance(classes, list):
         about_call = all(complaint.startswith("--") for complaint in complaints)
@@ -124,7 +127,7 @@ def _own(checked: Checked) -> list[tuple[str, str]]:
     return [(arm, run) for _, _, arm, run in checked.pairs]
 
 
-def _unlike_runs(places: Sequence[tuple[str, str]]) -> list[str]:
+def unlike_runs(places: Sequence[tuple[str, str]]) -> list[str]:
     """Complain of arms whose runs have other names than the first arm's: runs are paired by their names."""
     runs: dict[str, list[str]] = {}
     for arm, run in places:

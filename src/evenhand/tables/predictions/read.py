@@ -25,7 +25,12 @@ from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Pr
 
 
 def load(
-    source: Source, columns: Columns, *, need_scores: bool, optional_scores: bool = False
+    source: Source,
+    columns: Columns,
+    *,
+    need_scores: bool,
+    optional_scores: bool = False,
+    class_names: Sequence[str] = (),
 ) -> Predictions:
     """Read, check and align the predictions of all arms and runs.
 
@@ -36,6 +41,7 @@ def load(
             instead of listed.
         optional_scores: whether a column that happens to be called `score`, and holds no probabilities, is
             left out with a remark instead of refused.
+        class_names: of classes that the tables hold by their numbers, from 0; else they are the names.
 
     Raises:
         CallError: the call cannot be meant.
@@ -54,7 +60,7 @@ def load(
         if complaints or more:
             raise TableError([*complaints, *more])
         try:
-            plan = agree(tables, columns, need_scores=need_scores)
+            plan = agree(tables, columns, need_scores=need_scores, class_names=class_names)
             complaints, doubts = check_agreement(db, tables, plan.classes, columns)
             if complaints:
                 raise TableError(complaints)
@@ -125,7 +131,7 @@ def _predictions(
         columns = [fetched[f"f{plan.flags.index(name)}"] == 1 for name in names]
         members[pattern] = (names, np.asarray(columns, dtype=np.bool_))
     return Predictions(
-        classes=plan.classes.names,
+        classes=plan.classes.titles,
         positive=plan.classes.positive,
         label=_codes(fetched, "label"),
         arms=tuple(_arm(plan, fetched, arm) for arm in dict.fromkeys(arm for arm, _ in plan.places)),

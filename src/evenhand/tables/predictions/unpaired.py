@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_IDS, _MOST_COLUMNS, _MOST_VALUES, _FEW = 1000, 100, 3, 20
 #: Whole numbers up to here are exact as floats of this type.
 _EXACT = {"DOUBLE": 2**53, "FLOAT": 2**24, "HALF": 2**11}
-_SCIENTIFIC = r"[+-]?[0-9]+(\.[0-9]+)?[eE][+]?[0-9]+"
+_SCIENTIFIC = r"[+-]?[0-9]+(?:\.([0-9]+))?[eE][+]?([0-9]+)"
 _BLANKS = r"[\s\x{85}\x{A0}\x{2000}-\x{200D}\x{202F}\x{3000}\x{FEFF}]+"
 #: Ways to write an id that programs change, and SQL that makes them alike. (Blanks around it never count.)
 _ALIKE = {
@@ -123,6 +123,7 @@ class _Telling:
         values: some of its values.
         size: how many it has, among the ids that were looked at.
         sampled: whether there are further ids, and so perhaps further values.
+        option: the option that names it; empty where none does.
     """
 
     name: str
@@ -130,24 +131,29 @@ class _Telling:
     values: tuple[str, ...]
     size: int
     sampled: bool
+    option: str = ""
 
     def __str__(self) -> str:
         more = self.size - len(self.values)
         number = "" if self.sampled else f"{more:,} "
-        return f"'{self.name}' ({shown(self.values)}{f', and {number}more' if more else ''})"
+        lead = f"{self.option}: " if self.option else ""
+        return f"'{self.name}' ({lead}{shown(self.values)}{f', and {number}more' if more else ''})"
 
 
 def _telling(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> list[_Telling] | None:
-    """Columns in which rows of one key differ, the most telling first; None when no key occurs twice."""
+    """Columns in which rows of one key differ, the most telling first; None when no key occurs twice.
+
+    Columns that the call names are looked at, too, and come last: what they hold is judged.
+    """
     import duckdb  # noqa: PLC0415  (0.1 s)
 
     table, columns = checked.table, plan.columns
     if not checked.has_id or not checked.source:
         return None
     own = [columns.id, *(name for name in (columns.arm, columns.run) if name is not None)]
-    named = {*own, columns.label, columns.prediction, columns.weight, columns.cluster, *plan.groups}
-    named |= {*plan.flags, *score_columns(table, columns)}
-    others = [n for n in table.columns if n not in named and not is_nested(table.types[n])][:_MOST_COLUMNS]
+    options = _options(checked, plan)
+    flat = [n for n in table.columns if n not in own and not is_nested(table.types[n])]
+    others = [n for n in flat if n not in options][:_MOST_COLUMNS] + [n for n in flat if n in options]
     keys = [name_sql(table.columns[name], table.types[name]) for name in own]
     fields = [f"{sql} AS k{i}" for i, sql in enumerate(keys)]
     fields += [f"{text_sql(table.columns[n], table.types[n])} AS v{i}" for i, n in enumerate(others)]
@@ -175,8 +181,23 @@ def _telling(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> list[_Tell
                 f"SELECT DISTINCT v{i} AS v FROM doubled WHERE v IS NOT NULL AND v <> '' ORDER BY v"
             ).fetchall()
             some = tuple(str(v)[:40] for (v,) in values[:_MOST_VALUES])
-            found.append(_Telling(name, alone, some, len(values), ids == _MOST_IDS))
-    return sorted(found, key=lambda one: (one.size > _FEW, not one.alone, one.size))
+            option = options.get(name, "")
+            found.append(_Telling(name, alone, some, len(values), ids == _MOST_IDS, option))
+    return sorted(found, key=lambda one: (one.option != "", one.size > _FEW, not one.alone, one.size))
+
+
+def _options(checked: Checked, plan: Plan) -> dict[str, str]:
+    """The columns that are judged, and the options that name them."""
+    columns = plan.columns
+    named = dict.fromkeys(score_columns(checked.table, columns), "--score")
+    single = {
+        columns.cluster: "--cluster",
+        columns.weight: "--weight",
+        columns.prediction: "--prediction",
+        columns.label: "--label",
+    }
+    named |= {name: option for name, option in single.items() if name is not None}
+    return named | dict.fromkeys(plan.flags, "--memberships") | dict.fromkeys(plan.groups, "--by")
 
 
 def _advice(found: Sequence[_Telling], plan: Plan) -> str:
@@ -188,6 +209,9 @@ def _advice(found: Sequence[_Telling], plan: Plan) -> str:
         return f"tell its rows apart with {' '.join(called)}"
     if not found:
         return "rows of one id are alike in all columns that could tell them apart; give each once"
+    judged, found = [one for one in found if one.option], [one for one in found if not one.option]
+    if not found:
+        return _contradicting(judged)
     told = " and ".join(str(one) for one in found[:_MOST_VALUES])
     few = [one for one in found[:_MOST_VALUES] if one.size <= _FEW and one.values]
     chosen = few[:1] if few and few[0].alone else few[:2]
@@ -201,6 +225,22 @@ def _advice(found: Sequence[_Telling], plan: Plan) -> str:
         if len(chosen) == 1 and len(free) == 2:
             steps.append(f"take them as runs with --run {_word(chosen[0].name)}")
     return f"the rows of an id differ in {told}: {', or '.join(steps)}"
+
+
+def _contradicting(judged: Sequence[_Telling]) -> str:
+    """Say that rows of one id differ in nothing but what is judged, and what to give instead."""
+    told = " and ".join(str(one) for one in judged[:_MOST_VALUES])
+    groups = [one for one in judged if one.option == "--by"]
+    if len(groups) == len(judged):
+        return (
+            f"the rows of an id differ in {told} only: a column of --by says the one group that an example "
+            "is in. Give each id once; where examples are in several groups, with a column of 0 and 1 for "
+            f"every group, as --memberships {_word(f'{groups[0].name}_*')}"
+        )
+    return (
+        f"the rows of an id differ in {told} only; give each id once, or add a column that says which model "
+        "or run a row is of, and name it with --arm or --run"
+    )
 
 
 def _word(text: str) -> str:
@@ -300,7 +340,11 @@ def _written_alike(db: DuckDBPyConnection, plan: Plan, left: int, whole: str) ->
 
 
 def _rounded(db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan) -> Iterator[str]:
-    """Say that ids of a table were rounded to floats, so that they are no longer what they were."""
+    """Say that ids of a table were rounded to floats, so that they are no longer what they were.
+
+    A text such as '1e5' alone is no sign of it: ids of letters and digits look so, too. Rounded texts are
+    numbers as all ids of their column are, and too large to be exact or written with too few digits.
+    """
     for checked in tables:
         if not checked.has_id:
             continue
@@ -311,7 +355,13 @@ def _rounded(db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan) -> I
         elif kind == "VARCHAR":
             exact, text, number = 2**53, sql, f"TRY_CAST({sql} AS DOUBLE)"
             whole = f"suffix({sql}, '.0') AND abs({number}) >= {exact}"
-            test = f"(regexp_full_match({sql}, '{_SCIENTIFIC}') OR ({whole}))"
+            decimals, exponent = (f"regexp_extract({sql}, '^{_SCIENTIFIC}$', {part})" for part in (1, 2))
+            short = f"length({decimals}) BETWEEN 1 AND coalesce(TRY_CAST({exponent} AS INTEGER), 0) - 1"
+            large = f"abs({number}) >= {exact}"
+            written = f"regexp_full_match({sql}, '{_SCIENTIFIC}') AND ({large} OR {short})"
+            relation = checked.table.relation
+            words = f"SELECT 1 FROM {relation} WHERE {sql} IS NOT NULL AND {number} IS NULL"
+            test = f"(({written}) OR ({whole})) AND NOT EXISTS ({words})"
         else:
             continue
         count, first = single_row(

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class Questions(Frozen):
             or meaning where all are numbered, else its place from 0), its letter, or its text.
         id: column that names a question; else its number does.
         by: partition attributes, one column each.
+        without_group: `drop` leaves out questions that lack a value in `by`; `refuse` asks to fill it.
         parse: further columns, out of a column whose values are made of several parts:
             `{sentid: '{job}.{other}.{gender}.txt'}` makes `job`, `other` and `gender`.
         meaning: where each answer has a row of its own, the column that says which answer a row holds; every
@@ -59,6 +61,7 @@ class Questions(Frozen):
     label: str | None = None
     id: str | None = None
     by: tuple[str, ...] = ()
+    without_group: Literal["refuse", "drop"] = "refuse"
     parse: dict[str, str] = Field(default_factory=dict)
     meaning: str | None = None
     together: tuple[str, ...] = ()
@@ -102,6 +105,12 @@ def read_questions(config: Questions) -> tuple[tuple[Question, ...], tuple[Attri
     reader = Reader(_read(config))
     found = _found(reader, config)
     refuse(reader.complaints)
+    if config.without_group == "drop":
+        grouped = set(
+            reader.grouped(config.by, (), np.array([one.first for one in found], np.int64)).tolist()
+        )
+        found = [one for one in found if one.first in grouped]
+        refuse(reader.complaints)
     firsts = np.array([one.first for one in found], np.int64)
     ids = (
         reader.names("id", config.id, firsts)
@@ -138,7 +147,8 @@ def _read(config: Questions) -> Rows:
     made = {part for pattern in config.parse.values() for part in SLOT.findall(pattern)}
     named = [(option, name) for option, name in named if name not in made]
     named += [("parse", name) for name in config.parse]
-    rows = read(locate(config.path, files=config.files), Wanted(tuple(named), (), tuple(slots)))
+    wanted = Wanted(tuple(named), (), tuple(slots), section=("dataset", "questions"))
+    rows = read(locate(config.path, files=config.files), wanted)
     reader = Reader(rows)
     values = dict(rows.values)
     for column, pattern in config.parse.items():

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from evenhand.datasets.lib.reading.read import Rows, Texts
-from evenhand.errors import CallError, nearest
+from evenhand.datasets._reading import Rows, Texts
+from evenhand.errors import CallError, Complaint, nearest
+from evenhand.tables.check import MOST_CLASSES, MOST_GROUPS
+from evenhand.tables.classes import Answers, decide
 from evenhand.tables.groups import attributes, refuse_impossible
 from evenhand.tables.predictions.classes import Answers, decide
 from evenhand.tables.predictions.labels import (
@@ -58,6 +60,30 @@ class Reader:
             self.complaints.append(f"{self.rows.title}: no rows are left where {told}.")
         return np.flatnonzero(keep).astype(np.int64)
 
+    def grouped(self, by: Sequence[str], patterns: Sequence[str], kept: IntArray) -> IntArray:
+        """Leave out the rows whose group nobody said, with a remark for every column; the others are kept."""
+        columns = [("by", name) for name in by]
+        columns += [("memberships", name) for pattern in patterns for name in self.rows.matched[pattern]]
+        lacking = {
+            (option, name): np.array([self.rows.values[name][i] is None for i in kept], bool)
+            for option, name in columns
+        }
+        any_lacks = np.any([np.zeros(len(kept), bool), *lacking.values()], axis=0)
+        for (option, name), lacks in lacking.items():
+            if lacks.all() and len(kept):
+                self.complain(option, name, f"has no value in any of {len(kept):,} rows.")
+            elif lacks.any():
+                what = f"has no value in {int(lacks.sum()):,} of {len(kept):,} rows, which were left out"
+                self.remarks.append(self.rows.complain(option, name, f"{what} (without_group: drop)."))
+        if any_lacks.all() and len(kept) and not self.complaints:
+            told = " and ".join(f"'{name}'" for _, name in columns)
+            self.complaints.append(f"{self.rows.title}: no row has a value in each of {told}.")
+        elif sum(bool(lacks.any()) for lacks in lacking.values()) > 1:
+            left_out = f"{int(any_lacks.sum()):,} of {len(kept):,} rows"
+            self.remarks.append(f"In all, {left_out} were left out for want of a group.")
+        found: IntArray = kept[~any_lacks]
+        return found
+
     def names(self, option: str, column: str, kept: IntArray) -> list[str]:
         """[kept] names that must differ."""
         values = self._full(option, column, kept)
@@ -93,8 +119,11 @@ class Reader:
                 what.replace("--positive VALUE", "'positive'").replace("--positive", "positive")
                 for what in decided
             )
+            # Where the study says the positive class, that is what cannot be.
+            about = (*self.rows.section, "label" if positive is None else "positive")
             self.complaints.extend(
-                self.rows.complain("label", column, f"cannot be read: {what}") for what in said
+                Complaint(self.rows.complain("label", column, f"cannot be read: {what}"), *about)
+                for what in said
             )
             return np.zeros(len(kept), np.int64), ()
         self.remarks.extend(decided.remarks)
@@ -163,9 +192,10 @@ class Reader:
         values: Texts = [self.rows.values[column][i] for i in kept]
         missing = [i for i, v in zip(kept.tolist(), values, strict=True) if v is None]
         if missing:
+            leave = " (without_group: drop)" if option in ("by", "memberships") else ""
             what = (
                 f"has no value in {len(missing):,} of {len(kept):,} rows (first: row {missing[0] + 1}); fill "
-                "them, or leave these rows out."
+                f"them, or leave these rows out{leave}."
             )
             self.complain(option, column, what)
         return [v or "" for v in values]

@@ -6,14 +6,15 @@ Without a network a hub dataset is read from the hub's cache, or from a local fo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from fnmatch import fnmatch
 from pathlib import Path
 
-from evenhand.datasets.lib.reading.hub import hub_page, hub_reason
-from evenhand.errors import InputError, MissingExtraError
-from evenhand.tables.io.paths import elsewhere, fault_of, local, scheme_of
-from evenhand.tables.io.sources import ENDINGS, resolve
+from evenhand.datasets._hub import hub_page, hub_reason
+from evenhand.errors import Complaint, InputError, MissingExtraError, NotHereError
+from evenhand.tables.paths import elsewhere, fault_of, local, scheme_of
 from evenhand.tables.schema import Columns
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -26,6 +27,17 @@ _FAMILIES = (
 )
 #: Where the hub keeps a dataset's parquet files when its author gave others.
 _CONVERTED = "refs/convert/parquet"
+_ONLY_HERE: ContextVar[bool] = ContextVar("_ONLY_HERE", default=False)
+
+
+@contextmanager
+def only_here() -> Iterator[None]:
+    """Take files of this machine only: within, the hub is not asked, and nothing is downloaded."""
+    before = _ONLY_HERE.set(True)
+    try:
+        yield
+    finally:
+        _ONLY_HERE.reset(before)
 
 
 def locate(path: str | Sequence[str], *, files: str | None = None, revision: str | None = None) -> list[Path]:
@@ -38,16 +50,23 @@ def locate(path: str | Sequence[str], *, files: str | None = None, revision: str
 
     Raises:
         InputError: nothing is there; says which files to place where.
+        NotHereError: nothing is wrong, but some are on a hub, which may not be asked (`only_here`).
     """
     found: list[Path] = []
     complaints: list[str] = []
+    elsewhere: list[str] = []
     for one in (path,) if isinstance(path, str) else path:
         try:
             found += _located(one, files, revision)
+        except NotHereError as error:
+            elsewhere += error.complaints
         except InputError as error:
-            complaints += error.complaints
+            complaints += [Complaint(what, "dataset", "path", one) for what in error.complaints]
+    if elsewhere and not complaints:
+        raise NotHereError(elsewhere)
     if complaints or not found:
-        raise InputError(complaints or "dataset.path: is empty; give a file, a glob, a folder or a hub id.")
+        empty = "dataset.path: is empty; give a file, a glob, a folder or a hub id."
+        raise InputError(complaints or [Complaint(empty, "dataset", "path")])
     return found
 
 
@@ -77,7 +96,7 @@ def place_of(option: str, path: str) -> Path:
     why = elsewhere(local(path)) or fault_of(local(path))
     if why:
         hub = " Of a hub dataset give the id alone, as owner/name." if scheme_of(path) in _HUB else ""
-        raise InputError(f"{option} '{path}': {why}{hub}")
+        raise InputError([Complaint(f"{option} '{path}': {why}{hub}", *option.split("."), path)])
     return Path(local(path))
 
 
@@ -115,12 +134,20 @@ def from_hub(name: str, *, files: str | None, revision: str | None) -> list[str]
 
     Raises:
         InputError: there is no such dataset, no network, or no table in it.
+        NotHereError: it is not in the cache, and the hub may not be asked.
         MissingExtraError: huggingface_hub is not installed.
     """
     try:
         import huggingface_hub as hub  # noqa: PLC0415  (0.3 s, and seldom needed)
     except ImportError:
         raise MissingExtraError("Hub datasets need the package huggingface_hub; install it.") from None
+    if _ONLY_HERE.get():
+        if cached := _cached(hub, name, files, revision):
+            return cached
+        raise NotHereError(
+            f"dataset.path '{name}': there is no such file or folder, and of a hub dataset of this name "
+            "nothing was downloaded"
+        )
     try:
         for at in (revision,) if revision else (None, _CONVERTED):
             told = hub.HfApi().dataset_info(name, revision=at, timeout=20)

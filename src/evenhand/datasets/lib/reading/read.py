@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenhand.errors import InputError, TableError, nearest
-from evenhand.tables.io.database import Table, Unreadable, session
-from evenhand.tables.io.formats import tidy_names, use_table
-from evenhand.tables.io.sources import Given
-from evenhand.tables.predictions.scores import matched
+from evenhand.errors import Complaint, InputError, TableError, nearest
+from evenhand.tables.database import Table, Unreadable, session
+from evenhand.tables.formats import tidy_names, use_table
+from evenhand.tables.scores import matched
+from evenhand.tables.sources import Given
 from evenhand.tables.values import is_nested, shape_of, shown, text_sql, tidy
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ class Wanted:
         patterns: globs of membership columns.
         verbatim: columns whose text is kept as it is.
         picture: column of pictures, or None.
+        section: keys of the part of a study that names the columns.
     """
 
     single: tuple[tuple[str, str], ...]
     patterns: tuple[str, ...] = ()
     verbatim: tuple[str, ...] = ()
     picture: str | None = None
+    section: tuple[str, ...] = ("dataset",)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Rows:
         matched: columns of every pattern.
         pictures: [n] bytes, or names of files, or None where a row has none.
         sources: [n] file of each row.
+        section: keys of the part of a study that names the columns.
     """
 
     title: str
@@ -54,10 +57,11 @@ class Rows:
     matched: Mapping[str, tuple[str, ...]]
     pictures: list[bytes | str | None]
     sources: list[Path]
+    section: tuple[str, ...] = ("dataset",)
 
-    def complain(self, option: str, column: str, what: str) -> str:
+    def complain(self, option: str, column: str, what: str) -> Complaint:
         """A complaint about a column."""
-        return f"{self.title}: column '{column}' ({option}) {what}"
+        return Complaint(f"{self.title}: column '{column}' ({option}) {what}", *self.section, option, column)
 
 
 def read(files: Sequence[Path], wanted: Wanted) -> Rows:
@@ -92,7 +96,8 @@ def read(files: Sequence[Path], wanted: Wanted) -> Rows:
     sources = [file for file, (_, _, n) in zip(files, parts, strict=True) for _ in range(n)]
     if not sources:
         raise TableError(f"{title}: has no rows.")
-    return Rows(title, values, patterns, [p for _, pictures, _ in parts for p in pictures], sources)
+    pictures = [p for _, many, _ in parts for p in many]
+    return Rows(title, values, patterns, pictures, sources, wanted.section)
 
 
 def _part(
@@ -100,29 +105,31 @@ def _part(
 ) -> tuple[dict[str, tuple[str, ...]], tuple[dict[str, Texts], list[bytes | str | None], int] | list[str]]:
     """What the patterns match in one table, and its columns, or every complaint about it."""
     wrong, found = _columns(table, wanted)
-    return found, [table.say(what) for what in wrong] or _fetch(db, table, wanted, found)
+    said: list[str] = [Complaint(table.say(what), *wanted.section, *option) for what, option in wrong.items()]
+    return found, said or _fetch(db, table, wanted, found)
 
 
-def _columns(table: Table, wanted: Wanted) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    """Complaints about columns of one table, and what its patterns match."""
+def _columns(table: Table, wanted: Wanted) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, ...]]]:
+    """Complaints about columns of one table, each with its option and name, and what its patterns match."""
     known = list(table.columns)
-    complaints: dict[str, None] = {}
+    complaints: dict[str, tuple[str, str]] = {}
     names = [*wanted.single, *([("image", wanted.picture)] if wanted.picture else [])]
     for option, name in names:
         if name in table.flaws:
-            complaints[f"column '{name}' ({option}) {table.flaws[name]}"] = None
+            complaints[f"column '{name}' ({option}) {table.flaws[name]}"] = option, name
         elif name not in known:
-            complaints[f"column '{name}' ({option}) is not there; {nearest(name, known)}"] = None
+            complaints[f"column '{name}' ({option}) is not there; {nearest(name, known)}"] = option, name
         elif name != wanted.picture and is_nested(table.types[name]):
             shape = shape_of(table.types[name])
             nested = f"column '{name}' ({option}) is nested (it holds {shape}); give one value per row."
-            complaints[nested] = None
+            complaints[nested] = option, name
     found = {}
     for pattern in wanted.patterns:
         found[pattern] = tuple(matched(pattern, known))
         if not found[pattern]:
-            complaints[f"memberships '{pattern}' matches no column; {nearest(pattern, known)}"] = None
-    return list(complaints), found
+            what = f"memberships '{pattern}' matches no column; {nearest(pattern, known)}"
+            complaints[what] = "memberships", pattern
+    return complaints, found
 
 
 def _fetch(

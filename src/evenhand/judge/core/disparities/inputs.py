@@ -62,7 +62,13 @@ def of_two_arms(
 def _rates(
     arms: list[list[Observed]], groups: list[Group], predictions: Predictions, *, same_runs: bool
 ) -> Rates:
-    """Stack the group rates of one or two arms with what their bounds need."""
+    """Stack the group rates of one or two arms with what their bounds need.
+
+    Groups are in the order of their rates, so that limits do not depend on the order in which they are given:
+    draws of the largest contrast go by place.
+    """
+    order = sorted(range(len(groups)), key=lambda g: ([arm[g].value for arm in arms], groups[g].n))
+    arms, groups = [[arm[g] for g in order] for arm in arms], [groups[g] for g in order]
     flat = [(o, g) for arm in arms for o, g in zip(arm, groups, strict=True)]
     value = np.array([o.value for o, _ in flat])
     n = np.array([counts.effective_rows(o, g, predictions) for o, g in flat])

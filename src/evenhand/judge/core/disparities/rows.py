@@ -98,9 +98,7 @@ def _used(seen: list[Seen], arms: tuple[int, ...], settings: Settings) -> Used:
         if reasons:
             left_out.append({"group": name, "reason": reasons[0] or "undefined"})
         elif group.n < settings.min_group_size:
-            left_out.append(
-                {"group": name, "reason": f"{group.n} rows, fewer than {settings.min_group_size}"}
-            )
+            left_out.append({"group": name, "reason": counts.too_few(group.n, settings.min_group_size)})
         else:
             indices.append(g)
             names.append(name)
@@ -121,11 +119,9 @@ def _why_undefined(used: Used) -> str:
     return "every group's rate is 0: a ratio of nothing"
 
 
-def _seed(
-    disparity: ModuleType, attribute: str, class_name: str | None, arm: str, seed: int
-) -> tuple[int, ...]:
-    """A seed of its own for every row, whatever else is computed."""
-    return seed, zlib.crc32(repr((disparity.__name__, attribute, class_name, arm)).encode())
+def _seed(disparity: ModuleType, seed: int) -> tuple[int, ...]:
+    """The seed of a disparity's draws: whatever arms, attributes and classes are called, and their order."""
+    return seed, zlib.crc32(disparity.__name__.encode())
 
 
 def _row(
@@ -161,7 +157,7 @@ def _row(
     }
     if np.isnan(value):
         return {**row, "status": "undefined", "reason": _why_undefined(used)}, None
-    seed = _seed(disparity, attribute, class_name, this.name, settings.rng)
+    seed = _seed(disparity, settings.rng)
     if info.form == "size_fair":
         row["interval"] = (
             "none: depends on group sizes; p-value by permuting outcomes within bins of the score"
@@ -185,6 +181,10 @@ def _size_fair(seen: Seen, arm: int, used: Used, seed: tuple[int, ...]) -> dict[
     if len(np.unique(rows)) < len(rows):
         return {"reason": "no p-value: the groups overlap"}
     group = np.concatenate([np.full(len(seen.groups[g].rows), i) for i, g in enumerate(used.indices)])
+    # Draws go by the order of rows, and of groups by their first rows: not by what groups are called.
+    order = np.argsort(rows)
+    rows, (_, first, code) = rows[order], np.unique(group[order], return_index=True, return_inverse=True)
+    group = np.argsort(np.argsort(first))[code]
     assert this.score is not None
     sample = Sample(
         p.label[rows], this.prediction[0][rows], p.weight[rows], p.positive or 0, this.score[0][rows]
@@ -228,7 +228,7 @@ def _pair(
             ([s.arms[arms[0]][g] for g in used.indices], [s.arms[arms[1]][g] for g in used.indices])
             for s in seen
         ]
-        seed = _seed(disparity, attribute, class_name, candidate.name, settings.rng)
+        seed = _seed(disparity, settings.rng)
         same = reference.runs == candidate.runs
         maximum = gaps.of_two_arms(info, difference, observed, groups, predictions, seed, same_runs=same)
     return Pair(

@@ -1,0 +1,60 @@
+"""Files of an earlier download serve when the hub does not answer, and that is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from evenhand.datasets import split, synthetic_posts
+from evenhand.finetune import Data, Job, Model, Training, base
+from evenhand.finetune.prepare import prepare
+from evenhand.finetune.standin import stand_in
+
+
+@pytest.fixture
+def downloaded(monkeypatch):
+    """A model that was downloaded earlier, from a hub that does not answer now."""
+    folder = stand_in("bert", "text")
+
+    def silent(*_, **__):
+        raise ConnectionError("no route to host")
+
+    def earlier(name, **options):
+        assert options["local_files_only"]
+        return str(folder)
+
+    monkeypatch.setattr(base, "refuse_listed", silent)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", earlier)
+    return folder
+
+
+def test_the_remark_names_the_model_and_the_commit(downloaded):
+    place, commit, remark = base.place_of("owner/model", {})
+    assert (place, commit) == (str(downloaded), downloaded.name)
+    assert remark == (
+        "model 'owner/model': the hub does not answer, so its files of an earlier download serve (commit "
+        f"{commit[:12]}); whether the hub has newer ones is not known."
+    )
+
+
+def test_a_commit_that_was_asked_for_is_that_commit(downloaded):
+    assert base.place_of("owner/model", {"revision": downloaded.name})[2] == ""
+
+
+def test_a_hub_that_nobody_may_ask_is_told_as_that(downloaded, monkeypatch):
+    class OfflineModeIsEnabled(ConnectionError):
+        pass
+
+    def offline(*_, **__):
+        raise OfflineModeIsEnabled
+
+    monkeypatch.setattr(base, "refuse_listed", offline)
+    assert "HF_HUB_OFFLINE is set, so its files of an earlier download serve" in base.place_of("o/m", {})[2]
+
+
+def test_the_preparation_of_a_study_remarks_on_it(downloaded):
+    examples = synthetic_posts.load(synthetic_posts.Config(rows=60))
+    data = Data(examples, split(examples.ids, train=0.6, validation=0.2, test=0.2, seed=1))
+    job = Job("full", Model("owner/model", {}, "model"), "full", {}, Training(0.1, 1), 1)
+    found = prepare([job], data)
+    assert found.complaints == ()
+    assert any("its files of an earlier download serve" in line for line in found.remarks)
