@@ -11,14 +11,12 @@ import torch
 
 from evenhand import registry
 from evenhand.finetune import Job, Model, Precision, Training
-from evenhand.finetune.estimate.size import shape_of
+from evenhand.finetune.estimate.shape import shape_of
 from evenhand.finetune.estimate.standin import stand_in
 from evenhand.finetune.inputs.batches import Feed, Pixels, Texts
 from evenhand.finetune.modeling.adapt import METHODS
 from evenhand.finetune.modeling.pretrained import FAMILIES, attention_of
 from evenhand.finetune.models._roles import find_roles
-from evenhand.finetune.shape import shape_of
-from evenhand.finetune.standin import stand_in
 
 CLASSES = ("no", "yes")
 METHODS_HERE = ("lora", "full")

@@ -70,7 +70,7 @@ def test_few_references_are_tried():
 def test_a_family_without_a_stand_in_is_refused(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.json").write_text(json.dumps({**SPEC, "model": "google/nothing-here"}))
-    monkeypatch.setattr("evenhand.finetune.shape._config_file", lambda model: None)
+    monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     assert main(["run", "study.json", "--smoke"]) == 2
     told = capsys.readouterr().err
     assert "say its family: model.family" in told

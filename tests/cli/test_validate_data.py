@@ -9,7 +9,7 @@ import pytest
 
 import evenhand
 from evenhand.cli import main
-from evenhand.datasets import _files
+from evenhand.datasets.lib.reading import files as _files
 from evenhand.errors import InputError
 
 STUDY = """\

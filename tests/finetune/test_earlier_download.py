@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from evenhand.datasets import split, synthetic_posts
-from evenhand.finetune import Data, Job, Model, Training, base
+from evenhand.finetune import Data, Job, Model, Training
+from evenhand.finetune.estimate.standin import stand_in
+from evenhand.finetune.modeling import pretrained as base
 from evenhand.finetune.prepare import prepare
-from evenhand.finetune.standin import stand_in
 
 
 @pytest.fixture

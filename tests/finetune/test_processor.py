@@ -12,10 +12,12 @@ from PIL import Image
 
 from evenhand.datasets import rgb
 from evenhand.errors import InputError
-from evenhand.finetune import Model, processor, standin
-from evenhand.finetune.base import load_base
-from evenhand.finetune.feed import feed_of
-from evenhand.finetune.size import sizes
+from evenhand.finetune import Model
+from evenhand.finetune.estimate import standin
+from evenhand.finetune.estimate.size import sizes
+from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.modeling import processor
+from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}

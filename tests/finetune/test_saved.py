@@ -11,8 +11,9 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from evenhand.finetune import adapt, checkpoint, run
-from evenhand.finetune.size import sizes
+from evenhand.finetune import run
+from evenhand.finetune.estimate.size import sizes
+from evenhand.finetune.modeling import adapt, checkpoint
 from tests.finetune import worlds
 
 

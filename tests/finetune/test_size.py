@@ -77,7 +77,7 @@ def test_operations_by_hand(folder):
     ],
 )
 def test_models_of_the_recipes_are_counted_without_a_network(name, task, parameters, monkeypatch):
-    monkeypatch.setattr("evenhand.finetune.shape._config_file", lambda model: None)
+    monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     full, lora = sizes([job(name), job(name, "lora", {"rank": 8})], task, ("a", "b"), 64).found
     assert full.parameters == full.trainable == parameters
     assert 0 < lora.trainable < 0.02 * parameters
@@ -85,7 +85,7 @@ def test_models_of_the_recipes_are_counted_without_a_network(name, task, paramet
 
 def test_memory_of_llama_2_7b_by_hand(monkeypatch):
     """Full fine-tuning in bfloat16, 256 tokens, 8 rows at a time: the recipe paper/e1_religion_llama2."""
-    monkeypatch.setattr("evenhand.finetune.shape._config_file", lambda model: None)
+    monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     name, saving, divided = "meta-llama/Llama-2-7b-hf", {"gradient_checkpointing": True}, {"parallel": "fsdp"}
     jobs = [job(name, precision="bfloat16", how=how) for how in ({}, saving, divided, saving | divided)]
     plain, saved, apart, both = sizes(jobs, "text", ("a", "b"), 256).found
@@ -113,13 +113,13 @@ def test_memory_of_llama_2_7b_by_hand(monkeypatch):
 
 
 def test_a_high_rank_is_counted_too(monkeypatch):
-    monkeypatch.setattr("evenhand.finetune.shape._config_file", lambda model: None)
+    monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     [lora] = sizes([job("meta-llama/Llama-2-7b-hf", "lora", {"rank": 4096})], "text", ("a", "b"), 64).found
     assert lora.trainable == 64 * 2 * 4096 * 4096 + 2 * 4096
 
 
 def test_a_shape_that_nobody_knows_is_a_remark(monkeypatch, folder):
-    monkeypatch.setattr("evenhand.finetune.shape._config_file", lambda model: None)
+    monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     monkeypatch.setattr(llama, "SHAPES", {"owner/large": SMALL}, raising=False)
     found = sizes([job("owner/larg"), job(folder)], "text", ("a", "b"), 4)
     assert (found.found[0], found.found[1].parameters > 0) == (None, True)

@@ -43,7 +43,7 @@ def test_what_has_no_stand_in_is_told():
 
 
 def test_a_family_that_nobody_says_is_asked_for(monkeypatch):
-    monkeypatch.setattr("evenhand.finetune.shape._config_file", lambda model: None)
+    monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     assert family_said(Model("owner/x", {"family": "bert"}), "text") == "bert"
     with pytest.raises(InputError, match="say its family"):
         family_said(Model("owner/x"), "text")

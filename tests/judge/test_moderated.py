@@ -11,7 +11,7 @@ from scipy import optimize, special, stats
 
 from evenhand.judge.attacks import Evidence, lira, lira_t, read
 from evenhand.judge.attacks.lira_t import _trigamma_inverse
-from evenhand.judge.counts import Group
+from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import Scored, observe
 from evenhand.judge.privacy.rates import limits
 from evenhand.judge.privacy.settings import AUC

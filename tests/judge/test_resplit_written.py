@@ -11,9 +11,9 @@ from benchmarks.simulate.translations import World, draw
 import evenhand
 from evenhand.errors import CallError, TableError
 from evenhand.judge.generative import translation_gender
-from evenhand.judge.run_generative import settings_for, tell
+from evenhand.judge.language.run import settings_for, tell
 from evenhand.judge.settings import Settings
-from evenhand.tables.generations import load_generations
+from evenhand.tables.answers.generations import load_generations
 from evenhand.tables.schema import Columns
 from tests.judge.answers import likelihoods
 

@@ -15,11 +15,12 @@ from test_page import read
 import evenhand
 from evenhand.cli import main
 from evenhand.judge.attacks import loss
-from evenhand.report import study_wording, wording
-from evenhand.report.page import build_page
-from evenhand.report.privacy import build_privacy_page
-from evenhand.report.privacy_terminal import summarise_attack
-from evenhand.report.terminal import summarise
+from evenhand.report import wording
+from evenhand.report.audit.page import build_page
+from evenhand.report.audit.terminal import summarise
+from evenhand.report.privacy.page import build_privacy_page
+from evenhand.report.privacy.terminal import summarise_attack
+from evenhand.report.study import wording as study_wording
 
 
 def table(runs, *, seed=0, rows=600, loss=0.25):

@@ -12,9 +12,9 @@ from test_page import read
 
 import evenhand
 from evenhand.report import wording
-from evenhand.report.flips_wording import flips_line
-from evenhand.report.page import build_page
-from evenhand.report.terminal import summarise
+from evenhand.report.audit.page import build_page
+from evenhand.report.audit.terminal import summarise
+from evenhand.report.flips import flips_line
 
 #: Twelve rows, all of class 1: which of them each run of an arm answers right.
 RIGHT = {

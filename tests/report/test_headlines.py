@@ -27,8 +27,8 @@ from evenhand.judge.settings import Settings
 from evenhand.report import wording
 from evenhand.report.document import arms
 from evenhand.report.headline import headline
-from evenhand.report.study import build_study_page, summarise_study
-from evenhand.report.study_wording import trend_summary
+from evenhand.report.study.page import build_study_page, summarise_study
+from evenhand.report.study.wording import trend_summary
 from evenhand.store.folder import StudyFolder
 from evenhand.study.results.document import _verdict
 from evenhand.tables.schema import Attribute, Columns

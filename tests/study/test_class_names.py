@@ -75,7 +75,7 @@ def test_a_class_that_is_never_predicted_is_called_by_its_name(made):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from evenhand.tables.read import load
+    from evenhand.tables.predictions.read import load
     from evenhand.tables.schema import Columns
 
     [path, *_] = sorted(done.folder.path.glob("runs/*/predictions.parquet"))

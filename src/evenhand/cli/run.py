@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._calls import gate
-from evenhand.cli._studies import OUTPUT, one_thread_of_linear_algebra, place, publish
+from evenhand.cli.lib.calls import gate
+from evenhand.cli.lib.studies import OUTPUT, one_thread_of_linear_algebra, place, publish
 from evenhand.errors import CallError, Complaint, InputError
 
 if TYPE_CHECKING:
     from evenhand.spec.study import Study
-    from evenhand.spec.tree import Node
-    from evenhand.study.execute import Executor
+    from evenhand.spec.yaml.tree import Node
     from evenhand.study.run import StudyResult
     from evenhand.study.workers.pool import Executor
 
@@ -94,8 +93,8 @@ def COMMAND(
 ) -> None:
     """Run the studies of FILE, or of the recipe called NAME, and judge their methods by group."""
     one_thread_of_linear_algebra()
-    from evenhand.spec.check import placing  # noqa: PLC0415
     from evenhand.spec.read import read_placed  # noqa: PLC0415
+    from evenhand.spec.yaml.check import placing  # noqa: PLC0415
 
     output = str(place(output))
     if Path(output).is_file():
@@ -141,7 +140,7 @@ def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
 
 def _refuse_any(studies: Sequence[Study], trees: Sequence[Node], output: Path) -> None:
     """Check the data of every study before the first one is trained."""
-    from evenhand.spec.check import placed  # noqa: PLC0415
+    from evenhand.spec.yaml.check import placed  # noqa: PLC0415
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
     from evenhand.study.run import checked  # noqa: PLC0415
 

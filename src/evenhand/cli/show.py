@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli._studies import place, tell_faults
+from evenhand.cli.lib.studies import place, tell_faults
 from evenhand.errors import CallError, InputError, nearest
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _show_run(path: Path) -> None:
 def _show_study(folder: StudyFolder) -> None:
     """What the study is, its rows, and its verdict when there is one."""
     from evenhand.study.data import sizes  # noqa: PLC0415
-    from evenhand.study.status import look  # noqa: PLC0415
+    from evenhand.study.results.status import look  # noqa: PLC0415
 
     study, data = folder.read_study(), folder.read_data()
     parts = sizes(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from evenhand.cli._studies import OUTPUT, folders, tell_faults
+from evenhand.cli.lib.studies import OUTPUT, folders, tell_faults
 
 
 @click.command("status", short_help="Say how far a study is.")

@@ -78,13 +78,13 @@ def _look(dataset: Dataset, study: Study | None) -> list[str]:
 def _refuse_weights(study: Study) -> None:
     """Complain of weights at hand that a method cannot work with, where a method asks for weights."""
     from evenhand import registry  # noqa: PLC0415
-    from evenhand.cli._smoke import task_of  # noqa: PLC0415
+    from evenhand.cli.lib.smoke import task_of  # noqa: PLC0415
 
     methods = {arm.method for arm in study.arms}
     if not any(hasattr(registry.load("evenhand.finetune.methods", m), "weight_complaints") for m in methods):
         return
     try:
-        from evenhand.finetune.size import refuse_weights  # noqa: PLC0415  (torch)
+        from evenhand.finetune.estimate.size import refuse_weights  # noqa: PLC0415  (torch)
     except ImportError:
         return
     from evenhand.study.plan import plan  # noqa: PLC0415

@@ -4,13 +4,13 @@ A dataset's file imports only the standard library, numpy and `evenhand` at the 
 an underscore are no datasets: what several of them share.
 """
 
-from evenhand.datasets._asked import asked
-from evenhand.datasets._files import only_here
-from evenhand.datasets._halves import attack_rows, half, pool
-from evenhand.datasets._hub import hub_is_silent, hub_page, hub_reason
-from evenhand.datasets._leaks import Leaks, leaks
-from evenhand.datasets._pictures import rgb
-from evenhand.datasets._schema import (
+from evenhand.datasets.lib.leaks import Leaks, leaks
+from evenhand.datasets.lib.membership_splits import attack_rows, half, pool
+from evenhand.datasets.lib.pictures import rgb
+from evenhand.datasets.lib.prompts.build import asked
+from evenhand.datasets.lib.reading.files import only_here
+from evenhand.datasets.lib.reading.hub import hub_is_silent, hub_page, hub_reason
+from evenhand.datasets.lib.schema import (
     Asked,
     DatasetInfo,
     Examples,

@@ -15,14 +15,14 @@ from evenhand.datasets import (
     synthetic_portraits,
     synthetic_posts,
 )
-from evenhand.datasets._columns import Reader, impossible
-from evenhand.datasets._config import Field, Frozen, Limit, model_validator
-from evenhand.datasets._files import locate, place_of
-from evenhand.datasets._kept import Inputs, kept_of, names, texts
-from evenhand.datasets._leaks import fingerprint
-from evenhand.datasets._pictures import content, readable
-from evenhand.datasets._reading import Rows, Wanted, read, refuse
-from evenhand.datasets._smoke import SMOKE, SMOKE_ROWS
+from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
+from evenhand.datasets.lib.deduplicate import Inputs, kept_of, names, texts
+from evenhand.datasets.lib.leaks import fingerprint
+from evenhand.datasets.lib.pictures import content, readable
+from evenhand.datasets.lib.placeholder import SMOKE, SMOKE_ROWS
+from evenhand.datasets.lib.reading.columns import Reader, impossible
+from evenhand.datasets.lib.reading.files import locate, place_of
+from evenhand.datasets.lib.reading.read import Rows, Wanted, read, refuse
 from evenhand.errors import Complaint, InputError, TableError
 from evenhand.tables.schema import Attribute, IntArray
 

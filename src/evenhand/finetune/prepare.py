@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evenhand.errors import InputError
-from evenhand.finetune import Data, Job, Prepared, adapt, tokens
-from evenhand.finetune.base import Base, load_base
-from evenhand.finetune.feed import encoded, tokenizer_of
-from evenhand.finetune.goals import goal_of
-from evenhand.finetune.shape import at_hand, shape_of
+from evenhand.finetune import Data, Job, Prepared
+from evenhand.finetune.estimate.shape import at_hand, shape_of
+from evenhand.finetune.inputs.batches import encoded, tokenizer_of
+from evenhand.finetune.modeling import adapt, tokens
+from evenhand.finetune.modeling.pretrained import Base, load_base
+from evenhand.finetune.tasks import goal_of
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:

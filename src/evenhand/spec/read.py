@@ -7,14 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from evenhand.errors import InputError, SpecError
-from evenhand.spec.arms import read_arms
-from evenhand.spec.check import Complaints, picked, validated
-from evenhand.spec.document import from_file, from_python
-from evenhand.spec.judging import attributes_of, read_audit
-from evenhand.spec.models import read_models
-from evenhand.spec.overrides import overridden, read_overrides
 from evenhand.spec.plugins import DATASETS, config_of, plugin
-from evenhand.spec.privacy import check_privacy, read_privacy
 from evenhand.spec.recipes import find
 from evenhand.spec.sections.arms import read_arms
 from evenhand.spec.sections.judging import attributes_of, read_audit

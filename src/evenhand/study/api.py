@@ -41,9 +41,8 @@ def run(
     Raises:
         InputError: the spec, the data or the models cannot be used; every complaint at once.
     """
-    from evenhand.spec.check import placing  # noqa: PLC0415
     from evenhand.spec.read import read_placed  # noqa: PLC0415
-    from evenhand.study.progress import unwatched  # noqa: PLC0415
+    from evenhand.spec.yaml.check import placing  # noqa: PLC0415
     from evenhand.study.run import run_study  # noqa: PLC0415
     from evenhand.study.workers.progress import unwatched  # noqa: PLC0415
 

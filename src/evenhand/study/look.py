@@ -7,7 +7,7 @@ from typing import Any
 from evenhand.errors import Complaint, InputError, NotHereError
 from evenhand.spec.study import Dataset, Study
 from evenhand.study.data import load_checked, sizes
-from evenhand.study.judge import attribute_faults
+from evenhand.study.results.document import attribute_faults
 
 
 def look_at_rows(dataset: Dataset, study: Study | None) -> tuple[dict[str, Any] | None, list[str]]:

@@ -17,11 +17,9 @@ from evenhand.spec.study import Study
 from evenhand.store.folder import StudyFolder, write_json
 from evenhand.study import bases
 from evenhand.study import data as rows
-from evenhand.study.execute import TRAINER, Crew, Executor, count_workers, refuse_call
-from evenhand.study.judge import judge
 from evenhand.study.look import look_at_rows
 from evenhand.study.plan import plan
-from evenhand.study.results.document import attribute_faults, judge
+from evenhand.study.results.document import judge
 from evenhand.study.workers.pool import TRAINER, Crew, Executor, count_workers, refuse_call
 from evenhand.study.workers.progress import Progress, Watch, unwatched
 from evenhand.study.workers.schedule import Schedule

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from evenhand.store.folder import StudyFolder
+    from evenhand.study.results.status import Standing
     from evenhand.study.run import StudyResult
-    from evenhand.study.status import Standing
 
 OUTPUT = "evenhand-runs"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.datasets._columns import Reader
-from evenhand.datasets._reading import Rows, refuse
-from evenhand.datasets._splits import in_two_parts
+from evenhand.datasets.lib.reading.columns import Reader
+from evenhand.datasets.lib.reading.read import Rows, refuse
+from evenhand.datasets.lib.splits import in_two_parts
 from evenhand.errors import Complaint
 from evenhand.tables.schema import IntArray
 

@@ -15,15 +15,16 @@ from torch.overrides import TorchFunctionMode
 
 from evenhand import registry
 from evenhand.errors import InputError
-from evenhand.finetune import Data, Job, Model, Training, processor
-from evenhand.finetune.adapt import METHODS, misfits
-from evenhand.finetune.base import without_lost_padding
-from evenhand.finetune.checkpoint import head_alone, is_adapted
-from evenhand.finetune.families import KINDS, WRITTEN, family_of
+from evenhand.finetune import Data, Job, Model, Training
+from evenhand.finetune.estimate.flops import read_row, within, work
+from evenhand.finetune.estimate.shape import UnknownShapeError, at_hand, located
+from evenhand.finetune.modeling import processor
+from evenhand.finetune.modeling.adapt import METHODS, misfits
+from evenhand.finetune.modeling.checkpoint import head_alone, is_adapted
+from evenhand.finetune.modeling.families import KINDS, WRITTEN, family_of
+from evenhand.finetune.modeling.pretrained import without_lost_padding
+from evenhand.finetune.modeling.weights import weights_in
 from evenhand.finetune.models._roles import find_roles
-from evenhand.finetune.shape import UnknownShapeError, at_hand, located
-from evenhand.finetune.weights import weights_in
-from evenhand.finetune.work import read_row, within, work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -30,7 +30,7 @@ def family_said(model: Model, task: str) -> str:
     said = model.options.get("family")
     if said is not None:
         return str(said)
-    from evenhand.finetune.shape import shape_of  # noqa: PLC0415  (torch)
+    from evenhand.finetune.estimate.shape import shape_of  # noqa: PLC0415  (torch)
 
     try:
         family = family_of(shape_of(model), model.name, task)
@@ -85,7 +85,7 @@ def _make(plugin: ModuleType, folder: Path) -> None:
     """Write weights, and a tokenizer where texts are read, else the settings of an image processor."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer  # noqa: PLC0415
 
-    from evenhand.finetune import processor  # noqa: PLC0415
+    from evenhand.finetune.modeling import processor  # noqa: PLC0415
     from evenhand.finetune.models import tiny_text  # noqa: PLC0415
     from evenhand.finetune.models._pretrain import repeatable  # noqa: PLC0415
 

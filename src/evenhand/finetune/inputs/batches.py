@@ -13,9 +13,9 @@ import torch
 
 from evenhand.datasets import Examples, Picture
 from evenhand.errors import InputError
-from evenhand.finetune import processor, tokens
-from evenhand.finetune.base import Base
-from evenhand.finetune.kept import kept
+from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.modeling import processor, tokens
+from evenhand.finetune.modeling.pretrained import Base
 from evenhand.tables.schema import IntArray
 
 Inputs = dict[str, torch.Tensor]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from evenhand.datasets import asked
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Model
-from evenhand.finetune.encoder import Encoder, encoder_in
-from evenhand.finetune.material import blocks_in
-from evenhand.finetune.shape import at_hand, shape_of
+from evenhand.finetune.estimate.shape import at_hand, shape_of
+from evenhand.finetune.inputs.encoder import Encoder, encoder_in
+from evenhand.finetune.inputs.sequences import blocks_in
 
 #: Of English text, about.
 CHARACTERS_PER_TOKEN = 4

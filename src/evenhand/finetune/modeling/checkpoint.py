@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
 
-from evenhand.finetune import adapter_card
-from evenhand.finetune.base import Base
+from evenhand.finetune.modeling import adapter_card
+from evenhand.finetune.modeling.pretrained import Base
 
 if TYPE_CHECKING:
     import torch

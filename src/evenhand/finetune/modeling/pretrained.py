@@ -15,8 +15,9 @@ import torch
 from evenhand import registry
 from evenhand.datasets import hub_is_silent, hub_page, hub_reason
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Model, folder, heads, processor
-from evenhand.finetune.families import FAMILIES, KINDS, family_of
+from evenhand.finetune import Model
+from evenhand.finetune.modeling import folder, heads, processor
+from evenhand.finetune.modeling.families import FAMILIES, KINDS, family_of
 from evenhand.finetune.models._roles import Roles, find_roles
 
 if TYPE_CHECKING:

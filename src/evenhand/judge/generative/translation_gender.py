@@ -8,10 +8,10 @@ import numpy as np
 
 from evenhand.judge.generative import GenerativeInfo, Measured, Shown, arms_of, rows_of, share_info, share_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample, ratio, undefined
-from evenhand.tables.generations import Generations
-from evenhand.tables.pronouns import NAMED, gender_of
+from evenhand.tables.answers.generations import Generations
+from evenhand.tables.answers.pronouns import NAMED, gender_of
+from evenhand.tables.answers.vocabulary import GOLD_GENDER, PREDISPOSITION, STEREOTYPE
 from evenhand.tables.schema import ABSENT, Attribute, IntArray
-from evenhand.tables.vocabulary import GOLD_GENDER, PREDISPOSITION, STEREOTYPE
 
 _WINOMT = "Stanovsky, Smith and Zettlemoyer 2019 (WinoMT)"
 _SHARES = "Ding et al. 2024 (arXiv 2405.17512)"

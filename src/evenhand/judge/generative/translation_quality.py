@@ -17,8 +17,8 @@ from evenhand.judge.core import estimates as counts
 from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
-from evenhand.tables.generations import Generations
-from evenhand.tables.pronouns import RENDERINGS, render
+from evenhand.tables.answers.generations import Generations
+from evenhand.tables.answers.pronouns import RENDERINGS, render
 from evenhand.tables.schema import ABSENT, BoolArray, FloatArray, IntArray
 
 GOLD = "gold"

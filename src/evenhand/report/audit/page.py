@@ -22,7 +22,7 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
-from evenhand.report.flips_wording import flips_line
+from evenhand.report.flips import flips_line
 from evenhand.report.headline import headline
 from evenhand.report.rendering import Cell, Table, figure, render
 

@@ -24,7 +24,7 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
-from evenhand.report.flips_wording import flips_line
+from evenhand.report.flips import flips_line
 
 _MOST_ROWS = 8
 _MOST_PROBLEMS = 5

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.audit.page import inputs_table, settings_list
+from evenhand.report.audit.page import inputs_table, settings_list, unusable
 from evenhand.report.cells import value_cell
 from evenhand.report.document import Document, Row, number, unique, verdict_of, worst_first
 from evenhand.report.headline import headline
-from evenhand.report.page import inputs_table, settings_list, unusable
+from evenhand.report.privacy import charts as privacy_charts
+from evenhand.report.privacy import wording as privacy_wording
 from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
 
 _MOST_SENTENCES = 8

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evenhand import __version__
+from evenhand._version import __version__
 from evenhand.errors import CallError, Complaint, nearest
-from evenhand.judge.learnt import sentences, warning
+from evenhand.judge.core.learnt import sentences, warning
 from evenhand.judge.result import THESE_RUNS, WORDS
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.spec.study import Audit, Study

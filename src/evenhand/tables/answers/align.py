@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.errors import TableError
-from evenhand.tables.database import Table, single_row
-from evenhand.tables.quoted import shorten
+from evenhand.tables.io.database import Table, single_row
+from evenhand.tables.io.quoted import shorten
 from evenhand.tables.schema import Attribute, BoolArray, Columns, Input
 from evenhand.tables.values import Distinct
 

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.errors import TableError
-from evenhand.tables.answers import Field, Form, read_answers
-from evenhand.tables.completions import remarks_on
-from evenhand.tables.parquet import repeated, run_columns, write_parquet
-from evenhand.tables.schema import Attribute, BoolArray, Columns, Input, IntArray, Source
-from evenhand.tables.vocabulary import (
+from evenhand.tables.answers.completions import remarks_on
+from evenhand.tables.answers.read import Field, Form, read_answers
+from evenhand.tables.answers.vocabulary import (
     GOLD_GENDER,
     PREDICTED_GENDER,
     PREDISPOSITION,
@@ -24,7 +22,7 @@ from evenhand.tables.vocabulary import (
     word_of,
 )
 from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
-from evenhand.tables.schema import Attribute, Columns, Input, IntArray, Source
+from evenhand.tables.schema import Attribute, BoolArray, Columns, Input, IntArray, Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

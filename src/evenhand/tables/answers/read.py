@@ -17,11 +17,23 @@ from evenhand.tables.answers import references
 from evenhand.tables.answers.align import Paired, Part, bring_together
 from evenhand.tables.answers.vocabulary import read_words, respelt, word_of
 from evenhand.tables.groups import attributes, crossings, refuse_impossible
-from evenhand.tables.pair import place_sql
-from evenhand.tables.paired import Paired, Part, bring_together
-from evenhand.tables.plan import places_of, unlike_runs
-from evenhand.tables.quoted import quoted
-from evenhand.tables.read import input_of
+from evenhand.tables.io.database import Table, session, single_row
+from evenhand.tables.io.formats import examine_each, stage
+from evenhand.tables.io.quoted import quoted
+from evenhand.tables.io.sources import resolve
+from evenhand.tables.predictions.align import place_sql
+from evenhand.tables.predictions.columns import condition, filters
+from evenhand.tables.predictions.plan import places_of, unlike_runs
+from evenhand.tables.predictions.read import input_of
+from evenhand.tables.predictions.scores import matched
+from evenhand.tables.predictions.validate import (
+    MOST_GROUPS,
+    Reader,
+    arms_and_runs,
+    check_flags,
+    check_names,
+    group_columns,
+)
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray, Source
 from evenhand.tables.values import (
     Distinct,

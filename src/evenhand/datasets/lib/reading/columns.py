@@ -7,10 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from evenhand.datasets._reading import Rows, Texts
+from evenhand.datasets.lib.reading.read import Rows, Texts
 from evenhand.errors import CallError, Complaint, nearest
-from evenhand.tables.check import MOST_CLASSES, MOST_GROUPS
-from evenhand.tables.classes import Answers, decide
 from evenhand.tables.groups import attributes, refuse_impossible
 from evenhand.tables.predictions.classes import Answers, decide
 from evenhand.tables.predictions.labels import (

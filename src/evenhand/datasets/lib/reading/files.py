@@ -12,9 +12,10 @@ from contextvars import ContextVar
 from fnmatch import fnmatch
 from pathlib import Path
 
-from evenhand.datasets._hub import hub_page, hub_reason
+from evenhand.datasets.lib.reading.hub import hub_page, hub_reason
 from evenhand.errors import Complaint, InputError, MissingExtraError, NotHereError
-from evenhand.tables.paths import elsewhere, fault_of, local, scheme_of
+from evenhand.tables.io.paths import elsewhere, fault_of, local, scheme_of
+from evenhand.tables.io.sources import ENDINGS, resolve
 from evenhand.tables.schema import Columns
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")

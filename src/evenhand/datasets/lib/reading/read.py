@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import Complaint, InputError, TableError, nearest
-from evenhand.tables.database import Table, Unreadable, session
-from evenhand.tables.formats import tidy_names, use_table
-from evenhand.tables.scores import matched
-from evenhand.tables.sources import Given
+from evenhand.tables.io.database import Table, Unreadable, session
+from evenhand.tables.io.formats import tidy_names, use_table
+from evenhand.tables.io.sources import Given
+from evenhand.tables.predictions.scores import matched
 from evenhand.tables.values import is_nested, shape_of, shown, text_sql, tidy
 
 if TYPE_CHECKING:

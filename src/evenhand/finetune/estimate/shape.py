@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from evenhand import registry
 from evenhand.datasets import hub_is_silent, hub_reason
 from evenhand.errors import InputError, nearest
-from evenhand.finetune import Model, folder
-from evenhand.finetune.base import refuse_listed
-from evenhand.finetune.families import FAMILIES
+from evenhand.finetune import Model
+from evenhand.finetune.modeling import folder
+from evenhand.finetune.modeling.families import FAMILIES
+from evenhand.finetune.modeling.pretrained import refuse_listed
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

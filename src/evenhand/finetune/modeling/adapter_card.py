@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from evenhand.finetune.base import Base
+    from evenhand.finetune.modeling.pretrained import Base
 
 
 def write(place: Path, config: PretrainedConfig, base: Base, classes: Mapping[int, str]) -> None:
@@ -46,7 +46,7 @@ model = PeftModel.from_pretrained(base, ADAPTER)  # the path of this folder
 
 def _auto_class(base: Base, classes: Mapping[int, str]) -> str:
     """By which of its classes transformers loads the base."""
-    from evenhand.finetune.families import KINDS  # noqa: PLC0415
+    from evenhand.finetune.modeling.families import KINDS  # noqa: PLC0415
 
     return KINDS[base.family.INFO.task if classes else "language"]
 
