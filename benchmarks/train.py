@@ -135,7 +135,7 @@ def peer(path: Path, out: Path) -> None:
     from evenhand.finetune import Data
     from evenhand.finetune.inputs.batches import feed_of
     from evenhand.finetune.inputs.targets import Classes
-    from evenhand.finetune.loop import Lesson
+    from evenhand.finetune.loop import TrainingBatches
     from evenhand.finetune.modeling import adapt
     from evenhand.finetune.modeling.pretrained import load_base
     from evenhand.spec.read import read_studies
@@ -161,7 +161,7 @@ def peer(path: Path, out: Path) -> None:
         model = adapt.adapted(base, job)
         if job.training.precision == "bfloat16":
             model.set_attn_implementation("sdpa")  # what a script gets that does not know better
-        lesson = Lesson(feed, Classes(examples.labels), parts.train, job.seed)
+        lesson = TrainingBatches(feed, Classes(examples.labels), parts.train, job.seed)
         order = np.concatenate(
             [
                 rows

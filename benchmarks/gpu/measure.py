@@ -20,10 +20,10 @@ from evenhand.finetune import Job, Precision
 from evenhand.finetune.estimate.size import sizes
 from evenhand.finetune.hardware import memory
 from evenhand.finetune.hardware.devices import accelerator_of
-from evenhand.finetune.hardware.linears import fast_linears, halved
+from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
 from evenhand.finetune.inputs.targets import Classes
 from evenhand.finetune.log import Log
-from evenhand.finetune.loop import Lesson, fit
+from evenhand.finetune.loop import TrainingBatches, fit
 
 #: Steps that are not counted: the first ones compile, warm up and fill caches.
 WARM_UP = 3
@@ -105,7 +105,7 @@ def _timed(shape: Shape, job: Job, steps: int, best: Ceiling, *, compiled: bool)
     device = accelerator.device
     rows = shape.batch * (WARM_UP + steps)
     feed, labels = feed_of(shape, rows)
-    lesson = Lesson(feed, Classes(labels), np.arange(rows), job.seed)
+    lesson = TrainingBatches(feed, Classes(labels), np.arange(rows), job.seed)
     peak = memory.Peak()
     model = adapted(shape, job, device)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -119,8 +119,8 @@ def _timed(shape: Shape, job: Job, steps: int, best: Ceiling, *, compiled: bool)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         log = stack.enter_context(closing(Log(Path(folder) / "train.jsonl")))
         if not compiled:
-            stack.enter_context(fast_linears(model, accelerator))
-        stack.enter_context(halved(model, accelerator))
+            stack.enter_context(onednn_linears(model, accelerator))
+        stack.enter_context(frozen_weights_in_bf16(model, accelerator))
         # Without a GPU only the graphs are made: compiling them takes minutes and would show nothing.
         backend = "inductor" if device.type == "cuda" else "aot_eager"
         trained = torch.compile(model, dynamic=False, backend=backend) if compiled else model

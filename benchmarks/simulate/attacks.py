@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from benchmarks.simulate.tables import simulate
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.compare import comparisons
-from evenhand.judge.privacy.observe import Scored, Seen, observe
+from evenhand.judge.privacy.observe import AttackEstimates, Scored, observe
 from evenhand.judge.privacy.rates import limits
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, at_fpr
 from evenhand.judge.stats.quantiles import z_of
@@ -61,7 +61,7 @@ class World:
 
 def draw(
     world: World, targets: int, rows: int, rng: np.random.Generator, f: float, z: float
-) -> tuple[Seen, Seen, list[Group]]:
+) -> tuple[AttackEstimates, AttackEstimates, list[Group]]:
     """Both arms on the same rows and training sets, observed; rows of each group."""
     code = rng.choice(len(world.shares), rows, p=world.shares)
     member = halves(targets, rows, rng)

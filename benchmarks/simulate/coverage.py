@@ -111,7 +111,7 @@ def disparity(
     one, two, excluded, equivalent, width = [], [], [], [], []
     metric = registry.load("evenhand.judge.metrics", "accuracy")
     for i in range(replicates):
-        p = counts.compress(world.rows(rng))
+        p = counts.collapse_equal_rows(world.rows(rng))
         groups = counts.groups_of(p.attributes[0], p)
         seen = [[counts.observe(metric, arm, g, p, 1) for g in groups] for arm in p.arms]
         values = [float(module.compute({"accuracy": np.array([o.value for o in s])})) for s in seen]

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from evenhand.datasets import asked, split, text_snippets
+from evenhand.datasets import build_prompts, split, text_snippets
 from evenhand.datasets.lib.prompts.templates import OTHER, forms_of, read_templates, variants_of
 from evenhand.errors import InputError
 from tests.datasets import sample
@@ -110,7 +110,7 @@ def test_a_study_asks_them(tmp_path):
     path = sample.write_csv(tmp_path / "s.csv", sample.posts(60))
     bias = text_snippets.Bias(templates="paper", snippets=5, permutations=False)
     rows = text_snippets.load(text_snippets.Config(path=path, bias=bias))
-    questions = asked(rows, split(rows.ids, train=0.8, validation=0, test=0.2, seed=1))
+    questions = build_prompts(rows, split(rows.ids, train=0.8, validation=0, test=0.2, seed=1))
     assert len(questions) == 5 * len(PAPER)
 
 
@@ -132,7 +132,7 @@ def test_a_name_that_is_no_set():
     [
         ("inversion: [0, 1]", r"inversion: got \[0, 1\]; it lists the places \[0, 1\] in another order"),
         ("inversion: [1, 2]", r"inversion: got \[1, 2\]"),
-        ("both: true", "both: belongs to a template with `asked` and `inversion`"),
+        ("both: true", "both: belongs to a template with `build_prompts` and `inversion`"),
         ("variants: [wrods]", "there is no variant 'wrods'; .*'words'"),
     ],
 )

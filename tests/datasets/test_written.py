@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from evenhand.datasets import asked, leaks, split, synthetic_pairs, text_snippets, winomt
+from evenhand.datasets import build_prompts, leaks, split, synthetic_pairs, text_snippets, winomt
 from evenhand.datasets.lib.prompts.templates import forms_of, read_templates, variants_of
 from evenhand.errors import InputError
 from tests.datasets import sample
@@ -213,7 +213,7 @@ def test_only_test_rows_are_asked_about(tmp_path):
     bias = text_snippets.Bias(families=("MC1",), variants=("letters",), snippets=8, permutations=False)
     rows = text_snippets.load(text_snippets.Config(path=path, bias=bias))
     parts = split(rows.ids, **SHARES, seed=1)
-    questions = asked(rows, parts)
+    questions = build_prompts(rows, parts)
     assert [q.id for q in questions] == [rows.ids[i] for i in parts.test[:8]]
     assert {q.form.permutation for q in questions} == {None}
     learnt = {rows.inputs[i] for i in (*parts.train, *parts.validation)}

@@ -20,7 +20,7 @@ from evenhand.finetune import Model, run
 from evenhand.finetune.hardware.devices import accelerator_of
 from evenhand.finetune.inputs.batches import feed_of
 from evenhand.finetune.inputs.targets import Classes
-from evenhand.finetune.loop import Lesson, _gradients
+from evenhand.finetune.loop import TrainingBatches, _gradients
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.outputs.predict import probabilities
@@ -74,14 +74,14 @@ def test_recorded_training_ids_are_those_that_were_trained_on(texts, folders, tm
         }
     )  # fmt: skip
     loaded = data.load(spec.dataset, spec.own_splits)
-    seen, epoch = Counter(), Lesson.epoch
+    seen, epoch = Counter(), TrainingBatches.epoch
 
     def noted(self, number, training):
         for cuts in epoch(self, number, training):
             seen.update(loaded.examples.ids[row] for rows, _ in cuts for row in rows.tolist())
             yield cuts
 
-    monkeypatch.setattr(Lesson, "epoch", noted)
+    monkeypatch.setattr(TrainingBatches, "epoch", noted)
     [planned] = plan(spec)
     run.train(planned.job, loaded.of(3), tmp_path)
     recorded = data.drawn(loaded.facts, 3)["parts"]["train"]
@@ -109,7 +109,7 @@ def test_padding_changes_neither_predictions_nor_losses_nor_gradients(family, fo
     alone = [probabilities(model, feed, row[None], accelerator)[0] for row in both]
     np.testing.assert_allclose(probabilities(model, feed, both, accelerator), alone, atol=1e-6)
 
-    lesson = Lesson(feed, Classes(texts.examples.labels), texts.parts.train, 13)
+    lesson = TrainingBatches(feed, Classes(texts.examples.labels), texts.parts.train, 13)
     found = []
     for cuts in ([both], [row[None] for row in both]):
         model.zero_grad()

@@ -103,7 +103,7 @@ def test_a_checkpoint_without_a_head_says_nothing(tmp_path):
     worlds.tokenizer(folder)
     base = base_of(str(folder), ("no", "yes"))
     assert base.remark == ""
-    assert base.fresh == ("classifier",)
+    assert base.new_modules == ("classifier",)
 
 
 def test_runs_say_what_the_trained_head_says(tmp_path, datasets):

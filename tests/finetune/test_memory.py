@@ -14,7 +14,7 @@ from evenhand.finetune.inputs import batches as feed
 from evenhand.finetune.inputs import passes
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling import pretrained as base
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import predict
 from evenhand.finetune.outputs.generate import generated
 from evenhand.finetune.outputs.likelihoods import _fits_a_pass
@@ -98,12 +98,12 @@ def test_a_peak_does_not_depend_on_what_ran_before(tmp_path, folders, data):
 def bases():
     """How many models are alive that are not adapted."""
     gc.collect()
-    return sum(type(o) is Base for o in gc.get_objects())
+    return sum(type(o) is PretrainedModel for o in gc.get_objects())
 
 
 def test_one_large_base_is_alive_and_its_tokens_are_kept(tmp_path, folders, data, monkeypatch):
     monkeypatch.setattr(base, "RESIDENT", 0)
-    base._resident.cache_clear()
+    base._load_cached.cache_clear()
     read = []
     monkeypatch.setattr(
         feed, "tokenizer_of", lambda place, old=feed.tokenizer_of: read.append(place) or old(place)

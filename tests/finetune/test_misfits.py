@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import save_file
 
 from evenhand.cli import main
-from evenhand.datasets import Asked, Form
+from evenhand.datasets import PromptSet, PromptTemplate
 from evenhand.errors import InputError
 from evenhand.finetune import run
 from evenhand.finetune.estimate import size
@@ -241,8 +241,8 @@ def test_a_classifier_shares_nothing(tmp_path, datasets):
 def test_an_embedding_of_its_own_is_adapted_and_merged(kind, way, tmp_path, language):
     free = model_of(tmp_path, kind, auto=transformers.AutoModelForCausalLM, tie_word_embeddings=False)
     (tmp_path / "run").mkdir()
-    form = Form("one", "a", "w1 ", " w2", (" w3", " w4"), ("w3", "w4"), ("no", "yes"))
-    asks = dataclasses.replace(language.examples, asked=Asked((form,), 4))
+    form = PromptTemplate("one", "a", "w1 ", " w2", (" w3", " w4"), ("w3", "w4"), ("no", "yes"))
+    asks = dataclasses.replace(language.examples, asked=PromptSet((form,), 4))
     options = {"targets": ("embedding", "attention.query")}
     found = run.train(
         job(free, way, **options), dataclasses.replace(language, examples=asks), tmp_path / "run"

@@ -18,7 +18,7 @@ from evenhand.finetune.estimate.standin import stand_in
 from evenhand.finetune.hardware import devices
 from evenhand.finetune.inputs.batches import feed_of
 from evenhand.finetune.inputs.targets import Classes
-from evenhand.finetune.loop import Lesson
+from evenhand.finetune.loop import TrainingBatches
 from evenhand.finetune.prepare import base_of
 from tests.finetune import test_writing, worlds
 from tests.finetune.test_training import do, losses_of, scores_of
@@ -143,7 +143,7 @@ def test_gradient_checkpointing_changes_nothing(way, folders, data, tmp_path, mo
 @pytest.mark.parametrize("n", [1, 2, 4, 7])
 def test_work_is_shared_evenly_and_done_once(processes, n):
     shares = [
-        devices.share(list(range(n)), SimpleNamespace(process_index=i, num_processes=processes))
+        devices.local_share(list(range(n)), SimpleNamespace(process_index=i, num_processes=processes))
         for i in range(processes)
     ]
     assert len({len(one) for one in shares}) == 1
@@ -157,7 +157,7 @@ def test_a_step_has_the_same_rows_however_many_take_part(processes, folders, dat
     feed = feed_of(base_of(job, rows), rows.examples, 256)
 
     def steps(n):
-        lesson = Lesson(feed, Classes(rows.examples.labels), rows.parts.train, 13, n)
+        lesson = TrainingBatches(feed, Classes(rows.examples.labels), rows.parts.train, 13, n)
         return [[part.tolist() for part, _ in cuts] for cuts in lesson.epoch(0, job.training)]
 
     for one, divided in zip(steps(1), steps(processes), strict=True):

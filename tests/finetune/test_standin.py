@@ -29,7 +29,7 @@ def test_a_stand_in_loads_with_all_roles_of_its_family(kin):
     assert set(base.roles.layers) == set(base.family.ROLES)
     assert min(base.roles.widths.values()) >= min(width(kin), 16)
     # Only the head has no weights: every method can be tried.
-    assert all(name.startswith(base.roles.head) for name in base.fresh)
+    assert all(name.startswith(base.roles.head) for name in base.new_modules)
     assert sum(p.numel() for p in base.model.parameters()) < 500_000
     assert stand_in(kin, FAMILIES[kin]) == folder
     assert family_said(Model(str(folder)), FAMILIES[kin]) == kin

@@ -78,7 +78,7 @@ def test_options_make_other_models(tiny: ModuleType) -> None:
 @pytest.mark.usefixtures("short")
 def test_only_the_classifier_is_new(tiny: ModuleType) -> None:
     base = load_base(Model(tiny.__name__.rpartition(".")[2]), TASKS[tiny], ("no", "yes"), "float32")
-    assert base.fresh == ("classifier",)
+    assert base.new_modules == ("classifier",)
     assert {"attention.query", "attention.value", "mlp.up"} <= set(base.roles.layers)
 
 

@@ -14,11 +14,11 @@ import transformers
 
 from evenhand.finetune import Data, Model, run
 from evenhand.finetune.hardware.devices import accelerator_of
-from evenhand.finetune.hardware.linears import fast_linears, halved
+from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
 from evenhand.finetune.inputs import features
 from evenhand.finetune.inputs.batches import feed_of
 from evenhand.finetune.inputs.targets import Classes
-from evenhand.finetune.loop import Lesson, _gradients
+from evenhand.finetune.loop import TrainingBatches, _gradients
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.prepare import base_of
@@ -66,7 +66,7 @@ def test_same_as_transformers_trainer(kind, way, folders, data, tmp_path):
     base = base_of(job, rows)
     feed = feed_of(base, rows.examples, job.training.max_length)
     model = adapt.adapted(base, job)
-    lesson = Lesson(feed, Classes(rows.examples.labels), rows.parts.train, job.seed)
+    lesson = TrainingBatches(feed, Classes(rows.examples.labels), rows.parts.train, job.seed)
     order = [
         int(r) for e in range(3) for cuts in lesson.epoch(e, job.training) for part, _ in cuts for r in part
     ]
@@ -134,7 +134,7 @@ def test_fresh_process_same_bytes(folders, datasets, tmp_path):
 
 
 def test_every_method_sees_the_same_rows(folders, data, tmp_path, monkeypatch):
-    rows, seen, epoch = data("vit"), {}, Lesson.epoch
+    rows, seen, epoch = data("vit"), {}, TrainingBatches.epoch
 
     def noted(self, number, training):
         for cuts in epoch(self, number, training):
@@ -143,7 +143,7 @@ def test_every_method_sees_the_same_rows(folders, data, tmp_path, monkeypatch):
             seen.setdefault(arm, []).append(step)
             yield cuts
 
-    monkeypatch.setattr(Lesson, "epoch", noted)
+    monkeypatch.setattr(TrainingBatches, "epoch", noted)
     for arm in ("full", "head_only", "lora"):
         do(worlds.job_of(folders["vit"], arm), rows, tmp_path / arm)
     assert seen["full"] == seen["lora"] == seen["head_only"]
@@ -178,7 +178,7 @@ def test_micro_batches_sum_to_the_batch(folders, data):
     for size in (None, 3):
         job = worlds.job_of(folders["llama"], "full", micro_batch=size, batch_size=16)
         base = base_of(job, rows)
-        lesson = Lesson(
+        lesson = TrainingBatches(
             feed_of(base, rows.examples, 256), Classes(rows.examples.labels), rows.parts.train, 13
         )
         model = adapt.adapted(base, job)
@@ -216,7 +216,7 @@ def test_fast_linears_are_linear():
     x = torch.randn(3, 5, 160)
     found, wanted = x.clone().requires_grad_(), x.double().requires_grad_()
     holder = torch.nn.Sequential(plain)
-    with fast_linears(holder, accelerator_of("float32")):
+    with onednn_linears(holder, accelerator_of("float32")):
         assert "forward" in vars(plain)
         y = holder(found)
         y.square().sum().backward()
@@ -234,11 +234,11 @@ def test_halved_gives_the_weights_back():
     layer.requires_grad_(False)
     before, model = layer.weight.clone(), torch.nn.Sequential(layer)
     accelerator = accelerator_of("bfloat16")
-    with halved(model, accelerator):
+    with frozen_weights_in_bf16(model, accelerator):
         assert layer.weight.dtype == torch.bfloat16
     assert layer.weight.dtype == torch.float32
     assert torch.equal(layer.weight, before)
-    with pytest.raises(RuntimeError, match="changed"), halved(model, accelerator):
+    with pytest.raises(RuntimeError, match="changed"), frozen_weights_in_bf16(model, accelerator):
         layer.weight.data[0, 0] += 1
     assert torch.equal(layer.weight, before)
 

@@ -12,7 +12,15 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from evenhand.datasets import Asked, Examples, Form, Question, split, synthetic_pairs, text_snippets
+from evenhand.datasets import (
+    Examples,
+    Prompt,
+    PromptSet,
+    PromptTemplate,
+    split,
+    synthetic_pairs,
+    text_snippets,
+)
 from evenhand.datasets.lib.prompts.templates import forms_of, read_templates
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Model, Training, run
@@ -21,7 +29,7 @@ from evenhand.finetune.hardware.devices import accelerator_of
 from evenhand.finetune.inputs.encoder import boundary, encoder_of
 from evenhand.finetune.inputs.sequences import blocks_in, material_of, prompts_of
 from evenhand.finetune.inputs.targets import Continuations
-from evenhand.finetune.loop import Lesson, _gradients
+from evenhand.finetune.loop import TrainingBatches, _gradients
 from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.outputs.generate import generated
 from evenhand.finetune.outputs.likelihoods import Choice, answered, choices_of
@@ -51,7 +59,7 @@ def of_pairs(rows=64, **options):
     return Data(examples, parts)
 
 
-NOTHING = Asked()
+NOTHING = PromptSet()
 
 
 def of_texts(texts, asked=NOTHING):
@@ -63,7 +71,7 @@ def of_texts(texts, asked=NOTHING):
 def of_questions():
     """Texts, with questions whose answers have one token and several."""
     forms = forms_of(read_templates(None), ("YN1", "Cloze1"), ("words", "emojis"), permutations=True)
-    return of_texts([f"the cook {i} met the guard" for i in range(40)], Asked(forms=forms, snippets=3))
+    return of_texts([f"the cook {i} met the guard" for i in range(40)], PromptSet(forms=forms, snippets=3))
 
 
 def by_transformers(model, prompt, answer):
@@ -132,7 +140,7 @@ def test_only_translation_and_end_are_learnt(kin):
             loss = base.model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
         n = len(ids) - len(prompt)
         total, tokens = total + float(loss) * n, tokens + n
-    lesson = Lesson(found.feed, found.answers, rows, 13)
+    lesson = TrainingBatches(found.feed, found.answers, rows, 13)
     cut = [(part, np.zeros(len(part), bool)) for part in (rows[:4], rows[4:])]  # two micro-batches, padded
     model = base.copy(0)
     assert _gradients(model, cut, lesson, accelerator) == pytest.approx(total / tokens, rel=1e-5)
@@ -182,8 +190,8 @@ def test_answers_are_scored_where_the_tokens_differ():
     encoder = encoder_of(base)
     # A word of the vocabulary, cut in its middle: with the answer it is one token.
     word = next(t for t in encoder.tokenizer.get_vocab() if t.isalpha() and len(t) > 4)
-    form = Form("x", "words", word[:3], "", (word[3:], "zzz"), ("a", "b"), ("a", "b"))
-    data = of_texts([f"text {i}" for i in range(20)], Asked(questions=(Question("q", "", form),)))
+    form = PromptTemplate("x", "words", word[:3], "", (word[3:], "zzz"), ("a", "b"), ("a", "b"))
+    data = of_texts([f"text {i}" for i in range(20)], PromptSet(questions=(Prompt("q", "", form),)))
     [choice] = choices_of(base, data, 64).choices
     whole = encoder.whole([word])[0]
     assert (*choice.prompt, *choice.answers[0]) in {tuple(whole), (encoder.end, *whole)}
@@ -191,14 +199,16 @@ def test_answers_are_scored_where_the_tokens_differ():
 
 
 def question(text="", before="Q ", after=" A:", answers=(" yes", " no")):
-    return Question("q", text, Form("x", "words", before, after, answers, ("y", "n"), ("y", "n")))
+    return Prompt("q", text, PromptTemplate("x", "words", before, after, answers, ("y", "n"), ("y", "n")))
 
 
 def test_only_the_text_is_cut():
     base = load_base(Model(str(stand_in("llama", "language"))), "language", (), "float32")
     encoder = encoder_of(base)
     long = "word " * 400
-    data = of_texts([f"text {i}" for i in range(20)], Asked(questions=(question(long), question("short"))))
+    data = of_texts(
+        [f"text {i}" for i in range(20)], PromptSet(questions=(question(long), question("short")))
+    )
     cut, kept = choices_of(base, data, 64).choices
     assert (cut.cut, kept.cut) == (True, False)
     assert 60 <= len(cut.prompt) + max(map(len, cut.answers)) <= 64
@@ -212,7 +222,7 @@ def test_only_the_text_is_cut():
 def test_signs_that_fall_into_bytes_are_summed(sign):
     base = load_base(Model(str(stand_in("gpt2", "language"))), "language", (), "float32")
     data = of_texts(
-        [f"text {i}" for i in range(20)], Asked(questions=(question(answers=(f" {sign}", " no")),))
+        [f"text {i}" for i in range(20)], PromptSet(questions=(question(answers=(f" {sign}", " no")),))
     )
     [choice] = choices_of(base, data, 64).choices
     assert bytes(encoder_of(base).text(choice.answers[0]), "utf-8") == f" {sign}".encode()
@@ -232,7 +242,7 @@ def test_signs_that_fall_into_bytes_are_summed(sign):
 )
 def test_questions_that_cannot_be_asked(asked, says):
     base = load_base(Model(str(stand_in("llama", "language"))), "language", (), "float32")
-    data = of_texts([f"text {i}" for i in range(20)], Asked(questions=(asked,)))
+    data = of_texts([f"text {i}" for i in range(20)], PromptSet(questions=(asked,)))
     with pytest.raises(InputError, match=says):
         choices_of(base, data, 64)
     # It is told before anything is trained.
@@ -348,7 +358,7 @@ def test_choices(way, options, tmp_path):
 def test_a_written_table_says_what_transformers_says(tmp_path):
     """One number of the table, by hand: the snippet in its template, the answer's tokens, summed."""
     form = next(f for f in forms_of(read_templates(None), ("MC1",), ("words",), permutations=False))
-    data = of_texts([f"the cook {i}" for i in range(40)], Asked(forms=(form,), snippets=2))
+    data = of_texts([f"the cook {i}" for i in range(40)], PromptSet(forms=(form,), snippets=2))
     folder = stand_in("llama", "language")
     run.train(job("none", folder), data, tmp_path)
     [row, *_] = pq.read_table(tmp_path / "likelihoods.parquet").to_pylist()

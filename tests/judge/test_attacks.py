@@ -92,7 +92,7 @@ def test_rmia_by_hand():
 @pytest.mark.parametrize("variance", ["per_example", "shrunk", "global"])
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_lira_is_the_loop_over_rows(shared, mode, variance, monkeypatch):
-    monkeypatch.setattr("evenhand.judge.attacks.NUMBERS", 500)
+    monkeypatch.setattr("evenhand.judge.attacks.MAX_MATRIX_ELEMENTS", 500)
     e = gaussian(9, 60, gap=1.0, seed=2, spread=3.0, views=2)
     if not shared:
         e = Evidence(e.member, np.array([0, 4]), False, e.loss, e.margin)
@@ -106,7 +106,7 @@ def test_lira_is_the_loop_over_rows(shared, mode, variance, monkeypatch):
 @pytest.mark.parametrize("mode", ["online", "offline"])
 @pytest.mark.parametrize("gamma", [1.0, 2.0])
 def test_rmia_is_the_matrix_of_ratios(shared, mode, gamma, monkeypatch):
-    monkeypatch.setattr("evenhand.judge.attacks.NUMBERS", 500)
+    monkeypatch.setattr("evenhand.judge.attacks.MAX_MATRIX_ELEMENTS", 500)
     e = gaussian(9, 80, gap=1.0, seed=3, spread=2.0, views=2)
     if not shared:
         e = Evidence(e.member, np.array([0, 4]), False, e.loss)

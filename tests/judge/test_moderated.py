@@ -67,7 +67,7 @@ def slow(e: Evidence, *, mode: str) -> np.ndarray:
 @pytest.mark.parametrize("mode", ["online", "offline"])
 @pytest.mark.parametrize("unlike", [0.0, 0.8])
 def test_scores_are_those_of_a_loop_over_rows(shared, mode, unlike, monkeypatch):
-    monkeypatch.setattr("evenhand.judge.attacks.NUMBERS", 500)
+    monkeypatch.setattr("evenhand.judge.attacks.MAX_MATRIX_ELEMENTS", 500)
     e = uneven(9, 60, gap=1.0, seed=2, unlike=unlike, views=2)
     if not shared:
         e = Evidence(e.member, np.array([0, 4]), False, e.loss, e.margin)

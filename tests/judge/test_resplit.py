@@ -67,7 +67,7 @@ def test_rows_of_a_run_are_read_with_the_others_marked_as_absent():
     assert np.isnan(full.score[1, :3]).all()
     cells = load(table(), COLUMNS, need_scores=False)
     assert cells.count.sum() == 5
-    assert counts.compress(found).count.sum() == 5
+    assert counts.collapse_equal_rows(found).count.sum() == 5
 
 
 def test_the_estimate_is_the_mean_of_the_runs_and_not_of_their_rows():

@@ -129,7 +129,7 @@ def test_two_arms_give_the_audits_own_difference(runs):
             seen = [counts.observe(f1, arm, group, two, 1) for arm in two.arms]
             m = Matched("f1", f1.INFO, None, group, *seen, *two.arms, two)
             pairs.append(compare.pair(m, 10, np.random.default_rng(0)))
-    theirs = families.settle(pairs, two, settings, "exploratory", "full")
+    theirs = families.adjust_family(pairs, two, settings, "exploratory", "full")
     for ours, audit in zip(rows, theirs, strict=True):
         for key in ("difference", "low", "high", "p_value", "p_adjusted"):
             assert ours[key] == pytest.approx(audit[key], rel=1e-9), key

@@ -218,14 +218,14 @@ def test_the_death_of_a_process_is_recorded_by_another(runs):
     other = holder(runs.path / ".1-a.claim")
     os.kill(other.pid, signal.SIGKILL)
     ended(other)
-    state = runs.bury("1-a", ABOUT, "killed")
+    state = runs.record_crash("1-a", ABOUT, "killed")
     assert (state.status, state.record["error"], state.attempts) == ("failed", "killed", 1)
     assert is_held(runs.path / ".1-a.claim") is None
 
 
 def test_nothing_is_recorded_of_a_run_that_another_process_has_taken_over(runs):
     other = holder(runs.path / ".1-a.claim")
-    assert runs.bury("1-a", ABOUT, "killed").status == "running"
+    assert runs.record_crash("1-a", ABOUT, "killed").status == "running"
     ended(other)
     finished(runs)
-    assert runs.bury("1-a", ABOUT, "killed").status == "finished"
+    assert runs.record_crash("1-a", ABOUT, "killed").status == "finished"

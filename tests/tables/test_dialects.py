@@ -7,7 +7,7 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.tables.io.dialects import dialect_of
 from evenhand.tables.io.formats import tidy_names
-from evenhand.tables.io.sources import Given
+from evenhand.tables.io.sources import TableSource
 from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
 
@@ -74,7 +74,7 @@ def test_a_name_that_begins_with_a_hash_is_no_comment(tmp_path):
     assert groups(tmp_path, text().replace("team", "#team"), "#team") == RIGHT
     path = tmp_path / "h.csv"
     path.write_text("#" + text())
-    assert dialect_of(Given("", "", "", path)).names[0] == "#example_id"
+    assert dialect_of(TableSource("", "", "", path)).names[0] == "#example_id"
 
 
 @pytest.mark.parametrize("note", ["a\rb", 'a\rb"c', '"a\rb"', '"a\r""b"', "a\r\rb", '"\r\n"', "\rb", "x"])

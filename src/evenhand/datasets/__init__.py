@@ -7,17 +7,17 @@ an underscore are no datasets: what several of them share.
 from evenhand.datasets.lib.leaks import Leaks, leaks
 from evenhand.datasets.lib.membership_splits import attack_rows, half, pool
 from evenhand.datasets.lib.pictures import rgb
-from evenhand.datasets.lib.prompts.build import asked
+from evenhand.datasets.lib.prompts.build import build_prompts
 from evenhand.datasets.lib.reading.files import only_here
 from evenhand.datasets.lib.reading.hub import hub_is_silent, hub_page, hub_reason
 from evenhand.datasets.lib.schema import (
-    Asked,
     DatasetInfo,
     Examples,
-    Form,
     Parts,
     Picture,
-    Question,
+    Prompt,
+    PromptSet,
+    PromptTemplate,
     Task,
     Translations,
 )
@@ -25,19 +25,19 @@ from evenhand.datasets.lib.splits import LEAST_ROWS, Checked, check, from_column
 
 __all__ = [
     "LEAST_ROWS",
-    "Asked",
     "Checked",
     "DatasetInfo",
     "Examples",
-    "Form",
     "Leaks",
     "Parts",
     "Picture",
-    "Question",
+    "Prompt",
+    "PromptSet",
+    "PromptTemplate",
     "Task",
     "Translations",
-    "asked",
     "attack_rows",
+    "build_prompts",
     "check",
     "from_column",
     "half",

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.datasets import Asked, DatasetInfo, Examples, from_column, synthetic_posts
+from evenhand.datasets import DatasetInfo, Examples, PromptSet, from_column, synthetic_posts
 from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
 from evenhand.datasets.lib.deduplicate import kept_of, names, texts
 from evenhand.datasets.lib.leaks import fingerprint
@@ -148,13 +148,13 @@ def smoke(config: Config) -> Examples:
     )  # fmt: skip
 
 
-def _asked(config: Config) -> tuple[Asked, list[str]]:
+def _asked(config: Config) -> tuple[PromptSet, list[str]]:
     """What is asked, and remarks on it."""
     if config.questions is not None:
         questions, attributes, remarks = read_questions(config.questions)
-        return Asked(questions=questions, attributes=attributes), remarks
+        return PromptSet(questions=questions, attributes=attributes), remarks
     bias = config.bias or Bias()
     forms = forms_of(
         read_templates(bias.templates), bias.families, bias.variants, permutations=bias.permutations
     )
-    return Asked(forms=forms, snippets=bias.snippets), []
+    return PromptSet(forms=forms, snippets=bias.snippets), []

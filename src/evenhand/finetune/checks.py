@@ -13,8 +13,8 @@ from accelerate import Accelerator
 
 from evenhand.finetune.hardware.devices import precision_of
 from evenhand.finetune.modeling import checkpoint
-from evenhand.finetune.modeling.pretrained import Base
-from evenhand.finetune.tasks import Goal
+from evenhand.finetune.modeling.pretrained import PretrainedModel
+from evenhand.finetune.tasks import Task
 from evenhand.tables.schema import FloatArray
 
 #: Largest difference of a probability: float32 sums in another order; bfloat16 has 8 bits.
@@ -25,7 +25,7 @@ class CheckError(Exception):
     """A trained model is not what it must be."""
 
 
-def at_start(base: Base, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+def at_start(base: PretrainedModel, model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Every weight that the method does not train, by name, before training.
 
     A method may begin by moving a part of the base into its adapter; what it leaves is copied here. That the
@@ -70,7 +70,7 @@ def base_frozen(start: Mapping[str, torch.Tensor], model: torch.nn.Module) -> in
 
 
 def of_saved(
-    base: Base, place: Path, goal: Goal, scores: FloatArray, accelerator: Accelerator
+    base: PretrainedModel, place: Path, goal: Task, scores: FloatArray, accelerator: Accelerator
 ) -> dict[str, object]:
     """Load what was saved, and compare it with the trained model, which is needed no more.
 
@@ -101,7 +101,7 @@ def of_saved(
     return found
 
 
-def _merges(model: Any, goal: Goal, accelerator: Accelerator) -> float:  # noqa: ANN401
+def _merges(model: Any, goal: Task, accelerator: Accelerator) -> float:  # noqa: ANN401
     """Merge a model's adapters into its weights, and compare it with what it was, both in float32.
 
     Returns:
@@ -136,5 +136,5 @@ def _copied(name: str) -> bool:
     return ".modules_to_save." in name or ".lora_" in name
 
 
-def _head(name: str, base: Base) -> bool:
-    return any(name.startswith(f"{part}.") for part in (*base.roles.head, *base.fresh))
+def _head(name: str, base: PretrainedModel) -> bool:
+    return any(name.startswith(f"{part}.") for part in (*base.roles.head, *base.new_modules))

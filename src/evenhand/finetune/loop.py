@@ -12,8 +12,8 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune import Training
-from evenhand.finetune.hardware.devices import added, share
-from evenhand.finetune.hardware.parallel import unjoined
+from evenhand.finetune.hardware.devices import all_reduce_sum, local_share
+from evenhand.finetune.hardware.parallel import no_sync
 from evenhand.finetune.inputs.batches import Feed
 from evenhand.finetune.inputs.targets import Answers
 from evenhand.finetune.log import Log
@@ -24,7 +24,7 @@ _ORDER, _MIRROR = 1, 2
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingBatches:
     """What is learnt from.
 
     Attributes:
@@ -73,7 +73,7 @@ def micro_batch(training: Training, feed: Feed, processes: int) -> int:
 
 def fit(
     model: torch.nn.Module,
-    lesson: Lesson,
+    lesson: TrainingBatches,
     training: Training,
     accelerator: Accelerator,
     log: Log,
@@ -132,23 +132,23 @@ def fit(
 def _gradients(
     model: torch.nn.Module,
     cuts: list[tuple[IntArray, npt.NDArray[np.bool_]]],
-    lesson: Lesson,
+    lesson: TrainingBatches,
     accelerator: Accelerator,
 ) -> float:
     """Sum the gradients of a step's micro-batches over the group; returns the mean loss of its answers."""
     total = sum(lesson.answers.count(rows) for rows, _ in cuts)
     summed = np.zeros(1)
-    mine = share(cuts, accelerator)
+    mine = local_share(cuts, accelerator)
     for number, ((rows, mirrored), counts) in enumerate(mine, 1):
         inputs = {k: v.to(accelerator.device) for k, v in lesson.feed.take(rows, mirrored).items()}
-        with unjoined(model, last=number == len(mine)):
+        with no_sync(model, last=number == len(mine)):
             with accelerator.autocast():
                 logits = model(**inputs).logits
             loss = lesson.answers.loss(logits, rows) / total
             # The group takes the mean of its gradients, where the sum is meant.
             (loss * (accelerator.num_processes if counts else 0)).backward()
         summed += float(loss.detach()) if counts else 0.0
-    return float(added(summed, accelerator)[0])
+    return float(all_reduce_sum(summed, accelerator)[0])
 
 
 def _groups(trained: list[torch.nn.Parameter], training: Training) -> list[dict[str, object]]:

@@ -9,8 +9,8 @@ from evenhand.finetune import Data, Job, Prepared
 from evenhand.finetune.estimate.shape import at_hand, shape_of
 from evenhand.finetune.inputs.batches import encoded, tokenizer_of
 from evenhand.finetune.modeling import adapt, tokens
-from evenhand.finetune.modeling.pretrained import Base, load_base
-from evenhand.finetune.tasks import goal_of
+from evenhand.finetune.modeling.pretrained import PretrainedModel, load_base
+from evenhand.finetune.tasks import task_of
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
@@ -29,7 +29,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
             continue
         try:
             base = base_of(job, data)
-            goal = goal_of(base, job, data)
+            goal = task_of(base, job, data)
         except InputError as error:
             lost.add(job.model.key)
             complaints |= dict.fromkeys(error.complaints)
@@ -74,6 +74,6 @@ def refuse_texts(jobs: Sequence[Job], texts: Callable[[], Sequence[str]]) -> Non
         raise InputError(complaints)
 
 
-def base_of(job: Job, data: Data) -> Base:
+def base_of(job: Job, data: Data) -> PretrainedModel:
     """The base model of a job, with a head for the classes of the data."""
     return load_base(job.model, data.examples.task, data.examples.classes, job.training.precision)

@@ -16,18 +16,18 @@ from evenhand.finetune import Data, Job, checks
 from evenhand.finetune.clock import Clock
 from evenhand.finetune.estimate.size import stored
 from evenhand.finetune.hardware import memory
-from evenhand.finetune.hardware.devices import accelerator_of, largest, precision_of
-from evenhand.finetune.hardware.linears import fast_linears, halved
-from evenhand.finetune.hardware.parallel import is_sharded, spread, whole
+from evenhand.finetune.hardware.devices import accelerator_of, all_reduce_max, precision_of
+from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
+from evenhand.finetune.hardware.parallel import is_sharded, unwrap, wrap_distributed
 from evenhand.finetune.inputs import features
 from evenhand.finetune.inputs.passes import at_most
 from evenhand.finetune.log import Log
-from evenhand.finetune.loop import Lesson, fit, micro_batch
+from evenhand.finetune.loop import TrainingBatches, fit, micro_batch
 from evenhand.finetune.modeling import adapt, checkpoint
 from evenhand.finetune.outputs import signals
 from evenhand.finetune.outputs import write as output
 from evenhand.finetune.prepare import base_of, prepare
-from evenhand.finetune.tasks import goal_of
+from evenhand.finetune.tasks import task_of
 
 __all__ = ["prepare", "stored", "train"]
 
@@ -70,7 +70,7 @@ def _train(
     accelerator = accelerator_of(job.training.precision, processes)
     first = accelerator.is_main_process
     base = base_of(job, data)
-    goal = goal_of(base, job, data)
+    goal = task_of(base, job, data)
     held, peak = memory.held(base.model), memory.Peak()
     model = adapt.adapted(base, job)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -81,30 +81,30 @@ def _train(
 
     reader, rows = features.reader_of(base, model, goal.feed, accelerator, flip=job.training.flip)
     # A head on stored features is small: every process has a copy.
-    parallel = "data" if isinstance(reader, features.Replayed) else job.training.parallel
-    reader = spread(reader, base.roles.blocks, parallel, accelerator)
-    lesson = Lesson(rows, goal.answers, goal.train, job.seed, processes)
+    parallel = "data" if isinstance(reader, features.ModelOnCachedFeatures) else job.training.parallel
+    reader = wrap_distributed(reader, base.roles.blocks, parallel, accelerator)
+    lesson = TrainingBatches(rows, goal.answers, goal.train, job.seed, processes)
     probe = signals.probe_of(job, data, rows, accelerator)
     log, steps = Log(folder / "train.jsonl" if first else Path(os.devnull)), 0
-    with closing(log), fast_linears(reader, accelerator), halved(reader, accelerator):
+    with closing(log), onednn_linears(reader, accelerator), frozen_weights_in_bf16(reader, accelerator):
         before = probe.margins(reader) if probe else None
         if trainable:
             # Dropout: the same stream whatever the method drew before, and another one in each process.
             torch.manual_seed(job.seed + (accelerator.process_index << 32))
             steps = fit(
                 reader, lesson, job.training, accelerator, log, progress=progress,
-                validate=goal.measuring(reader, rows, accelerator),
+                validate=goal.make_validator(reader, rows, accelerator),
             )  # fmt: skip
         clock.lap("train")
         after = probe.margins(reader) if probe else None
-        told = None if job.for_signals else goal.ask(reader, rows, accelerator)
+        told = None if job.for_signals else goal.predict(reader, rows, accelerator)
         clock.lap("predict")
-    taken, divided = largest(held + peak.above(), accelerator), is_sharded(reader)
+    taken, divided = all_reduce_max(held + peak.above(), accelerator), is_sharded(reader)
     del model
-    reader = whole(reader, lambda: adapt.adapted(base, job), accelerator)
+    reader = unwrap(reader, lambda: adapt.adapted(base, job), accelerator)
     if not first:
         return {}
-    model = reader.restored() if isinstance(reader, features.Replayed) else reader
+    model = reader.restored() if isinstance(reader, features.ModelOnCachedFeatures) else reader
     place = checkpoint.save(model, folder, base) if trainable and told is not None else None
     clock.lap("save")
     peak = memory.Peak()

@@ -1,7 +1,8 @@
 """What a run is for: what is learnt, how well it is, and what is asked of the model in the end.
 
 Methods, the loop and the checks are the same for all goals. A class is told of a text or a picture
-(`Telling`); a model that writes learns the next token, and translates or chooses among answers (`Writing`).
+(`ClassificationTask`); a model that writes learns the next token, and translates or chooses among answers
+(`GenerationTask`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from evenhand.finetune.inputs.batches import Feed, feed_of
 from evenhand.finetune.inputs.sequences import Material, material_of
 from evenhand.finetune.inputs.targets import Answers, Classes
 from evenhand.finetune.modeling.families import WRITTEN
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import write as output
 from evenhand.finetune.outputs.generate import translated
 from evenhand.finetune.outputs.likelihoods import choices_of, chosen
@@ -34,7 +35,7 @@ Measure = Callable[[], tuple[float | None, float]]
 
 
 @dataclass(frozen=True)
-class Told:
+class TaskOutput:
     """What a trained model has said.
 
     Attributes:
@@ -48,7 +49,7 @@ class Told:
     remarks: tuple[str, ...] = ()
 
 
-class Goal(Protocol):
+class Task(Protocol):
     """What a run is for.
 
     Attributes:
@@ -70,7 +71,7 @@ class Goal(Protocol):
     @property
     def remarks(self) -> tuple[str, ...]: ...  # noqa: D102
 
-    def measuring(self, model: Any, feed: Feed, accelerator: Accelerator) -> Measure | None:  # noqa: ANN401
+    def make_validator(self, model: Any, feed: Feed, accelerator: Accelerator) -> Measure | None:  # noqa: ANN401
         """How to measure a model on validation rows, as it is when that is called; None without rows."""
         ...
 
@@ -78,12 +79,12 @@ class Goal(Protocol):
         """Probabilities of a sample of the test rows; exact: in float32, whatever the precision."""
         ...
 
-    def ask(self, model: Any, feed: Feed, accelerator: Accelerator) -> Told:  # noqa: ANN401
+    def predict(self, model: Any, feed: Feed, accelerator: Accelerator) -> TaskOutput:  # noqa: ANN401
         """Ask the trained model all that is wanted of it."""
         ...
 
 
-def goal_of(base: Base, job: Job, data: Data) -> Goal:
+def task_of(base: PretrainedModel, job: Job, data: Data) -> Task:
     """What a job is for.
 
     Raises:
@@ -92,13 +93,13 @@ def goal_of(base: Base, job: Job, data: Data) -> Goal:
     if data.examples.task in WRITTEN:
         if data.examples.asked is not None:
             choices_of(base, data, job.training.max_length)
-        return Writing(base, job, data, material_of(base, data, job.training.max_length))
+        return GenerationTask(base, job, data, material_of(base, data, job.training.max_length))
     feed = feed_of(base, data.examples, job.training.max_length)
-    return Telling(job, data, feed, getattr(feed, "remarks", ()))
+    return ClassificationTask(job, data, feed, getattr(feed, "remarks", ()))
 
 
 @dataclass(frozen=True, eq=False)
-class Telling:
+class ClassificationTask:
     """To tell the class of texts or pictures."""
 
     job: Job
@@ -116,7 +117,7 @@ class Telling:
         """The training rows."""
         return self.data.parts.train
 
-    def measuring(self, model: Any, feed: Feed, accelerator: Accelerator) -> Measure | None:  # noqa: ANN401
+    def make_validator(self, model: Any, feed: Feed, accelerator: Accelerator) -> Measure | None:  # noqa: ANN401
         """Accuracy and log loss."""
         rows = self.data.parts.validation
         if not len(rows):
@@ -128,7 +129,7 @@ class Telling:
         """[sample, classes] probabilities."""
         return probabilities(model, self.feed, self.data.parts.test[:SAMPLE], accelerator, exact=exact)
 
-    def ask(self, model: Any, feed: Feed, accelerator: Accelerator) -> Told:  # noqa: ANN401
+    def predict(self, model: Any, feed: Feed, accelerator: Accelerator) -> TaskOutput:  # noqa: ANN401
         """Predict validation and test rows."""
         validation, test = self.data.parts.validation, self.data.parts.test
         rows = np.concatenate([validation, test])
@@ -137,14 +138,14 @@ class Telling:
         def write(folder: Path) -> None:
             output.write(folder / output.PREDICTIONS, self.job, self.data, rows, scores)
 
-        return Told(scores[len(validation) :][:SAMPLE], write)
+        return TaskOutput(scores[len(validation) :][:SAMPLE], write)
 
 
 @dataclass(frozen=True, eq=False)
-class Writing:
+class GenerationTask:
     """To write translations, or texts as those that are learnt from."""
 
-    base: Base
+    base: PretrainedModel
     job: Job
     data: Data
     material: Material
@@ -169,7 +170,7 @@ class Writing:
         """What had to be cut."""
         return self.material.remarks
 
-    def measuring(self, model: Any, feed: Feed, accelerator: Accelerator) -> Measure | None:  # noqa: ANN401
+    def make_validator(self, model: Any, feed: Feed, accelerator: Accelerator) -> Measure | None:  # noqa: ANN401
         """Mean loss of the tokens to be said."""
         rows = self.material.validation
         if not len(rows):
@@ -188,8 +189,8 @@ class Writing:
         probability: FloatArray = np.exp(np.concatenate(found))
         return probability
 
-    def ask(self, model: Any, feed: Feed, accelerator: Accelerator) -> Told:  # noqa: ANN401
+    def predict(self, model: Any, feed: Feed, accelerator: Accelerator) -> TaskOutput:  # noqa: ANN401
         """Let it translate, or choose answers."""
         asked = translated if self.data.examples.translations is not None else chosen
         write, remarks = asked(self.base, self.job, self.data, copy_of(model), accelerator)
-        return Told(self.values(model, accelerator), write, remarks)
+        return TaskOutput(self.values(model, accelerator), write, remarks)

@@ -15,8 +15,8 @@ from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import families
 from evenhand.judge.core import pairs as compare
 from evenhand.judge.core.disparities import rows as tabulate
-from evenhand.judge.core.disparities.rows import Seen, Table
-from evenhand.judge.core.pairs import Pair
+from evenhand.judge.core.disparities.rows import GroupEstimates, Table
+from evenhand.judge.core.pairs import PairedEstimate
 from evenhand.judge.core.rates import rate_row
 from evenhand.judge.result import AuditResult, document
 from evenhand.judge.settings import (
@@ -91,14 +91,14 @@ def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResu
 def judge_predictions(predictions: Predictions, columns: Columns, settings: Settings) -> AuditResult:
     """Audit predictions that are already checked and aligned."""
     reference = settings.reference_index([arm.name for arm in predictions.arms])
-    cells = counts.compress(predictions)
+    cells = counts.collapse_equal_rows(predictions)
     scored = all(arm.score is not None for arm in predictions.arms)
     if not scored:
         settings.refuse_scores()
     looked_at = {m for d in settings.chosen_disparities for m in registry.load(DISPARITIES, d).INFO.of}
     table: Table = {}
     rate_rows: list[dict[str, Any]] = []
-    pairs: list[Pair] = []
+    pairs: list[PairedEstimate] = []
     for name in settings.computed_metrics:
         metric = registry.load(METRICS, name)
         if metric.INFO.needs == "score" and not scored:
@@ -109,13 +109,15 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
                 groups = counts.groups_of(attribute, on)
                 arms = [[counts.observe(metric, a, g, on, positive) for g in groups] for a in on.arms]
                 if attribute is not None and name in looked_at:
-                    table[name, class_name, attribute.name] = Seen(on, groups, arms)
+                    table[name, class_name, attribute.name] = GroupEstimates(on, groups, arms)
                 if name not in settings.chosen_metrics:
                     continue
                 for arm, seen in zip(on.arms, arms, strict=True):
                     for group, observed in zip(groups, seen, strict=True):
                         rate_rows.append(rate_row(metric, arm, class_name, group, observed, on, settings))
-                pairs += compare.against(metric, class_name, on, (groups, arms), reference, settings)
+                pairs += compare.compare_with_reference(
+                    metric, class_name, on, (groups, arms), reference, settings
+                )
     gap_rows, gap_pairs = tabulate.all_disparities(table, cells, reference, settings)
-    comparisons = families.settle_all([*pairs, *gap_pairs], cells, predictions, reference, settings)
+    comparisons = families.adjust_all([*pairs, *gap_pairs], cells, predictions, reference, settings)
     return AuditResult(document(predictions, columns, settings, rate_rows, gap_rows, comparisons, reference))

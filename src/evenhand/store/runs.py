@@ -132,7 +132,7 @@ class Runs:
             raise
         return Attempt(self, run_id, folder, held, number, remarks)
 
-    def bury(self, run_id: str, about: Mapping[str, Any], reason: str) -> State:
+    def record_crash(self, run_id: str, about: Mapping[str, Any], reason: str) -> State:
         """Record that the process of a run died, and say how the run stands then.
 
         Args:

@@ -20,7 +20,7 @@ from evenhand.study import data as rows
 from evenhand.study.look import look_at_rows
 from evenhand.study.plan import plan
 from evenhand.study.results.document import judge
-from evenhand.study.workers.pool import TRAINER, Crew, Executor, count_workers, refuse_call
+from evenhand.study.workers.pool import TRAINER, Executor, WorkerPool, count_workers, refuse_call
 from evenhand.study.workers.progress import Progress, Watch, unwatched
 from evenhand.study.workers.schedule import Schedule
 
@@ -85,7 +85,7 @@ def run_study(
     planned = tuple(models.pinned(one) for one in plan(study))
     plain = as_plain(study)
     group = (workers or 0) if executor == "accelerate" else None
-    with Crew(study, facts, trainer, group=group, bases=models) as crew:
+    with WorkerPool(study, facts, trainer, group=group, bases=models) as crew:
         schedule = Schedule.of(folder.runs_of(facts), planned, rows.sizes(facts))
         if schedule.open:
             watch(Progress("preparing", runs=len(schedule.planned)))

@@ -12,7 +12,7 @@ from evenhand.tables.io.database import Unreadable, pattern, session
 from evenhand.tables.io.dialects import dialect_of
 from evenhand.tables.io.formats import open_table, tidy_names
 from evenhand.tables.io.json_records import keys_at_start
-from evenhand.tables.io.sources import Given, resolve
+from evenhand.tables.io.sources import TableSource, resolve
 from evenhand.tables.predictions.scores import matched
 from evenhand.tables.schema import Columns, Source
 from evenhand.tables.values import shown
@@ -88,7 +88,7 @@ def why(source: Source, columns: Columns, kind: Kind) -> str | None:
     return f"Taken for predictions although there is {signs}: {because}."
 
 
-def _kind(db: DuckDBPyConnection, given: Given, number: int, columns: Columns) -> Kind:
+def _kind(db: DuckDBPyConnection, given: TableSource, number: int, columns: Columns) -> Kind:
     """The kind of one table."""
     if given.ending in {".parquet", ".pq"}:
         assert given.path is not None
@@ -101,7 +101,7 @@ def _kind(db: DuckDBPyConnection, given: Given, number: int, columns: Columns) -
     return _kind_by(_names(db, given, number), columns)
 
 
-def _names(db: DuckDBPyConnection, given: Given, number: int) -> set[str]:
+def _names(db: DuckDBPyConnection, given: TableSource, number: int) -> set[str]:
     """The columns of a table, as far as its beginning tells."""
     if given.path is not None and "json" in given.ending:
         return set(tidy_names(list(keys_at_start(given))))

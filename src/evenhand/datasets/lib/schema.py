@@ -88,7 +88,7 @@ class Translations:
 
 
 @dataclass(frozen=True)
-class Form:
+class PromptTemplate:
     """One way to ask about a text: what stands around it, and the answers to choose from.
 
     Attributes:
@@ -114,7 +114,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Question:
+class Prompt:
     """A form filled in.
 
     Attributes:
@@ -126,12 +126,12 @@ class Question:
 
     id: str
     text: str
-    form: Form
+    form: PromptTemplate
     label: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class PromptSet:
     """What a model is asked after training.
 
     Attributes:
@@ -141,9 +141,9 @@ class Asked:
         attributes: of these.
     """
 
-    forms: tuple[Form, ...] = ()
+    forms: tuple[PromptTemplate, ...] = ()
     snippets: int = 0
-    questions: tuple[Question, ...] = ()
+    questions: tuple[Prompt, ...] = ()
     attributes: tuple[Attribute, ...] = ()
 
 
@@ -176,4 +176,4 @@ class Examples:
     parts: Parts | None = None
     units: Sequence[str] | None = None
     translations: Translations | None = None
-    asked: Asked | None = None
+    asked: PromptSet | None = None

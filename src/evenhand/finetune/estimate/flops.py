@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 
-def read_row(
+def trace_one_example(
     model: PreTrainedModel, blocks: Sequence[str], size: int | tuple[int, int]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Let a model without weights read one row, and note how much of it its blocks and its layers see.
@@ -53,7 +53,7 @@ def read_row(
     return entering, found
 
 
-def work(model: Any, places: Mapping[str, int]) -> tuple[dict[str, int], float, float]:  # noqa: ANN401
+def count_flops(model: Any, places: Mapping[str, int]) -> tuple[dict[str, int], float, float]:  # noqa: ANN401
     """What an adapted model does for one row.
 
     Args:

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Model, Training
-from evenhand.finetune.estimate.flops import read_row, within, work
+from evenhand.finetune.estimate.flops import count_flops, trace_one_example, within
 from evenhand.finetune.estimate.shape import UnknownShapeError, at_hand, located
 from evenhand.finetune.modeling import processor
 from evenhand.finetune.modeling.adapt import METHODS, misfits
@@ -101,7 +101,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, eq=False)
-class _Bare:
+class _MetaModel:
     """A model on the meta device.
 
     Attributes:
@@ -145,7 +145,7 @@ def sizes(
         InputError: a model is of another family or task than is said, or a method does not fit it; every
             complaint at once.
     """
-    bare: dict[str, _Bare | None] = {}
+    bare: dict[str, _MetaModel | None] = {}
     found: dict[str, Size] = {}
     remarks: dict[str, None] = {}
     complaints: dict[str, None] = {}
@@ -211,7 +211,7 @@ def _ways(training: Training) -> tuple[object, ...]:
     return training.precision, training.parallel, training.gradient_checkpointing
 
 
-def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
+def _bare(model: Model, task: str, classes: int, tokens: int) -> _MetaModel:
     """A model of the right shape, without weights."""
     import transformers  # noqa: PLC0415
 
@@ -231,17 +231,17 @@ def _bare(model: Model, task: str, classes: int, tokens: int) -> _Bare:
     size: int | tuple[int, int] = tokens
     if task == "image":
         size = processor.fitted(processor.preparation_in(place, config, model.name), made, model.name).size
-    return _Bare(made, family, *read_row(made, blocks, size), head, why, place)
+    return _MetaModel(made, family, *trace_one_example(made, blocks, size), head, why, place)
 
 
-def _size(bare: _Bare, job: Job, *, weights: bool) -> Size:
+def _size(bare: _MetaModel, job: Job, *, weights: bool) -> Size:
     """Adapt the bare model, and count."""
     method = registry.load(METHODS, job.method)
     roles = find_roles(bare.model, bare.family.ROLES, bare.head)
     if wrong := bare.misfits(job, weights=weights):
         raise InputError(wrong)
     try:
-        with torch.device("meta"), _RealOrder():
+        with torch.device("meta"), _RealRandperm():
             model = method.apply(copy.deepcopy(bare.model), roles, method.Config(**job.options))
     except InputError as error:
         raise InputError(f"{job.arm}: {what}" for what in error.complaints) from None
@@ -251,7 +251,7 @@ def _size(bare: _Bare, job: Job, *, weights: bool) -> Size:
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     partial = is_adapted(model) or head_alone(model, bare.head)
     cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
-    numbers, forward, backward = work(model, bare.places)
+    numbers, forward, backward = count_flops(model, bare.places)
     half = job.training.precision == "bfloat16"
     width = _HALF if half else _FULL
     divided = job.training.parallel == "fsdp" and not cached
@@ -270,7 +270,7 @@ def _size(bare: _Bare, job: Job, *, weights: bool) -> Size:
     )
 
 
-def _kept(bare: _Bare, numbers: Mapping[str, int], training: Training, width: int) -> int:
+def _kept(bare: _MetaModel, numbers: Mapping[str, int], training: Training, width: int) -> int:
     """Bytes that one row keeps for the backward pass, of numbers that take so many bytes each."""
     every = sum(numbers.values())
     if not (training.gradient_checkpointing and bare.entering):
@@ -292,7 +292,7 @@ def _gathered(model: Any, blocks: Sequence[str], width: int) -> int:  # noqa: AN
     return width * (rest + 2 * max(weights.values(), default=0)) + _FULL * max(trained.values())
 
 
-class _RealOrder(TorchFunctionMode):
+class _RealRandperm(TorchFunctionMode):
     """Orders are drawn for real, also where tensors have no content: their numbers are looked at."""
 
     def __torch_function__(

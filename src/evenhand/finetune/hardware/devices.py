@@ -78,7 +78,7 @@ def accelerator_of(precision: str, processes: int = 1) -> Accelerator:
     return made
 
 
-def share(items: Sequence[Item], accelerator: Accelerator) -> list[tuple[Item, bool]]:
+def local_share(items: Sequence[Item], accelerator: Accelerator) -> list[tuple[Item, bool]]:
     """This process's part of some work, with whether it counts.
 
     Every process of a group gets equally many items, because a model that is divided among them runs in all
@@ -89,7 +89,7 @@ def share(items: Sequence[Item], accelerator: Accelerator) -> list[tuple[Item, b
     return mine + [(items[-1], False)] * (-(-len(items) // n) - len(mine))
 
 
-def added(values: npt.NDArray[Any], accelerator: Accelerator) -> npt.NDArray[Any]:
+def all_reduce_sum(values: npt.NDArray[Any], accelerator: Accelerator) -> npt.NDArray[Any]:
     """The sum of an array over all processes of the group."""
     if accelerator.num_processes == 1:
         return values
@@ -98,7 +98,7 @@ def added(values: npt.NDArray[Any], accelerator: Accelerator) -> npt.NDArray[Any
     return there.cpu().numpy()
 
 
-def joined(found: dict[Key, Item], accelerator: Accelerator) -> dict[Key, Item]:
+def all_gather_dict(found: dict[Key, Item], accelerator: Accelerator) -> dict[Key, Item]:
     """What all processes of the group have found together."""
     if accelerator.num_processes == 1:
         return found
@@ -107,7 +107,7 @@ def joined(found: dict[Key, Item], accelerator: Accelerator) -> dict[Key, Item]:
     return {key: item for one in each for key, item in one.items()}
 
 
-def largest(number: int, accelerator: Accelerator) -> int:
+def all_reduce_max(number: int, accelerator: Accelerator) -> int:
     """The largest number that a process of the group has."""
     if accelerator.num_processes == 1:
         return number

@@ -44,7 +44,7 @@ def _times(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
 
 
 @contextmanager
-def fast_linears(model: torch.nn.Module, accelerator: Accelerator) -> Iterator[None]:
+def onednn_linears(model: torch.nn.Module, accelerator: Accelerator) -> Iterator[None]:
     """Let a model's linear layers multiply by oneDNN, as long as the block runs."""
     plain = accelerator.device.type == "cpu" and accelerator.mixed_precision == "no"
     usable = plain and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -70,7 +70,7 @@ def _forward(module: torch.nn.Linear) -> Any:  # noqa: ANN401
 
 
 @contextmanager
-def halved(model: torch.nn.Module, accelerator: Accelerator) -> Iterator[None]:
+def frozen_weights_in_bf16(model: torch.nn.Module, accelerator: Accelerator) -> Iterator[None]:
     """Keep frozen matrices in bfloat16 as long as the block runs, instead of casting them at every use.
 
     Autocast rounds them to the same numbers; the originals come back untouched.

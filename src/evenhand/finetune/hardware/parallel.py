@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from evenhand.finetune.hardware.devices import share
+from evenhand.finetune.hardware.devices import local_share
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def spread(model: nn.Module, blocks: Sequence[str], parallel: str, accelerator: Accelerator) -> nn.Module:
+def wrap_distributed(
+    model: nn.Module, blocks: Sequence[str], parallel: str, accelerator: Accelerator
+) -> nn.Module:
     """Put a model on the device of this process, and join it with those of the group.
 
     Args:
@@ -70,14 +72,14 @@ def is_sharded(model: nn.Module) -> bool:
     return any(isinstance(p, DTensor) for p in model.parameters())
 
 
-def divided(batches: Sequence[Item], model: nn.Module, accelerator: Accelerator) -> list[Item]:
+def local_batches(batches: Sequence[Item], model: nn.Module, accelerator: Accelerator) -> list[Item]:
     """Batches that this process reads with its copy of a model; a divided model is run by all on all."""
     if is_sharded(model):
         return list(batches)
-    return [batch for batch, counts in share(batches, accelerator) if counts]
+    return [batch for batch, counts in local_share(batches, accelerator) if counts]
 
 
-def callable_by(model: nn.Module, method: str) -> None:
+def register_generate(model: nn.Module, method: str) -> None:
     """Have a divided model bring its outermost weights together when a method of it is called.
 
     An adapter's model calls its base below itself, where nothing would notice that they are needed.
@@ -89,18 +91,18 @@ def callable_by(model: nn.Module, method: str) -> None:
         register_fsdp_forward_method(model, method)
 
 
-def unjoined(model: nn.Module, *, last: bool) -> AbstractContextManager[None]:
+def no_sync(model: nn.Module, *, last: bool) -> AbstractContextManager[None]:
     """While the block runs, keep the gradients of copies to themselves, except in a step's last pass."""
     if isinstance(model, torch.nn.parallel.DistributedDataParallel) and not last:
         return model.no_sync()
     return nullcontext()
 
 
-def whole(model: nn.Module, make: Callable[[], Any], accelerator: Accelerator) -> Any:  # noqa: ANN401
+def unwrap(model: nn.Module, make: Callable[[], Any], accelerator: Accelerator) -> Any:  # noqa: ANN401
     """A trained model as one process has it; every process must ask.
 
     Args:
-        model: what `spread` gave.
+        model: what `wrap_distributed` gave.
         make: makes a model of the same form.
         accelerator: of the group.
 

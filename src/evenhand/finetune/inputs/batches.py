@@ -15,7 +15,7 @@ from evenhand.datasets import Examples, Picture
 from evenhand.errors import InputError
 from evenhand.finetune.inputs.cache import kept
 from evenhand.finetune.modeling import processor, tokens
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.tables.schema import IntArray
 
 Inputs = dict[str, torch.Tensor]
@@ -113,7 +113,7 @@ class Mirrored:
         return self.feed.take(rows, np.ones(len(rows), np.bool_))
 
 
-def feed_of(base: Base, examples: Examples, max_length: int) -> Texts | Pixels:
+def feed_of(base: PretrainedModel, examples: Examples, max_length: int) -> Texts | Pixels:
     """Encode a dataset for a model; the work of the last ones is kept, however the rows are split."""
     feed = _encoded(base, examples, max_length)
     if isinstance(feed, Texts):
@@ -123,7 +123,7 @@ def feed_of(base: Base, examples: Examples, max_length: int) -> Texts | Pixels:
 
 
 @kept
-def _encoded(base: Base, examples: Examples, max_length: int) -> Texts | Pixels:
+def _encoded(base: PretrainedModel, examples: Examples, max_length: int) -> Texts | Pixels:
     """Tokens or pixels."""
     if examples.task == "text":
         return _texts(base, cast(Sequence[str], examples.inputs), max_length)
@@ -161,7 +161,7 @@ def encoded(tokenizer: Any, texts: Sequence[str], limit: int) -> list[npt.NDArra
     return ids
 
 
-def _texts(base: Base, texts: Sequence[str], max_length: int) -> Texts:
+def _texts(base: PretrainedModel, texts: Sequence[str], max_length: int) -> Texts:
     tokenizer = tokenizer_of(base.place)
     most = getattr(base.model.config, "max_position_embeddings", max_length)
     # RoBERTa's first position is the number after that of its padding token.
@@ -182,7 +182,7 @@ def _texts(base: Base, texts: Sequence[str], max_length: int) -> Texts:
     return Texts(ids, int(pad), lengths, 8 if cut else 64, told)
 
 
-def _pixels(base: Base, pictures: Sequence[Picture]) -> Pixels:
+def _pixels(base: PretrainedModel, pictures: Sequence[Picture]) -> Pixels:
     """Shape every picture once, as the checkpoint's own processor does."""
     found = processor.preparation_in(Path(base.place), base.model.config, base.place)
     found = processor.fitted(found, base.model, base.place)

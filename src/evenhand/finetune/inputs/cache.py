@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -15,7 +15,7 @@ R = TypeVar("R")
 _MOST = 2
 
 
-def kept(work: Callable[Concatenate[Base, P], R]) -> Callable[Concatenate[Base, P], R]:
+def kept(work: Callable[Concatenate[PretrainedModel, P], R]) -> Callable[Concatenate[PretrainedModel, P], R]:
     """Keep the last results of what is done with a base: for the same files they are the same.
 
     A cache with the base among its keys would hold a model that its own cache has let go.
@@ -26,7 +26,7 @@ def kept(work: Callable[Concatenate[Base, P], R]) -> Callable[Concatenate[Base, 
     results: OrderedDict[Any, R] = OrderedDict()
 
     @wraps(work)
-    def looked_up(base: Base, /, *args: P.args, **options: P.kwargs) -> R:
+    def looked_up(base: PretrainedModel, /, *args: P.args, **options: P.kwargs) -> R:
         key = (base.key, args, tuple(sorted(options.items())))
         if key not in results:
             results[key] = work(base, *args, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evenhand.datasets import Form, Question
+from evenhand.datasets import Prompt, PromptTemplate
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,6 @@ class Choices:
             nothing.
     """
 
-    questions: tuple[Question, ...]
+    questions: tuple[Prompt, ...]
     choices: tuple[Choice, ...]
-    empty: dict[Form, tuple[Choice, ...]]
+    empty: dict[PromptTemplate, tuple[Choice, ...]]

@@ -11,7 +11,7 @@ from evenhand.errors import InputError
 from evenhand.finetune.inputs.batches import tokenizer_of
 from evenhand.finetune.inputs.cache import kept
 from evenhand.finetune.modeling import tokens
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 
 #: A token's number each.
 Ids = list[int]
@@ -66,7 +66,7 @@ class Encoder:
 
 
 @kept
-def encoder_of(base: Base) -> Encoder:
+def encoder_of(base: PretrainedModel) -> Encoder:
     """The encoder of a model.
 
     Raises:

@@ -16,20 +16,20 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from evenhand.finetune.hardware.devices import added
-from evenhand.finetune.hardware.linears import fast_linears
+from evenhand.finetune.hardware.devices import all_reduce_sum
+from evenhand.finetune.hardware.linears import onednn_linears
 from evenhand.finetune.inputs.batches import Feed, Inputs, Mirrored, Pixels, Texts
 from evenhand.finetune.inputs.cache import kept
 from evenhand.finetune.inputs.passes import in_batches
 from evenhand.finetune.modeling.checkpoint import is_adapted
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.tables.schema import IntArray
 
 #: A token that is no padding, at the only place there is.
 _ANY = 1
 
 
-class Said:
+class BackboneOutput:
     """What a base gives back: its states and what it pools; whatever else a family has is None."""
 
     def __init__(self, hidden: torch.Tensor | None, pooled: torch.Tensor | None) -> None:
@@ -44,7 +44,7 @@ class Said:
             raise AttributeError(name)
 
 
-class Replay(torch.nn.Module):
+class CachedBackbone(torch.nn.Module):
     """Stands in for a base: gives back the features that it is handed."""
 
     def __init__(self, base: torch.nn.Module) -> None:
@@ -53,14 +53,14 @@ class Replay(torch.nn.Module):
         self.hidden: torch.Tensor | None = None
         self.pooled: torch.Tensor | None = None
 
-    def forward(self, *_: Any, **__: Any) -> Said:  # noqa: ANN401
+    def forward(self, *_: Any, **__: Any) -> BackboneOutput:  # noqa: ANN401
         """What the base would say of the rows at hand."""
-        return Said(self.hidden, self.pooled)
+        return BackboneOutput(self.hidden, self.pooled)
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Stored features, as rows that a model with a `Replay` reads.
+    """Stored features, as rows that a model with a `CachedBackbone` reads.
 
     Attributes:
         hidden: [n, 1, width] the token that the head reads.
@@ -94,14 +94,14 @@ class Features:
         return inputs
 
 
-class Replayed(torch.nn.Module):
+class ModelOnCachedFeatures(torch.nn.Module):
     """A model whose base is replaced by stored features; its head is the model's own."""
 
     def __init__(self, model: PreTrainedModel, feed: Features) -> None:
         super().__init__()
         self.whole = model.base_model
         self.model = model
-        self.replay = Replay(model.base_model)
+        self.replay = CachedBackbone(model.base_model)
         self.pad = feed.pad
         setattr(model, model.base_model_prefix, self.replay)
 
@@ -122,7 +122,7 @@ class Replayed(torch.nn.Module):
 
 
 def reader_of(
-    base: Base,
+    base: PretrainedModel,
     model: Any,  # noqa: ANN401
     feed: Texts | Pixels,
     accelerator: Accelerator,
@@ -133,10 +133,10 @@ def reader_of(
     if is_adapted(model) or not cacheable(base, model):
         return model, feed
     stored = features_of(base, feed, accelerator, flip=flip)
-    return Replayed(model, stored), stored
+    return ModelOnCachedFeatures(model, stored), stored
 
 
-def cacheable(base: Base, model: torch.nn.Module) -> bool:
+def cacheable(base: PretrainedModel, model: torch.nn.Module) -> bool:
     """Whether all that is trained comes after the token that the head reads."""
     inside = base.model.base_model_prefix + "."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
@@ -144,13 +144,15 @@ def cacheable(base: Base, model: torch.nn.Module) -> bool:
 
 
 @kept
-def features_of(base: Base, feed: Texts | Pixels, accelerator: Accelerator, *, flip: bool) -> Features:
+def features_of(
+    base: PretrainedModel, feed: Texts | Pixels, accelerator: Accelerator, *, flip: bool
+) -> Features:
     """Run the base over all rows once; over mirrored pictures too where training mirrors some."""
     model = base.model.base_model
     pad = getattr(base.model.config, "pad_token_id", None) if isinstance(feed, Texts) else None
     model.to(accelerator.device)
     try:
-        with fast_linears(model, accelerator):
+        with onednn_linears(model, accelerator):
             straight = _read(model, feed, pad, base.family.INFO.reads, accelerator)
             turned = None
             if flip and isinstance(feed, Pixels):
@@ -186,5 +188,7 @@ def _read(
                 pooled[rows] = pool[: len(rows)].float().cpu().numpy()
     if hidden is None:
         raise ValueError("there are no rows to read")
-    stored = torch.from_numpy(added(hidden, accelerator))
-    return Features(stored, None if pooled is None else torch.from_numpy(added(pooled, accelerator)), pad)
+    stored = torch.from_numpy(all_reduce_sum(hidden, accelerator))
+    return Features(
+        stored, None if pooled is None else torch.from_numpy(all_reduce_sum(pooled, accelerator)), pad
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evenhand.datasets import asked
+from evenhand.datasets import build_prompts
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Model
 from evenhand.finetune.estimate.shape import at_hand, shape_of
@@ -45,7 +45,7 @@ def packed(model: Model, data: Data, max_length: int) -> Packed:
         name: blocks_in(_tokens(encoder, [str(data.examples.inputs[row]) for row in rows.tolist()]), limit)
         for name, rows in data.parts.named()
     }
-    questions = asked(data.examples, data.parts)
+    questions = build_prompts(data.examples, data.parts)
     read = [f"{q.form.before}{q.text}{q.form.after}{''.join(q.form.answers)}" for q in questions]
     return Packed(limit, {**blocks, "test": -(-_tokens(encoder, read) // limit)}, encoder is not None)
 

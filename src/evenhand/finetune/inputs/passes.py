@@ -9,7 +9,7 @@ from contextvars import ContextVar
 import numpy as np
 from accelerate import Accelerator
 
-from evenhand.finetune.hardware.devices import share
+from evenhand.finetune.hardware.devices import local_share
 from evenhand.finetune.inputs.batches import Feed, Inputs
 from evenhand.tables.schema import IntArray
 
@@ -52,6 +52,8 @@ def in_batches(
     order = rows[np.argsort(feed.lengths[rows], kind="stable")]
     size = rows_of_a_pass(BATCH)
     batches = [order[start : start + size] for start in range(0, len(order), size)]
-    for batch, counts in share(batches, accelerator) if shared else [(batch, True) for batch in batches]:
+    for batch, counts in (
+        local_share(batches, accelerator) if shared else [(batch, True) for batch in batches]
+    ):
         inputs = {k: v.to(accelerator.device) for k, v in feed.take(batch).items()}
         yield batch if counts else batch[:0], inputs

@@ -16,7 +16,7 @@ from evenhand.finetune.inputs.batches import SHORT, Texts
 from evenhand.finetune.inputs.cache import kept
 from evenhand.finetune.inputs.encoder import Encoder, Ids, boundary, encoder_of, longest
 from evenhand.finetune.inputs.targets import Continuations
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.tables.schema import IntArray
 
 
@@ -42,7 +42,7 @@ class Material:
 
 
 @kept
-def material_of(base: Base, data: Data, max_length: int) -> Material:
+def material_of(base: PretrainedModel, data: Data, max_length: int) -> Material:
     """Encode the rows of a study for a model that writes.
 
     Raises:

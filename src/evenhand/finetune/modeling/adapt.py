@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Job
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.models._roles import Roles
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 METHODS = "evenhand.finetune.methods"
 
 
-def adapted(base: Base, job: Job) -> Any:  # noqa: ANN401
+def adapted(base: PretrainedModel, job: Job) -> Any:  # noqa: ANN401
     """Copy the base and apply a job's method.
 
     Raises:
@@ -35,7 +35,7 @@ def adapted(base: Base, job: Job) -> Any:  # noqa: ANN401
     return model
 
 
-def complaints(base: Base, job: Job) -> list[str]:
+def complaints(base: PretrainedModel, job: Job) -> list[str]:
     """Say why a job's method cannot be applied to its model."""
     method = registry.load(METHODS, job.method)
     if job.training.gradient_checkpointing and not base.model.supports_gradient_checkpointing:
@@ -90,7 +90,7 @@ def _own(model: Any, name: str) -> torch.Tensor | None:  # noqa: ANN401
     return None if weight.is_meta else weight
 
 
-def remarks(base: Base, job: Job) -> list[str]:
+def remarks(base: PretrainedModel, job: Job) -> list[str]:
     """Say what is odd about a job's method on its model."""
     method = registry.load(METHODS, job.method)
     tell = getattr(method, "remarks", None)
@@ -103,6 +103,6 @@ def remarks(base: Base, job: Job) -> list[str]:
     return told
 
 
-def _untrained(base: Base) -> list[str]:
+def _untrained(base: PretrainedModel) -> list[str]:
     """Modules besides the head that the checkpoint has no weights for."""
-    return [name for name in base.fresh if not name.startswith(base.roles.head)]
+    return [name for name in base.new_modules if not name.startswith(base.roles.head)]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from evenhand.finetune.modeling.pretrained import Base
+    from evenhand.finetune.modeling.pretrained import PretrainedModel
 
 
-def write(place: Path, config: PretrainedConfig, base: Base, classes: Mapping[int, str]) -> None:
+def write(place: Path, config: PretrainedConfig, base: PretrainedModel, classes: Mapping[int, str]) -> None:
     """Write `README.md` into an adapter's folder.
 
     Args:
@@ -44,14 +44,14 @@ model = PeftModel.from_pretrained(base, ADAPTER)  # the path of this folder
     (place / "README.md").write_text(text, encoding="utf-8")
 
 
-def _auto_class(base: Base, classes: Mapping[int, str]) -> str:
+def _auto_class(base: PretrainedModel, classes: Mapping[int, str]) -> str:
     """By which of its classes transformers loads the base."""
     from evenhand.finetune.modeling.families import KINDS  # noqa: PLC0415
 
     return KINDS[base.family.INFO.task if classes else "language"]
 
 
-def _options(config: PretrainedConfig, base: Base, classes: Mapping[int, str]) -> dict[str, Any]:
+def _options(config: PretrainedConfig, base: PretrainedModel, classes: Mapping[int, str]) -> dict[str, Any]:
     """What the base's own files do not say, or say otherwise."""
     options: dict[str, Any] = {} if base.revision is None else {"revision": base.revision}
     if classes:

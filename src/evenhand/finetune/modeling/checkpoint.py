@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_file, save_file
 
 from evenhand.finetune.modeling import adapter_card
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ def begin(model: Any, folder: Path) -> None:  # noqa: ANN401
     config.init_lora_weights = begun
 
 
-def save(model: Any, folder: Path, base: Base) -> Path:  # noqa: ANN401
+def save(model: Any, folder: Path, base: PretrainedModel) -> Path:  # noqa: ANN401
     """Write what was trained.
 
     Args:
@@ -139,7 +139,7 @@ def _tidied(path: Path, classes: Mapping[int, str]) -> None:
     path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def reload(base: Base, place: Path) -> torch.nn.Module:
+def reload(base: PretrainedModel, place: Path) -> torch.nn.Module:
     """Load what `save` wrote, as a stranger would: onto a base whose head was drawn otherwise."""
     gc.collect()  # a model that was let go has modules that know each other
     if place.name == "adapter":

@@ -40,7 +40,7 @@ _FILES = "config.json, model.safetensors, and the tokenizer's or image processor
 
 
 @dataclass(frozen=True, eq=False)
-class Base:
+class PretrainedModel:
     """A pretrained model with a head for the classes of a task, or one that writes.
 
     Attributes:
@@ -57,7 +57,7 @@ class Base:
     model: PreTrainedModel
     family: ModuleType
     roles: Roles
-    fresh: tuple[str, ...]
+    new_modules: tuple[str, ...]
     place: str
     revision: str | None
     remark: str = ""
@@ -73,13 +73,13 @@ class Base:
         """A model of one's own, whose fresh modules are drawn from the seed."""
         model = copy.deepcopy(self.model)
         torch.manual_seed(seed)
-        for name in self.fresh:
+        for name in self.new_modules:
             for module in model.get_submodule(name).modules():
                 model._init_weights(module)
         return model
 
 
-def load_base(model: Model, task: str, classes: tuple[str, ...], precision: str) -> Base:
+def load_base(model: Model, task: str, classes: tuple[str, ...], precision: str) -> PretrainedModel:
     """Load a model, or take the one that this process has loaded before.
 
     Args:
@@ -94,18 +94,18 @@ def load_base(model: Model, task: str, classes: tuple[str, ...], precision: str)
     options = tuple(sorted(model.options.items()))
     key = (model.name, options, task, classes, precision)
     if _large and key not in _large:
-        _resident.cache_clear()  # before another model is read, so that there are never two
+        _load_cached.cache_clear()  # before another model is read, so that there are never two
         _large.clear()
-    base = _resident(*key)
+    base = _load_cached(*key)
     if sum(p.numel() * p.element_size() for p in base.model.parameters()) > RESIDENT:
         _large[:] = [key]
     return base
 
 
 @lru_cache(maxsize=2)
-def _resident(
+def _load_cached(
     name: str, options: tuple[tuple[str, Any], ...], task: str, classes: tuple[str, ...], precision: str
-) -> Base:
+) -> PretrainedModel:
     place, revision, earlier = place_of(name, dict(options))
     folder.refuse(name, Path(place))
     config = _config(place, name)
@@ -127,7 +127,7 @@ def _resident(
     fresh, remark = tuple(sorted({key.rpartition(".")[0] for key in absent | misfits})), ""
     if heads.brings_one(loaded, roles.head, absent):
         fresh, remark = heads.settle(loaded, roles.head, absent | misfits, own, classes)
-    return Base(loaded, family, roles, fresh, place, revision, remark, earlier)
+    return PretrainedModel(loaded, family, roles, fresh, place, revision, remark, earlier)
 
 
 def without_lost_padding(config: Any) -> None:  # noqa: ANN401

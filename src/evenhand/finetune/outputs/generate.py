@@ -12,12 +12,12 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune import Data, Job
-from evenhand.finetune.hardware.devices import joined
-from evenhand.finetune.hardware.parallel import callable_by, divided
+from evenhand.finetune.hardware.devices import all_gather_dict
+from evenhand.finetune.hardware.parallel import local_batches, register_generate
 from evenhand.finetune.inputs.encoder import Encoder, Ids, encoder_of
 from evenhand.finetune.inputs.passes import rows_of_a_pass
 from evenhand.finetune.inputs.sequences import prompts_of
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import write as output
 
 #: Prompts in a batch, on a CPU and on a GPU.
@@ -25,7 +25,7 @@ BATCH, BATCH_ON_GPU = 32, 128
 
 
 def translated(
-    base: Base,
+    base: PretrainedModel,
     job: Job,
     data: Data,
     model: Any,  # noqa: ANN401
@@ -84,9 +84,9 @@ def generated(
     size = rows_of_a_pass(BATCH_ON_GPU if accelerator.device.type == "cuda" else BATCH)
     batches = [distinct[start : start + size] for start in range(0, len(distinct), size)]
     found: dict[tuple[int, ...], Ids] = {}
-    callable_by(model, "generate")
+    register_generate(model, "generate")
     with torch.no_grad(), _greedy(model, encoder, new_tokens):
-        for batch in divided(batches, model, accelerator):
+        for batch in local_batches(batches, model, accelerator):
             ids, mask = padded_left(batch, encoder.pad)
             with accelerator.autocast():
                 out = model.generate(
@@ -94,7 +94,7 @@ def generated(
                 )
             new = out[:, ids.shape[1] :].cpu().tolist()
             found |= {key: _until(line, encoder.end) for key, line in zip(batch, new, strict=True)}
-    found = joined(found, accelerator)
+    found = all_gather_dict(found, accelerator)
     return [found[tuple(ids)] for ids in prompts]
 
 

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from evenhand.datasets import Form, Question, asked
+from evenhand.datasets import Prompt, PromptTemplate, build_prompts
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job
-from evenhand.finetune.hardware.devices import joined
-from evenhand.finetune.hardware.parallel import divided
+from evenhand.finetune.hardware.devices import all_gather_dict
+from evenhand.finetune.hardware.parallel import local_batches
 from evenhand.finetune.inputs.cache import kept
 from evenhand.finetune.inputs.choices import Choice, Choices
 from evenhand.finetune.inputs.encoder import Encoder, boundary, encoder_of, longest
 from evenhand.finetune.inputs.passes import rows_of_a_pass
-from evenhand.finetune.modeling.pretrained import Base
+from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import write as output
 from evenhand.finetune.outputs.generate import padded_left
 from evenhand.finetune.outputs.predict import log_probs
@@ -32,7 +32,7 @@ TOKENS, TOKENS_ON_GPU = 4096, 32768
 
 
 def chosen(
-    base: Base,
+    base: PretrainedModel,
     job: Job,
     data: Data,
     model: Any,  # noqa: ANN401
@@ -47,7 +47,7 @@ def chosen(
     every = [*given.choices, *(choice for some in given.empty.values() for choice in some)]
     found = answered(model, every, encoder_of(base).pad, accelerator)
     sums = [np.array([tokens.sum() for tokens in answers]) for answers in found]
-    free: dict[Form, FloatArray] = {}
+    free: dict[PromptTemplate, FloatArray] = {}
     place = len(given.choices)
     for form, some in given.empty.items():
         # The mean of the probabilities, in logarithms.
@@ -63,7 +63,7 @@ def chosen(
 
 
 @kept
-def choices_of(base: Base, data: Data, max_length: int) -> Choices:
+def choices_of(base: PretrainedModel, data: Data, max_length: int) -> Choices:
     """Put all questions of a study into tokens.
 
     Raises:
@@ -71,17 +71,17 @@ def choices_of(base: Base, data: Data, max_length: int) -> Choices:
     """
     encoder = encoder_of(base)
     limit = min(max_length, encoder.context)
-    questions = asked(data.examples, data.parts)
+    questions = build_prompts(data.examples, data.parts)
     wanted = data.examples.asked
     forms = wanted.forms if wanted is not None else ()
-    blank = [Question("", text, form) for form in forms for text in EMPTY]
+    blank = [Prompt("", text, form) for form in forms for text in EMPTY]
     found = _encoded(encoder, [*questions, *blank], limit)
     rest = found[len(questions) :]
     empty = {form: tuple(rest[i * len(EMPTY) : (i + 1) * len(EMPTY)]) for i, form in enumerate(forms)}
     return Choices(tuple(questions), tuple(found[: len(questions)]), empty)
 
 
-def _encoded(encoder: Encoder, questions: Sequence[Question], limit: int) -> list[Choice]:
+def _encoded(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[Choice]:
     """Questions in tokens, cut where they are too long."""
     # Where no token begins a text, one is set before those that have no prompt.
     room = limit - (not encoder.first)
@@ -121,13 +121,13 @@ def _encoded(encoder: Encoder, questions: Sequence[Question], limit: int) -> lis
     return found
 
 
-def _texts(question: Question, text: str) -> list[str]:
+def _texts(question: Prompt, text: str) -> list[str]:
     """The prompt, and the prompt with each answer."""
     prompt = question.form.before + text + question.form.after
     return [prompt, *(prompt + answer for answer in question.form.answers)]
 
 
-def _fits(encoder: Encoder, question: Question, answer: str, limit: int) -> Callable[[int], bool]:
+def _fits(encoder: Encoder, question: Prompt, answer: str, limit: int) -> Callable[[int], bool]:
     def fits(characters: int) -> bool:
         before, after = question.form.before, question.form.after
         return len(encoder.whole([before + question.text[:characters] + after + answer])[0]) <= limit
@@ -135,7 +135,7 @@ def _fits(encoder: Encoder, question: Question, answer: str, limit: int) -> Call
     return fits
 
 
-def _name(question: Question) -> str:
+def _name(question: Prompt) -> str:
     """What complaints call a question."""
     form = question.form
     asked_once = bool(question.id) and not question.text
@@ -176,11 +176,11 @@ def answered(
         start += size
     found: dict[Any, list[FloatArray]] = {}
     with torch.no_grad():
-        for batch in divided(batches, model, accelerator):
+        for batch in local_batches(batches, model, accelerator):
             with accelerator.autocast():
                 scored = _score(model, batch, pad, accelerator.device)
             found |= dict(zip(batch, scored, strict=True))
-    found = joined(found, accelerator)
+    found = all_gather_dict(found, accelerator)
     return [found[(c.prompt, c.answers)] for c in choices]
 
 

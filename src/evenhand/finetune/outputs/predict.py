@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from evenhand.finetune.hardware.devices import added, joined
+from evenhand.finetune.hardware.devices import all_gather_dict, all_reduce_sum
 from evenhand.finetune.inputs.batches import Feed
 from evenhand.finetune.inputs.passes import in_batches
 from evenhand.finetune.inputs.targets import IGNORED, Continuations
@@ -84,7 +84,7 @@ def _read(
             if not len(found):
                 found = np.zeros((len(rows), values.shape[1]))
             found[[place[row] for row in batch.tolist()]] = values[: len(batch)]
-    found = added(found, accelerator) if shared else found
+    found = all_reduce_sum(found, accelerator) if shared else found
     if not np.isfinite(found).all():
         raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
     return found
@@ -138,7 +138,7 @@ def token_log_probs(
             values = _said_log_probs(logits, labels, said)
             pieces = np.split(values, np.cumsum(said.sum(1).cpu().numpy())[:-1])
             found |= dict(zip(batch.tolist(), pieces, strict=True))
-    found = joined(found, accelerator) if shared else found
+    found = all_gather_dict(found, accelerator) if shared else found
     return [found[row] for row in rows.tolist()]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from evenhand._version import __version__
-from evenhand.datasets import Form
+from evenhand.datasets import PromptTemplate
 from evenhand.finetune import Data, Job
 from evenhand.finetune.inputs.choices import Choices
 from evenhand.tables.answers.generations import write_generations
@@ -79,7 +79,7 @@ def write_choices(
     data: Data,
     given: Choices,
     sums: Sequence[FloatArray],
-    free: Mapping[Form, FloatArray],
+    free: Mapping[PromptTemplate, FloatArray],
 ) -> None:
     """Write how likely each answer to each question is.
 

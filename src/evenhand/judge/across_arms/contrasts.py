@@ -17,8 +17,8 @@ from evenhand import registry
 from evenhand.errors import CallError
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import families
-from evenhand.judge.core.estimates import ENOUGH, ENOUGH_RUNS, Group, Observed
-from evenhand.judge.core.pairs import Pair, module_name
+from evenhand.judge.core.estimates import ENOUGH_RUNS, MIN_DISCORDANT_ROWS, Group, Observed
+from evenhand.judge.core.pairs import PairedEstimate, module_name
 from evenhand.judge.settings import METRICS, Settings
 from evenhand.tables.schema import BoolArray, FloatArray, Predictions
 
@@ -85,9 +85,9 @@ def contrast_rows(
     scored = needs_scores(settings)
     if scored and any(arm.score is None for arm in predictions.arms):
         raise CallError("A primary metric needs scores, and not every arm has them.")
-    on = predictions if scored else counts.compress(predictions)
+    on = predictions if scored else counts.collapse_equal_rows(predictions)
     found = [(c, _pair(c, place, settings)) for place in _places(on, settings) for c in contrasts]
-    rows = families.settle([pair for _, pair in found], on, settings, "contrast", "")
+    rows = families.adjust_family([pair for _, pair in found], on, settings, "contrast", "")
     return [(contrast, row) for (contrast, _), row in zip(found, rows, strict=True)]
 
 
@@ -104,7 +104,7 @@ def _places(predictions: Predictions, settings: Settings) -> Iterator[Place]:
                     yield Place(metric, class_name, group, seen, predictions)
 
 
-def _pair(contrast: Contrast, place: Place, settings: Settings) -> Pair:
+def _pair(contrast: Contrast, place: Place, settings: Settings) -> PairedEstimate:
     """One contrast as the family code takes it: an estimate with its variances over rows and over runs."""
     info, group = place.metric.INFO, place.group
     name = module_name(place.metric)
@@ -131,19 +131,19 @@ def _pair(contrast: Contrast, place: Place, settings: Settings) -> Pair:
     }
     if np.isnan(value):
         reasons = dict.fromkeys(place.seen[arm].reason for arm in contrast.weights)
-        return Pair(**base, status="undefined", reason="; ".join(r for r in reasons if r))
+        return PairedEstimate(**base, status="undefined", reason="; ".join(r for r in reasons if r))
     if group.n < settings.min_group_size:
         reason = counts.too_few(group.n, settings.min_group_size)
-        return Pair(**base, status="too_small", reason=reason)
-    return Pair(**base, **_variances(contrast, place))
+        return PairedEstimate(**base, status="too_small", reason=reason)
+    return PairedEstimate(**base, **_variances(contrast, place))
 
 
 def _variances(contrast: Contrast, place: Place) -> dict[str, Any]:
     """Variances over rows and runs, or why there are none."""
     p, rows = place.predictions, place.group.rows
     changed = round(float(p.count[rows] @ _differ(contrast, place)))
-    if changed < ENOUGH:
-        reason = f"the arms differ on {counts.too_few(changed, int(ENOUGH))}: no interval holds"
+    if changed < MIN_DISCORDANT_ROWS:
+        reason = f"the arms differ on {counts.too_few(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
         return {"status": "too_small", "reason": reason}
     influence = _sum(contrast, {arm: o.influence for arm, o in place.seen.items()})
     spread_runs, run_dof = _over_runs(contrast, place)

@@ -22,7 +22,7 @@ from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 ATTACKS = "evenhand.judge.attacks"
 
 #: Numbers that an attack holds at once in each of its arrays: they stay in the processor's cache.
-NUMBERS = 1 << 19
+MAX_MATRIX_ELEMENTS = 1 << 19
 
 _NAME = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<options>[^\[\]]*)\])?")
 
@@ -88,7 +88,7 @@ class Evidence:
     def chunks(self) -> Iterator[slice]:
         """Rows in pieces of a size that does not depend on how many there are."""
         models, rows, views = self.loss.shape
-        step = max(NUMBERS // max(models * views, 1), 16)
+        step = max(MAX_MATRIX_ELEMENTS // max(models * views, 1), 16)
         for start in range(0, rows, step):
             yield slice(start, min(start + step, rows))
 

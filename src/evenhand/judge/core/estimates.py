@@ -12,7 +12,7 @@ from evenhand.judge.metrics import Estimate, Metric, MetricInfo, Sample
 from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
 #: From this many rows on each side a variance is taken from the data, below from its upper bound.
-ENOUGH = 10.0
+MIN_DISCORDANT_ROWS = 10.0
 
 #: Runs per arm from which on an interval holds for the method and not only for these very runs.
 ENOUGH_RUNS = 5
@@ -225,7 +225,7 @@ def effective_paired(
     """
     p, floor = predictions, independent_rows(below, rows, predictions)
     uneven = p.weighted or p.cluster is not None or p.resplit
-    if not uneven or float(p.count[rows] @ (d != 0)) < ENOUGH:
+    if not uneven or float(p.count[rows] @ (d != 0)) < MIN_DISCORDANT_ROWS:
         return floor
     weight = p.weight[rows] * below
     total = float(weight.sum())
@@ -253,7 +253,7 @@ def effective_rows(observed: Observed, group: Group, predictions: Predictions) -
     below = observed.present if observed.denominator is None else observed.denominator
     below = np.ones(len(group.rows)) if below is None else below
     floor = independent_rows(np.minimum(below, 1.0), group.rows, predictions)
-    if min(p, 1 - p) * floor < ENOUGH:
+    if min(p, 1 - p) * floor < MIN_DISCORDANT_ROWS:
         return floor
     spread = variance(observed.influence, group.rows, predictions)
     return p * (1 - p) / spread if spread > 0 else floor
@@ -283,7 +283,7 @@ def classes_of(info: MetricInfo, predictions: Predictions) -> Iterator[tuple[str
         yield from ((name, index) for index, name in enumerate(predictions.classes))
 
 
-def compress(predictions: Predictions) -> Predictions:
+def collapse_equal_rows(predictions: Predictions) -> Predictions:
     """Join rows that no prediction metric can tell apart; scores are dropped, clusters forbid it."""
     if predictions.cluster is not None:
         return predictions

@@ -12,7 +12,7 @@ import numpy as np
 from evenhand import registry
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core.disparities import bounds as maxima
-from evenhand.judge.core.pairs import Pair
+from evenhand.judge.core.pairs import PairedEstimate
 from evenhand.judge.settings import METRICS, Settings
 from evenhand.judge.stats.family import Family, correlated, holm, independent
 from evenhand.judge.stats.paired import ScorePaired, WaldPaired
@@ -22,7 +22,7 @@ from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed,
 from evenhand.tables.schema import FloatArray, Predictions
 
 #: Most numbers in the matrix of influence values; larger families use Sidak's critical value.
-NUMBERS = 30_000_000
+MAX_MATRIX_ELEMENTS = 30_000_000
 
 RUN_COLUMNS = ("run_variance", "run_dof")
 
@@ -47,8 +47,12 @@ class Limits:
     critical: float
 
 
-def settle_all(
-    pairs: list[Pair], cells: Predictions, predictions: Predictions, reference: int, settings: Settings
+def adjust_all(
+    pairs: list[PairedEstimate],
+    cells: Predictions,
+    predictions: Predictions,
+    reference: int,
+    settings: Settings,
 ) -> list[dict[str, Any]]:
     """Sort the pairs into the primary family and one exploratory family per metric, and settle each.
 
@@ -59,7 +63,7 @@ def settle_all(
         reference: index of the reference arm.
         settings: what is primary, level, margins and seed.
     """
-    sorted_pairs: dict[str, list[Pair]] = defaultdict(list)
+    sorted_pairs: dict[str, list[PairedEstimate]] = defaultdict(list)
     for p in pairs:
         judged = p.attribute is not None or not cells.attributes
         sorted_pairs["" if p.metric in settings.declared and judged else p.metric].append(p)
@@ -73,7 +77,7 @@ def settle_all(
             for p, s in zip(members, scored, strict=True)
         ]
         kind = "exploratory" if metric else "primary"
-        rows += settle(kept, on, settings, kind, predictions.arms[reference].name)
+        rows += adjust_family(kept, on, settings, kind, predictions.arms[reference].name)
     return sorted(rows, key=lambda r: r["family"] != "primary")
 
 
@@ -81,8 +85,8 @@ def _scored(name: str) -> bool:
     return name in registry.names(METRICS) and registry.load(METRICS, name).INFO.needs == "score"
 
 
-def settle(
-    pairs: list[Pair], predictions: Predictions, settings: Settings, family: str, reference: str
+def adjust_family(
+    pairs: list[PairedEstimate], predictions: Predictions, settings: Settings, family: str, reference: str
 ) -> list[dict[str, Any]]:
     """Rows of the result for one family of comparisons.
 
@@ -116,14 +120,14 @@ def settle(
     ]
 
 
-def _joint(pairs: list[Pair], predictions: Predictions, seed: int) -> Family:
+def _joint(pairs: list[PairedEstimate], predictions: Predictions, seed: int) -> Family:
     """The joint law of a family; a rate and its complement are one member."""
-    first: dict[tuple[object, ...], Pair] = {}
+    first: dict[tuple[object, ...], PairedEstimate] = {}
     for p in pairs:
-        first.setdefault((p.candidate, p.attribute, p.group, p.class_name, p.twin), p)
+        first.setdefault((p.candidate, p.attribute, p.group, p.class_name, p.complement_key), p)
     members = list(first.values())
     rows = len(predictions.label)
-    if len(members) < 2 or len(members) * rows > NUMBERS:
+    if len(members) < 2 or len(members) * rows > MAX_MATRIX_ELEMENTS:
         return independent(len(members))
     spread = np.zeros((len(members), rows))
     for i, p in enumerate(members):
@@ -137,7 +141,7 @@ def _joint(pairs: list[Pair], predictions: Predictions, seed: int) -> Family:
     return correlated(correlation, np.random.default_rng((seed, 1)))
 
 
-def _limits(pairs: list[Pair], joint: Family, alpha: float) -> list[Limits]:
+def _limits(pairs: list[PairedEstimate], joint: Family, alpha: float) -> list[Limits]:
     """Simultaneous limits and p-values of every pair, each kind by its own formula at one pointwise level."""
     pointwise = joint.pointwise(alpha)
     z = float(z_of(pointwise))
@@ -177,21 +181,21 @@ def _beyond_noise(low: FloatArray, high: FloatArray, noise: FloatArray) -> tuple
     return np.where((noise > 0) & (low < 0), -down, low), np.where((noise > 0) & (high > 0), up, high)
 
 
-def _column(pairs: list[Pair], name: str) -> FloatArray:
+def _column(pairs: list[PairedEstimate], name: str) -> FloatArray:
     return np.array([getattr(p, name) for p in pairs], dtype=np.float64)
 
 
-def _score(pairs: list[Pair]) -> ScorePaired:
+def _score(pairs: list[PairedEstimate]) -> ScorePaired:
     names = ("difference", "absolute", "square", "n_effective", "row_dof", *RUN_COLUMNS, "better", "worse")
     return ScorePaired(*(_column(pairs, n) for n in names))
 
 
-def _wald(pairs: list[Pair]) -> WaldPaired:
+def _wald(pairs: list[PairedEstimate]) -> WaldPaired:
     names = ("difference", "row_variance", "row_dof", *RUN_COLUMNS)
     return WaldPaired(*(_column(pairs, n) for n in names))
 
 
-def margin_of(pair: Pair, settings: Settings) -> float | None:
+def margin_of(pair: PairedEstimate, settings: Settings) -> float | None:
     """The margin of a metric: its own, else the default where that applies, else none."""
     if pair.metric in settings.margins:
         return settings.margins[pair.metric]
@@ -199,7 +203,7 @@ def margin_of(pair: Pair, settings: Settings) -> float | None:
 
 
 def _row(
-    pair: Pair,
+    pair: PairedEstimate,
     limits: Limits | None,
     permuted: tuple[float, float] | None,
     settings: Settings,
@@ -263,7 +267,7 @@ def _row(
     return row
 
 
-def _to_settle(pair: Pair, limits: Limits, target: float) -> tuple[int | None, int | None]:
+def _to_settle(pair: PairedEstimate, limits: Limits, target: float) -> tuple[int | None, int | None]:
     """Rows or runs that would settle a pair: one of them where it suffices alone, else both together."""
     rows = more_needed(limits.row_half, limits.run_half, target, pair.n)
     if pair.unit == "rows":

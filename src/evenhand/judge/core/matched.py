@@ -11,7 +11,7 @@ from evenhand.tables.schema import Arm, Predictions
 
 
 @dataclass(frozen=True)
-class Matched:
+class PairedArms:
     """Two arms' observations of one metric in one group, and where they come from."""
 
     name: str

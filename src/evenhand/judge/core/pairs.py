@@ -9,9 +9,9 @@ import numpy as np
 
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import swaps
-from evenhand.judge.core.estimates import ENOUGH, Group, Observed
+from evenhand.judge.core.estimates import MIN_DISCORDANT_ROWS, Group, Observed
 from evenhand.judge.core.flips import Flips, flips
-from evenhand.judge.core.matched import Matched
+from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Measure, Metric
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import FloatArray, Predictions
@@ -21,7 +21,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairedEstimate:
     """One difference between a candidate and the reference.
 
     Attributes:
@@ -50,7 +50,7 @@ class Pair:
     group: str | None
     class_name: str | None
     metric: str
-    twin: str
+    complement_key: str
     direction: int
     margin_rule: bool
     span: float
@@ -80,7 +80,9 @@ class Pair:
     maximum: Any = None
 
 
-def pair(matched: Matched, min_group_size: int, rng: np.random.Generator, *, margin: bool = False) -> Pair:
+def pair(
+    matched: PairedArms, min_group_size: int, rng: np.random.Generator, *, margin: bool = False
+) -> PairedEstimate:
     """Compare two arms by one metric in one group.
 
     Args:
@@ -121,15 +123,15 @@ def pair(matched: Matched, min_group_size: int, rng: np.random.Generator, *, mar
         "rows": m.group.rows,
     }
     if status != "ok":
-        return Pair(**base, status=status, reason=reason)
+        return PairedEstimate(**base, status=status, reason=reason)
     if m.info.inference == "score":
-        return Pair(**base, **_score(m))
+        return PairedEstimate(**base, **_score(m))
     if m.info.inference == "wald":
-        return Pair(**base, **_wald(m))
-    return Pair(**(base | swaps.compare(m, rng, interval=margin)))
+        return PairedEstimate(**base, **_wald(m))
+    return PairedEstimate(**(base | swaps.compare(m, rng, interval=margin)))
 
 
-def _flips(m: Matched, amount: FloatArray) -> Flips:
+def _flips(m: PairedArms, amount: FloatArray) -> Flips:
     """Rows whose answers change; nothing is known where answers are neither right nor wrong."""
     if m.reference.right_by_run is None or m.candidate.right_by_run is None:
         return Flips(np.nan, np.nan, np.nan)
@@ -137,14 +139,14 @@ def _flips(m: Matched, amount: FloatArray) -> Flips:
     return flips((m.reference_arm, m.candidate_arm), right, m.group.rows, amount)
 
 
-def _counted(m: Matched) -> FloatArray:
+def _counted(m: PairedArms) -> FloatArray:
     """[n] 1 for the rows that a metric looks at whatever the predictions are."""
     if m.info.inference == "score" and m.reference.denominator is not None:
         return m.reference.denominator
     return np.ones(len(m.group.rows))
 
 
-def _score(m: Matched) -> dict[str, Any]:
+def _score(m: PairedArms) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     assert m.candidate.numerator is not None
     assert m.reference.numerator is not None
@@ -170,11 +172,11 @@ def _score(m: Matched) -> dict[str, Any]:
         "run_dof": run_dof,
         "better": float(p.count[rows] @ (d > 0)) if counted else np.nan,
         "worse": float(p.count[rows] @ (d < 0)) if counted else np.nan,
-        "influence": influence if changed >= ENOUGH else None,
+        "influence": influence if changed >= MIN_DISCORDANT_ROWS else None,
     }
 
 
-def _wald(m: Matched) -> dict[str, Any]:
+def _wald(m: PairedArms) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     influence = m.candidate.influence - m.reference.influence
     # Answers count where answers are compared: influence values differ everywhere once one answer does.
@@ -183,8 +185,8 @@ def _wald(m: Matched) -> dict[str, Any]:
     if m.reference.each is not None and m.candidate.each is not None:
         differ = m.reference.each != m.candidate.each
     changed = round(float(p.count[rows] @ differ))
-    if changed < ENOUGH:
-        reason = f"the arms differ on {counts.too_few(changed, int(ENOUGH))}: no interval holds"
+    if changed < MIN_DISCORDANT_ROWS:
+        reason = f"the arms differ on {counts.too_few(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
         return {"status": "too_small", "reason": reason}
     spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
     clusters = counts.row_dof(rows, p)
@@ -199,14 +201,14 @@ def _wald(m: Matched) -> dict[str, Any]:
     }
 
 
-def against(
+def compare_with_reference(
     metric: Metric,
     class_name: str | None,
     predictions: Predictions,
     seen: tuple[list[Group], list[list[Observed]]],
     reference: int,
     settings: Settings,
-) -> list[Pair]:
+) -> list[PairedEstimate]:
     """Every candidate against the reference, in every group.
 
     Args:
@@ -221,7 +223,7 @@ def against(
     found = []
     for candidate in (i for i in range(len(arms)) if i != reference):
         for g, group in enumerate(groups):
-            matched = Matched(
+            matched = PairedArms(
                 name=module_name(metric),
                 info=metric.INFO,
                 class_name=class_name,

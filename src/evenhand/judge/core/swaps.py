@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.matched import Matched
+from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.stats.paired import WaldPaired
@@ -15,7 +15,7 @@ from evenhand.judge.stats.permutation import Binned, hidden_by_noise, swapped_di
 from evenhand.tables.schema import ABSENT, Arm
 
 
-def compare(m: Matched, rng: np.random.Generator, *, interval: bool) -> dict[str, Any]:
+def compare(m: PairedArms, rng: np.random.Generator, *, interval: bool) -> dict[str, Any]:
     """Compare the mean calibration errors of two arms over their runs.
 
     A swap exchanges the arms' answers to a row in all runs at once. With fewer than five runs the share of
@@ -55,7 +55,7 @@ def compare(m: Matched, rng: np.random.Generator, *, interval: bool) -> dict[str
     return {"status": "ok", "reason": "", "p_value": p_value}
 
 
-def _binned(arm: Arm, m: Matched) -> Binned:
+def _binned(arm: Arm, m: PairedArms) -> Binned:
     """What every run of an arm adds to which bin, row by row; a row that a run lacks adds nothing."""
     assert arm.score is not None
     p, rows = m.predictions, m.group.rows

@@ -1,8 +1,8 @@
 """What is measured of generated texts and of likelihoods of answer options.
 
 A file here is one thing measured; it defines `INFO` (a `GenerativeInfo`) and `compute(answers)`, where
-answers are `Generations` or `Chosen` options. It gives `Shown` numbers: of every arm by group, with the
-influence of each row. Intervals, clusters, runs, families and verdicts are then those of any audit.
+answers are `Generations` or `Chosen` options. It gives `MetricByGroup` numbers: of every arm by group, with
+the influence of each row. Intervals, clusters, runs, families and verdicts are then those of any audit.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class GenerativeInfo:
 
 
 @dataclass(frozen=True)
-class Shown:
+class MetricByGroup:
     """One number of every arm by group: what rates, comparisons and families are made of.
 
     Attributes:
@@ -61,7 +61,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Measured:
+class RateByGroup:
     """A rate that any metric's code can compute: answers of every row, and rows that it is about.
 
     Attributes:
@@ -76,15 +76,15 @@ class Measured:
     eligible: BoolArray | None = None
     class_name: str | None = None
 
-    def show(self, attributes: Sequence[Attribute | None]) -> Shown:
+    def show(self, attributes: Sequence[Attribute | None]) -> MetricByGroup:
         """The rate in every group of these attributes; None is all rows."""
         return self.of([g for a in attributes for g in self.groups(a)])
 
-    def of(self, groups: list[Group]) -> Shown:
+    def of(self, groups: list[Group]) -> MetricByGroup:
         """The rate in some of its groups."""
         p = self.predictions
         observed = [[counts.observe(self.measure, arm, g, p, 0) for g in groups] for arm in p.arms]
-        return Shown(self.measure, p, groups, observed, self.class_name)
+        return MetricByGroup(self.measure, p, groups, observed, self.class_name)
 
     def groups(self, attribute: Attribute | None) -> list[Group]:
         """Every group of an attribute, with the rows that the rate is about."""

@@ -10,7 +10,15 @@ import dataclasses
 
 import numpy as np
 
-from evenhand.judge.generative import GenerativeInfo, Measured, Shown, arms_of, rows_of, share_info, share_of
+from evenhand.judge.generative import (
+    GenerativeInfo,
+    MetricByGroup,
+    RateByGroup,
+    arms_of,
+    rows_of,
+    share_info,
+    share_of,
+)
 from evenhand.judge.prompts.choices import Chosen
 from evenhand.tables.schema import IntArray
 
@@ -30,7 +38,7 @@ INFO = GenerativeInfo(
 )
 
 
-def compute(chosen: Chosen) -> list[Shown]:
+def compute(chosen: Chosen) -> list[MetricByGroup]:
     """Shares of twins with other meanings whose answer follows the meaning, and the token."""
     eligible = twins(chosen)[0] & chosen.blocks.inverted
     if not eligible.any():
@@ -63,7 +71,7 @@ def outcomes(chosen: Chosen) -> IntArray:
     return np.select(cases, codes, OUTCOMES.index("neither"))
 
 
-def followed(chosen: Chosen) -> list[Measured]:
+def followed(chosen: Chosen) -> list[RateByGroup]:
     """The share of every outcome; `INFO.measures` has those that are rates of the result."""
     table = chosen.table
     arms = arms_of(table.places, outcomes(chosen))
@@ -73,5 +81,5 @@ def followed(chosen: Chosen) -> list[Measured]:
         label = np.full(len(table.example), code)
         rows = rows_of(OUTCOMES, label, arms, table.attributes, table.cluster)
         info = INFO.measures.get(name, share_info(f"share of answers: {outcome}", 0, _SOURCE))
-        found.append(Measured(share_of(name, info), rows))
+        found.append(RateByGroup(share_of(name, info), rows))
     return found

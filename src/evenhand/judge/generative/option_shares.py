@@ -9,8 +9,8 @@ import numpy as np
 
 from evenhand.judge.generative import (
     GenerativeInfo,
-    Measured,
-    Shown,
+    MetricByGroup,
+    RateByGroup,
     arms_of,
     rows_of,
     share_info,
@@ -36,7 +36,7 @@ INFO = GenerativeInfo(
 By = Literal["meaning", "token"]
 
 
-def compute(chosen: Chosen) -> list[Shown]:
+def compute(chosen: Chosen) -> list[MetricByGroup]:
     """The share of every meaning, and of the expected one where the table says which that is."""
     table = chosen.table
     attributes = (None, *table.attributes)
@@ -48,11 +48,11 @@ def compute(chosen: Chosen) -> list[Shown]:
             table.cluster,
         )  # fmt: skip
         measure = share_of("option_accuracy", INFO.measures["option_accuracy"])
-        found.append(Measured(measure, rows, known).show(attributes))
+        found.append(RateByGroup(measure, rows, known).show(attributes))
     return found
 
 
-def shares(chosen: Chosen, by: By) -> list[Measured]:
+def shares(chosen: Chosen, by: By) -> list[RateByGroup]:
     """The share of every option, by its meaning or by its token, among the contexts that offer it.
 
     Shares of a context's options sum to 1 together with `tied`, which is there when anything is tied. Tokens
@@ -73,9 +73,9 @@ def shares(chosen: Chosen, by: By) -> list[Measured]:
     for code in np.unique(offered[kept]):
         if code != NONE:
             there = kept & (offered == code).any(axis=1)
-            found.append(Measured(measure, _counting(rows, int(code)), there, names[code]))
+            found.append(RateByGroup(measure, _counting(rows, int(code)), there, names[code]))
     if (answers[:, kept] == len(names)).any():
-        found.append(Measured(measure, _counting(rows, len(names)), kept, TIED))
+        found.append(RateByGroup(measure, _counting(rows, len(names)), kept, TIED))
     return found
 
 

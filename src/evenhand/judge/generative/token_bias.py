@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from evenhand.judge.core.estimates import Group, Observed
-from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
+from evenhand.judge.generative import GenerativeInfo, MetricByGroup, arms_of, by_arm, rows_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
 from evenhand.judge.prompts.choices import Chosen
 from evenhand.judge.prompts.forms import effects_of
@@ -46,7 +46,7 @@ INFO = GenerativeInfo(
 )
 
 
-def compute(chosen: Chosen) -> list[Shown]:
+def compute(chosen: Chosen) -> list[MetricByGroup]:
     """Prior of every token by template and option set, preference for every meaning by template; and overall.
 
     Rows are questions (blocks of forms), clustered as the contexts are. Nothing where no question has forms
@@ -101,11 +101,13 @@ def _groups(attribute: str, parts: dict[str, np.ndarray], inside: np.ndarray) ->
     return [*found, *(Group(attribute, name, rows, len(rows)) for name, rows in kept.items())]
 
 
-def _shown(name: str, option: str, values: FloatArray, groups: list[Group], rows: Predictions) -> Shown:
+def _shown(
+    name: str, option: str, values: FloatArray, groups: list[Group], rows: Predictions
+) -> MetricByGroup:
     measure = Measure(name, INFO.measures[name], _known)
     places = [(arm.name, run) for arm in rows.arms for run in arm.runs]
     observed = [[_observe(own[:, g.rows]) for g in groups] for own in by_arm(places, values)]
-    return Shown(measure, rows, groups, observed, option)
+    return MetricByGroup(measure, rows, groups, observed, option)
 
 
 def _known(sample: Sample) -> Estimate:

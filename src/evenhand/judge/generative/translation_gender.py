@@ -6,7 +6,15 @@ import dataclasses
 
 import numpy as np
 
-from evenhand.judge.generative import GenerativeInfo, Measured, Shown, arms_of, rows_of, share_info, share_of
+from evenhand.judge.generative import (
+    GenerativeInfo,
+    MetricByGroup,
+    RateByGroup,
+    arms_of,
+    rows_of,
+    share_info,
+    share_of,
+)
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample, ratio, undefined
 from evenhand.tables.answers.generations import Generations
 from evenhand.tables.answers.pronouns import NAMED, gender_of
@@ -42,7 +50,7 @@ INFO = GenerativeInfo(
 MALE, FEMALE, UNKNOWN = (NAMED.index(g) for g in ("male", "female", "unknown"))
 
 
-def compute(table: Generations) -> list[Shown]:
+def compute(table: Generations) -> list[MetricByGroup]:
     """Every share, the accuracy, and both differences that the table has the columns for.
 
     The gold gender is the column `gold_gender`, or else the gender of the first reference. A stereotypical
@@ -63,18 +71,18 @@ def compute(table: Generations) -> list[Shown]:
     if gold is not None:
         known = gold != UNKNOWN
         found += [
-            Measured(share_of("gender_accuracy", INFO.measures["gender_accuracy"]), rows, known),
-            Measured(Measure("delta_g", INFO.measures["delta_g"], delta_g), rows, known),
+            RateByGroup(share_of("gender_accuracy", INFO.measures["gender_accuracy"]), rows, known),
+            RateByGroup(Measure("delta_g", INFO.measures["delta_g"], delta_g), rows, known),
         ]
     for code, gender in enumerate(NAMED):
         name = f"share_{gender}"
         counted = dataclasses.replace(rows, label=np.full_like(rows.label, code))
-        found.append(Measured(share_of(name, INFO.measures[name]), counted))
+        found.append(RateByGroup(share_of(name, INFO.measures[name]), counted))
     leaning = _codes(table.attribute(PREDISPOSITION), ("male", "female"))
     if leaning is not None:
         for name, target in (("share_pro", leaning), ("share_anti", np.where(leaning >= 0, 1 - leaning, -1))):
             counted = dataclasses.replace(rows, label=target)
-            found.append(Measured(share_of(name, INFO.measures[name]), counted, leaning >= 0))
+            found.append(RateByGroup(share_of(name, INFO.measures[name]), counted, leaning >= 0))
     stereotype = _codes(table.attribute(STEREOTYPE), ("pro", "anti"))
     if stereotype is not None and gold is not None:
         right = [
@@ -84,7 +92,7 @@ def compute(table: Generations) -> list[Shown]:
         answered = tuple(dataclasses.replace(a, prediction=r) for a, r in zip(arms, right, strict=True))
         counted = dataclasses.replace(rows, classes=("pro", "anti", "wrong"), label=stereotype, arms=answered)
         eligible = (stereotype >= 0) & (gold != UNKNOWN)
-        found.append(Measured(Measure("delta_s", INFO.measures["delta_s"], delta_s), counted, eligible))
+        found.append(RateByGroup(Measure("delta_s", INFO.measures["delta_s"], delta_s), counted, eligible))
     return [measured.show((None, *table.attributes)) for measured in found]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from evenhand.errors import MissingExtraError
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core.estimates import Group, Observed
-from evenhand.judge.generative import GenerativeInfo, Shown, arms_of, by_arm, rows_of
+from evenhand.judge.generative import GenerativeInfo, MetricByGroup, arms_of, by_arm, rows_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
 from evenhand.tables.answers.generations import Generations
 from evenhand.tables.answers.pronouns import RENDERINGS, render
@@ -42,7 +42,7 @@ INFO = GenerativeInfo(
 _ORDERS, _CHARACTERS, _BETA = 4, 6, 2
 
 
-def compute(table: Generations) -> list[Shown]:
+def compute(table: Generations) -> list[MetricByGroup]:
     """BLEU and chrF2 against the gold (all references where a row has several) and its renderings.
 
     Raises:
@@ -73,7 +73,9 @@ def compute(table: Generations) -> list[Shown]:
                 [_observe(own, here, score, g, table.cluster) for g in groups]
                 for own, here in zip(statistics, present, strict=True)
             ]
-            found.append(Shown(Measure(name, INFO.measures[name], _known), rows, groups, observed, rendering))
+            found.append(
+                MetricByGroup(Measure(name, INFO.measures[name], _known), rows, groups, observed, rendering)
+            )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from evenhand import registry
 from evenhand._version import __version__
-from evenhand.judge.language.robustness import AXES, says
+from evenhand.judge.language.robustness import AXES, direction
 from evenhand.judge.result import AuditResult, verdict_of
 from evenhand.judge.settings import GENERATIVE, Settings
 from evenhand.tables.answers.generations import Generations
@@ -123,7 +123,7 @@ def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
         tokens, meanings = (
             [r for r in own if r["metric"] == metric] for metric in ("token_prior", "meaning_preference")
         )
-        moved = [[r for r in rows if says(r) != "cannot tell"] for rows in (tokens, meanings)]
+        moved = [[r for r in rows if direction(r) != "cannot tell"] for rows in (tokens, meanings)]
         what = {
             (True, True): "both token priors and preferences for meanings moved",
             (

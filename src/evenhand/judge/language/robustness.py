@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from evenhand.judge.core import families
 from evenhand.judge.core import pairs as compare
-from evenhand.judge.core.pairs import Pair
-from evenhand.judge.generative import Measured
+from evenhand.judge.core.pairs import PairedEstimate
+from evenhand.judge.generative import RateByGroup
 from evenhand.judge.generative.option_shares import shares
 from evenhand.judge.prompts.choices import TIED, Chosen
 from evenhand.judge.settings import Settings
@@ -42,7 +42,7 @@ def conclusions(
         Rows as in `comparisons` with `scoring`, `axis` (null: the conclusion itself) and `says`: whether the
         candidate chooses the meaning more or less often.
     """
-    pairs: list[Pair] = []
+    pairs: list[PairedEstimate] = []
     told: list[tuple[str, str | None]] = []
     for name, chosen in choices.items():
         attributes = _axes(chosen) if name == scoring else ()
@@ -51,15 +51,15 @@ def conclusions(
                 continue
             new = _pairs(measured, attributes, reference, settings)
             # The same group by another scoring is another comparison, not a copy.
-            pairs += [dataclasses.replace(p, twin=f"{p.twin} {name}") for p in new]
+            pairs += [dataclasses.replace(p, complement_key=f"{p.complement_key} {name}") for p in new]
             told += [(name, p.attribute or (None if name == scoring else "scoring")) for p in new]
     if not pairs:
         return []
     rows = measured.predictions
     arms = [arm.name for arm in rows.arms]
-    settled = families.settle(pairs, rows, settings, "robustness", arms[reference])
+    settled = families.adjust_family(pairs, rows, settings, "robustness", arms[reference])
     return [
-        {**row, "scoring": name, "axis": axis, "says": says(row)}
+        {**row, "scoring": name, "axis": axis, "says": direction(row)}
         for row, (name, axis) in zip(settled, told, strict=True)
     ]
 
@@ -69,27 +69,27 @@ def _axes(chosen: Chosen) -> Sequence[Attribute]:
 
 
 def _pairs(
-    measured: Measured, attributes: Sequence[Attribute], reference: int, settings: Settings
-) -> list[Pair]:
+    measured: RateByGroup, attributes: Sequence[Attribute], reference: int, settings: Settings
+) -> list[PairedEstimate]:
     shown = measured.show((None, *attributes))
     seen = (shown.groups, shown.observed)
     return [
         p
-        for p in compare.against(
+        for p in compare.compare_with_reference(
             measured.measure, measured.class_name, measured.predictions, seen, reference, settings
         )
         if p.n
     ]
 
 
-def says(row: Mapping[str, Any]) -> Says:
+def direction(row: Mapping[str, Any]) -> Says:
     """Whether the interval says that the candidate has more, or less."""
     if row["low"] > 0:
         return "more"
     return "less" if row["high"] < 0 else "cannot tell"
 
 
-def survival(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def robustness(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Along each axis, how often each conclusion is said again, cannot be told, or is turned round.
 
     Args:

@@ -13,9 +13,9 @@ from evenhand import registry
 from evenhand.errors import CallError, MissingExtraError, nearest
 from evenhand.judge.core import families
 from evenhand.judge.core import pairs as compare
-from evenhand.judge.core.pairs import Pair
+from evenhand.judge.core.pairs import PairedEstimate
 from evenhand.judge.core.rates import rate_row
-from evenhand.judge.generative import Shown, translation_gender, translation_quality
+from evenhand.judge.generative import MetricByGroup, translation_gender, translation_quality
 from evenhand.judge.language import tables as likelihood_tables
 from evenhand.judge.language.result import result
 from evenhand.judge.prompts.choices import choose_all, scoring_names
@@ -97,7 +97,7 @@ def judge_likelihoods(
     return result(table, columns, settings, reference, (rates, comparisons), problems, parts)
 
 
-def tell(shown: Sequence[Shown], reference: int, settings: Settings) -> tuple[Rows, Rows]:
+def tell(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> tuple[Rows, Rows]:
     """Rows of `rates` and of `comparisons`; numbers of one metric, and all primary ones, are families.
 
     Args:
@@ -106,18 +106,20 @@ def tell(shown: Sequence[Shown], reference: int, settings: Settings) -> tuple[Ro
         settings: what is primary, level, margins and smallest group.
     """
     rates: Rows = []
-    pairs: list[Pair] = []
+    pairs: list[PairedEstimate] = []
     for s in (s for s in shown if s.measure.name in settings.metrics):
         for arm, observed in zip(s.predictions.arms, s.observed, strict=True):
             for group, seen in zip(s.groups, observed, strict=True):
                 row = rate_row(s.measure, arm, None, group, seen, s.predictions, settings)
                 rates.append(row | {"class": s.class_name})
         seen_all = (s.groups, s.observed)
-        pairs += compare.against(s.measure, s.class_name, s.predictions, seen_all, reference, settings)
+        pairs += compare.compare_with_reference(
+            s.measure, s.class_name, s.predictions, seen_all, reference, settings
+        )
     if not pairs:
         return rates, []
     rows = shown[0].predictions
-    return rates, families.settle_all(pairs, rows, rows, reference, settings)
+    return rates, families.adjust_all(pairs, rows, rows, reference, settings)
 
 
 def settings_for(kind: str, settings: Settings, scoring: str) -> Settings:

@@ -11,8 +11,8 @@ from evenhand import registry
 from evenhand.judge.core import families
 from evenhand.judge.core import pairs as compare
 from evenhand.judge.core.rates import rate_row
-from evenhand.judge.generative import Measured, Shown, inversions, option_shares, token_bias
-from evenhand.judge.language.robustness import conclusions, survival
+from evenhand.judge.generative import MetricByGroup, RateByGroup, inversions, option_shares, token_bias
+from evenhand.judge.language.robustness import conclusions, robustness
 from evenhand.judge.language.variance import variance
 from evenhand.judge.prompts.choices import SCORINGS, Chosen
 from evenhand.judge.scorings.pride import token_priors
@@ -41,7 +41,7 @@ def tables(choices: Mapping[str, Chosen], scoring: str, reference: int, settings
         "inversions": _inversions(choices, settings),
         "token_bias": bias,
         "conclusions": rows,
-        "survival": survival(rows),
+        "survival": robustness(rows),
         "variance": split,
         "problems": [*problems, *remarks],
     }
@@ -83,7 +83,9 @@ def _places(table: Likelihoods) -> list[tuple[str, str]]:
     return [(table.templates[k // len(table.variants)], table.variants[k % len(table.variants)]) for k in key]
 
 
-def _rates(measured: Measured, attribute: Attribute, settings: Settings) -> list[tuple[int, dict[str, Any]]]:
+def _rates(
+    measured: RateByGroup, attribute: Attribute, settings: Settings
+) -> list[tuple[int, dict[str, Any]]]:
     """Rate rows in every group that has any row that the rate is about, with the group's number."""
     there = {number: group for number, group in enumerate(measured.groups(attribute)) if group.n}
     shown = measured.of(list(there.values()))
@@ -125,7 +127,7 @@ def _inversions(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
         names = tuple(str(i) for i in range(len(kinds)))
         attribute = Attribute("twin", "partition", names, code.astype(np.int64))
         for measured in inversions.followed(chosen):
-            limited = Measured(measured.measure, measured.predictions, twin)
+            limited = RateByGroup(measured.measure, measured.predictions, twin)
             outcome = measured.measure.name.removesuffix("_followed")
             for number, row in _rates(limited, attribute, settings):
                 template, first, second, inverted = kinds[number]
@@ -172,19 +174,19 @@ def _token_bias(
     }, problems
 
 
-def shifts(shown: Sequence[Shown], reference: int, settings: Settings) -> Rows:
+def shifts(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> Rows:
     """Paired shifts of every effect against one arm, all of them one family."""
     pairs = [
         p
         for s in shown
-        for p in compare.against(
+        for p in compare.compare_with_reference(
             s.measure, s.class_name, s.predictions, (s.groups, s.observed), reference, settings
         )
     ]
     if not pairs:
         return []
     rows = shown[0].predictions
-    return families.settle(pairs, rows, settings, "shifts", rows.arms[reference].name)
+    return families.adjust_family(pairs, rows, settings, "shifts", rows.arms[reference].name)
 
 
 def _priors(chosen: Chosen) -> Rows:

@@ -32,7 +32,7 @@ SNIPPET, SEED, RESIDUAL = "snippet", "seed", "residual"
 PROMPT, WITH_SNIPPET, WITH_SEED = "all prompts", "prompts x snippet", "seed and interactions"
 
 #: A variance below the square of what is a tie is rounding.
-NOTHING = TIE**2
+ZERO_VARIANCE = TIE**2
 
 #: Fewer clusters of snippets give no interval that holds, whatever the snippets are like.
 ENOUGH_CLUSTERS = 100
@@ -180,7 +180,7 @@ def _told(
         "degrees": sum(e.degrees for e in effects),
     }
     label, factors = (effects[0].name, effects[0].factors) if name is None else (name, None)
-    if not found.whole.sum() > NOTHING:
+    if not found.whole.sum() > ZERO_VARIANCE:
         return _row(kind, label, factors, **row, reason="nothing varies: all shares are the same")
     share = float(positive[which].sum() / positive.sum())
     untruncated, without = found.shares(which)
@@ -206,7 +206,7 @@ def _no_interval(found: Components, crossing: Crossing) -> str:
     clusters = len(np.unique(crossing.cluster))
     if clusters < ENOUGH_CLUSTERS:
         return f"{clusters} independent snippets, fewer than {ENOUGH_CLUSTERS}: no interval holds"
-    if not found.without.sum(axis=1).min() > NOTHING:
+    if not found.without.sum(axis=1).min() > ZERO_VARIANCE:
         return "all of the variance is in one snippet: no interval"
     return ""
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import families
-from evenhand.judge.core.estimates import ENOUGH, Group
-from evenhand.judge.core.pairs import Pair
-from evenhand.judge.privacy.observe import Leak, Seen
+from evenhand.judge.core.estimates import MIN_DISCORDANT_ROWS, Group
+from evenhand.judge.core.pairs import PairedEstimate
+from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
 from evenhand.judge.privacy.rates import status_of, unit_of
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings
 from evenhand.judge.settings import Settings
@@ -31,7 +31,7 @@ UNMATCHED = "no target of one arm has the training set of a target of the other,
 
 
 def comparisons(
-    pairs: Sequence[tuple[Seen, Seen]],
+    pairs: Sequence[tuple[AttackEstimates, AttackEstimates]],
     groups: Sequence[Group],
     attributes: tuple[Attribute, ...],
     settings: PrivacySettings,
@@ -44,7 +44,7 @@ def comparisons(
         attributes: that make the groups.
         settings: what is primary, level, margin and seed.
     """
-    chosen: dict[str, list[tuple[Pair, str]]] = {}
+    chosen: dict[str, list[tuple[PairedEstimate, str]]] = {}
     for reference, candidate in pairs:
         for metric in settings.metrics:
             for g, group in enumerate(groups):
@@ -59,7 +59,7 @@ def comparisons(
     for family, members in sorted(chosen.items()):
         kind = "exploratory" if family else "primary"
         name = pairs[0][0].scored.arm
-        rows = families.settle([p for p, _ in members], table, plain, kind, name)
+        rows = families.adjust_family([p for p, _ in members], table, plain, kind, name)
         found += [_told(r, p, attack) for r, (p, attack) in zip(rows, members, strict=True)]
     return found
 
@@ -70,7 +70,7 @@ def _rows(n: int, attributes: tuple[Attribute, ...]) -> Predictions:
     return Predictions((), None, np.zeros(n, dtype=np.int64), (), attributes, ones, ones, ones)
 
 
-def _told(row: dict[str, Any], pair: Pair, attack: str) -> dict[str, Any]:
+def _told(row: dict[str, Any], pair: PairedEstimate, attack: str) -> dict[str, Any]:
     """A row of an audit in the words of an attack."""
     told: dict[str, Any] = {}
     for key, value in row.items():
@@ -88,8 +88,13 @@ def _told(row: dict[str, Any], pair: Pair, attack: str) -> dict[str, Any]:
 
 
 def _pair(
-    reference: Seen, candidate: Seen, metric: str, group: Group, g: int, settings: PrivacySettings
-) -> Pair:
+    reference: AttackEstimates,
+    candidate: AttackEstimates,
+    metric: str,
+    group: Group,
+    g: int,
+    settings: PrivacySettings,
+) -> PairedEstimate:
     """One number in one group, candidate less reference."""
     targets = len(reference.scored.runs)
     a, b = reference.leaks.get((metric, g)), candidate.leaks.get((metric, g))
@@ -119,17 +124,17 @@ def _pair(
     }
     base["inference"] = "wald" if metric in (AUC, BALANCED) else "score"
     if not known or a is None or b is None:
-        return Pair(**base, status=status, reason=reason)
+        return PairedEstimate(**base, status=status, reason=reason)
     base["difference"] = b.value - a.value
     if status != "ok":
-        return Pair(**base, status=status, reason=reason)
+        return PairedEstimate(**base, status=status, reason=reason)
     n = len(base["rows"])
     influence = b.influence(group.rows, n) - a.influence(group.rows, n)
     spread, dof = _over_targets(b.values - a.values)
     if base["inference"] == "wald":
         fewest = min(int(x.min()) for s in (reference, candidate) for x in (s.members[:, g], s.others[:, g]))
-        return Pair(**base, **_wald(influence, spread, dof, fewest))
-    return Pair(**{**base, **_score(a, b, influence, group, spread, dof)})
+        return PairedEstimate(**base, **_wald(influence, spread, dof, fewest))
+    return PairedEstimate(**{**base, **_score(a, b, influence, group, spread, dof)})
 
 
 def _over_targets(differences: FloatArray) -> tuple[float, float]:
@@ -141,8 +146,8 @@ def _over_targets(differences: FloatArray) -> tuple[float, float]:
 
 def _wald(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict[str, Any]:
     changed = int((influence != 0).sum())
-    if changed < ENOUGH:
-        reason = f"the arms differ on {counts.too_few(changed, int(ENOUGH))}: no interval holds"
+    if changed < MIN_DISCORDANT_ROWS:
+        reason = f"the arms differ on {counts.too_few(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
         return {"status": "too_small", "reason": reason}
     return {
         "status": "ok",
@@ -156,7 +161,7 @@ def _wald(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict
 
 
 def _score(
-    a: Leak, b: Leak, influence: FloatArray, group: Group, spread: float, dof: float
+    a: LeakageEstimate, b: LeakageEstimate, influence: FloatArray, group: Group, spread: float, dof: float
 ) -> dict[str, Any]:
     """What Tango's interval takes: the same members' answers; the thresholds' part joins that of targets."""
     assert a.numerator is not None
@@ -173,8 +178,8 @@ def _score(
     changed = int((d != 0).sum())
     floor = 1 / float(weight @ weight)
     own = float(np.sum((weight * (d - mean)) ** 2))
-    n = floor if changed < ENOUGH or not own > 0 else max((square - mean**2) / own, floor)
-    moved = b.slope * b.cut.moved - a.slope * a.cut.moved
+    n = floor if changed < MIN_DISCORDANT_ROWS or not own > 0 else max((square - mean**2) / own, floor)
+    moved = b.slope * b.cut.threshold_influence - a.slope * a.cut.threshold_influence
     single = len(a.values) == 1
     return {
         "status": "ok",
@@ -189,7 +194,7 @@ def _score(
         "worse": float((d < 0).sum()) if single else np.nan,
         "right_to_wrong": float(np.sum(np.maximum(-d, 0.0))),
         "wrong_to_right": float(np.sum(np.maximum(d, 0.0))),
-        "influence": influence if changed >= ENOUGH else None,
+        "influence": influence if changed >= MIN_DISCORDANT_ROWS else None,
     }
 
 

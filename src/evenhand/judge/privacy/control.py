@@ -20,21 +20,21 @@ from typing import Any
 import numpy as np
 
 from evenhand.judge.core.estimates import Group
-from evenhand.judge.privacy.observe import Seen
+from evenhand.judge.privacy.observe import AttackEstimates
 from evenhand.judge.privacy.rates import status_of
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
 from evenhand.judge.privacy.spread import spread_of
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, IntArray
 
 #: Most numbers that all permutations of an arm and attack touch, and the fewest permutations all the same.
-NUMBERS, FEWEST = 2_000_000_000, 199
+MAX_MATRIX_ELEMENTS, FEWEST = 2_000_000_000, 199
 
 #: Combinations of memberships with fewer rows are exchanged with each other.
 RARE = 10
 
 
 def vulnerability(
-    seen: Seen,
+    seen: AttackEstimates,
     attribute: Attribute,
     groups: Sequence[tuple[int, Group]],
     settings: PrivacySettings,
@@ -93,7 +93,12 @@ def vulnerability(
 
 
 def _why_not(
-    seen: Seen, metric: str, groups: Sequence[tuple[int, Group]], settings: PrivacySettings, *, lacking: bool
+    seen: AttackEstimates,
+    metric: str,
+    groups: Sequence[tuple[int, Group]],
+    settings: PrivacySettings,
+    *,
+    lacking: bool,
 ) -> str:
     """Why groups cannot be compared in a number."""
     if seen.scored.reason:
@@ -106,7 +111,9 @@ def _why_not(
     return "fewer than two groups have enough members and non-members"
 
 
-def _row(seen: Seen, attribute: Attribute, metric: str, settings: PrivacySettings) -> dict[str, Any]:
+def _row(
+    seen: AttackEstimates, attribute: Attribute, metric: str, settings: PrivacySettings
+) -> dict[str, Any]:
     nan = float("nan")
     return {
         "input": seen.scored.arm,
@@ -146,7 +153,7 @@ def shuffled(stratum: IntArray, rng: np.random.Generator) -> IntArray:
 
 
 def _permuted(
-    seen: Seen,
+    seen: AttackEstimates,
     attribute: Attribute,
     groups: Sequence[Group],
     able: dict[str, list[int]],
@@ -159,8 +166,10 @@ def _permuted(
     part = attribute.at(whole)
     rows = [np.flatnonzero(part.in_group(i)) for i in range(len(groups))]
     ranks = [_ranks(scores[:, at]) for at in rows] if AUC in able else []
-    tops = {at_fpr(f): _Top(scores, rows, f) for f in settings.fprs if at_fpr(f) in able}
-    times = int(np.clip(NUMBERS // max(scores.size, 1), FEWEST, max(settings.permutations, FEWEST)))
+    tops = {at_fpr(f): _TopRanked(scores, rows, f) for f in settings.fprs if at_fpr(f) in able}
+    times = int(
+        np.clip(MAX_MATRIX_ELEMENTS // max(scores.size, 1), FEWEST, max(settings.permutations, FEWEST))
+    )
     times = min(times, settings.permutations)
     stratum = strata(part)
     spans: dict[str, list[float]] = {m: [] for m in able}
@@ -194,7 +203,7 @@ def _auc(ranks: FloatArray, member: BoolArray, inside: IntArray) -> float:
     return float(np.mean((total - inside * (inside + 1) / 2) / pairs))
 
 
-class _Top:
+class _TopRanked:
     """The highest rows of every target, among which the threshold of a low false positive rate lies."""
 
     def __init__(self, scores: FloatArray, rows: Sequence[IntArray], fpr: float) -> None:

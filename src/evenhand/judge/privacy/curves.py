@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evenhand.judge.core.estimates import Group
-from evenhand.judge.privacy.observe import Seen
+from evenhand.judge.privacy.observe import AttackEstimates
 from evenhand.judge.privacy.order import standing
 from evenhand.judge.privacy.rates import status_of
 from evenhand.judge.privacy.settings import PrivacySettings, at_fpr
@@ -18,7 +18,7 @@ from evenhand.tables.schema import FloatArray
 POINTS = tuple(float(f"{10 ** (-4 + i / 10):.6g}") for i in range(41))
 
 
-def roc_row(seen: Seen, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
+def roc_row(seen: AttackEstimates, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
     """The curve of one group: true positive rates at pooled thresholds, averaged over targets.
 
     Points below 1 / non-members are left out: no threshold reaches them. `own_fpr` is the share of the
@@ -56,7 +56,7 @@ def _called(scores: Sequence[FloatArray], thresholds: Sequence[float]) -> float:
     return float(np.mean(shares))
 
 
-def stability_row(seen: Seen, group: Group, g: int, settings: PrivacySettings) -> dict[str, Any]:
+def stability_row(seen: AttackEstimates, group: Group, g: int, settings: PrivacySettings) -> dict[str, Any]:
     """Whether the same rows of a group are found in every target that was trained on them.
 
     Looked at are rows that are members for two targets or more, at the largest of the false positive rates.
@@ -100,7 +100,9 @@ def stability_row(seen: Seen, group: Group, g: int, settings: PrivacySettings) -
     }
 
 
-def _sums(seen: Seen, group: Group, fpr: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _sums(
+    seen: AttackEstimates, group: Group, fpr: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """[r] of each row over the targets that it is a member for: their number, hits, standings, squares."""
     times, hits, first, second = np.zeros((4, len(group.rows)))
     for order in seen.orders:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evenhand.judge.core.estimates import ENOUGH, Group
+from evenhand.judge.core.estimates import MIN_DISCORDANT_ROWS, Group
 from evenhand.judge.privacy.order import Order, Pool, order_of, standing
 from evenhand.judge.privacy.settings import AUC, BALANCED, at_fpr
 from evenhand.judge.privacy.unscored import said
@@ -63,7 +63,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Leak:
+class LeakageEstimate:
     """One number of an attack in one group, averaged over targets.
 
     Attributes:
@@ -72,7 +72,7 @@ class Leak:
         numerator: [r] for a true positive rate, mean share of each row among the called members, else None.
         denominator: [r] its mean share among the members, else None.
         slope: change of the value per unit of the share of rows that are called.
-        cut: the threshold, whose `moved` are influences on that share; None for the AUC.
+        cut: the threshold, whose `threshold_influence` are influences on that share; None for the AUC.
         edges: for a true positive rate: its value at the thresholds one order statistic higher, at the lower
             and at the upper limit of the threshold.
         false_positive_rate: the group's own, at the threshold.
@@ -83,8 +83,8 @@ class Leak:
     numerator: FloatArray | None = None
     denominator: FloatArray | None = None
     slope: float = 0.0
-    cut: Cut | None = None
-    edges: tuple[float, float, float] = (np.nan, np.nan, np.nan)
+    cut: PooledThreshold | None = None
+    threshold_bounds: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     false_positive_rate: float = float("nan")
 
     @property
@@ -97,12 +97,12 @@ class Leak:
         whole = np.zeros(n)
         whole[rows] = self.own
         if self.cut is not None:
-            whole -= self.slope * self.cut.moved
+            whole -= self.slope * self.cut.threshold_influence
         return whole
 
 
 @dataclass(frozen=True)
-class Cut:
+class PooledThreshold:
     """The pooled thresholds at one share of called rows.
 
     Attributes:
@@ -118,13 +118,13 @@ class Cut:
     name: str
     share: float
     ranks: FloatArray
-    moved: FloatArray
+    threshold_influence: FloatArray
     fewest: int
 
     @property
     def variance(self) -> float:
         """Of the called share at the true threshold."""
-        return float(self.moved @ self.moved)
+        return float(self.threshold_influence @ self.threshold_influence)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Unscored:
 
 
 @dataclass(frozen=True)
-class Seen:
+class AttackEstimates:
     """All that one attack on one arm shows.
 
     Attributes:
@@ -158,9 +158,9 @@ class Seen:
     scored: Scored
     members: IntArray
     others: IntArray
-    leaks: dict[tuple[str, int], Leak]
+    leaks: dict[tuple[str, int], LeakageEstimate]
     orders: tuple[Order, ...]
-    cuts: tuple[Cut, ...]
+    cuts: tuple[PooledThreshold, ...]
     unscored: Mapping[int, tuple[Unscored, Unscored]] = field(default_factory=dict)
 
 
@@ -170,7 +170,7 @@ def observe(
     fprs: Sequence[float],
     z: float,
     metrics: Sequence[str] | None = None,
-) -> Seen:
+) -> AttackEstimates:
     """Compute every number in every group.
 
     Args:
@@ -189,10 +189,10 @@ def observe(
         if at_fpr(f) in wanted
     ]
     if BALANCED in wanted:
-        shares = [(o.everyone, o.inside.size) for o in orders]
+        shares = [(o.merged, o.inside.size) for o in orders]
         cuts.append(_cut(BALANCED, shares, orders, float(np.mean([k / p.size for p, k in shares])), z, n))
     sizes = np.zeros((2, len(orders), len(groups)), dtype=np.int64)
-    leaks: dict[tuple[str, int], Leak] = {}
+    leaks: dict[tuple[str, int], LeakageEstimate] = {}
     for g, group in enumerate(groups):
         parts = [o.parts(group.rows) for o in orders]
         sizes[:, :, g] = [[len(p[0]) for p in parts], [len(p[2]) for p in parts]]
@@ -201,7 +201,7 @@ def observe(
         for cut in cuts:
             make = _balanced if cut.name == BALANCED else _rate
             leaks[cut.name, g] = make(cut, parts, orders, len(group.rows))
-    return Seen(scored, sizes[0], sizes[1], leaks, orders, tuple(cuts), _unscored(scored, groups))
+    return AttackEstimates(scored, sizes[0], sizes[1], leaks, orders, tuple(cuts), _unscored(scored, groups))
 
 
 def _unscored(scored: Scored, groups: Sequence[Group]) -> dict[int, tuple[Unscored, Unscored]]:
@@ -224,7 +224,7 @@ def _unscored(scored: Scored, groups: Sequence[Group]) -> dict[int, tuple[Unscor
 
 def _cut(
     name: str, pools: Sequence[tuple[Pool, int]], orders: Sequence[Order], share: float, z: float, n: int
-) -> Cut:
+) -> PooledThreshold:
     """Thresholds that call k rows of each target's pool, and how far chance may have moved them."""
     moved, called_rows = np.zeros(n), np.zeros(n, dtype=bool)
     for (pool, k), order in zip(pools, orders, strict=True):
@@ -232,16 +232,20 @@ def _cut(
         moved += (called - pool.holds * (k / pool.size)) / (pool.size * len(orders))
         called_rows |= called
     spread, fewest = float(moved @ moved), min(pool.size for pool, _ in pools)
-    independent = share * (1 - share) / spread if spread > 0 and called_rows.sum() >= ENOUGH else 0.0
+    independent = (
+        share * (1 - share) / spread if spread > 0 and called_rows.sum() >= MIN_DISCORDANT_ROWS else 0.0
+    )
     half = z * np.sqrt(share * (1 - share) / max(independent, fewest))
     low, high = max(share - half, 0.0), min(share + half, 1.0)
     ranks = [(k + 1, k, low * p.size, min(high * p.size + 1, p.size + 1)) for p, k in pools]
     if independent < fewest:
         moved = moved * np.sqrt(share * (1 - share) / fewest / spread) if spread > 0 else moved
-    return Cut(name, share, np.array(ranks, dtype=np.float64), moved, fewest)
+    return PooledThreshold(name, share, np.array(ranks, dtype=np.float64), moved, fewest)
 
 
-def _rate(cut: Cut, parts: Sequence[Parts], orders: Sequence[Order], size: int) -> Leak:
+def _rate(
+    cut: PooledThreshold, parts: Sequence[Parts], orders: Sequence[Order], size: int
+) -> LeakageEstimate:
     """The true positive rate of one group."""
     values, false = np.full(len(orders), np.nan), np.full(len(orders), np.nan)
     numerator, denominator, expected = np.zeros(size), np.zeros(size), np.zeros(size)
@@ -261,7 +265,7 @@ def _rate(cut: Cut, parts: Sequence[Parts], orders: Sequence[Order], size: int) 
     strict, low, high = edges.mean(axis=0)
     width = float(np.mean((cut.ranks[:, 3] - cut.ranks[:, 2]) / [o.outside.size for o in orders]))
     slope = float(high - low) / width if width > 0 else 0.0
-    return Leak(
+    return LeakageEstimate(
         values,
         numerator - expected,
         numerator,
@@ -273,14 +277,16 @@ def _rate(cut: Cut, parts: Sequence[Parts], orders: Sequence[Order], size: int) 
     )
 
 
-def _balanced(cut: Cut, parts: Sequence[Parts], orders: Sequence[Order], size: int) -> Leak:
+def _balanced(
+    cut: PooledThreshold, parts: Sequence[Parts], orders: Sequence[Order], size: int
+) -> LeakageEstimate:
     """The balanced accuracy of one group: the mean of its true positive and true negative rate."""
     values, slopes = np.full(len(orders), np.nan), np.zeros(len(orders))
     own = np.zeros(size)
     for t, (order, (inside, in_rows, outside, out_rows)) in enumerate(zip(orders, parts, strict=True)):
         if len(inside) == 0 or len(outside) == 0:
             continue
-        pool = order.everyone
+        pool = order.merged
         at = pool.threshold(cut.ranks[t, 0])
         hit, alarm = inside > at, outside > at
         values[t] = (hit.mean() + 1 - alarm.mean()) / 2
@@ -288,10 +294,10 @@ def _balanced(cut: Cut, parts: Sequence[Parts], orders: Sequence[Order], size: i
         own[out_rows] -= (alarm - alarm.mean()) / (2 * len(outside) * len(orders))
         ends = [pool.share_above(inside, r) - pool.share_above(outside, r) for r in cut.ranks[t, 2:]]
         slopes[t] = (ends[1] - ends[0]) / 2 / ((cut.ranks[t, 3] - cut.ranks[t, 2]) / pool.size)
-    return Leak(values, own, slope=float(slopes.mean()), cut=cut)
+    return LeakageEstimate(values, own, slope=float(slopes.mean()), cut=cut)
 
 
-def _auc(parts: Sequence[Parts], size: int) -> Leak:
+def _auc(parts: Sequence[Parts], size: int) -> LeakageEstimate:
     """The area under the ROC curve of one group's members against its own non-members.
 
     Influence values are DeLong's (1988): where a row stands among the rows of the other kind.
@@ -305,7 +311,7 @@ def _auc(parts: Sequence[Parts], size: int) -> Leak:
         values[t] = above.mean()
         own[in_rows] += (above - values[t]) / len(inside) / len(parts)
         own[out_rows] += (below - values[t]) / len(outside) / len(parts)
-    return Leak(values, own)
+    return LeakageEstimate(values, own)
 
 
 def remark(scored: Scored, groups: Sequence[Group]) -> list[str]:

@@ -78,7 +78,7 @@ class Order:
         return Pool(self.known & ~self.member, self.scores)
 
     @cached_property
-    def everyone(self) -> Pool:
+    def merged(self) -> Pool:
         """All rows with a score."""
         return Pool(self.known, self.scores)
 

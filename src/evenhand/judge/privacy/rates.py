@@ -13,7 +13,7 @@ import numpy as np
 
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core.estimates import Group
-from evenhand.judge.privacy.observe import Leak, Seen
+from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
 from evenhand.judge.stats.intervals import clopper_pearson, wilson
 from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
@@ -27,7 +27,7 @@ def unit_of(targets: int) -> str:
     return "rows and runs" if targets >= counts.ENOUGH_RUNS else "rows"
 
 
-def status_of(seen: Seen, metric: str, g: int, settings: PrivacySettings) -> tuple[str, str]:
+def status_of(seen: AttackEstimates, metric: str, g: int, settings: PrivacySettings) -> tuple[str, str]:
     """Whether a number can be told in a group, and why not."""
     if seen.scored.reason:
         return "undefined", seen.scored.reason
@@ -48,7 +48,7 @@ def status_of(seen: Seen, metric: str, g: int, settings: PrivacySettings) -> tup
     return "ok", ""
 
 
-def _none(seen: Seen, g: int, *, inside: bool) -> str:
+def _none(seen: AttackEstimates, g: int, *, inside: bool) -> str:
     """Say what a group lacks: members (or non-members), or scores of those that it has."""
     name = "member" if inside else "non-member"
     lacking = np.flatnonzero((seen.members if inside else seen.others)[:, g] == 0)
@@ -61,7 +61,7 @@ def _none(seen: Seen, g: int, *, inside: bool) -> str:
     return f"no {name} of the group{where} has a score ({unscored.reason})"
 
 
-def _few(seen: Seen, g: int, count: int, least: int, *, inside: bool) -> str:
+def _few(seen: AttackEstimates, g: int, count: int, least: int, *, inside: bool) -> str:
     """Say that a group has few members (or non-members), or few that have a score."""
     name = "members" if inside else "non-members"
     unscored = seen.unscored[g][0 if inside else 1] if g in seen.unscored else None
@@ -79,7 +79,9 @@ def not_resolvable(fewest: int, fpr: float, every: str = "non-members") -> str:
     )
 
 
-def rate_row(seen: Seen, metric: str, group: Group, g: int, settings: PrivacySettings) -> dict[str, Any]:
+def rate_row(
+    seen: AttackEstimates, metric: str, group: Group, g: int, settings: PrivacySettings
+) -> dict[str, Any]:
     """One row of `rates`."""
     scored = seen.scored
     status, reason = status_of(seen, metric, g, settings)
@@ -106,7 +108,7 @@ def rate_row(seen: Seen, metric: str, group: Group, g: int, settings: PrivacySet
     }
 
 
-def _sizes(seen: Seen, group: Group, g: int, targets: int) -> dict[str, Any]:
+def _sizes(seen: AttackEstimates, group: Group, g: int, targets: int) -> dict[str, Any]:
     return {
         "attribute": group.attribute,
         "group": group.name,
@@ -125,7 +127,9 @@ def run_half(values: FloatArray, alpha: float) -> float:
     return float(t_of(alpha, len(values) - 1.0) * np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def limits(seen: Seen, leak: Leak, metric: str, g: int, alpha: float) -> tuple[float, float, str]:
+def limits(
+    seen: AttackEstimates, leak: LeakageEstimate, metric: str, g: int, alpha: float
+) -> tuple[float, float, str]:
     """Limits of one number, and how they came about."""
     runs = run_half(leak.values, alpha)
     if metric not in (AUC, BALANCED):
@@ -146,7 +150,7 @@ def limits(seen: Seen, leak: Leak, metric: str, g: int, alpha: float) -> tuple[f
     )
 
 
-def _of_rate(leak: Leak, members: int, alpha: float, runs: float) -> tuple[float, float, str]:
+def _of_rate(leak: LeakageEstimate, members: int, alpha: float, runs: float) -> tuple[float, float, str]:
     """Limits of a true positive rate at pooled thresholds.
 
     With a share f of n non-members above it, the true threshold lies between two order statistics that f n
@@ -155,7 +159,7 @@ def _of_rate(leak: Leak, members: int, alpha: float, runs: float) -> tuple[float
     """
     assert leak.numerator is not None
     assert leak.denominator is not None
-    value, (strict, at_low, at_high) = leak.value, leak.edges
+    value, (strict, at_low, at_high) = leak.value, leak.threshold_bounds
     z = float(z_of(alpha))
     if len(leak.values) == 1:
         kind = "Clopper-Pearson"
@@ -170,11 +174,14 @@ def _of_rate(leak: Leak, members: int, alpha: float, runs: float) -> tuple[float
     return max(low, 0.0), min(high, 1.0), f"{kind}, with order statistics of the threshold, pointwise"
 
 
-def effective(leak: Leak) -> float:
+def effective(leak: LeakageEstimate) -> float:
     """Rows of one target that would give a true positive rate the variance it has here."""
     assert leak.numerator is not None
     assert leak.denominator is not None
     floor = 1 / float(leak.denominator @ leak.denominator)
     spread, p = float(leak.own @ leak.own), leak.value
-    few = min(int((leak.numerator > 0).sum()), int((leak.numerator < leak.denominator).sum())) < counts.ENOUGH
+    few = (
+        min(int((leak.numerator > 0).sum()), int((leak.numerator < leak.denominator).sum()))
+        < counts.MIN_DISCORDANT_ROWS
+    )
     return floor if few or not spread > 0 else max(p * (1 - p) / spread, floor)

@@ -16,7 +16,7 @@ from evenhand.judge.attacks import ATTACKS, Evidence
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy import compare, control, curves, unscored
 from evenhand.judge.privacy.choice import Attack, choose, signals_of
-from evenhand.judge.privacy.observe import Scored, Seen, observe, remark
+from evenhand.judge.privacy.observe import AttackEstimates, Scored, observe, remark
 from evenhand.judge.privacy.rates import rate_row
 from evenhand.judge.privacy.result import AttackResult, document
 from evenhand.judge.privacy.settings import AUC, PrivacySettings
@@ -50,7 +50,7 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
     attacks = choose(signals, settings)
     groups = groups_of(signals)
     rows: dict[str, list[dict[str, Any]]] = {k: [] for k in ("rates", "vulnerability", "roc", "stability")}
-    pairs: list[tuple[Seen, Seen]] = []
+    pairs: list[tuple[AttackEstimates, AttackEstimates]] = []
     problems = list(signals.problems)
     for attack in attacks:
         scored = []
@@ -133,16 +133,16 @@ def _reason(scores: FloatArray, member: BoolArray, causes: IntArray) -> str:
     return "constant signals: every row has the same score" if low == high else ""
 
 
-def _observe(scored: Scored, groups: Sequence[Group], settings: PrivacySettings) -> Seen:
+def _observe(scored: Scored, groups: Sequence[Group], settings: PrivacySettings) -> AttackEstimates:
     if scored.reason:
         none = np.zeros((len(scored.runs), len(groups)), dtype=np.int64)
-        return Seen(scored, none, none, {}, (), ())
+        return AttackEstimates(scored, none, none, {}, (), ())
     return observe(scored, groups, settings.fprs, float(z_of(settings.alpha)))
 
 
 def _tell(
     rows: dict[str, list[dict[str, Any]]],
-    seen: Seen,
+    seen: AttackEstimates,
     groups: Sequence[Group],
     signals: Signals,
     settings: PrivacySettings,
@@ -159,13 +159,13 @@ def _tell(
 
 
 def _paired(
-    reference: Seen,
-    candidate: Seen,
+    reference: AttackEstimates,
+    candidate: AttackEstimates,
     first: SignalArm,
     second: SignalArm,
     groups: Sequence[Group],
     settings: PrivacySettings,
-) -> tuple[Seen, Seen] | str:
+) -> tuple[AttackEstimates, AttackEstimates] | str:
     """What an attack shows of two arms for the targets that belong together, or why there are none."""
     if reference.scored.reason or candidate.scored.reason:
         return reference, candidate

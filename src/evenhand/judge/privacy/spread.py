@@ -12,7 +12,7 @@ import numpy as np
 
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core.estimates import Group
-from evenhand.judge.privacy.observe import Leak, Seen
+from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
 from evenhand.judge.privacy.rates import effective
 from evenhand.judge.stats.family import correlated, independent
 from evenhand.judge.stats.forms import gap_forms
@@ -20,7 +20,11 @@ from evenhand.judge.stats.paired import WaldPaired
 
 
 def spread_of(
-    seen: Seen, metric: str, groups: Sequence[tuple[int, Group]], alpha: float, rng: np.random.Generator
+    seen: AttackEstimates,
+    metric: str,
+    groups: Sequence[tuple[int, Group]],
+    alpha: float,
+    rng: np.random.Generator,
 ) -> tuple[float, float, float]:
     """Limits of the largest less the smallest value, and the p-value of no difference at all.
 
@@ -61,7 +65,7 @@ def spread_of(
     return float(apart.max()), float(min(np.maximum(high, -low).max(), 1.0)), float(adjusted.min())
 
 
-def _floor(leak: Leak, seen: Seen, g: int) -> float:
+def _floor(leak: LeakageEstimate, seen: AttackEstimates, g: int) -> float:
     """What a variance over rows lacks where few rows say anything: a share with one more hit and miss."""
     own = float(leak.own @ leak.own)
     n = float(min(seen.members[:, g].min(), seen.others[:, g].min()))

@@ -18,7 +18,7 @@ from evenhand.tables.schema import FloatArray
 
 #: Draws of max |Z| and the most numbers drawn for them: the quantile's own error is then below 0.01.
 DRAWS = 20_000
-NUMBERS = 20_000_000
+MAX_MATRIX_ELEMENTS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def correlated(correlation: FloatArray, rng: np.random.Generator) -> Family:
         rng: source of the draws.
     """
     k = len(correlation)
-    draws = min(DRAWS, NUMBERS // max(k, 1))
+    draws = min(DRAWS, MAX_MATRIX_ELEMENTS // max(k, 1))
     if k < 2 or draws < 1000:
         return independent(k)
     root = symmetric_root(correlation).astype(np.float32)

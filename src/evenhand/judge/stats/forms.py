@@ -28,7 +28,7 @@ from evenhand.judge.stats.quantiles import z_to_t
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 #: Most pairs of forms that are all bounded: twelve groups' gaps.
-FULL = 20_000
+MAX_CONTRAST_PAIRS = 20_000
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Contrasts:
     @property
     def coarse(self) -> bool:
         """Whether there are too many pairs of forms to bound each: see `maximum`."""
-        return self.two_arms and len(self.forms) ** 2 > FULL
+        return self.two_arms and len(self.forms) ** 2 > MAX_CONTRAST_PAIRS
 
     @cached_property
     def matrix(self) -> FloatArray:

@@ -18,7 +18,7 @@ from evenhand.tables.schema import FloatArray
 
 #: Rows on which the averaged answers of two arms differ by 1, imagined beside the observed ones, so that a
 #: few small observed differences do not promise that all differences are small. No effect on a single run.
-IMAGINED = 2.0
+PSEUDO_ROWS = 2.0
 
 #: Halvings when a p-value is sought: to the last bit or two.
 STEPS = 55
@@ -69,7 +69,7 @@ class ScorePaired:
     @property
     def scale(self) -> FloatArray:
         """[k] size s of a difference of a row: 1 for single runs."""
-        return np.asarray((self.n * self.square + IMAGINED) / (self.n * self.absolute + IMAGINED))
+        return np.asarray((self.n * self.square + PSEUDO_ROWS) / (self.n * self.absolute + PSEUDO_ROWS))
 
     def row_limits(self, z: float) -> tuple[FloatArray, FloatArray]:
         """[k] limits when rows are the only source of variation."""

@@ -11,7 +11,7 @@ from typing import Any
 Message = Mapping[str, Any]
 
 
-class Line:
+class JsonConnection:
     """One end of a socket."""
 
     def __init__(self, end: socket.socket) -> None:

@@ -21,12 +21,12 @@ from typing import Any
 
 from evenhand.errors import InputError
 from evenhand.store.runs import Runs
-from evenhand.study.workers.channel import Line, Message
+from evenhand.study.workers.channel import JsonConnection, Message
 from evenhand.study.workers.process import ALONE, last_words
 from evenhand.study.workers.worker import Answer, Tell, lacking, serve
 
 _SECONDS_BETWEEN_LOOKS = 0.25
-_PATIENCE = 5.0
+_SHUTDOWN_TIMEOUT = 5.0
 
 
 class GroupError(Exception):
@@ -43,7 +43,7 @@ class Group:
             GroupError: there are not so many.
         """
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the workers)
-        self._lines: list[Line] = []
+        self._lines: list[JsonConnection] = []
         torchrun = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
         with tempfile.TemporaryDirectory(prefix="evenhand-") as folder, socket.socket(socket.AF_UNIX) as meet:
             place = os.path.join(folder, "line")
@@ -62,13 +62,13 @@ class Group:
                 self.stop()
                 raise
 
-    def _meet(self, meet: socket.socket, processes: int) -> list[Line]:
+    def _meet(self, meet: socket.socket, processes: int) -> list[JsonConnection]:
         """Wait until every worker has said which one it is."""
         meet.settimeout(_SECONDS_BETWEEN_LOOKS)
-        found: dict[int, Line] = {}
+        found: dict[int, JsonConnection] = {}
         while len(found) < processes:
             try:
-                line = Line(meet.accept()[0])
+                line = JsonConnection(meet.accept()[0])
             except TimeoutError:
                 if self._process.poll() is not None:
                     told = last_words(self._output)
@@ -123,7 +123,7 @@ class Group:
             line.close()
         self._process.terminate()
         try:
-            self._process.wait(_PATIENCE)
+            self._process.wait(_SHUTDOWN_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -148,7 +148,7 @@ class Group:
     def _death(self, rank: int) -> str:
         """That a worker has died, with what torchrun says of it."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
+            self._process.wait(_SHUTDOWN_TIMEOUT)
         told = last_words(self._output)
         return f"{told}Process {rank + 1} of the {len(self._lines)} that trained together has died."
 
@@ -196,7 +196,9 @@ def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
             return ended
     except GroupError as error:
         group.stop()  # which lets go of the claim
-        Runs(Path(message["runs"]), about["data"]["sha256"]).bury(message["run_id"], about, str(error))
+        Runs(Path(message["runs"]), about["data"]["sha256"]).record_crash(
+            message["run_id"], about, str(error)
+        )
         ended = {"event": "ended", "remarks": ()}
     else:
         group.stop()

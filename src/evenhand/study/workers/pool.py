@@ -13,7 +13,7 @@ from evenhand.store.runs import State
 from evenhand.study.bases import Bases
 from evenhand.study.plan import Planned, as_plain
 from evenhand.study.results.collect import last_line
-from evenhand.study.workers.process import GROUP, Worker, ready
+from evenhand.study.workers.process import GROUP, WorkerProcess, ready
 from evenhand.study.workers.progress import Watch
 from evenhand.study.workers.schedule import Schedule
 
@@ -55,7 +55,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-class Crew:
+class WorkerPool:
     """The workers of one study, ended when its block ends."""
 
     def __init__(
@@ -88,9 +88,9 @@ class Crew:
             "sha256": data["sha256"],
             "trainer": trainer,
         }
-        self._idle: list[Worker] = []
-        self._starting: set[Worker] = set()
-        self._busy: dict[Worker, Planned] = {}
+        self._idle: list[WorkerProcess] = []
+        self._starting: set[WorkerProcess] = set()
+        self._busy: dict[WorkerProcess, Planned] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -140,9 +140,9 @@ class Crew:
             for worker in ready(self._everyone(), _SECONDS_BETWEEN_LOOKS):
                 answers = worker.receive()
                 if answers is None:
-                    self._mourn(worker, schedule, watch)
+                    self._on_exit(worker, schedule, watch)
                 for answer in answers or ():
-                    self._hear(worker, answer, schedule, watch)
+                    self._on_message(worker, answer, schedule, watch)
             if schedule.elsewhere:
                 schedule.look_elsewhere()
                 watch(schedule.progress())
@@ -151,12 +151,12 @@ class Crew:
         """What a run's record says of what was to be done."""
         return planned.about(self._study.name, self._data) | self._bases.record(planned.job.model)
 
-    def _everyone(self) -> list[Worker]:
+    def _everyone(self) -> list[WorkerProcess]:
         return [*self._idle, *self._starting, *self._busy]
 
-    def _start(self) -> Worker:
+    def _start(self) -> WorkerProcess:
         """Start a worker; it loads the rows before it answers."""
-        worker = Worker() if self._group is None else Worker(GROUP, str(self._group))
+        worker = WorkerProcess() if self._group is None else WorkerProcess(GROUP, str(self._group))
         self._starting.add(worker)
         worker.send(self._open)
         return worker
@@ -178,7 +178,9 @@ class Crew:
         while len(self._everyone()) < workers and len(self._starting) < len(schedule.queue):
             self._start()
 
-    def _hear(self, worker: Worker, answer: Mapping[str, Any], schedule: Schedule, watch: Watch) -> None:
+    def _on_message(
+        self, worker: WorkerProcess, answer: Mapping[str, Any], schedule: Schedule, watch: Watch
+    ) -> None:
         """Take note of what a worker says."""
         self._refuse(answer)
         if answer["event"] == "opened":
@@ -194,13 +196,13 @@ class Crew:
                 watch(schedule.progress(remark))
             self._end(planned, schedule, watch)
 
-    def _mourn(self, worker: Worker, schedule: Schedule, watch: Watch) -> None:
+    def _on_exit(self, worker: WorkerProcess, schedule: Schedule, watch: Watch) -> None:
         """Record the death of a worker as the failure of its run; another one takes its place."""
         planned = self._busy.pop(worker, None)
         self._starting.discard(worker)
         if planned is None:
             raise worker.end_of_all()
-        schedule.runs.bury(planned.run_id, self._about(planned), worker.death())
+        schedule.runs.record_crash(planned.run_id, self._about(planned), worker.exit_reason())
         self._end(planned, schedule, watch)
 
     def _end(self, planned: Planned, schedule: Schedule, watch: Watch) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from evenhand.errors import InputError
-from evenhand.study.workers.channel import Line, Message
+from evenhand.study.workers.channel import JsonConnection, Message
 
 #: One thread each: workers fill the cores, and sums come out the same however many workers there are.
 #: Without a hash seed the order of sets, and with it that of names in saved files, differs by process.
@@ -32,11 +32,11 @@ _ENVIRONMENT = {
     "MALLOC_TOP_PAD_": str(2**26),
 }
 ALONE, GROUP = "evenhand.study.workers.worker", "evenhand.study.workers.group"
-_LAST_WORDS = 4000
-_PATIENCE = 5.0
+_STDERR_TAIL_BYTES = 4000
+_SHUTDOWN_TIMEOUT = 5.0
 
 
-class Worker:
+class WorkerProcess:
     """A process that trains, seen from the one that started it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Worker:
             more: further arguments.
         """
         ours, theirs = socket.socketpair()
-        self.line = Line(ours)
+        self.line = JsonConnection(ours)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
         with theirs:
             self._process = subprocess.Popen(
@@ -85,7 +85,7 @@ class Worker:
 
     def end_of_all(self) -> Exception:
         """The error that ends the study when a worker dies that has no run: models were being prepared."""
-        told = self.death("prepared the models")
+        told = self.exit_reason("prepared the models")
         if self._process.returncode >= 0:
             return RuntimeError(told)
         return InputError(
@@ -93,7 +93,7 @@ class Worker:
             "memory. What is finished is kept; the same command goes on from there."
         )
 
-    def death(self, what: str = "trained") -> str:
+    def exit_reason(self, what: str = "trained") -> str:
         """How the worker died, with the last that it printed.
 
         Args:
@@ -117,7 +117,7 @@ class Worker:
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            self._process.wait(_PATIENCE)
+            self._process.wait(_SHUTDOWN_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -127,12 +127,12 @@ class Worker:
 def last_words(output: IO[bytes]) -> str:
     """The last lines that a process printed into a file; empty when it said nothing."""
     output.seek(0, os.SEEK_END)
-    output.seek(max(0, output.tell() - _LAST_WORDS))
+    output.seek(max(0, output.tell() - _STDERR_TAIL_BYTES))
     said = output.read().decode("utf-8", "replace").strip()
     return f"{said}\n" if said else ""
 
 
-def ready(workers: Sequence[Worker], seconds: float) -> list[Worker]:
+def ready(workers: Sequence[WorkerProcess], seconds: float) -> list[WorkerProcess]:
     """Wait until some workers have something to say, or have died."""
     with selectors.DefaultSelector() as selector:
         for worker in workers:

@@ -33,7 +33,7 @@ from typing import Any, NoReturn
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.store.runs import Attempt, Runs
 from evenhand.study.faults import disk_fault, memory_fault
-from evenhand.study.workers.channel import Line, Message
+from evenhand.study.workers.channel import JsonConnection, Message
 
 _SECONDS_BETWEEN_STEPS = 0.2
 
@@ -52,14 +52,16 @@ def main(line: str) -> None:
             serve(end, _ANSWERS)
     with socket.socket(socket.AF_UNIX) as end:
         end.connect(line)
-        Line(end).send({"rank": int(os.environ["RANK"]), "processes": int(os.environ["WORLD_SIZE"])})
+        JsonConnection(end).send(
+            {"rank": int(os.environ["RANK"]), "processes": int(os.environ["WORLD_SIZE"])}
+        )
         serve(end, _ANSWERS)
 
 
 def serve(line: socket.socket, answers: Mapping[str, Answer], **work: Any) -> NoReturn:  # noqa: ANN401
     """Answer every message, until the other end is closed; `work` is kept from one answer to the next."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent decides what becomes of us
-    wanted, tell = _listen(line), Line(line).send
+    wanted, tell = _listen(line), JsonConnection(line).send
     while True:
         message = wanted.get()
         tell(answers[message["do"]](message, work, tell))

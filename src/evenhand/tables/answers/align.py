@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
+class RunTable:
     """One table that has passed the checks that need no other.
 
     Attributes:
@@ -40,7 +40,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Paired:
+class AlignedTable:
     """Answers, one row per key.
 
     Attributes:
@@ -60,7 +60,7 @@ class Paired:
     there: BoolArray
 
 
-def bring_together(  # noqa: PLR0913  (what a form and a call say of the rows)
+def align(  # noqa: PLR0913  (what a form and a call say of the rows)
     db: DuckDBPyConnection,
     union: str,
     places: Sequence[tuple[str, str]],

@@ -11,7 +11,7 @@ import numpy as np
 
 from evenhand.errors import TableError
 from evenhand.tables.answers.completions import remarks_on
-from evenhand.tables.answers.read import Field, Form, read_answers
+from evenhand.tables.answers.read import Field, TableForm, read_answers
 from evenhand.tables.answers.vocabulary import (
     GOLD_GENDER,
     PREDICTED_GENDER,
@@ -37,7 +37,7 @@ _PARTED = (r"[\r\n]+", r";", r"\s/\s", r"\|")
 #: A text in quotation marks from its beginning to its end.
 _IN_QUOTES = re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»)\s*", re.DOTALL)
 
-FORM = Form(
+FORM = TableForm(
     title="generations",
     fields=(
         Field("example_id", "name", "key", alias="id"),

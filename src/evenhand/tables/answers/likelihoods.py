@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.errors import TableError
-from evenhand.tables.answers.align import Paired
-from evenhand.tables.answers.read import Field, Form, read_answers
+from evenhand.tables.answers.align import AlignedTable
+from evenhand.tables.answers.read import Field, TableForm, read_answers
 from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
 from evenhand.tables.schema import Attribute, BoolArray, Columns, FloatArray, Input, IntArray, Source
 
@@ -28,7 +28,7 @@ NONE = -1
 ROUNDING = 1e-6
 _ABOVE = f"{{x}} > {ROUNDING}"
 
-FORM = Form(
+FORM = TableForm(
     title="likelihoods",
     fields=(
         Field("example_id", "name", "key", alias="id"),
@@ -188,7 +188,7 @@ def _coded(values: Any) -> tuple[tuple[str, ...], IntArray]:  # noqa: ANN401  (a
     return tuple(str(n) for n in names), codes.astype(np.int64)
 
 
-def _shaped(paired: Paired) -> Likelihoods:
+def _shaped(paired: AlignedTable) -> Likelihoods:
     """Rows of options as contexts with options beside each other."""
     told = paired.columns
     examples, example = _coded(told["example_id"])

@@ -1,7 +1,7 @@
 """Tables of what language models answered: checked and paired over arms and runs, whatever their columns are.
 
-Generations and likelihoods differ in their columns (a `Form`), not in how they are found, opened, checked and
-brought together: rows of one key meet in one row.
+Generations and likelihoods differ in their columns (a `TableForm`), not in how they are found, opened, checked
+and brought together: rows of one key meet in one row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from evenhand.errors import CallError, TableError, nearest
 from evenhand.tables.answers import references
-from evenhand.tables.answers.align import Paired, Part, bring_together
+from evenhand.tables.answers.align import AlignedTable, RunTable, align
 from evenhand.tables.answers.vocabulary import read_words, respelt, word_of
 from evenhand.tables.groups import attributes, crossings, refuse_impossible
 from evenhand.tables.io.database import Table, session, single_row
@@ -84,7 +84,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Form:
+class TableForm:
     """A kind of table.
 
     Attributes:
@@ -105,7 +105,7 @@ class Form:
     resplit: bool = False
 
 
-def read_answers(source: Source, columns: Columns, form: Form) -> Paired:
+def read_answers(source: Source, columns: Columns, form: TableForm) -> AlignedTable:
     """Read, check and pair the answers of all arms and runs.
 
     Args:
@@ -128,7 +128,7 @@ def read_answers(source: Source, columns: Columns, form: Form) -> Paired:
         return _paired(db, parts, columns, form)
 
 
-def _refuse_unfit(columns: Columns, form: Form) -> None:
+def _refuse_unfit(columns: Columns, form: TableForm) -> None:
     """Complain of options that mean nothing for such a table."""
     plain = Columns()
     unfit = {"weight": "--weight", "score": "--score", "positive": "--positive"}
@@ -148,7 +148,7 @@ def _named(field: Field, columns: Columns) -> str | None:
     return field.name
 
 
-def _examine(db: DuckDBPyConnection, table: Table, columns: Columns, form: Form) -> Part | list[str]:
+def _examine(db: DuckDBPyConnection, table: Table, columns: Columns, form: TableForm) -> RunTable | list[str]:
     """Check one table by itself."""
     known = list(table.columns)
     there = {f.name: n for f in form.fields if (n := _named(f, columns)) is not None and n in table.columns}
@@ -193,12 +193,12 @@ def _examine(db: DuckDBPyConnection, table: Table, columns: Columns, form: Form)
         return [
             table.say("has no rows." if wanted == "true" else f"no rows are left after {filters(columns)}.")
         ]
-    return _values(db, Part(table, rows, there, {}, members, ()), by, columns, form)
+    return _values(db, RunTable(table, rows, there, {}, members, ()), by, columns, form)
 
 
 def _values(
-    db: DuckDBPyConnection, part: Part, by: Sequence[str], columns: Columns, form: Form
-) -> Part | list[str]:
+    db: DuckDBPyConnection, part: RunTable, by: Sequence[str], columns: Columns, form: TableForm
+) -> RunTable | list[str]:
     """Check the values of a staged table."""
     table, there = part.table, part.there
     example = name_sql(table.columns[columns.id], table.types[columns.id])
@@ -242,10 +242,12 @@ def _values(
     pairs = arms_and_runs(reader, columns)
     if reader.complaints:
         return reader.complaints
-    return Part(table, part.rows, there, groups, part.members, tuple(pairs))
+    return RunTable(table, part.rows, there, groups, part.members, tuple(pairs))
 
 
-def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, form: Form) -> Paired:
+def _paired(
+    db: DuckDBPyConnection, parts: Sequence[RunTable], columns: Columns, form: TableForm
+) -> AlignedTable:
     """Bring the tables together."""
     remarks, complaints = [], []
     everywhere = {f.name for f in form.fields if all(f.name in p.there for p in parts)}
@@ -278,7 +280,7 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
         if groups or flags
         else {}
     )
-    fetched, there, more = bring_together(
+    fetched, there, more = align(
         db, union, places, columns, form.title,
         key=[f.name for f in fields if f.role == "key"], whole=[n for n in form.whole if n in everywhere],
         shared={n: titles.get(n, n) for n in shared}, answers=[f.name for f in fields if f.role == "answer"],
@@ -287,7 +289,7 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
     )  # fmt: skip
     by = tuple(n for n in groups if n in columns.by or n in form.groups)
     kept = Columns(by=by, memberships=columns.memberships, intersect=columns.intersect)
-    return Paired(
+    return AlignedTable(
         places=tuple(places),
         columns=fetched,
         attributes=_attributes(kept, groups, parts[0].members, flags, fetched),
@@ -297,12 +299,12 @@ def _paired(db: DuckDBPyConnection, parts: Sequence[Part], columns: Columns, for
     )
 
 
-def _word(form: Form, name: str, text: str) -> str:
+def _word(form: TableForm, name: str, text: str) -> str:
     """The group that a value stands for."""
     return (word_of(name, text) if name in form.groups else None) or text
 
 
-def _flags(part: Part) -> list[str]:
+def _flags(part: RunTable) -> list[str]:
     return list(dict.fromkeys(n for names in part.members.values() for n in names))
 
 
@@ -326,8 +328,8 @@ def _attributes(
 
 def _coded(
     db: DuckDBPyConnection,
-    part: Part,
-    form: Form,
+    part: RunTable,
+    form: TableForm,
     fields: Sequence[Field],
     groups: Mapping[str, Sequence[str]],
     flags: Sequence[str],

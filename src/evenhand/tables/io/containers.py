@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from evenhand.tables.io.database import NOT_UTF8, Unreadable, scratch
-from evenhand.tables.io.sources import Given
+from evenhand.tables.io.sources import TableSource
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -57,7 +57,7 @@ _ENCODINGS = {
 }  # fmt: skip
 
 
-def head_of(given: Given) -> bytes:
+def head_of(given: TableSource) -> bytes:
     """The first bytes of a file of text, unpacked, without a byte order mark.
 
     Raises:
@@ -88,7 +88,7 @@ def head_of(given: Given) -> bytes:
     return raw.removeprefix(MARK)
 
 
-def plain_text(db: DuckDBPyConnection, given: Given, number: int) -> Path:
+def plain_text(db: DuckDBPyConnection, given: TableSource, number: int) -> Path:
     """The file itself, or a copy that is unpacked and has no byte order mark.
 
     Unpacking here checks the sums of a gzip file, which the database does not: it would read damaged data.
@@ -122,7 +122,7 @@ def is_text(head: bytes) -> bool:
     return bool(head.strip()) and b"\0" not in head and head[:3] != b"PAR" and bool(_LINES.search(head))
 
 
-def named(given: Given, head: bytes) -> str | None:
+def named(given: TableSource, head: bytes) -> str | None:
     """What kind of file the first bytes are of, with the next step; None for text, or what is not known."""
     assert given.path is not None
     name = given.path.name

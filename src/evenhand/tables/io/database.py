@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenhand.tables.io.sources import Given
+from evenhand.tables.io.sources import TableSource
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -54,7 +54,7 @@ class Table:
         flaws: why single columns cannot be read, by name; they are among `columns`, and complain when used.
     """
 
-    given: Given
+    given: TableSource
     number: int
     columns: Mapping[str, str]
     types: Mapping[str, str]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.tables.io.containers import head_of
 from evenhand.tables.io.database import NOT_UTF8, Unreadable, scratch
-from evenhand.tables.io.sources import Given
+from evenhand.tables.io.sources import TableSource
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -46,7 +46,7 @@ class Dialect:
     blanks: bool = False
 
 
-def dialect_of(given: Given) -> Dialect:
+def dialect_of(given: TableSource) -> Dialect:
     """Find out how a CSV file is written.
 
     Raises:

@@ -21,7 +21,7 @@ from evenhand.tables.io.dialects import dialect_of, has_escapes, with_even_break
 from evenhand.tables.io.in_memory import as_arrow, extension_of
 from evenhand.tables.io.json_records import open_records
 from evenhand.tables.io.rephrasing import rephrase
-from evenhand.tables.io.sources import ENDINGS, Given
+from evenhand.tables.io.sources import ENDINGS, TableSource
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -40,7 +40,7 @@ _BROKEN_QUOTES = re.compile(
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
-def open_table(db: DuckDBPyConnection, given: Given, number: int) -> Table:
+def open_table(db: DuckDBPyConnection, given: TableSource, number: int) -> Table:
     """Open a table: find its columns and their types.
 
     Raises:
@@ -57,7 +57,7 @@ def open_table(db: DuckDBPyConnection, given: Given, number: int) -> Table:
 
 
 def use_table(
-    db: DuckDBPyConnection, given: Given, number: int, use: Callable[[Table], T], complaints: list[str]
+    db: DuckDBPyConnection, given: TableSource, number: int, use: Callable[[Table], T], complaints: list[str]
 ) -> list[T]:
     """Open a table and use it; what is wrong with it is added to the complaints, and there is no outcome.
 
@@ -84,7 +84,7 @@ def use_table(
 
 
 def examine_each(
-    db: DuckDBPyConnection, given: Sequence[Given], examine: Callable[[Table], T | list[str]]
+    db: DuckDBPyConnection, given: Sequence[TableSource], examine: Callable[[Table], T | list[str]]
 ) -> tuple[list[T], list[str]]:
     """Open and check every table; a broken one does not keep the others from being checked.
 
@@ -160,7 +160,7 @@ def _table(
     return replace(table, columns=columns, types=kinds, relation=source, staged=staged, flaws=found)
 
 
-def _partitions(given: Given, known: Collection[str]) -> dict[str, str | None]:
+def _partitions(given: TableSource, known: Collection[str]) -> dict[str, str | None]:
     """Columns that the folders of a file name (`race=a/part-0.parquet`), unless the file has them."""
     if given.path is None:
         return {}
@@ -169,7 +169,7 @@ def _partitions(given: Given, known: Collection[str]) -> dict[str, str | None]:
     return {name: None if v == _NO_VALUE else v for name, v in said.items() if name not in known}
 
 
-def _step(given: Given) -> str:
+def _step(given: TableSource) -> str:
     """What a file of unknown ending holds, where its first bytes tell, with the next step."""
     assert given.path is not None
     with given.path.open("rb") as file:
@@ -288,7 +288,7 @@ def _json(db: DuckDBPyConnection, table: Table) -> Table:
     return _table(table, records.names, records.types, records.relation, staged=True, flaws=flaws)
 
 
-def _in_memory(db: DuckDBPyConnection, given: Given, number: int) -> Table:
+def _in_memory(db: DuckDBPyConnection, given: TableSource, number: int) -> Table:
     """Open a table in memory by way of Arrow."""
     arrow, names, flaws = as_arrow(given.table)
     db.register(f"arrow{number}", arrow)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand.tables.io.containers import HEAD_BYTES, MARK, head_of, plain_text
 from evenhand.tables.io.database import Unreadable, literal, pattern, scratch
-from evenhand.tables.io.sources import Given
+from evenhand.tables.io.sources import TableSource
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -40,7 +40,7 @@ class Records:
     doubled: frozenset[str]
 
 
-def open_records(db: DuckDBPyConnection, given: Given, number: int) -> Records:
+def open_records(db: DuckDBPyConnection, given: TableSource, number: int) -> Records:
     """Open a JSON file.
 
     Raises:
@@ -84,7 +84,7 @@ def layout_of(head: bytes) -> str:
     return "newline_delimited"
 
 
-def keys_at_start(given: Given) -> set[str]:
+def keys_at_start(given: TableSource) -> set[str]:
     """The names of columns, as far as the first records tell; the file is not read to its end.
 
     Raises:
@@ -137,7 +137,7 @@ def _refuse_others(db: DuckDBPyConnection, objects: str) -> None:
         raise Unreadable(f"{_NO_RECORDS}, but one is {row}; {_AS_RECORDS}.")
 
 
-def _whole_object(given: Given, head: bytes) -> Mapping[str, Any] | None:
+def _whole_object(given: TableSource, head: bytes) -> Mapping[str, Any] | None:
     """The one object that is all of a file; None where it holds more, or something else.
 
     Raises:
@@ -164,7 +164,7 @@ def _whole_object(given: Given, head: bytes) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _whole_text(given: Given) -> str:
+def _whole_text(given: TableSource) -> str:
     import gzip  # noqa: PLC0415  (seldom needed)
 
     assert given.path is not None
@@ -239,7 +239,7 @@ def _line(pairs: Iterator[tuple[str, Any]] | Sequence[Any] | Any) -> str:  # noq
     return "{" + ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in pairs) + "}\n"
 
 
-def line_of_fault(given: Given) -> tuple[int, int] | None:
+def line_of_fault(given: TableSource) -> tuple[int, int] | None:
     """The line (from 1) at which a file stops being JSON, and the place in it; None where it is not clear."""
     import gzip  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from evenhand.tables.io.database import NOT_UTF8, literal
 from evenhand.tables.io.quoted import shorten
-from evenhand.tables.io.sources import Given
+from evenhand.tables.io.sources import TableSource
 
 _DAMAGED = "is damaged, or written in a way that is not supported; copy it or make it again."
 #: What the database says of a file, and what is to be said of it.
@@ -28,7 +28,7 @@ _KNOWN = {
 }
 
 
-def rephrase(error: Exception, given: Given) -> str:
+def rephrase(error: Exception, given: TableSource) -> str:
     """Say in one sentence why the database could not read a table, without its words.
 
     No file makes a statement that cannot be parsed: that is a fault of this package, and raised as one.
@@ -65,7 +65,7 @@ def _other_width(at: str, expected: int, found: int) -> str:
     return f"{said}."
 
 
-def _no_json(text: str, given: Given) -> str:
+def _no_json(text: str, given: TableSource) -> str:
     """Say where a file stops being JSON; the database counts lines and records from another start."""
     from evenhand.tables.io.json_records import line_of_fault  # noqa: PLC0415
 
@@ -82,7 +82,7 @@ def _no_json(text: str, given: Given) -> str:
     return f"is no proper JSON, at byte {byte} in line {fault[0]}: {place[3].strip()}."
 
 
-def _usual_fault(given: Given, number: int) -> str | None:
+def _usual_fault(given: TableSource, number: int) -> str | None:
     """Say what is often wrong with a line that is no JSON; None where it is something else."""
     assert given.path is not None
     with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
@@ -105,12 +105,12 @@ def _usual_fault(given: Given, number: int) -> str | None:
     return None
 
 
-def _as_csv(given: Given) -> str:
+def _as_csv(given: TableSource) -> str:
     assert given.path is not None
     return given.path.name[: -len(given.ending)] + (".csv.gz" if given.ending.endswith(".gz") else ".csv")
 
 
-def _not_utf8_in_memory(given: Given) -> str:
+def _not_utf8_in_memory(given: TableSource) -> str:
     """Say which columns of a table in memory hold texts that are not encoded in UTF-8."""
     import pyarrow as pa  # noqa: PLC0415
 
@@ -128,7 +128,7 @@ def _not_utf8_in_memory(given: Given) -> str:
     return f"{who} texts that are not encoded in UTF-8; decode the bytes with their own encoding first."
 
 
-def _not_utf8_column(given: Given) -> str:
+def _not_utf8_column(given: TableSource) -> str:
     """Say which columns of a parquet file hold texts that are not encoded in UTF-8."""
     import duckdb  # noqa: PLC0415  (0.1 s)
 

@@ -27,7 +27,7 @@ ALLOWED = (
 
 
 @dataclass(frozen=True)
-class Given:
+class TableSource:
     """One table as it was given.
 
     Attributes:
@@ -51,7 +51,7 @@ class Given:
         return next((e for e in sorted(ENDINGS, key=len, reverse=True) if name.endswith(e)), "")
 
 
-def resolve(source: Source, columns: Columns) -> tuple[list[Given], list[str]]:
+def resolve(source: Source, columns: Columns) -> tuple[list[TableSource], list[str]]:
     """List the tables that are given, with the arm and run of each, and complain of files that are not there.
 
     Raises:
@@ -68,7 +68,7 @@ def resolve(source: Source, columns: Columns) -> tuple[list[Given], list[str]]:
     items = [item for _, item in named]
     stems = _unique([_stem(item, i, len(items)) for i, item in enumerate(items, 1)], items)
     given = [
-        Given(
+        TableSource(
             title=_title(item, name, stem),
             arm=stem if name is None else name,
             run=stem,
@@ -89,7 +89,7 @@ def _title(item: object, name: str | None, stem: str) -> str:
     )
 
 
-def digest(given: Given) -> str | None:
+def digest(given: TableSource) -> str | None:
     """The SHA-256 of a file; None for a table in memory."""
     if given.path is None:
         return None
@@ -266,7 +266,7 @@ def _stem(item: object, number: int, count: int) -> str:
     """The name of a file without its ending; tables in memory are numbered."""
     if not isinstance(item, Path):
         return "table" if count == 1 else f"table {number}"
-    ending = Given("", "", "", item).ending
+    ending = TableSource("", "", "", item).ending
     return (item.name[: -len(ending)] if ending else item.stem) or item.name
 
 

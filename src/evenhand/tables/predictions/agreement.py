@@ -16,7 +16,7 @@ import numpy as np
 
 from evenhand.tables.predictions.classes import Classes
 from evenhand.tables.predictions.scores import Scores, order, positive_sql
-from evenhand.tables.predictions.validate import Checked
+from evenhand.tables.predictions.validate import ValidatedTable
 from evenhand.tables.schema import Columns, IntArray
 from evenhand.tables.values import Distinct, code, text_sql
 
@@ -55,7 +55,7 @@ class _Ranking:
 
 
 def check_agreement(
-    db: DuckDBPyConnection, tables: Iterable[Checked], classes: Classes, columns: Columns
+    db: DuckDBPyConnection, tables: Iterable[ValidatedTable], classes: Classes, columns: Columns
 ) -> tuple[list[str], list[str]]:
     """Compare scores with predictions.
 
@@ -82,7 +82,7 @@ def check_agreement(
 
 
 def _binary(
-    db: DuckDBPyConnection, checked: Checked, scores: Scores, classes: Classes, columns: Columns
+    db: DuckDBPyConnection, checked: ValidatedTable, scores: Scores, classes: Classes, columns: Columns
 ) -> tuple[list[str], list[str]]:
     """Compare P(positive) with two classes of predictions, run by run."""
     assert classes.positive is not None
@@ -153,7 +153,7 @@ def score_of_positive(scores: Scores, classes: Classes) -> str:
 
 def _rankings(
     db: DuckDBPyConnection,
-    checked: Checked,
+    checked: ValidatedTable,
     predictions: Distinct,
     score: str,
     classes: Classes,
@@ -189,7 +189,7 @@ def _rankings(
 
 def _coded(
     db: DuckDBPyConnection,
-    checked: Checked,
+    checked: ValidatedTable,
     predictions: Distinct,
     score: str,
     classes: Classes,
@@ -212,7 +212,7 @@ def _coded(
 
 
 def _several(
-    db: DuckDBPyConnection, checked: Checked, scores: Scores, classes: Classes, columns: Columns
+    db: DuckDBPyConnection, checked: ValidatedTable, scores: Scores, classes: Classes, columns: Columns
 ) -> tuple[list[str], list[str]]:
     """Compare the class of the largest score with the predicted one, for three classes or more."""
     places = order(scores, classes.names, None)

@@ -16,7 +16,7 @@ from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.predictions.plan import Plan
 from evenhand.tables.predictions.scores import order, positive_sql
 from evenhand.tables.predictions.unpaired import differing, incomplete, repeated
-from evenhand.tables.predictions.validate import Checked
+from evenhand.tables.predictions.validate import ValidatedTable
 from evenhand.tables.schema import ABSENT, Columns
 from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
 
@@ -28,9 +28,7 @@ Fetched = dict[str, Any]
 _MOST_BITS = 450
 
 
-def bring_together(
-    db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan
-) -> tuple[Fetched, list[str]]:
+def align(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) -> tuple[Fetched, list[str]]:
     """Read the paired rows.
 
     Args:
@@ -59,7 +57,7 @@ def bring_together(
     return _fetch(db, plan), []
 
 
-def _coded(db: DuckDBPyConnection, checked: Checked, plan: Plan, *, whole: bool, suffix: str) -> str:
+def _coded(db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan, *, whole: bool, suffix: str) -> str:
     """SQL for one table as codes: `id, k, label, p, s, g0..., f0..., w, cluster`."""
     table, columns = checked.table, plan.columns
     sql, kinds = table.columns, table.types
@@ -97,7 +95,7 @@ def _coded(db: DuckDBPyConnection, checked: Checked, plan: Plan, *, whole: bool,
     return f"SELECT {', '.join(fields)} FROM {table.relation} AS t {' '.join(joins)}"
 
 
-def _weight_shift(db: DuckDBPyConnection, tables: Sequence[Checked], columns: Columns) -> int:
+def _weight_shift(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], columns: Columns) -> int:
     """The power of two by which weights are multiplied so that their squares can be added.
 
     Only ratios of weights count, and a power of two changes none, to the last bit. Weights that can be
@@ -131,7 +129,7 @@ def _weight_shift(db: DuckDBPyConnection, tables: Sequence[Checked], columns: Co
     )
 
 
-def _holder(db: DuckDBPyConnection, checked: Checked, columns: Columns, value: float) -> str:
+def _holder(db: DuckDBPyConnection, checked: ValidatedTable, columns: Columns, value: float) -> str:
     """The first example that has a weight."""
     table = checked.table
     if not checked.has_id:
@@ -173,7 +171,7 @@ def place_sql(
     return f"{relation}.k"
 
 
-def _score(checked: Checked, plan: Plan) -> str:
+def _score(checked: ValidatedTable, plan: Plan) -> str:
     """SQL for a row's scores: P(positive), or a list in the order of the classes; they sum to 1."""
     scores, classes = checked.scores, plan.classes
     if scores is None:
@@ -195,7 +193,7 @@ def _answer(score: str, plan: Plan) -> str:
     return f"CAST(list_position({score}, list_max({score})) - 1 AS SMALLINT)"
 
 
-def _refuse_duplicates(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> None:
+def _refuse_duplicates(db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan) -> None:
     """Complain when an id occurs twice in a single run.
 
     Ids are compared by 64-bit hashes, sorted here, which takes a tenth of the memory of a table of texts;
@@ -216,7 +214,7 @@ def _refuse_duplicates(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> 
         raise TableError(repeated(db, [checked], plan, count, first))
 
 
-def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[Checked], plan: Plan) -> list[str]:
+def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[ValidatedTable], plan: Plan) -> list[str]:
     """Make the table `wide`, one row per example, and compare what the arms say of it."""
     fields = ["id", "count(*) AS rows_of_id"]
     for name in plan.shared:

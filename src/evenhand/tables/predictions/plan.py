@@ -9,7 +9,7 @@ from evenhand.errors import CallError, TableError
 from evenhand.tables.groups import crossings
 from evenhand.tables.predictions.classes import Answers, Classes, decide
 from evenhand.tables.predictions.scores import class_of_single, order
-from evenhand.tables.predictions.validate import Checked, group_columns
+from evenhand.tables.predictions.validate import ValidatedTable, group_columns
 from evenhand.tables.schema import Columns
 from evenhand.tables.values import in_order
 
@@ -56,8 +56,8 @@ class Plan:
         return named
 
 
-def agree(
-    tables: Sequence[Checked], columns: Columns, *, need_scores: bool, class_names: Sequence[str] = ()
+def resolve_schema(
+    tables: Sequence[ValidatedTable], columns: Columns, *, need_scores: bool, class_names: Sequence[str] = ()
 ) -> Plan:
     """Find out what the tables have in common.
 
@@ -96,12 +96,12 @@ def agree(
     return Plan(columns, classes, groups, tables[0].memberships, tuple(places), scored, by_id)
 
 
-def _answers(checked: Checked) -> Answers:
+def _answers(checked: ValidatedTable) -> Answers:
     predictions = None if checked.predictions is None else checked.predictions.counts
     return Answers(checked.table.given.title, checked.labels.counts, predictions, checked.scores)
 
 
-def _misplaced(tables: Sequence[Checked], classes: Classes) -> list[str]:
+def _misplaced(tables: Sequence[ValidatedTable], classes: Classes) -> list[str]:
     """Complain of scores that do not stand one per class."""
     complaints = []
     for checked in tables:
@@ -117,12 +117,12 @@ def _misplaced(tables: Sequence[Checked], classes: Classes) -> list[str]:
     return complaints
 
 
-def _flags(checked: Checked) -> list[str]:
+def _flags(checked: ValidatedTable) -> list[str]:
     """Membership columns in order."""
     return list(dict.fromkeys(name for names in checked.memberships.values() for name in names))
 
 
-def _own(checked: Checked) -> list[tuple[str, str]]:
+def _own(checked: ValidatedTable) -> list[tuple[str, str]]:
     """The (arm, run) of a table."""
     return [(arm, run) for _, _, arm, run in checked.pairs]
 

@@ -16,11 +16,11 @@ from evenhand.tables.groups import attributes, coinciding, refuse_impossible
 from evenhand.tables.io.database import session
 from evenhand.tables.io.formats import examine_each
 from evenhand.tables.io.rephrasing import rephrase
-from evenhand.tables.io.sources import Given, digest, resolve
+from evenhand.tables.io.sources import TableSource, digest, resolve
 from evenhand.tables.predictions.agreement import check_agreement
-from evenhand.tables.predictions.align import Fetched, bring_together
-from evenhand.tables.predictions.plan import Plan, agree
-from evenhand.tables.predictions.validate import Checked, ScoreUse, examine
+from evenhand.tables.predictions.align import Fetched, align
+from evenhand.tables.predictions.plan import Plan, resolve_schema
+from evenhand.tables.predictions.validate import ScoreUse, ValidatedTable, validate
 from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Predictions, Source
 
 
@@ -55,16 +55,16 @@ def load(
         several = len(given) > 1
         use = ScoreUse(needed=need_scores, optional=optional_scores)
         tables, more = examine_each(
-            db, given, lambda table: examine(db, table, columns, several=several, use=use)
+            db, given, lambda table: validate(db, table, columns, several=several, use=use)
         )
         if complaints or more:
             raise TableError([*complaints, *more])
         try:
-            plan = agree(tables, columns, need_scores=need_scores, class_names=class_names)
+            plan = resolve_schema(tables, columns, need_scores=need_scores, class_names=class_names)
             complaints, doubts = check_agreement(db, tables, plan.classes, columns)
             if complaints:
                 raise TableError(complaints)
-            fetched, remarks = bring_together(db, tables, plan)
+            fetched, remarks = align(db, tables, plan)
             lacking = [name for name, column in fetched.items() if _has_gaps(name, column)]
         except duckdb.Error as error:
             raise TableError(f"{_titles(given)}: {rephrase(error, given[0])}") from None
@@ -82,7 +82,7 @@ def load(
     return _predictions(plan, fetched, tuple(_input(checked) for checked in tables), tuple(problems))
 
 
-def _titles(given: Sequence[Given]) -> str:
+def _titles(given: Sequence[TableSource]) -> str:
     """What a complaint calls tables of which one is at fault."""
     return given[0].title if len(given) == 1 else " or ".join(one.title for one in given[:10])
 
@@ -92,12 +92,12 @@ def _has_gaps(name: str, column: object) -> bool:
     return not name.startswith("s") and bool(np.ma.is_masked(column))
 
 
-def _input(checked: Checked) -> Input:
+def _input(checked: ValidatedTable) -> Input:
     """A table as results tell it."""
     return input_of(checked.table.given, [arm for _, _, arm, _ in checked.pairs], checked.rows)
 
 
-def input_of(given: Given, arms: Sequence[str], rows: int) -> Input:
+def input_of(given: TableSource, arms: Sequence[str], rows: int) -> Input:
     """A table as results tell it.
 
     Args:

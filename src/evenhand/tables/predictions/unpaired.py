@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from evenhand.tables.io.database import single_row
 from evenhand.tables.predictions.plan import Plan
 from evenhand.tables.predictions.scores import score_columns
-from evenhand.tables.predictions.validate import Checked
+from evenhand.tables.predictions.validate import ValidatedTable
 from evenhand.tables.values import is_nested, name_sql, shown, text_sql
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _value(plan: Plan, name: str, code: object) -> str:
 
 
 def repeated(
-    db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan, count: int, example: object
+    db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan, count: int, example: object
 ) -> str:
     """Say that keys occur twice, and what tells the rows apart.
 
@@ -93,7 +93,7 @@ def repeated(
     )
 
 
-def _apart(db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan) -> Iterator[str]:
+def _apart(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) -> Iterator[str]:
     """What may tell rows of one id apart."""
     yield from _rounded(db, tables, plan)
     for checked in tables:
@@ -140,7 +140,7 @@ class _Telling:
         return f"'{self.name}' ({lead}{shown(self.values)}{f', and {number}more' if more else ''})"
 
 
-def _telling(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> list[_Telling] | None:
+def _telling(db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan) -> list[_Telling] | None:
     """Columns in which rows of one key differ, the most telling first; None when no key occurs twice.
 
     Columns that the call names are looked at, too, and come last: what they hold is judged.
@@ -186,7 +186,7 @@ def _telling(db: DuckDBPyConnection, checked: Checked, plan: Plan) -> list[_Tell
     return sorted(found, key=lambda one: (one.option != "", one.size > _FEW, not one.alone, one.size))
 
 
-def _options(checked: Checked, plan: Plan) -> dict[str, str]:
+def _options(checked: ValidatedTable, plan: Plan) -> dict[str, str]:
     """The columns that are judged, and the options that name them."""
     columns = plan.columns
     named = dict.fromkeys(score_columns(checked.table, columns), "--score")
@@ -250,7 +250,7 @@ def _word(text: str) -> str:
 
 def incomplete(
     db: DuckDBPyConnection,
-    tables: Sequence[Checked],
+    tables: Sequence[ValidatedTable],
     plan: Plan,
     found: dict[str, tuple[int, object]],
     left: int,
@@ -339,7 +339,7 @@ def _written_alike(db: DuckDBPyConnection, plan: Plan, left: int, whole: str) ->
     return [best[1]] if best[1] else []
 
 
-def _rounded(db: DuckDBPyConnection, tables: Sequence[Checked], plan: Plan) -> Iterator[str]:
+def _rounded(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) -> Iterator[str]:
     """Say that ids of a table were rounded to floats, so that they are no longer what they were.
 
     A text such as '1e5' alone is no sign of it: ids of letters and digits look so, too. Rounded texts are

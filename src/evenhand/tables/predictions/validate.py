@@ -39,7 +39,7 @@ OFTEN_EQUAL = 0.2
 
 
 @dataclass(frozen=True)
-class Checked:
+class ValidatedTable:
     """A table that has passed all checks that need no other table.
 
     Attributes:
@@ -93,9 +93,9 @@ class ScoreUse:
     optional: bool = False
 
 
-def examine(
+def validate(
     db: DuckDBPyConnection, table: Table, columns: Columns, *, several: bool, use: ScoreUse
-) -> Checked | list[str]:
+) -> ValidatedTable | list[str]:
     """Check a table by itself.
 
     Args:
@@ -141,7 +141,7 @@ def _nested_scores(table: Table, columns: Columns) -> bool:
 
 def _values(
     db: DuckDBPyConnection, table: Table, columns: Columns, rows: int, use: ScoreUse | None
-) -> Checked | list[str]:
+) -> ValidatedTable | list[str]:
     """Check the values of a staged table; without `use`, scores are not read."""
     repeated = _repeated_headers(db, table, columns)
     if repeated:
@@ -174,7 +174,9 @@ def _values(
     if complaints:
         return complaints
     has_id = columns.id in table.columns
-    return Checked(table, rows, has_id, labels, predictions, groups, members, scores, pairs, tuple(remarks))
+    return ValidatedTable(
+        table, rows, has_id, labels, predictions, groups, members, scores, pairs, tuple(remarks)
+    )
 
 
 def _measurements(

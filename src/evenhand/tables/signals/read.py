@@ -19,7 +19,7 @@ from evenhand.tables.predictions.columns import filters
 from evenhand.tables.predictions.read import input_of
 from evenhand.tables.schema import Attribute, Columns, FloatArray, Source
 from evenhand.tables.signals.schema import SignalArm, Signals
-from evenhand.tables.signals.validate import MEMBER, SIGNALS, Opened, Part, examine
+from evenhand.tables.signals.validate import MEMBER, SIGNALS, RunTable, ValidatedSignals, validate
 from evenhand.tables.values import in_order, shown
 
 
@@ -39,7 +39,7 @@ def load_signals(source: Source, columns: Columns, signals: Collection[str] = SI
     refuse_impossible(columns)
     given, complaints = resolve(_without_folders(source), columns)
     with session() as db:
-        found, more = examine_each(db, given, lambda table: examine(db, table, columns, signals))
+        found, more = examine_each(db, given, lambda table: validate(db, table, columns, signals))
     opened = [one for one in found if one is not None]
     complaints += more
     if given and not opened and not complaints:
@@ -94,11 +94,11 @@ def _without_folders(source: Source) -> Source:
     return source
 
 
-def _arm_names(opened: Sequence[Opened]) -> list[str]:
+def _arm_names(opened: Sequence[ValidatedSignals]) -> list[str]:
     return list(dict.fromkeys(part.key.arm for one in opened for part in one.parts))
 
 
-def _disagreements(opened: Sequence[Opened], columns: Columns) -> list[str]:
+def _disagreements(opened: Sequence[ValidatedSignals], columns: Columns) -> list[str]:
     """Complain of tables that do not fit together, and of runs that cannot be attacked."""
     parts = [part for one in opened for part in one.parts]
     complaints = [
@@ -128,7 +128,7 @@ def _disagreements(opened: Sequence[Opened], columns: Columns) -> list[str]:
     return complaints + crossings(columns, groups)
 
 
-def _unlike(parts: Sequence[Part], opened: Sequence[Opened]) -> list[str]:
+def _unlike(parts: Sequence[RunTable], opened: Sequence[ValidatedSignals]) -> list[str]:
     """Complain of models with other rows, views, signals or groups than the first one's."""
     first, complaints = parts[0], []
     rows, views = set(first.ids), first.signals["loss"].shape[1]
@@ -156,7 +156,7 @@ def _unlike(parts: Sequence[Part], opened: Sequence[Opened]) -> list[str]:
     return complaints
 
 
-def _other_groups(first: Part, part: Part) -> list[str]:
+def _other_groups(first: RunTable, part: RunTable) -> list[str]:
     """Complain of rows that two models put into unlike groups, with what each says of the first of them."""
     columns: dict[str, tuple[Sequence[object], Sequence[object]]] = {
         g: (first.groups[g], part.groups[g]) for g in first.groups if g in part.groups
@@ -179,7 +179,7 @@ def _other_groups(first: Part, part: Part) -> list[str]:
     return complaints
 
 
-def _arm(name: str, parts: Sequence[Part]) -> SignalArm:
+def _arm(name: str, parts: Sequence[RunTable]) -> SignalArm:
     """One arm: targets first, runs as numbers or text, then references."""
     runs = in_order(p.key.run for p in parts)
     roles = in_order(p.key.role for p in parts)
@@ -202,7 +202,9 @@ def _arm(name: str, parts: Sequence[Part]) -> SignalArm:
     )
 
 
-def _attributes(parts: Sequence[Part], opened: Sequence[Opened], columns: Columns) -> tuple[Attribute, ...]:
+def _attributes(
+    parts: Sequence[RunTable], opened: Sequence[ValidatedSignals], columns: Columns
+) -> tuple[Attribute, ...]:
     """Groups of the rows, which all models share."""
     first = parts[0]
     groups = {}

@@ -63,7 +63,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Part:
+class RunTable:
     """Signals of one model, sorted by id.
 
     Attributes:
@@ -84,19 +84,19 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Opened:
+class ValidatedSignals:
     """A table that has passed the checks that need no other table."""
 
     table: Table
     rows: int
     members: dict[str, tuple[str, ...]]
-    parts: list[Part]
+    parts: list[RunTable]
     models: tuple[str, ...]
 
 
-def examine(
+def validate(
     db: DuckDBPyConnection, table: Table, columns: Columns, signals: Collection[str] = SIGNALS
-) -> Opened | list[str] | None:
+) -> ValidatedSignals | list[str] | None:
     """Check a table by itself and fetch it, or give every complaint about it; None when no row is wanted.
 
     Args:
@@ -128,7 +128,7 @@ def examine(
         sql = text_sql(table.columns["model"], table.types["model"])
         found = db.execute(f"SELECT DISTINCT {sql} AS v FROM {table.relation} ORDER BY v").fetchall()
         models = tuple(str(v) for (v,) in found if v is not None)
-    return Opened(table, rows, members, _parts(db, table, columns, members), models)
+    return ValidatedSignals(table, rows, members, _parts(db, table, columns, members), models)
 
 
 def by_default(table: Table, columns: Columns) -> Columns:
@@ -336,7 +336,7 @@ def _unlike_views(db: DuckDBPyConnection, table: Table) -> list[str]:
 
 def _parts(
     db: DuckDBPyConnection, table: Table, columns: Columns, members: dict[str, tuple[str, ...]]
-) -> list[Part]:
+) -> list[RunTable]:
     """Fetch the rows of every model, sorted by id."""
     keys = _key_sql(table, columns)
     fields = [f"{sql} AS {name}" for name, sql in keys.items()]
@@ -360,7 +360,7 @@ def _parts(
         at = slice(start, end)
         arm, run, role = (tidy(w[start]) for w in whose)
         found.append(
-            Part(
+            RunTable(
                 key=Key(arm or given.arm, run or given.run, role or TARGET),
                 ids=[str(name) for name in rows["id"][at]],
                 member=np.asarray(rows["m"][at]) == 1,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evenhand.datasets.lib.schema import Examples, Parts, Question
+from evenhand.datasets.lib.schema import Examples, Parts, Prompt
 
 
-def asked(examples: Examples, parts: Parts) -> list[Question]:
+def build_prompts(examples: Examples, parts: Parts) -> list[Prompt]:
     """List the questions: each form about each of the first test rows, then those that stand for themselves.
 
     Args:
@@ -16,5 +16,5 @@ def asked(examples: Examples, parts: Parts) -> list[Question]:
     if wanted is None:
         return []
     rows = parts.test[: wanted.snippets].tolist()
-    filled = [Question(examples.ids[r], str(examples.inputs[r]), form) for form in wanted.forms for r in rows]
+    filled = [Prompt(examples.ids[r], str(examples.inputs[r]), form) for form in wanted.forms for r in rows]
     return [*filled, *wanted.questions]

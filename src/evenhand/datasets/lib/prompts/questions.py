@@ -20,7 +20,7 @@ from evenhand.datasets.lib.prompts.templates import SLOT
 from evenhand.datasets.lib.reading.columns import Reader
 from evenhand.datasets.lib.reading.files import locate
 from evenhand.datasets.lib.reading.read import Rows, Wanted, read, refuse
-from evenhand.datasets.lib.schema import Form, Question
+from evenhand.datasets.lib.schema import Prompt, PromptTemplate
 from evenhand.errors import nearest
 from evenhand.tables.schema import Attribute
 from evenhand.tables.values import shown, tidy
@@ -96,7 +96,7 @@ class _Found:
     answers: Mapping[str, int]
 
 
-def read_questions(config: Questions) -> tuple[tuple[Question, ...], tuple[Attribute, ...], list[str]]:
+def read_questions(config: Questions) -> tuple[tuple[Prompt, ...], tuple[Attribute, ...], list[str]]:
     """Read questions, their attributes, and remarks.
 
     Raises:
@@ -131,8 +131,8 @@ def read_questions(config: Questions) -> tuple[tuple[Question, ...], tuple[Attri
         one = found[i]
         answers = [_filled(reader, config.answers[m], one.answers[m]) for m in meanings]
         prompt = _filled(reader, config.prompt, one.first)
-        form = Form(config.name, "text", prompt, "", tuple(answers), meanings, meanings)
-        questions.append(Question(ids[i], "", form, label))
+        form = PromptTemplate(config.name, "text", prompt, "", tuple(answers), meanings, meanings)
+        questions.append(Prompt(ids[i], "", form, label))
     return tuple(questions), attributes, [*remarks, *reader.remarks, *_alike(questions)]
 
 
@@ -224,7 +224,7 @@ def _is_nested(value: str) -> bool:
     return isinstance(read, dict) or all(isinstance(one, str) for one in read)
 
 
-def _alike(questions: Sequence[Question]) -> list[str]:
+def _alike(questions: Sequence[Prompt]) -> list[str]:
     """Remark on questions that have one text for several answers."""
     alike = [q.id for q in questions if len({a.strip() for a in q.form.answers}) < len(q.form.answers)]
     if not alike:

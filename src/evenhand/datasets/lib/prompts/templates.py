@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from evenhand.datasets.lib.config import Field, Frozen, model_validator
 from evenhand.datasets.lib.reading.files import place_of
-from evenhand.datasets.lib.schema import Form
+from evenhand.datasets.lib.schema import PromptTemplate
 from evenhand.errors import InputError, nearest
 from evenhand.spec.yaml.check import Complaints, validated
 from evenhand.spec.yaml.document import from_file
@@ -139,7 +139,7 @@ def variants_of(templates: Templates) -> tuple[str, ...]:
 
 def forms_of(
     templates: Templates, names: Sequence[str] | None, variants: Sequence[str] | None, *, permutations: bool
-) -> tuple[Form, ...]:
+) -> tuple[PromptTemplate, ...]:
     """All forms of templates.
 
     Args:
@@ -177,7 +177,7 @@ def forms_of(
     return tuple(forms)
 
 
-def _forms(name: str, one: Template, templates: Templates, *, permutations: bool) -> list[Form]:
+def _forms(name: str, one: Template, templates: Templates, *, permutations: bool) -> list[PromptTemplate]:
     """The forms of one template."""
     meanings = list(one.answers)
     asked = list(one.asked.values()) if one.asked else ["", ""]
@@ -198,7 +198,7 @@ def _series(
     suffix: str,
     *,
     permutations: bool,
-) -> list[Form]:
+) -> list[PromptTemplate]:
     """The forms of one template about one meaning.
 
     Args:
@@ -245,7 +245,7 @@ def _form(
     asked: str,
     *,
     permutation: int | None = None,
-) -> Form:
+) -> PromptTemplate:
     """One form: what it asks about, and the words and the meaning of each token."""
     kind = variant.removesuffix(OTHER)
     places = list(range(len(tokens)))
@@ -265,7 +265,7 @@ def _form(
     before, _, after = text.partition("{snippet}")
     slots = {"options": listing, "asked": asked}
     before, after = (SLOT.sub(lambda slot: slots[slot[1]], part) for part in (before, after))
-    return Form(
+    return PromptTemplate(
         template=name,
         variant=variant,
         before=before,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand.errors import Complaint, InputError, TableError, nearest
 from evenhand.tables.io.database import Table, Unreadable, session
 from evenhand.tables.io.formats import tidy_names, use_table
-from evenhand.tables.io.sources import Given
+from evenhand.tables.io.sources import TableSource
 from evenhand.tables.predictions.scores import matched
 from evenhand.tables.values import is_nested, shape_of, shown, text_sql, tidy
 
@@ -76,7 +76,7 @@ def read(files: Sequence[Path], wanted: Wanted) -> Rows:
     with session() as db:
         db.execute("SET preserve_insertion_order = true")
         for number, file in enumerate(files):
-            given = Given(str(file), "", "", file)
+            given = TableSource(str(file), "", "", file)
             for found, part in use_table(
                 db, given, number, lambda table: _part(db, table, wanted), complaints
             ):

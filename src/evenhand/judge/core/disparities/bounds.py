@@ -20,10 +20,10 @@ from evenhand.judge.stats.largest import critical, largest, tail
 from evenhand.tables.schema import FloatArray, IntArray
 
 #: P-values of disparities are sought down to this normal quantile (p = 1e-32), to this tolerance.
-FARTHEST, TOLERANCE = 12.0, 1e-6
+MAX_Z, TOLERANCE = 12.0, 1e-6
 
 #: Most numbers in an array of contrasts: so many maxima are bounded at once that it is not larger.
-NUMBERS = 1_000_000
+MAX_MATRIX_ELEMENTS = 1_000_000
 
 #: Most draws at a time, each from a source of its own; numpy lets other threads run while it draws.
 MOST_THREADS = 8
@@ -58,7 +58,7 @@ def _batches(maxima: Sequence[Maximum]) -> Iterator[tuple[IntArray, Batch]]:
         alike[one.info, *(r.shape for r in one.rates)].append(index)
     for indices in alike.values():
         size = Batch.of([maxima[indices[0]]]).size
-        step = max(1, NUMBERS // size)
+        step = max(1, MAX_MATRIX_ELEMENTS // size)
         for start in range(0, len(indices), step):
             chosen = indices[start : start + step]
             yield np.array(chosen), Batch.of([maxima[i] for i in chosen])
@@ -142,7 +142,7 @@ class Batch:
 
     def p_values(self) -> FloatArray:
         """[B] levels at which a limit reaches 0: roots of that limit in z, by regula falsi (Illinois)."""
-        inner, outer = np.full(len(self.value), 1e-6), np.full(len(self.value), FARTHEST)
+        inner, outer = np.full(len(self.value), 1e-6), np.full(len(self.value), MAX_Z)
         every = np.arange(len(self.value))
         f_inner, f_outer = self._nearer(inner, every), self._nearer(outer, every)
         last = np.zeros(len(self.value))

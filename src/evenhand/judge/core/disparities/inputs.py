@@ -10,7 +10,7 @@ from evenhand.judge.core import estimates as counts
 from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.stats.forms import Rates
-from evenhand.judge.stats.paired import IMAGINED
+from evenhand.judge.stats.paired import PSEUDO_ROWS
 from evenhand.tables.schema import FloatArray, Predictions
 
 
@@ -98,7 +98,7 @@ def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[flo
     mean = float(np.sum(weight * d)) / total
     absolute, square = float(np.sum(weight * np.abs(d))) / total, float(np.sum(weight * d**2)) / total
     n = counts.effective_paired(d, a.denominator, group.rows, p, square=square)
-    scale = (n * square + IMAGINED) / (n * absolute + IMAGINED)
+    scale = (n * square + PSEUDO_ROWS) / (n * absolute + PSEUDO_ROWS)
     return mean, absolute / scale, scale, n
 
 

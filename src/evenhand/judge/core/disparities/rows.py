@@ -16,7 +16,7 @@ from evenhand.judge.core.disparities import inputs as gaps
 from evenhand.judge.core.disparities.inputs import Maximum
 from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.core.flips import flips
-from evenhand.judge.core.pairs import Pair, module_name
+from evenhand.judge.core.pairs import PairedEstimate, module_name
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.settings import DISPARITIES, Settings
@@ -27,7 +27,7 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Seen:
+class GroupEstimates:
     """What was observed of one metric and class by the groups of one attribute.
 
     Attributes:
@@ -42,7 +42,7 @@ class Seen:
 
 
 #: (metric, class, attribute) -> what was seen
-Table = dict[tuple[str, str | None, str], Seen]
+Table = dict[tuple[str, str | None, str], GroupEstimates]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Used:
 
 def all_disparities(
     table: Table, cells: Predictions, reference: int, settings: Settings
-) -> tuple[list[dict[str, Any]], list[Pair]]:
+) -> tuple[list[dict[str, Any]], list[PairedEstimate]]:
     """Rows of every chosen disparity, and their comparisons between arms.
 
     Args:
@@ -66,7 +66,7 @@ def all_disparities(
         settings: which disparities, at which level.
     """
     rows: list[dict[str, Any]] = []
-    pairs: list[Pair] = []
+    pairs: list[PairedEstimate] = []
     waiting: list[tuple[dict[str, Any], Maximum]] = []
     for name in settings.chosen_disparities:
         disparity = registry.load(DISPARITIES, name)
@@ -89,7 +89,7 @@ def all_disparities(
     return rows, pairs
 
 
-def _used(seen: list[Seen], arms: tuple[int, ...], settings: Settings) -> Used:
+def _used(seen: list[GroupEstimates], arms: tuple[int, ...], settings: Settings) -> Used:
     """Groups that are defined for every metric and arm and large enough; each of the others has a reason."""
     indices, names, left_out = [], [], []
     for g, group in enumerate(seen[0].groups):
@@ -105,7 +105,7 @@ def _used(seen: list[Seen], arms: tuple[int, ...], settings: Settings) -> Used:
     return Used(indices, names, left_out)
 
 
-def _value(disparity: ModuleType, seen: list[Seen], arm: int, used: Used) -> float:
+def _value(disparity: ModuleType, seen: list[GroupEstimates], arm: int, used: Used) -> float:
     values = {
         metric: np.array([s.arms[arm][g].value for g in used.indices])
         for metric, s in zip(disparity.INFO.of, seen, strict=True)
@@ -128,7 +128,7 @@ def _row(
     disparity: ModuleType,
     attribute: str,
     class_name: str | None,
-    seen: list[Seen],
+    seen: list[GroupEstimates],
     arm: int,
     settings: Settings,
 ) -> tuple[dict[str, Any], Maximum | None]:
@@ -169,7 +169,7 @@ def _row(
     return row, gaps.of_one_arm(info, value, observed, groups, predictions, seed)
 
 
-def _size_fair(seen: Seen, arm: int, used: Used, seed: tuple[int, ...]) -> dict[str, Any]:
+def _size_fair(seen: GroupEstimates, arm: int, used: Used, seed: tuple[int, ...]) -> dict[str, Any]:
     """Permutation p-value of equal calibration, for one run of disjoint groups without weights."""
     p = seen.predictions
     this = p.arms[arm]
@@ -200,10 +200,10 @@ def _pair(
     disparity: ModuleType,
     attribute: str,
     class_name: str | None,
-    seen: list[Seen],
+    seen: list[GroupEstimates],
     arms: tuple[int, int],
     settings: Settings,
-) -> Pair:
+) -> PairedEstimate:
     """The difference of a disparity between two arms, over the groups that both can use."""
     info, predictions = disparity.INFO, seen[0].predictions
     reference, candidate = (predictions.arms[a] for a in arms)
@@ -231,13 +231,13 @@ def _pair(
         seed = _seed(disparity, settings.rng)
         same = reference.runs == candidate.runs
         maximum = gaps.of_two_arms(info, difference, observed, groups, predictions, seed, same_runs=same)
-    return Pair(
+    return PairedEstimate(
         candidate=candidate.name,
         attribute=attribute,
         group=None,
         class_name=class_name,
         metric=module_name(disparity),
-        twin=module_name(disparity),
+        complement_key=module_name(disparity),
         direction=info.direction,
         margin_rule=info.margin,
         span=info.range[1] - info.range[0],
