@@ -116,7 +116,7 @@ def _pair(contrast: Contrast, place: Place, settings: Settings) -> PairedEstimat
         "group": group.name,
         "class_name": place.class_name,
         "metric": name,
-        "twin": min(name, info.complement or name),
+        "complement_key": min(name, info.complement or name),
         "direction": info.direction,
         "margin_rule": False,
         "span": info.range[1] - info.range[0],

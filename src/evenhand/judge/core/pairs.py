@@ -108,7 +108,7 @@ def pair(
         "group": m.group.name,
         "class_name": m.class_name,
         "metric": m.name,
-        "twin": min(m.name, m.info.complement or m.name),
+        "complement_key": min(m.name, m.info.complement or m.name),
         "direction": m.info.direction,
         "margin_rule": m.info.margin,
         "span": m.info.range[1] - m.info.range[0],

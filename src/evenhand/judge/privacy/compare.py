@@ -110,7 +110,7 @@ def _pair(
         "group": group.name,
         "class_name": None,
         "metric": metric,
-        "twin": f"{reference.scored.attack} {metric}",
+        "complement_key": f"{reference.scored.attack} {metric}",
         "direction": -1,
         "margin_rule": True,
         "span": 1.0,

@@ -1,7 +1,7 @@
 """Tables of what language models answered: checked and paired over arms and runs, whatever their columns are.
 
-Generations and likelihoods differ in their columns (a `TableForm`), not in how they are found, opened, checked
-and brought together: rows of one key meet in one row.
+Generations and likelihoods differ in their columns (a `TableForm`), not in how they are found, opened,
+checked and brought together: rows of one key meet in one row.
 """
 
 from __future__ import annotations
