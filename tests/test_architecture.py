@@ -147,6 +147,32 @@ def test_no_modules_import_each_other():
     assert not left, {name: sorted(uses & left.keys()) for name, uses in left.items()}
 
 
+def test_the_ways_through_the_code_are_as_documented():
+    """Every arrow in docs/architecture.md is an import, or a process or plug-in that is loaded by name."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text[text.index("## From a command to the arithmetic") : text.index("Why influence values")]
+    steps = [
+        re.findall(r"(⇒|→)?\s*`([\w/]+\.py)`", walk)
+        for walk in re.findall(r"\*\*: (.*?)(?:\.\n|;)", section, re.S)
+    ]
+    assert [len(walk) for walk in steps] == [4, 3, 6]
+    modules = imports()
+    loaded = {"judge/metrics/accuracy.py": ".compute(", "finetune/run.py": "trainer"}
+    for walk in steps:
+        names = ["evenhand." + path.removesuffix(".py").replace("/", ".") for _, path in walk]
+        for (_, before), (arrow, after), caller, called in zip(
+            walk, walk[1:], names, names[1:], strict=False
+        ):
+            source = (SOURCE / before).read_text()
+            if after in loaded:
+                assert loaded[after] in source
+                assert (SOURCE / after).is_file()
+            elif arrow == "⇒":
+                assert called in (SOURCE / "study/workers/process.py").read_text()
+            else:
+                assert called in modules[caller], f"{before} does not import {after}"
+
+
 def test_every_plug_in_and_command_is_in_the_documents():
     text = "\n".join(p.read_text() for p in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
     for package in (
