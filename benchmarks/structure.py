@@ -2,9 +2,9 @@
 
     python -m benchmarks.structure fairlearn click
 
-Counted with the parser and the tokenizer: a line of code has a token that is no comment, docstring or line break. A
-registry (a folder of files of one form) counts like any folder. The calls between files are those that
-docs/architecture.md walks, which a test follows.
+Counted with the parser and the tokenizer. A line of code has a token that is no comment, docstring or line
+break. A registry (a folder of files of one form) counts like any folder. The calls between files are those
+that docs/architecture.md walks, which a test follows.
 """
 
 from __future__ import annotations
