@@ -110,5 +110,5 @@ def feed_of(shape: Shape, rows: int) -> tuple[Feed, np.ndarray]:
         return Texts(list(ids), 0, np.full(rows, shape.tokens, np.int64), shape.micro_batch), labels
     side = config.image_size
     pictures = rng.integers(0, 256, (rows, side, side, 3), dtype=np.uint8)
-    scale, shift = np.full(3, 2 / 255, np.float32), np.full(3, -1, np.float32)
-    return Pixels(pictures, scale, shift, np.ones(rows, np.int64)), labels
+    values = np.tile(np.linspace(-1, 1, 256, dtype=np.float32), (3, 1))
+    return Pixels(pictures, values, np.ones(rows, np.int64)), labels

@@ -30,7 +30,8 @@ ASK = """
 import json, sys
 from evenhand.datasets.lib.reading.files import from_hub
 from evenhand.errors import InputError
-from evenhand.finetune import Job, Model, Training, size
+from evenhand.finetune import Job, Model, Training
+from evenhand.finetune.estimate import size
 from evenhand.finetune.modeling.pretrained import load_base
 
 def said(ask):

@@ -16,7 +16,7 @@ from evenhand.judge.across_arms.series import Series, series_of
 from evenhand.judge.across_arms.trends import interactions, load_bases, trends
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import pairs as compare
-from evenhand.judge.core.pairs import Matched
+from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import f1
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns
@@ -127,7 +127,7 @@ def test_two_arms_give_the_audits_own_difference(runs):
     for attribute in (None, p.attributes[0]):
         for group in counts.groups_of(attribute, two):
             seen = [counts.observe(f1, arm, group, two, 1) for arm in two.arms]
-            m = Matched("f1", f1.INFO, None, group, *seen, *two.arms, two)
+            m = PairedArms("f1", f1.INFO, None, group, *seen, *two.arms, two)
             pairs.append(compare.pair(m, 10, np.random.default_rng(0)))
     theirs = families.adjust_family(pairs, two, settings, "exploratory", "full")
     for ours, audit in zip(rows, theirs, strict=True):
