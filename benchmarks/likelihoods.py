@@ -32,14 +32,14 @@ def main(folder: str | None) -> None:
     from evenhand.finetune.hardware.devices import accelerator_of
     from evenhand.finetune.inputs.encoder import encoder_of
     from evenhand.finetune.modeling.pretrained import load_base
-    from evenhand.finetune.outputs.generate import generated
-    from evenhand.finetune.outputs.likelihoods import answered
+    from evenhand.finetune.outputs.generate import generate
+    from evenhand.finetune.outputs.likelihoods import score_answers
 
     torch.set_num_threads(1)
     base = load_base(Model(folder or str(stand_in("llama", "language"))), "language", (), "float32")
     encoder, accelerator = encoder_of(base), accelerator_of("float32")
     choices = questions(int(base.model.config.vocab_size))
-    ours, seconds = best(lambda: answered(base.model, choices, encoder.pad, accelerator))
+    ours, seconds = best(lambda: score_answers(base.model, choices, encoder.pad, accelerator))
     theirs, peer_seconds = best(lambda: whole(base.model, choices, encoder.pad))
     worst = max(
         abs(float(values.sum()) - other)
@@ -50,7 +50,7 @@ def main(folder: str | None) -> None:
     computed = sum(len(c.prompt) + sum(len(a) - 1 for a in c.answers) for c in choices)
     ratio = padded(choices) / computed
     prompts = [list(choice.prompt) for choice in choices[:96]]
-    new, taken = best(lambda: generated(base.model, encoder, prompts, NEW_TOKENS, accelerator))
+    new, taken = best(lambda: generate(base.model, encoder, prompts, NEW_TOKENS, accelerator))
     other, peer_taken = best(lambda: unsorted(base.model, encoder, prompts))
     told = {
         "model": Path(folder).name if folder else "stand-in of Llama",
@@ -127,11 +127,11 @@ def unsorted(model: Any, encoder: Any, prompts: Sequence[list[int]]) -> list[lis
     """The peer: `generate` on batches in the given order."""
     import torch
 
-    from evenhand.finetune.outputs.generate import padded_left
+    from evenhand.finetune.outputs.generate import pad_left
 
     found = []
     for i in range(0, len(prompts), BATCH):
-        ids, mask = padded_left(prompts[i : i + BATCH], encoder.pad)
+        ids, mask = pad_left(prompts[i : i + BATCH], encoder.pad)
         with torch.no_grad():
             out = model.generate(
                 input_ids=ids, attention_mask=mask, max_new_tokens=NEW_TOKENS, do_sample=False,

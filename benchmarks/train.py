@@ -133,8 +133,8 @@ def peer(path: Path, out: Path) -> None:
     from benchmarks.reference import plain
     from evenhand.datasets import split
     from evenhand.finetune import Data
-    from evenhand.finetune.inputs.batches import feed_of
-    from evenhand.finetune.inputs.targets import Classes
+    from evenhand.finetune.inputs.batches import encode_rows
+    from evenhand.finetune.inputs.targets import ClassTargets
     from evenhand.finetune.loop import TrainingBatches
     from evenhand.finetune.modeling import adapt
     from evenhand.finetune.modeling.pretrained import load_base
@@ -157,11 +157,11 @@ def peer(path: Path, out: Path) -> None:
     found = {}
     for job in jobs:
         base = load_base(job.model, examples.task, examples.classes, job.training.precision)
-        feed = feed_of(base, examples, job.training.max_length)
-        model = adapt.adapted(base, job)
+        feed = encode_rows(base, examples, job.training.max_length)
+        model = adapt.build_adapted_model(base, job)
         if job.training.precision == "bfloat16":
             model.set_attn_implementation("sdpa")  # what a script gets that does not know better
-        lesson = TrainingBatches(feed, Classes(examples.labels), parts.train, job.seed)
+        lesson = TrainingBatches(feed, ClassTargets(examples.labels), parts.train, job.seed)
         order = np.concatenate(
             [
                 rows

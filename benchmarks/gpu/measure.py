@@ -17,11 +17,11 @@ import torch
 
 from benchmarks.gpu.shapes import CLASSES, Shape, adapted, feed_of
 from evenhand.finetune import Job, Precision
-from evenhand.finetune.estimate.size import sizes
+from evenhand.finetune.estimate.size import estimate_sizes
 from evenhand.finetune.hardware import memory
 from evenhand.finetune.hardware.devices import accelerator_of
 from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
-from evenhand.finetune.inputs.targets import Classes
+from evenhand.finetune.inputs.targets import ClassTargets
 from evenhand.finetune.log import Log
 from evenhand.finetune.loop import TrainingBatches, fit
 
@@ -105,7 +105,7 @@ def _timed(shape: Shape, job: Job, steps: int, best: Ceiling, *, compiled: bool)
     device = accelerator.device
     rows = shape.batch * (WARM_UP + steps)
     feed, labels = feed_of(shape, rows)
-    lesson = TrainingBatches(feed, Classes(labels), np.arange(rows), job.seed)
+    lesson = TrainingBatches(feed, ClassTargets(labels), np.arange(rows), job.seed)
     peak = memory.Peak()
     model = adapted(shape, job, device)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -126,7 +126,7 @@ def _timed(shape: Shape, job: Job, steps: int, best: Ceiling, *, compiled: bool)
         trained = torch.compile(model, dynamic=False, backend=backend) if compiled else model
         fit(trained, lesson, job.training, accelerator, log, progress=note)
     seconds = median(b - a for a, b in zip(times[WARM_UP - 1 :], times[WARM_UP:], strict=False))
-    (size,) = sizes([job], shape.task, CLASSES, shape.tokens).found
+    (size,) = estimate_sizes([job], shape.task, CLASSES, shape.tokens).estimates
     # As --dry-run counts them: 6 for a trained, 4 for a frozen weight and token; attention is left out.
     reached = shape.batch * size.training / seconds / 1e12 if size else None
     return {
@@ -136,7 +136,7 @@ def _timed(shape: Shape, job: Job, steps: int, best: Ceiling, *, compiled: bool)
         "seconds_per_step": seconds,
         "rows_per_second": shape.batch / seconds,
         "tokens_per_second": shape.batch * shape.tokens / seconds if shape.tokens else None,
-        "peak_memory_bytes": peak.whole(),
+        "peak_memory_bytes": peak.peak_bytes(),
         "tflops": reached,
         "share_of_peak": reached / best.tflops if reached else None,
     }

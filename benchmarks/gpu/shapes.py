@@ -13,7 +13,7 @@ from evenhand import registry
 from evenhand.finetune import Job, Model, Precision, Training
 from evenhand.finetune.estimate.shape import shape_of
 from evenhand.finetune.estimate.standin import stand_in
-from evenhand.finetune.inputs.batches import Feed, Pixels, Texts
+from evenhand.finetune.inputs.batches import EncodedRows, Pixels, Texts
 from evenhand.finetune.modeling.adapt import METHODS
 from evenhand.finetune.modeling.pretrained import FAMILIES, attention_of
 from evenhand.finetune.models._roles import find_roles
@@ -100,7 +100,7 @@ def adapted(shape: Shape, job: Job, device: torch.device) -> torch.nn.Module:
     return made.to(device)
 
 
-def feed_of(shape: Shape, rows: int) -> tuple[Feed, np.ndarray]:
+def feed_of(shape: Shape, rows: int) -> tuple[EncodedRows, np.ndarray]:
     """Drawn rows in the form that the loop takes, and their labels; all texts are of full length."""
     rng = np.random.default_rng(13)
     labels = np.arange(rows, dtype=np.int64) % len(CLASSES)

@@ -18,13 +18,13 @@ import torch
 from evenhand.errors import InputError
 from evenhand.finetune import Model, run
 from evenhand.finetune.hardware.devices import accelerator_of
-from evenhand.finetune.inputs.batches import feed_of
-from evenhand.finetune.inputs.targets import Classes
-from evenhand.finetune.loop import TrainingBatches, _gradients
+from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs.targets import ClassTargets
+from evenhand.finetune.loop import TrainingBatches, _accumulate_gradients
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.outputs.predict import probabilities
-from evenhand.finetune.prepare import base_of
+from evenhand.finetune.prepare import load_job_base
 from evenhand.spec.read import read_studies
 from evenhand.spec.recipes import recipe_names
 from evenhand.store.folder import StudyFolder
@@ -98,22 +98,24 @@ def test_recorded_training_ids_are_those_that_were_trained_on(texts, folders, tm
 def test_padding_changes_neither_predictions_nor_losses_nor_gradients(family, folders, texts):
     """A short row beside a long one against the short row alone."""
     job = worlds.job_of(folders[family], "full", flip=False)
-    base = base_of(job, texts)
+    base = load_job_base(job, texts)
     accelerator = accelerator_of("float32")
-    feed = feed_of(base, texts.examples, 256)
+    feed = encode_rows(base, texts.examples, 256)
     order = np.argsort(feed.lengths, kind="stable")
     short, long = order[:4], order[-4:]
     assert feed.lengths[short].max() < feed.lengths[long].min()
     both = np.concatenate([short, long])
-    model = adapt.adapted(base, job).eval()
+    model = adapt.build_adapted_model(base, job).eval()
     alone = [probabilities(model, feed, row[None], accelerator)[0] for row in both]
     np.testing.assert_allclose(probabilities(model, feed, both, accelerator), alone, atol=1e-6)
 
-    lesson = TrainingBatches(feed, Classes(texts.examples.labels), texts.parts.train, 13)
+    lesson = TrainingBatches(feed, ClassTargets(texts.examples.labels), texts.parts.train, 13)
     found = []
     for cuts in ([both], [row[None] for row in both]):
         model.zero_grad()
-        loss = _gradients(model, [(rows, np.zeros(len(rows), bool)) for rows in cuts], lesson, accelerator)
+        loss = _accumulate_gradients(
+            model, [(rows, np.zeros(len(rows), bool)) for rows in cuts], lesson, accelerator
+        )
         found.append((loss, [p.grad.clone() for p in model.parameters() if p.grad is not None]))
     (padded, gradients), (plain, expected) = found
     assert padded == pytest.approx(plain, abs=1e-6)
@@ -212,7 +214,7 @@ def test_a_fraction_of_the_layers_is_that_fraction_in_every_family(family, folde
     ):  # fmt: skip
         options = {**worlds.LOW_RANK, "layer_fraction": fraction, "layer_order": order}
         method = "dora" if fraction == 0.4 else "lora"
-        model = adapt.adapted(base, worlds.job_of(folders[family], method, options=options))
+        model = adapt.build_adapted_model(base, worlds.job_of(folders[family], method, options=options))
         names = [name for name, module in model.named_modules() if hasattr(module, "lora_A")]
         assert len(names) == each * layers
         assert all(any(p.requires_grad for p in model.get_submodule(name).parameters()) for name in names)

@@ -23,13 +23,13 @@ def downloaded(monkeypatch):
         assert options["local_files_only"]
         return str(folder)
 
-    monkeypatch.setattr(base, "refuse_listed", silent)
+    monkeypatch.setattr(base, "check_hub_files", silent)
     monkeypatch.setattr("huggingface_hub.snapshot_download", earlier)
     return folder
 
 
 def test_the_remark_names_the_model_and_the_commit(downloaded):
-    place, commit, remark = base.place_of("owner/model", {})
+    place, commit, remark = base.locate_files("owner/model", {})
     assert (place, commit) == (str(downloaded), downloaded.name)
     assert remark == (
         "model 'owner/model': the hub does not answer, so its files of an earlier download serve (commit "
@@ -38,7 +38,7 @@ def test_the_remark_names_the_model_and_the_commit(downloaded):
 
 
 def test_a_commit_that_was_asked_for_is_that_commit(downloaded):
-    assert base.place_of("owner/model", {"revision": downloaded.name})[2] == ""
+    assert base.locate_files("owner/model", {"revision": downloaded.name})[2] == ""
 
 
 def test_a_hub_that_nobody_may_ask_is_told_as_that(downloaded, monkeypatch):
@@ -48,8 +48,10 @@ def test_a_hub_that_nobody_may_ask_is_told_as_that(downloaded, monkeypatch):
     def offline(*_, **__):
         raise OfflineModeIsEnabled
 
-    monkeypatch.setattr(base, "refuse_listed", offline)
-    assert "HF_HUB_OFFLINE is set, so its files of an earlier download serve" in base.place_of("o/m", {})[2]
+    monkeypatch.setattr(base, "check_hub_files", offline)
+    assert (
+        "HF_HUB_OFFLINE is set, so its files of an earlier download serve" in base.locate_files("o/m", {})[2]
+    )
 
 
 def test_the_preparation_of_a_study_remarks_on_it(downloaded):

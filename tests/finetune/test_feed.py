@@ -10,7 +10,7 @@ import transformers
 from PIL import Image
 
 from evenhand.finetune import Data, Model
-from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.inputs.batches import encode_rows
 from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
 
@@ -18,7 +18,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 
 def feed(folder, data, max_length=256):
-    return feed_of(
+    return encode_rows(
         load_base(Model(folder), data.examples.task, data.examples.classes, "float32"),
         data.examples,
         max_length,

@@ -34,7 +34,7 @@ def refused(datasets):
         job = worlds.job_of(str(folder), "lora")
         prepared = run.prepare([job], datasets["text"]).complaints
         with pytest.raises(InputError) as raised:
-            size.sizes([job], "text", ("no", "yes"), 8)
+            size.estimate_sizes([job], "text", ("no", "yes"), 8)
         assert tuple(raised.value.complaints) == prepared
         (one,) = prepared
         assert str(folder) in one
@@ -191,4 +191,4 @@ def test_weights_in_parts(bert, parts, datasets, refused):
 
 def test_a_whole_folder_is_not_complained_of(folders):
     for place in folders.values():
-        folders_of.refuse(place, Path(place))
+        folders_of.check_folder(place, Path(place))

@@ -35,7 +35,7 @@ def layers_of(names, fraction, order, **options):
     roles = find_roles(Layers(names), ROLES, ("head",))
     targets = tuple(roles.layers)
     config = lora.Config(layer_fraction=fraction, layer_order=order, targets=targets, **options)
-    return _lora.chosen(roles, config)
+    return _lora.target_modules(roles, config)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def complaints(folder, data, method, **options):
 def dry(folder, method, task="text", classes=("no", "yes"), **options):
     """What a dry run complains of."""
     try:
-        size.sizes([job(folder, method, **options)], task, classes, 8)
+        size.estimate_sizes([job(folder, method, **options)], task, classes, 8)
     except InputError as error:
         return tuple(error.complaints)
     return ()

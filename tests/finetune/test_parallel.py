@@ -16,10 +16,10 @@ from evenhand.errors import InputError
 from evenhand.finetune import run
 from evenhand.finetune.estimate.standin import stand_in
 from evenhand.finetune.hardware import devices
-from evenhand.finetune.inputs.batches import feed_of
-from evenhand.finetune.inputs.targets import Classes
+from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs.targets import ClassTargets
 from evenhand.finetune.loop import TrainingBatches
-from evenhand.finetune.prepare import base_of
+from evenhand.finetune.prepare import load_job_base
 from tests.finetune import test_writing, worlds
 from tests.finetune.test_training import do, losses_of, scores_of
 
@@ -115,7 +115,7 @@ def test_two_processes_write_as_one(kind, together, tmp_path):
 def test_a_divided_model_loads_as_any_other(together, folders, data):
     rows, place = data("llama"), together / "full-fsdp"
     model = transformers.AutoModelForSequenceClassification.from_pretrained(str(place / "model")).eval()
-    feed = feed_of(base_of(worlds.job_of(folders["llama"], "full"), rows), rows.examples, 256)
+    feed = encode_rows(load_job_base(worlds.job_of(folders["llama"], "full"), rows), rows.examples, 256)
     with torch.no_grad():
         again = torch.softmax(model(**feed.take(rows.parts.test)).logits.double(), -1).numpy()
     np.testing.assert_allclose(scores_of(place), again, atol=1e-5)
@@ -154,10 +154,10 @@ def test_work_is_shared_evenly_and_done_once(processes, n):
 def test_a_step_has_the_same_rows_however_many_take_part(processes, folders, data):
     rows = data("llama")
     job = worlds.job_of(folders["llama"], "full", batch_size=25)
-    feed = feed_of(base_of(job, rows), rows.examples, 256)
+    feed = encode_rows(load_job_base(job, rows), rows.examples, 256)
 
     def steps(n):
-        lesson = TrainingBatches(feed, Classes(rows.examples.labels), rows.parts.train, 13, n)
+        lesson = TrainingBatches(feed, ClassTargets(rows.examples.labels), rows.parts.train, 13, n)
         return [[part.tolist() for part, _ in cuts] for cuts in lesson.epoch(0, job.training)]
 
     for one, divided in zip(steps(1), steps(processes), strict=True):

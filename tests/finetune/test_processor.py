@@ -14,8 +14,8 @@ from evenhand.datasets import rgb
 from evenhand.errors import InputError
 from evenhand.finetune import Model
 from evenhand.finetune.estimate import standin
-from evenhand.finetune.estimate.size import sizes
-from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.estimate.size import estimate_sizes
+from evenhand.finetune.inputs.batches import encode_rows
 from evenhand.finetune.modeling import processor
 from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
@@ -95,7 +95,7 @@ def folder_with(tmp_path, family, said, **change):
 
 def feed(folder, shown):
     data = worlds.data_of(worlds.examples("image", shown, np.arange(len(shown)) % 2, 2))
-    return feed_of(load_base(Model(folder), "image", ("no", "yes"), "float32"), data.examples, 256)
+    return encode_rows(load_base(Model(folder), "image", ("no", "yes"), "float32"), data.examples, 256)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -116,13 +116,13 @@ def test_pixels_are_those_of_the_processor(kind, tmp_path):
 def test_a_large_convnext_is_not_cropped(tmp_path):
     said = {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 384}, "crop_pct": 0.8}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
-    found = processor.preparation_in(tmp_path, transformers.ConvNextConfig(), "m")
+    found = processor.load_preparation(tmp_path, transformers.ConvNextConfig(), "m")
     picture = pictures()[0]
     own = transformers.ConvNextImageProcessorPil(size={"shortest_edge": 384}, crop_pct=0.8)
     expected = np.asarray(own(Image.fromarray(picture))["pixel_values"][0])
     assert found.size == (384, 384)
     assert found.remarks == ()
-    took = processor.looked_up(found.values, found.of(picture)[None])[0]
+    took = processor.apply_byte_table(found.values, found.of(picture)[None])[0]
     np.testing.assert_allclose(took, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -205,7 +205,7 @@ def test_files_that_no_model_can_use(said, why, tmp_path):
     assert why in str(caught.value)
     job = worlds.job_of(folder, "full")
     with pytest.raises(InputError) as caught:
-        sizes([job], "image", ("no", "yes"), 0)
+        estimate_sizes([job], "image", ("no", "yes"), 0)
     assert why in str(caught.value)
 
 
@@ -214,7 +214,9 @@ def test_sizes_are_of_the_pictures_that_are_read(tmp_path):
         folder_with(tmp_path / str(side), "swinv2", {**SQUARE, "size": {"height": side, "width": side}})
         for side in (16, 32)
     )
-    one, four = sizes([worlds.job_of(f, "full") for f in (small, large)], "image", ("no", "yes"), 0).found
+    one, four = estimate_sizes(
+        [worlds.job_of(f, "full") for f in (small, large)], "image", ("no", "yes"), 0
+    ).estimates
     # The bias of a window costs the same however many windows there are.
     assert 2 < four.forward / one.forward <= 4
     assert 1.5 < four.row_bytes / one.row_bytes <= 4

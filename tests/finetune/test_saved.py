@@ -12,7 +12,7 @@ import transformers
 from safetensors.torch import load_file
 
 from evenhand.finetune import run
-from evenhand.finetune.estimate.size import sizes
+from evenhand.finetune.estimate.size import estimate_sizes
 from evenhand.finetune.modeling import adapt, checkpoint
 from tests.finetune import worlds
 
@@ -86,7 +86,7 @@ def test_a_head_is_all_that_head_only_stores(kind, folders, data, tmp_path):
     assert sum(value.numel() for value in stored.values()) == facts["trainable_parameters"]
     assert not (tmp_path / "model").exists()
     task = "image" if kind == "swinv2" else "text"
-    [size] = sizes([worlds.job_of(folders[kind], "head_only")], task, ("no", "yes"), 8).found
+    [size] = estimate_sizes([worlds.job_of(folders[kind], "head_only")], task, ("no", "yes"), 8).estimates
     assert size.stored_bytes == 4 * facts["trainable_parameters"]
     said = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert said["auto_mapping"]["id2label"] == {"0": "no", "1": "yes"}
@@ -95,7 +95,7 @@ def test_a_head_is_all_that_head_only_stores(kind, folders, data, tmp_path):
 def test_a_trained_model_is_let_go_before_the_saved_one_is_read(folders, data, tmp_path, monkeypatch):
     for kind, method in (("bert", "full"), ("bert", "lora"), ("vit", "head_only"), ("llama", "dora")):
         models, alive = [], []
-        make, load = adapt.adapted, checkpoint.reload
+        make, load = adapt.build_adapted_model, checkpoint.reload
 
         def adapted(*args, make=make, models=models):
             model = make(*args)
@@ -108,7 +108,7 @@ def test_a_trained_model_is_let_go_before_the_saved_one_is_read(folders, data, t
             return load(*args)
 
         with monkeypatch.context() as patched:
-            patched.setattr(adapt, "adapted", adapted)
+            patched.setattr(adapt, "build_adapted_model", adapted)
             patched.setattr(checkpoint, "reload", reload)
             facts = trained(folders[kind], method, data(kind), tmp_path / kind / method)
         assert alive == [False]
@@ -118,8 +118,8 @@ def test_a_trained_model_is_let_go_before_the_saved_one_is_read(folders, data, t
 def test_sizes_count_the_model_that_is_checked(folders):
     """Where a model is divided, one process has it whole in the end."""
     job = worlds.job_of(folders["llama"], "full", parallel="fsdp")
-    [size] = sizes([job], "text", ("no", "yes"), 8).found
-    assert size.whole_bytes == 4 * size.parameters
+    [size] = estimate_sizes([job], "text", ("no", "yes"), 8).estimates
+    assert size.check_bytes == 4 * size.parameters
     assert size.bytes(1, processes=1000) == max(
-        size.divided_bytes // 1000 + size.gathered_bytes + size.row_bytes, size.whole_bytes
+        size.divided_bytes // 1000 + size.gathered_bytes + size.row_bytes, size.check_bytes
     )

@@ -12,7 +12,7 @@ import torch
 
 from evenhand.finetune import Data, Membership, run
 from evenhand.finetune.hardware.devices import accelerator_of
-from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.inputs.batches import encode_rows
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.outputs import signals
@@ -83,13 +83,13 @@ def untrained(job, rows):
     """Losses of the training rows under the model before training, by another way."""
     accelerator = accelerator_of("float32")
     base = load_base(job.model, rows.examples.task, rows.examples.classes, "float32")
-    model, views = adapt.adapted(base, job), [rows.examples]
+    model, views = adapt.build_adapted_model(base, job), [rows.examples]
     if rows.examples.task == "image":
         turned = [np.ascontiguousarray(picture[:, ::-1]) for picture in rows.examples.inputs]
         views.append(replace(rows.examples, inputs=turned))
     found = []
     for examples in views:
-        feed = feed_of(base, examples, job.training.max_length)
+        feed = encode_rows(base, examples, job.training.max_length)
         scores = probabilities(model, feed, rows.parts.train, accelerator)
         found.append(-np.log(scores[np.arange(len(scores)), examples.labels[rows.parts.train]]))
     return np.stack(found, axis=1)

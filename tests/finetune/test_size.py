@@ -14,7 +14,7 @@ from transformers import (
 
 from evenhand.errors import InputError
 from evenhand.finetune import Job, Model, Training
-from evenhand.finetune.estimate.size import sizes
+from evenhand.finetune.estimate.size import estimate_sizes
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.models import llama
@@ -40,18 +40,18 @@ def folder(tmp_path):
 @pytest.mark.parametrize(("way", "options"), METHODS)
 def test_counts_are_those_of_the_real_model(way, options, folder):
     one = job(folder, way, options)
-    [size] = sizes([one], "text", ("a", "b", "c"), 10).found
+    [size] = estimate_sizes([one], "text", ("a", "b", "c"), 10).estimates
     base = load_base(one.model, "text", ("a", "b", "c"), "float32")
-    model = adapt.adapted(base, one)
+    model = adapt.build_adapted_model(base, one)
     assert size.parameters == sum(p.numel() for p in base.model.parameters())
     assert size.trainable == sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert size.cached == (way == "head_only")
 
 
 def test_operations_by_hand(folder):
-    full, head, none = sizes(
+    full, head, none = estimate_sizes(
         [job(folder, m) for m in ("full", "head_only", "none")], "text", ("a", "b"), 10
-    ).found
+    ).estimates
     # Per layer query and output 16 x 16, key and value 16 x 8, three of 16 x 32; the head 16 x 2.
     weights = 2 * (2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 32) + 16 * 2
     assert full.forward == head.forward == none.forward == 2 * 10 * weights
@@ -63,7 +63,7 @@ def test_operations_by_hand(folder):
     assert full.fixed_bytes == 16 * full.parameters
     assert none.fixed_bytes == 4 * none.parameters
     assert (head.row_bytes, none.row_bytes) == (0, 0)
-    [half] = sizes([job(folder, precision="bfloat16")], "text", ("a", "b"), 10).found
+    [half] = estimate_sizes([job(folder, precision="bfloat16")], "text", ("a", "b"), 10).estimates
     assert (half.fixed_bytes, half.row_bytes) == (18 * full.parameters, full.row_bytes // 2)
 
 
@@ -78,7 +78,7 @@ def test_operations_by_hand(folder):
 )
 def test_models_of_the_recipes_are_counted_without_a_network(name, task, parameters, monkeypatch):
     monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
-    full, lora = sizes([job(name), job(name, "lora", {"rank": 8})], task, ("a", "b"), 64).found
+    full, lora = estimate_sizes([job(name), job(name, "lora", {"rank": 8})], task, ("a", "b"), 64).estimates
     assert full.parameters == full.trainable == parameters
     assert 0 < lora.trainable < 0.02 * parameters
 
@@ -88,7 +88,7 @@ def test_memory_of_llama_2_7b_by_hand(monkeypatch):
     monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     name, saving, divided = "meta-llama/Llama-2-7b-hf", {"gradient_checkpointing": True}, {"parallel": "fsdp"}
     jobs = [job(name, precision="bfloat16", how=how) for how in ({}, saving, divided, saving | divided)]
-    plain, saved, apart, both = sizes(jobs, "text", ("a", "b"), 256).found
+    plain, saved, apart, both = estimate_sizes(jobs, "text", ("a", "b"), 256).estimates
     weights, layer = 6_607_343_616 + 2 * 4096, 4 * 4096**2 + 3 * 4096 * 11008 + 2 * 4096
     # Weights and their rounded copies, gradients, two moments: 18 bytes a weight, 119 GB.
     states = (4 + 2 + 4 + 8) * weights
@@ -114,15 +114,17 @@ def test_memory_of_llama_2_7b_by_hand(monkeypatch):
 
 def test_a_high_rank_is_counted_too(monkeypatch):
     monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
-    [lora] = sizes([job("meta-llama/Llama-2-7b-hf", "lora", {"rank": 4096})], "text", ("a", "b"), 64).found
+    [lora] = estimate_sizes(
+        [job("meta-llama/Llama-2-7b-hf", "lora", {"rank": 4096})], "text", ("a", "b"), 64
+    ).estimates
     assert lora.trainable == 64 * 2 * 4096 * 4096 + 2 * 4096
 
 
 def test_a_shape_that_nobody_knows_is_a_remark(monkeypatch, folder):
     monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     monkeypatch.setattr(llama, "SHAPES", {"owner/large": SMALL}, raising=False)
-    found = sizes([job("owner/larg"), job(folder)], "text", ("a", "b"), 4)
-    assert (found.found[0], found.found[1].parameters > 0) == (None, True)
+    found = estimate_sizes([job("owner/larg"), job(folder)], "text", ("a", "b"), 4)
+    assert (found.estimates[0], found.estimates[1].parameters > 0) == (None, True)
     [told] = found.remarks
     assert "'owner/larg': its config.json cannot be had" in told
     assert "did you mean 'owner/large'?" in told
@@ -131,13 +133,13 @@ def test_a_shape_that_nobody_knows_is_a_remark(monkeypatch, folder):
 def test_what_cannot_be_is_refused_all_at_once(folder):
     jobs = [job(folder, family="bert"), job(folder, "lora", {"targets": ("mlp.gat",)})]
     with pytest.raises(InputError) as caught:
-        sizes(jobs, "text", ("a", "b"), 4)
+        estimate_sizes(jobs, "text", ("a", "b"), 4)
     first, second = caught.value.complaints
     assert "model.family is 'bert', but its family is 'llama'" in first
     assert "arm: targets: the model has no role 'mlp.gat'; did you mean 'mlp.gate'?" in second
     (folder / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"its config\.json cannot be read"):
-        sizes(jobs[1:], "text", ("a", "b"), 4)
+        estimate_sizes(jobs[1:], "text", ("a", "b"), 4)
 
 
 def test_pictures_are_read_in_the_size_of_the_model(tmp_path):
@@ -145,7 +147,7 @@ def test_pictures_are_read_in_the_size_of_the_model(tmp_path):
         "vit", image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=32,
     ).save_pretrained(tmp_path)  # fmt: skip
-    [size] = sizes([job(tmp_path, "none")], "image", ("a", "b"), 0).found
+    [size] = estimate_sizes([job(tmp_path, "none")], "image", ("a", "b"), 0).estimates
     patches = 16 * 3 * 8 * 8 * 16  # places x what a patch has x width
     assert size.forward == 2 * (patches + 17 * (4 * 16 * 16 + 2 * 16 * 32) + 16 * 2)
 
@@ -166,7 +168,7 @@ def test_what_the_backward_pass_needs_is_about_what_is_estimated(model_type, tmp
     auto = AutoModelForImageClassification if kind == "image" else AutoModelForSequenceClassification
     model = auto.from_config(config, attn_implementation="sdpa")
     config.save_pretrained(tmp_path)
-    [size] = sizes([job(tmp_path)], task, ("a", "b"), 64).found
+    [size] = estimate_sizes([job(tmp_path)], task, ("a", "b"), 64).estimates
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept = {}
 
@@ -189,10 +191,10 @@ def test_what_the_backward_pass_needs_is_about_what_is_estimated(model_type, tmp
 
 def test_an_order_that_is_drawn_can_be_counted(folder):
     options = {"rank": 1, "layer_fraction": 0.5, "layer_order": "random"}
-    drawn, front = sizes(
+    drawn, front = estimate_sizes(
         [job(folder, "lora", options), job(folder, "lora", {**options, "layer_order": "front"})],
         "text",
         ("a", "b"),
         4,
-    ).found
+    ).estimates
     assert drawn.trainable == front.trainable

@@ -7,7 +7,7 @@ import pytest
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Model
-from evenhand.finetune.estimate.standin import family_said, stand_in, width
+from evenhand.finetune.estimate.standin import declared_family, stand_in, width
 from evenhand.finetune.modeling.pretrained import load_base
 
 FAMILIES = {
@@ -32,7 +32,7 @@ def test_a_stand_in_loads_with_all_roles_of_its_family(kin):
     assert all(name.startswith(base.roles.head) for name in base.new_modules)
     assert sum(p.numel() for p in base.model.parameters()) < 500_000
     assert stand_in(kin, FAMILIES[kin]) == folder
-    assert family_said(Model(str(folder)), FAMILIES[kin]) == kin
+    assert declared_family(Model(str(folder)), FAMILIES[kin]) == kin
 
 
 def test_what_has_no_stand_in_is_told():
@@ -44,6 +44,6 @@ def test_what_has_no_stand_in_is_told():
 
 def test_a_family_that_nobody_says_is_asked_for(monkeypatch):
     monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
-    assert family_said(Model("owner/x", {"family": "bert"}), "text") == "bert"
+    assert declared_family(Model("owner/x", {"family": "bert"}), "text") == "bert"
     with pytest.raises(InputError, match="say its family"):
-        family_said(Model("owner/x"), "text")
+        declared_family(Model("owner/x"), "text")

@@ -111,16 +111,16 @@ def never(folder: Path) -> None:
 
 
 def test_what_is_whole_is_not_made_again(cache: Path) -> None:
-    place = _cache.kept("m", {"a": 1}, filled)
+    place = _cache.get_or_make("m", {"a": 1}, filled)
     (place / "notes of a file manager").write_text("")
-    assert _cache.kept("m", {"a": 1}, never) == place
+    assert _cache.get_or_make("m", {"a": 1}, never) == place
     assert place.parent == cache / "models"
-    assert _cache.kept("m", {"a": 2}, filled) != place
+    assert _cache.get_or_make("m", {"a": 2}, filled) != place
 
 
 @pytest.mark.parametrize("harm", ["truncated", "missing", "unsealed", "garbled"])
 def test_what_is_damaged_is_told_and_made_again(harm: str, caplog: pytest.LogCaptureFixture) -> None:
-    place = _cache.kept("m", {}, filled)
+    place = _cache.get_or_make("m", {}, filled)
     seal = place / "evenhand.json"
     if harm == "truncated":
         (place / "one").write_text("")
@@ -130,7 +130,7 @@ def test_what_is_damaged_is_told_and_made_again(harm: str, caplog: pytest.LogCap
         seal.unlink()
     else:
         seal.write_text("[]")
-    assert _cache.kept("m", {}, filled) == place
+    assert _cache.get_or_make("m", {}, filled) == place
     assert ((place / "one").read_text(), (place / "two").read_text()) == ("1", "2")
     assert "made anew" in caplog.text
     assert json.loads(seal.read_text())["files"].keys() == {"one", "two"}
@@ -143,9 +143,9 @@ def test_an_interrupted_build_leaves_nothing(error: type[BaseException], cache: 
         raise error
 
     with pytest.raises(error):
-        _cache.kept("m", {}, half)
+        _cache.get_or_make("m", {}, half)
     assert [path.suffix for path in (cache / "models").iterdir()] == [".lock"]
-    assert sorted(content(_cache.kept("m", {}, filled))) == ["evenhand.json", "one", "two"]
+    assert sorted(content(_cache.get_or_make("m", {}, filled))) == ["evenhand.json", "one", "two"]
 
 
 _PROCESS = """
@@ -183,7 +183,7 @@ def test_a_killed_build_does_not_count(tmp_path: Path, cache: Path) -> None:
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    place = _cache.kept("m", {}, filled)
+    place = _cache.get_or_make("m", {}, filled)
     assert (place / "one").read_text() == "1"
     assert not list((cache / "models").glob(".m-*"))
 
@@ -192,7 +192,7 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EVENHAND_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match="EVENHAND_CACHE"):
-        _cache.kept("m", {}, filled)
+        _cache.get_or_make("m", {}, filled)
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
@@ -202,7 +202,7 @@ def test_the_cache_is_the_users(platform: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(sys, "platform", platform)
     expected = {"linux": ".cache", "darwin": "Library/Caches"}[platform]
-    assert _cache.kept("m", {}, filled).parent == tmp_path / expected / "evenhand" / "models"
+    assert _cache.get_or_make("m", {}, filled).parent == tmp_path / expected / "evenhand" / "models"
 
 
 def test_plugins_import_nothing_heavy() -> None:

@@ -14,7 +14,7 @@ import transformers
 from evenhand.errors import InputError
 from evenhand.finetune import Model, run
 from evenhand.finetune.inputs import packing
-from evenhand.finetune.inputs.batches import feed_of
+from evenhand.finetune.inputs.batches import encode_rows
 from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
 
@@ -77,7 +77,7 @@ def test_a_pad_token_without_a_row_is_replaced(kind, in_config, tmp_path, datase
     scores = []
     for place in (plain, folder):
         base = load_base(Model(place), "text", ("no", "yes"), "float32")
-        feed = feed_of(base, data.examples, 64)
+        feed = encode_rows(base, data.examples, 64)
         with torch.no_grad():
             scores.append(base.copy(1)(**feed.take(np.arange(20))).logits)
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-5)
@@ -88,7 +88,7 @@ def test_the_token_that_replaces_it_ends_no_text(tmp_path):
     texts = ["w1 w2 [SEP]", "w3", "w4 w5 [UNK]", "w6 [PAD]"]
     examples = worlds.examples("text", texts, np.array([0, 1] * 2), 2)
     base = load_base(Model(folder), "text", ("no", "yes"), "float32")
-    feed = feed_of(base, examples, 64)
+    feed = encode_rows(base, examples, 64)
     ends = {feed.ids[i][-1] for i in range(4)}
     assert feed.pad not in ends
     model = base.copy(1)
@@ -118,7 +118,7 @@ def test_models_that_write(tmp_path, language):
     (told,) = run.prepare([job], language("zebra")).complaints
     assert f"have a token without a row ('zebra' ({ROWS}))" in told
     with pytest.raises(InputError, match="zebra"):
-        packing.packed(job.model, language("zebra"), 16)
+        packing.count_blocks(job.model, language("zebra"), 16)
 
 
 def test_an_end_without_a_row(tmp_path, language):

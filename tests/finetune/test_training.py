@@ -16,12 +16,12 @@ from evenhand.finetune import Data, Model, run
 from evenhand.finetune.hardware.devices import accelerator_of
 from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
 from evenhand.finetune.inputs import features
-from evenhand.finetune.inputs.batches import feed_of
-from evenhand.finetune.inputs.targets import Classes
-from evenhand.finetune.loop import TrainingBatches, _gradients
+from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs.targets import ClassTargets
+from evenhand.finetune.loop import TrainingBatches, _accumulate_gradients
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.pretrained import load_base
-from evenhand.finetune.prepare import base_of
+from evenhand.finetune.prepare import load_job_base
 from tests.finetune import worlds
 
 
@@ -63,10 +63,10 @@ def test_same_as_transformers_trainer(kind, way, folders, data, tmp_path):
     folder = tmp_path / "ours"
     do(job, rows, folder)
 
-    base = base_of(job, rows)
-    feed = feed_of(base, rows.examples, job.training.max_length)
-    model = adapt.adapted(base, job)
-    lesson = TrainingBatches(feed, Classes(rows.examples.labels), rows.parts.train, job.seed)
+    base = load_job_base(job, rows)
+    feed = encode_rows(base, rows.examples, job.training.max_length)
+    model = adapt.build_adapted_model(base, job)
+    lesson = TrainingBatches(feed, ClassTargets(rows.examples.labels), rows.parts.train, job.seed)
     order = [
         int(r) for e in range(3) for cuts in lesson.epoch(e, job.training) for part, _ in cuts for r in part
     ]
@@ -177,14 +177,14 @@ def test_micro_batches_sum_to_the_batch(folders, data):
     accelerator = accelerator_of("float32")
     for size in (None, 3):
         job = worlds.job_of(folders["llama"], "full", micro_batch=size, batch_size=16)
-        base = base_of(job, rows)
+        base = load_job_base(job, rows)
         lesson = TrainingBatches(
-            feed_of(base, rows.examples, 256), Classes(rows.examples.labels), rows.parts.train, 13
+            encode_rows(base, rows.examples, 256), ClassTargets(rows.examples.labels), rows.parts.train, 13
         )
-        model = adapt.adapted(base, job)
+        model = adapt.build_adapted_model(base, job)
         *_, last = lesson.epoch(0, job.training)
         assert sum(len(r) for r, _ in last) == len(rows.parts.train) % 16 == 12  # a short batch
-        loss = _gradients(model, last, lesson, accelerator)
+        loss = _accumulate_gradients(model, last, lesson, accelerator)
         found[size] = loss, [p.grad.clone() for p in model.parameters() if p.grad is not None]
     assert found[None][0] == pytest.approx(found[3][0], abs=1e-6)
     for whole, cut in zip(found[None][1], found[3][1], strict=True):
@@ -245,4 +245,6 @@ def test_halved_gives_the_weights_back():
 
 def test_feeds_are_kept(folders, datasets):
     base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
-    assert feed_of(base, datasets["text"].examples, 256) is feed_of(base, datasets["text"].examples, 256)
+    assert encode_rows(base, datasets["text"].examples, 256) is encode_rows(
+        base, datasets["text"].examples, 256
+    )

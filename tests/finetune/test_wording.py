@@ -10,7 +10,7 @@ from evenhand.datasets import split, synthetic_pairs, winomt
 from evenhand.finetune import Data, Model
 from evenhand.finetune.estimate.standin import stand_in
 from evenhand.finetune.inputs.encoder import encoder_of
-from evenhand.finetune.inputs.sequences import material_of, prompts_of
+from evenhand.finetune.inputs.sequences import encode_prompts, encode_sequences
 from evenhand.finetune.modeling.pretrained import load_base
 
 PROMPT = "Turkish: {text} English: {translation}"
@@ -29,18 +29,18 @@ def data_of(prompt):
 def test_what_is_learnt_follows_what_is_read(writer, prompt):
     base = load_base(Model(str(stand_in(writer, "language"))), "translation", (), "float32")
     encoder, data = encoder_of(base), data_of(prompt)
-    material = material_of(base, data, 128)
+    material = encode_sequences(base, data, 128)
     rows = data.parts.test
-    prompts, cut = prompts_of(encoder, data, rows, 128)
+    prompts, cut = encode_prompts(encoder, data, rows, 128)
     assert cut == 0
     assert not material.remarks
     for row, read in zip(rows.tolist(), prompts, strict=True):
-        ids, start = material.feed.ids[row].tolist(), int(material.answers.starts[row])
+        ids, start = material.encoded.ids[row].tolist(), int(material.targets.starts[row])
         text, translation = data.examples.inputs[row], data.examples.translations.references[row][0]
         whole = prompt.format(text=text, translation=translation)
-        assert ids == [*encoder.whole([whole])[0], encoder.end]
+        assert ids == [*encoder.encode([whole])[0], encoder.end]
         assert ids[:start] == read  # what is generated from is what stood before, token by token
-        assert encoder.text(ids[start:]).strip() == translation
+        assert encoder.decode(ids[start:]).strip() == translation
 
 
 @pytest.mark.parametrize("limit", [40, 48])
@@ -49,10 +49,10 @@ def test_a_long_text_loses_its_end_and_neither_prefix_nor_separator(limit):
     encoder, data = encoder_of(base), data_of("T: {text} E: {translation}")
     long = [f"{text} {text} {text} {text}" for text in data.examples.inputs]
     data = Data(replace(data.examples, inputs=long), data.parts)
-    prompts, cut = prompts_of(encoder, data, data.parts.test, limit)
+    prompts, cut = encode_prompts(encoder, data, data.parts.test, limit)
     assert cut == len(prompts)
     for row, read in zip(data.parts.test.tolist(), prompts, strict=True):
-        said = encoder.text(read)
+        said = encoder.decode(read)
         assert len(read) <= limit
         assert said.startswith("T: ")
         assert said.endswith(" E:")

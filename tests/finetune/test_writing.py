@@ -27,12 +27,12 @@ from evenhand.finetune import Data, Job, Model, Training, run
 from evenhand.finetune.estimate.standin import stand_in
 from evenhand.finetune.hardware.devices import accelerator_of
 from evenhand.finetune.inputs.encoder import boundary, encoder_of
-from evenhand.finetune.inputs.sequences import blocks_in, material_of, prompts_of
-from evenhand.finetune.inputs.targets import Continuations
-from evenhand.finetune.loop import TrainingBatches, _gradients
+from evenhand.finetune.inputs.sequences import blocks_in, encode_prompts, encode_sequences
+from evenhand.finetune.inputs.targets import TokenTargets
+from evenhand.finetune.loop import TrainingBatches, _accumulate_gradients
 from evenhand.finetune.modeling.pretrained import load_base
-from evenhand.finetune.outputs.generate import generated
-from evenhand.finetune.outputs.likelihoods import Choice, answered, choices_of
+from evenhand.finetune.outputs.generate import generate
+from evenhand.finetune.outputs.likelihoods import Choice, encode_choices, score_answers
 from evenhand.finetune.outputs.predict import token_log_probs
 from tests.datasets import sample
 
@@ -96,7 +96,7 @@ def test_log_likelihoods_are_those_of_transformers(writer):
         for n in (1, 2, 7, 40, 41, 200)
         for lengths in ((1, 1), (1, 3, 2), (5, 1))
     ]
-    found = answered(model, [*choices, choices[0]], 0, accelerator_of("float32"))
+    found = score_answers(model, [*choices, choices[0]], 0, accelerator_of("float32"))
     assert [len(a) for a in found] == [len(c.answers) for c in (*choices, choices[0])]
     for choice, answers in zip(choices, found, strict=False):
         for answer, values in zip(choice.answers, answers, strict=True):
@@ -110,7 +110,7 @@ def test_generation_is_that_of_one_prompt_at_a_time(writer):
     prompts = [
         [int(t) for t in rng.integers(3, model.config.vocab_size, size=n)] for n in (9, 3, 30, 1, 17, 3)
     ]
-    found = generated(model, encoder, [*prompts, prompts[1]], 12, accelerator_of("float32"))
+    found = generate(model, encoder, [*prompts, prompts[1]], 12, accelerator_of("float32"))
     assert found[1] == found[-1]
     for prompt, new in zip(prompts, found, strict=False):
         with torch.no_grad():
@@ -126,7 +126,7 @@ def test_generation_is_that_of_one_prompt_at_a_time(writer):
 def test_only_translation_and_end_are_learnt(kin):
     base = load_base(Model(str(stand_in(kin, "translation"))), "translation", (), "float32")
     data = of_pairs(24)
-    found = material_of(base, data, 96)
+    found = encode_sequences(base, data, 96)
     encoder, accelerator = encoder_of(base), accelerator_of("float32")
     rows = found.train[:6]
     # The reference: each pair by itself, unpadded, its loss by transformers.
@@ -140,16 +140,16 @@ def test_only_translation_and_end_are_learnt(kin):
             loss = base.model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
         n = len(ids) - len(prompt)
         total, tokens = total + float(loss) * n, tokens + n
-    lesson = TrainingBatches(found.feed, found.answers, rows, 13)
+    lesson = TrainingBatches(found.encoded, found.targets, rows, 13)
     cut = [(part, np.zeros(len(part), bool)) for part in (rows[:4], rows[4:])]  # two micro-batches, padded
     model = base.copy(0)
-    assert _gradients(model, cut, lesson, accelerator) == pytest.approx(total / tokens, rel=1e-5)
-    values = np.concatenate(token_log_probs(base.model, found.feed, found.answers, rows, accelerator))
+    assert _accumulate_gradients(model, cut, lesson, accelerator) == pytest.approx(total / tokens, rel=1e-5)
+    values = np.concatenate(token_log_probs(base.model, found.encoded, found.targets, rows, accelerator))
     assert (len(values), -values.mean()) == (tokens, pytest.approx(total / tokens, rel=1e-5))
 
 
 def test_what_is_given_and_padding_have_no_label():
-    answers = Continuations([np.arange(5), np.arange(3)], np.array([2, 1]))
+    answers = TokenTargets([np.arange(5), np.arange(3)], np.array([2, 1]))
     assert answers.labels(np.array([0, 1]), 6).tolist() == [
         [-100, -100, 2, 3, 4, -100], [-100, 1, 2, -100, -100, -100],
     ]  # fmt: skip
@@ -160,14 +160,14 @@ def test_texts_are_packed_part_by_part():
     base = load_base(Model(str(stand_in("llama", "language"))), "language", (), "float32")
     texts = [f"text number {i} " * (1 + i % 5) for i in range(30)]
     data = of_texts(texts)
-    encoder, found = encoder_of(base), material_of(base, data, 32)
+    encoder, found = encoder_of(base), encode_sequences(base, data, 32)
     for rows, blocks in ((data.parts.train, found.train), (data.parts.validation, found.validation)):
         stream = [t for r in rows for t in (*encoder.tokenizer(texts[r])["input_ids"], encoder.end)]
-        made = [found.feed.ids[b].tolist() for b in blocks]
+        made = [found.encoded.ids[b].tolist() for b in blocks]
         assert [t for block in made for t in block] == stream[: sum(map(len, made))]
         assert len(stream) - sum(map(len, made)) <= 1  # a single token is dropped
         assert {len(block) for block in made[:-1]} == {32}
-    assert (found.answers.starts == 1).all()
+    assert (found.targets.starts == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,10 @@ def test_answers_are_scored_where_the_tokens_differ():
     word = next(t for t in encoder.tokenizer.get_vocab() if t.isalpha() and len(t) > 4)
     form = PromptTemplate("x", "words", word[:3], "", (word[3:], "zzz"), ("a", "b"), ("a", "b"))
     data = of_texts([f"text {i}" for i in range(20)], PromptSet(questions=(Prompt("q", "", form),)))
-    [choice] = choices_of(base, data, 64).choices
-    whole = encoder.whole([word])[0]
+    [choice] = encode_choices(base, data, 64).choices
+    whole = encoder.encode([word])[0]
     assert (*choice.prompt, *choice.answers[0]) in {tuple(whole), (encoder.end, *whole)}
-    assert {encoder.text([*choice.prompt, *a]) for a in choice.answers} == {word, word[:3] + "zzz"}
+    assert {encoder.decode([*choice.prompt, *a]) for a in choice.answers} == {word, word[:3] + "zzz"}
 
 
 def question(text="", before="Q ", after=" A:", answers=(" yes", " no")):
@@ -209,13 +209,13 @@ def test_only_the_text_is_cut():
     data = of_texts(
         [f"text {i}" for i in range(20)], PromptSet(questions=(question(long), question("short")))
     )
-    cut, kept = choices_of(base, data, 64).choices
+    cut, kept = encode_choices(base, data, 64).choices
     assert (cut.cut, kept.cut) == (True, False)
     assert 60 <= len(cut.prompt) + max(map(len, cut.answers)) <= 64
-    said = encoder.text(cut.prompt)
+    said = encoder.decode(cut.prompt)
     assert said.startswith("Q word")
     assert said.endswith(" A:")
-    assert [encoder.text(a) for a in cut.answers] == [" yes", " no"]
+    assert [encoder.decode(a) for a in cut.answers] == [" yes", " no"]
 
 
 @pytest.mark.parametrize("sign", ["🔴", "◐", "A", "1"])
@@ -224,8 +224,8 @@ def test_signs_that_fall_into_bytes_are_summed(sign):
     data = of_texts(
         [f"text {i}" for i in range(20)], PromptSet(questions=(question(answers=(f" {sign}", " no")),))
     )
-    [choice] = choices_of(base, data, 64).choices
-    assert bytes(encoder_of(base).text(choice.answers[0]), "utf-8") == f" {sign}".encode()
+    [choice] = encode_choices(base, data, 64).choices
+    assert bytes(encoder_of(base).decode(choice.answers[0]), "utf-8") == f" {sign}".encode()
     assert len(choice.answers[0]) == len(encoder_of(base).tokenizer(f" {sign}")["input_ids"])
 
 
@@ -244,7 +244,7 @@ def test_questions_that_cannot_be_asked(asked, says):
     base = load_base(Model(str(stand_in("llama", "language"))), "language", (), "float32")
     data = of_texts([f"text {i}" for i in range(20)], PromptSet(questions=(asked,)))
     with pytest.raises(InputError, match=says):
-        choices_of(base, data, 64)
+        encode_choices(base, data, 64)
     # It is told before anything is trained.
     short = replace(job("full", stand_in("llama", "language")), training=replace(TRAINING, max_length=64))
     [complaint] = run.prepare([short], data).complaints
@@ -254,23 +254,23 @@ def test_questions_that_cannot_be_asked(asked, says):
 def test_pairs_that_are_too_long():
     base = load_base(Model(str(stand_in("llama", "translation"))), "translation", (), "float32")
     data = of_pairs(24)
-    whole = material_of(base, data, 96)
-    limit = int(whole.feed.lengths.max()) - 3
-    cut = material_of(base, data, limit)
+    whole = encode_sequences(base, data, 96)
+    limit = int(whole.encoded.lengths.max()) - 3
+    cut = encode_sequences(base, data, limit)
     assert "were cut at their end" in cut.remarks[0]
     for row in range(24):  # the translation is never touched
-        a, b = (m.feed.ids[row][m.answers.starts[row] :] for m in (whole, cut))
+        a, b = (m.encoded.ids[row][m.targets.starts[row] :] for m in (whole, cut))
         assert a.tolist() == b.tolist()
     with pytest.raises(InputError, match=r"translations are longer than 5 tokens"):
-        material_of(base, data, 5)
-    prompts, shortened = prompts_of(encoder_of(base), data, data.parts.test, 12)
+        encode_sequences(base, data, 5)
+    prompts, shortened = encode_prompts(encoder_of(base), data, data.parts.test, 12)
     assert max(map(len, prompts)) <= 12
     assert shortened > 0
     newline = encoder_of(base).tokenizer("\n")["input_ids"]
     assert all(prompt[-len(newline) :] == newline for prompt in prompts)
     long = replace(data.examples, translations=replace(data.examples.translations, new_tokens=511))
     with pytest.raises(InputError, match=r"new_tokens: got 511; the model reads 512 tokens"):
-        prompts_of(encoder_of(base), Data(long, data.parts), data.parts.test, 96)
+        encode_prompts(encoder_of(base), Data(long, data.parts), data.parts.test, 96)
 
 
 def job(method, folder, **options):

@@ -16,7 +16,7 @@ from evenhand.datasets import Examples, split, text_snippets
 from evenhand.finetune import Data, Model
 from evenhand.finetune.hardware.devices import accelerator_of
 from evenhand.finetune.modeling.pretrained import load_base
-from evenhand.finetune.outputs.likelihoods import answered, choices_of
+from evenhand.finetune.outputs.likelihoods import encode_choices, score_answers
 
 DATA = sample.SHARED / "data"
 MODEL = sample.SHARED / "models" / "stories260k-llama"
@@ -129,9 +129,9 @@ def test_answers_are_as_likely_as_transformers_says(tmp_path, questions):
     )  # fmt: skip
     data = Data(few, split(few.ids, train=0.6, validation=0.2, test=0.2, seed=1))
     base = load_base(Model(str(MODEL)), "language", (), "float32")
-    choices = choices_of(base, data, 512).choices
+    choices = encode_choices(base, data, 512).choices
     # In float64, so that nothing but the way of asking can differ; float32 rounds at the fifth decimal.
-    found = answered(base.copy(0).double(), choices, 0, accelerator_of("float32"))
+    found = score_answers(base.copy(0).double(), choices, 0, accelerator_of("float32"))
     model = AutoModelForCausalLM.from_pretrained(MODEL).eval().double()
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     for question, answers in zip(few.asked.questions, found, strict=True):

@@ -84,12 +84,12 @@ def _refuse_weights(study: Study) -> None:
     if not any(hasattr(registry.load("evenhand.finetune.methods", m), "weight_complaints") for m in methods):
         return
     try:
-        from evenhand.finetune.estimate.size import refuse_weights  # noqa: PLC0415  (torch)
+        from evenhand.finetune.estimate.size import check_weights  # noqa: PLC0415  (torch)
     except ImportError:
         return
     from evenhand.study.plan import plan  # noqa: PLC0415
 
-    refuse_weights([planned.job for planned in plan(study)], task_of(study.dataset))
+    check_weights([planned.job for planned in plan(study)], task_of(study.dataset))
 
 
 def _summary(study: Study) -> str:

@@ -18,6 +18,6 @@ class Clock:
         self._laps[phase] = round(self._laps.get(phase, 0.0) + now - self._last, 4)
         self._last = now
 
-    def told(self) -> dict[str, float]:
+    def seconds(self) -> dict[str, float]:
         """Seconds by phase, and in all."""
         return self._laps | {"total": round(time.perf_counter() - self._start, 4)}

@@ -20,14 +20,14 @@ from evenhand.finetune.hardware.devices import accelerator_of, all_reduce_max, p
 from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
 from evenhand.finetune.hardware.parallel import is_sharded, unwrap, wrap_distributed
 from evenhand.finetune.inputs import features
-from evenhand.finetune.inputs.passes import at_most
+from evenhand.finetune.inputs.passes import limit_rows_of_a_pass
 from evenhand.finetune.log import Log
-from evenhand.finetune.loop import TrainingBatches, fit, micro_batch
+from evenhand.finetune.loop import TrainingBatches, fit, rows_of_a_micro_batch
 from evenhand.finetune.modeling import adapt, checkpoint
 from evenhand.finetune.outputs import signals
-from evenhand.finetune.outputs import write as output
-from evenhand.finetune.prepare import base_of, prepare
-from evenhand.finetune.tasks import task_of
+from evenhand.finetune.outputs import write as writing
+from evenhand.finetune.prepare import load_job_base, prepare
+from evenhand.finetune.tasks import build_task
 
 __all__ = ["prepare", "stored", "train"]
 
@@ -58,7 +58,7 @@ def train(
         InputError: the job cannot be run.
         FloatingPointError: the loss is no number any more.
     """
-    with at_most(job.training.micro_batch):
+    with limit_rows_of_a_pass(job.training.micro_batch):
         return _train(job, data, folder, processes, progress)
 
 
@@ -69,22 +69,22 @@ def _train(
     clock = Clock()
     accelerator = accelerator_of(job.training.precision, processes)
     first = accelerator.is_main_process
-    base = base_of(job, data)
-    goal = task_of(base, job, data)
-    held, peak = memory.held(base.model), memory.Peak()
-    model = adapt.adapted(base, job)
+    base = load_job_base(job, data)
+    task = build_task(base, job, data)
+    base_bytes, peak = memory.load_pages(base.model), memory.Peak()
+    model = adapt.build_adapted_model(base, job)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    start = checks.at_start(base, model)
+    start = checks.copy_frozen_weights(base, model)
     if first and not job.for_signals:
-        checkpoint.begin(model, folder)
+        checkpoint.save_initial_adapter(model, folder)
     clock.lap("load")
 
-    reader, rows = features.reader_of(base, model, goal.feed, accelerator, flip=job.training.flip)
+    reader, encoded = features.reader_of(base, model, task.encoded, accelerator, flip=job.training.flip)
     # A head on stored features is small: every process has a copy.
     parallel = "data" if isinstance(reader, features.ModelOnCachedFeatures) else job.training.parallel
     reader = wrap_distributed(reader, base.roles.blocks, parallel, accelerator)
-    lesson = TrainingBatches(rows, goal.answers, goal.train, job.seed, processes)
-    probe = signals.probe_of(job, data, rows, accelerator)
+    batches = TrainingBatches(encoded, task.targets, task.train, job.seed, processes)
+    probe = signals.build_probe(job, data, encoded, accelerator)
     log, steps = Log(folder / "train.jsonl" if first else Path(os.devnull)), 0
     with closing(log), onednn_linears(reader, accelerator), frozen_weights_in_bf16(reader, accelerator):
         before = probe.margins(reader) if probe else None
@@ -92,48 +92,51 @@ def _train(
             # Dropout: the same stream whatever the method drew before, and another one in each process.
             torch.manual_seed(job.seed + (accelerator.process_index << 32))
             steps = fit(
-                reader, lesson, job.training, accelerator, log, progress=progress,
-                validate=goal.make_validator(reader, rows, accelerator),
+                reader, batches, job.training, accelerator, log, progress=progress,
+                validate=task.make_validator(reader, encoded, accelerator),
             )  # fmt: skip
         clock.lap("train")
         after = probe.margins(reader) if probe else None
-        told = None if job.for_signals else goal.predict(reader, rows, accelerator)
+        output = None if job.for_signals else task.predict(reader, encoded, accelerator)
         clock.lap("predict")
-    taken, divided = all_reduce_max(held + peak.above(), accelerator), is_sharded(reader)
+    peak_bytes, sharded = (
+        all_reduce_max(base_bytes + peak.bytes_above_start(), accelerator),
+        is_sharded(reader),
+    )
     del model
-    reader = unwrap(reader, lambda: adapt.adapted(base, job), accelerator)
+    reader = unwrap(reader, lambda: adapt.build_adapted_model(base, job), accelerator)
     if not first:
         return {}
     model = reader.restored() if isinstance(reader, features.ModelOnCachedFeatures) else reader
-    place = checkpoint.save(model, folder, base) if trainable and told is not None else None
+    path = checkpoint.save(model, folder, base) if trainable and output is not None else None
     clock.lap("save")
     peak = memory.Peak()
-    found: dict[str, object] = {"base_frozen": checks.base_frozen(start, model)} if start else {}
+    findings: dict[str, object] = {"base_frozen": checks.check_frozen_weights(start, model)} if start else {}
     del model, reader, start  # before what was saved is read: there are never two trained models
-    if place is not None and told is not None:
-        found |= checks.of_saved(base, place, goal, told.sample, accelerator)
+    if path is not None and output is not None:
+        findings |= checks.check_saved(base, path, task, output.sample, accelerator)
     clock.lap("check")
-    if told is not None:
-        told.write(folder)
+    if output is not None:
+        output.write(folder)
     if before is not None and after is not None:
-        signals.write(folder, job, data, lesson.rows, before, after)
+        signals.write(folder, job, data, batches.rows, before, after)
     clock.lap("save")
     return {
         "parameters": sum(p.numel() for p in base.model.parameters()),
         "trainable_parameters": trainable,
         "steps": steps,
-        "seconds": clock.told(),
-        "peak_memory_bytes": taken,
+        "seconds": clock.seconds(),
+        "peak_memory_bytes": peak_bytes,
         # Above the trained model, which is let go before the saved one is read.
-        "peak_memory_checks_bytes": peak.above(),
-        "checks": found,
+        "peak_memory_checks_bytes": peak.bytes_above_start(),
+        "checks": findings,
         "validation": log.last,
-        "remarks": [*adapt.remarks(base, job), *(told.remarks if told else ())],
+        "remarks": [*adapt.remarks(base, job), *(output.remarks if output else ())],
         "revision": base.revision,
         "device": str(accelerator.device),
         "precision": precision_of(accelerator),
         "processes": processes,
-        "parallel": None if processes == 1 else "fsdp" if divided else "data",
-        "micro_batch": micro_batch(job.training, rows, processes),
-        "versions": dict(output.versions()),
+        "parallel": None if processes == 1 else "fsdp" if sharded else "data",
+        "micro_batch": rows_of_a_micro_batch(job.training, encoded, processes),
+        "versions": dict(writing.versions()),
     }

@@ -14,7 +14,7 @@ from evenhand.errors import InputError
 if TYPE_CHECKING:
     from evenhand.finetune import Job
     from evenhand.finetune.estimate.size import Size
-    from evenhand.finetune.inputs.packing import Packed
+    from evenhand.finetune.inputs.packing import BlockCounts
     from evenhand.spec.study import Study
     from evenhand.store.folder import StudyFolder
     from evenhand.store.runs import State
@@ -153,10 +153,10 @@ def show_plan(study: Study, output: Path, speed: float | None, processes: int) -
 def _measured(precision: str) -> float:
     """What this machine reaches, in TFLOP/s; without what trains there are no times, and any number does."""
     try:
-        from evenhand.finetune.hardware.speed import measured  # noqa: PLC0415  (torch)
+        from evenhand.finetune.hardware.speed import measure_tflops  # noqa: PLC0415  (torch)
     except ImportError:
         return 1.0
-    return measured(precision)
+    return measure_tflops(precision)
 
 
 def _tell_disk(lines: Sequence[_Line], folder: StudyFolder) -> None:
@@ -172,10 +172,10 @@ def _tell_disk(lines: Sequence[_Line], folder: StudyFolder) -> None:
         click.echo("This does not fit: make room, or give another --output.", err=True)
 
 
-def _packed(study: Study) -> dict[str, Packed]:
+def _packed(study: Study) -> dict[str, BlockCounts]:
     """How each model, by its label, gets plain text; none without what trains."""
     try:
-        from evenhand.finetune.inputs.packing import packed  # noqa: PLC0415  (torch)
+        from evenhand.finetune.inputs.packing import count_blocks  # noqa: PLC0415  (torch)
     except ImportError:
         return {}
     from evenhand.finetune import Model  # noqa: PLC0415
@@ -183,20 +183,20 @@ def _packed(study: Study) -> dict[str, Packed]:
 
     data = load(study.dataset).of(study.seeds[0])
     return {
-        m.label: packed(Model(m.name, dict(m.options), m.label), data, study.training.max_length)
+        m.label: count_blocks(Model(m.name, dict(m.options), m.label), data, study.training.max_length)
         for m in study.models
     }
 
 
 def _refuse_texts(study: Study, jobs: Sequence[Job]) -> None:
     """Complain of tokens that a model has no rows for; the rows are loaded again only where they matter."""
-    from evenhand.finetune.prepare import refuse_texts  # noqa: PLC0415  (torch)
+    from evenhand.finetune.prepare import check_texts  # noqa: PLC0415  (torch)
     from evenhand.study.data import load  # noqa: PLC0415
 
-    refuse_texts(jobs, lambda: [str(text) for text in load(study.dataset).examples.inputs])
+    check_texts(jobs, lambda: [str(text) for text in load(study.dataset).examples.inputs])
 
 
-def _told(found: Packed) -> str:
+def _told(found: BlockCounts) -> str:
     """How many blocks there are, and how that is known."""
     parts = ", ".join(f"{n:,} {part}" for part, n in found.blocks.items() if part != "test")
     if found.counted:
@@ -211,7 +211,7 @@ def _lines(
     states: Sequence[tuple[Planned, State]],
     facts: Mapping[str, Any],
     rows: Mapping[str, int] | None,
-    blocks: Mapping[str, Packed],
+    blocks: Mapping[str, BlockCounts],
     processes: int,
 ) -> tuple[list[_Line], list[str]]:
     """The runs by model, arm and trial, with their sizes, and why some have none."""
@@ -220,16 +220,16 @@ def _lines(
         grouped.setdefault((planned.job.model.label, planned.kind), []).append((planned, state))
     jobs = [runs[0][0].job for runs in grouped.values()]
     try:
-        from evenhand.finetune.estimate.size import sizes  # noqa: PLC0415  (torch)
+        from evenhand.finetune.estimate.size import estimate_sizes  # noqa: PLC0415  (torch)
     except ImportError as error:
         told = f"sizes need more packages ({error}): pip install 'evenhand[train]'."
         read = None if facts["task"] == "language" else rows
         return [_Line(runs, None, processes, read) for runs in grouped.values()], [told]
     longest = max(job.training.max_length for job in jobs)
     tokens = longest if blocks or facts["mean_characters"] is None else min(_tokens(facts), longest)
-    found = sizes(jobs, facts["task"], facts["classes"], tokens)
+    found = estimate_sizes(jobs, facts["task"], facts["classes"], tokens)
     lines = []
-    for runs, size in zip(grouped.values(), found.found, strict=True):
+    for runs, size in zip(grouped.values(), found.estimates, strict=True):
         own = blocks.get(runs[0][0].job.model.label)
         read, about = (own.blocks, not own.counted) if own else (rows, False)
         lines.append(_Line(runs, size, processes, read, about))

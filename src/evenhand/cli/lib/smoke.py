@@ -72,7 +72,7 @@ def task_of(dataset: Dataset) -> str:
 def _stand_ins(models: Sequence[Model], task: str) -> tuple[list[Model], list[int]]:
     """The models as stand-ins of their families, and the widths of these."""
     from evenhand.finetune import Model as Wanted  # noqa: PLC0415
-    from evenhand.finetune.estimate.standin import family_said, stand_in, width  # noqa: PLC0415
+    from evenhand.finetune.estimate.standin import declared_family, stand_in, width  # noqa: PLC0415
     from evenhand.spec.sections.models import made_here  # noqa: PLC0415
 
     made: list[Model] = []
@@ -84,7 +84,7 @@ def _stand_ins(models: Sequence[Model], task: str) -> tuple[list[Model], list[in
             made.append(model.model_copy(update={"options": options}))
             continue
         try:
-            family = family_said(Wanted(model.name, model.options), task)
+            family = declared_family(Wanted(model.name, model.options), task)
             made.append(model.model_copy(update={"name": str(stand_in(family, task)), "options": {}}))
             widths.append(width(family))
         except (InputError, UnknownNameError) as error:

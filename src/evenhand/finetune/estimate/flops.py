@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 
-def trace_one_example(
+def trace_example(
     model: PreTrainedModel, blocks: Sequence[str], size: int | tuple[int, int]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Let a model without weights read one row, and note how much of it its blocks and its layers see.
@@ -24,13 +24,13 @@ def trace_one_example(
     Returns:
         How many numbers enter every block, and at how many places every layer of weights is used.
     """
-    entering: dict[str, int] = {}
-    found: dict[str, int] = {}
+    block_inputs: dict[str, int] = {}
+    uses: dict[str, int] = {}
     hooks = []
     for name in blocks:
 
-        def enter(_: object, given: tuple[torch.Tensor, ...], __: object, name: str = name) -> None:
-            entering[name] = given[0].numel()
+        def enter(_: object, inputs: tuple[torch.Tensor, ...], __: object, name: str = name) -> None:
+            block_inputs[name] = inputs[0].numel()
 
         hooks.append(model.get_submodule(name).register_forward_hook(enter))
     for name, layer in _layers(model):
@@ -38,43 +38,43 @@ def trace_one_example(
         def note(
             _: object, __: object, leaving: torch.Tensor, name: str = name, width: int = _width(layer)
         ) -> None:
-            found[name] = leaving.numel() // width
+            uses[name] = leaving.numel() // width
 
         hooks.append(layer.register_forward_hook(note))
     pad, model.config.pad_token_id = getattr(model.config, "pad_token_id", None), None
     try:
         # Without a pad token: with one, some models look for it among tokens, which have no content here.
         with torch.no_grad(), torch.device("meta"):
-            model(**_row(model.config, size))
+            model(**_example(model.config, size))
     finally:
         model.config.pad_token_id = pad
         for hook in hooks:
             hook.remove()
-    return entering, found
+    return block_inputs, uses
 
 
-def count_flops(model: Any, places: Mapping[str, int]) -> tuple[dict[str, int], float, float]:  # noqa: ANN401
+def count_flops(model: Any, uses: Mapping[str, int]) -> tuple[dict[str, int], float, float]:  # noqa: ANN401
     """What an adapted model does for one row.
 
     Args:
         model: adapted.
-        places: of the layers of its base; what was added to a layer is used where the layer is.
+        uses: of the layers of its base; what was added to a layer is used where the layer is.
 
     Returns:
         How many numbers leave each of its layers of weights, and operations forward and backward.
     """
-    numbers, forward, backward = dict[str, int](), 0.0, 0.0
+    outputs, forward, backward = dict[str, int](), 0.0, 0.0
     for name, layer in _layers(model):
         if "original_module" in name:  # PEFT keeps the head that it replaced
             continue
-        around = _parents(name.removeprefix("base_model.model."))
-        used = next((places[base] for base in around if base in places), 0)
+        parents = _parents(name.removeprefix("base_model.model."))
+        n_uses = next((uses[base] for base in parents if base in uses), 0)
         weight: Any = layer.weight
-        operations = 2.0 * used * weight.numel()
-        numbers[name] = used * _width(layer)
+        operations = 2.0 * n_uses * weight.numel()
+        outputs[name] = n_uses * _width(layer)
         forward += operations
         backward += operations * (2 if weight.requires_grad else 1)
-    return numbers, forward, backward
+    return outputs, forward, backward
 
 
 def _layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
@@ -102,7 +102,7 @@ def _width(module: torch.nn.Module) -> int:
     return int(weight.shape[1 if _is_conv1d(module) else 0])
 
 
-def _row(config: PretrainedConfig, size: int | tuple[int, int]) -> dict[str, torch.Tensor]:
+def _example(config: PretrainedConfig, size: int | tuple[int, int]) -> dict[str, torch.Tensor]:
     """A row for a model to read."""
     if isinstance(size, int):
         # RoBERTa keeps two positions for itself.
@@ -111,6 +111,6 @@ def _row(config: PretrainedConfig, size: int | tuple[int, int]) -> dict[str, tor
     return {"pixel_values": torch.zeros((1, config.num_channels, *size))}
 
 
-def within(name: str, block: str) -> bool:
+def in_block(name: str, block: str) -> bool:
     """Whether a layer, adapted or not, is in a block."""
     return name.removeprefix("base_model.model.").startswith(f"{block}.")

@@ -11,7 +11,7 @@ from evenhand.errors import InputError, nearest
 from evenhand.finetune import Model
 from evenhand.finetune.modeling import folder
 from evenhand.finetune.modeling.families import FAMILIES
-from evenhand.finetune.modeling.pretrained import refuse_listed
+from evenhand.finetune.modeling.pretrained import check_hub_files
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -33,22 +33,22 @@ def shape_of(model: Model) -> PretrainedConfig:
     Raises:
         InputError: its folder cannot be read, it is no base, or it cannot be had.
     """
-    return located(model)[0]
+    return find_config(model)[0]
 
 
-def located(model: Model) -> tuple[PretrainedConfig, str, Path | None]:
+def find_config(model: Model) -> tuple[PretrainedConfig, str, Path | None]:
     """The configuration of a model, why its weights cannot be had where that is known, and its folder."""
     from transformers import AutoConfig  # noqa: PLC0415
 
-    place = Path(model.name).expanduser()
+    path = Path(model.name).expanduser()
     if model.name in registry.names(FAMILIES):
         plugin = registry.load(FAMILIES, model.name)
         options = {**model.options, "pretraining": "none"}  # which has the same shape, and takes no time
-        place = Path(plugin.build(plugin.Config(**options)))
-    if place.is_dir():
-        folder.refuse(model.name, place)
+        path = Path(plugin.build(plugin.Config(**options)))
+    if path.is_dir():
+        folder.check_folder(model.name, path)
         try:
-            return AutoConfig.from_pretrained(place, trust_remote_code=False), "", place
+            return AutoConfig.from_pretrained(path, trust_remote_code=False), "", path
         except Exception as error:
             raise InputError(f"model '{model.name}': its config.json cannot be read ({error}).") from None
     why, final = "", False
@@ -76,9 +76,9 @@ def _config_file(model: Model) -> str | None:
     try:
         cached = try_to_load_from_cache(model.name, "config.json", revision=revision)
         if isinstance(cached, str):
-            folder.refuse(model.name, Path(cached).parent, whole=False)
+            folder.check_folder(model.name, Path(cached).parent, complete=False)
             return cached
-        return refuse_listed(model.name, revision)
+        return check_hub_files(model.name, revision)
     except InputError:
         raise
     except Exception as error:  # no network, no such model, or none that may be read without a key
@@ -107,14 +107,14 @@ def _known_shape(model: Model, why: str) -> PretrainedConfig:
     return AutoConfig.for_model(fields.pop("model_type", kind), **fields)
 
 
-def at_hand(model: Model) -> Path | None:
+def local_folder(model: Model) -> Path | None:
     """Where the files of a model are that is a folder, or was downloaded earlier; else None."""
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
     from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
 
-    place = Path(model.name).expanduser()
-    if place.is_dir():
-        return place
+    path = Path(model.name).expanduser()
+    if path.is_dir():
+        return path
     try:
         config = try_to_load_from_cache(model.name, "config.json", revision=model.options.get("revision"))
     except HFValidationError:

@@ -16,13 +16,13 @@ from torch.overrides import TorchFunctionMode
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Model, Training
-from evenhand.finetune.estimate.flops import count_flops, trace_one_example, within
-from evenhand.finetune.estimate.shape import UnknownShapeError, at_hand, located
+from evenhand.finetune.estimate.flops import count_flops, in_block, trace_example
+from evenhand.finetune.estimate.shape import UnknownShapeError, find_config, local_folder
 from evenhand.finetune.modeling import processor
 from evenhand.finetune.modeling.adapt import METHODS, misfits
-from evenhand.finetune.modeling.checkpoint import head_alone, is_adapted
-from evenhand.finetune.modeling.families import KINDS, WRITTEN, family_of
-from evenhand.finetune.modeling.pretrained import without_lost_padding
+from evenhand.finetune.modeling.checkpoint import is_adapted, trains_head_only
+from evenhand.finetune.modeling.families import AUTO_CLASSES, GENERATIVE_TASKS, family_of
+from evenhand.finetune.modeling.pretrained import drop_invalid_padding
 from evenhand.finetune.modeling.weights import weights_in
 from evenhand.finetune.models._roles import find_roles
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 #: Of float32, of bfloat16.
-_FULL, _HALF = 4, 2
+_FLOAT32_BYTES, _BFLOAT16_BYTES = 4, 2
 #: AdamW keeps two float32 numbers per trained weight, beside the gradient.
-_BYTES_TRAINED = 4 + 8
+_BYTES_PER_TRAINED_WEIGHT = 4 + 8
 #: Saved for the backward pass: besides what leaves linear layers, about as much again in between.
-_BETWEEN = 2
+_ACTIVATION_FACTOR = 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Size:
         trainable: of the adapted model.
         fixed_bytes: weights in float32 and, in bfloat16, their rounded copies; gradients and AdamW's two
             moments of what is trained.
-        whole_bytes: the weights of the whole model, which one process puts on its device to check what was
+        check_bytes: the weights of the whole model, which one process puts on its device to check what was
             trained and what was saved, one after the other; 0 where nothing is trained.
         row_bytes: what one row of a micro-batch keeps for the backward pass; with gradient checkpointing
             what enters the layers, and the inside of the largest one.
@@ -62,7 +62,7 @@ class Size:
     parameters: int
     trainable: int
     fixed_bytes: int
-    whole_bytes: int
+    check_bytes: int
     row_bytes: int
     divided_bytes: int
     gathered_bytes: int
@@ -76,7 +76,7 @@ class Size:
         fixed = self.fixed_bytes
         if processes > 1 and self.divided_bytes:
             fixed = self.divided_bytes // processes + self.gathered_bytes
-        return max(fixed + self.row_bytes * micro_batch, self.whole_bytes)
+        return max(fixed + self.row_bytes * micro_batch, self.check_bytes)
 
     def operations(self, train: int, validation: int, test: int, epochs: int) -> float:
         """About how many floating-point operations a run takes, on so many rows."""
@@ -92,11 +92,11 @@ class Sizes:
     """What jobs take.
 
     Attributes:
-        found: one size per job, in order; None where the shape of the model cannot be had.
+        estimates: one size per job, in order; None where the shape of the model cannot be had.
         remarks: why not.
     """
 
-    found: tuple[Size | None, ...]
+    estimates: tuple[Size | None, ...]
     remarks: tuple[str, ...]
 
 
@@ -107,29 +107,29 @@ class _MetaModel:
     Attributes:
         model: with its head.
         family: the file that knows its layers.
-        entering: of every block that the model repeats, how many numbers of a row enter it.
-        places: of every layer of weights, at how many places (tokens, patches) of a row it is used.
+        block_inputs: of every block that the model repeats, how many numbers of a row enter it.
+        uses: of every layer of weights, at how many places (tokens, patches) of a row it is used.
         head: names of the head's modules.
-        lacking: why its weights cannot be had, where that is known.
-        place: folder with its files; None where these are not at hand.
+        why_no_weights: why its weights cannot be had, where that is known.
+        path: folder with its files; None where these are not at hand.
     """
 
     model: PreTrainedModel
     family: ModuleType
-    entering: Mapping[str, int]
-    places: Mapping[str, int]
+    block_inputs: Mapping[str, int]
+    uses: Mapping[str, int]
     head: tuple[str, ...]
-    lacking: str
-    place: Path | None
+    why_no_weights: str
+    path: Path | None
 
     def misfits(self, job: Job, *, weights: bool) -> list[str]:
         """Why a job's method does not fit its layers, or what is in them, where that is at hand."""
         roles = find_roles(self.model, self.family.ROLES, self.head)
-        stored = weights_in(self.place, roles, self.family.ROLES) if weights and self.place else None
+        stored = weights_in(self.path, roles, self.family.ROLES) if weights and self.path else None
         return misfits(self.model, roles, job, stored)
 
 
-def sizes(
+def estimate_sizes(
     jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int, *, weights: bool = True
 ) -> Sizes:
     """Count what jobs take, without weights: of a model only its configuration is read.
@@ -145,45 +145,49 @@ def sizes(
         InputError: a model is of another family or task than is said, or a method does not fit it; every
             complaint at once.
     """
-    bare: dict[str, _MetaModel | None] = {}
-    found: dict[str, Size] = {}
+    metas: dict[str, _MetaModel | None] = {}
+    estimates: dict[str, Size] = {}
     remarks: dict[str, None] = {}
     complaints: dict[str, None] = {}
-    keys = [repr((j.model.key, j.method, sorted(j.options.items()), *_ways(j.training))) for j in jobs]
+    keys = [
+        repr((j.model.key, j.method, sorted(j.options.items()), *_size_settings(j.training))) for j in jobs
+    ]
     for key, job in zip(keys, jobs, strict=True):
         model = job.model.key
         try:
-            if model not in bare:
-                bare[model] = None
-                bare[model] = _bare(job.model, task, len(classes), tokens)
-            one = bare[model]
-            if one is not None and one.lacking:
-                remarks[f"the weights of '{job.model.name}': {one.lacking}."] = None
-            if one is not None and key not in found:
-                found[key] = _size(one, job, weights=weights)
+            if model not in metas:
+                metas[model] = None
+                metas[model] = _build_meta_model(job.model, task, len(classes), tokens)
+            meta = metas[model]
+            if meta is not None and meta.why_no_weights:
+                remarks[f"the weights of '{job.model.name}': {meta.why_no_weights}."] = None
+            if meta is not None and key not in estimates:
+                estimates[key] = _count_size(meta, job, weights=weights)
         except UnknownShapeError as error:
             remarks |= dict.fromkeys(error.complaints)
         except InputError as error:
             complaints |= dict.fromkeys(error.complaints)
     if complaints:
         raise InputError(complaints)
-    return Sizes(tuple(found.get(key) for key in keys), tuple(remarks))
+    return Sizes(tuple(estimates.get(key) for key in keys), tuple(remarks))
 
 
 def stored(jobs: Sequence[Job], data: Data) -> list[int | None]:
     """About how many bytes each job leaves of its model on the disk; None where that cannot be counted."""
     try:
         # How long texts are changes nothing here.
-        found = sizes(jobs, data.examples.task, data.examples.classes, 8, weights=False).found
+        estimates = estimate_sizes(
+            jobs, data.examples.task, data.examples.classes, 8, weights=False
+        ).estimates
     except Exception:  # an estimate that fails is no reason not to train
         return [None] * len(jobs)
     return [
         0 if job.for_signals else None if size is None else size.stored_bytes
-        for job, size in zip(jobs, found, strict=True)
+        for job, size in zip(jobs, estimates, strict=True)
     ]
 
 
-def refuse_weights(jobs: Sequence[Job], task: str) -> None:
+def check_weights(jobs: Sequence[Job], task: str) -> None:
     """Complain of weights that a method cannot work with, in models whose files are at hand.
 
     What else is wrong with a model is said when it is loaded.
@@ -197,99 +201,109 @@ def refuse_weights(jobs: Sequence[Job], task: str) -> None:
     """
     complaints: dict[str, None] = {}
     for job in {(j.model.key, j.arm): j for j in jobs}.values():
-        if not hasattr(registry.load(METHODS, job.method), "weight_complaints") or at_hand(job.model) is None:
+        if (
+            not hasattr(registry.load(METHODS, job.method), "weight_complaints")
+            or local_folder(job.model) is None
+        ):
             continue
         with contextlib.suppress(InputError):
-            bare = _bare(job.model, task, 0 if task in WRITTEN else 2, 8)
-            complaints |= dict.fromkeys(bare.misfits(job, weights=True))
+            meta = _build_meta_model(job.model, task, 0 if task in GENERATIVE_TASKS else 2, 8)
+            complaints |= dict.fromkeys(meta.misfits(job, weights=True))
     if complaints:
         raise InputError(complaints)
 
 
-def _ways(training: Training) -> tuple[object, ...]:
+def _size_settings(training: Training) -> tuple[object, ...]:
     """What sizes depend on of how a model is trained."""
     return training.precision, training.parallel, training.gradient_checkpointing
 
 
-def _bare(model: Model, task: str, classes: int, tokens: int) -> _MetaModel:
+def _build_meta_model(model: Model, task: str, classes: int, tokens: int) -> _MetaModel:
     """A model of the right shape, without weights."""
     import transformers  # noqa: PLC0415
 
-    config, why, place = located(model)
+    config, why, path = find_config(model)
     family = family_of(config, model.name, task)
-    said = model.options.get("family")
-    if said is not None and family.__name__.rpartition(".")[2] != said:
+    declared = model.options.get("family")
+    if declared is not None and family.__name__.rpartition(".")[2] != declared:
         known = family.__name__.rpartition(".")[2]
-        raise InputError(f"model '{model.name}': model.family is '{said}', but its family is '{known}'.")
-    without_lost_padding(config)
+        raise InputError(f"model '{model.name}': model.family is '{declared}', but its family is '{known}'.")
+    drop_invalid_padding(config)
     if classes:
         config.num_labels = classes
     with torch.device("meta"):
-        made = getattr(transformers, KINDS[task]).from_config(config)
+        network = getattr(transformers, AUTO_CLASSES[task]).from_config(config)
     head = family.HEAD if classes else ()
-    blocks = find_roles(made, family.ROLES, head).blocks
+    blocks = find_roles(network, family.ROLES, head).blocks
     size: int | tuple[int, int] = tokens
     if task == "image":
-        size = processor.fitted(processor.preparation_in(place, config, model.name), made, model.name).size
-    return _MetaModel(made, family, *trace_one_example(made, blocks, size), head, why, place)
+        size = processor.fit_to_model(
+            processor.load_preparation(path, config, model.name), network, model.name
+        ).size
+    return _MetaModel(network, family, *trace_example(network, blocks, size), head, why, path)
 
 
-def _size(bare: _MetaModel, job: Job, *, weights: bool) -> Size:
+def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
     """Adapt the bare model, and count."""
     method = registry.load(METHODS, job.method)
-    roles = find_roles(bare.model, bare.family.ROLES, bare.head)
-    if wrong := bare.misfits(job, weights=weights):
-        raise InputError(wrong)
+    roles = find_roles(meta.model, meta.family.ROLES, meta.head)
+    if complaints := meta.misfits(job, weights=weights):
+        raise InputError(complaints)
     try:
         with torch.device("meta"), _RealRandperm():
-            model = method.apply(copy.deepcopy(bare.model), roles, method.Config(**job.options))
+            model = method.apply(copy.deepcopy(meta.model), roles, method.Config(**job.options))
     except InputError as error:
         raise InputError(f"{job.arm}: {what}" for what in error.complaints) from None
-    held = sum(p.numel() for p in model.parameters())
+    n_weights = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    inside = bare.model.base_model_prefix + "."
+    inside = meta.model.base_model_prefix + "."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
-    partial = is_adapted(model) or head_alone(model, bare.head)
+    partial = is_adapted(model) or trains_head_only(model, meta.head)
     cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
-    numbers, forward, backward = count_flops(model, bare.places)
+    numbers, forward, backward = count_flops(model, meta.uses)
     half = job.training.precision == "bfloat16"
-    width = _HALF if half else _FULL
+    width = _BFLOAT16_BYTES if half else _FLOAT32_BYTES
     divided = job.training.parallel == "fsdp" and not cached
     return Size(
-        parameters=sum(p.numel() for p in bare.model.parameters()),
+        parameters=sum(p.numel() for p in meta.model.parameters()),
         trainable=trainable,
-        fixed_bytes=held * (_FULL + _HALF if half else _FULL) + trainable * _BYTES_TRAINED,
-        whole_bytes=held * (_FULL + _HALF if half else _FULL) if trained else 0,
-        row_bytes=0 if cached or not trained else _kept(bare, numbers, job.training, width),
-        divided_bytes=(held * _FULL + trainable * _BYTES_TRAINED) if divided else 0,
-        gathered_bytes=_gathered(model, list(bare.entering), width) if divided else 0,
+        fixed_bytes=n_weights * (_FLOAT32_BYTES + _BFLOAT16_BYTES if half else _FLOAT32_BYTES)
+        + trainable * _BYTES_PER_TRAINED_WEIGHT,
+        check_bytes=n_weights * (_FLOAT32_BYTES + _BFLOAT16_BYTES if half else _FLOAT32_BYTES)
+        if trained
+        else 0,
+        row_bytes=0 if cached or not trained else _activation_bytes(meta, numbers, job.training, width),
+        divided_bytes=(n_weights * _FLOAT32_BYTES + trainable * _BYTES_PER_TRAINED_WEIGHT) if divided else 0,
+        gathered_bytes=_gathered_bytes(model, list(meta.block_inputs), width) if divided else 0,
         forward=forward,
         training=forward + backward,
-        stored_bytes=_FULL * (held if trained and not partial else trainable),
+        stored_bytes=_FLOAT32_BYTES * (n_weights if trained and not partial else trainable),
         cached=cached,
     )
 
 
-def _kept(bare: _MetaModel, numbers: Mapping[str, int], training: Training, width: int) -> int:
+def _activation_bytes(meta: _MetaModel, numbers: Mapping[str, int], training: Training, width: int) -> int:
     """Bytes that one row keeps for the backward pass, of numbers that take so many bytes each."""
-    every = sum(numbers.values())
-    if not (training.gradient_checkpointing and bare.entering):
-        return _BETWEEN * width * every
-    blocks = [sum(n for name, n in numbers.items() if within(name, block)) for block in bare.entering]
+    total = sum(numbers.values())
+    if not (training.gradient_checkpointing and meta.block_inputs):
+        return _ACTIVATION_FACTOR * width * total
+    blocks = [sum(n for name, n in numbers.items() if in_block(name, block)) for block in meta.block_inputs]
     # What runs from block to block stays in float32.
-    return _FULL * sum(bare.entering.values()) + _BETWEEN * width * (every - sum(blocks) + max(blocks))
+    return _FLOAT32_BYTES * sum(meta.block_inputs.values()) + _ACTIVATION_FACTOR * width * (
+        total - sum(blocks) + max(blocks)
+    )
 
 
-def _gathered(model: Any, blocks: Sequence[str], width: int) -> int:  # noqa: ANN401
+def _gathered_bytes(model: Any, blocks: Sequence[str], width: int) -> int:  # noqa: ANN401
     """Bytes that a process puts together of a divided model: two blocks, the rest, one block's gradients."""
     weights = dict.fromkeys((*blocks, ""), 0)
     trained = dict.fromkeys((*blocks, ""), 0)
     for name, p in model.named_parameters():
-        block = next((block for block in blocks if within(name, block)), "")
+        block = next((block for block in blocks if in_block(name, block)), "")
         weights[block] += p.numel()
         trained[block] += p.numel() * p.requires_grad
     rest = weights.pop("")
-    return width * (rest + 2 * max(weights.values(), default=0)) + _FULL * max(trained.values())
+    return width * (rest + 2 * max(weights.values(), default=0)) + _FLOAT32_BYTES * max(trained.values())
 
 
 class _RealRandperm(TorchFunctionMode):
@@ -303,7 +317,7 @@ class _RealRandperm(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         """Call a function of torch."""
-        given = dict(kwargs or {})
+        options = dict(kwargs or {})
         if func is torch.randperm:
-            given.setdefault("device", "cpu")
-        return func(*args, **given)
+            options.setdefault("device", "cpu")
+        return func(*args, **options)

@@ -10,26 +10,26 @@ from typing import Any
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Model
-from evenhand.finetune.modeling.families import KINDS, WRITTEN, family_of, refuse_task
+from evenhand.finetune.modeling.families import AUTO_CLASSES, GENERATIVE_TASKS, check_task, family_of
 from evenhand.finetune.models import _cache as cache
 
 _FAMILIES = "evenhand.finetune.models"
 _SEED = 13
 #: Of stand-ins that write: most tokens, and how many different ones.
-_CONTEXT, _PIECES = 512, 600
+_CONTEXT_TOKENS, _VOCABULARY_SIZE = 512, 600
 #: What families call the width of their layers.
 _WIDTHS = ("hidden_size", "embed_dim", "n_embd")
 
 
-def family_said(model: Model, task: str) -> str:
+def declared_family(model: Model, task: str) -> str:
     """The family of a hub model or a folder: as its study says, or as its configuration does.
 
     Raises:
         InputError: neither says it.
     """
-    said = model.options.get("family")
-    if said is not None:
-        return str(said)
+    declared = model.options.get("family")
+    if declared is not None:
+        return str(declared)
     from evenhand.finetune.estimate.shape import shape_of  # noqa: PLC0415  (torch)
 
     try:
@@ -62,14 +62,14 @@ def stand_in(family: str, task: str) -> Path:
         InputError: the family has no stand-in, or reads something else.
     """
     plugin = _tiny(family)
-    refuse_task(plugin, f"the stand-in '{family}'", task)
+    check_task(plugin, f"the stand-in '{family}'", task)
     recipe: dict[str, object] = {"family": family, "fields": plugin.TINY, "seed": _SEED}
     if plugin.INFO.task == "image":
         recipe["processor"] = True
-    if task not in WRITTEN:
-        return cache.kept(f"stand-in-{family}", recipe, partial(_make, plugin))
-    recipe |= {"kind": KINDS[task], "context": _CONTEXT, "pieces": _PIECES}
-    return cache.kept(f"stand-in-writing-{family}", recipe, partial(_make_writing, plugin))
+    if task not in GENERATIVE_TASKS:
+        return cache.get_or_make(f"stand-in-{family}", recipe, partial(_make, plugin))
+    recipe |= {"kind": AUTO_CLASSES[task], "context": _CONTEXT_TOKENS, "pieces": _VOCABULARY_SIZE}
+    return cache.get_or_make(f"stand-in-writing-{family}", recipe, partial(_make_generative, plugin))
 
 
 def _tiny(family: str) -> ModuleType:
@@ -96,47 +96,54 @@ def _make(plugin: ModuleType, folder: Path) -> None:
         fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     config = AutoConfig.for_model(plugin.INFO.model_types[0], **fields)
     if plugin.INFO.task == "image":
-        processor.plain((config.image_size, config.image_size)).save_pretrained(str(folder))
+        processor.default_processor((config.image_size, config.image_size)).save_pretrained(str(folder))
     with repeatable(_SEED):
         AutoModel.from_config(config).save_pretrained(folder)
 
 
-def _make_writing(plugin: ModuleType, folder: Path) -> None:
+def _make_generative(plugin: ModuleType, folder: Path) -> None:
     """Write weights and a tokenizer of a model that writes."""
     from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
 
     from evenhand.finetune.models._pretrain import repeatable, save  # noqa: PLC0415
 
-    tokenizer = _pieces()
+    tokenizer = _train_tokenizer()
     tokenizer.save_pretrained(str(folder))
-    known = {"pad": tokenizer.pad_token_id, "bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id}
-    fields: dict[str, Any] = {**plugin.TINY, **{f"{name}_token_id": number for name, number in known.items()}}
-    fields["n_positions" if "n_positions" in fields else "max_position_embeddings"] = _CONTEXT
+    special_tokens = {
+        "pad": tokenizer.pad_token_id,
+        "bos": tokenizer.bos_token_id,
+        "eos": tokenizer.eos_token_id,
+    }
+    fields: dict[str, Any] = {
+        **plugin.TINY,
+        **{f"{name}_token_id": number for name, number in special_tokens.items()},
+    }
+    fields["n_positions" if "n_positions" in fields else "max_position_embeddings"] = _CONTEXT_TOKENS
     fields["vocab_size"] = len(tokenizer)
     config = AutoConfig.for_model(plugin.INFO.model_types[0], **fields)
     with repeatable(_SEED):
         save(AutoModelForCausalLM.from_config(config), folder)
 
 
-def _pieces() -> Any:  # noqa: ANN401
+def _train_tokenizer() -> Any:  # noqa: ANN401
     """Pieces of the words of evenhand's made-up texts; whatever else there is falls into bytes."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
     from evenhand.datasets import synthetic_pairs, synthetic_posts  # noqa: PLC0415
 
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     pairs = synthetic_pairs.load(synthetic_pairs.Config(rows=200))
     assert pairs.translations is not None
     texts = [*map(str, pairs.inputs), *(r[0] for r in pairs.translations.references)]
     trainer = trainers.BpeTrainer(
-        vocab_size=_PIECES, special_tokens=["<pad>", "<s>", "</s>"], show_progress=False,
+        vocab_size=_VOCABULARY_SIZE, special_tokens=["<pad>", "<s>", "</s>"], show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
-    made.train_from_iterator([*texts, *synthetic_posts.unlabelled(200, _SEED)], trainer)
+    tokenizer.train_from_iterator([*texts, *synthetic_posts.unlabelled(200, _SEED)], trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
-        model_max_length=_CONTEXT, clean_up_tokenization_spaces=False,
+        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+        model_max_length=_CONTEXT_TOKENS, clean_up_tokenization_spaces=False,
     )  # fmt: skip

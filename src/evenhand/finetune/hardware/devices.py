@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 #: Processes of a group where there is no GPU to count.
-WITHOUT_GPU = 2
+PROCESSES_WITHOUT_GPU = 2
 Item = TypeVar("Item")
 Key = TypeVar("Key")
 
@@ -26,19 +26,19 @@ class GroupError(Exception):
     """The processes of a group have not found each other."""
 
 
-def group_size(wanted: int | None) -> int:
+def group_size(requested: int | None) -> int:
     """How many processes do one run together: one per GPU, or two on a machine without any.
 
     Args:
-        wanted: a number that was asked for.
+        requested: a number that was asked for.
 
     Raises:
         InputError: there is nothing to divide, or not a GPU for each.
     """
     gpus = torch.cuda.device_count()
-    if gpus and (wanted or 0) > gpus:
+    if gpus and (requested or 0) > gpus:
         raise InputError(
-            f"workers: got {wanted}, but of this machine's GPUs {gpus} can be seen, and every process needs "
+            f"workers: got {requested}, but of this machine's GPUs {gpus} can be seen, and every process needs "
             "one of its own; give a smaller number."
         )
     if gpus == 1:
@@ -46,7 +46,7 @@ def group_size(wanted: int | None) -> int:
             "executor accelerate: it divides a run among several GPUs, but one GPU can be seen; take "
             "--executor local."
         )
-    return wanted or gpus or WITHOUT_GPU
+    return requested or gpus or PROCESSES_WITHOUT_GPU
 
 
 @lru_cache(maxsize=1)
@@ -69,13 +69,13 @@ def accelerator_of(precision: str, processes: int = 1) -> Accelerator:
     AcceleratorState._reset_state()
     # Without a GPU accelerate joins a group only when it is told to use the CPU; else each process is alone.
     alone = processes == 1 or torch.cuda.is_available()
-    made = Accelerator(cpu=not alone, mixed_precision="bf16" if precision == "bfloat16" else "no")
-    if made.num_processes != processes:
+    accelerator = Accelerator(cpu=not alone, mixed_precision="bf16" if precision == "bfloat16" else "no")
+    if accelerator.num_processes != processes:
         raise GroupError(
-            f"this run is to be divided among {processes} processes, but {made.num_processes} have found "
+            f"this run is to be divided among {processes} processes, but {accelerator.num_processes} have found "
             f"each other (WORLD_SIZE is {os.environ.get('WORLD_SIZE', 'not set')})"
         )
-    return made
+    return accelerator
 
 
 def local_share(items: Sequence[Item], accelerator: Accelerator) -> list[tuple[Item, bool]]:
@@ -85,35 +85,35 @@ def local_share(items: Sequence[Item], accelerator: Accelerator) -> list[tuple[I
     or in none. Where they do not go round, some get the last one again, which does not count.
     """
     n = accelerator.num_processes
-    mine = [(item, True) for item in items[accelerator.process_index :: n]]
-    return mine + [(items[-1], False)] * (-(-len(items) // n) - len(mine))
+    share = [(item, True) for item in items[accelerator.process_index :: n]]
+    return share + [(items[-1], False)] * (-(-len(items) // n) - len(share))
 
 
 def all_reduce_sum(values: npt.NDArray[Any], accelerator: Accelerator) -> npt.NDArray[Any]:
     """The sum of an array over all processes of the group."""
     if accelerator.num_processes == 1:
         return values
-    there = torch.from_numpy(values).to(accelerator.device)
-    torch.distributed.all_reduce(there)
-    return there.cpu().numpy()
+    tensor = torch.from_numpy(values).to(accelerator.device)
+    torch.distributed.all_reduce(tensor)
+    return tensor.cpu().numpy()
 
 
-def all_gather_dict(found: dict[Key, Item], accelerator: Accelerator) -> dict[Key, Item]:
+def all_gather_dict(local: dict[Key, Item], accelerator: Accelerator) -> dict[Key, Item]:
     """What all processes of the group have found together."""
     if accelerator.num_processes == 1:
-        return found
-    each: list[Any] = [None] * accelerator.num_processes
-    torch.distributed.all_gather_object(each, found)
-    return {key: item for one in each for key, item in one.items()}
+        return local
+    parts: list[Any] = [None] * accelerator.num_processes
+    torch.distributed.all_gather_object(parts, local)
+    return {key: item for part in parts for key, item in part.items()}
 
 
 def all_reduce_max(number: int, accelerator: Accelerator) -> int:
     """The largest number that a process of the group has."""
     if accelerator.num_processes == 1:
         return number
-    there = torch.tensor(number, device=accelerator.device)
-    torch.distributed.all_reduce(there, torch.distributed.ReduceOp.MAX)
-    return int(there)
+    tensor = torch.tensor(number, device=accelerator.device)
+    torch.distributed.all_reduce(tensor, torch.distributed.ReduceOp.MAX)
+    return int(tensor)
 
 
 def precision_of(accelerator: Accelerator) -> Precision:

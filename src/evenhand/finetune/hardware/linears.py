@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
 
 #: Below this width a product takes less time than asking for it.
-_LEAST_WIDTH = 128
+_MIN_WIDTH = 128
 
 
 class _Linear(torch.autograd.Function):
@@ -24,7 +24,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:  # noqa: ANN401
         ctx.save_for_backward(x, weight)
-        return _times(x, weight, bias)
+        return _onednn_product(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401
@@ -32,13 +32,13 @@ class _Linear(torch.autograd.Function):
         flat = slope.reshape(-1, slope.shape[-1])
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (
-            _times(slope, weight.t()) if needs_x else None,
-            _times(flat.t(), x.reshape(-1, x.shape[-1]).t()) if needs_weight else None,
+            _onednn_product(slope, weight.t()) if needs_x else None,
+            _onednn_product(flat.t(), x.reshape(-1, x.shape[-1]).t()) if needs_weight else None,
             flat.sum(0) if needs_bias else None,
         )
 
 
-def _times(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+def _onednn_product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
 
@@ -50,7 +50,7 @@ def onednn_linears(model: torch.nn.Module, accelerator: Accelerator) -> Iterator
     usable = plain and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     changed = [
         m for m in model.modules()
-        if usable and type(m) is torch.nn.Linear and min(m.in_features, m.out_features) >= _LEAST_WIDTH
+        if usable and type(m) is torch.nn.Linear and min(m.in_features, m.out_features) >= _MIN_WIDTH
     ]  # fmt: skip
     for module in changed:
         module.forward = _forward(module)  # type: ignore[method-assign]
@@ -79,19 +79,21 @@ def frozen_weights_in_bf16(model: torch.nn.Module, accelerator: Accelerator) -> 
         RuntimeError: a frozen matrix changed meanwhile.
     """
     # A matrix that is also the table of the words is read by its rows, which autocast does not round.
-    words = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
-    kept = [
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    originals = [
         (m, m.weight.data) for m in model.modules()
         if accelerator.mixed_precision == "bf16" and type(m) is torch.nn.Linear and not m.weight.requires_grad
         and not isinstance(m.weight, DTensor)  # a part of it: rounded whenever it is put together
-        and id(m.weight) not in words
+        and id(m.weight) not in embeddings
     ]  # fmt: skip
-    for module, weight in kept:
+    for module, weight in originals:
         module.weight.data = weight.to(torch.bfloat16)
     try:
         yield
-        if any(not torch.equal(module.weight.data, weight.to(torch.bfloat16)) for module, weight in kept):
+        if any(
+            not torch.equal(module.weight.data, weight.to(torch.bfloat16)) for module, weight in originals
+        ):
             raise RuntimeError("a frozen matrix changed in training")
     finally:
-        for module, weight in kept:
+        for module, weight in originals:
             module.weight.data = weight

@@ -13,7 +13,7 @@ import torch
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
-_PAGE = 4096
+_PAGE_BYTES = 4096
 
 
 class Peak:
@@ -23,27 +23,27 @@ class Peak:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-            self._before = int(torch.cuda.memory_allocated())
+            self._start_bytes = int(torch.cuda.memory_allocated())
             return
-        _give_back()
+        _release_free_memory()
         if _CLEAR.exists():
             with contextlib.suppress(OSError):
                 _CLEAR.write_text("5")
-        self._before = _read("VmRSS")
+        self._start_bytes = _read_status("VmRSS")
 
-    def above(self) -> int:
+    def bytes_above_start(self) -> int:
         """Bytes at the peak, less those at the start: of the device if there is one, else of the process.
 
         Where the system has no peak that can be forgotten, it is that of the process since it began.
         """
-        return max(0, self.whole() - self._before)
+        return max(0, self.peak_bytes() - self._start_bytes)
 
-    def whole(self) -> int:
+    def peak_bytes(self) -> int:
         """Bytes at the peak."""
-        return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else _read("VmHWM")
+        return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else _read_status("VmHWM")
 
 
-def held(model: torch.nn.Module) -> int:
+def load_pages(model: torch.nn.Module) -> int:
     """Bytes of a model's weights in the memory that is measured: a base waits outside of a device.
 
     Weights come into memory when they are first read, page by page; here all of them do.
@@ -51,11 +51,11 @@ def held(model: torch.nn.Module) -> int:
     if torch.cuda.is_available():
         return 0
     for p in model.parameters():
-        p.detach().flatten()[:: _PAGE // p.element_size()].sum()
+        p.detach().flatten()[:: _PAGE_BYTES // p.element_size()].sum()
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
 
-def _give_back() -> None:
+def _release_free_memory() -> None:
     """Let the C library return what is free, where it can: otherwise a second run finds it there."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
@@ -63,8 +63,8 @@ def _give_back() -> None:
         return
 
 
-def _read(name: str) -> int:
-    found = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
-    if found:
-        return int(found[1]) * 1024
+def _read_status(name: str) -> int:
+    match = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
+    if match:
+        return int(match[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if name == "VmHWM" else 0

@@ -120,6 +120,6 @@ def unwrap(model: nn.Module, make: Callable[[], Any], accelerator: Accelerator) 
     model.to("meta")  # what the device held of it is needed no more
     if not accelerator.is_main_process:
         return None
-    made = make()
-    made.load_state_dict(state)
-    return made
+    gathered = make()
+    gathered.load_state_dict(state)
+    return gathered

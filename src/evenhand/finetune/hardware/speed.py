@@ -8,10 +8,10 @@ import torch
 
 #: Side of the matrices, on a CPU and on a GPU.
 _SIDE, _SIDE_ON_GPU = 1024, 8192
-_SECONDS = 0.3
+_MIN_SECONDS = 0.3
 
 
-def measured(precision: str) -> float:
+def measure_tflops(precision: str) -> float:
     """Floating-point operations in a second, in TFLOP/s: the best of the products that fit 0.3 seconds.
 
     Args:
@@ -22,7 +22,7 @@ def measured(precision: str) -> float:
     side = _SIDE_ON_GPU if gpu else _SIDE
     a = torch.ones(side, side, dtype=kind, device="cuda" if gpu else "cpu")
     best, began = float("inf"), time.perf_counter()
-    while time.perf_counter() - began < _SECONDS or best == float("inf"):
+    while time.perf_counter() - began < _MIN_SECONDS or best == float("inf"):
         start = time.perf_counter()
         a @ a
         if gpu:

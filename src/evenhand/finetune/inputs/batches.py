@@ -13,7 +13,7 @@ import torch
 
 from evenhand.datasets import Examples, Picture
 from evenhand.errors import InputError
-from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.modeling import processor, tokens
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.tables.schema import IntArray
@@ -21,10 +21,10 @@ from evenhand.tables.schema import IntArray
 Inputs = dict[str, torch.Tensor]
 _TEXT_BLOCK = 1000
 #: Texts of at most so many tokens are all short.
-SHORT = 48
+SHORT_TEXT_TOKENS = 48
 
 
-class Feed(Protocol):
+class EncodedRows(Protocol):
     """Rows of a dataset in the form that a model reads.
 
     Attributes:
@@ -89,48 +89,48 @@ class Pixels:
             pictures[mirrored] = pictures[mirrored, :, ::-1]
         if self.values is None:
             return {"pixel_values": torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))}
-        return {"pixel_values": torch.from_numpy(processor.looked_up(self.values, pictures))}
+        return {"pixel_values": torch.from_numpy(processor.apply_byte_table(self.values, pictures))}
 
 
 @dataclass(frozen=True, eq=False)
 class Mirrored:
     """All pictures, every one turned left to right."""
 
-    feed: Feed
+    encoded: EncodedRows
 
     @property
     def lengths(self) -> IntArray:
         """As of the feed."""
-        return self.feed.lengths
+        return self.encoded.lengths
 
     @property
     def micro_batch(self) -> int:
         """As of the feed."""
-        return self.feed.micro_batch
+        return self.encoded.micro_batch
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
         """Some rows, turned whatever is asked."""
-        return self.feed.take(rows, np.ones(len(rows), np.bool_))
+        return self.encoded.take(rows, np.ones(len(rows), np.bool_))
 
 
-def feed_of(base: PretrainedModel, examples: Examples, max_length: int) -> Texts | Pixels:
+def encode_rows(base: PretrainedModel, examples: Examples, max_length: int) -> Texts | Pixels:
     """Encode a dataset for a model; the work of the last ones is kept, however the rows are split."""
-    feed = _encoded(base, examples, max_length)
-    if isinstance(feed, Texts):
+    encoded = _encode(base, examples, max_length)
+    if isinstance(encoded, Texts):
         # A head that reads the last token finds it by this number.
-        base.model.config.pad_token_id = feed.pad
-    return feed
+        base.model.config.pad_token_id = encoded.pad
+    return encoded
 
 
-@kept
-def _encoded(base: PretrainedModel, examples: Examples, max_length: int) -> Texts | Pixels:
+@cache_results
+def _encode(base: PretrainedModel, examples: Examples, max_length: int) -> Texts | Pixels:
     """Tokens or pixels."""
     if examples.task == "text":
-        return _texts(base, cast(Sequence[str], examples.inputs), max_length)
-    return _pixels(base, cast(Sequence[Picture], examples.inputs))
+        return _encode_texts(base, cast(Sequence[str], examples.inputs), max_length)
+    return _encode_pictures(base, cast(Sequence[Picture], examples.inputs))
 
 
-def tokenizer_of(place: str) -> Any:  # noqa: ANN401
+def load_tokenizer(path: str) -> Any:  # noqa: ANN401
     """The tokenizer in a model's folder.
 
     Raises:
@@ -139,55 +139,57 @@ def tokenizer_of(place: str) -> Any:  # noqa: ANN401
     from transformers import AutoTokenizer  # noqa: PLC0415
 
     # Without any of these, transformers makes up a tokenizer that knows no word.
-    known = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
+    vocabularies = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
     try:
-        if not any((Path(place) / name).is_file() for name in known):
-            raise FileNotFoundError("there is none of " + ", ".join(known))
-        return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        if not any((Path(path) / name).is_file() for name in vocabularies):
+            raise FileNotFoundError("there is none of " + ", ".join(vocabularies))
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except Exception as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
-            f"model '{place}': its tokenizer cannot be loaded ({why}); place tokenizer.json and "
+            f"model '{path}': its tokenizer cannot be loaded ({why}); place tokenizer.json and "
             "tokenizer_config.json beside its weights."
         ) from None
 
 
-def encoded(tokenizer: Any, texts: Sequence[str], limit: int) -> list[npt.NDArray[np.int64]]:  # noqa: ANN401
+def tokenize(tokenizer: Any, texts: Sequence[str], limit: int) -> list[npt.NDArray[np.int64]]:  # noqa: ANN401
     """Tokens of texts, at most so many of each."""
     ids: list[npt.NDArray[np.int64]] = []
     for start in range(0, len(texts), _TEXT_BLOCK):
         block = tokenizer(list(texts[start : start + _TEXT_BLOCK]), truncation=True, max_length=limit)
-        ids += [np.asarray(one or [0], np.int64) for one in block["input_ids"]]  # no text, no token: any one
+        ids += [
+            np.asarray(row_ids or [0], np.int64) for row_ids in block["input_ids"]
+        ]  # no text, no token: any one
     return ids
 
 
-def _texts(base: PretrainedModel, texts: Sequence[str], max_length: int) -> Texts:
-    tokenizer = tokenizer_of(base.place)
-    most = getattr(base.model.config, "max_position_embeddings", max_length)
+def _encode_texts(base: PretrainedModel, texts: Sequence[str], max_length: int) -> Texts:
+    tokenizer = load_tokenizer(base.path)
+    positions = getattr(base.model.config, "max_position_embeddings", max_length)
     # RoBERTa's first position is the number after that of its padding token.
     start_at = getattr(getattr(base.model.base_model, "embeddings", None), "padding_idx", -1)
-    limit = min(max_length, most - start_at - 1, tokenizer.model_max_length)
-    ids = encoded(tokenizer, texts, limit)
+    limit = min(max_length, positions - start_at - 1, tokenizer.model_max_length)
+    ids = tokenize(tokenizer, texts, limit)
     rows = tokens.rows_of(base.model.config)
-    tokens.refuse_spare(tokenizer, ids, rows, base.place)
-    pad, remark = tokens.padding(tokenizer, rows, {int(one[-1]) for one in ids})
+    tokens.check_tokens(tokenizer, ids, rows, base.path)
+    pad, remark = tokens.choose_padding(tokenizer, rows, {int(row_ids[-1]) for row_ids in ids})
     if pad is None:
         raise InputError(
-            f"model '{base.place}': its tokenizer has neither a pad nor an eos token; give it one."
+            f"model '{base.path}': its tokenizer has neither a pad nor an eos token; give it one."
         )
     lengths = np.array([len(i) for i in ids], np.int64)
     # On a CPU, padding costs more than another pass, unless all texts are short; on a GPU it is free.
-    cut = not torch.cuda.is_available() and int(lengths.max()) > SHORT
-    told = (f"model '{base.place}': {remark}.",) if remark else ()
-    return Texts(ids, int(pad), lengths, 8 if cut else 64, told)
+    small_batches = not torch.cuda.is_available() and int(lengths.max()) > SHORT_TEXT_TOKENS
+    remarks = (f"model '{base.path}': {remark}.",) if remark else ()
+    return Texts(ids, int(pad), lengths, 8 if small_batches else 64, remarks)
 
 
-def _pixels(base: PretrainedModel, pictures: Sequence[Picture]) -> Pixels:
+def _encode_pictures(base: PretrainedModel, pictures: Sequence[Picture]) -> Pixels:
     """Shape every picture once, as the checkpoint's own processor does."""
-    found = processor.preparation_in(Path(base.place), base.model.config, base.place)
-    found = processor.fitted(found, base.model, base.place)
-    kind = np.float32 if found.values is None else np.uint8
-    shaped = np.empty((len(pictures), *found.size, found.channels), kind)
+    preparation = processor.load_preparation(Path(base.path), base.model.config, base.path)
+    preparation = processor.fit_to_model(preparation, base.model, base.path)
+    dtype = np.float32 if preparation.values is None else np.uint8
+    shaped = np.empty((len(pictures), *preparation.size, preparation.channels), dtype)
     for i, picture in enumerate(pictures):
-        shaped[i] = found.of(picture)
-    return Pixels(shaped, found.values, np.ones(len(pictures), np.int64), remarks=found.remarks)
+        shaped[i] = preparation.of(picture)
+    return Pixels(shaped, preparation.values, np.ones(len(pictures), np.int64), remarks=preparation.remarks)

@@ -12,10 +12,12 @@ from evenhand.finetune.modeling.pretrained import PretrainedModel
 P = ParamSpec("P")
 R = TypeVar("R")
 #: Results of each kind of work.
-_MOST = 2
+_MAX_RESULTS = 2
 
 
-def kept(work: Callable[Concatenate[PretrainedModel, P], R]) -> Callable[Concatenate[PretrainedModel, P], R]:
+def cache_results(
+    work: Callable[Concatenate[PretrainedModel, P], R],
+) -> Callable[Concatenate[PretrainedModel, P], R]:
     """Keep the last results of what is done with a base: for the same files they are the same.
 
     A cache with the base among its keys would hold a model that its own cache has let go.
@@ -26,13 +28,13 @@ def kept(work: Callable[Concatenate[PretrainedModel, P], R]) -> Callable[Concate
     results: OrderedDict[Any, R] = OrderedDict()
 
     @wraps(work)
-    def looked_up(base: PretrainedModel, /, *args: P.args, **options: P.kwargs) -> R:
+    def cached(base: PretrainedModel, /, *args: P.args, **options: P.kwargs) -> R:
         key = (base.key, args, tuple(sorted(options.items())))
         if key not in results:
             results[key] = work(base, *args, **options)
-            if len(results) > _MOST:
+            if len(results) > _MAX_RESULTS:
                 results.popitem(last=False)
         results.move_to_end(key)
         return results[key]
 
-    return looked_up
+    return cached

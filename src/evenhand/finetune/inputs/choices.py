@@ -29,10 +29,10 @@ class Choices:
     Attributes:
         questions: in the order of the table.
         choices: the same in tokens.
-        empty: of every form in `questions` that is filled in with test rows, the same about texts that say
+        content_free: of every form in `questions` that is filled in with test rows, the same about texts that say
             nothing.
     """
 
     questions: tuple[Prompt, ...]
     choices: tuple[Choice, ...]
-    empty: dict[PromptTemplate, tuple[Choice, ...]]
+    content_free: dict[PromptTemplate, tuple[Choice, ...]]

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from evenhand.errors import InputError
-from evenhand.finetune.inputs.batches import tokenizer_of
-from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.inputs.batches import load_tokenizer
+from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.modeling import tokens
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 
 #: A token's number each.
 Ids = list[int]
-_BLOCK = 1000
+_TEXT_BLOCK = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Encoder:
         pad: a token for padding, which nothing reads.
         context: most tokens that the model reads.
         rows: of the model's embedding.
-        place: folder of the model's files.
+        path: folder of the model's files.
     """
 
     tokenizer: Any
@@ -38,66 +38,66 @@ class Encoder:
     pad: int
     context: int
     rows: int
-    place: str
+    path: str
 
-    def whole(self, texts: Sequence[str]) -> list[Ids]:
+    def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Tokens of texts from their beginning; no end is added.
 
         Raises:
             InputError: the embedding has no row for one of them.
         """
-        found: list[Ids] = []
-        for start in range(0, len(texts), _BLOCK):
-            block = list(texts[start : start + _BLOCK])
-            given = self.tokenizer(block, add_special_tokens=False, truncation=False, verbose=False)
-            found += [[*self.first, *ids] for ids in given["input_ids"]]
-        if self.spare:
-            tokens.refuse_spare(self.tokenizer, found, self.rows, self.place)
-        return found
+        sequences: list[Ids] = []
+        for start in range(0, len(texts), _TEXT_BLOCK):
+            block = list(texts[start : start + _TEXT_BLOCK])
+            encoded = self.tokenizer(block, add_special_tokens=False, truncation=False, verbose=False)
+            sequences += [[*self.first, *ids] for ids in encoded["input_ids"]]
+        if self.has_tokens_without_rows:
+            tokens.check_tokens(self.tokenizer, sequences, self.rows, self.path)
+        return sequences
 
     @cached_property
-    def spare(self) -> bool:
+    def has_tokens_without_rows(self) -> bool:
         """Whether the tokenizer has tokens for which the embedding has no row."""
-        return bool(tokens.spare(self.tokenizer, self.rows))
+        return bool(tokens.tokens_without_rows(self.tokenizer, self.rows))
 
-    def text(self, ids: Ids) -> str:
+    def decode(self, ids: Ids) -> str:
         """What tokens say, without special ones."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-@kept
+@cache_results
 def encoder_of(base: PretrainedModel) -> Encoder:
     """The encoder of a model.
 
     Raises:
         InputError: its tokenizer cannot be loaded, or has no token that ends a text.
     """
-    return encoder_in(base.place, base.model.config)
+    return encoder_in(base.path, base.model.config)
 
 
-def encoder_in(place: str, config: Any) -> Encoder:  # noqa: ANN401
+def encoder_in(path: str, config: Any) -> Encoder:  # noqa: ANN401
     """The encoder of a model that need not be loaded.
 
     Args:
-        place: folder with the files of its tokenizer.
+        path: folder with the files of its tokenizer.
         config: of transformers, of the model.
 
     Raises:
         InputError: its tokenizer cannot be loaded, has no token that ends a text, or has one without a row.
     """
-    tokenizer = tokenizer_of(place)
+    tokenizer = load_tokenizer(path)
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"model '{place}': its tokenizer has no eos token, by which a model says that a text ends; "
+            f"model '{path}': its tokenizer has no eos token, by which a model says that a text ends; "
             "give it one."
         )
     empty = tokenizer("")["input_ids"]
     begins = bool(empty) and tokenizer.bos_token_id is not None and empty[0] == tokenizer.bos_token_id
     end = int(tokenizer.eos_token_id)
     rows = tokens.rows_of(config)
-    tokens.refuse_special(tokenizer, "eos", end, rows, place)
+    tokens.check_special_token(tokenizer, "eos", end, rows, path)
     if begins:
-        tokens.refuse_special(tokenizer, "bos", int(tokenizer.bos_token_id), rows, place)
+        tokens.check_special_token(tokenizer, "bos", int(tokenizer.bos_token_id), rows, path)
     pad = tokenizer.pad_token_id
     most = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     return Encoder(
@@ -107,18 +107,18 @@ def encoder_in(place: str, config: Any) -> Encoder:  # noqa: ANN401
         pad=end if pad is None or pad >= rows else int(pad),
         context=min(int(most), int(tokenizer.model_max_length)),
         rows=rows,
-        place=place,
+        path=path,
     )
 
 
-def boundary(prompt: Ids, wholes: Sequence[Ids]) -> int:
+def boundary(prompt: Ids, continued: Sequence[Ids]) -> int:
     """How many tokens of a prompt are also the first ones of all texts that continue it.
 
     A tokenizer may join the end of a prompt and the beginning of its continuation in one token. What is
     scored, or learnt, then begins before that token, and for all continuations of a prompt at the same one.
     """
     shared = len(prompt)
-    for ids in wholes:
+    for ids in continued:
         n = min(shared, len(ids))
         shared = next((i for i in range(n) if prompt[i] != ids[i]), n)
     return shared

@@ -18,15 +18,15 @@ from transformers import PreTrainedModel
 
 from evenhand.finetune.hardware.devices import all_reduce_sum
 from evenhand.finetune.hardware.linears import onednn_linears
-from evenhand.finetune.inputs.batches import Feed, Inputs, Mirrored, Pixels, Texts
-from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.inputs.batches import EncodedRows, Inputs, Mirrored, Pixels, Texts
+from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.inputs.passes import in_batches
 from evenhand.finetune.modeling.checkpoint import is_adapted
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.tables.schema import IntArray
 
 #: A token that is no padding, at the only place there is.
-_ANY = 1
+_NO_PADDING_ID = 1
 
 
 class BackboneOutput:
@@ -88,51 +88,51 @@ class Features:
             inputs["pooled"] = self.pooled[index]
         if mirrored is None or self.mirrored is None:
             return inputs
-        there, chosen = self.mirrored.take(rows), torch.from_numpy(mirrored)
+        mirror_inputs, chosen = self.mirrored.take(rows), torch.from_numpy(mirrored)
         for name, values in inputs.items():
-            values[chosen] = there[name][chosen]
+            values[chosen] = mirror_inputs[name][chosen]
         return inputs
 
 
 class ModelOnCachedFeatures(torch.nn.Module):
     """A model whose base is replaced by stored features; its head is the model's own."""
 
-    def __init__(self, model: PreTrainedModel, feed: Features) -> None:
+    def __init__(self, model: PreTrainedModel, features: Features) -> None:
         super().__init__()
-        self.whole = model.base_model
+        self.backbone = model.base_model
         self.model = model
-        self.replay = CachedBackbone(model.base_model)
-        self.pad = feed.pad
-        setattr(model, model.base_model_prefix, self.replay)
+        self.cached = CachedBackbone(model.base_model)
+        self.pad = features.pad
+        setattr(model, model.base_model_prefix, self.cached)
 
     def forward(self, hidden: torch.Tensor, pooled: torch.Tensor | None = None) -> Any:  # noqa: ANN401
         """Run the head on features."""
-        self.replay.hidden, self.replay.pooled = hidden, pooled
+        self.cached.hidden, self.cached.pooled = hidden, pooled
         rows = hidden.shape[0]
         if self.pad is None:
             return self.model(pixel_values=hidden)
-        token = _ANY if self.pad != _ANY else _ANY + 1
+        token = _NO_PADDING_ID if self.pad != _NO_PADDING_ID else _NO_PADDING_ID + 1
         ids = torch.full((rows, 1), token, dtype=torch.long, device=hidden.device)
         return self.model(input_ids=ids, attention_mask=torch.ones_like(ids))
 
     def restored(self) -> PreTrainedModel:
         """The model with its base back in place."""
-        setattr(self.model, self.model.base_model_prefix, self.whole)
+        setattr(self.model, self.model.base_model_prefix, self.backbone)
         return self.model
 
 
 def reader_of(
     base: PretrainedModel,
     model: Any,  # noqa: ANN401
-    feed: Texts | Pixels,
+    encoded: Texts | Pixels,
     accelerator: Accelerator,
     *,
     flip: bool,
-) -> tuple[Any, Feed]:
+) -> tuple[Any, EncodedRows]:
     """The model and the rows it reads: features, computed once, where only the head is trained."""
     if is_adapted(model) or not cacheable(base, model):
-        return model, feed
-    stored = features_of(base, feed, accelerator, flip=flip)
+        return model, encoded
+    stored = features_of(base, encoded, accelerator, flip=flip)
     return ModelOnCachedFeatures(model, stored), stored
 
 
@@ -143,49 +143,49 @@ def cacheable(base: PretrainedModel, model: torch.nn.Module) -> bool:
     return bool(trained) and not any(name.startswith(inside) for name in trained)
 
 
-@kept
+@cache_results
 def features_of(
-    base: PretrainedModel, feed: Texts | Pixels, accelerator: Accelerator, *, flip: bool
+    base: PretrainedModel, encoded: Texts | Pixels, accelerator: Accelerator, *, flip: bool
 ) -> Features:
     """Run the base over all rows once; over mirrored pictures too where training mirrors some."""
     model = base.model.base_model
-    pad = getattr(base.model.config, "pad_token_id", None) if isinstance(feed, Texts) else None
+    pad = getattr(base.model.config, "pad_token_id", None) if isinstance(encoded, Texts) else None
     model.to(accelerator.device)
     try:
         with onednn_linears(model, accelerator):
-            straight = _read(model, feed, pad, base.family.INFO.reads, accelerator)
-            turned = None
-            if flip and isinstance(feed, Pixels):
-                turned = _read(model, Mirrored(feed), pad, base.family.INFO.reads, accelerator)
+            straight = _read(model, encoded, pad, base.family.INFO.reads, accelerator)
+            mirrored = None
+            if flip and isinstance(encoded, Pixels):
+                mirrored = _read(model, Mirrored(encoded), pad, base.family.INFO.reads, accelerator)
     finally:
         model.to("cpu")
-    return replace(straight, mirrored=turned)
+    return replace(straight, mirrored=mirrored)
 
 
 def _read(
-    model: torch.nn.Module, feed: Feed, pad: int | None, reads: str, accelerator: Accelerator
+    model: torch.nn.Module, encoded: EncodedRows, pad: int | None, reads: str, accelerator: Accelerator
 ) -> Features:
     """What the head reads of every row."""
-    n = len(feed.lengths)
+    n = len(encoded.lengths)
     hidden: npt.NDArray[np.float32] | None = None
     pooled: npt.NDArray[np.float32] | None = None
     with torch.no_grad():
-        for rows, inputs in in_batches(feed, np.arange(n), accelerator, shared=True):
+        for rows, inputs in in_batches(encoded, np.arange(n), accelerator, shared=True):
             with accelerator.autocast():
                 out = model(**inputs)
             states = out.last_hidden_state.float()
-            at = torch.zeros(len(states), dtype=torch.long, device=states.device)
+            position = torch.zeros(len(states), dtype=torch.long, device=states.device)
             if reads == "last":  # as transformers finds it: by the token, not by the mask
-                text = inputs["input_ids"].ne(-1 if pad is None else pad)
-                at = (torch.arange(text.shape[1], device=text.device) * text).argmax(-1)
-            read = states[torch.arange(len(states), device=at.device), at][:, None].cpu().numpy()
-            pool = getattr(out, "pooler_output", None)
+                is_text = inputs["input_ids"].ne(-1 if pad is None else pad)
+                position = (torch.arange(is_text.shape[1], device=is_text.device) * is_text).argmax(-1)
+            read = states[torch.arange(len(states), device=position.device), position][:, None].cpu().numpy()
+            pooled_batch = getattr(out, "pooler_output", None)
             if hidden is None:
                 hidden = np.zeros((n, *read.shape[1:]), np.float32)
-                pooled = None if pool is None else np.zeros((n, pool.shape[1]), np.float32)
+                pooled = None if pooled_batch is None else np.zeros((n, pooled_batch.shape[1]), np.float32)
             hidden[rows] = read[: len(rows)]
-            if pool is not None and pooled is not None:
-                pooled[rows] = pool[: len(rows)].float().cpu().numpy()
+            if pooled_batch is not None and pooled is not None:
+                pooled[rows] = pooled_batch[: len(rows)].float().cpu().numpy()
     if hidden is None:
         raise ValueError("there are no rows to read")
     stored = torch.from_numpy(all_reduce_sum(hidden, accelerator))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evenhand.datasets import build_prompts
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Model
-from evenhand.finetune.estimate.shape import at_hand, shape_of
+from evenhand.finetune.estimate.shape import local_folder, shape_of
 from evenhand.finetune.inputs.encoder import Encoder, encoder_in
 from evenhand.finetune.inputs.sequences import blocks_in
 
@@ -17,7 +17,7 @@ CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
-class Packed:
+class BlockCounts:
     """What a model reads of plain text.
 
     Attributes:
@@ -31,7 +31,7 @@ class Packed:
     counted: bool
 
 
-def packed(model: Model, data: Data, max_length: int) -> Packed:
+def count_blocks(model: Model, data: Data, max_length: int) -> BlockCounts:
     """Count the blocks of a study's texts; nothing is downloaded.
 
     Args:
@@ -39,28 +39,32 @@ def packed(model: Model, data: Data, max_length: int) -> Packed:
         data: texts and questions.
         max_length: most tokens of a block, if the model can read as many.
     """
-    encoder = _encoder(model)
+    encoder = _local_encoder(model)
     limit = max(2, min(max_length, encoder.context) if encoder else max_length)
     blocks = {
-        name: blocks_in(_tokens(encoder, [str(data.examples.inputs[row]) for row in rows.tolist()]), limit)
+        name: blocks_in(
+            _count_tokens(encoder, [str(data.examples.inputs[row]) for row in rows.tolist()]), limit
+        )
         for name, rows in data.parts.named()
     }
     questions = build_prompts(data.examples, data.parts)
     read = [f"{q.form.before}{q.text}{q.form.after}{''.join(q.form.answers)}" for q in questions]
-    return Packed(limit, {**blocks, "test": -(-_tokens(encoder, read) // limit)}, encoder is not None)
+    return BlockCounts(
+        limit, {**blocks, "test": -(-_count_tokens(encoder, read) // limit)}, encoder is not None
+    )
 
 
-def _tokens(encoder: Encoder | None, texts: list[str]) -> int:
+def _count_tokens(encoder: Encoder | None, texts: list[str]) -> int:
     """Tokens of texts with their ends; about, without an encoder."""
     if encoder is None:
         return sum(round(len(text) / CHARACTERS_PER_TOKEN) + 1 for text in texts)
-    return sum(len(ids) + 1 for ids in encoder.whole(texts))
+    return sum(len(ids) + 1 for ids in encoder.encode(texts))
 
 
-def _encoder(model: Model) -> Encoder | None:
+def _local_encoder(model: Model) -> Encoder | None:
     """The encoder of a model whose files are at hand; else None."""
-    place = at_hand(model)
+    path = local_folder(model)
     try:
-        return None if place is None else encoder_in(str(place), shape_of(model))
+        return None if path is None else encoder_in(str(path), shape_of(model))
     except InputError:
         return None

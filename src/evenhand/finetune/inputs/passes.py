@@ -10,16 +10,16 @@ import numpy as np
 from accelerate import Accelerator
 
 from evenhand.finetune.hardware.devices import local_share
-from evenhand.finetune.inputs.batches import Feed, Inputs
+from evenhand.finetune.inputs.batches import EncodedRows, Inputs
 from evenhand.tables.schema import IntArray
 
 #: Rows of a pass where a study does not set fewer.
-BATCH = 64
+MAX_ROWS_OF_A_PASS = 64
 _most_rows: ContextVar[int | None] = ContextVar("most_rows", default=None)
 
 
 @contextmanager
-def at_most(rows: int | None) -> Iterator[None]:
+def limit_rows_of_a_pass(rows: int | None) -> Iterator[None]:
     """Let no pass have more rows while the block runs: where training has little room, reading has too.
 
     Args:
@@ -39,21 +39,21 @@ def rows_of_a_pass(usual: int) -> int:
 
 
 def in_batches(
-    feed: Feed, rows: IntArray, accelerator: Accelerator, *, shared: bool
+    encoded: EncodedRows, rows: IntArray, accelerator: Accelerator, *, shared: bool
 ) -> Iterator[tuple[IntArray, Inputs]]:
     """Cut rows into batches of like length, on the device.
 
     Args:
-        feed: all rows.
+        encoded: all rows.
         rows: [m] which ones.
         accelerator: device and group.
         shared: give this process only its part; a batch that another process has too comes without rows.
     """
-    order = rows[np.argsort(feed.lengths[rows], kind="stable")]
-    size = rows_of_a_pass(BATCH)
+    order = rows[np.argsort(encoded.lengths[rows], kind="stable")]
+    size = rows_of_a_pass(MAX_ROWS_OF_A_PASS)
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     for batch, counts in (
         local_share(batches, accelerator) if shared else [(batch, True) for batch in batches]
     ):
-        inputs = {k: v.to(accelerator.device) for k, v in feed.take(batch).items()}
+        inputs = {k: v.to(accelerator.device) for k, v in encoded.take(batch).items()}
         yield batch if counts else batch[:0], inputs

@@ -13,10 +13,10 @@ import torch
 from evenhand.tables.schema import IntArray
 
 #: A token that nobody has to say: of a source, of padding.
-IGNORED = -100
+IGNORE_INDEX = -100
 
 
-class Answers(Protocol):
+class Targets(Protocol):
     """Right answers to all rows of a feed."""
 
     def count(self, rows: IntArray) -> int:
@@ -34,7 +34,7 @@ class Answers(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Classes:
+class ClassTargets:
     """One class for each row.
 
     Attributes:
@@ -54,7 +54,7 @@ class Classes:
 
 
 @dataclass(frozen=True, eq=False)
-class Continuations:
+class TokenTargets:
     """Of each row the tokens that come after a given beginning.
 
     Attributes:
@@ -71,7 +71,7 @@ class Continuations:
 
     def labels(self, rows: IntArray, longest: int) -> torch.Tensor:
         """[rows, longest] the tokens to say, padded on the right; what is given and padding is ignored."""
-        labels = np.full((len(rows), longest), IGNORED, np.int64)
+        labels = np.full((len(rows), longest), IGNORE_INDEX, np.int64)
         for i, row in enumerate(rows.tolist()):
             ids, start = self.ids[row], int(self.starts[row])
             labels[i, start : len(ids)] = ids[start:]
@@ -80,5 +80,7 @@ class Continuations:
     def loss(self, logits: torch.Tensor, rows: IntArray) -> torch.Tensor:
         """Of logits [rows, tokens, vocabulary]: those at a token say the next one."""
         labels = self.labels(rows, logits.shape[1]).to(logits.device)[:, 1:]
-        said = labels != IGNORED
-        return torch.nn.functional.cross_entropy(logits[:, :-1][said].float(), labels[said], reduction="sum")
+        scored = labels != IGNORE_INDEX
+        return torch.nn.functional.cross_entropy(
+            logits[:, :-1][scored].float(), labels[scored], reduction="sum"
+        )

@@ -19,8 +19,8 @@ class MethodInfo:
         paper: where it comes from.
         learning_rate: the rate when a study gives none.
         epochs: passes over the training rows when a study gives none; no matter where nothing is trained.
-        whole: whether every weight is trained.
-        head: whether a classification head is all that it trains.
+        trains_all: whether every weight is trained.
+        head_only: whether a classification head is all that it trains.
     """
 
     title: str
@@ -28,5 +28,5 @@ class MethodInfo:
     paper: str
     learning_rate: float
     epochs: int
-    whole: bool = False
-    head: bool = False
+    trains_all: bool = False
+    head_only: bool = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from evenhand.finetune.models import OUTSIDE
+from evenhand.finetune.models import ROLES_OUTSIDE_LAYERS
 from evenhand.spec.base import Frozen
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class LowRank(Frozen):
 
     @model_validator(mode="after")
     def _layers_to_choose_from(self) -> LowRank:
-        outside = [role for role in self.targets if role in OUTSIDE]
+        outside = [role for role in self.targets if role in ROLES_OUTSIDE_LAYERS]
         if self.layer_fraction < 1 and outside:
             raise ValueError(
                 f"layer_fraction: chooses among layers, but '{outside[0]}' is in none of them; take it out "
@@ -64,7 +64,7 @@ class LowRank(Frozen):
         return self.alpha if self.alpha_per_rank is None else self.alpha_per_rank * self.rank
 
 
-def add(
+def add_adapters(
     model: PreTrainedModel,
     roles: Roles,
     config: LowRank,
@@ -85,7 +85,7 @@ def add(
     """
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415  (seconds)
 
-    names = chosen(roles, config)
+    names = target_modules(roles, config)
     transposed = any(type(model.get_submodule(name)).__name__ == "Conv1D" for name in names)
     settings = LoraConfig(
         r=config.rank,
@@ -104,7 +104,7 @@ def add(
         return get_peft_model(model, settings)  # type: ignore[return-value]
 
 
-def chosen(roles: Roles, config: LowRank) -> list[str]:
+def target_modules(roles: Roles, config: LowRank) -> list[str]:
     """Names of the modules of the target roles, in the chosen share of the layers.
 
     A model's layers are counted in its own order: a block of a stage is one layer in models that have stages.
@@ -117,10 +117,10 @@ def chosen(roles: Roles, config: LowRank) -> list[str]:
     if config.layer_order == "random":
         import torch  # noqa: PLC0415
 
-        kept = {layers[i] for i in torch.randperm(len(layers))[:n].tolist()}
+        selected = {layers[i] for i in torch.randperm(len(layers))[:n].tolist()}
     else:
-        kept = set(layers[:n] if config.layer_order == "front" else layers[-n:])
-    return [name for name in names if layer_of(name) in kept]
+        selected = set(layers[:n] if config.layer_order == "front" else layers[-n:])
+    return [name for name in names if layer_of(name) in selected]
 
 
 def layer_of(name: str) -> tuple[int, ...]:
@@ -136,12 +136,12 @@ def complaints(model: PreTrainedModel, roles: Roles, config: LowRank) -> list[st
         roles: where its layers are.
         config: the options.
     """
-    owners: dict[int, list[str]] = {}
+    modules: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        owners.setdefault(id(parameter), []).append(name.rpartition(".")[0])
+        modules.setdefault(id(parameter), []).append(name.rpartition(".")[0])
     tied: dict[str, str] = {}
     for name in roles.of(config.targets):
-        others = [o for o in owners[id(model.get_submodule(name).weight)] if o != name]
+        others = [o for o in modules[id(model.get_submodule(name).weight)] if o != name]
         if others:
             tied[role_of(roles, name, config)] = others[0]
     return [
@@ -156,15 +156,15 @@ def role_of(roles: Roles, name: str, config: LowRank) -> str:
     return next(role for role in config.targets if name in roles.layers[role])
 
 
-def by_role(roles: Roles, names: Iterable[str], config: LowRank) -> dict[str, list[str]]:
+def group_by_role(roles: Roles, names: Iterable[str], config: LowRank) -> dict[str, list[str]]:
     """Modules by the role by which each became a target."""
-    found: dict[str, list[str]] = {}
+    modules: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(role_of(roles, name, config), []).append(name)
-    return found
+        modules.setdefault(role_of(roles, name, config), []).append(name)
+    return modules
 
 
-def told(roles: Roles, config: LowRank, title: str) -> list[str]:
+def remarks(roles: Roles, config: LowRank, title: str) -> list[str]:
     """Say what is odd about the options for this model."""
     low = [name for name in roles.of(config.targets) if roles.widths[name] < config.rank]
     if not low:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from evenhand.finetune.models._roles import Roles
 
-_SHOWN = 3
+_MAX_LISTED = 3
 
 INFO = MethodInfo(
     title="DoRA",
@@ -32,7 +32,7 @@ class Config(_lora.LowRank):
 
 def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     """Add the adapters with PEFT; the head is trained and saved with them."""
-    return _lora.add(model, roles, config, decomposed=True)
+    return _lora.add_adapters(model, roles, config, decomposed=True)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
@@ -53,20 +53,23 @@ def weight_complaints(
     """
     # Which layers a random choice takes depends on the seed: none may have such rows.
     drawn = config.layer_order == "random"
-    names = roles.of(config.targets) if drawn else _lora.chosen(roles, config)
-    found = [(name, *_zeros(model.get_submodule(name), weight(name))) for name in names]
-    bad = [(_lora.role_of(roles, name, config), name, n, lines) for name, n, lines in found if n]
-    if not bad:
+    names = roles.of(config.targets) if drawn else _lora.target_modules(roles, config)
+    counts = [(name, *_count_zero_norms(model.get_submodule(name), weight(name))) for name in names]
+    degenerate = [(_lora.role_of(roles, name, config), name, n, lines) for name, n, lines in counts if n]
+    if not degenerate:
         return []
     shown = ", ".join(
-        f"'{role}'{_layer(name)} has {n} {lines} of zeros" for role, name, n, lines in bad[:_SHOWN]
+        f"'{role}'{_describe_layer(name)} has {n} {lines} of zeros"
+        for role, name, n, lines in degenerate[:_MAX_LISTED]
     )
-    more = f", and so have {len(bad) - _SHOWN} more layers" if len(bad) > _SHOWN else ""
-    role = bad[0][0]
+    more = (
+        f", and so have {len(degenerate) - _MAX_LISTED} more layers" if len(degenerate) > _MAX_LISTED else ""
+    )
+    role = degenerate[0][0]
     return [f"targets: {shown}{more}, by whose norm DoRA divides; take '{role}' out of targets, or use lora"]
 
 
-def _zeros(module: Any, weight: torch.Tensor | None) -> tuple[int, str]:  # noqa: ANN401
+def _count_zero_norms(module: Any, weight: torch.Tensor | None) -> tuple[int, str]:  # noqa: ANN401
     """How many rows of a layer's weights have the norm 0, or columns where outputs are columns."""
     import torch  # noqa: PLC0415
 
@@ -77,7 +80,7 @@ def _zeros(module: Any, weight: torch.Tensor | None) -> tuple[int, str]:  # noqa
     return int((norms == 0).sum()), "columns" if columns else "rows"
 
 
-def _layer(name: str) -> str:
+def _describe_layer(name: str) -> str:
     """Where a module is, for a sentence; nothing outside of layers."""
     numbers = _lora.layer_of(name)
     return f" of layer {'.'.join(map(str, numbers))}" if numbers else ""
@@ -85,4 +88,4 @@ def _layer(name: str) -> str:
 
 def remarks(roles: Roles, config: Config) -> list[str]:
     """Say what is odd about the options for this model."""
-    return _lora.told(roles, config, "dora")
+    return _lora.remarks(roles, config, "dora")

@@ -18,7 +18,7 @@ INFO = MethodInfo(
     paper="Howard and Ruder 2018, https://arxiv.org/abs/1801.06146",
     learning_rate=1.0e-4,
     epochs=3,
-    whole=True,
+    trains_all=True,
 )
 
 

@@ -18,7 +18,7 @@ INFO = MethodInfo(
     paper="Kumar et al. 2022, https://arxiv.org/abs/2202.10054",
     learning_rate=1.0e-2,
     epochs=10,
-    head=True,
+    head_only=True,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from evenhand.finetune.methods import MethodInfo, _lora
-from evenhand.finetune.models import OUTSIDE
+from evenhand.finetune.models import ROLES_OUTSIDE_LAYERS
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -40,7 +40,7 @@ class Config(_lora.LowRank):
 def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     """Add the adapters with PEFT; the head is trained and saved with them."""
     start = True if config.initialisation == "kaiming" else config.initialisation
-    return _lora.add(model, roles, config, start=start, rank_stabilised=config.rank_stabilised)
+    return _lora.add_adapters(model, roles, config, start=start, rank_stabilised=config.rank_stabilised)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
@@ -48,13 +48,13 @@ def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str
     wrong = _lora.complaints(model, roles, config)
     if config.initialisation != "pissa":
         return wrong
-    if outside := [role for role in config.targets if role in OUTSIDE]:
+    if outside := [role for role in config.targets if role in ROLES_OUTSIDE_LAYERS]:
         wrong.append(
             f"targets: '{outside[0]}' is looked up, not multiplied, so it cannot start at singular vectors; "
             "take it out of targets, or leave initialisation at kaiming"
         )
     low = [name for name in roles.of(config.targets) if roles.widths[name] < config.rank]
-    for role, names in _lora.by_role(roles, low, config).items():
+    for role, names in _lora.group_by_role(roles, low, config).items():
         width = min(roles.widths[name] for name in names)
         wrong.append(
             f"rank: pissa starts at singular vectors, of which '{role}' has only {width} (in {len(names)} "
@@ -65,4 +65,4 @@ def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str
 
 def remarks(roles: Roles, config: Config) -> list[str]:
     """Say what is odd about the options for this model."""
-    return _lora.told(roles, config, "lora")
+    return _lora.remarks(roles, config, "lora")

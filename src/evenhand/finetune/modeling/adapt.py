@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 METHODS = "evenhand.finetune.methods"
 
 
-def adapted(base: PretrainedModel, job: Job) -> Any:  # noqa: ANN401
+def build_adapted_model(base: PretrainedModel, job: Job) -> Any:  # noqa: ANN401
     """Copy the base and apply a job's method.
 
     Raises:
@@ -40,7 +40,7 @@ def complaints(base: PretrainedModel, job: Job) -> list[str]:
     method = registry.load(METHODS, job.method)
     if job.training.gradient_checkpointing and not base.model.supports_gradient_checkpointing:
         return [f"training.gradient_checkpointing: transformers cannot do it for '{job.model.name}'."]
-    if method.INFO.head and not base.roles.head:
+    if method.INFO.head_only and not base.roles.head:
         return [
             f"{job.arm}: trains a classification head and nothing else, but here nothing is classified; use "
             "another method, or none for the model as it is."
@@ -49,7 +49,7 @@ def complaints(base: PretrainedModel, job: Job) -> list[str]:
         return [f"{job.arm}: attacks look at the classes that a model tells, but here nothing is classified."]
     # Weights that the checkpoint lacks mean nothing as they are; the head is trained by every method.
     untrained = _untrained(base)
-    if untrained and not method.INFO.whole:
+    if untrained and not method.INFO.trains_all:
         return [
             f"{job.arm}: the checkpoint of '{job.model.name}' has no weights for {', '.join(untrained)}, "
             "which this method would leave as they were drawn; use a checkpoint that has them, or a method "
@@ -74,17 +74,19 @@ def misfits(
     """
     method = registry.load(METHODS, job.method)
     config = method.Config(**job.options)
-    look, weigh = getattr(method, "complaints", None), getattr(method, "weight_complaints", None)
+    check, check_weights = getattr(method, "complaints", None), getattr(method, "weight_complaints", None)
     try:
         roles.of(getattr(config, "targets", ()))
     except InputError as error:
         return [f"{job.arm}: {complaint}" for complaint in error.complaints]
-    wrong = [*look(model, roles, config)] if look else []
-    wrong += weigh(model, roles, config, weight or partial(_own, model)) if weigh else []
+    wrong = [*check(model, roles, config)] if check else []
+    wrong += (
+        check_weights(model, roles, config, weight or partial(_weight_of, model)) if check_weights else []
+    )
     return [f"{job.arm} on '{job.model.name}': {complaint}." for complaint in wrong]
 
 
-def _own(model: Any, name: str) -> torch.Tensor | None:  # noqa: ANN401
+def _weight_of(model: Any, name: str) -> torch.Tensor | None:  # noqa: ANN401
     """The weights of a model's layer; None on the meta device."""
     weight = model.get_submodule(name).weight.detach()
     return None if weight.is_meta else weight
@@ -93,14 +95,16 @@ def _own(model: Any, name: str) -> torch.Tensor | None:  # noqa: ANN401
 def remarks(base: PretrainedModel, job: Job) -> list[str]:
     """Say what is odd about a job's method on its model."""
     method = registry.load(METHODS, job.method)
-    tell = getattr(method, "remarks", None)
-    told = list(tell(base.roles, method.Config(**job.options))) if tell else []
+    method_remarks = getattr(method, "remarks", None)
+    sentences = list(method_remarks(base.roles, method.Config(**job.options))) if method_remarks else []
     if untrained := _untrained(base):
         shown = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
-        told.append(f"the checkpoint of '{job.model.name}' has no weights for {shown}: they are drawn anew")
+        sentences.append(
+            f"the checkpoint of '{job.model.name}' has no weights for {shown}: they are drawn anew"
+        )
     if base.remark:
-        told.append(f"the checkpoint of '{job.model.name}' {base.remark}")
-    return told
+        sentences.append(f"the checkpoint of '{job.model.name}' {base.remark}")
+    return sentences
 
 
 def _untrained(base: PretrainedModel) -> list[str]:

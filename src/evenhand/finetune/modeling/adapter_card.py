@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from evenhand.finetune.modeling.pretrained import PretrainedModel
 
 
-def write(place: Path, config: PretrainedConfig, base: PretrainedModel, classes: Mapping[int, str]) -> None:
+def write(folder: Path, config: PretrainedConfig, base: PretrainedModel, classes: Mapping[int, str]) -> None:
     """Write `README.md` into an adapter's folder.
 
     Args:
-        place: the folder.
+        folder: the folder.
         config: of the trained model.
         base: that the adapter belongs to.
         classes: their names by position; none where nothing is classified.
     """
     names = ", ".join(f"{i} is `{name}`" for i, name in sorted(classes.items()))
-    told = f"Its classes, in the order of the logits: {names}.\n\n" if classes else ""
+    sentence = f"Its classes, in the order of the logits: {names}.\n\n" if classes else ""
     auto = _auto_class(base, classes)
     options = [f"    {base.model.name_or_path!r},"]
     options += [f"    {name}={value!r}," for name, value in _options(config, base, classes).items()]
     lines = "\n".join(options)
     text = f"""# Adapter
 
-Weights that were trained on a base model, in PEFT's format. {told}To load it:
+Weights that were trained on a base model, in PEFT's format. {sentence}To load it:
 
 ```python
 from peft import PeftModel
@@ -41,14 +41,14 @@ base = {auto}.from_pretrained(
 model = PeftModel.from_pretrained(base, ADAPTER)  # the path of this folder
 ```
 """
-    (place / "README.md").write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def _auto_class(base: PretrainedModel, classes: Mapping[int, str]) -> str:
     """By which of its classes transformers loads the base."""
-    from evenhand.finetune.modeling.families import KINDS  # noqa: PLC0415
+    from evenhand.finetune.modeling.families import AUTO_CLASSES  # noqa: PLC0415
 
-    return KINDS[base.family.INFO.task if classes else "language"]
+    return AUTO_CLASSES[base.family.INFO.task if classes else "language"]
 
 
 def _options(config: PretrainedConfig, base: PretrainedModel, classes: Mapping[int, str]) -> dict[str, Any]:

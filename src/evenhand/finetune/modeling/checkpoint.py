@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import torch
 
 #: Another draw than any run's, so that a head that was not saved cannot look as if it was.
-_OTHER_SEED = 2**31 - 1
+_RELOAD_SEED = 2**31 - 1
 _START = "start"
 
 
-def begin(model: Any, folder: Path) -> None:  # noqa: ANN401
+def save_initial_adapter(model: Any, folder: Path) -> None:  # noqa: ANN401
     """Note how an adapter starts that was cut out of the base: `save` needs it, to fit the original base.
 
     Args:
@@ -33,9 +33,9 @@ def begin(model: Any, folder: Path) -> None:  # noqa: ANN401
     if not is_adapted(model) or model.peft_config["default"].init_lora_weights in (True, False):
         return
     config = model.peft_config["default"]
-    begun, config.init_lora_weights = config.init_lora_weights, True
+    initialisation, config.init_lora_weights = config.init_lora_weights, True
     model.save_pretrained(str(folder / _START), save_embedding_layers=False)
-    config.init_lora_weights = begun
+    config.init_lora_weights = initialisation
 
 
 def save(model: Any, folder: Path, base: PretrainedModel) -> Path:  # noqa: ANN401
@@ -49,25 +49,29 @@ def save(model: Any, folder: Path, base: PretrainedModel) -> Path:  # noqa: ANN4
     Returns:
         The folder `adapter` (with the head in it, or nothing but the head) or `model`.
     """
-    if head_alone(model, base.roles.head):
-        place = folder / "adapter"
-        _save_head(model, place, base.roles.head)
+    if trains_head_only(model, base.roles.head):
+        path = folder / "adapter"
+        _save_head(model, path, base.roles.head)
     else:
-        place = _save(model, folder)
-    if place.name == "adapter":
+        path = _save_model(model, folder)
+    if path.name == "adapter":
         classes = model.config.id2label if base.roles.head else {}
-        _tidied(place / "adapter_config.json", classes)
-        adapter_card.write(place, model.config, base, classes)
-    return place
+        _normalise_config(path / "adapter_config.json", classes)
+        adapter_card.write(path, model.config, base, classes)
+    return path
 
 
-def head_alone(model: Any, head: Sequence[str]) -> bool:  # noqa: ANN401
+def trains_head_only(model: Any, head: Sequence[str]) -> bool:  # noqa: ANN401
     """Whether a model's head is trained and nothing else."""
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
-    return bool(trained) and not is_adapted(model) and all(name.startswith(_within(head)) for name in trained)
+    return (
+        bool(trained)
+        and not is_adapted(model)
+        and all(name.startswith(_head_prefixes(head)) for name in trained)
+    )
 
 
-def _save_head(model: Any, place: Path, head: Sequence[str]) -> None:  # noqa: ANN401
+def _save_head(model: Any, path: Path, head: Sequence[str]) -> None:  # noqa: ANN401
     """Write the trained head as an adapter that adds nothing to any layer."""
     from peft import LoraConfig  # noqa: PLC0415
     from peft.utils.constants import DUMMY_TARGET_MODULES  # noqa: PLC0415
@@ -77,83 +81,83 @@ def _save_head(model: Any, place: Path, head: Sequence[str]) -> None:  # noqa: A
         base_model_name_or_path=model.name_or_path,
         auto_mapping={"base_model_class": type(model).__name__, "parent_library": type(model).__module__},
     )  # fmt: skip
-    config.save_pretrained(str(place))
+    config.save_pretrained(str(path))
     weights = {
         f"base_model.model.{name}": value.detach().cpu().contiguous()
         for name, value in model.state_dict().items()
-        if name.startswith(_within(head))
+        if name.startswith(_head_prefixes(head))
     }
-    save_file(weights, place / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(weights, path / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
-def _within(head: Sequence[str]) -> tuple[str, ...]:
+def _head_prefixes(head: Sequence[str]) -> tuple[str, ...]:
     """How the names of the weights in a head's modules begin."""
     return tuple(f"{part}." for part in head)
 
 
-def _save(model: Any, folder: Path) -> Path:  # noqa: ANN401
+def _save_model(model: Any, folder: Path) -> Path:  # noqa: ANN401
     """Write an adapter, or a whole model."""
-    place = folder / ("adapter" if is_adapted(model) else "model")
+    path = folder / ("adapter" if is_adapted(model) else "model")
     # PEFT would ask the hub whether the embeddings have grown; they have not.
     options: dict[str, object] = {"save_embedding_layers": False} if is_adapted(model) else {}
     start, head = folder / _START, {}
     if start.is_dir():
         options["path_initial_model_for_weight_conversion"] = str(start)
-        head = _head(model)
+        head = _head_weights(model)
     with warnings.catch_warnings():
         # PEFT warns of the second adapter that it loads itself, to take the start off.
         warnings.filterwarnings("ignore", "PiSSA changes the base weights", UserWarning)
         warnings.simplefilter("ignore", FutureWarning)
-        model.save_pretrained(str(place), **options)
+        model.save_pretrained(str(path), **options)
     shutil.rmtree(start, ignore_errors=True)
     if head:
         # What takes the start off leaves out the modules that were trained whole.
-        weights = place / "adapter_model.safetensors"
+        weights = path / "adapter_model.safetensors"
         save_file({**head, **load_file(weights)}, weights, metadata={"format": "pt"})
     # PEFT adds a card about the machine's base path: of no use, and another text on every machine.
-    (place / "README.md").unlink(missing_ok=True)
-    return place
+    (path / "README.md").unlink(missing_ok=True)
+    return path
 
 
-def _head(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
+def _head_weights(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
     """What PEFT saves of an adapter besides the low-rank matrices."""
     from peft import get_peft_model_state_dict  # noqa: PLC0415
 
-    told = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return {name: value.detach().clone() for name, value in told.items() if ".lora_" not in name}
+    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {name: value.detach().clone() for name, value in weights.items() if ".lora_" not in name}
 
 
-def _tidied(path: Path, classes: Mapping[int, str]) -> None:
+def _normalise_config(path: Path, classes: Mapping[int, str]) -> None:
     """Give the sets in PEFT's file an order: the same bytes from every process; and name the head's classes.
 
     The base's own file may name the classes of its head in another order. A `config.json` beside the adapter
     would say which is which, but transformers takes a folder that has one for a whole model. How to load both
     together is in the folder's README.
     """
-    told = json.loads(path.read_text(encoding="utf-8"))
+    config = json.loads(path.read_text(encoding="utf-8"))
     if classes:
-        told["auto_mapping"] = {**(told.get("auto_mapping") or {}), "id2label": dict(classes)}
+        config["auto_mapping"] = {**(config.get("auto_mapping") or {}), "id2label": dict(classes)}
     for name in ("target_modules", "modules_to_save"):
-        if isinstance(told.get(name), list):
-            told[name].sort()
-    path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        if isinstance(config.get(name), list):
+            config[name].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def reload(base: PretrainedModel, place: Path) -> torch.nn.Module:
+def reload(base: PretrainedModel, path: Path) -> torch.nn.Module:
     """Load what `save` wrote, as a stranger would: onto a base whose head was drawn otherwise."""
     gc.collect()  # a model that was let go has modules that know each other
-    if place.name == "adapter":
+    if path.name == "adapter":
         from peft import PeftModel  # noqa: PLC0415
 
         with warnings.catch_warnings():
             # PEFT asks transformers for what it calls by another name since.
             warnings.simplefilter("ignore", FutureWarning)
-            adapted: torch.nn.Module = PeftModel.from_pretrained(base.copy(_OTHER_SEED), str(place))
+            adapted: torch.nn.Module = PeftModel.from_pretrained(base.copy(_RELOAD_SEED), str(path))
         return adapted
-    whole: torch.nn.Module = type(base.model).from_pretrained(
-        str(place), use_safetensors=True, attn_implementation=base.model.config._attn_implementation
+    model: torch.nn.Module = type(base.model).from_pretrained(
+        str(path), use_safetensors=True, attn_implementation=base.model.config._attn_implementation
     )
-    return whole
+    return model
 
 
 def is_adapted(model: Any) -> bool:  # noqa: ANN401

@@ -16,28 +16,28 @@ _CONFIG, _ADAPTER = "config.json", "adapter_config.json"
 _WEIGHTS = "model.safetensors"
 _INDEX = f"{_WEIGHTS}.index.json"
 #: Settings of quantisers that older files have beside the configuration.
-_QUANTISED = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
-_POINTER = b"version https://git-lfs"
+_QUANTISATION_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+_LFS_HEADER = b"version https://git-lfs"
 #: What is read of a model's folder; other files may be pointers.
-_NEEDED = (
+_FILES_READ = (
     _CONFIG, _ADAPTER, _WEIGHTS, _INDEX, "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
     "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "preprocessor_config.json",
 )  # fmt: skip
-_PAGE = (b"<!doctype", b"<html")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+_HTML_STARTS = (b"<!doctype", b"<html")
+_PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 #: Weights of other programs, and whose they are.
-_OTHERS = {".gguf": "llama.cpp", ".h5": "TensorFlow", ".msgpack": "Flax", ".onnx": "ONNX"}
-_LARGEST_JSON = 2**24
-_SHOWN = 5
+_FOREIGN_SUFFIXES = {".gguf": "llama.cpp", ".h5": "TensorFlow", ".msgpack": "Flax", ".onnx": "ONNX"}
+_MAX_JSON_BYTES = 2**24
+_MAX_LISTED = 5
 
 
-def refuse(name: str, folder: Path, *, whole: bool = True) -> None:
+def check_folder(name: str, folder: Path, *, complete: bool = True) -> None:
     """Complain of a folder that holds no base model.
 
     Args:
         name: of the model, as the study gives it.
         folder: with its files.
-        whole: whether all files of the model are there; else only what is there is looked at.
+        complete: whether all files of the model are there; else only what is there is looked at.
 
     Raises:
         InputError: it holds an adapter, weights that are quantised, or none that can be read.
@@ -51,55 +51,57 @@ def refuse(name: str, folder: Path, *, whole: bool = True) -> None:
         except OSError:
             return b""  # what cannot be opened is said when it is loaded
 
-    if wrong := complaint(name, names, read, whole=whole):
-        raise InputError(f"model '{name}': {wrong}")
+    if problem := complaint(name, names, read, complete=complete):
+        raise InputError(f"model '{name}': {problem}")
 
 
-def complaint(name: str, names: Sequence[str], read: Read, *, whole: bool = True) -> str:
+def complaint(name: str, names: Sequence[str], read: Read, *, complete: bool = True) -> str:
     """Say why files are no base model that can be trained; empty where nothing speaks against them.
 
     Args:
         name: of the model, as the study gives it.
         names: of the files.
         read: their beginnings.
-        whole: whether these are all files of the model.
+        complete: whether these are all files of the model.
     """
-    index = _json(read, _INDEX, names)
-    needed = {*_NEEDED, *_parts(index)}
-    if wrong := _stand_ins([n for n in names if n in needed], read):
-        return wrong
-    config, adapter = _json(read, _CONFIG, names), _json(read, _ADAPTER, names)
+    index = _read_json(read, _INDEX, names)
+    needed = {*_FILES_READ, *_weight_files(index)}
+    if problem := _placeholder_complaint([n for n in names if n in needed], read):
+        return problem
+    config, adapter = _read_json(read, _CONFIG, names), _read_json(read, _ADAPTER, names)
     weights = [n for n in names if n in (_WEIGHTS, _INDEX)]
     alone = not weights and any(n.startswith("adapter_model.") for n in names)
-    if whole and (_ADAPTER in names or alone):
-        return _of_adapter(name, adapter, alone=_CONFIG not in names or not (weights or _pickles(names)))
-    if wrong := _quantised(config, names):
-        return wrong
-    if _CONFIG not in names or not whole:
+    if complete and (_ADAPTER in names or alone):
+        return _adapter_complaint(
+            name, adapter, alone=_CONFIG not in names or not (weights or _pickle_files(names))
+        )
+    if problem := _quantisation_complaint(config, names):
+        return problem
+    if _CONFIG not in names or not complete:
         return ""  # what is missing is said when it is loaded
     if weights:
-        return "" if _WEIGHTS in names else _of_index(index, names)
-    return _of_weights(name, config, names)
+        return "" if _WEIGHTS in names else _index_complaint(index, names)
+    return _weights_complaint(name, config, names)
 
 
-def _stand_ins(names: Sequence[str], read: Read) -> str:
+def _placeholder_complaint(names: Sequence[str], read: Read) -> str:
     """What lies in the place of a file after a download that went wrong."""
-    begins = {n: read(n, len(_POINTER)) for n in names}
-    if pointers := [n for n, begin in begins.items() if begin == _POINTER]:
+    begins = {n: read(n, len(_LFS_HEADER)) for n in names}
+    if pointers := [n for n, begin in begins.items() if begin == _LFS_HEADER]:
         what = "is a Git LFS pointer" if len(pointers) == 1 else "are Git LFS pointers"
         return (
-            f"{_listed(pointers)} {what}: a few lines in place of a file that is elsewhere; fetch it "
+            f"{_join_names(pointers)} {what}: a few lines in place of a file that is elsewhere; fetch it "
             "with `git lfs pull` in the folder, or download it again."
         )
-    if page := [n for n, begin in begins.items() if begin.lstrip().lower().startswith(_PAGE)]:
+    if page := [n for n, begin in begins.items() if begin.lstrip().lower().startswith(_HTML_STARTS)]:
         return (
-            f"{_listed(page)} holds a web page, not the file itself, as when the address of the page "
+            f"{_join_names(page)} holds a web page, not the file itself, as when the address of the page "
             "about it is downloaded; take the address with /resolve/ in place of /blob/."
         )
     return ""
 
 
-def _of_adapter(name: str, adapter: dict[str, Any], *, alone: bool) -> str:
+def _adapter_complaint(name: str, adapter: dict[str, Any], *, alone: bool) -> str:
     """An adapter is no base, and none may lie beside one."""
     base = adapter.get("base_model_name_or_path")
     of = f" for '{base}'" if base else ""
@@ -107,96 +109,96 @@ def _of_adapter(name: str, adapter: dict[str, Any], *, alone: bool) -> str:
         give = f"give that base as model: {base}" if base else "give its base as model"
         return f"is an adapter{of} ({_ADAPTER}), not a model; {give}."
     files = f"{_ADAPTER} and adapter_model.safetensors"
-    out = f"take {files} out of the folder"
+    remedy = f"take {files} out of the folder"
     if not Path(name).expanduser().is_dir():
-        out = f"download its other files into a folder without {files}, and give its path"
+        remedy = f"download its other files into a folder without {files}, and give its path"
     return (
         f"has an adapter{of} ({_ADAPTER}) beside its weights, which transformers would load into the base "
-        f"that methods start from; {out}."
+        f"that methods start from; {remedy}."
     )
 
 
-def _quantised(config: dict[str, Any], names: Sequence[str]) -> str:
+def _quantisation_complaint(config: dict[str, Any], names: Sequence[str]) -> str:
     """Weights of a few bits cannot be trained as others are, nor compared with them."""
-    said = config.get("quantization_config") or config.get("compression_config")
-    files = [n for n in names if n in _QUANTISED]
-    if not said and not files:
+    settings = config.get("quantization_config") or config.get("compression_config")
+    files = [n for n in names if n in _QUANTISATION_FILES]
+    if not settings and not files:
         return ""
-    method = said.get("quant_method") if isinstance(said, dict) else None
-    where = f"{_CONFIG} has quantization_config{f': {method}' if method else ''}" if said else files[0]
-    out = "take quantization_config out of the file" if said else f"take {files[0]} out of the folder"
+    method = settings.get("quant_method") if isinstance(settings, dict) else None
+    where = f"{_CONFIG} has quantization_config{f': {method}' if method else ''}" if settings else files[0]
+    remedy = "take quantization_config out of the file" if settings else f"take {files[0]} out of the folder"
     return (
         f"its weights are quantised ({where}), which evenhand does not train: all methods start from the "
         "same full weights. Give the model that it was made from; if its weights are full all the same, "
-        f"{out}."
+        f"{remedy}."
     )
 
 
-def _of_index(index: dict[str, Any], names: Sequence[str]) -> str:
+def _index_complaint(index: dict[str, Any], names: Sequence[str]) -> str:
     """All parts that an index names must be there."""
-    every = _parts(index)
-    if not every:
+    parts = _weight_files(index)
+    if not parts:
         return f"{_INDEX} has no 'weight_map', which says where the weights are; download it again."
-    lost = [part for part in every if part not in names]
-    if not lost:
+    missing = [part for part in parts if part not in names]
+    if not missing:
         return ""
     return (
-        f"{len(lost):,} of the {len(every):,} files with its weights that {_INDEX} names "
-        f"{'is' if len(lost) == 1 else 'are'} not in the folder ({_listed(lost)}); download them too."
+        f"{len(missing):,} of the {len(parts):,} files with its weights that {_INDEX} names "
+        f"{'is' if len(missing) == 1 else 'are'} not in the folder ({_join_names(missing)}); download them too."
     )
 
 
-def _parts(index: dict[str, Any]) -> list[str]:
+def _weight_files(index: dict[str, Any]) -> list[str]:
     """Files that an index of weights names."""
     parts = index.get("weight_map")
     return sorted({str(part) for part in parts.values()}) if isinstance(parts, dict) else []
 
 
-def _of_weights(name: str, config: dict[str, Any], names: Sequence[str]) -> str:
+def _weights_complaint(name: str, config: dict[str, Any], names: Sequence[str]) -> str:
     """Say which weights there are instead of those that can be read."""
-    if pickles := _pickles(names):
+    if pickles := _pickle_files(names):
         kinds = config.get("architectures")
         kind = kinds[0] if isinstance(kinds, list) and kinds else "AutoModel"
         what = "is a pickle" if len(pickles) == 1 else "are pickles"
         return (
-            f"has only {_listed(pickles)}, which {what}: such a file can run code as it is read, so evenhand "
+            f"has only {_join_names(pickles)}, which {what}: such a file can run code as it is read, so evenhand "
             "does not read it. Convert it where you trust it, with "
             f"two lines of Python: `from transformers import {kind}` and `{kind}.from_pretrained({name!r})"
             ".save_pretrained(FOLDER)`, copy the tokenizer's files into FOLDER too, and "
             "give FOLDER as model; or give another revision that has model.safetensors."
         )
-    for ending, whose in _OTHERS.items():
+    for ending, whose in _FOREIGN_SUFFIXES.items():
         if other := [n for n in names if n.lower().endswith(ending)]:
             return (
-                f"has only weights of {whose} ({_listed(other)}), which evenhand does not read; it reads "
+                f"has only weights of {whose} ({_join_names(other)}), which evenhand does not read; it reads "
                 f"{_WEIGHTS}, as transformers' save_pretrained writes it."
             )
     if safe := [n for n in names if n.endswith(".safetensors")]:
         return (
-            f"has its weights in {_listed(safe)}, but transformers looks for {_WEIGHTS}, or for the parts "
+            f"has its weights in {_join_names(safe)}, but transformers looks for {_WEIGHTS}, or for the parts "
             f"that {_INDEX} names; give a folder with one of these."
         )
     return ""
 
 
-def _pickles(names: Sequence[str]) -> list[str]:
+def _pickle_files(names: Sequence[str]) -> list[str]:
     """Files with pickled weights; not what training leaves beside them."""
     aside = ("training_args", "optimizer", "scheduler", "rng_state", "scaler")
-    return [n for n in names if n.lower().endswith(_PICKLES) and not n.startswith(aside)]
+    return [n for n in names if n.lower().endswith(_PICKLE_SUFFIXES) and not n.startswith(aside)]
 
 
-def _json(read: Read, file: str, names: Sequence[str]) -> dict[str, Any]:
+def _read_json(read: Read, file: str, names: Sequence[str]) -> dict[str, Any]:
     """The object in a file; empty where there is none that can be read."""
     if file not in names:
         return {}
     try:
-        found = json.loads(read(file, _LARGEST_JSON).decode("utf-8"))
+        value = json.loads(read(file, _MAX_JSON_BYTES).decode("utf-8"))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     """Names of files for a sentence."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more

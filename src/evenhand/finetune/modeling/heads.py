@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-_SHOWN = 6
+_MAX_LISTED = 6
 
 
-def names_in(config: Any) -> tuple[str, ...]:  # noqa: ANN401
+def class_names(config: Any) -> tuple[str, ...]:  # noqa: ANN401
     """Names of the classes of a checkpoint's own head, by position; none where its file contradicts itself.
 
     Args:
@@ -22,11 +22,11 @@ def names_in(config: Any) -> tuple[str, ...]:  # noqa: ANN401
     return () if contradicted else tuple(names)
 
 
-def settle(
+def match_head(
     model: Any,  # noqa: ANN401
     head: Sequence[str],
     missing: Collection[str],
-    own: Sequence[str],
+    head_classes: Sequence[str],
     classes: Sequence[str],
 ) -> tuple[tuple[str, ...], str]:
     """Match a checkpoint's head with the classes by their names, never by position.
@@ -35,35 +35,42 @@ def settle(
         model: loaded, with a head of as many classes as there are; a head that is kept is put in their order.
         head: names of the head's modules.
         missing: names of the weights that the checkpoint lacks, or has in another shape.
-        own: names of the classes of the checkpoint's head, by position.
+        head_classes: names of the classes of the checkpoint's head, by position.
         classes: names of the classes of the data, by position.
 
     Returns:
         Names of the modules that have to be drawn anew, and what is to be remarked; empty if nothing is.
     """
-    fresh = {key.rpartition(".")[0] for key in missing}
-    inside = [name for name, _ in model.named_parameters() if _within(name, head)]
-    order = _order(own, classes)
-    last = _last(model, head, len(classes))
-    if inside and last is not None and order is not None and not any(name in missing for name in inside):
+    new_modules = {key.rpartition(".")[0] for key in missing}
+    head_weights = [name for name, _ in model.named_parameters() if _in_head(name, head)]
+    order = _match_classes(head_classes, classes)
+    output = _output_layer(model, head, len(classes))
+    if (
+        head_weights
+        and output is not None
+        and order is not None
+        and not any(name in missing for name in head_weights)
+    ):
         with torch.no_grad():
-            for parameter in last.parameters():
+            for parameter in output.parameters():
                 parameter.copy_(parameter[order].clone())
-        remark = f"has a trained head for the classes of the data ({_listed(classes)})"
+        remark = f"has a trained head for the classes of the data ({_join_names(classes)})"
         more = "" if order == sorted(order) else ", in another order, and it is matched by name"
-        return tuple(sorted(fresh)), f"{remark}{more}: it is kept, and all seeds begin with the same head"
+        return tuple(
+            sorted(new_modules)
+        ), f"{remark}{more}: it is kept, and all seeds begin with the same head"
     for name, parameter in model.named_parameters():
-        if _within(name, head):
+        if _in_head(name, head):
             # By this transformers knows weights that were loaded, which it would not draw anew.
             parameter._is_hf_initialized = False  # type: ignore[attr-defined]
-    fresh = {name for name in fresh if not _within(f"{name}.", head)} | set(head)
-    return tuple(sorted(fresh)), (
-        f"has a head for other classes ({_listed(own) or 'named in contradictory ways'}) than the data "
-        f"({_listed(classes)}): it is not used, and every seed draws a new one"
+    new_modules = {name for name in new_modules if not _in_head(f"{name}.", head)} | set(head)
+    return tuple(sorted(new_modules)), (
+        f"has a head for other classes ({_join_names(head_classes) or 'named in contradictory ways'}) than the data "
+        f"({_join_names(classes)}): it is not used, and every seed draws a new one"
     )
 
 
-def brings_one(model: Any, head: Sequence[str], absent: Collection[str]) -> bool:  # noqa: ANN401
+def has_head_weights(model: Any, head: Sequence[str], absent: Collection[str]) -> bool:  # noqa: ANN401
     """Whether a checkpoint has weights for a head, of whatever shape.
 
     Args:
@@ -71,41 +78,41 @@ def brings_one(model: Any, head: Sequence[str], absent: Collection[str]) -> bool
         head: names of the head's modules.
         absent: names of the weights that the checkpoint does not have at all.
     """
-    return any(_within(name, head) and name not in absent for name, _ in model.named_parameters())
+    return any(_in_head(name, head) and name not in absent for name, _ in model.named_parameters())
 
 
-def _order(own: Sequence[str], classes: Sequence[str]) -> list[int] | None:
+def _match_classes(head_classes: Sequence[str], classes: Sequence[str]) -> list[int] | None:
     """Position of every class in the checkpoint's head; None unless both have the same names."""
-    exact: Mapping[str, int] = {name: i for i, name in enumerate(own)}
-    plain: Mapping[str, int] = {_plain(name): i for i, name in enumerate(own)}
-    for known, wanted in ((exact, list(classes)), (plain, [_plain(name) for name in classes])):
-        if len(known) == len(own) == len(set(wanted)) and set(known) == set(wanted):
-            return [known[name] for name in wanted]
+    exact: Mapping[str, int] = {name: i for i, name in enumerate(head_classes)}
+    plain: Mapping[str, int] = {_normalise_name(name): i for i, name in enumerate(head_classes)}
+    for positions, names in ((exact, list(classes)), (plain, [_normalise_name(name) for name in classes])):
+        if len(positions) == len(head_classes) == len(set(names)) and set(positions) == set(names):
+            return [positions[name] for name in names]
     return None
 
 
-def _plain(name: str) -> str:
+def _normalise_name(name: str) -> str:
     """A name without letter case; LABEL_1, by which transformers means the class 1, is 1."""
     plain = name.strip().casefold()
     number = plain.removeprefix("label_")
     return number if number.isdecimal() else plain
 
 
-def _last(model: Any, head: Sequence[str], n: int) -> torch.nn.Linear | None:  # noqa: ANN401
+def _output_layer(model: Any, head: Sequence[str], n: int) -> torch.nn.Linear | None:  # noqa: ANN401
     """The layer of the head that gives one number per class."""
-    found = [
+    candidates = [
         module
         for name, module in model.named_modules()
-        if _within(f"{name}.", head) and isinstance(module, torch.nn.Linear) and module.out_features == n
+        if _in_head(f"{name}.", head) and isinstance(module, torch.nn.Linear) and module.out_features == n
     ]
-    return found[-1] if found else None
+    return candidates[-1] if candidates else None
 
 
-def _within(name: str, head: Sequence[str]) -> bool:
+def _in_head(name: str, head: Sequence[str]) -> bool:
     return any(name.startswith(f"{part}.") for part in head)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     """Names for a sentence."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more

@@ -28,7 +28,7 @@ _FILES = (FILE, "processor_config.json")
 _SHAPE_ONLY = {"do_rescale": False, "do_normalize": False}
 _VALUES_ONLY = {"do_resize": False, "do_center_crop": False, "do_pad": False}
 #: Of the picture that processors are tried on: neither side divides the other.
-_TRIAL = (61, 97)
+_TRIAL_SIZE = (61, 97)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +58,11 @@ class Preparation:
         return shaped.transpose(1, 2, 0)
 
 
-def preparation_in(place: Path | None, config: PretrainedConfig, name: str) -> Preparation:
+def load_preparation(path: Path | None, config: PretrainedConfig, name: str) -> Preparation:
     """Load the image processor in a model's folder, or make the default one where there is none.
 
     Args:
-        place: the folder; None where it is not at hand.
+        path: the folder; None where it is not at hand.
         config: of the model.
         name: of the model, for complaints.
 
@@ -76,35 +76,35 @@ def preparation_in(place: Path | None, config: PretrainedConfig, name: str) -> P
         raise InputError(f"model '{name}': reads pictures of {channels} channels; pictures have 3, or 1.")
     remarks: tuple[str, ...] = ()
     side = _side(config)
-    if place is None or not any((place / file).is_file() for file in _FILES):
+    if path is None or not any((path / file).is_file() for file in _FILES):
         if side is None:
             raise InputError(
                 f"model '{name}': has no {FILE}, and its config.json says no image_size: how its pictures "
                 f"are prepared is not known; place its {FILE} beside its weights."
             )
-        processor = plain(side, channels)
+        processor = default_processor(side, channels)
         remarks = (
-            f"model '{name}': has no {FILE}: its pictures are resized to {_shown(side)} pixels, with "
+            f"model '{name}': has no {FILE}: its pictures are resized to {_width_by_height(side)} pixels, with "
             "values from -1 to 1.",
         )
     else:
-        processor = _loaded(place, config, name)
+        processor = _load_processor(path, config, name)
         if side is not None and not (processor.do_resize or getattr(processor, "do_center_crop", None)):
             processor.do_resize, processor.size = True, SizeDict(height=side[0], width=side[1])
             remarks = (
                 f"model '{name}': as its {FILE} says, pictures are not resized; those of another size than "
-                f"{_shown(side)} pixels (config.json) are, since the model reads no others.",
+                f"{_width_by_height(side)} pixels (config.json) are, since the model reads no others.",
             )
     try:
-        return _prepared(processor, channels, name, remarks)
+        return _build_preparation(processor, channels, name, remarks)
     except InputError:
         raise
     except Exception as error:
         # Settings that contradict each other come out as ValueError, TypeError, KeyError, ...
-        raise InputError(_unusable(name, error)) from None
+        raise InputError(_unusable_message(name, error)) from None
 
 
-def fitted(preparation: Preparation, model: PreTrainedModel, name: str) -> Preparation:
+def fit_to_model(preparation: Preparation, model: PreTrainedModel, name: str) -> Preparation:
     """Make sure that a model reads what its processor gives, by letting it read a black picture.
 
     Args:
@@ -118,77 +118,81 @@ def fitted(preparation: Preparation, model: PreTrainedModel, name: str) -> Prepa
     Raises:
         InputError: the model reads another size.
     """
-    wanted = _side(model.config)
-    if preparation.size == wanted or _reads(model, preparation):
+    expected = _side(model.config)
+    if preparation.size == expected or _reads(model, preparation):
         return preparation
-    said = f"model '{name}': its {FILE} makes pictures of {_shown(preparation.size)} pixels"
+    statement = f"model '{name}': its {FILE} makes pictures of {_width_by_height(preparation.size)} pixels"
     size = preparation.processor.size
     resizes = size is not None and size.height and not getattr(preparation.processor, "do_center_crop", False)
-    if wanted is None or not resizes:
+    if expected is None or not resizes:
         reads = (
-            f"but the model reads {_shown(wanted)} (config.json)"
-            if wanted
+            f"but the model reads {_width_by_height(expected)} (config.json)"
+            if expected
             else "which the model does not read"
         )
-        raise InputError(f"{said}, {reads}; set size and crop_size in {FILE} to what the model reads.")
-    preparation.processor.size = type(size)(height=wanted[0], width=wanted[1])
-    remark = f"{said}, but the model reads {_shown(wanted)} (config.json); they are resized to that."
-    return replace(preparation, size=wanted, remarks=(*preparation.remarks, remark))
+        raise InputError(f"{statement}, {reads}; set size and crop_size in {FILE} to what the model reads.")
+    preparation.processor.size = type(size)(height=expected[0], width=expected[1])
+    remark = f"{statement}, but the model reads {_width_by_height(expected)} (config.json); they are resized to that."
+    return replace(preparation, size=expected, remarks=(*preparation.remarks, remark))
 
 
-def _prepared(processor: Any, channels: int, name: str, remarks: tuple[str, ...]) -> Preparation:  # noqa: ANN401
+def _build_preparation(processor: Any, channels: int, name: str, remarks: tuple[str, ...]) -> Preparation:  # noqa: ANN401
     """Try a processor on a picture of noise, and see whether shape and values are separate steps."""
     from PIL import Image  # noqa: PLC0415
 
-    noise = np.random.default_rng(0).integers(0, 256, (*_TRIAL, channels), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (*_TRIAL_SIZE, channels), np.uint8)
     trial = Image.fromarray(noise if channels == 3 else noise[..., 0])
-    high, whole = (
+    rotated, result = (
         _run(processor, image, {}) for image in (trial.transpose(Image.Transpose.TRANSPOSE), trial)
     )
-    if whole.ndim != 3 or whole.shape[0] != channels:
+    if result.ndim != 3 or result.shape[0] != channels:
         raise InputError(
-            f"model '{name}': its {FILE} makes {whole.shape[0]} channels of a picture, but config.json says "
+            f"model '{name}': its {FILE} makes {result.shape[0]} channels of a picture, but config.json says "
             f"num_channels: {channels}; these files do not belong together."
         )
-    if whole.shape != high.shape:
+    if result.shape != rotated.shape:
         raise InputError(
-            f"model '{name}': its {FILE} makes pictures of different sizes ({_shown(whole.shape[1:])} pixels "
-            f"of a wide one, {_shown(high.shape[1:])} of a high one), which cannot be read together; set "
+            f"model '{name}': its {FILE} makes pictures of different sizes ({_width_by_height(result.shape[1:])} pixels "
+            f"of a wide one, {_width_by_height(rotated.shape[1:])} of a high one), which cannot be read together; set "
             "do_center_crop and crop_size there, or size with height and width."
         )
-    values = _values(processor, channels)
+    values = _byte_table(processor, channels)
     if values is not None:
         shaped = _run(processor, trial, _SHAPE_ONLY)
-        apart = shaped.dtype == np.uint8 and shaped.shape == whole.shape
-        if not apart or not np.array_equal(looked_up(values, shaped.transpose(1, 2, 0)[None])[0], whole):
+        separable = shaped.dtype == np.uint8 and shaped.shape == result.shape
+        if not separable or not np.array_equal(
+            apply_byte_table(values, shaped.transpose(1, 2, 0)[None])[0], result
+        ):
             values = None
     if values is not None:
-        values = _fused(processor, values)
-    if _cuts(processor, trial, whole):
+        values = _fuse_scale_and_shift(processor, values)
+    if _crops(processor, trial, result):
         remarks = (
             *remarks,
             f"model '{name}': as its {FILE} says, only the middle of a picture is read: after resizing, "
-            f"{_shown(whole.shape[1:])} pixels of it.",
+            f"{_width_by_height(result.shape[1:])} pixels of it.",
         )
-    return Preparation(processor, channels, values, whole.shape[1:], remarks)
+    return Preparation(processor, channels, values, result.shape[1:], remarks)
 
 
-def looked_up(values: npt.NDArray[np.float32], pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def apply_byte_table(
+    values: npt.NDArray[np.float32], pictures: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
     """[n, channels, height, width] what becomes of bytes [n, height, width, channels]."""
     return np.stack([table[pictures[..., c]] for c, table in enumerate(values)], 1)
 
 
-def _values(processor: Any, channels: int) -> npt.NDArray[np.float32] | None:  # noqa: ANN401
+def _byte_table(processor: Any, channels: int) -> npt.NDArray[np.float32] | None:  # noqa: ANN401
     """[channels, 256] what a processor makes of every byte; None where it changes the shape nonetheless."""
     from PIL import Image  # noqa: PLC0415
 
     levels = np.arange(256, dtype=np.uint8)[None]
     ramp = Image.fromarray(np.stack([levels] * 3, -1) if channels == 3 else levels)
-    found = _run(processor, ramp, _VALUES_ONLY)
-    return found[:, 0].astype(np.float32) if found.shape == (channels, 1, 256) else None
+    values = _run(processor, ramp, _VALUES_ONLY)
+    return values[:, 0].astype(np.float32) if values.shape == (channels, 1, 256) else None
 
 
-def _fused(processor: Any, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: ANN401
+def _fuse_scale_and_shift(processor: Any, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: ANN401
     """Scale and shift at once, where that is what a processor does, up to the last bit of float32.
 
     Studies of earlier versions were trained on these bits, and are to be repeated to the bit.
@@ -203,13 +207,13 @@ def _fused(processor: Any, values: npt.NDArray[np.float32]) -> npt.NDArray[np.fl
     return fused if np.allclose(fused, values, rtol=1e-6, atol=1e-6) else values
 
 
-def _cuts(processor: Any, trial: Any, whole: npt.NDArray[Any]) -> bool:  # noqa: ANN401
+def _crops(processor: Any, trial: Any, result: npt.NDArray[Any]) -> bool:  # noqa: ANN401
     """Whether a picture loses its borders: what stands at the very left changes nothing."""
     from PIL import Image  # noqa: PLC0415
 
     levels = np.array(trial)
     levels[:, 0] = 255 - levels[:, 0]
-    return np.array_equal(_run(processor, Image.fromarray(levels), {}), whole)
+    return np.array_equal(_run(processor, Image.fromarray(levels), {}), result)
 
 
 def _run(processor: Any, image: Any, options: Mapping[str, bool]) -> npt.NDArray[Any]:  # noqa: ANN401
@@ -217,7 +221,7 @@ def _run(processor: Any, image: Any, options: Mapping[str, bool]) -> npt.NDArray
     return np.asarray(processor(image, **options)["pixel_values"][0])
 
 
-def _loaded(place: Path, config: PretrainedConfig, name: str) -> Any:  # noqa: ANN401
+def _load_processor(path: Path, config: PretrainedConfig, name: str) -> Any:  # noqa: ANN401
     """The processor in a folder."""
     from transformers import AutoImageProcessor, logging  # noqa: PLC0415
 
@@ -225,18 +229,18 @@ def _loaded(place: Path, config: PretrainedConfig, name: str) -> Any:  # noqa: A
     logging.set_verbosity_error()  # that torchvision is not there is no news
     try:
         processor = AutoImageProcessor.from_pretrained(
-            str(place), config=config, backend="pil", trust_remote_code=False, local_files_only=True
+            str(path), config=config, backend="pil", trust_remote_code=False, local_files_only=True
         )
         if getattr(processor, "backend", "pil") != "pil":
             raise ValueError(f"{type(processor).__name__} needs torchvision, which evenhand does not use")
         return processor
     except Exception as error:
-        raise InputError(_unusable(name, error)) from None
+        raise InputError(_unusable_message(name, error)) from None
     finally:
         logging.set_verbosity(shown)
 
 
-def plain(side: tuple[int, int], channels: int = 3) -> Any:  # noqa: ANN401
+def default_processor(side: tuple[int, int], channels: int = 3) -> Any:  # noqa: ANN401
     """The processor of models that bring none: it resizes to a height and width; values from -1 to 1."""
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil  # noqa: PLC0415
 
@@ -267,12 +271,12 @@ def _side(config: PretrainedConfig) -> tuple[int, int] | None:
     return int(high), int(wide)
 
 
-def _shown(size: Sequence[int]) -> str:
+def _width_by_height(size: Sequence[int]) -> str:
     """Height and width for a sentence, the width first."""
     return f"{size[1]} x {size[0]}"
 
 
-def _unusable(name: str, error: Exception) -> str:
+def _unusable_message(name: str, error: Exception) -> str:
     why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return (
         f"model '{name}': its {FILE} cannot be used ({why}); correct it, or place the one that the model's "

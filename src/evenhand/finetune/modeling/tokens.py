@@ -7,7 +7,7 @@ from typing import Any
 
 from evenhand.errors import InputError
 
-_SHOWN = 5
+_MAX_LISTED = 5
 
 
 def rows_of(config: Any) -> int:  # noqa: ANN401
@@ -15,37 +15,37 @@ def rows_of(config: Any) -> int:  # noqa: ANN401
     return int(config.vocab_size)
 
 
-def spare(tokenizer: Any, rows: int) -> dict[int, str]:  # noqa: ANN401
+def tokens_without_rows(tokenizer: Any, rows: int) -> dict[int, str]:  # noqa: ANN401
     """Tokens without a row in an embedding of so many rows, by their number."""
     return {int(i): str(token) for token, i in tokenizer.get_vocab().items() if i >= rows}
 
 
-def refuse_spare(tokenizer: Any, texts: Sequence[Iterable[int]], rows: int, place: str) -> None:  # noqa: ANN401
+def check_tokens(tokenizer: Any, texts: Sequence[Iterable[int]], rows: int, path: str) -> None:  # noqa: ANN401
     """Complain of texts with tokens that the embedding has no rows for.
 
     Args:
         tokenizer: of transformers.
         texts: tokens of each.
         rows: of the embedding.
-        place: folder of the model.
+        path: folder of the model.
 
     Raises:
         InputError: names the tokens, and both sizes.
     """
-    without = spare(tokenizer, rows)
-    if not without:
+    missing = tokens_without_rows(tokenizer, rows)
+    if not missing:
         return
-    used = [without.keys() & {int(i) for i in ids} for ids in texts]
-    if every := sorted(set().union(*used)):
-        hit = sum(bool(one) for one in used)
+    used = [missing.keys() & {int(i) for i in ids} for ids in texts]
+    if ids_without_rows := sorted(set().union(*used)):
+        affected = sum(bool(ids) for ids in used)
         raise InputError(
-            f"model '{place}': its tokenizer does not fit its weights. The tokenizer has {len(tokenizer):,} "
-            f"tokens, the embedding {rows:,} rows, and {hit:,} of {len(texts):,} texts have a token without "
-            f"a row ({_listed(without, every)}). {_RESIZE}"
+            f"model '{path}': its tokenizer does not fit its weights. The tokenizer has {len(tokenizer):,} "
+            f"tokens, the embedding {rows:,} rows, and {affected:,} of {len(texts):,} texts have a token without "
+            f"a row ({_join_tokens(missing, ids_without_rows)}). {_RESIZE}"
         )
 
 
-def refuse_special(tokenizer: Any, what: str, token: int, rows: int, place: str) -> None:  # noqa: ANN401
+def check_special_token(tokenizer: Any, kind: str, token: int, rows: int, path: str) -> None:  # noqa: ANN401
     """Complain of a special token that every text has, where the embedding has no row for it.
 
     Raises:
@@ -54,13 +54,13 @@ def refuse_special(tokenizer: Any, what: str, token: int, rows: int, place: str)
     if token >= rows:
         shown = tokenizer.convert_ids_to_tokens(token)
         raise InputError(
-            f"model '{place}': its tokenizer does not fit its weights. The tokenizer has {len(tokenizer):,} "
-            f"tokens, the embedding {rows:,} rows, and none for its {what} token {shown!r} ({token}). "
+            f"model '{path}': its tokenizer does not fit its weights. The tokenizer has {len(tokenizer):,} "
+            f"tokens, the embedding {rows:,} rows, and none for its {kind} token {shown!r} ({token}). "
             f"{_RESIZE}"
         )
 
 
-def padding(tokenizer: Any, rows: int, ends: set[int]) -> tuple[int | None, str]:  # noqa: ANN401
+def choose_padding(tokenizer: Any, rows: int, ends: set[int]) -> tuple[int | None, str]:  # noqa: ANN401
     """A token to pad with, which nothing reads.
 
     A pad token that was added to a tokenizer without a row in the embedding is replaced by one that has a row
@@ -89,10 +89,10 @@ def padding(tokenizer: Any, rows: int, ends: set[int]) -> tuple[int | None, str]
     )
 
 
-def _listed(names: dict[int, str], every: Sequence[int]) -> str:
+def _join_tokens(names: dict[int, str], every: Sequence[int]) -> str:
     """Tokens with their numbers, for a sentence."""
-    more = f", and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
-    return ", ".join(f"{names[i]!r} ({i})" for i in every[:_SHOWN]) + more
+    more = f", and {len(every) - _MAX_LISTED} more" if len(every) > _MAX_LISTED else ""
+    return ", ".join(f"{names[i]!r} ({i})" for i in every[:_MAX_LISTED]) + more
 
 
 _RESIZE = (

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from evenhand.finetune.models._roles import Roles
 
-_END = ".weight"
+_WEIGHT_SUFFIX = ".weight"
 
 
 def weights_in(
-    place: Path, roles: Roles, patterns: Mapping[str, str]
+    folder: Path, roles: Roles, patterns: Mapping[str, str]
 ) -> Callable[[str], torch.Tensor | None]:
     """Find the layers of a model in its files.
 
@@ -26,7 +26,7 @@ def weights_in(
     the number of its block.
 
     Args:
-        place: the folder.
+        folder: the folder.
         roles: of the model.
         patterns: how names of layers end, by role.
 
@@ -35,25 +35,25 @@ def weights_in(
     """
     from safetensors import safe_open  # noqa: PLC0415
 
-    found: dict[tuple[str, tuple[int, ...]], tuple[Path, str]] = {}
-    for file in sorted(place.glob("model*.safetensors")):
+    locations: dict[tuple[str, tuple[int, ...]], tuple[Path, str]] = {}
+    for file in sorted(folder.glob("model*.safetensors")):
         with safe_open(file, framework="pt") as opened:
             for key in opened.keys():  # noqa: SIM118  (no dictionary)
-                name = key.removesuffix(_END)
+                name = key.removesuffix(_WEIGHT_SUFFIX)
                 for role, pattern in patterns.items():
-                    if key.endswith(_END) and re.search(rf"(?:^|\.)(?:{pattern})$", name):
-                        found[role, _lora.layer_of(f".{name}")] = file, key
+                    if key.endswith(_WEIGHT_SUFFIX) and re.search(rf"(?:^|\.)(?:{pattern})$", name):
+                        locations[role, _lora.layer_of(f".{name}")] = file, key
     keys = {
-        name: found.get((role, _lora.layer_of(f".{name}")))
+        name: locations.get((role, _lora.layer_of(f".{name}")))
         for role, names in roles.layers.items()
         for name in names
     }
 
     def weight(name: str) -> torch.Tensor | None:
-        at = keys.get(name)
-        if at is None:
+        location = keys.get(name)
+        if location is None:
             return None
-        with safe_open(at[0], framework="pt") as opened:
-            return opened.get_tensor(at[1])
+        with safe_open(location[0], framework="pt") as opened:
+            return opened.get_tensor(location[1])
 
     return weight

@@ -22,7 +22,7 @@ ROLES = (
     "mlp.down",
 )
 #: Of these, what lies before the layers and is in none of them.
-OUTSIDE = ("embedding",)
+ROLES_OUTSIDE_LAYERS = ("embedding",)
 
 
 @dataclass(frozen=True)

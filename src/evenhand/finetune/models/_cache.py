@@ -15,11 +15,11 @@ from evenhand.errors import InputError
 from evenhand.store import cache
 
 #: Written last: names and digests of the other files. A folder that does not agree with it is made anew.
-_SEAL = "evenhand.json"
+_MANIFEST = "evenhand.json"
 _log = logging.getLogger(__name__)
 
 
-def kept(name: str, recipe: Mapping[str, object], make: Callable[[Path], None]) -> Path:
+def get_or_make(name: str, recipe: Mapping[str, object], make: Callable[[Path], None]) -> Path:
     """Folder of a model, which is made when there is none yet.
 
     Of several processes that ask at once, one makes it and the others wait. Whoever is interrupted leaves
@@ -36,56 +36,56 @@ def kept(name: str, recipe: Mapping[str, object], make: Callable[[Path], None]) 
     Raises:
         InputError: the cache cannot be written.
     """
-    told = json.dumps(recipe, sort_keys=True)
+    text = json.dumps(recipe, sort_keys=True)
     root = cache.root() / "models"
-    place = root / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-    if _whole(place):
-        return place
+    path = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    if _is_intact(path):
+        return path
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _alone(root / f"{place.name}.lock"):
-            if not _whole(place):
-                _make(name, recipe, make, place)
+        with _exclusive(root / f"{path.name}.lock"):
+            if not _is_intact(path):
+                _make(name, recipe, make, path)
     except OSError as error:
         raise InputError(
             f"model '{name}': it cannot be made in {root} ({error.strerror or error}); let the environment "
             "variable EVENHAND_CACHE name a folder that can be written."
         ) from error
-    return place
+    return path
 
 
-def _make(name: str, recipe: Mapping[str, object], make: Callable[[Path], None], place: Path) -> None:
+def _make(name: str, recipe: Mapping[str, object], make: Callable[[Path], None], path: Path) -> None:
     """Make a model beside its place, then move it there; nobody else does so meanwhile."""
-    if place.exists():
-        _log.warning("%s: its files are not as they were made; it is made anew", place)
-        shutil.rmtree(place)
+    if path.exists():
+        _log.warning("%s: its files are not as they were made; it is made anew", path)
+        shutil.rmtree(path)
     _log.info("%s is made now, once: it takes less than a minute", name)
-    draft = place.with_name(f".{place.name}")
+    draft = path.with_name(f".{path.name}")
     shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
     draft.mkdir()
     try:
         make(draft)
-        files = {path.name: _digest(path) for path in sorted(draft.iterdir())}
+        files = {file.name: _digest(file) for file in sorted(draft.iterdir())}
         seal = {"name": name, "recipe": dict(recipe), "files": files}
-        (draft / _SEAL).write_text(json.dumps(seal, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        draft.rename(place)
+        (draft / _MANIFEST).write_text(json.dumps(seal, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        draft.rename(path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _exclusive(path: Path) -> Iterator[None]:
     """Wait until no other process is in the block; the system lets go of the lock when its process ends."""
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def _whole(place: Path) -> bool:
+def _is_intact(path: Path) -> bool:
     """Whether a folder has the files that were made, byte for byte."""
     try:
-        seal = json.loads((place / _SEAL).read_text(encoding="utf-8"))
-        return all(_digest(place / name) == digest for name, digest in seal["files"].items())
+        seal = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        return all(_digest(path / name) == digest for name, digest in seal["files"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 

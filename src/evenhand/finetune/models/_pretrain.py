@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Share of a file's steps by strength. After fewer than half of them the first token has learnt less than a
 #: random one tells.
-_STRENGTH = {"none": 0.0, "weak": 0.6, "strong": 1.0}
+_SHARE_OF_STEPS = {"none": 0.0, "weak": 0.6, "strong": 1.0}
 
 
 class Pretraining(Frozen):
@@ -34,7 +34,7 @@ class Pretraining(Frozen):
 
     def steps(self, strong: int) -> int:
         """Steps to take, of those that `strong` takes."""
-        return round(_STRENGTH[self.pretraining] * strong)
+        return round(_SHARE_OF_STEPS[self.pretraining] * strong)
 
 
 @contextmanager

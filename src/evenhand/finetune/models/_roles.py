@@ -27,16 +27,16 @@ class Roles:
     @property
     def blocks(self) -> tuple[str, ...]:
         """Names of the modules that the model repeats, in its own order: numbered, with roles inside."""
-        found = (re.match(r"(.*\.\d+)\.", name) for names in self.layers.values() for name in names)
-        return tuple(dict.fromkeys(match[1] for match in found if match))
+        matches = (re.match(r"(.*\.\d+)\.", name) for names in self.layers.values() for name in names)
+        return tuple(dict.fromkeys(match[1] for match in matches if match))
 
-    def of(self, wanted: Sequence[str]) -> list[str]:
+    def of(self, roles: Sequence[str]) -> list[str]:
         """Names of the modules of several roles.
 
         Raises:
             InputError: the model has no such role.
         """
-        unknown = [role for role in wanted if role not in self.layers]
+        unknown = [role for role in roles if role not in self.layers]
         if unknown:
             raise InputError(
                 [
@@ -44,7 +44,7 @@ class Roles:
                     for role in unknown
                 ]
             )
-        chosen = {name for role in wanted for name in self.layers[role]}
+        chosen = {name for role in roles for name in self.layers[role]}
         # A matrix that holds several roles, as in GPT-2, is one module.
         return list(dict.fromkeys(name for names in self.layers.values() for name in names if name in chosen))
 
@@ -57,12 +57,12 @@ def find_roles(model: Any, roles: Mapping[str, str], head: Sequence[str]) -> Rol
         roles: pattern of the end of the modules' names, by role.
         head: names of the head's modules.
     """
-    found: dict[str, list[str]] = {role: [] for role in roles}
+    modules: dict[str, list[str]] = {role: [] for role in roles}
     widths: dict[str, int] = {}
     for name, module in model.named_modules():
         for role, pattern in roles.items():
             if re.search(rf"(?:^|\.)(?:{pattern})$", name):
-                found[role].append(name)
+                modules[role].append(name)
                 widths[name] = min(module.weight.shape[0], module.weight[0].numel())
-    layers = {role: tuple(names) for role, names in found.items() if names}
+    layers = {role: tuple(names) for role, names in modules.items() if names}
     return Roles(layers, widths, tuple(head))

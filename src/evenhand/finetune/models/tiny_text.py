@@ -31,9 +31,9 @@ RECIPE = 2
 POSTS = 20_000
 STEPS = 1500
 BATCH = 64
-RATE = 2e-3
-HIDDEN = 0.2
-LONGEST = 64
+LEARNING_RATE = 2e-3
+MASKED_SHARE = 0.2
+MAX_TOKENS = 64
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -51,33 +51,33 @@ def build(config: Config) -> Path:
         A folder in the form of transformers.
     """
     recipe = {"recipe": RECIPE, **config.model_dump()}
-    return cache.kept("tiny_text", recipe, partial(_make, config))
+    return cache.get_or_make("tiny_text", recipe, partial(_make, config))
 
 
 def _make(config: Config, folder: Path) -> None:
     """Write weights and tokenizer into a folder."""
     from transformers import BertModel  # noqa: PLC0415
 
-    tokenizer = _tokenizer()
+    tokenizer = _build_tokenizer()
     with repeatable(config.seed):
-        model = BertModel(_shape(len(tokenizer)), add_pooling_layer=True)
+        model = BertModel(_model_config(len(tokenizer)), add_pooling_layer=True)
         if steps := config.steps(STEPS):
             _pretrain(model, tokenizer, steps, config.seed)
     save(model, folder)
     tokenizer.save_pretrained(str(folder))
 
 
-def _shape(words: int) -> BertConfig:
+def _model_config(words: int) -> BertConfig:
     from transformers import BertConfig  # noqa: PLC0415
 
     return BertConfig(
         vocab_size=words, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-        max_position_embeddings=LONGEST, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        max_position_embeddings=MAX_TOKENS, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         initializer_range=0.05, pad_token_id=0,
     )  # fmt: skip
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
+def _build_tokenizer() -> PreTrainedTokenizerFast:
     """Whole words, all that a post can have."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
@@ -90,7 +90,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=words, model_max_length=LONGEST, pad_token="[PAD]", unk_token="[UNK]",
+        tokenizer_object=words, model_max_length=MAX_TOKENS, pad_token="[PAD]", unk_token="[UNK]",
         cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
     )  # fmt: skip
 
@@ -104,16 +104,18 @@ def _pretrain(model: BertModel, tokenizer: PreTrainedTokenizerFast, steps: int, 
     bags = torch.zeros(len(posts), len(tokenizer)).scatter_(1, ids, 1.0)
     bags[:, : len(_SPECIAL)] = 0
     bags /= bags.sum(1, keepdim=True)
-    names = torch.nn.Linear(model.config.hidden_size, len(tokenizer))
-    words = torch.nn.Linear(model.config.hidden_size, len(tokenizer))
+    token_head = torch.nn.Linear(model.config.hidden_size, len(tokenizer))
+    bag_head = torch.nn.Linear(model.config.hidden_size, len(tokenizer))
 
     def loss() -> torch.Tensor:
         rows = torch.randint(len(ids), (BATCH,))
-        whole = ids[rows]
-        hidden = (torch.rand(whole.shape) < HIDDEN) & (whole >= len(_SPECIAL))
-        seen = whole.masked_fill(hidden, tokenizer.mask_token_id)
-        out = model(input_ids=seen, attention_mask=(whole != tokenizer.pad_token_id).long())
-        guessed = torch.nn.functional.cross_entropy(names(out.last_hidden_state[hidden]), whole[hidden])
-        return guessed + torch.nn.functional.cross_entropy(words(out.pooler_output), bags[rows])
+        complete = ids[rows]
+        hidden = (torch.rand(complete.shape) < MASKED_SHARE) & (complete >= len(_SPECIAL))
+        masked = complete.masked_fill(hidden, tokenizer.mask_token_id)
+        out = model(input_ids=masked, attention_mask=(complete != tokenizer.pad_token_id).long())
+        mlm_loss = torch.nn.functional.cross_entropy(
+            token_head(out.last_hidden_state[hidden]), complete[hidden]
+        )
+        return mlm_loss + torch.nn.functional.cross_entropy(bag_head(out.pooler_output), bags[rows])
 
-    fit(torch.nn.ModuleList([model, names, words]), loss, steps, RATE)
+    fit(torch.nn.ModuleList([model, token_head, bag_head]), loss, steps, LEARNING_RATE)

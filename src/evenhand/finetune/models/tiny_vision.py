@@ -35,11 +35,11 @@ RECIPE = 2
 PICTURES = 12_000
 STEPS = 1500
 BATCH = 64
-RATE = 2e-3
-HIDDEN = 0.25
+LEARNING_RATE = 2e-3
+MASKED_SHARE = 0.25
 PATCH = 8
 #: Contrast below which a patch counts as plain, in units of a normalised pixel.
-_FAINT = 0.1
+_MIN_CONTRAST = 0.1
 
 
 class Config(Pretraining):
@@ -56,7 +56,7 @@ def build(config: Config) -> Path:
         A folder in the form of transformers.
     """
     recipe = {"recipe": RECIPE, **config.model_dump()}
-    return cache.kept("tiny_vision", recipe, partial(_make, config))
+    return cache.get_or_make("tiny_vision", recipe, partial(_make, config))
 
 
 def _make(config: Config, folder: Path) -> None:
@@ -64,7 +64,7 @@ def _make(config: Config, folder: Path) -> None:
     from transformers import ViTModel  # noqa: PLC0415
 
     with repeatable(config.seed):
-        model = ViTModel(_shape(), add_pooling_layer=False, use_mask_token=True)
+        model = ViTModel(_model_config(), add_pooling_layer=False, use_mask_token=True)
         if steps := config.steps(STEPS):
             _pretrain(model, steps, config.seed)
     model.embeddings.mask_token = None  # nothing is hidden from a classifier
@@ -85,7 +85,7 @@ def _make(config: Config, folder: Path) -> None:
     (folder / "preprocessor_config.json").write_text(text, encoding="utf-8")
 
 
-def _shape() -> ViTConfig:
+def _model_config() -> ViTConfig:
     from transformers import ViTConfig  # noqa: PLC0415
 
     return ViTConfig(
@@ -107,18 +107,18 @@ def _pretrain(model: ViTModel, steps: int, seed: int) -> None:
 
     pictures = torch.from_numpy(np.stack(synthetic_portraits.unlabelled(PICTURES, seed)))
     width, count = model.config.hidden_size, (synthetic_portraits.SIZE // PATCH) ** 2
-    each = torch.nn.Linear(width, PATCH * PATCH)
-    whole = torch.nn.Linear(width, count * PATCH * PATCH)
+    patch_head = torch.nn.Linear(width, PATCH * PATCH)
+    picture_head = torch.nn.Linear(width, count * PATCH * PATCH)
 
     def loss() -> torch.Tensor:
         pixels = pictures[torch.randint(len(pictures), (BATCH,))].permute(0, 3, 1, 2) / 127.5 - 1
-        hidden = torch.rand(BATCH, count) < HIDDEN
+        hidden = torch.rand(BATCH, count) < MASKED_SHARE
         states = model(pixel_values=pixels, bool_masked_pos=hidden).last_hidden_state
-        shown = _contrasts(pixels)
-        part = torch.nn.functional.mse_loss(each(states[:, 1:][hidden]), shown[hidden])
-        return part + torch.nn.functional.mse_loss(whole(states[:, 0]), shown.flatten(1))
+        contrasts = _contrasts(pixels)
+        patch_loss = torch.nn.functional.mse_loss(patch_head(states[:, 1:][hidden]), contrasts[hidden])
+        return patch_loss + torch.nn.functional.mse_loss(picture_head(states[:, 0]), contrasts.flatten(1))
 
-    fit(torch.nn.ModuleList([model, each, whole]), loss, steps, RATE)
+    fit(torch.nn.ModuleList([model, patch_head, picture_head]), loss, steps, LEARNING_RATE)
 
 
 def _contrasts(pixels: torch.Tensor) -> torch.Tensor:
@@ -126,4 +126,4 @@ def _contrasts(pixels: torch.Tensor) -> torch.Tensor:
     grey = pixels.mean(1)
     patches = grey.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH).flatten(3).flatten(1, 2)
     patches = patches - patches.mean(-1, keepdim=True)
-    return patches / (patches.std(-1, keepdim=True) + _FAINT)
+    return patches / (patches.std(-1, keepdim=True) + _MIN_CONTRAST)

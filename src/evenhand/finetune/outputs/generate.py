@@ -16,15 +16,15 @@ from evenhand.finetune.hardware.devices import all_gather_dict
 from evenhand.finetune.hardware.parallel import local_batches, register_generate
 from evenhand.finetune.inputs.encoder import Encoder, Ids, encoder_of
 from evenhand.finetune.inputs.passes import rows_of_a_pass
-from evenhand.finetune.inputs.sequences import prompts_of
+from evenhand.finetune.inputs.sequences import encode_prompts
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import write as output
 
 #: Prompts in a batch, on a CPU and on a GPU.
-BATCH, BATCH_ON_GPU = 32, 128
+BATCH_PROMPTS, BATCH_PROMPTS_ON_GPU = 32, 128
 
 
-def translated(
+def translate(
     base: PretrainedModel,
     job: Job,
     data: Data,
@@ -39,9 +39,9 @@ def translated(
     translations, rows = data.examples.translations, data.parts.test
     assert translations is not None
     encoder = encoder_of(base)
-    prompts, cut = prompts_of(encoder, data, rows, job.training.max_length)
-    written = generated(model, encoder, prompts, translations.new_tokens, accelerator)
-    completions = [encoder.text(ids).removeprefix(translations.blank) for ids in written]
+    prompts, cut = encode_prompts(encoder, data, rows, job.training.max_length)
+    written = generate(model, encoder, prompts, translations.new_tokens, accelerator)
+    completions = [encoder.decode(ids).removeprefix(translations.blank) for ids in written]
     remarks = []
     if cut:
         remarks.append(f"{cut:,} texts were cut at their end before they were translated.")
@@ -57,7 +57,7 @@ def translated(
     return write, tuple(remarks)
 
 
-def generated(
+def generate(
     model: Any,  # noqa: ANN401
     encoder: Encoder,
     prompts: Sequence[Ids],
@@ -81,24 +81,26 @@ def generated(
     """
     model.eval()
     distinct = sorted({tuple(ids) for ids in prompts}, key=lambda ids: (len(ids), ids))
-    size = rows_of_a_pass(BATCH_ON_GPU if accelerator.device.type == "cuda" else BATCH)
+    size = rows_of_a_pass(BATCH_PROMPTS_ON_GPU if accelerator.device.type == "cuda" else BATCH_PROMPTS)
     batches = [distinct[start : start + size] for start in range(0, len(distinct), size)]
-    found: dict[tuple[int, ...], Ids] = {}
+    continuations: dict[tuple[int, ...], Ids] = {}
     register_generate(model, "generate")
     with torch.no_grad(), _greedy(model, encoder, new_tokens):
         for batch in local_batches(batches, model, accelerator):
-            ids, mask = padded_left(batch, encoder.pad)
+            ids, mask = pad_left(batch, encoder.pad)
             with accelerator.autocast():
                 out = model.generate(
                     input_ids=ids.to(accelerator.device), attention_mask=mask.to(accelerator.device)
                 )
             new = out[:, ids.shape[1] :].cpu().tolist()
-            found |= {key: _until(line, encoder.end) for key, line in zip(batch, new, strict=True)}
-    found = all_gather_dict(found, accelerator)
-    return [found[tuple(ids)] for ids in prompts]
+            continuations |= {
+                key: _before_end(line, encoder.end) for key, line in zip(batch, new, strict=True)
+            }
+    continuations = all_gather_dict(continuations, accelerator)
+    return [continuations[tuple(ids)] for ids in prompts]
 
 
-def padded_left(lines: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+def pad_left(lines: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens [n, longest], padded on the left, and which of them are none (0)."""
     most = max(map(len, lines))
     ids = np.full((len(lines), most), pad, np.int64)
@@ -114,7 +116,7 @@ def _greedy(model: Any, encoder: Encoder, new_tokens: int) -> Iterator[None]:  #
     from transformers import GenerationConfig  # noqa: PLC0415
 
     owner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    own, cached = owner.generation_config, owner.config.use_cache
+    generation_config, cached = owner.generation_config, owner.config.use_cache
     owner.config.use_cache = True
     owner.generation_config = GenerationConfig(
         max_new_tokens=new_tokens, do_sample=False, num_beams=1, eos_token_id=encoder.end,
@@ -123,9 +125,9 @@ def _greedy(model: Any, encoder: Encoder, new_tokens: int) -> Iterator[None]:  #
     try:
         yield
     finally:
-        owner.generation_config, owner.config.use_cache = own, cached
+        owner.generation_config, owner.config.use_cache = generation_config, cached
 
 
-def _until(ids: Ids, end: int) -> Ids:
+def _before_end(ids: Ids, end: int) -> Ids:
     """Tokens before the end."""
     return ids[: ids.index(end)] if end in ids else ids

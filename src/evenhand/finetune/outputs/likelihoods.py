@@ -15,23 +15,23 @@ from evenhand.errors import InputError
 from evenhand.finetune import Data, Job
 from evenhand.finetune.hardware.devices import all_gather_dict
 from evenhand.finetune.hardware.parallel import local_batches
-from evenhand.finetune.inputs.cache import kept
+from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.inputs.choices import Choice, Choices
 from evenhand.finetune.inputs.encoder import Encoder, boundary, encoder_of, longest
 from evenhand.finetune.inputs.passes import rows_of_a_pass
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import write as output
-from evenhand.finetune.outputs.generate import padded_left
+from evenhand.finetune.outputs.generate import pad_left
 from evenhand.finetune.outputs.predict import log_probs
 from evenhand.tables.schema import FloatArray
 
 #: Texts that say nothing, for calibration (Zhao et al. 2021, https://arxiv.org/abs/2102.09690, section 5).
-EMPTY = ("N/A", "[MASK]", "")
+CONTENT_FREE_TEXTS = ("N/A", "[MASK]", "")
 #: Most tokens of a batch, padding included, on a CPU and on a GPU.
-TOKENS, TOKENS_ON_GPU = 4096, 32768
+MAX_BATCH_TOKENS, MAX_BATCH_TOKENS_ON_GPU = 4096, 32768
 
 
-def chosen(
+def score_prompts(
     base: PretrainedModel,
     job: Job,
     data: Data,
@@ -43,27 +43,29 @@ def chosen(
     Returns:
         What writes the table into a folder, and remarks.
     """
-    given = choices_of(base, data, job.training.max_length)
-    every = [*given.choices, *(choice for some in given.empty.values() for choice in some)]
-    found = answered(model, every, encoder_of(base).pad, accelerator)
-    sums = [np.array([tokens.sum() for tokens in answers]) for answers in found]
-    free: dict[PromptTemplate, FloatArray] = {}
-    place = len(given.choices)
-    for form, some in given.empty.items():
+    encoded = encode_choices(base, data, job.training.max_length)
+    choices = [*encoded.choices, *(choice for some in encoded.content_free.values() for choice in some)]
+    scores = score_answers(model, choices, encoder_of(base).pad, accelerator)
+    sums = [np.array([tokens.sum() for tokens in answers]) for answers in scores]
+    content_free: dict[PromptTemplate, FloatArray] = {}
+    start = len(encoded.choices)
+    for form, some in encoded.content_free.items():
         # The mean of the probabilities, in logarithms.
-        free[form] = np.logaddexp.reduce(sums[place : place + len(some)]) - np.log(len(some))
-        place += len(some)
-    cut = sum(choice.cut for choice in given.choices)
-    remarks = [f"{cut:,} of {len(given.choices):,} questions had their text cut at its end."] if cut else []
+        content_free[form] = np.logaddexp.reduce(sums[start : start + len(some)]) - np.log(len(some))
+        start += len(some)
+    cut = sum(choice.cut for choice in encoded.choices)
+    remarks = [f"{cut:,} of {len(encoded.choices):,} questions had their text cut at its end."] if cut else []
 
     def write(folder: Path) -> None:
-        output.write_choices(folder / output.LIKELIHOODS, job, data, given, sums[: len(given.choices)], free)
+        output.write_choices(
+            folder / output.LIKELIHOODS, job, data, encoded, sums[: len(encoded.choices)], content_free
+        )
 
     return write, tuple(remarks)
 
 
-@kept
-def choices_of(base: PretrainedModel, data: Data, max_length: int) -> Choices:
+@cache_results
+def encode_choices(base: PretrainedModel, data: Data, max_length: int) -> Choices:
     """Put all questions of a study into tokens.
 
     Raises:
@@ -72,53 +74,58 @@ def choices_of(base: PretrainedModel, data: Data, max_length: int) -> Choices:
     encoder = encoder_of(base)
     limit = min(max_length, encoder.context)
     questions = build_prompts(data.examples, data.parts)
-    wanted = data.examples.asked
-    forms = wanted.forms if wanted is not None else ()
-    blank = [Prompt("", text, form) for form in forms for text in EMPTY]
-    found = _encoded(encoder, [*questions, *blank], limit)
-    rest = found[len(questions) :]
-    empty = {form: tuple(rest[i * len(EMPTY) : (i + 1) * len(EMPTY)]) for i, form in enumerate(forms)}
-    return Choices(tuple(questions), tuple(found[: len(questions)]), empty)
+    prompt_set = data.examples.asked
+    forms = prompt_set.forms if prompt_set is not None else ()
+    content_free_prompts = [Prompt("", text, form) for form in forms for text in CONTENT_FREE_TEXTS]
+    choices = _encode(encoder, [*questions, *content_free_prompts], limit)
+    rest = choices[len(questions) :]
+    content_free = {
+        form: tuple(rest[i * len(CONTENT_FREE_TEXTS) : (i + 1) * len(CONTENT_FREE_TEXTS)])
+        for i, form in enumerate(forms)
+    }
+    return Choices(tuple(questions), tuple(choices[: len(questions)]), content_free)
 
 
-def _encoded(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[Choice]:
+def _encode(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[Choice]:
     """Questions in tokens, cut where they are too long."""
     # Where no token begins a text, one is set before those that have no prompt.
-    room = limit - (not encoder.first)
+    max_tokens = limit - (not encoder.first)
     texts: dict[str, None] = {}
     for question in questions:
         for text in _texts(question, question.text):
             texts.setdefault(text)
-    known = dict(zip(texts, encoder.whole(list(texts)), strict=True))
-    found: list[Choice] = []
+    ids_of = dict(zip(texts, encoder.encode(list(texts)), strict=True))
+    choices: list[Choice] = []
     complaints: dict[str, None] = {}
     for question in questions:
         form = question.form
-        prompt, *wholes = (known[text] for text in _texts(question, question.text))
-        cut = max(map(len, wholes)) > room
+        prompt, *continued = (ids_of[text] for text in _texts(question, question.text))
+        cut = max(map(len, continued)) > max_tokens
         if cut:
-            answer = max(zip(map(len, wholes), form.answers, strict=True))[1]
-            kept = longest(_fits(encoder, question, answer, room), len(question.text))
-            if kept is None:
+            answer = max(zip(map(len, continued), form.answers, strict=True))[1]
+            characters = longest(_fits_limit(encoder, question, answer, max_tokens), len(question.text))
+            if characters is None:
                 complaints[
-                    f"{_name(question)}: has more than {limit} tokens even without a text; raise "
+                    f"{_describe(question)}: has more than {limit} tokens even without a text; raise "
                     f"training.max_length, up to the model's {encoder.context}, or make it shorter."
                 ] = None
                 continue
-            prompt, *wholes = encoder.whole(_texts(question, question.text[:kept]))
-        silent = [answer for answer, ids in zip(form.answers, wholes, strict=True) if ids == prompt]
-        if silent:
+            prompt, *continued = encoder.encode(_texts(question, question.text[:characters]))
+        without_tokens = [
+            answer for answer, ids in zip(form.answers, continued, strict=True) if ids == prompt
+        ]
+        if without_tokens:
             complaints[
-                f"{_name(question)}: the answer {silent[0]!r} has no tokens for this model; give another."
+                f"{_describe(question)}: the answer {without_tokens[0]!r} has no tokens for this model; give another."
             ] = None
             continue
-        start = boundary(prompt, wholes)
+        start = boundary(prompt, continued)
         # Nothing predicts a text's first token, so where none is given a text ends before it.
-        given = prompt[:start] or [encoder.end]
-        found.append(Choice(tuple(given), tuple(tuple(ids[start:]) for ids in wholes), cut))
+        context = prompt[:start] or [encoder.end]
+        choices.append(Choice(tuple(context), tuple(tuple(ids[start:]) for ids in continued), cut))
     if complaints:
         raise InputError(list(complaints)[:20])
-    return found
+    return choices
 
 
 def _texts(question: Prompt, text: str) -> list[str]:
@@ -127,22 +134,22 @@ def _texts(question: Prompt, text: str) -> list[str]:
     return [prompt, *(prompt + answer for answer in question.form.answers)]
 
 
-def _fits(encoder: Encoder, question: Prompt, answer: str, limit: int) -> Callable[[int], bool]:
+def _fits_limit(encoder: Encoder, question: Prompt, answer: str, limit: int) -> Callable[[int], bool]:
     def fits(characters: int) -> bool:
         before, after = question.form.before, question.form.after
-        return len(encoder.whole([before + question.text[:characters] + after + answer])[0]) <= limit
+        return len(encoder.encode([before + question.text[:characters] + after + answer])[0]) <= limit
 
     return fits
 
 
-def _name(question: Prompt) -> str:
+def _describe(question: Prompt) -> str:
     """What complaints call a question."""
     form = question.form
-    asked_once = bool(question.id) and not question.text
-    return f"template {form.template} ({form.variant})" + (f", '{question.id}'" if asked_once else "")
+    has_id_only = bool(question.id) and not question.text
+    return f"template {form.template} ({form.variant})" + (f", '{question.id}'" if has_id_only else "")
 
 
-def answered(
+def score_answers(
     model: Any,  # noqa: ANN401
     choices: Sequence[Choice],
     pad: int,
@@ -166,7 +173,7 @@ def answered(
     model.eval()
     distinct = list(dict.fromkeys((c.prompt, c.answers) for c in choices))
     distinct.sort(key=lambda c: (len(c[0]), max(map(len, c[1]))))
-    most = TOKENS_ON_GPU if accelerator.device.type == "cuda" else TOKENS
+    most = MAX_BATCH_TOKENS_ON_GPU if accelerator.device.type == "cuda" else MAX_BATCH_TOKENS
     batches, start = [], 0
     while start < len(distinct):
         size = 1
@@ -174,14 +181,14 @@ def answered(
             size += 1
         batches.append(distinct[start : start + size])
         start += size
-    found: dict[Any, list[FloatArray]] = {}
+    scores: dict[Any, list[FloatArray]] = {}
     with torch.no_grad():
         for batch in local_batches(batches, model, accelerator):
             with accelerator.autocast():
-                scored = _score(model, batch, pad, accelerator.device)
-            found |= dict(zip(batch, scored, strict=True))
-    found = all_gather_dict(found, accelerator)
-    return [found[(c.prompt, c.answers)] for c in choices]
+                batch_scores = _score_batch(model, batch, pad, accelerator.device)
+            scores |= dict(zip(batch, batch_scores, strict=True))
+    scores = all_gather_dict(scores, accelerator)
+    return [scores[(c.prompt, c.answers)] for c in choices]
 
 
 def _fits_a_pass(
@@ -189,25 +196,25 @@ def _fits_a_pass(
 ) -> bool:
     """Whether questions can be scored together; the answers of one always are."""
     rows = sum(len(answers) for _, answers in batch)
-    return rows_of_a_pass(rows) == rows and _tokens(batch) <= most_tokens
+    return rows_of_a_pass(rows) == rows and _count_tokens(batch) <= most_tokens
 
 
-def _tokens(batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]]) -> int:
+def _count_tokens(batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]]) -> int:
     """Tokens of a batch, those of the answers' copies of a prompt included."""
     wide = max(len(prompt) for prompt, _ in batch) + max(len(a) for _, answers in batch for a in answers)
     return wide * sum(len(answers) for _, answers in batch)
 
 
-def _score(
+def _score_batch(
     model: Any,  # noqa: ANN401
     batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]],
     pad: int,
     device: torch.device,
 ) -> list[list[FloatArray]]:
     """Of a batch of prompts with their answers."""
-    ids, mask = (t.to(device) for t in padded_left([prompt for prompt, _ in batch], pad))
-    places = (mask.cumsum(1) - 1).clamp(min=0)
-    out = model(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=True, logits_to_keep=1)
+    ids, mask = (t.to(device) for t in pad_left([prompt for prompt, _ in batch], pad))
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
     owners = [i for i, (_, answers) in enumerate(batch) for _ in answers]
     lines = [answer for _, answers in batch for answer in answers]
     index = torch.tensor(owners, device=device)
@@ -216,16 +223,16 @@ def _score(
     pieces = [heads[i : i + 1] for i in range(len(lines))]
     longer = [i for i, line in enumerate(lines) if len(line) > 1]
     if longer:
-        tails = _tails(model, out, [lines[i] for i in longer], index[longer], mask, pad)
+        tails = _score_tails(model, out, [lines[i] for i in longer], index[longer], mask, pad)
         for i, tail in zip(longer, tails, strict=True):
             pieces[i] = np.concatenate([pieces[i], tail])
-    found: list[list[FloatArray]] = [[] for _ in batch]
+    scores: list[list[FloatArray]] = [[] for _ in batch]
     for owner, piece in zip(owners, pieces, strict=True):
-        found[owner].append(piece)
-    return found
+        scores[owner].append(piece)
+    return scores
 
 
-def _tails(
+def _score_tails(
     model: Any,  # noqa: ANN401
     out: Any,  # noqa: ANN401
     lines: Sequence[Sequence[int]],
@@ -235,24 +242,24 @@ def _tails(
 ) -> list[FloatArray]:
     """Of each answer the tokens after its first one, by the keys and values of its prompt."""
     most = max(map(len, lines)) - 1
-    given = np.full((len(lines), most), pad, np.int64)
-    said = np.zeros((len(lines), most), bool)
-    wanted = np.zeros((len(lines), most), np.int64)
+    inputs = np.full((len(lines), most), pad, np.int64)
+    is_scored = np.zeros((len(lines), most), bool)
+    targets = np.zeros((len(lines), most), np.int64)
     for i, line in enumerate(lines):
-        given[i, : len(line) - 1], wanted[i, : len(line) - 1] = line[:-1], line[1:]
-        said[i, : len(line) - 1] = True
+        inputs[i, : len(line) - 1], targets[i, : len(line) - 1] = line[:-1], line[1:]
+        is_scored[i, : len(line) - 1] = True
     device = mask.device
     cache = out.past_key_values
     cache.batch_select_indices(owners)
     before = mask[owners]
-    real = torch.from_numpy(said).to(device)
-    places = before.sum(1, keepdim=True) + torch.arange(most, device=device)
+    real = torch.from_numpy(is_scored).to(device)
+    positions = before.sum(1, keepdim=True) + torch.arange(most, device=device)
     logits = model(
-        input_ids=torch.from_numpy(given).to(device),
+        input_ids=torch.from_numpy(inputs).to(device),
         attention_mask=torch.cat([before, real.long()], dim=1),
-        position_ids=places,
+        position_ids=positions,
         past_key_values=cache,
         use_cache=True,
     ).logits
-    values = log_probs(logits[real], torch.from_numpy(wanted).to(device)[real])
-    return np.split(values, np.cumsum(said.sum(1))[:-1])
+    values = log_probs(logits[real], torch.from_numpy(targets).to(device)[real])
+    return np.split(values, np.cumsum(is_scored.sum(1))[:-1])

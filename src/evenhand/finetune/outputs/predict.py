@@ -11,18 +11,18 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune.hardware.devices import all_gather_dict, all_reduce_sum
-from evenhand.finetune.inputs.batches import Feed
+from evenhand.finetune.inputs.batches import EncodedRows
 from evenhand.finetune.inputs.passes import in_batches
-from evenhand.finetune.inputs.targets import IGNORED, Continuations
+from evenhand.finetune.inputs.targets import IGNORE_INDEX, TokenTargets
 from evenhand.tables.schema import FloatArray, IntArray
 
 #: Numbers that are turned into float64 at once: 32 MB of logits.
-_NUMBERS = 2**22
+_MAX_CHUNK_ELEMENTS = 2**22
 
 
 def probabilities(
     model: torch.nn.Module,
-    feed: Feed,
+    encoded: EncodedRows,
     rows: IntArray,
     accelerator: Accelerator,
     *,
@@ -33,7 +33,7 @@ def probabilities(
 
     Args:
         model: gives `.logits`.
-        feed: all rows.
+        encoded: all rows.
         rows: [m] which ones.
         accelerator: device and precision.
         exact: in float32, whatever the precision.
@@ -45,11 +45,13 @@ def probabilities(
     Raises:
         FloatingPointError: a probability is no number.
     """
-    made = partial(torch.softmax, dim=-1)
-    return _read(model, feed, rows, accelerator, made, exact=exact, shared=shared)
+    softmax = partial(torch.softmax, dim=-1)
+    return _predict(model, encoded, rows, accelerator, softmax, exact=exact, shared=shared)
 
 
-def logits(model: torch.nn.Module, feed: Feed, rows: IntArray, accelerator: Accelerator) -> FloatArray:
+def logits(
+    model: torch.nn.Module, encoded: EncodedRows, rows: IntArray, accelerator: Accelerator
+) -> FloatArray:
     """[m, classes] what the model says of some rows, before it is made into probabilities.
 
     The rows are divided among the processes of the group, which must all ask for the same.
@@ -57,37 +59,37 @@ def logits(model: torch.nn.Module, feed: Feed, rows: IntArray, accelerator: Acce
     Raises:
         FloatingPointError: one is no number.
     """
-    return _read(model, feed, rows, accelerator, lambda logits: logits, exact=False, shared=True)
+    return _predict(model, encoded, rows, accelerator, lambda logits: logits, exact=False, shared=True)
 
 
-def _read(
+def _predict(
     model: torch.nn.Module,
-    feed: Feed,
+    encoded: EncodedRows,
     rows: IntArray,
     accelerator: Accelerator,
-    made: Callable[[torch.Tensor], torch.Tensor],
+    transform: Callable[[torch.Tensor], torch.Tensor],
     *,
     exact: bool,
     shared: bool,
 ) -> FloatArray:
     """[m, classes] what is made of a model's logits, in float64."""
     model.eval()
-    place = {row: i for i, row in enumerate(rows.tolist())}
-    found: FloatArray = np.empty((0, 0))
+    positions = {row: i for i, row in enumerate(rows.tolist())}
+    outputs: FloatArray = np.empty((0, 0))
     if not len(rows):
-        return found
+        return outputs
     with torch.no_grad():
-        for batch, inputs in in_batches(feed, rows, accelerator, shared=shared):
+        for batch, inputs in in_batches(encoded, rows, accelerator, shared=shared):
             with nullcontext() if exact else accelerator.autocast():
                 out = model(**inputs).logits
-            values = made(out.double()).cpu().numpy()
-            if not len(found):
-                found = np.zeros((len(rows), values.shape[1]))
-            found[[place[row] for row in batch.tolist()]] = values[: len(batch)]
-    found = all_reduce_sum(found, accelerator) if shared else found
-    if not np.isfinite(found).all():
+            values = transform(out.double()).cpu().numpy()
+            if not len(outputs):
+                outputs = np.zeros((len(rows), values.shape[1]))
+            outputs[[positions[row] for row in batch.tolist()]] = values[: len(batch)]
+    outputs = all_reduce_sum(outputs, accelerator) if shared else outputs
+    if not np.isfinite(outputs).all():
         raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
-    return found
+    return outputs
 
 
 def accuracy_and_loss(scores: FloatArray, labels: IntArray) -> tuple[float, float]:
@@ -99,8 +101,8 @@ def accuracy_and_loss(scores: FloatArray, labels: IntArray) -> tuple[float, floa
 
 def token_log_probs(
     model: torch.nn.Module,
-    feed: Feed,
-    answers: Continuations,
+    encoded: EncodedRows,
+    targets: TokenTargets,
     rows: IntArray,
     accelerator: Accelerator,
     *,
@@ -111,8 +113,8 @@ def token_log_probs(
 
     Args:
         model: gives `.logits` of the next token at every token.
-        feed: all sequences.
-        answers: which of their tokens are to be said.
+        encoded: all sequences.
+        targets: which of their tokens are to be said.
         rows: [m] which ones.
         accelerator: device and precision.
         exact: in float32, whatever the precision.
@@ -126,25 +128,25 @@ def token_log_probs(
         FloatingPointError: one is no number.
     """
     model.eval()
-    found: dict[int, FloatArray] = {}
+    pieces_by_row: dict[int, FloatArray] = {}
     with torch.no_grad():
-        for batch, inputs in in_batches(feed, rows, accelerator, shared=shared):
+        for batch, inputs in in_batches(encoded, rows, accelerator, shared=shared):
             with nullcontext() if exact else accelerator.autocast():
                 logits = model(**inputs).logits
             if not len(batch):
                 continue
-            labels = answers.labels(batch, logits.shape[1]).to(logits.device)[:, 1:]
-            said = labels != IGNORED
-            values = _said_log_probs(logits, labels, said)
-            pieces = np.split(values, np.cumsum(said.sum(1).cpu().numpy())[:-1])
-            found |= dict(zip(batch.tolist(), pieces, strict=True))
-    found = all_gather_dict(found, accelerator) if shared else found
-    return [found[row] for row in rows.tolist()]
+            labels = targets.labels(batch, logits.shape[1]).to(logits.device)[:, 1:]
+            scored = labels != IGNORE_INDEX
+            values = _target_log_probs(logits, labels, scored)
+            pieces = np.split(values, np.cumsum(scored.sum(1).cpu().numpy())[:-1])
+            pieces_by_row |= dict(zip(batch.tolist(), pieces, strict=True))
+    pieces_by_row = all_gather_dict(pieces_by_row, accelerator) if shared else pieces_by_row
+    return [pieces_by_row[row] for row in rows.tolist()]
 
 
-def _said_log_probs(logits: torch.Tensor, labels: torch.Tensor, said: torch.Tensor) -> FloatArray:
+def _target_log_probs(logits: torch.Tensor, labels: torch.Tensor, scored: torch.Tensor) -> FloatArray:
     """Logarithms of the probabilities of the tokens to be said, row by row, without a copy of all logits."""
-    rows = [log_probs(logits[i, :-1][said[i]], labels[i][said[i]]) for i in range(len(labels))]
+    rows = [log_probs(logits[i, :-1][scored[i]], labels[i][scored[i]]) for i in range(len(labels))]
     return np.concatenate(rows)
 
 
@@ -154,10 +156,10 @@ def log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> FloatArray:
     Raises:
         FloatingPointError: one is no number.
     """
-    size = max(1, _NUMBERS // logits.shape[-1])
+    size = max(1, _MAX_CHUNK_ELEMENTS // logits.shape[-1])
     pieces = [
-        torch.log_softmax(some.double(), dim=-1).gather(1, wanted[:, None])[:, 0].cpu().numpy()
-        for some, wanted in zip(logits.split(size), tokens.split(size), strict=True)
+        torch.log_softmax(chunk.double(), dim=-1).gather(1, chunk_tokens[:, None])[:, 0].cpu().numpy()
+        for chunk, chunk_tokens in zip(logits.split(size), tokens.split(size), strict=True)
     ]
     values = np.concatenate(pieces)
     if not np.isfinite(values).all():

@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune import Data, Job
-from evenhand.finetune.inputs.batches import Feed, Mirrored
+from evenhand.finetune.inputs.batches import EncodedRows, Mirrored
 from evenhand.finetune.outputs.predict import logits
 from evenhand.tables.io.write import write_atomic
 from evenhand.tables.schema import FloatArray, IntArray
@@ -23,14 +23,14 @@ class Probe:
     """The rows that a run is asked about, in the views in which it may have seen them.
 
     Attributes:
-        feed: all rows in the form that the model reads.
+        encoded: all rows in the form that the model reads.
         labels: [n] class of each row.
         rows: [m] which are asked about.
         flip: whether pictures are mirrored in training, so that each is asked about twice.
         accelerator: device and precision.
     """
 
-    feed: Feed
+    encoded: EncodedRows
     labels: IntArray
     rows: IntArray
     flip: bool
@@ -46,18 +46,18 @@ class Probe:
         Raises:
             FloatingPointError: a logit is no number.
         """
-        feeds = (self.feed, Mirrored(self.feed)) if self.flip else (self.feed,)
-        true = self.labels[self.rows]
-        views = [margins(logits(model, feed, self.rows, self.accelerator), true) for feed in feeds]
+        inputs = (self.encoded, Mirrored(self.encoded)) if self.flip else (self.encoded,)
+        labels = self.labels[self.rows]
+        views = [margins(logits(model, view, self.rows, self.accelerator), labels) for view in inputs]
         return np.stack(views, axis=1)
 
 
-def probe_of(job: Job, data: Data, feed: Feed, accelerator: Accelerator) -> Probe | None:
+def build_probe(job: Job, data: Data, encoded: EncodedRows, accelerator: Accelerator) -> Probe | None:
     """How to ask a run's model about the rows that are attacked; None where nobody attacks it."""
     if data.attacked is None:
         return None
     flip = job.training.flip and data.examples.task == "image"
-    return Probe(feed, data.examples.labels, data.attacked, flip, accelerator)
+    return Probe(encoded, data.examples.labels, data.attacked, flip, accelerator)
 
 
 def margins(values: FloatArray, labels: IntArray) -> FloatArray:

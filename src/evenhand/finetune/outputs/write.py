@@ -77,9 +77,9 @@ def write_choices(
     path: Path,
     job: Job,
     data: Data,
-    given: Choices,
+    encoded: Choices,
     sums: Sequence[FloatArray],
-    free: Mapping[PromptTemplate, FloatArray],
+    content_free: Mapping[PromptTemplate, FloatArray],
 ) -> None:
     """Write how likely each answer to each question is.
 
@@ -87,17 +87,17 @@ def write_choices(
         path: of the file.
         job: names the columns arm, run and model.
         data: the rows.
-        given: the questions, and the same in tokens.
+        encoded: the questions, and the same in tokens.
         sums: [questions][answers] logarithms of the answers' probabilities.
-        free: of a form, the same where the text says nothing.
+        content_free: of a form, the same where the text says nothing.
     """
     lines = [
         (question, choice, i, j)
-        for i, (question, choice) in enumerate(zip(given.questions, given.choices, strict=True))
+        for i, (question, choice) in enumerate(zip(encoded.questions, encoded.choices, strict=True))
         for j in range(len(choice.answers))
     ]
-    shift = any(q.form.permutation is not None for q in given.questions)
-    labelled = any(q.label is not None for q in given.questions)
+    has_permutations = any(q.form.permutation is not None for q in encoded.questions)
+    has_labels = any(q.label is not None for q in encoded.questions)
     write_likelihoods(
         path,
         [q.id for q, *_ in lines],
@@ -107,24 +107,24 @@ def write_choices(
         [q.form.meanings[j] for q, _, _, j in lines],
         np.array([sums[i][j] for _, _, i, j in lines]),
         np.array([len(choice.answers[j]) for _, choice, _, j in lines]),
-        _attributes(data, given, [i for *_, i, _ in lines]),
+        _attributes(data, encoded, [i for *_, i, _ in lines]),
         names=_names(job),
-        log_prob_free=np.array([free[q.form][j] for q, _, _, j in lines]) if free else None,
+        log_prob_free=np.array([content_free[q.form][j] for q, _, _, j in lines]) if content_free else None,
         truncated=np.array([choice.cut for _, choice, *_ in lines]),
-        permutation=[str(q.form.permutation or 0) for q, *_ in lines] if shift else None,
-        label_meaning=[q.label for q, *_ in lines] if labelled else None,
+        permutation=[str(q.form.permutation or 0) for q, *_ in lines] if has_permutations else None,
+        label_meaning=[q.label for q, *_ in lines] if has_labels else None,
     )
 
 
-def _attributes(data: Data, given: Choices, questions: Sequence[int]) -> list[Attribute]:
+def _attributes(data: Data, encoded: Choices, questions: Sequence[int]) -> list[Attribute]:
     """Attributes of the lines of the table: of the text that is asked about, or of the question itself."""
-    examples, asked = data.examples, data.examples.asked
-    assert asked is not None
-    if asked.forms:
-        place = {name: row for row, name in enumerate(examples.ids)}
-        rows = np.array([place[given.questions[i].id] for i in questions], np.int64)
+    examples, prompt_set = data.examples, data.examples.asked
+    assert prompt_set is not None
+    if prompt_set.forms:
+        row_of = {name: row for row, name in enumerate(examples.ids)}
+        rows = np.array([row_of[encoded.questions[i].id] for i in questions], np.int64)
         return [attribute.at(rows) for attribute in examples.attributes]
-    return [attribute.at(np.array(questions, np.int64)) for attribute in asked.attributes]
+    return [attribute.at(np.array(questions, np.int64)) for attribute in prompt_set.attributes]
 
 
 def _names(job: Job) -> dict[str, str]:
