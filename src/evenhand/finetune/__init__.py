@@ -1,7 +1,7 @@
-"""How models are adapted: the half of evenhand that needs torch, transformers, peft and accelerate.
+"""Fine-tuning: the half of evenhand that needs torch, transformers, peft and accelerate.
 
-This file has only the words that others use to ask for it; `evenhand.finetune.run` does the work. Nothing
-heavy is imported before `run` is.
+This module defines only the plain data that other packages pass to `evenhand.finetune.run`, which does the
+work. Nothing heavy is imported before `run` is.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ Parallel = Literal["data", "fsdp"]
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained: everything besides method and model that can move a number.
+    """Settings of the training, besides method and model: everything else that can change a result.
 
     Attributes:
-        learning_rate: the highest rate of AdamW, after the warm-up.
+        learning_rate: the peak learning rate of AdamW, reached after the warm-up.
         epochs: passes over the training rows.
         batch_size: rows per optimiser step.
-        micro_batch: rows per forward pass (gradients are summed up to a step's rows); None lets the task
-            decide. Texts of a step are sorted by length before they are cut.
-        weight_decay: of AdamW, on matrices only.
+        micro_batch: rows per forward pass; gradients are accumulated over the rows of a step. With None, the
+            task decides. The texts of a step are sorted by length before they are split.
+        weight_decay: of AdamW, applied to matrices only.
         warmup: share of all steps over which the rate rises from 0, before it falls along a cosine.
-        clip: largest norm of all gradients.
-        precision: of the arithmetic; one for every method of a study.
-        max_length: most tokens of a text.
-        flip: whether pictures are mirrored at random in training.
-        parallel: what each process of a group has: the whole model (`data`), or a part of every layer
-            (`fsdp`). Of no effect in a single process.
-        gradient_checkpointing: keep only what enters the layers for the backward pass, and compute the rest
-            again: less memory, more time, the same numbers.
+        clip: maximum norm of the gradient.
+        precision: of the arithmetic; the same for every method of a study.
+        max_length: maximum number of tokens of a text.
+        flip: mirror pictures at random in training.
+        parallel: `data` gives each process of a group a full copy of the model, `fsdp` a part of every layer.
+            It has no effect in a single process.
+        gradient_checkpointing: store only the inputs of the layers for the backward pass and recompute the
+            rest: less memory, more time, the same numbers.
     """
 
     learning_rate: float
@@ -55,12 +55,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Model:
-    """Which model is adapted.
+    """The base model to adapt.
 
     Attributes:
         name: a hub id, a folder, or the name of a model that evenhand makes itself (`tiny_text`).
-        options: of that model (`pretraining`), or `revision` of a hub id.
-        label: what reports call it.
+        options: options of that model (`pretraining`), or the `revision` of a hub id.
+        label: its name in reports.
     """
 
     name: str
@@ -69,19 +69,19 @@ class Model:
 
     @property
     def key(self) -> str:
-        """What sets it apart from other models, whatever it is called."""
+        """Identity of the model, independent of its label."""
         return repr((self.name, sorted(self.options.items())))
 
 
 @dataclass(frozen=True)
 class Membership:
-    """Which rows a run learns from and is asked about, for membership inference.
+    """The rows that a run trains on and is attacked on, for membership inference.
 
     Attributes:
-        protocol: `shared`: a half of the training rows, and asked about all of them. `offline`: asked about
-            the rows that are attacked.
-        seed: of the draws.
-        half: number of the random half that it learns from; None is all training rows.
+        protocol: `shared`: train on half of the training rows and measure signals on all of them.
+            `offline`: measure signals on the attacked rows only.
+        seed: of the random halves.
+        half: number of the random half to train on; None stands for all training rows.
     """
 
     protocol: Literal["shared", "offline"]
@@ -90,23 +90,23 @@ class Membership:
 
     @property
     def role(self) -> str:
-        """What the run is in the table of signals; where halves are shared, each is a target."""
+        """Role of the run in the table of signals; with shared halves, every run is a target."""
         target = self.protocol == "shared" or self.half is None
         return "target" if target else f"reference {self.half}"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a model, adapted by a method, from one seed.
+    """One run: a model, adapted by a method, with one seed.
 
     Attributes:
         arm: the method as the study names it, such as `lora[rank=8]`.
-        model: which model.
+        model: the base model.
         method: name of the method's file.
-        options: fields of the method's `Config`, all of them.
-        training: how it is trained.
-        seed: changes initialisation, dropout and the order of the rows; the same for every method.
-        membership: of a run that is attacked, or that an attack learns from; None of any other.
+        options: all fields of the method's `Config`.
+        training: settings of the training.
+        seed: determines initialisation, dropout and the order of the rows; the same for every method.
+        membership: set for the targets and references of an attack, else None.
     """
 
     arm: str
@@ -119,24 +119,26 @@ class Job:
 
     @property
     def run(self) -> str:
-        """What tells this run from the others of its arm."""
+        """Name of this run within its arm: the seed, or the half that it trains on."""
         half = None if self.membership is None else self.membership.half
         return str(self.seed) if half is None else f"half {half}"
 
     @property
     def for_signals(self) -> bool:
-        """Whether the run is there for its signals alone: it predicts nothing, and its model is not kept."""
+        """True if only the run's signals are needed: it writes no predictions, and its model is not saved."""
         return self.membership is not None and self.membership.half is not None
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The rows of a study and what each is for. Equal only to itself, so that work done on it can be kept.
+    """The rows of a study and their split.
+
+    Instances compare by identity, so that results computed from one can be cached.
 
     Attributes:
         examples: all rows.
-        parts: which are for what.
-        attacked: rows whose signals are written; None of a run that nobody attacks.
+        parts: the split into training, validation and test rows.
+        attacked: [m] rows whose signals are written; None for a run without an attack.
     """
 
     examples: Examples
@@ -146,11 +148,11 @@ class Data:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What can be known before training.
+    """Findings about jobs before any training.
 
     Attributes:
-        complaints: why some jobs cannot run; one paragraph each.
-        remarks: what is worth knowing of them.
+        complaints: reasons why some jobs cannot run, one paragraph each.
+        remarks: notes about the jobs for the user.
         revisions: commits of the models that come from the hub, by `Model.key`.
     """
 

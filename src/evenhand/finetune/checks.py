@@ -1,4 +1,4 @@
-"""What must be true of a trained model before its run counts; each check raises or says what it measured."""
+"""Checks of a trained model before its run counts; each one raises, or returns what it measured."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.tasks import Task
 from evenhand.tables.schema import FloatArray
 
-#: Largest difference of a probability: float32 sums in another order; bfloat16 has 8 bits.
+#: Largest accepted difference of a probability. In float32 only the order of sums differs; bfloat16 has a
+#: significand of 8 bits.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
 
 
 class CheckError(Exception):
-    """A trained model is not what it must be."""
+    """A trained model fails a check."""
 
 
 def copy_frozen_weights(base: PretrainedModel, model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Every weight that the method does not train, by name, before training.
+    """Copy every weight that the method does not train, by name, before training.
 
-    A method may begin by moving a part of the base into its adapter; what it leaves is copied here. That the
-    adapter fits the original base all the same is for `reloads` to show.
+    A method may start by moving a part of the base into its adapter (PiSSA); the remainder is copied here.
+    `check_saved` verifies that the adapter fits the original base nevertheless.
 
     Raises:
-        CheckError: a weight of the base cannot be found.
+        CheckError: a weight of the base was not found in the adapted model.
     """
     current = {_plain_name(name): p for name, p in model.named_parameters() if not _added_by_peft(name)}
     weights = {}
@@ -42,23 +43,24 @@ def copy_frozen_weights(base: PretrainedModel, model: torch.nn.Module) -> dict[s
         if name not in current:
             raise CheckError(f"the weight '{name}' of the base is no longer in the model")
         if not current[name].requires_grad:
+            # An unchanged weight is shared with the base, which is never trained: no copy is needed.
             same = torch.equal(current[name].detach().cpu(), pretrained.detach())
             weights[name] = pretrained.detach() if same else current[name].detach().cpu().clone()
     return weights
 
 
 def check_frozen_weights(start: Mapping[str, torch.Tensor], model: torch.nn.Module) -> int:
-    """Compare every weight that the method does not train with what it was at the start, bit for bit.
+    """Compare every weight that the method does not train with its value before training, bit for bit.
 
     Args:
-        start: what `copy_frozen_weights` gave.
-        model: trained.
+        start: the result of `copy_frozen_weights`.
+        model: the trained model.
 
     Returns:
-        How many weights (numbers) were compared.
+        Number of scalar weights compared.
 
     Raises:
-        CheckError: one differs, or cannot be found.
+        CheckError: a weight differs or was not found.
     """
     current = {_plain_name(name): p for name, p in model.named_parameters() if not _added_by_peft(name)}
     for name, before in start.items():
@@ -72,27 +74,25 @@ def check_frozen_weights(start: Mapping[str, torch.Tensor], model: torch.nn.Modu
 def check_saved(
     base: PretrainedModel, path: Path, task: Task, scores: FloatArray, accelerator: Accelerator
 ) -> dict[str, object]:
-    """Load what was saved, and compare it with the trained model, which is needed no more.
+    """Reload the saved model, and compare its probabilities with the trained model's.
 
     Args:
         base: the pretrained model.
-        path: what was saved.
-        task: what the run is for.
-        scores: the trained model's probabilities of the goal's sample.
+        path: folder of the saved model or adapter.
+        task: the task of the run.
+        scores: the trained model's probabilities for the sample of the task.
         accelerator: device and precision.
 
     Returns:
-        Largest differences of a probability: `reload`, and `merged` of an adapter.
+        Largest difference of a probability: `reload`, and for an adapter also `merged`.
 
     Raises:
-        CheckError: one is above the tolerance, or what was saved cannot be loaded.
+        CheckError: a difference exceeds the tolerance, or the saved model cannot be loaded.
     """
     try:
         reloaded = checkpoint.reload(base, path).to(accelerator.device)
     except Exception as error:
-        raise CheckError(
-            f"the reloaded model: what was saved cannot be loaded ({type(error).__name__}: {error})"
-        ) from error
+        raise CheckError(f"the saved model cannot be reloaded ({type(error).__name__}: {error})") from error
     values = task.sample_probabilities(reloaded, accelerator)
     tolerance = TOLERANCE[precision_of(accelerator)]
     differences: dict[str, object] = {"reload": _check_close("the reloaded model", values, scores, tolerance)}
@@ -102,13 +102,13 @@ def check_saved(
 
 
 def _check_merged(model: Any, task: Task, accelerator: Accelerator) -> float:  # noqa: ANN401
-    """Merge a model's adapters into its weights, and compare it with what it was, both in float32.
+    """Merge a model's adapters into its weights, and compare predictions before and after in float32.
 
     Returns:
         The largest difference of a probability.
 
     Raises:
-        CheckError: it is above the tolerance.
+        CheckError: the difference exceeds the tolerance.
     """
     scores = task.sample_probabilities(model, accelerator, exact=True)
     merged = task.sample_probabilities(model.merge_and_unload(), accelerator, exact=True)
@@ -117,22 +117,23 @@ def _check_merged(model: Any, task: Task, accelerator: Accelerator) -> float:  #
 
 def _check_close(subject: str, probabilities: FloatArray, scores: FloatArray, tolerance: float) -> float:
     worst = float(np.abs(probabilities - scores).max())
+    # `not <=` instead of `>`, so that NaN fails as well.
     if not worst <= tolerance:
         raise CheckError(
-            f"{subject} predicts otherwise than the trained one: probabilities differ by up to {worst:.2g}, "
-            f"more than {tolerance:g}"
+            f"predictions of {subject} differ from the trained model's: probabilities differ by up to "
+            f"{worst:.2g}, more than {tolerance:g}"
         )
     return worst
 
 
 def _plain_name(name: str) -> str:
-    """A weight's name before PEFT wrapped its layer."""
+    """Return a weight's name before PEFT wrapped its layer."""
     name = re.sub(r"^base_model\.model\.", "", name)
     return name.replace(".base_layer.", ".").replace(".original_module.", ".")
 
 
 def _added_by_peft(name: str) -> bool:
-    """Whether PEFT added a weight: an adapter's, or the trained copy of a head's."""
+    """Return True for a weight that PEFT added: an adapter's, or the trained copy of a head's."""
     return ".modules_to_save." in name or ".lora_" in name
 
 

@@ -1,4 +1,4 @@
-"""How long the phases of a run take."""
+"""Wall-clock time of the phases of a run."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import time
 
 
 class Clock:
-    """Seconds of every phase of a run."""
+    """Measures the seconds of every phase of a run."""
 
     def __init__(self) -> None:
         self._laps: dict[str, float] = {}
         self._start = self._last = time.perf_counter()
 
     def lap(self, phase: str) -> None:
-        """A phase ends now."""
+        """Add the time since the last call to a phase."""
         now = time.perf_counter()
         self._laps[phase] = round(self._laps.get(phase, 0.0) + now - self._last, 4)
         self._last = now
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by phase, and in all."""
+        """Return the seconds of each phase, and their `total`."""
         return self._laps | {"total": round(time.perf_counter() - self._start, 4)}

@@ -1,4 +1,4 @@
-"""`train.jsonl`: what a run says while it trains."""
+"""The log of a run, `train.jsonl`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Log:
         self.last: dict[str, float | None] | None = None
 
     def step(self, step: int, epoch: float, loss: float, learning_rate: float) -> None:
-        """Note a step: its number, epochs done, mean loss of its rows, rate, seconds since the start."""
+        """Log a step: its number, epochs done, mean loss of its rows, rate, seconds since the start."""
         seconds = round(time.perf_counter() - self._start, 3)
         line = {"step": step, "epoch": round(epoch, 6), "loss": loss, "learning_rate": learning_rate}
         self._write({**line, "seconds": seconds})
 
     def validation(self, step: int, epoch: int, accuracy: float | None, loss: float) -> None:
-        """Note what the model gets right on the validation rows after an epoch; None: it tells no class."""
+        """Log accuracy (None for models that generate) and loss on the validation rows after an epoch."""
         self.last = {"accuracy": accuracy, "loss": loss}
         self._write({"step": step, "epoch": epoch, "validation": {"loss": loss, "accuracy": accuracy}})
 

@@ -25,14 +25,14 @@ _ORDER_STREAM, _MIRROR_STREAM = 1, 2
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """What is learnt from.
+    """The training rows, in batches.
 
     Attributes:
-        encoded: all rows in the form that the model reads.
-        targets: what is to be said of each row.
-        rows: rows to train on.
-        seed: of their order, and of which pictures are mirrored.
-        processes: how many learn together; a step is cut into at least as many micro-batches.
+        encoded: all rows as inputs of the model.
+        targets: the expected output for every row.
+        rows: [m] rows to train on.
+        seed: of the order of the rows, and of the mirroring of pictures.
+        processes: number of processes that train together; a step has at least as many micro-batches.
     """
 
     encoded: EncodedRows
@@ -42,34 +42,32 @@ class TrainingBatches:
     processes: int = 1
 
     def steps(self, training: Training) -> int:
-        """Optimiser steps of one epoch."""
+        """Return the number of optimiser steps of one epoch."""
         return math.ceil(len(self.rows) / training.batch_size)
 
     def epoch(
         self, number: int, training: Training
     ) -> Iterator[list[tuple[IntArray, npt.NDArray[np.bool_]]]]:
-        """Rows of every step, cut into micro-batches of like length, and which of them are mirrored.
+        """Yield the micro-batches of every step: rows of similar length, and which of them are mirrored.
 
-        The order depends on seed and epoch only, so that every method of a seed sees the same rows at the
-        same step.
+        The order depends on seed and epoch only, so that every method of a seed trains on the same rows at
+        the same step: arms can be compared as pairs.
         """
         order = np.random.default_rng([self.seed, number, _ORDER_STREAM]).permutation(self.rows)
-        mirror = np.random.default_rng([self.seed, number, _MIRROR_STREAM]).random(
-            len(self.encoded.lengths)
-        ) < (0.5 if training.flip else 0.0)
+        draws = np.random.default_rng([self.seed, number, _MIRROR_STREAM]).random(len(self.encoded.lengths))
+        mirror = draws < (0.5 if training.flip else 0.0)
         size = rows_of_a_micro_batch(training, self.encoded, self.processes)
         for start in range(0, len(order), training.batch_size):
             step = order[start : start + training.batch_size]
             step = step[np.argsort(self.encoded.lengths[step], kind="stable")]
-            rows_per_pass = min(
-                size, math.ceil(len(step) / self.processes)
-            )  # the last step of an epoch is shorter
+            # The last step of an epoch may be shorter: every process still gets a part of it.
+            rows_per_pass = min(size, math.ceil(len(step) / self.processes))
             cuts = [step[i : i + rows_per_pass] for i in range(0, len(step), rows_per_pass)]
             yield [(rows, mirror[rows]) for rows in cuts]
 
 
 def rows_of_a_micro_batch(training: Training, encoded: EncodedRows, processes: int) -> int:
-    """The most rows of a forward pass."""
+    """Return the maximum number of rows per forward pass in training."""
     return min(training.micro_batch or encoded.micro_batch, math.ceil(training.batch_size / processes))
 
 
@@ -83,23 +81,23 @@ def fit(
     validate: Callable[[], tuple[float | None, float]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Train what requires gradients.
+    """Train the parameters that require gradients.
 
     Args:
-        model: gives `.logits`; already on the device, and joined with those of the group's other processes.
-        batches: rows, answers and seed.
+        model: returns `.logits`; already on the device, and wrapped for the processes of the group.
+        batches: rows, targets and seed.
         training: rates, sizes, precision.
         accelerator: device, precision and group.
-        log: gets a line per step, and one per epoch.
-        validate: accuracy (None where nothing is classified) and loss on rows that are not trained on,
+        log: receives a line per step, and one per epoch.
+        validate: returns accuracy (None where nothing is classified) and loss on the validation rows; called
             after every epoch.
         progress: called with (steps done, all steps).
 
     Returns:
-        Optimiser steps.
+        Number of optimiser steps.
 
     Raises:
-        FloatingPointError: the loss is no number any more.
+        FloatingPointError: the loss is NaN or infinite.
     """
     from transformers import get_cosine_schedule_with_warmup  # noqa: PLC0415
 
@@ -116,9 +114,9 @@ def fit(
             rate = schedule.get_last_lr()[0]
             loss = _accumulate_gradients(model, cuts, batches, accelerator)
             if not math.isfinite(loss):
-                reason = "no step was taken yet, so the model as it starts, or its input, gives no number"
+                reason = "no step was taken yet, so the initial model or its input is at fault"
                 if step:
-                    reason = f"the learning rate {training.learning_rate:g} may be too high"
+                    reason = f"try a lower learning rate than {training.learning_rate:g}"
                 raise FloatingPointError(f"the loss is {loss} at step {step + 1} of {total}: {reason}")
             torch.nn.utils.clip_grad_norm_(trained, training.clip)
             optimizer.step()
@@ -139,7 +137,7 @@ def _accumulate_gradients(
     batches: TrainingBatches,
     accelerator: Accelerator,
 ) -> float:
-    """Sum the gradients of a step's micro-batches over the group; returns the mean loss of its answers."""
+    """Accumulate the gradients of a step's micro-batches over the group; return the mean loss of the step."""
     total = sum(batches.targets.count(rows) for rows, _ in cuts)
     summed = np.zeros(1)
     local = local_share(cuts, accelerator)
@@ -149,14 +147,15 @@ def _accumulate_gradients(
             with accelerator.autocast():
                 logits = model(**inputs).logits
             loss = batches.targets.loss(logits, rows) / total
-            # The group takes the mean of its gradients, where the sum is meant.
+            # `total` counts the targets of all processes, so the gradients have to be summed over the group;
+            # DDP and FSDP average them, which the factor undoes. A repeated micro-batch counts as 0.
             (loss * (accelerator.num_processes if counts else 0)).backward()
         summed += float(loss.detach()) if counts else 0.0
     return float(all_reduce_sum(summed, accelerator)[0])
 
 
 def _parameter_groups(trained: list[torch.nn.Parameter], training: Training) -> list[dict[str, object]]:
-    """Matrices decay, biases and norms do not."""
+    """Build the parameter groups of AdamW: weight decay on matrices, none on biases and norms."""
     matrices = [p for p in trained if p.ndim > 1]
     rest = [p for p in trained if p.ndim <= 1]
     decays = ((matrices, training.weight_decay), (rest, 0.0))

@@ -1,4 +1,4 @@
-"""Before a study: its models are fetched or made, and its jobs are looked at."""
+"""Preparation of a study: fetch or make its models, and validate its jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evenhand.finetune.tasks import build_task
 
 
 def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
-    """Load (download, pretrain) every model once, and say what stands against the jobs.
+    """Load (download, pretrain) every model once, and collect the problems of the jobs.
 
     Args:
         jobs: all runs of a study.
@@ -23,7 +23,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
     complaints: dict[str, None] = {}
     remarks: dict[str, None] = {}
     revisions: dict[str, str] = {}
-    unavailable: set[str] = set()  # models that cannot be had, which takes long enough to find out once
+    unavailable: set[str] = set()  # keys of models that cannot be loaded; a second try would take as long
     for job in {(j.model.key, j.arm, j.training): j for j in jobs}.values():
         if job.model.key in unavailable:
             continue
@@ -46,16 +46,16 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
 
 
 def check_texts(jobs: Sequence[Job], texts: Callable[[], Sequence[str]]) -> None:
-    """Complain of texts that a model's embedding has no rows for, without loading its weights.
+    """Check that a model's embedding has rows for the tokens of all texts, without loading its weights.
 
-    Only models whose files are at hand can be looked at.
+    Models without local files are skipped.
 
     Args:
         jobs: of a study whose models read texts.
-        texts: gives them; asked only where a tokenizer has more tokens than the embedding has rows.
+        texts: returns the texts; called only if a tokenizer has more tokens than the embedding has rows.
 
     Raises:
-        InputError: every complaint at once.
+        InputError: all complaints together.
     """
     complaints: dict[str, None] = {}
     for job in {job.model.key: job for job in jobs}.values():
@@ -75,5 +75,5 @@ def check_texts(jobs: Sequence[Job], texts: Callable[[], Sequence[str]]) -> None
 
 
 def load_job_base(job: Job, data: Data) -> PretrainedModel:
-    """The base model of a job, with a head for the classes of the data."""
+    """Load the base model of a job, with a head for the classes of the data."""
     return load_base(job.model, data.examples.task, data.examples.classes, job.training.precision)

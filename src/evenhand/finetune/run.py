@@ -37,26 +37,27 @@ Progress = Callable[[int, int], None]
 def train(
     job: Job, data: Data, folder: Path, *, processes: int = 1, progress: Progress | None = None
 ) -> dict[str, object]:
-    """Do one run and write its files.
+    """Execute one run and write its files.
 
     Args:
-        job: what to do.
-        data: rows, and what each is for.
-        folder: exists and is empty; gets `train.jsonl`, the table of what the model says (predictions,
-            generations or likelihoods), and `adapter/` or `model/`; of a run that is attacked, or that an
-            attack learns from, `signals.parquet` and `train_ids.json`.
-        processes: how many do this run together. All are called alike; the first one writes.
+        job: the run.
+        data: rows and their split.
+        folder: an existing, empty folder; receives `train.jsonl`, the table of the model's outputs
+            (predictions, generations or likelihoods), and `adapter/` or `model/`; for the targets and
+            references of an attack also `signals.parquet` and `train_ids.json`.
+        processes: number of processes that execute this run together. Each makes the same call; the first
+            one writes.
         progress: called with (optimiser steps done, all steps).
 
     Returns:
-        Plain facts for `run.json`: sizes, seconds, memory, checks, remarks, versions. Only the first process
-        of a group returns any.
+        Plain facts for `run.json`: sizes, seconds, memory, checks, remarks, versions. In a group, only the
+        first process returns any.
 
     Raises:
-        CheckError: the trained model is not what it must be.
-        GroupError: there are not so many processes.
+        CheckError: the trained model fails a check.
+        GroupError: the group has another number of processes.
         InputError: the job cannot be run.
-        FloatingPointError: the loss is no number any more.
+        FloatingPointError: the loss or a prediction is NaN or infinite.
     """
     with limit_rows_of_a_pass(job.training.micro_batch):
         return _train(job, data, folder, processes, progress)
@@ -65,7 +66,7 @@ def train(
 def _train(
     job: Job, data: Data, folder: Path, processes: int, progress: Progress | None
 ) -> dict[str, object]:
-    """Do the run, in passes that are not too large."""
+    """Execute the run, with the limit on the rows of a pass already set."""
     clock = Clock()
     accelerator = accelerator_of(job.training.precision, processes)
     first = accelerator.is_main_process
@@ -80,7 +81,7 @@ def _train(
     clock.lap("load")
 
     reader, encoded = features.reader_of(base, model, task.encoded, accelerator, flip=job.training.flip)
-    # A head on stored features is small: every process has a copy.
+    # A head on stored features is small, so every process has a copy of it.
     parallel = "data" if isinstance(reader, features.ModelOnCachedFeatures) else job.training.parallel
     reader = wrap_distributed(reader, base.roles.blocks, parallel, accelerator)
     batches = TrainingBatches(encoded, task.targets, task.train, job.seed, processes)
@@ -89,7 +90,8 @@ def _train(
     with closing(log), onednn_linears(reader, accelerator), frozen_weights_in_bf16(reader, accelerator):
         before = probe.margins(reader) if probe else None
         if trainable:
-            # Dropout: the same stream whatever the method drew before, and another one in each process.
+            # Dropout draws from the same stream whatever the method drew before, and from another one in
+            # each process.
             torch.manual_seed(job.seed + (accelerator.process_index << 32))
             steps = fit(
                 reader, batches, job.training, accelerator, log, progress=progress,
@@ -112,7 +114,7 @@ def _train(
     clock.lap("save")
     peak = memory.Peak()
     findings: dict[str, object] = {"base_frozen": checks.check_frozen_weights(start, model)} if start else {}
-    del model, reader, start  # before what was saved is read: there are never two trained models
+    del model, reader, start  # before the saved model is read: memory never holds two trained models
     if path is not None and output is not None:
         findings |= checks.check_saved(base, path, task, output.sample, accelerator)
     clock.lap("check")
@@ -127,7 +129,7 @@ def _train(
         "steps": steps,
         "seconds": clock.seconds(),
         "peak_memory_bytes": peak_bytes,
-        # Above the trained model, which is let go before the saved one is read.
+        # Measured above the trained model, which is released before the saved one is read.
         "peak_memory_checks_bytes": peak.bytes_above_start(),
         "checks": findings,
         "validation": log.last,

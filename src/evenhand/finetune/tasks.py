@@ -1,8 +1,7 @@
-"""What a run is for: what is learnt, how well it is, and what is asked of the model in the end.
+"""Tasks: the training targets of a run, its validation, and the final predictions.
 
-Methods, the loop and the checks are the same for all goals. A class is told of a text or a picture
-(`ClassificationTask`); a model that writes learns the next token, and translates or chooses among answers
-(`GenerationTask`).
+Methods, the loop and the checks are the same for all tasks. `ClassificationTask` predicts the class of a text
+or picture; `GenerationTask` trains on the next token, and translates or scores answers.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ Validator = Callable[[], tuple[float | None, float]]
 
 @dataclass(frozen=True)
 class TaskOutput:
-    """What a trained model has said.
+    """Output of a trained model.
 
     Attributes:
-        sample: of the goal's sample, for others to be compared with: probabilities.
+        sample: probabilities for the sample of the task; the reloaded model is compared with them.
         write: writes the table of the run into its folder.
-        remarks: what is worth knowing of it.
+        remarks: notes for the user.
     """
 
     sample: FloatArray
@@ -50,13 +49,13 @@ class TaskOutput:
 
 
 class Task(Protocol):
-    """What a run is for.
+    """The task of a run.
 
     Attributes:
-        encoded: all that a model reads.
-        targets: what it is to say of that.
-        train: rows of the feed to learn from.
-        remarks: what is worth knowing of them.
+        encoded: all rows as inputs of the model.
+        targets: the expected output for every row.
+        train: [m] rows to train on.
+        remarks: notes for the user.
     """
 
     @property
@@ -72,25 +71,29 @@ class Task(Protocol):
     def remarks(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def make_validator(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> Validator | None:  # noqa: ANN401
-        """How to measure a model on validation rows, as it is when that is called; None without rows."""
+        """Return a function that evaluates the model on the validation rows; None without such rows."""
         ...
 
     def sample_probabilities(
-        self, model: Any, accelerator: Accelerator, *, exact: bool = False
-    ) -> FloatArray:  # noqa: ANN401
-        """Probabilities of a sample of the test rows; exact: in float32, whatever the precision."""
+        self,
+        model: Any,  # noqa: ANN401
+        accelerator: Accelerator,
+        *,
+        exact: bool = False,
+    ) -> FloatArray:
+        """Return probabilities for a sample of the test rows; `exact` computes them in float32."""
         ...
 
     def predict(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> TaskOutput:  # noqa: ANN401
-        """Ask the trained model all that is wanted of it."""
+        """Compute all outputs of the trained model for the tables of the run."""
         ...
 
 
 def build_task(base: PretrainedModel, job: Job, data: Data) -> Task:
-    """What a job is for.
+    """Build the task of a job.
 
     Raises:
-        InputError: the rows, or the questions about them, cannot be made into what the model reads.
+        InputError: the rows, or the prompts about them, cannot be encoded for the model.
     """
     if data.examples.task in GENERATIVE_TASKS:
         if data.examples.asked is not None:
@@ -102,7 +105,7 @@ def build_task(base: PretrainedModel, job: Job, data: Data) -> Task:
 
 @dataclass(frozen=True, eq=False)
 class ClassificationTask:
-    """To tell the class of texts or pictures."""
+    """Classification of texts or pictures."""
 
     job: Job
     data: Data
@@ -120,7 +123,7 @@ class ClassificationTask:
         return self.data.parts.train
 
     def make_validator(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> Validator | None:  # noqa: ANN401
-        """Accuracy and log loss."""
+        """Return a function for accuracy and log loss on the validation rows."""
         rows = self.data.parts.validation
         if not len(rows):
             return None
@@ -130,9 +133,13 @@ class ClassificationTask:
         )
 
     def sample_probabilities(
-        self, model: Any, accelerator: Accelerator, *, exact: bool = False
-    ) -> FloatArray:  # noqa: ANN401
-        """[sample, classes] probabilities."""
+        self,
+        model: Any,  # noqa: ANN401
+        accelerator: Accelerator,
+        *,
+        exact: bool = False,
+    ) -> FloatArray:
+        """Return probabilities [sample, classes]."""
         return probabilities(
             model, self.encoded, self.data.parts.test[:SAMPLE_ROWS], accelerator, exact=exact
         )
@@ -151,7 +158,7 @@ class ClassificationTask:
 
 @dataclass(frozen=True, eq=False)
 class GenerationTask:
-    """To write translations, or texts as those that are learnt from."""
+    """Generation: translations, or likelihoods of answers after training on plain text."""
 
     base: PretrainedModel
     job: Job
@@ -160,7 +167,7 @@ class GenerationTask:
 
     @property
     def encoded(self) -> EncodedRows:
-        """Sequences of tokens."""
+        """Token sequences of all rows."""
         return self.sequences.encoded
 
     @property
@@ -170,16 +177,16 @@ class GenerationTask:
 
     @property
     def train(self) -> IntArray:
-        """Sequences to learn from."""
+        """Positions of the training sequences."""
         return self.sequences.train
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What had to be cut."""
+        """Notes on truncated texts."""
         return self.sequences.remarks
 
     def make_validator(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> Validator | None:  # noqa: ANN401
-        """Mean loss of the tokens to be said."""
+        """Return a function for the mean loss of the target tokens of the validation sequences."""
         rows = self.sequences.validation
         if not len(rows):
             return None
@@ -193,9 +200,13 @@ class GenerationTask:
         return measure
 
     def sample_probabilities(
-        self, model: Any, accelerator: Accelerator, *, exact: bool = False
-    ) -> FloatArray:  # noqa: ANN401
-        """[tokens] probabilities of the tokens to be said."""
+        self,
+        model: Any,  # noqa: ANN401
+        accelerator: Accelerator,
+        *,
+        exact: bool = False,
+    ) -> FloatArray:
+        """Return probabilities [tokens] of the target tokens of the sample."""
         rows = self.sequences.test[:SAMPLE_ROWS]
         log_probs = token_log_probs(
             model, self.encoded, self.sequences.targets, rows, accelerator, exact=exact
@@ -204,7 +215,7 @@ class GenerationTask:
         return probability
 
     def predict(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> TaskOutput:  # noqa: ANN401
-        """Let it translate, or choose answers."""
+        """Translate the test rows, or score the answers to all prompts."""
         predictor = translate if self.data.examples.translations is not None else score_prompts
         write, remarks = predictor(self.base, self.job, self.data, copy_of(model), accelerator)
         return TaskOutput(self.sample_probabilities(model, accelerator), write, remarks)

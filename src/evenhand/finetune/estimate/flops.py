@@ -1,4 +1,4 @@
-"""What a model does for one row, counted on a model that has shapes and no weights."""
+"""Floating-point operations of a model per row, counted on a model with shapes but without weights."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 def trace_example(
     model: PreTrainedModel, blocks: Sequence[str], size: int | tuple[int, int]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Let a model without weights read one row, and note how much of it its blocks and its layers see.
+    """Run a model on the meta device over one row, and record the sizes of its activations.
 
     Args:
         model: on the meta device.
-        blocks: names of the modules that it repeats.
+        blocks: names of the modules that the model repeats.
         size: tokens of a text, or height and width of a picture.
 
     Returns:
-        How many numbers enter every block, and at how many places every layer of weights is used.
+        Number of elements that enter each block; and number of positions (tokens, patches) at which each
+        layer of weights is applied.
     """
     block_inputs: dict[str, int] = {}
     uses: dict[str, int] = {}
@@ -43,7 +44,7 @@ def trace_example(
         hooks.append(layer.register_forward_hook(note))
     pad, model.config.pad_token_id = getattr(model.config, "pad_token_id", None), None
     try:
-        # Without a pad token: with one, some models look for it among tokens, which have no content here.
+        # Without a pad token: some models search for it among the tokens, which have no values on meta.
         with torch.no_grad(), torch.device("meta"):
             model(**_example(model.config, size))
     finally:
@@ -54,14 +55,17 @@ def trace_example(
 
 
 def count_flops(model: Any, uses: Mapping[str, int]) -> tuple[dict[str, int], float, float]:  # noqa: ANN401
-    """What an adapted model does for one row.
+    """Count the floating-point operations of an adapted model for one row.
+
+    A product with n weights takes 2 n operations per position; its backward pass takes as many for the
+    gradient of the input, and again as many for the gradient of trained weights.
 
     Args:
-        model: adapted.
-        uses: of the layers of its base; what was added to a layer is used where the layer is.
+        model: the adapted model.
+        uses: positions at which each layer of the base is applied; an adapter is applied where its layer is.
 
     Returns:
-        How many numbers leave each of its layers of weights, and operations forward and backward.
+        Number of elements that leave each layer of weights; operations forward; operations backward.
     """
     outputs, forward, backward = dict[str, int](), 0.0, 0.0
     for name, layer in _layers(model):
@@ -78,39 +82,39 @@ def count_flops(model: Any, uses: Mapping[str, int]) -> tuple[dict[str, int], fl
 
 
 def _layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
-    """Layers of weights that multiply."""
+    """Yield the names and modules of all layers that multiply by a matrix of weights."""
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d) or _is_conv1d(module):
             yield name, module
 
 
 def _parents(name: str) -> Iterator[str]:
-    """A module's name, and those of the modules around it, from the inside out."""
+    """Yield a module's name, and those of the modules that contain it, from the inside out."""
     while name:
         yield name
         name = name.rpartition(".")[0]
 
 
 def _is_conv1d(module: torch.nn.Module) -> bool:
-    """Whether this is GPT-2's linear layer, whose matrix is turned."""
+    """Return True for GPT-2's linear layer, whose matrix is transposed."""
     return type(module).__name__ == "Conv1D"
 
 
 def _width(module: torch.nn.Module) -> int:
-    """How many numbers leave a layer at each place."""
+    """Return the number of elements that leave a layer at each position."""
     weight: Any = module.weight
     return int(weight.shape[1 if _is_conv1d(module) else 0])
 
 
 def _example(config: PretrainedConfig, size: int | tuple[int, int]) -> dict[str, torch.Tensor]:
-    """A row for a model to read."""
+    """Build the inputs of one row."""
     if isinstance(size, int):
-        # RoBERTa keeps two positions for itself.
+        # RoBERTa reserves two positions.
         tokens = min(size, getattr(config, "max_position_embeddings", size + 2) - 2)
         return {"input_ids": torch.zeros((1, tokens), dtype=torch.long)}
     return {"pixel_values": torch.zeros((1, config.num_channels, *size))}
 
 
 def in_block(name: str, block: str) -> bool:
-    """Whether a layer, adapted or not, is in a block."""
+    """Return True if a layer, adapted or not, is in a block."""
     return name.removeprefix("base_model.model.").startswith(f"{block}.")

@@ -1,4 +1,4 @@
-"""The shape of a model before anything is loaded: its configuration, from wherever it can be had."""
+"""The configuration of a model before it is loaded: from its folder, the hub, or a table of known shapes."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
 
 class UnknownShapeError(InputError):
-    """The shape of a model cannot be had here."""
+    """The shape of a model is not available here."""
 
 
 class RefusedError(InputError):
-    """The hub does not give a model, and says why; `silent` if it may give it later."""
+    """The hub refuses access to a model, with a reason; `silent` if a later request may succeed."""
 
     silent = False
 
 
 def shape_of(model: Model) -> PretrainedConfig:
-    """The configuration of a model: of its folder, of the hub, or of the shapes that its family knows.
+    """Return the configuration of a model: from its folder, the hub, or the known shapes of its family.
 
     Raises:
-        InputError: its folder cannot be read, it is no base, or it cannot be had.
+        InputError: its folder cannot be read, it is not a base model, or it is not available.
     """
     return find_config(model)[0]
 
 
 def find_config(model: Model) -> tuple[PretrainedConfig, str, Path | None]:
-    """The configuration of a model, why its weights cannot be had where that is known, and its folder."""
+    """Return a model's configuration, the reason why its weights are unavailable (or ""), and its folder."""
     from transformers import AutoConfig  # noqa: PLC0415
 
     path = Path(model.name).expanduser()
     if model.name in registry.names(FAMILIES):
         plugin = registry.load(FAMILIES, model.name)
-        options = {**model.options, "pretraining": "none"}  # which has the same shape, and takes no time
+        options = {**model.options, "pretraining": "none"}  # the same shape, without the time to train
         path = Path(plugin.build(plugin.Config(**options)))
     if path.is_dir():
         folder.check_folder(model.name, path)
@@ -64,11 +64,11 @@ def find_config(model: Model) -> tuple[PretrainedConfig, str, Path | None]:
 
 
 def _config_file(model: Model) -> str | None:
-    """The config.json of a hub model: downloaded earlier, or now; None when the hub does not answer.
+    """Return the config.json of a hub model, cached or downloaded now; None if the hub does not answer.
 
     Raises:
-        InputError: its files are no base model.
-        RefusedError: the hub says why it does not give it.
+        InputError: its files are not those of a base model.
+        RefusedError: the hub refuses access and gives a reason.
     """
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
 
@@ -81,7 +81,7 @@ def _config_file(model: Model) -> str | None:
         return check_hub_files(model.name, revision)
     except InputError:
         raise
-    except Exception as error:  # no network, no such model, or none that may be read without a key
+    except Exception as error:  # no network, an unknown model, or one that needs a token
         if why := hub_reason(error, model.name):
             refused = RefusedError(why)
             refused.silent = hub_is_silent(error)
@@ -90,7 +90,11 @@ def _config_file(model: Model) -> str | None:
 
 
 def _known_shape(model: Model, why: str) -> PretrainedConfig:
-    """A shape out of a family's table."""
+    """Return a configuration from the table of known shapes.
+
+    Raises:
+        UnknownShapeError: the table has no such model.
+    """
     from transformers import AutoConfig  # noqa: PLC0415
 
     known: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -100,15 +104,15 @@ def _known_shape(model: Model, why: str) -> PretrainedConfig:
             known[hub_id] = (family.INFO.model_types[0], dict(fields))
     if model.name not in known:
         raise UnknownShapeError(
-            f"model '{model.name}': its config.json cannot be had from the hub{f' ({why})' if why else ''}, "
-            f"and its shape is not among those that are known here; {nearest(model.name, sorted(known))}"
+            f"model '{model.name}': its config.json is not available from the hub{f' ({why})' if why else ''}, "
+            f"and its shape is not in the table of known models; {nearest(model.name, sorted(known))}"
         )
     kind, fields = known[model.name]
     return AutoConfig.for_model(fields.pop("model_type", kind), **fields)
 
 
 def local_folder(model: Model) -> Path | None:
-    """Where the files of a model are that is a folder, or was downloaded earlier; else None."""
+    """Return the folder with a model's files if it is local or was downloaded earlier; else None."""
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
     from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
 

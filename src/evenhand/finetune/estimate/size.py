@@ -1,4 +1,4 @@
-"""How large jobs are, before anything is loaded: counted on models that have shapes and no weights."""
+"""Size and cost of jobs before anything is loaded, counted on models with shapes but without weights."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ from evenhand.finetune.models._roles import find_roles
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-#: Of float32, of bfloat16.
+#: Bytes of a float32 and of a bfloat16 number.
 _FLOAT32_BYTES, _BFLOAT16_BYTES = 4, 2
-#: AdamW keeps two float32 numbers per trained weight, beside the gradient.
+#: Per trained weight: its gradient, and the two moments that AdamW stores in float32.
 _BYTES_PER_TRAINED_WEIGHT = 4 + 8
-#: Saved for the backward pass: besides what leaves linear layers, about as much again in between.
+#: Stored for the backward pass: the outputs of linear layers, and about as much again between them.
 _ACTIVATION_FACTOR = 2
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a job takes: counts are exact, bytes and operations are estimates.
+    """Size and cost of a job: counts are exact, bytes and operations are estimates.
 
     Attributes:
-        parameters: of the base model with its head.
-        trainable: of the adapted model.
+        parameters: number of parameters of the base model with its head.
+        trainable: number of trained parameters of the adapted model.
         fixed_bytes: weights in float32 and, in bfloat16, their rounded copies; gradients and AdamW's two
-            moments of what is trained.
-        check_bytes: the weights of the whole model, which one process puts on its device to check what was
-            trained and what was saved, one after the other; 0 where nothing is trained.
-        row_bytes: what one row of a micro-batch keeps for the backward pass; with gradient checkpointing
-            what enters the layers, and the inside of the largest one.
-        divided_bytes: what the processes of a group share out among them; 0 where each has the whole model.
-        gathered_bytes: what each of them puts together again for a while: the weights of two layers and of
-            what is in none, and the gradients of one layer.
-        forward: floating-point operations to read one row: 2 for every weight and token.
-        training: to read it and learn from it: 4 for every frozen weight and token, 6 for every trained one.
-        stored_bytes: what is kept of it on the disk: adapter and head, or the whole model, in float32.
-        cached: whether the base reads every row once, and only the head is trained, on what it said.
+            moments of the trained weights.
+        check_bytes: all weights of the model, which one process loads on its device to check first the
+            trained and then the saved model; 0 where nothing is trained.
+        row_bytes: activations stored per row of a micro-batch for the backward pass; with gradient
+            checkpointing the inputs of the layers, and the inside of the largest one.
+        divided_bytes: bytes that the processes of a group divide among them; 0 where each has a full copy.
+        gathered_bytes: bytes that each of them gathers at a time: the weights of two layers and of the
+            modules outside of layers, and the gradients of one layer.
+        forward: floating-point operations of a forward pass per row: 2 per weight and token.
+        training: operations of a training step per row: 4 per frozen weight and token, 6 per trained one.
+        stored_bytes: bytes on disk: adapter and head, or the full model, in float32.
+        cached: True if the base runs once over every row, and only the head is trained on its features.
     """
 
     parameters: int
@@ -72,14 +72,14 @@ class Size:
     cached: bool
 
     def bytes(self, micro_batch: int, processes: int = 1) -> int:
-        """About how much memory a run takes in each of the processes that do it together: in the largest."""
+        """Estimate the peak memory of a run in each process of its group, in bytes."""
         fixed = self.fixed_bytes
         if processes > 1 and self.divided_bytes:
             fixed = self.divided_bytes // processes + self.gathered_bytes
         return max(fixed + self.row_bytes * micro_batch, self.check_bytes)
 
     def operations(self, train: int, validation: int, test: int, epochs: int) -> float:
-        """About how many floating-point operations a run takes, on so many rows."""
+        """Estimate the floating-point operations of a run from its numbers of rows and epochs."""
         if self.cached:
             return self.forward * (train + validation + test)
         learnt = self.training * train * epochs if self.trainable else 0.0
@@ -89,11 +89,11 @@ class Size:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What jobs take.
+    """Sizes of several jobs.
 
     Attributes:
-        estimates: one size per job, in order; None where the shape of the model cannot be had.
-        remarks: why not.
+        estimates: one size per job, in order; None where the shape of the model is not available.
+        remarks: the reasons for missing estimates and weights.
     """
 
     estimates: tuple[Size | None, ...]
@@ -106,12 +106,12 @@ class _MetaModel:
 
     Attributes:
         model: with its head.
-        family: the file that knows its layers.
-        block_inputs: of every block that the model repeats, how many numbers of a row enter it.
-        uses: of every layer of weights, at how many places (tokens, patches) of a row it is used.
+        family: module of its family, with the names of its layers.
+        block_inputs: number of elements per row that enter each repeated block.
+        uses: number of positions (tokens, patches) of a row at which each layer of weights is applied.
         head: names of the head's modules.
-        why_no_weights: why its weights cannot be had, where that is known.
-        path: folder with its files; None where these are not at hand.
+        why_no_weights: reason why its weights are not available, if known; else empty.
+        path: folder with its files; None without local files.
     """
 
     model: PreTrainedModel
@@ -123,7 +123,7 @@ class _MetaModel:
     path: Path | None
 
     def misfits(self, job: Job, *, weights: bool) -> list[str]:
-        """Why a job's method does not fit its layers, or what is in them, where that is at hand."""
+        """Return the reasons why a job's method does not fit its layers, or their weights if local."""
         roles = find_roles(self.model, self.family.ROLES, self.head)
         stored = weights_in(self.path, roles, self.family.ROLES) if weights and self.path else None
         return misfits(self.model, roles, job, stored)
@@ -132,18 +132,18 @@ class _MetaModel:
 def estimate_sizes(
     jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int, *, weights: bool = True
 ) -> Sizes:
-    """Count what jobs take, without weights: of a model only its configuration is read.
+    """Estimate the sizes of jobs from the configurations of their models.
 
     Args:
         jobs: of a study.
-        task: what a model is to learn.
+        task: task of the dataset.
         classes: names of the classes.
-        tokens: of a text, as long as most are.
-        weights: also look at weights that a method asks for, one layer at a time, where they are at hand.
+        tokens: length of a typical text.
+        weights: also read the weights that a method has to inspect, one layer at a time, if they are local.
 
     Raises:
-        InputError: a model is of another family or task than is said, or a method does not fit it; every
-            complaint at once.
+        InputError: a model has another family or task than declared, or a method does not fit it; all
+            complaints together.
     """
     metas: dict[str, _MetaModel | None] = {}
     estimates: dict[str, Size] = {}
@@ -173,13 +173,13 @@ def estimate_sizes(
 
 
 def stored(jobs: Sequence[Job], data: Data) -> list[int | None]:
-    """About how many bytes each job leaves of its model on the disk; None where that cannot be counted."""
+    """Estimate the bytes that each job stores of its model on disk; None where no estimate is possible."""
     try:
-        # How long texts are changes nothing here.
+        # The length of texts does not matter here.
         estimates = estimate_sizes(
             jobs, data.examples.task, data.examples.classes, 8, weights=False
         ).estimates
-    except Exception:  # an estimate that fails is no reason not to train
+    except Exception:  # a failed estimate must not prevent the training
         return [None] * len(jobs)
     return [
         0 if job.for_signals else None if size is None else size.stored_bytes
@@ -188,16 +188,16 @@ def stored(jobs: Sequence[Job], data: Data) -> list[int | None]:
 
 
 def check_weights(jobs: Sequence[Job], task: str) -> None:
-    """Complain of weights that a method cannot work with, in models whose files are at hand.
+    """Check that methods can work with the weights of models with local files.
 
-    What else is wrong with a model is said when it is loaded.
+    All other problems of a model are reported when it is loaded.
 
     Args:
         jobs: of a study.
-        task: what a model is to learn.
+        task: task of the dataset.
 
     Raises:
-        InputError: every complaint at once.
+        InputError: all complaints together.
     """
     complaints: dict[str, None] = {}
     for job in {(j.model.key, j.arm): j for j in jobs}.values():
@@ -214,12 +214,12 @@ def check_weights(jobs: Sequence[Job], task: str) -> None:
 
 
 def _size_settings(training: Training) -> tuple[object, ...]:
-    """What sizes depend on of how a model is trained."""
+    """Return the settings of the training that sizes depend on."""
     return training.precision, training.parallel, training.gradient_checkpointing
 
 
 def _build_meta_model(model: Model, task: str, classes: int, tokens: int) -> _MetaModel:
-    """A model of the right shape, without weights."""
+    """Build a model of the right shape on the meta device."""
     import transformers  # noqa: PLC0415
 
     config, why, path = find_config(model)
@@ -244,7 +244,7 @@ def _build_meta_model(model: Model, task: str, classes: int, tokens: int) -> _Me
 
 
 def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
-    """Adapt the bare model, and count."""
+    """Adapt a copy of the meta model, and count parameters, bytes and operations."""
     method = registry.load(METHODS, job.method)
     roles = find_roles(meta.model, meta.family.ROLES, meta.head)
     if complaints := meta.misfits(job, weights=weights):
@@ -283,19 +283,30 @@ def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
 
 
 def _activation_bytes(meta: _MetaModel, numbers: Mapping[str, int], training: Training, width: int) -> int:
-    """Bytes that one row keeps for the backward pass, of numbers that take so many bytes each."""
+    """Estimate the bytes of activations stored per row for the backward pass.
+
+    Args:
+        meta: the model.
+        numbers: elements that leave each layer.
+        training: whether gradient checkpointing is on.
+        width: bytes per element.
+    """
     total = sum(numbers.values())
     if not (training.gradient_checkpointing and meta.block_inputs):
         return _ACTIVATION_FACTOR * width * total
     blocks = [sum(n for name, n in numbers.items() if in_block(name, block)) for block in meta.block_inputs]
-    # What runs from block to block stays in float32.
+    # The residual stream between blocks stays in float32.
     return _FLOAT32_BYTES * sum(meta.block_inputs.values()) + _ACTIVATION_FACTOR * width * (
         total - sum(blocks) + max(blocks)
     )
 
 
 def _gathered_bytes(model: Any, blocks: Sequence[str], width: int) -> int:  # noqa: ANN401
-    """Bytes that a process puts together of a divided model: two blocks, the rest, one block's gradients."""
+    """Estimate the bytes that a process gathers of a sharded model.
+
+    FSDP prefetches the next block while one runs: two blocks, the modules outside of blocks, and the gradients
+    of one block.
+    """
     weights = dict.fromkeys((*blocks, ""), 0)
     trained = dict.fromkeys((*blocks, ""), 0)
     for name, p in model.named_parameters():
@@ -307,7 +318,7 @@ def _gathered_bytes(model: Any, blocks: Sequence[str], width: int) -> int:  # no
 
 
 class _RealRandperm(TorchFunctionMode):
-    """Orders are drawn for real, also where tensors have no content: their numbers are looked at."""
+    """Draws permutations on the CPU under the meta device: methods read the values of `torch.randperm`."""
 
     def __torch_function__(
         self,
@@ -316,7 +327,7 @@ class _RealRandperm(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        """Call a function of torch."""
+        """Call a function of torch, `randperm` on the CPU."""
         options = dict(kwargs or {})
         if func is torch.randperm:
             options.setdefault("device", "cpu")

@@ -1,4 +1,4 @@
-"""Tiny models of the same families, with random weights: what a smoke test of a study trains."""
+"""Stand-ins: tiny models of the same families with random weights, for smoke tests of a study."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from evenhand.finetune.models import _cache as cache
 
 _FAMILIES = "evenhand.finetune.models"
 _SEED = 13
-#: Of stand-ins that write: most tokens, and how many different ones.
+#: Context and vocabulary of stand-ins that generate.
 _CONTEXT_TOKENS, _VOCABULARY_SIZE = 512, 600
-#: What families call the width of their layers.
+#: Names that families use for the width of their layers.
 _WIDTHS = ("hidden_size", "embed_dim", "n_embd")
 
 
 def declared_family(model: Model, task: str) -> str:
-    """The family of a hub model or a folder: as its study says, or as its configuration does.
+    """Return the family of a hub model or a folder, from its study or its configuration.
 
     Raises:
-        InputError: neither says it.
+        InputError: neither names the family.
     """
     declared = model.options.get("family")
     if declared is not None:
@@ -36,30 +36,30 @@ def declared_family(model: Model, task: str) -> str:
         family = family_of(shape_of(model), model.name, task)
     except InputError as error:
         raise InputError(
-            [*error.complaints, f"model '{model.name}': say its family: model.family."]
+            [*error.complaints, f"model '{model.name}': name its family with model.family."]
         ) from None
     return family.__name__.rpartition(".")[2]
 
 
 def width(family: str) -> int:
-    """How wide the layers of a family's stand-in are: the highest rank that means something there."""
+    """Return the width of the layers of a family's stand-in, which bounds the useful ranks."""
     tiny = _tiny(family).TINY
     return min(int(tiny[name]) for name in _WIDTHS if name in tiny)
 
 
 def stand_in(family: str, task: str) -> Path:
-    """Make a tiny model of a family, or take the one that was made before.
+    """Make a tiny model of a family, or return the cached one.
 
     Args:
         family: a file of `evenhand.finetune.models`.
-        task: what is to be learnt.
+        task: task of the dataset.
 
     Returns:
-        A folder in the form of transformers, with random weights, and the words of `synthetic_posts`, or for
-        models that write a tokenizer of pieces of words, down to bytes.
+        A folder in the format of transformers, with random weights and the vocabulary of `synthetic_posts`;
+        for models that generate, with a byte-level BPE tokenizer.
 
     Raises:
-        InputError: the family has no stand-in, or reads something else.
+        InputError: the family has no stand-in, or reads another kind of input.
     """
     plugin = _tiny(family)
     check_task(plugin, f"the stand-in '{family}'", task)
@@ -73,7 +73,7 @@ def stand_in(family: str, task: str) -> Path:
 
 
 def _tiny(family: str) -> ModuleType:
-    """The file of a family that has a stand-in."""
+    """Load the module of a family that has a stand-in."""
     plugin = registry.load(_FAMILIES, family)
     if not hasattr(plugin, "TINY"):
         known = [n for n in registry.names(_FAMILIES) if hasattr(registry.load(_FAMILIES, n), "TINY")]
@@ -82,7 +82,7 @@ def _tiny(family: str) -> ModuleType:
 
 
 def _make(plugin: ModuleType, folder: Path) -> None:
-    """Write weights, and a tokenizer where texts are read, else the settings of an image processor."""
+    """Write weights, and a tokenizer for texts or the settings of an image processor for pictures."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer  # noqa: PLC0415
 
     from evenhand.finetune.modeling import processor  # noqa: PLC0415
@@ -102,7 +102,7 @@ def _make(plugin: ModuleType, folder: Path) -> None:
 
 
 def _make_generative(plugin: ModuleType, folder: Path) -> None:
-    """Write weights and a tokenizer of a model that writes."""
+    """Write weights and tokenizer of a model that generates."""
     from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
 
     from evenhand.finetune.models._pretrain import repeatable, save  # noqa: PLC0415
@@ -126,7 +126,7 @@ def _make_generative(plugin: ModuleType, folder: Path) -> None:
 
 
 def _train_tokenizer() -> Any:  # noqa: ANN401
-    """Pieces of the words of evenhand's made-up texts; whatever else there is falls into bytes."""
+    """Train a byte-level BPE tokenizer on evenhand's synthetic texts; other text falls back to bytes."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Device and precision, by accelerate; and the group of processes that do one run together."""
+"""Device and precision, by accelerate; and the group of processes that execute one run together."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from accelerate import Accelerator
 
-#: Processes of a group where there is no GPU to count.
+#: Processes of a group on a machine without a GPU.
 PROCESSES_WITHOUT_GPU = 2
 Item = TypeVar("Item")
 Key = TypeVar("Key")
 
 
 class GroupError(Exception):
-    """The processes of a group have not found each other."""
+    """The processes of a group did not connect to each other."""
 
 
 def group_size(requested: int | None) -> int:
-    """How many processes do one run together: one per GPU, or two on a machine without any.
+    """Return the number of processes of a run: one per GPU, or two on a machine without any.
 
     Args:
-        requested: a number that was asked for.
+        requested: number given by the user; None for the default.
 
     Raises:
-        InputError: there is nothing to divide, or not a GPU for each.
+        InputError: the machine has a single GPU, or fewer GPUs than requested processes.
     """
     gpus = torch.cuda.device_count()
     if gpus and (requested or 0) > gpus:
         raise InputError(
-            f"workers: got {requested}, but of this machine's GPUs {gpus} can be seen, and every process needs "
-            "one of its own; give a smaller number."
+            f"workers: got {requested}, but only {gpus} GPUs are visible, and every process needs one; give a "
+            "smaller number."
         )
     if gpus == 1:
         raise InputError(
-            "executor accelerate: it divides a run among several GPUs, but one GPU can be seen; take "
+            "executor accelerate: it divides a run among several GPUs, but only one GPU is visible; use "
             "--executor local."
         )
     return requested or gpus or PROCESSES_WITHOUT_GPU
@@ -51,38 +51,38 @@ def group_size(requested: int | None) -> int:
 
 @lru_cache(maxsize=1)
 def accelerator_of(precision: str, processes: int = 1) -> Accelerator:
-    """The accelerator of this process for a precision: a GPU if there is one, else the CPU.
+    """Return the accelerator of this process for a precision: on a GPU if available, else on the CPU.
 
-    All accelerators of a process share their state, so there is only ever one: asking for another precision
-    ends the last.
+    All accelerators of a process share their state, so only one exists at a time: a call with another
+    precision ends the previous one.
 
     Args:
-        precision: the study's word for it.
-        processes: how many there are in this process's group, itself included.
+        precision: as in a study file, `float32` or `bfloat16`.
+        processes: number of processes in the group, this one included.
 
     Raises:
-        GroupError: there are not so many.
+        GroupError: the group has another number of processes.
     """
     from accelerate import Accelerator  # noqa: PLC0415  (seconds)
     from accelerate.state import AcceleratorState  # noqa: PLC0415
 
     AcceleratorState._reset_state()
-    # Without a GPU accelerate joins a group only when it is told to use the CPU; else each process is alone.
+    # Without a GPU, accelerate joins a group only if it is set to use the CPU; else each process is alone.
     alone = processes == 1 or torch.cuda.is_available()
     accelerator = Accelerator(cpu=not alone, mixed_precision="bf16" if precision == "bfloat16" else "no")
     if accelerator.num_processes != processes:
         raise GroupError(
-            f"this run is to be divided among {processes} processes, but {accelerator.num_processes} have found "
-            f"each other (WORLD_SIZE is {os.environ.get('WORLD_SIZE', 'not set')})"
+            f"this run needs {processes} processes, but its group has {accelerator.num_processes} "
+            f"(WORLD_SIZE is {os.environ.get('WORLD_SIZE', 'not set')})"
         )
     return accelerator
 
 
 def local_share(items: Sequence[Item], accelerator: Accelerator) -> list[tuple[Item, bool]]:
-    """This process's part of some work, with whether it counts.
+    """Return this process's share of some items, each with a flag: True if its result counts.
 
-    Every process of a group gets equally many items, because a model that is divided among them runs in all
-    or in none. Where they do not go round, some get the last one again, which does not count.
+    Every process of a group gets the same number of items, because a sharded model runs in all processes or
+    in none. If the items do not divide evenly, some processes repeat the last one, which does not count.
     """
     n = accelerator.num_processes
     share = [(item, True) for item in items[accelerator.process_index :: n]]
@@ -90,7 +90,7 @@ def local_share(items: Sequence[Item], accelerator: Accelerator) -> list[tuple[I
 
 
 def all_reduce_sum(values: npt.NDArray[Any], accelerator: Accelerator) -> npt.NDArray[Any]:
-    """The sum of an array over all processes of the group."""
+    """Return the sum of an array over all processes of the group; same shape."""
     if accelerator.num_processes == 1:
         return values
     tensor = torch.from_numpy(values).to(accelerator.device)
@@ -99,7 +99,7 @@ def all_reduce_sum(values: npt.NDArray[Any], accelerator: Accelerator) -> npt.ND
 
 
 def all_gather_dict(local: dict[Key, Item], accelerator: Accelerator) -> dict[Key, Item]:
-    """What all processes of the group have found together."""
+    """Merge the dictionaries of all processes of the group."""
     if accelerator.num_processes == 1:
         return local
     parts: list[Any] = [None] * accelerator.num_processes
@@ -108,7 +108,7 @@ def all_gather_dict(local: dict[Key, Item], accelerator: Accelerator) -> dict[Ke
 
 
 def all_reduce_max(number: int, accelerator: Accelerator) -> int:
-    """The largest number that a process of the group has."""
+    """Return the maximum of a number over all processes of the group."""
     if accelerator.num_processes == 1:
         return number
     tensor = torch.tensor(number, device=accelerator.device)
@@ -117,5 +117,5 @@ def all_reduce_max(number: int, accelerator: Accelerator) -> int:
 
 
 def precision_of(accelerator: Accelerator) -> Precision:
-    """The precision in which an accelerator computes, whatever was asked of it."""
+    """Return the precision in which an accelerator computes, which may differ from the requested one."""
     return "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"

@@ -1,7 +1,7 @@
-"""Linear layers that multiply by oneDNN in float32 on a CPU.
+"""Faster linear layers: oneDNN for float32 on a CPU, and frozen weights in bfloat16.
 
-torch multiplies float32 matrices by MKL, which runs at half of oneDNN's speed on processors of another maker
-than its own; the results agree to about 1e-6.
+torch multiplies float32 matrices with MKL, which reaches half of oneDNN's speed on processors that are not
+Intel's; the results agree to about 1e-6.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
 
-#: Below this width a product takes less time than asking for it.
+#: Below this width the overhead of the call exceeds the gain.
 _MIN_WIDTH = 128
 
 
 class _Linear(torch.autograd.Function):
-    """y = x W' + b, by oneDNN in both directions."""
+    """y = x W' + b, by oneDNN in the forward and the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:  # noqa: ANN401
@@ -45,7 +45,7 @@ def _onednn_product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | 
 
 @contextmanager
 def onednn_linears(model: torch.nn.Module, accelerator: Accelerator) -> Iterator[None]:
-    """Let a model's linear layers multiply by oneDNN, as long as the block runs."""
+    """Use oneDNN in a model's linear layers while the block runs; no effect on a GPU or in bfloat16."""
     plain = accelerator.device.type == "cpu" and accelerator.mixed_precision == "no"
     usable = plain and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     changed = [
@@ -71,19 +71,19 @@ def _forward(module: torch.nn.Linear) -> Any:  # noqa: ANN401
 
 @contextmanager
 def frozen_weights_in_bf16(model: torch.nn.Module, accelerator: Accelerator) -> Iterator[None]:
-    """Keep frozen matrices in bfloat16 as long as the block runs, instead of casting them at every use.
+    """Store frozen matrices in bfloat16 while the block runs, instead of casting them at every use.
 
-    Autocast rounds them to the same numbers; the originals come back untouched.
+    Autocast rounds them to the same numbers; the original weights are restored afterwards.
 
     Raises:
-        RuntimeError: a frozen matrix changed meanwhile.
+        RuntimeError: a frozen matrix changed within the block.
     """
-    # A matrix that is also the table of the words is read by its rows, which autocast does not round.
+    # A tied embedding is also read by rows, which autocast does not round: it stays in float32.
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
     originals = [
         (m, m.weight.data) for m in model.modules()
         if accelerator.mixed_precision == "bf16" and type(m) is torch.nn.Linear and not m.weight.requires_grad
-        and not isinstance(m.weight, DTensor)  # a part of it: rounded whenever it is put together
+        and not isinstance(m.weight, DTensor)  # a shard: FSDP rounds it when it is gathered
         and id(m.weight) not in embeddings
     ]  # fmt: skip
     for module, weight in originals:

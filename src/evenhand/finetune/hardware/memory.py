@@ -1,4 +1,4 @@
-"""The most memory that a run takes, above what its process held before."""
+"""Peak memory of a run, above the memory that its process held before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAGE_BYTES = 4096
 
 
 class Peak:
-    """The peak from now on. What earlier runs of the process have left is given back first."""
+    """Measures the peak memory from its creation on; memory left by earlier runs is released first."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -32,21 +32,22 @@ class Peak:
         self._start_bytes = _read_status("VmRSS")
 
     def bytes_above_start(self) -> int:
-        """Bytes at the peak, less those at the start: of the device if there is one, else of the process.
+        """Return the bytes at the peak minus those at the start, of the GPU if available, else of the process.
 
-        Where the system has no peak that can be forgotten, it is that of the process since it began.
+        Where the system cannot reset the peak, the peak since the start of the process is used.
         """
         return max(0, self.peak_bytes() - self._start_bytes)
 
     def peak_bytes(self) -> int:
-        """Bytes at the peak."""
+        """Return the bytes at the peak."""
         return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else _read_status("VmHWM")
 
 
 def load_pages(model: torch.nn.Module) -> int:
-    """Bytes of a model's weights in the memory that is measured: a base waits outside of a device.
+    """Read every memory page of a model's weights, and return their bytes; 0 with a GPU.
 
-    Weights come into memory when they are first read, page by page; here all of them do.
+    Weights are memory-mapped and loaded at the first access, page by page: loading them here keeps them out
+    of the peak of a run. With a GPU, the base stays outside of the measured memory.
     """
     if torch.cuda.is_available():
         return 0
@@ -56,7 +57,7 @@ def load_pages(model: torch.nn.Module) -> int:
 
 
 def _release_free_memory() -> None:
-    """Let the C library return what is free, where it can: otherwise a second run finds it there."""
+    """Have the C library return free memory to the system; otherwise the next run would reuse it."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):

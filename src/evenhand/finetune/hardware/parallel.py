@@ -1,7 +1,7 @@
-"""One model in several processes: a copy in each (data parallel), or a part in each (FSDP).
+"""One model in several processes: a copy in each (data parallel), or a shard in each (FSDP).
 
-torch's own wrappers, and not accelerate's: these would patch the model's forward pass, and divide no model
-on a CPU. Whoever trains a model sees no difference: gradients are means over the processes either way.
+The wrappers are torch's own; accelerate's would patch the model's forward pass, and cannot shard a model on a
+CPU. Either way, gradients are means over the processes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 def wrap_distributed(
     model: nn.Module, blocks: Sequence[str], parallel: str, accelerator: Accelerator
 ) -> nn.Module:
-    """Put a model on the device of this process, and join it with those of the group.
+    """Move a model to the device of this process, and wrap it for the group.
 
     Args:
         model: the same in every process, on the CPU.
@@ -33,7 +33,7 @@ def wrap_distributed(
         accelerator: device and group.
 
     Returns:
-        The model to train, whose gradients are means over the processes; itself where there is no group.
+        The model to train, whose gradients are means over the processes; `model` itself without a group.
     """
     if accelerator.num_processes > 1 and parallel == "fsdp":
         return _sharded(model, set(blocks), accelerator)
@@ -45,13 +45,13 @@ def wrap_distributed(
 
 
 def _sharded(model: nn.Module, blocks: set[str], accelerator: Accelerator) -> nn.Module:
-    """Divide every layer, and then what is left, among the processes: fully sharded data parallel, FSDP2."""
+    """Shard every layer, and then the rest, over the processes (fully sharded data parallel, FSDP2)."""
     from torch.distributed.device_mesh import init_device_mesh  # noqa: PLC0415
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # noqa: PLC0415
 
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
     half = accelerator.mixed_precision == "bf16"
-    # Autocast alone would keep a whole rounded copy of the weights until the backward pass.
+    # Autocast alone would store a full rounded copy of the weights until the backward pass.
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
     for name, module in list(model.named_modules()):
         if name.removeprefix("base_model.model.") in blocks:
@@ -61,28 +61,28 @@ def _sharded(model: nn.Module, blocks: set[str], accelerator: Accelerator) -> nn
 
 
 def copy_of(model: nn.Module) -> nn.Module:
-    """This process's own copy of a model that others have a copy of; a divided one as it is."""
+    """Return the model inside a data-parallel wrapper; any other model as it is."""
     return model.module if isinstance(model, torch.nn.parallel.DistributedDataParallel) else model
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether this process has only a part of a model's weights."""
+    """Return True if this process has only a shard of a model's weights."""
     from torch.distributed.tensor import DTensor  # noqa: PLC0415
 
     return any(isinstance(p, DTensor) for p in model.parameters())
 
 
 def local_batches(batches: Sequence[Item], model: nn.Module, accelerator: Accelerator) -> list[Item]:
-    """Batches that this process reads with its copy of a model; a divided model is run by all on all."""
+    """Return this process's batches: a share with a copy of the model, all batches with a sharded model."""
     if is_sharded(model):
         return list(batches)
     return [batch for batch, counts in local_share(batches, accelerator) if counts]
 
 
 def register_generate(model: nn.Module, method: str) -> None:
-    """Have a divided model bring its outermost weights together when a method of it is called.
+    """Make a sharded PEFT model gather its outermost weights when one of its methods is called.
 
-    An adapter's model calls its base below itself, where nothing would notice that they are needed.
+    PEFT's `generate` calls the base model directly, past the hooks that gather the weights of the root module.
     """
     from peft import PeftModel  # noqa: PLC0415
     from torch.distributed.fsdp import register_fsdp_forward_method  # noqa: PLC0415
@@ -92,22 +92,22 @@ def register_generate(model: nn.Module, method: str) -> None:
 
 
 def no_sync(model: nn.Module, *, last: bool) -> AbstractContextManager[None]:
-    """While the block runs, keep the gradients of copies to themselves, except in a step's last pass."""
+    """Suspend the synchronisation of gradients while the block runs, except in a step's last pass."""
     if isinstance(model, torch.nn.parallel.DistributedDataParallel) and not last:
         return model.no_sync()
     return nullcontext()
 
 
 def unwrap(model: nn.Module, make: Callable[[], Any], accelerator: Accelerator) -> Any:  # noqa: ANN401
-    """A trained model as one process has it; every process must ask.
+    """Gather a trained model in the first process; every process of the group must call this.
 
     Args:
-        model: what `wrap_distributed` gave.
-        make: makes a model of the same form.
+        model: the result of `wrap_distributed`.
+        make: builds a model of the same architecture.
         accelerator: of the group.
 
     Returns:
-        In the first process the model; in the others of a group nothing.
+        The model in the first process; None in the others.
     """
     if not is_sharded(model):
         return copy_of(model) if accelerator.is_main_process else None
@@ -117,7 +117,7 @@ def unwrap(model: nn.Module, make: Callable[[], Any], accelerator: Accelerator) 
     )
 
     state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    model.to("meta")  # what the device held of it is needed no more
+    model.to("meta")  # release the shard on the device
     if not accelerator.is_main_process:
         return None
     gathered = make()

@@ -1,4 +1,4 @@
-"""How fast the machine multiplies matrices, which is most of what training does."""
+"""Speed of the machine: its rate of matrix products, which dominate the time of training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MIN_SECONDS = 0.3
 
 
 def measure_tflops(precision: str) -> float:
-    """Floating-point operations in a second, in TFLOP/s: the best of the products that fit 0.3 seconds.
+    """Measure floating-point operations per second, in TFLOP/s: the best product within 0.3 seconds.
 
     Args:
-        precision: of the arithmetic, as a study says it.
+        precision: of the arithmetic, `float32` or `bfloat16`.
     """
     gpu = torch.cuda.is_available()
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
