@@ -104,8 +104,9 @@ def _known_shape(model: Model, why: str) -> PretrainedConfig:
             known[hub_id] = (family.INFO.model_types[0], dict(fields))
     if model.name not in known:
         raise UnknownShapeError(
-            f"model '{model.name}': its config.json is not available from the hub{f' ({why})' if why else ''}, "
-            f"and its shape is not in the table of known models; {nearest(model.name, sorted(known))}"
+            f"model '{model.name}': its config.json is not available from the hub"
+            f"{f' ({why})' if why else ''}, and its shape is not in the table of known models; "
+            f"{nearest(model.name, sorted(known))}"
         )
     kind, fields = known[model.name]
     return AutoConfig.for_model(fields.pop("model_type", kind), **fields)

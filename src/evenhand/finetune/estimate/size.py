@@ -304,8 +304,8 @@ def _activation_bytes(meta: _MetaModel, numbers: Mapping[str, int], training: Tr
 def _gathered_bytes(model: Any, blocks: Sequence[str], width: int) -> int:  # noqa: ANN401
     """Estimate the bytes that a process gathers of a sharded model.
 
-    FSDP prefetches the next block while one runs: two blocks, the modules outside of blocks, and the gradients
-    of one block.
+    FSDP prefetches the next block while one runs: two blocks, the modules outside of blocks, and the
+    gradients of one block.
     """
     weights = dict.fromkeys((*blocks, ""), 0)
     trained = dict.fromkeys((*blocks, ""), 0)

@@ -38,8 +38,8 @@ def group_size(requested: int | None) -> int:
     gpus = torch.cuda.device_count()
     if gpus and (requested or 0) > gpus:
         raise InputError(
-            f"workers: got {requested}, but only {gpus} GPUs are visible, and every process needs one; give a "
-            "smaller number."
+            f"workers: got {requested}, but only {gpus} GPUs are visible, and every process needs one; give "
+            "a smaller number."
         )
     if gpus == 1:
         raise InputError(

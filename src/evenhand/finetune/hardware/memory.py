@@ -32,7 +32,7 @@ class Peak:
         self._start_bytes = _read_status("VmRSS")
 
     def bytes_above_start(self) -> int:
-        """Return the bytes at the peak minus those at the start, of the GPU if available, else of the process.
+        """Return the bytes at the peak minus those at the start: of the GPU if available, else the process.
 
         Where the system cannot reset the peak, the peak since the start of the process is used.
         """

@@ -82,7 +82,7 @@ def local_batches(batches: Sequence[Item], model: nn.Module, accelerator: Accele
 def register_generate(model: nn.Module, method: str) -> None:
     """Make a sharded PEFT model gather its outermost weights when one of its methods is called.
 
-    PEFT's `generate` calls the base model directly, past the hooks that gather the weights of the root module.
+    PEFT's `generate` calls the base model directly, past the hooks that gather the root module's weights.
     """
     from peft import PeftModel  # noqa: PLC0415
     from torch.distributed.fsdp import register_fsdp_forward_method  # noqa: PLC0415

@@ -1,1 +1,1 @@
-"""Rows as tensors: tokens, pixels or frozen features, in batches."""
+"""Inputs of models: tokens, pixels or frozen features as tensors, in batches."""

@@ -1,4 +1,4 @@
-"""What a model reads, ready in memory: tokens, pixels, or features; rows in, tensors out."""
+"""Encoded rows in memory: token ids or pixels of a dataset, and batches of tensors from them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from evenhand.tables.schema import IntArray
 
 Inputs = dict[str, torch.Tensor]
 _TEXT_BLOCK = 1000
-#: Texts of at most so many tokens are all short.
+#: Texts with at most this many tokens count as short.
 SHORT_TEXT_TOKENS = 48
 
 
 class EncodedRows(Protocol):
-    """Rows of a dataset in the form that a model reads.
+    """Rows of a dataset as inputs of a model.
 
     Attributes:
-        lengths: [n] how much work a row is: its tokens; all the same for pictures.
-        micro_batch: rows per forward pass in training, when nobody says.
+        lengths: [n] cost of each row: its number of tokens; all equal for pictures.
+        micro_batch: default number of rows per forward pass in training.
     """
 
     @property
@@ -39,13 +39,21 @@ class EncodedRows(Protocol):
     def micro_batch(self) -> int: ...  # noqa: D102
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
-        """Tensors for some rows; pictures of `mirrored` rows are turned left to right."""
+        """Return the tensors of some rows [m]; pictures are flipped left to right where `mirrored` [m]."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """Token ids, padded on the right to the longest row of a batch; and what is worth knowing of them."""
+    """Token ids; a batch is padded on the right to its longest row.
+
+    Attributes:
+        ids: [n] token ids of each row.
+        pad: id for padding.
+        lengths: [n] number of tokens of each row.
+        micro_batch: default number of rows per forward pass in training.
+        remarks: notes for the user.
+    """
 
     ids: Sequence[npt.NDArray[np.int64]]
     pad: int
@@ -54,7 +62,7 @@ class Texts:
     remarks: tuple[str, ...] = ()
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
-        """Ids and attention mask of some rows."""
+        """Return `input_ids` and `attention_mask` [m, longest row]."""
         longest = int(self.lengths[rows].max())
         ids = np.full((len(rows), longest), self.pad, np.int64)
         mask = np.zeros((len(rows), longest), np.int64)
@@ -66,14 +74,14 @@ class Texts:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Pictures [n, height, width, channels] in the shape that the model reads, kept as bytes.
+    """Pictures [n, height, width, channels] in the size of the model's inputs, stored as bytes.
 
     Attributes:
-        pictures: bytes; floats where the model's processor does not go by way of bytes.
-        values: [channels, 256] what the model reads of every byte; None of floats, which stay as they are.
-        lengths: [n] all the same.
-        micro_batch: as of every feed.
-        remarks: what is worth knowing of how they were prepared.
+        pictures: bytes; floats if the model's processor cannot be split at bytes.
+        values: [channels, 256] input value for every byte; None for floats, which are used unchanged.
+        lengths: [n] all equal.
+        micro_batch: default number of rows per forward pass in training.
+        remarks: notes on the preparation of the pictures.
     """
 
     pictures: npt.NDArray[Any]
@@ -83,7 +91,7 @@ class Pixels:
     remarks: tuple[str, ...] = ()
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
-        """Pixels of some rows, as the model's processor gives them."""
+        """Return `pixel_values` [m, channels, height, width], equal to the model's processor's output."""
         pictures = self.pictures[rows]
         if mirrored is not None:
             pictures[mirrored] = pictures[mirrored, :, ::-1]
@@ -94,55 +102,55 @@ class Pixels:
 
 @dataclass(frozen=True, eq=False)
 class Mirrored:
-    """All pictures, every one turned left to right."""
+    """All pictures of some encoded rows, each flipped left to right."""
 
     encoded: EncodedRows
 
     @property
     def lengths(self) -> IntArray:
-        """As of the feed."""
+        """Those of the unflipped rows."""
         return self.encoded.lengths
 
     @property
     def micro_batch(self) -> int:
-        """As of the feed."""
+        """Those of the unflipped rows."""
         return self.encoded.micro_batch
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
-        """Some rows, turned whatever is asked."""
+        """Return the tensors of some rows, all flipped; `mirrored` is ignored."""
         return self.encoded.take(rows, np.ones(len(rows), np.bool_))
 
 
 def encode_rows(base: PretrainedModel, examples: Examples, max_length: int) -> Texts | Pixels:
-    """Encode a dataset for a model; the work of the last ones is kept, however the rows are split."""
+    """Encode a dataset for a model; recent results are cached, independent of the split of the rows."""
     encoded = _encode(base, examples, max_length)
     if isinstance(encoded, Texts):
-        # A head that reads the last token finds it by this number.
+        # A head that reads the last token locates it as the last id other than this one.
         base.model.config.pad_token_id = encoded.pad
     return encoded
 
 
 @cache_results
 def _encode(base: PretrainedModel, examples: Examples, max_length: int) -> Texts | Pixels:
-    """Tokens or pixels."""
+    """Encode texts as token ids, or pictures as pixels."""
     if examples.task == "text":
         return _encode_texts(base, cast(Sequence[str], examples.inputs), max_length)
     return _encode_pictures(base, cast(Sequence[Picture], examples.inputs))
 
 
 def load_tokenizer(path: str) -> Any:  # noqa: ANN401
-    """The tokenizer in a model's folder.
+    """Load the tokenizer in a model's folder.
 
     Raises:
-        InputError: there is none.
+        InputError: the folder has none, or it cannot be loaded.
     """
     from transformers import AutoTokenizer  # noqa: PLC0415
 
-    # Without any of these, transformers makes up a tokenizer that knows no word.
+    # Without any of these files, transformers builds a tokenizer with an empty vocabulary.
     vocabularies = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
     try:
         if not any((Path(path) / name).is_file() for name in vocabularies):
-            raise FileNotFoundError("there is none of " + ", ".join(vocabularies))
+            raise FileNotFoundError("found none of " + ", ".join(vocabularies))
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except Exception as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -153,7 +161,7 @@ def load_tokenizer(path: str) -> Any:  # noqa: ANN401
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], limit: int) -> list[npt.NDArray[np.int64]]:  # noqa: ANN401
-    """Tokens of texts, at most so many of each."""
+    """Return the token ids of each text, truncated to `limit`."""
     ids: list[npt.NDArray[np.int64]] = []
     for start in range(0, len(texts), _TEXT_BLOCK):
         block = tokenizer(list(texts[start : start + _TEXT_BLOCK]), truncation=True, max_length=limit)
@@ -178,14 +186,14 @@ def _encode_texts(base: PretrainedModel, texts: Sequence[str], max_length: int) 
             f"model '{base.path}': its tokenizer has neither a pad nor an eos token; give it one."
         )
     lengths = np.array([len(i) for i in ids], np.int64)
-    # On a CPU, padding costs more than another pass, unless all texts are short; on a GPU it is free.
+    # On a CPU, padding costs more than another pass, unless all texts are short; on a GPU it costs little.
     small_batches = not torch.cuda.is_available() and int(lengths.max()) > SHORT_TEXT_TOKENS
     remarks = (f"model '{base.path}': {remark}.",) if remark else ()
     return Texts(ids, int(pad), lengths, 8 if small_batches else 64, remarks)
 
 
 def _encode_pictures(base: PretrainedModel, pictures: Sequence[Picture]) -> Pixels:
-    """Shape every picture once, as the checkpoint's own processor does."""
+    """Resize and crop every picture once, with the checkpoint's own processor."""
     preparation = processor.load_preparation(Path(base.path), base.model.config, base.path)
     preparation = processor.fit_to_model(preparation, base.model, base.path)
     dtype = np.float32 if preparation.values is None else np.uint8

@@ -1,4 +1,4 @@
-"""Work on a base model that is kept for the next run, without keeping the base."""
+"""A cache for results computed with a base model that does not keep the base model alive."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from evenhand.finetune.modeling.pretrained import PretrainedModel
 
 P = ParamSpec("P")
 R = TypeVar("R")
-#: Results of each kind of work.
+#: Cached results of each function.
 _MAX_RESULTS = 2
 
 
 def cache_results(
     work: Callable[Concatenate[PretrainedModel, P], R],
 ) -> Callable[Concatenate[PretrainedModel, P], R]:
-    """Keep the last results of what is done with a base: for the same files they are the same.
+    """Cache the last results of a function of a base model, keyed by the files of the base.
 
-    A cache with the base among its keys would hold a model that its own cache has let go.
+    With the base itself as key, this cache would hold a model that `load_base` has already released.
 
     Args:
-        work: takes a base, and arguments that can be keys.
+        work: takes a base model, and hashable arguments.
     """
     results: OrderedDict[Any, R] = OrderedDict()
 

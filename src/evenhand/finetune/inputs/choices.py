@@ -1,4 +1,4 @@
-"""Questions and their answers in tokens."""
+"""Prompts and their answers as tokens."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from evenhand.datasets import Prompt, PromptTemplate
 
 @dataclass(frozen=True)
 class Choice:
-    """A question in tokens.
+    """A prompt with its answers, as token ids.
 
     Attributes:
-        prompt: what comes before the answers; at least one token.
-        answers: each of them.
-        cut: whether the text had to be cut.
+        prompt: tokens before the answers; at least one.
+        answers: tokens of each answer.
+        cut: True if the text of the prompt was truncated.
     """
 
     prompt: tuple[int, ...]
@@ -24,13 +24,12 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """All that a model is asked.
+    """All prompts of a run.
 
     Attributes:
-        questions: in the order of the table.
-        choices: the same in tokens.
-        content_free: of every form in `questions` that is filled in with test rows, the same about texts that say
-            nothing.
+        questions: prompts in the order of the table.
+        choices: the same as tokens.
+        content_free: for every template that is filled in with test rows, the same with content-free texts.
     """
 
     questions: tuple[Prompt, ...]

@@ -1,4 +1,4 @@
-"""Texts to tokens for models that write: beginnings, ends, and where an answer begins."""
+"""Tokens of texts for models that generate: first and last tokens, and the boundary of an answer."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.modeling import tokens
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 
-#: A token's number each.
+#: Ids of tokens.
 Ids = list[int]
 _TEXT_BLOCK = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A tokenizer, and what a model that writes needs to know of it.
+    """A tokenizer with the facts that a model that generates needs.
 
     Attributes:
         tokenizer: of transformers.
-        first: the token that its texts begin with, where it has one.
+        first: the token at the beginning of each text; empty if it has none.
         end: the token that ends a text.
-        pad: a token for padding, which nothing reads.
-        context: most tokens that the model reads.
-        rows: of the model's embedding.
+        pad: a token for padding, which is always masked.
+        context: maximum number of tokens of the model.
+        rows: number of rows of the model's embedding.
         path: folder of the model's files.
     """
 
@@ -41,10 +41,10 @@ class Encoder:
     path: str
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
-        """Tokens of texts from their beginning; no end is added.
+        """Return the tokens of each text, with the first token and without an end.
 
         Raises:
-            InputError: the embedding has no row for one of them.
+            InputError: the embedding has no row for one of the tokens.
         """
         sequences: list[Ids] = []
         for start in range(0, len(texts), _TEXT_BLOCK):
@@ -57,17 +57,17 @@ class Encoder:
 
     @cached_property
     def has_tokens_without_rows(self) -> bool:
-        """Whether the tokenizer has tokens for which the embedding has no row."""
+        """True if the tokenizer has tokens without a row in the embedding."""
         return bool(tokens.tokens_without_rows(self.tokenizer, self.rows))
 
     def decode(self, ids: Ids) -> str:
-        """What tokens say, without special ones."""
+        """Return the text of some tokens, without special tokens."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 @cache_results
 def encoder_of(base: PretrainedModel) -> Encoder:
-    """The encoder of a model.
+    """Build the encoder of a loaded model.
 
     Raises:
         InputError: its tokenizer cannot be loaded, or has no token that ends a text.
@@ -76,11 +76,11 @@ def encoder_of(base: PretrainedModel) -> Encoder:
 
 
 def encoder_in(path: str, config: Any) -> Encoder:  # noqa: ANN401
-    """The encoder of a model that need not be loaded.
+    """Build the encoder of a model from its folder, without loading the model.
 
     Args:
         path: folder with the files of its tokenizer.
-        config: of transformers, of the model.
+        config: the model's configuration.
 
     Raises:
         InputError: its tokenizer cannot be loaded, has no token that ends a text, or has one without a row.
@@ -88,8 +88,7 @@ def encoder_in(path: str, config: Any) -> Encoder:  # noqa: ANN401
     tokenizer = load_tokenizer(path)
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"model '{path}': its tokenizer has no eos token, by which a model says that a text ends; "
-            "give it one."
+            f"model '{path}': its tokenizer has no eos token, which marks the end of a text; give it one."
         )
     empty = tokenizer("")["input_ids"]
     begins = bool(empty) and tokenizer.bos_token_id is not None and empty[0] == tokenizer.bos_token_id
@@ -112,10 +111,15 @@ def encoder_in(path: str, config: Any) -> Encoder:  # noqa: ANN401
 
 
 def boundary(prompt: Ids, continued: Sequence[Ids]) -> int:
-    """How many tokens of a prompt are also the first ones of all texts that continue it.
+    """Return the number of leading tokens that a prompt shares with all texts that continue it.
 
-    A tokenizer may join the end of a prompt and the beginning of its continuation in one token. What is
-    scored, or learnt, then begins before that token, and for all continuations of a prompt at the same one.
+    A tokenizer may merge the end of a prompt and the beginning of a continuation into one token. Scoring and
+    training then start before that token, at the same position for all continuations of a prompt: the
+    likelihoods of answers are comparable only if they are conditioned on the same tokens.
+
+    Args:
+        prompt: tokens of the prompt alone.
+        continued: tokens of the prompt with each continuation.
     """
     shared = len(prompt)
     for ids in continued:
@@ -125,7 +129,10 @@ def boundary(prompt: Ids, continued: Sequence[Ids]) -> int:
 
 
 def longest(fits: Any, most: int) -> int | None:  # noqa: ANN401  (int -> bool)
-    """The largest number from 0 to `most` that fits, where all below one that fits do; None: not even 0."""
+    """Return the largest number from 0 to `most` that fits, by bisection; None if 0 does not fit.
+
+    `fits` has to be monotone: every number below one that fits has to fit.
+    """
     if not fits(0):
         return None
     low, high = 0, most

@@ -1,8 +1,8 @@
-"""Features of a frozen base, computed once: what `head_only` trains on.
+"""Cached features of a frozen base, on which `head_only` trains.
 
-The head of a transformers classifier reads one token of its base's last layer. A stand-in takes the base's
-place and returns that token, so that the model's own code, pooling and head included, runs on what is
-stored. A frozen base runs without dropout; what the head itself drops stays random.
+The head of a transformers classifier reads one token of its base's last layer. `CachedBackbone` replaces the
+base and returns that token, so that the model's own code, pooling and head included, runs on the stored
+features. A frozen base runs without dropout; dropout in the head stays random.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from evenhand.finetune.modeling.checkpoint import is_adapted
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.tables.schema import IntArray
 
-#: A token that is no padding, at the only place there is.
+#: An id other than padding, for the single position of a stored row.
 _NO_PADDING_ID = 1
 
 
 class BackboneOutput:
-    """What a base gives back: its states and what it pools; whatever else a family has is None."""
+    """Output of a base: its hidden states and pooled output; all other fields are None."""
 
     def __init__(self, hidden: torch.Tensor | None, pooled: torch.Tensor | None) -> None:
         self.last_hidden_state, self.pooler_output = hidden, pooled
 
     def __getitem__(self, index: int | slice) -> Any:  # noqa: ANN401
-        """Like a tuple, as older families read it."""
+        """Index like a tuple, as older families do."""
         return (self.last_hidden_state, self.pooler_output)[index]
 
     def __getattr__(self, name: str) -> None:
@@ -45,7 +45,7 @@ class BackboneOutput:
 
 
 class CachedBackbone(torch.nn.Module):
-    """Stands in for a base: gives back the features that it is handed."""
+    """Replaces a base: returns the features that were assigned to it."""
 
     def __init__(self, base: torch.nn.Module) -> None:
         super().__init__()
@@ -54,19 +54,20 @@ class CachedBackbone(torch.nn.Module):
         self.pooled: torch.Tensor | None = None
 
     def forward(self, *_: Any, **__: Any) -> BackboneOutput:  # noqa: ANN401
-        """What the base would say of the rows at hand."""
+        """Return the stored output of the base for the current rows."""
         return BackboneOutput(self.hidden, self.pooled)
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Stored features, as rows that a model with a `CachedBackbone` reads.
+    """Stored features, as inputs of a model with a `CachedBackbone`.
 
     Attributes:
-        hidden: [n, 1, width] the token that the head reads.
-        pooled: [n, width] what the base makes of it, or None.
-        mirrored: the same of the mirrored pictures, if they are needed.
-        pad: a token id that is padding, or None for pictures.
+        hidden: [n, 1, width] hidden state of the token that the head reads.
+        pooled: [n, width] pooled output of the base, or None.
+        pad: token id for padding, or None for pictures.
+        mirrored: the features of the mirrored pictures, if needed.
+        micro_batch: default number of rows per forward pass in training.
     """
 
     hidden: torch.Tensor
@@ -77,11 +78,11 @@ class Features:
 
     @property
     def lengths(self) -> IntArray:
-        """All rows are one token long."""
+        """Lengths [n] of the rows: one token each."""
         return np.ones(len(self.hidden), np.int64)
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
-        """Features of some rows, under the names by which `replayed` takes them."""
+        """Return the features of some rows, by the argument names of `ModelOnCachedFeatures.forward`."""
         index = torch.from_numpy(rows)
         inputs = {"hidden": self.hidden[index]}
         if self.pooled is not None:
@@ -95,7 +96,7 @@ class Features:
 
 
 class ModelOnCachedFeatures(torch.nn.Module):
-    """A model whose base is replaced by stored features; its head is the model's own."""
+    """A model whose base is replaced by stored features; its head is unchanged."""
 
     def __init__(self, model: PreTrainedModel, features: Features) -> None:
         super().__init__()
@@ -106,7 +107,7 @@ class ModelOnCachedFeatures(torch.nn.Module):
         setattr(model, model.base_model_prefix, self.cached)
 
     def forward(self, hidden: torch.Tensor, pooled: torch.Tensor | None = None) -> Any:  # noqa: ANN401
-        """Run the head on features."""
+        """Run the head on features [rows, 1, width] and pooled outputs [rows, width]."""
         self.cached.hidden, self.cached.pooled = hidden, pooled
         rows = hidden.shape[0]
         if self.pad is None:
@@ -116,7 +117,7 @@ class ModelOnCachedFeatures(torch.nn.Module):
         return self.model(input_ids=ids, attention_mask=torch.ones_like(ids))
 
     def restored(self) -> PreTrainedModel:
-        """The model with its base back in place."""
+        """Put the base back, and return the model."""
         setattr(self.model, self.model.base_model_prefix, self.backbone)
         return self.model
 
@@ -129,7 +130,7 @@ def reader_of(
     *,
     flip: bool,
 ) -> tuple[Any, EncodedRows]:
-    """The model and the rows it reads: features, computed once, where only the head is trained."""
+    """Return the model to train and its inputs: features, computed once, if only the head is trained."""
     if is_adapted(model) or not cacheable(base, model):
         return model, encoded
     stored = features_of(base, encoded, accelerator, flip=flip)
@@ -137,7 +138,7 @@ def reader_of(
 
 
 def cacheable(base: PretrainedModel, model: torch.nn.Module) -> bool:
-    """Whether all that is trained comes after the token that the head reads."""
+    """Return True if all trained parameters come after the base."""
     inside = base.model.base_model_prefix + "."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     return bool(trained) and not any(name.startswith(inside) for name in trained)
@@ -147,7 +148,7 @@ def cacheable(base: PretrainedModel, model: torch.nn.Module) -> bool:
 def features_of(
     base: PretrainedModel, encoded: Texts | Pixels, accelerator: Accelerator, *, flip: bool
 ) -> Features:
-    """Run the base over all rows once; over mirrored pictures too where training mirrors some."""
+    """Run the base once over all rows, and over the mirrored pictures if training mirrors some."""
     model = base.model.base_model
     pad = getattr(base.model.config, "pad_token_id", None) if isinstance(encoded, Texts) else None
     model.to(accelerator.device)
@@ -165,7 +166,7 @@ def features_of(
 def _read(
     model: torch.nn.Module, encoded: EncodedRows, pad: int | None, reads: str, accelerator: Accelerator
 ) -> Features:
-    """What the head reads of every row."""
+    """Compute the features of every row."""
     n = len(encoded.lengths)
     hidden: npt.NDArray[np.float32] | None = None
     pooled: npt.NDArray[np.float32] | None = None
@@ -175,7 +176,7 @@ def _read(
                 out = model(**inputs)
             states = out.last_hidden_state.float()
             position = torch.zeros(len(states), dtype=torch.long, device=states.device)
-            if reads == "last":  # as transformers finds it: by the token, not by the mask
+            if reads == "last":  # as transformers locates it: by the token, not by the mask
                 is_text = inputs["input_ids"].ne(-1 if pad is None else pad)
                 position = (torch.arange(is_text.shape[1], device=is_text.device) * is_text).argmax(-1)
             read = states[torch.arange(len(states), device=position.device), position][:, None].cpu().numpy()
@@ -187,7 +188,7 @@ def _read(
             if pooled_batch is not None and pooled is not None:
                 pooled[rows] = pooled_batch[: len(rows)].float().cpu().numpy()
     if hidden is None:
-        raise ValueError("there are no rows to read")
+        raise ValueError("the dataset has no rows")
     stored = torch.from_numpy(all_reduce_sum(hidden, accelerator))
     return Features(
         stored, None if pooled is None else torch.from_numpy(all_reduce_sum(pooled, accelerator)), pad

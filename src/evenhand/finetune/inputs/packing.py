@@ -1,4 +1,4 @@
-"""How many blocks plain text is packed in, before a model is loaded."""
+"""Number of blocks of packed plain text, counted before a model is loaded."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from evenhand.finetune.estimate.shape import local_folder, shape_of
 from evenhand.finetune.inputs.encoder import Encoder, encoder_in
 from evenhand.finetune.inputs.sequences import blocks_in
 
-#: Of English text, about.
+#: Typical of English text.
 CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
 class BlockCounts:
-    """What a model reads of plain text.
+    """Number of blocks of packed plain text.
 
     Attributes:
         limit: tokens of a block.
-        blocks: by part; under `test` as many as have the tokens of all questions.
-        counted: whether the model's own tokenizer counted them, which was at hand; else they are estimates.
+        blocks: number of blocks by part; `test` covers the tokens of all prompts.
+        counted: True if the model's own tokenizer counted the tokens; False for estimates.
     """
 
     limit: int
@@ -35,9 +35,9 @@ def count_blocks(model: Model, data: Data, max_length: int) -> BlockCounts:
     """Count the blocks of a study's texts; nothing is downloaded.
 
     Args:
-        model: which one.
-        data: texts and questions.
-        max_length: most tokens of a block, if the model can read as many.
+        model: the base model.
+        data: texts and prompts.
+        max_length: maximum number of tokens of a block, bounded by the context of the model.
     """
     encoder = _local_encoder(model)
     limit = max(2, min(max_length, encoder.context) if encoder else max_length)
@@ -55,14 +55,14 @@ def count_blocks(model: Model, data: Data, max_length: int) -> BlockCounts:
 
 
 def _count_tokens(encoder: Encoder | None, texts: list[str]) -> int:
-    """Tokens of texts with their ends; about, without an encoder."""
+    """Count the tokens of texts, each with its end; estimate them without an encoder."""
     if encoder is None:
         return sum(round(len(text) / CHARACTERS_PER_TOKEN) + 1 for text in texts)
     return sum(len(ids) + 1 for ids in encoder.encode(texts))
 
 
 def _local_encoder(model: Model) -> Encoder | None:
-    """The encoder of a model whose files are at hand; else None."""
+    """Return the encoder of a model with local files; else None."""
     path = local_folder(model)
     try:
         return None if path is None else encoder_in(str(path), shape_of(model))

@@ -1,4 +1,4 @@
-"""Batches of passes without gradients: how many rows each has, and which."""
+"""Batches of forward passes without gradients."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from evenhand.finetune.hardware.devices import local_share
 from evenhand.finetune.inputs.batches import EncodedRows, Inputs
 from evenhand.tables.schema import IntArray
 
-#: Rows of a pass where a study does not set fewer.
+#: Maximum number of rows of a pass, unless a study sets a smaller one.
 MAX_ROWS_OF_A_PASS = 64
 _most_rows: ContextVar[int | None] = ContextVar("most_rows", default=None)
 
 
 @contextmanager
 def limit_rows_of_a_pass(rows: int | None) -> Iterator[None]:
-    """Let no pass have more rows while the block runs: where training has little room, reading has too.
+    """Limit the rows of all passes while the block runs: memory that limits training also limits inference.
 
     Args:
         rows: the study's `training.micro_batch`; None sets no limit.
@@ -33,7 +33,7 @@ def limit_rows_of_a_pass(rows: int | None) -> Iterator[None]:
 
 
 def rows_of_a_pass(usual: int) -> int:
-    """How many rows a pass without gradients has, of as many as are usual for it."""
+    """Return the number of rows of a pass without gradients: the usual one, or the limit if smaller."""
     most = _most_rows.get()
     return usual if most is None else min(usual, most)
 
@@ -41,13 +41,14 @@ def rows_of_a_pass(usual: int) -> int:
 def in_batches(
     encoded: EncodedRows, rows: IntArray, accelerator: Accelerator, *, shared: bool
 ) -> Iterator[tuple[IntArray, Inputs]]:
-    """Cut rows into batches of like length, on the device.
+    """Yield batches of rows of similar length, with their inputs on the device.
 
     Args:
         encoded: all rows.
-        rows: [m] which ones.
+        rows: [m] rows to read.
         accelerator: device and group.
-        shared: give this process only its part; a batch that another process has too comes without rows.
+        shared: yield only this process's share; a batch repeated from another process has no row numbers,
+            but its inputs, because a sharded model has to run in all processes.
     """
     order = rows[np.argsort(encoded.lengths[rows], kind="stable")]
     size = rows_of_a_pass(MAX_ROWS_OF_A_PASS)

@@ -1,4 +1,4 @@
-"""What models that write learn from: pairs of a text and its translation, or blocks of plain text."""
+"""Token sequences for models that generate: pairs of text and translation, or blocks of plain text."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from evenhand.tables.schema import IntArray
 
 @dataclass(frozen=True, eq=False)
 class EncodedSequences:
-    """Sequences of tokens, and what each is for.
+    """Token sequences and their split.
 
     Attributes:
-        encoded: all of them.
-        targets: the tokens to be said in each.
-        train: which to learn from.
-        validation: on which to measure.
-        test: on which a saved model is compared with the trained one.
-        remarks: what had to be cut.
+        encoded: all sequences.
+        targets: the tokens to predict in each.
+        train: positions of the sequences to train on.
+        validation: positions of those for the validation loss.
+        test: positions of those on which the reloaded model is compared with the trained one.
+        remarks: notes on truncated texts.
     """
 
     encoded: Texts
@@ -43,10 +43,10 @@ class EncodedSequences:
 
 @cache_results
 def encode_sequences(base: PretrainedModel, data: Data, max_length: int) -> EncodedSequences:
-    """Encode the rows of a study for a model that writes.
+    """Encode the rows of a study for a model that generates.
 
     Raises:
-        InputError: its tokenizer cannot be used, or a translation is longer than the model's texts may be.
+        InputError: its tokenizer cannot be used, or a translation exceeds the maximum length.
     """
     encoder = encoder_of(base)
     limit = min(max_length, encoder.context)
@@ -56,7 +56,7 @@ def encode_sequences(base: PretrainedModel, data: Data, max_length: int) -> Enco
 
 
 def _encode_pairs(encoder: Encoder, data: Data, translations: Translations, limit: int) -> EncodedSequences:
-    """One sequence for each row: prefix, text, separator, translation, end. Only the last two are learnt."""
+    """Encode each row as prefix, text, separator, translation, end; only the last two are targets."""
     examples = data.examples
     ids, starts, cut, joined = [], [], 0, 0
     pairs = pair_ids(encoder, examples, translations, range(len(examples.ids)))
@@ -75,17 +75,17 @@ def _encode_pairs(encoder: Encoder, data: Data, translations: Translations, limi
         starts.append(max(1, start))
     if too_long:
         raise InputError(
-            f"{len(too_long):,} translations are longer than {limit} tokens with nothing but the separator "
-            f"before them (first: '{too_long[0]}'); raise training.max_length, up to the model's "
-            f"{encoder.context}, or take them out."
+            f"{len(too_long):,} translations exceed {limit} tokens even with an empty source text (first: "
+            f"'{too_long[0]}'); raise training.max_length, up to the model's {encoder.context}, or remove "
+            "these rows."
         )
     remarks = []
     if cut:
         remarks.append(f"{cut:,} texts were cut at their end so that their translations fit {limit} tokens.")
     if joined:
         remarks.append(
-            f"In {joined:,} pairs one token holds the end of the separator and the beginning of the "
-            "translation; it is learnt whole."
+            f"In {joined:,} pairs one token spans the end of the separator and the beginning of the "
+            "translation; all of it is a target."
         )
     parts = data.parts
     targets = TokenTargets(ids, np.array(starts, np.int64))
@@ -97,7 +97,7 @@ def _encode_pairs(encoder: Encoder, data: Data, translations: Translations, limi
 def pair_ids(
     encoder: Encoder, examples: Examples, translations: Translations, rows: Sequence[int] | range
 ) -> list[tuple[Ids, Ids]]:
-    """Tokens of the prompt (prefix, text, separator), and of prompt, translation and end, of some rows."""
+    """Return each row's tokens: of its prompt (prefix, text, separator), and with translation and end."""
     prompts = [translations.prompt(str(examples.inputs[row])) for row in rows]
     fulls = [prompt + translations.learnt(row) for prompt, row in zip(prompts, rows, strict=True)]
     return [
@@ -109,7 +109,7 @@ def pair_ids(
 def _shorten(
     encoder: Encoder, examples: Examples, translations: Translations, row: int, limit: int
 ) -> tuple[Ids, Ids] | None:
-    """A pair whose text is cut at its end, as little as is needed; None when the translation is too long."""
+    """Truncate the text of a pair at its end, as little as necessary; None if the translation is too long."""
     text = str(examples.inputs[row])
     learnt = translations.learnt(row)
 
@@ -125,13 +125,14 @@ def _shorten(
 
 
 def _pack_blocks(encoder: Encoder, data: Data, limit: int) -> EncodedSequences:
-    """Blocks of `limit` tokens, of each part by itself: its texts in the order of the part, each ended.
+    """Pack the texts of each part, in order and each with its end, into blocks of `limit` tokens.
 
-    The last block of a part is as long as what is left; a single token is dropped, as nothing predicts it.
-    Texts are not kept apart within a block. All tokens but a block's first are learnt.
+    The last block of a part has the remaining tokens; a single remaining token is dropped, as no token before
+    it could predict it. Attention crosses the texts within a block. All tokens but the first of a block are
+    targets.
     """
     if limit < 2:
-        raise InputError(f"training.max_length: got {limit}; blocks of text have at least 2 tokens.")
+        raise InputError(f"training.max_length: got {limit}; blocks of text need at least 2 tokens.")
     blocks: list[np.ndarray] = []
     positions = {}
     for name, rows in data.parts.named():
@@ -147,7 +148,7 @@ def _pack_blocks(encoder: Encoder, data: Data, limit: int) -> EncodedSequences:
 
 
 def blocks_in(tokens: int, limit: int) -> int:
-    """How many blocks so many tokens are packed in; a last one of a single token is dropped."""
+    """Return the number of blocks for some tokens; a last block of a single token is dropped."""
     return tokens // limit + (tokens % limit > 1)
 
 
@@ -158,12 +159,12 @@ def _texts(ids: Sequence[np.ndarray], encoder: Encoder) -> Texts:
 
 
 def encode_prompts(encoder: Encoder, data: Data, rows: IntArray, max_length: int) -> tuple[list[Ids], int]:
-    """Prompts to be continued, and how many texts had to be cut at their end.
+    """Encode the prompts of some rows, and count the texts that were truncated at their end.
 
-    A prompt has `max_length` tokens at most, and leaves room in the model's context for what is written.
+    A prompt has at most `max_length` tokens, and leaves room for `new_tokens` in the model's context.
 
     Raises:
-        InputError: the context has no room for both.
+        InputError: the context is too short for both.
     """
     examples, translations = data.examples, data.examples.translations
     assert translations is not None
@@ -171,8 +172,8 @@ def encode_prompts(encoder: Encoder, data: Data, rows: IntArray, max_length: int
     least = len(encoder.encode([translations.prompt("")])[0])
     if limit <= least:
         raise InputError(
-            f"dataset.new_tokens: got {translations.new_tokens}; the model reads {encoder.context} tokens in "
-            "all, which leaves no room for a text."
+            f"dataset.new_tokens: got {translations.new_tokens}; the model's context of {encoder.context} "
+            "tokens leaves no room for a text."
         )
     texts = [str(examples.inputs[row]) for row in rows.tolist()]
     prompts = encoder.encode([translations.prompt(text) for text in texts])

@@ -1,4 +1,4 @@
-"""What a model is to say of the rows that it learns from, and how far it is from saying it."""
+"""Training targets: the expected output for every row, and its cross-entropy."""
 
 from __future__ import annotations
 
@@ -12,65 +12,65 @@ import torch
 
 from evenhand.tables.schema import IntArray
 
-#: A token that nobody has to say: of a source, of padding.
+#: Label of tokens that are not targets: those of a prompt, and padding.
 IGNORE_INDEX = -100
 
 
 class Targets(Protocol):
-    """Right answers to all rows of a feed."""
+    """Expected outputs for all encoded rows."""
 
     def count(self, rows: IntArray) -> int:
-        """How many answers some rows ask for: a step's loss is the mean over them."""
+        """Return the number of targets of some rows; the loss of a step is the mean over its targets."""
         ...
 
     def loss(self, logits: torch.Tensor, rows: IntArray) -> torch.Tensor:
-        """Cross-entropy (natural logarithm), summed over the answers to some rows.
+        """Return the cross-entropy (natural logarithm), summed over the targets of some rows.
 
         Args:
-            logits: what the model says of them.
-            rows: which.
+            logits: output of the model for these rows.
+            rows: [m] positions of the rows.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class ClassTargets:
-    """One class for each row.
+    """One class per row.
 
     Attributes:
-        labels: [n] numbers of the classes.
+        labels: [n] indices of the classes.
     """
 
     labels: IntArray
 
     def count(self, rows: IntArray) -> int:
-        """One answer for each row."""
+        """Return the number of rows: each has one target."""
         return len(rows)
 
     def loss(self, logits: torch.Tensor, rows: IntArray) -> torch.Tensor:
-        """Of logits [rows, classes]."""
+        """Return the summed cross-entropy of logits [rows, classes]."""
         labels = torch.from_numpy(self.labels[rows]).to(logits.device)
         return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
 
 
 @dataclass(frozen=True, eq=False)
 class TokenTargets:
-    """Of each row the tokens that come after a given beginning.
+    """The tokens of each row after its prompt.
 
     Attributes:
-        ids: [n] tokens of the rows.
-        starts: [n] how many of them are given; at least 1, as nothing predicts the first.
+        ids: [n] token ids of each row.
+        starts: [n] number of tokens of its prompt; at least 1, as no token predicts the first.
     """
 
     ids: Sequence[npt.NDArray[np.int64]]
     starts: IntArray
 
     def count(self, rows: IntArray) -> int:
-        """One answer for each token that is not given."""
+        """Return the number of tokens after the prompts."""
         return sum(len(self.ids[row]) - int(self.starts[row]) for row in rows.tolist())
 
     def labels(self, rows: IntArray, longest: int) -> torch.Tensor:
-        """[rows, longest] the tokens to say, padded on the right; what is given and padding is ignored."""
+        """Return labels [rows, longest]: token ids, and IGNORE_INDEX for prompts and padding."""
         labels = np.full((len(rows), longest), IGNORE_INDEX, np.int64)
         for i, row in enumerate(rows.tolist()):
             ids, start = self.ids[row], int(self.starts[row])
@@ -78,7 +78,7 @@ class TokenTargets:
         return torch.from_numpy(labels)
 
     def loss(self, logits: torch.Tensor, rows: IntArray) -> torch.Tensor:
-        """Of logits [rows, tokens, vocabulary]: those at a token say the next one."""
+        """Return the summed cross-entropy of logits [rows, tokens, vocabulary] for the next tokens."""
         labels = self.labels(rows, logits.shape[1]).to(logits.device)[:, 1:]
         scored = labels != IGNORE_INDEX
         return torch.nn.functional.cross_entropy(

@@ -1,7 +1,7 @@
 """Methods of adaptation: one file each, with an `INFO` card, a `Config` and `apply(model, roles, config)`.
 
-`apply` gets a model of its own, with a new head, and returns it with exactly what the method trains set to
-require gradients; adapters come from PEFT. A method's file imports no torch at the top.
+`apply` receives a copy of the base with a new head, and returns it with `requires_grad` set on exactly the
+parameters that the method trains; adapters come from PEFT. A method's file does not import torch at the top.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ class MethodInfo:
 
     Attributes:
         title: its name in reports.
-        trained: what it trains, in words.
-        paper: where it comes from.
-        learning_rate: the rate when a study gives none.
-        epochs: passes over the training rows when a study gives none; no matter where nothing is trained.
-        trains_all: whether every weight is trained.
-        head_only: whether a classification head is all that it trains.
+        trained: description of the trained parameters.
+        paper: reference.
+        learning_rate: default learning rate.
+        epochs: default number of passes over the training rows; ignored where nothing is trained.
+        trains_all: True if every weight is trained.
+        head_only: True if only a classification head is trained.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""What LoRA and its kin share: options, the layers they go to, PEFT's adapter."""
+"""Shared code of low-rank methods: their options, the choice of layers, and PEFT's adapter."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ class LowRank(Frozen):
     """Options of every low-rank adapter.
 
     Attributes:
-        rank: of the added matrices; above a layer's width it adds numbers and no freedom, which is told.
-        alpha: the addition is scaled by alpha / rank.
-        alpha_per_rank: alpha is this times the rank; it goes before `alpha`.
-        dropout: of the addition's input, in training.
-        targets: roles of the layers that get an addition.
-        layer_fraction: share of the model's layers that get one; at least one layer.
-        layer_order: which layers: the first ones, the last ones, or drawn from the run's seed.
+        rank: rank of the added matrices; a rank above a layer's width adds parameters but no capacity, which
+            is reported.
+        alpha: scale of the adapter: its output is multiplied by alpha / rank.
+        alpha_per_rank: sets alpha to this value times the rank; overrides `alpha`.
+        dropout: dropout on the adapter's input, in training.
+        targets: roles of the adapted layers.
+        layer_fraction: share of the model's layers that are adapted; at least one layer.
+        layer_order: the adapted layers: the first ones, the last ones, or drawn from the run's seed.
     """
 
     rank: Annotated[int, Field(ge=1)] = 8
@@ -53,14 +54,14 @@ class LowRank(Frozen):
         outside = [role for role in self.targets if role in ROLES_OUTSIDE_LAYERS]
         if self.layer_fraction < 1 and outside:
             raise ValueError(
-                f"layer_fraction: chooses among layers, but '{outside[0]}' is in none of them; take it out "
-                "of targets, or leave layer_fraction at 1"
+                f"layer_fraction: selects among layers, but '{outside[0]}' is outside of them; remove it "
+                "from targets, or leave layer_fraction at 1"
             )
         return self
 
     @property
     def scale(self) -> float:
-        """Alpha, whichever way it was given."""
+        """Alpha, from `alpha` or `alpha_per_rank`."""
         return self.alpha if self.alpha_per_rank is None else self.alpha_per_rank * self.rank
 
 
@@ -76,12 +77,12 @@ def add_adapters(
     """Add the adapters with PEFT; a classification head is trained and saved with them.
 
     Args:
-        model: its own; a `random` choice of layers is drawn from torch's stream, which the seed has set.
-        roles: where its layers are.
+        model: modified in place; a `random` choice of layers uses torch's generator, seeded by the caller.
+        roles: the layers of the model.
         config: the options.
         start: PEFT's `init_lora_weights`.
-        rank_stabilised: scale by the root of the rank.
-        decomposed: train the magnitudes of the weights' columns as well.
+        rank_stabilised: scale by alpha / sqrt(rank) (rsLoRA).
+        decomposed: also train the magnitudes of the weights' columns (DoRA).
     """
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415  (seconds)
 
@@ -99,15 +100,15 @@ def add_adapters(
         fan_in_fan_out=transposed,
     )
     with warnings.catch_warnings():
-        # PEFT asks transformers for what it calls by another name since.
+        # PEFT uses a name that newer versions of transformers deprecate.
         warnings.simplefilter("ignore", FutureWarning)
         return get_peft_model(model, settings)  # type: ignore[return-value]
 
 
 def target_modules(roles: Roles, config: LowRank) -> list[str]:
-    """Names of the modules of the target roles, in the chosen share of the layers.
+    """Return the names of the modules with the target roles, in the selected share of the layers.
 
-    A model's layers are counted in its own order: a block of a stage is one layer in models that have stages.
+    Layers are counted in the order of the model; in models with stages, each block of a stage is one layer.
     """
     names = roles.of(config.targets)
     layers = sorted({layer_of(name) for name in names if layer_of(name)})
@@ -124,18 +125,19 @@ def target_modules(roles: Roles, config: LowRank) -> list[str]:
 
 
 def layer_of(name: str) -> tuple[int, ...]:
-    """The numbers in a module's name: its layer, or its stage and block; empty outside of layers."""
+    """Return the numbers in a module's name: its layer, or its stage and block; empty outside of layers."""
     return tuple(int(part) for part in re.findall(r"(?<=\.)\d+(?=\.)", name))
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: LowRank) -> list[str]:
-    """Say why the adapter that would be trained could not be kept.
+    """Return the reasons why a trained adapter could not be merged; empty if none.
 
     Args:
         model: with its weights, or on the meta device.
-        roles: where its layers are.
+        roles: the layers of the model.
         config: the options.
     """
+    # Tied layers share one parameter: an adapter on one of them would change the other when it is merged.
     modules: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         modules.setdefault(id(parameter), []).append(name.rpartition(".")[0])
@@ -146,18 +148,18 @@ def complaints(model: PreTrainedModel, roles: Roles, config: LowRank) -> list[st
             tied[role_of(roles, name, config)] = others[0]
     return [
         f"targets: '{role}' shares its weights with '{other}', the output layer of this model: an adapter on "
-        f"one of them cannot be merged without changing the other; take '{role}' out of targets"
+        f"one of them cannot be merged without changing the other; remove '{role}' from targets"
         for role, other in tied.items()
     ]
 
 
 def role_of(roles: Roles, name: str, config: LowRank) -> str:
-    """The role by which a module became a target."""
+    """Return the target role of a module."""
     return next(role for role in config.targets if name in roles.layers[role])
 
 
 def group_by_role(roles: Roles, names: Iterable[str], config: LowRank) -> dict[str, list[str]]:
-    """Modules by the role by which each became a target."""
+    """Group modules by their target role."""
     modules: dict[str, list[str]] = {}
     for name in names:
         modules.setdefault(role_of(roles, name, config), []).append(name)
@@ -165,12 +167,12 @@ def group_by_role(roles: Roles, names: Iterable[str], config: LowRank) -> dict[s
 
 
 def remarks(roles: Roles, config: LowRank, title: str) -> list[str]:
-    """Say what is odd about the options for this model."""
+    """Return notes on unusual options for this model."""
     low = [name for name in roles.of(config.targets) if roles.widths[name] < config.rank]
     if not low:
         return []
     width = min(roles.widths[name] for name in low)
     return [
-        f"{title}: rank {config.rank} is above the width {width} of {len(low)} layers: there it can do what "
-        "any matrix can, and no more."
+        f"{title}: rank {config.rank} is above the width {width} of {len(low)} layers, where a higher rank "
+        "adds parameters but no capacity."
     ]

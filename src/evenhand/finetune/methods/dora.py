@@ -1,4 +1,4 @@
-"""DoRA: LoRA on the direction of every weight column, and a magnitude of its own for each."""
+"""DoRA: LoRA on the direction of every weight column, and a separate magnitude for each."""
 
 from __future__ import annotations
 
@@ -36,22 +36,24 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
-    """Say why the options do not fit this model."""
+    """Return the reasons why the options do not fit this model; empty if none."""
     return _lora.complaints(model, roles, config)
 
 
 def weight_complaints(
     model: PreTrainedModel, roles: Roles, config: Config, weight: Callable[[str], torch.Tensor | None]
 ) -> list[str]:
-    """Say why the weights of a model do not fit.
+    """Return the reasons why the weights of a model do not fit; empty if none.
+
+    DoRA divides weights by their norms (Liu et al. 2024, equation 5), so none of these may be 0.
 
     Args:
         model: for the kinds of its layers.
-        roles: where these are.
+        roles: the layers of the model.
         config: the options.
-        weight: gives the weights of a layer by its name; None where they are not at hand.
+        weight: returns the weights of a layer by its name; None if they are not available.
     """
-    # Which layers a random choice takes depends on the seed: none may have such rows.
+    # A random choice of layers depends on the seed, so no layer may have such rows.
     drawn = config.layer_order == "random"
     names = roles.of(config.targets) if drawn else _lora.target_modules(roles, config)
     counts = [(name, *_count_zero_norms(model.get_submodule(name), weight(name))) for name in names]
@@ -66,11 +68,11 @@ def weight_complaints(
         f", and so have {len(degenerate) - _MAX_LISTED} more layers" if len(degenerate) > _MAX_LISTED else ""
     )
     role = degenerate[0][0]
-    return [f"targets: {shown}{more}, by whose norm DoRA divides; take '{role}' out of targets, or use lora"]
+    return [f"targets: {shown}{more}, by whose norm DoRA divides; remove '{role}' from targets, or use lora"]
 
 
 def _count_zero_norms(module: Any, weight: torch.Tensor | None) -> tuple[int, str]:  # noqa: ANN401
-    """How many rows of a layer's weights have the norm 0, or columns where outputs are columns."""
+    """Count the outputs of a layer whose weights have the norm 0, and say if they are rows or columns."""
     import torch  # noqa: PLC0415
 
     if weight is None:
@@ -81,11 +83,11 @@ def _count_zero_norms(module: Any, weight: torch.Tensor | None) -> tuple[int, st
 
 
 def _describe_layer(name: str) -> str:
-    """Where a module is, for a sentence; nothing outside of layers."""
+    """Return ` of layer N` for a sentence; empty outside of layers."""
     numbers = _lora.layer_of(name)
     return f" of layer {'.'.join(map(str, numbers))}" if numbers else ""
 
 
 def remarks(roles: Roles, config: Config) -> list[str]:
-    """Say what is odd about the options for this model."""
+    """Return notes on unusual options for this model."""
     return _lora.remarks(roles, config, "dora")

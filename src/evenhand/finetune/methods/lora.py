@@ -26,9 +26,10 @@ class Config(_lora.LowRank):
     """Options, besides those of every low-rank adapter.
 
     Attributes:
-        initialisation: `kaiming` draws A and starts B at 0; `pissa` starts at the largest singular vectors of
-            the weights and trains beside the rest (Meng et al. 2024, https://arxiv.org/abs/2404.02948). What
-            it saves is an ordinary adapter of twice the rank, for the original base.
+        initialisation: `kaiming` draws A at random and sets B to 0; `pissa` starts from the largest singular
+            vectors of the weights and freezes the residual (Meng et al. 2024,
+            https://arxiv.org/abs/2404.02948). It is saved as an ordinary adapter of twice the rank for the
+            original base.
         rank_stabilised: scale by alpha / sqrt(rank) (rsLoRA, Kalajdzievski 2023,
             https://arxiv.org/abs/2312.03732).
     """
@@ -44,25 +45,25 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
-    """Say why the options do not fit this model."""
+    """Return the reasons why the options do not fit this model; empty if none."""
     wrong = _lora.complaints(model, roles, config)
     if config.initialisation != "pissa":
         return wrong
     if outside := [role for role in config.targets if role in ROLES_OUTSIDE_LAYERS]:
         wrong.append(
-            f"targets: '{outside[0]}' is looked up, not multiplied, so it cannot start at singular vectors; "
-            "take it out of targets, or leave initialisation at kaiming"
+            f"targets: '{outside[0]}' is a lookup table, which pissa cannot initialise; remove it from "
+            "targets, or leave initialisation at kaiming"
         )
     low = [name for name in roles.of(config.targets) if roles.widths[name] < config.rank]
     for role, names in _lora.group_by_role(roles, low, config).items():
         width = min(roles.widths[name] for name in names)
         wrong.append(
-            f"rank: pissa starts at singular vectors, of which '{role}' has only {width} (in {len(names)} "
-            f"layers); rank {config.rank} is more; give at most {width}, or leave initialisation at kaiming"
+            f"rank: got {config.rank}, but pissa starts from singular vectors, of which '{role}' has only "
+            f"{width} (in {len(names)} layers); give at most {width}, or leave initialisation at kaiming"
         )
     return wrong
 
 
 def remarks(roles: Roles, config: Config) -> list[str]:
-    """Say what is odd about the options for this model."""
+    """Return notes on unusual options for this model."""
     return _lora.remarks(roles, config, "lora")

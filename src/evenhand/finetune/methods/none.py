@@ -1,4 +1,4 @@
-"""No adaptation: the base model as it is; a head that its checkpoint lacks stays untrained."""
+"""No adaptation: the base model unchanged; a head that its checkpoint lacks stays untrained."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Base models: found and read, copied for a run, adapted, and saved."""
+"""Base models: loading, copying for a run, adaptation, and saving."""

@@ -1,4 +1,4 @@
-"""A model of a run's own: copied from the base, with a new head, adapted by the method."""
+"""The model of a run: a copy of the base with a new head, adapted by the method."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ def build_adapted_model(base: PretrainedModel, job: Job) -> Any:  # noqa: ANN401
     model = method.apply(base.copy(job.seed), base.roles, method.Config(**job.options))
     if job.training.gradient_checkpointing:
         with warnings.catch_warnings():
-            # transformers calls it by another name since.
+            # Newer versions of transformers deprecate this name.
             warnings.simplefilter("ignore", FutureWarning)
             model.gradient_checkpointing_enable({"use_reentrant": False})
     return model
 
 
 def complaints(base: PretrainedModel, job: Job) -> list[str]:
-    """Say why a job's method cannot be applied to its model."""
+    """Return the reasons why a job's method cannot be applied to its model; empty if none."""
     method = registry.load(METHODS, job.method)
     if job.training.gradient_checkpointing and not base.model.supports_gradient_checkpointing:
-        return [f"training.gradient_checkpointing: transformers cannot do it for '{job.model.name}'."]
+        return [f"training.gradient_checkpointing: not supported by transformers for '{job.model.name}'."]
     if method.INFO.head_only and not base.roles.head:
         return [
-            f"{job.arm}: trains a classification head and nothing else, but here nothing is classified; use "
-            "another method, or none for the model as it is."
+            f"{job.arm}: trains only a classification head, but the task is not a classification; use another "
+            "method, or none for the unchanged model."
         ]
     if job.membership is not None and not base.roles.head:
-        return [f"{job.arm}: attacks look at the classes that a model tells, but here nothing is classified."]
-    # Weights that the checkpoint lacks mean nothing as they are; the head is trained by every method.
+        return [f"{job.arm}: attacks need class probabilities, but the task is not a classification."]
+    # Weights that the checkpoint lacks are random until they are trained; every method trains the head.
     untrained = _untrained(base)
     if untrained and not method.INFO.trains_all:
         return [
             f"{job.arm}: the checkpoint of '{job.model.name}' has no weights for {', '.join(untrained)}, "
-            "which this method would leave as they were drawn; use a checkpoint that has them, or a method "
-            "that trains all."
+            "which this method would leave at random values; use a checkpoint that has them, or a method "
+            "that trains all weights."
         ]
     return misfits(base.model, base.roles, job)
 
@@ -64,13 +64,13 @@ def misfits(
     job: Job,
     weight: Callable[[str], torch.Tensor | None] | None = None,
 ) -> list[str]:
-    """Say why a job's method does not fit the layers of a model.
+    """Return the reasons why a job's method does not fit the layers of a model; empty if none.
 
     Args:
-        model: with its weights, or on the meta device, where only shapes and ties can be looked at.
-        roles: where its layers are.
+        model: with its weights, or on the meta device, where only shapes and ties can be checked.
+        roles: the layers of the model.
         job: the method and its options.
-        weight: gives the weights of a layer by its name, or None; without it, they are the model's.
+        weight: returns the weights of a layer by its name, or None; by default those of the model.
     """
     method = registry.load(METHODS, job.method)
     config = method.Config(**job.options)
@@ -87,20 +87,20 @@ def misfits(
 
 
 def _weight_of(model: Any, name: str) -> torch.Tensor | None:  # noqa: ANN401
-    """The weights of a model's layer; None on the meta device."""
+    """Return the weights of a model's layer; None on the meta device."""
     weight = model.get_submodule(name).weight.detach()
     return None if weight.is_meta else weight
 
 
 def remarks(base: PretrainedModel, job: Job) -> list[str]:
-    """Say what is odd about a job's method on its model."""
+    """Return notes about a job's method on its model."""
     method = registry.load(METHODS, job.method)
     method_remarks = getattr(method, "remarks", None)
     sentences = list(method_remarks(base.roles, method.Config(**job.options))) if method_remarks else []
     if untrained := _untrained(base):
         shown = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
         sentences.append(
-            f"the checkpoint of '{job.model.name}' has no weights for {shown}: they are drawn anew"
+            f"the checkpoint of '{job.model.name}' has no weights for {shown}: they start at random values"
         )
     if base.remark:
         sentences.append(f"the checkpoint of '{job.model.name}' {base.remark}")
@@ -108,5 +108,5 @@ def remarks(base: PretrainedModel, job: Job) -> list[str]:
 
 
 def _untrained(base: PretrainedModel) -> list[str]:
-    """Modules besides the head that the checkpoint has no weights for."""
+    """Return the modules outside of the head for which the checkpoint has no weights."""
     return [name for name in base.new_modules if not name.startswith(base.roles.head)]

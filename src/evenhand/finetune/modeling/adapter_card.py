@@ -1,4 +1,4 @@
-"""The README of a saved adapter: its classes, and how transformers and PEFT load it without evenhand."""
+"""The README of a saved adapter: its classes, and code to load it without evenhand."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def write(folder: Path, config: PretrainedConfig, base: PretrainedModel, classes
 
     Args:
         folder: the folder.
-        config: of the trained model.
-        base: that the adapter belongs to.
-        classes: their names by position; none where nothing is classified.
+        config: configuration of the trained model.
+        base: the base model of the adapter.
+        classes: names of the classes by position; empty if the model is not a classifier.
     """
     names = ", ".join(f"{i} is `{name}`" for i, name in sorted(classes.items()))
     sentence = f"Its classes, in the order of the logits: {names}.\n\n" if classes else ""
@@ -45,21 +45,21 @@ model = PeftModel.from_pretrained(base, ADAPTER)  # the path of this folder
 
 
 def _auto_class(base: PretrainedModel, classes: Mapping[int, str]) -> str:
-    """By which of its classes transformers loads the base."""
+    """Return the name of the class of transformers that loads the base."""
     from evenhand.finetune.modeling.families import AUTO_CLASSES  # noqa: PLC0415
 
     return AUTO_CLASSES[base.family.INFO.task if classes else "language"]
 
 
 def _options(config: PretrainedConfig, base: PretrainedModel, classes: Mapping[int, str]) -> dict[str, Any]:
-    """What the base's own files do not say, or say otherwise."""
+    """Return the arguments of `from_pretrained` that differ from the base's own files."""
     options: dict[str, Any] = {} if base.revision is None else {"revision": base.revision}
     if classes:
         options["id2label"] = dict(sorted(classes.items()))
         options["label2id"] = {name: i for i, name in sorted(classes.items())}
-        # The base may bring a head for other classes.
+        # The base may have a head for other classes.
         options["ignore_mismatched_sizes"] = True
         if getattr(config, "pad_token_id", None) is not None:
-            # Heads that read the last token find it by this number.
+            # Heads that read the last token locate it as the last id other than this one.
             options["pad_token_id"] = config.pad_token_id
     return options

@@ -1,4 +1,4 @@
-"""What a run leaves of its model: an adapter in PEFT's format, or the whole model as safetensors."""
+"""Saved models of a run: an adapter in PEFT's format, or the full model as safetensors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from evenhand.finetune.modeling.pretrained import PretrainedModel
 if TYPE_CHECKING:
     import torch
 
-#: Another draw than any run's, so that a head that was not saved cannot look as if it was.
+#: A seed that no run uses: a head that was not saved then differs from the trained one when it is reloaded.
 _RELOAD_SEED = 2**31 - 1
 _START = "start"
 
 
 def save_initial_adapter(model: Any, folder: Path) -> None:  # noqa: ANN401
-    """Note how an adapter starts that was cut out of the base: `save` needs it, to fit the original base.
+    """Save the initial state of an adapter that was split off the base (PiSSA).
+
+    `save` subtracts it from the trained adapter, so that the result fits the original base.
 
     Args:
         model: a transformers model, or a PEFT model around one, before training.
@@ -39,15 +41,15 @@ def save_initial_adapter(model: Any, folder: Path) -> None:  # noqa: ANN401
 
 
 def save(model: Any, folder: Path, base: PretrainedModel) -> Path:  # noqa: ANN401
-    """Write what was trained.
+    """Save the trained weights.
 
     Args:
         model: a transformers model, or a PEFT model around one.
         folder: of the run.
-        base: that it was copied from.
+        base: the base that the model was copied from.
 
     Returns:
-        The folder `adapter` (with the head in it, or nothing but the head) or `model`.
+        The folder `adapter` (with the head, or only the head), or `model`.
     """
     if trains_head_only(model, base.roles.head):
         path = folder / "adapter"
@@ -62,7 +64,7 @@ def save(model: Any, folder: Path, base: PretrainedModel) -> Path:  # noqa: ANN4
 
 
 def trains_head_only(model: Any, head: Sequence[str]) -> bool:  # noqa: ANN401
-    """Whether a model's head is trained and nothing else."""
+    """Return True if only a model's head is trained."""
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     return (
         bool(trained)
@@ -72,7 +74,7 @@ def trains_head_only(model: Any, head: Sequence[str]) -> bool:  # noqa: ANN401
 
 
 def _save_head(model: Any, path: Path, head: Sequence[str]) -> None:  # noqa: ANN401
-    """Write the trained head as an adapter that adds nothing to any layer."""
+    """Save the trained head as an adapter without adapted layers."""
     from peft import LoraConfig  # noqa: PLC0415
     from peft.utils.constants import DUMMY_TARGET_MODULES  # noqa: PLC0415
 
@@ -91,36 +93,36 @@ def _save_head(model: Any, path: Path, head: Sequence[str]) -> None:  # noqa: AN
 
 
 def _head_prefixes(head: Sequence[str]) -> tuple[str, ...]:
-    """How the names of the weights in a head's modules begin."""
+    """Return the prefixes of the names of a head's weights."""
     return tuple(f"{part}." for part in head)
 
 
 def _save_model(model: Any, folder: Path) -> Path:  # noqa: ANN401
-    """Write an adapter, or a whole model."""
+    """Save an adapter, or a full model."""
     path = folder / ("adapter" if is_adapted(model) else "model")
-    # PEFT would ask the hub whether the embeddings have grown; they have not.
+    # By default PEFT queries the hub for the size of the embeddings, which no method changes.
     options: dict[str, object] = {"save_embedding_layers": False} if is_adapted(model) else {}
     start, head = folder / _START, {}
     if start.is_dir():
         options["path_initial_model_for_weight_conversion"] = str(start)
         head = _head_weights(model)
     with warnings.catch_warnings():
-        # PEFT warns of the second adapter that it loads itself, to take the start off.
+        # PEFT warns about the second adapter, which it loads itself to subtract the initial one.
         warnings.filterwarnings("ignore", "PiSSA changes the base weights", UserWarning)
         warnings.simplefilter("ignore", FutureWarning)
         model.save_pretrained(str(path), **options)
     shutil.rmtree(start, ignore_errors=True)
     if head:
-        # What takes the start off leaves out the modules that were trained whole.
+        # The subtraction of the initial adapter omits the fully trained modules: add the head again.
         weights = path / "adapter_model.safetensors"
         save_file({**head, **load_file(weights)}, weights, metadata={"format": "pt"})
-    # PEFT adds a card about the machine's base path: of no use, and another text on every machine.
+    # PEFT adds a card with the local path of the base, which differs between machines.
     (path / "README.md").unlink(missing_ok=True)
     return path
 
 
 def _head_weights(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
-    """What PEFT saves of an adapter besides the low-rank matrices."""
+    """Return the weights that PEFT saves with an adapter, without the low-rank matrices."""
     from peft import get_peft_model_state_dict  # noqa: PLC0415
 
     weights = get_peft_model_state_dict(model, save_embedding_layers=False)
@@ -128,11 +130,11 @@ def _head_weights(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
 
 
 def _normalise_config(path: Path, classes: Mapping[int, str]) -> None:
-    """Give the sets in PEFT's file an order: the same bytes from every process; and name the head's classes.
+    """Sort the sets in PEFT's file, so that its bytes are reproducible, and add the names of the classes.
 
-    The base's own file may name the classes of its head in another order. A `config.json` beside the adapter
-    would say which is which, but transformers takes a folder that has one for a whole model. How to load both
-    together is in the folder's README.
+    The base's own file may list the classes of its head in another order. A `config.json` beside the adapter
+    would state the order, but transformers treats a folder with such a file as a full model. The folder's
+    README shows code that loads both together.
     """
     config = json.loads(path.read_text(encoding="utf-8"))
     if classes:
@@ -144,13 +146,13 @@ def _normalise_config(path: Path, classes: Mapping[int, str]) -> None:
 
 
 def reload(base: PretrainedModel, path: Path) -> torch.nn.Module:
-    """Load what `save` wrote, as a stranger would: onto a base whose head was drawn otherwise."""
-    gc.collect()  # a model that was let go has modules that know each other
+    """Load a saved model or adapter as a user would: onto a base whose head was drawn with another seed."""
+    gc.collect()  # the modules of a released model refer to each other
     if path.name == "adapter":
         from peft import PeftModel  # noqa: PLC0415
 
         with warnings.catch_warnings():
-            # PEFT asks transformers for what it calls by another name since.
+            # PEFT uses a name that newer versions of transformers deprecate.
             warnings.simplefilter("ignore", FutureWarning)
             adapted: torch.nn.Module = PeftModel.from_pretrained(base.copy(_RELOAD_SEED), str(path))
         return adapted
@@ -161,5 +163,5 @@ def reload(base: PretrainedModel, path: Path) -> torch.nn.Module:
 
 
 def is_adapted(model: Any) -> bool:  # noqa: ANN401
-    """Whether PEFT put adapters into a model."""
+    """Return True if a model has PEFT adapters."""
     return hasattr(model, "peft_config")

@@ -1,4 +1,4 @@
-"""Families of models: which one a configuration belongs to, and what its models can learn. No torch."""
+"""Model families: the family of a configuration, and the tasks that it supports; without torch."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from evenhand import registry
 from evenhand.errors import InputError, nearest
 
 FAMILIES = "evenhand.finetune.models"
-#: What transformers calls the models that learn a task.
+#: Classes of transformers by task.
 AUTO_CLASSES = {
     "text": "AutoModelForSequenceClassification",
     "image": "AutoModelForImageClassification",
     "translation": "AutoModelForCausalLM",
     "language": "AutoModelForCausalLM",
 }
-#: Tasks whose models write text.
+#: Tasks whose models generate text.
 GENERATIVE_TASKS = tuple(task for task, kind in AUTO_CLASSES.items() if kind == "AutoModelForCausalLM")
 
 
 def family_of(config: Any, name: str, task: str) -> ModuleType:  # noqa: ANN401
-    """The file that knows the layers of a configuration's models."""
+    """Return the module of the family that a configuration belongs to.
+
+    Raises:
+        InputError: the family is unknown, or does not support the task.
+    """
     known: dict[str, ModuleType] = {}
     for each in registry.names(FAMILIES):
         module = registry.load(FAMILIES, each)
@@ -29,7 +33,7 @@ def family_of(config: Any, name: str, task: str) -> ModuleType:  # noqa: ANN401
     if config.model_type not in known:
         near = nearest(config.model_type, sorted(known))
         raise InputError(
-            f"model '{name}': its model_type is '{config.model_type}', which is no known family; {near}"
+            f"model '{name}': unknown family '{config.model_type}' (model_type in config.json); {near}"
         )
     family = known[config.model_type]
     check_task(family, f"model '{name}'", task)
@@ -37,10 +41,10 @@ def family_of(config: Any, name: str, task: str) -> ModuleType:  # noqa: ANN401
 
 
 def check_task(family: ModuleType, name: str, task: str) -> None:
-    """Complain of a family whose models cannot learn a task.
+    """Check that the models of a family support a task.
 
     Raises:
-        InputError: says which families can.
+        InputError: they do not; the message lists the families that do.
     """
     reads, writes = ("image" if task == "image" else "text"), task in GENERATIVE_TASKS
     known = [registry.load(FAMILIES, each) for each in registry.names(FAMILIES)]
@@ -48,16 +52,16 @@ def check_task(family: ModuleType, name: str, task: str) -> None:
     title = family.INFO.title
     if family.INFO.task != reads:
         raise InputError(
-            f"{name}: is of the family {title}, which reads {family.INFO.task}s, but the "
+            f"{name}: belongs to the family {title}, which reads {family.INFO.task}s, but the "
             f"dataset has {reads}s; families that read {reads}s: {', '.join(fit)}."
         )
     if not _supports(family, reads, writes=writes):
         raise InputError(
-            f"{name}: is of the family {title}, which cannot write text, as the dataset asks for ({task}); "
-            f"families that write: {', '.join(fit)}."
+            f"{name}: belongs to the family {title}, which cannot generate text, as the task requires "
+            f"({task}); families that generate: {', '.join(fit)}."
         )
 
 
 def _supports(family: ModuleType, reads: str, *, writes: bool) -> bool:
-    """Whether a family's models read something, and write if they must."""
+    """Return True if a family's models read the inputs, and generate text if required."""
     return family.INFO.task == reads and (family.INFO.writes or not writes)

@@ -1,4 +1,4 @@
-"""The head that a checkpoint brings along: kept where it is for the classes of the data, else drawn anew."""
+"""The head of a checkpoint: used if it has the classes of the data, else initialised at random."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MAX_LISTED = 6
 
 
 def class_names(config: Any) -> tuple[str, ...]:  # noqa: ANN401
-    """Names of the classes of a checkpoint's own head, by position; none where its file contradicts itself.
+    """Return the class names of a checkpoint's head, by position; empty if its file contradicts itself.
 
     Args:
-        config: of transformers, as the checkpoint has it.
+        config: configuration of the checkpoint.
     """
     names = [str(config.id2label[i]) for i in sorted(config.id2label)]
     by_name = {str(name): int(i) for name, i in (config.label2id or {}).items()}
@@ -32,14 +32,14 @@ def match_head(
     """Match a checkpoint's head with the classes by their names, never by position.
 
     Args:
-        model: loaded, with a head of as many classes as there are; a head that is kept is put in their order.
+        model: loaded, with one output per class of the data; the rows of a matching head are reordered.
         head: names of the head's modules.
         missing: names of the weights that the checkpoint lacks, or has in another shape.
         head_classes: names of the classes of the checkpoint's head, by position.
         classes: names of the classes of the data, by position.
 
     Returns:
-        Names of the modules that have to be drawn anew, and what is to be remarked; empty if nothing is.
+        Names of the modules to initialise at random; and a remark.
     """
     new_modules = {key.rpartition(".")[0] for key in missing}
     head_weights = [name for name, _ in model.named_parameters() if _in_head(name, head)]
@@ -55,34 +55,33 @@ def match_head(
             for parameter in output.parameters():
                 parameter.copy_(parameter[order].clone())
         remark = f"has a trained head for the classes of the data ({_join_names(classes)})"
-        more = "" if order == sorted(order) else ", in another order, and it is matched by name"
-        return tuple(
-            sorted(new_modules)
-        ), f"{remark}{more}: it is kept, and all seeds begin with the same head"
+        more = "" if order == sorted(order) else ", in another order, which is matched by name"
+        remark = f"{remark}{more}: it is used, and all seeds start from the same head"
+        return tuple(sorted(new_modules)), remark
     for name, parameter in model.named_parameters():
         if _in_head(name, head):
-            # By this transformers knows weights that were loaded, which it would not draw anew.
+            # transformers marks loaded weights with this flag, and would not initialise them again.
             parameter._is_hf_initialized = False  # type: ignore[attr-defined]
     new_modules = {name for name in new_modules if not _in_head(f"{name}.", head)} | set(head)
     return tuple(sorted(new_modules)), (
-        f"has a head for other classes ({_join_names(head_classes) or 'named in contradictory ways'}) than the data "
+        f"has a head for other classes ({_join_names(head_classes) or 'named inconsistently'}) than the data "
         f"({_join_names(classes)}): it is not used, and every seed draws a new one"
     )
 
 
 def has_head_weights(model: Any, head: Sequence[str], absent: Collection[str]) -> bool:  # noqa: ANN401
-    """Whether a checkpoint has weights for a head, of whatever shape.
+    """Return True if a checkpoint has weights for a head, of any shape.
 
     Args:
         model: loaded.
         head: names of the head's modules.
-        absent: names of the weights that the checkpoint does not have at all.
+        absent: names of the weights that the checkpoint lacks entirely.
     """
     return any(_in_head(name, head) and name not in absent for name, _ in model.named_parameters())
 
 
 def _match_classes(head_classes: Sequence[str], classes: Sequence[str]) -> list[int] | None:
-    """Position of every class in the checkpoint's head; None unless both have the same names."""
+    """Return the position of every class in the checkpoint's head; None unless both have the same names."""
     exact: Mapping[str, int] = {name: i for i, name in enumerate(head_classes)}
     plain: Mapping[str, int] = {_normalise_name(name): i for i, name in enumerate(head_classes)}
     for positions, names in ((exact, list(classes)), (plain, [_normalise_name(name) for name in classes])):
@@ -92,14 +91,14 @@ def _match_classes(head_classes: Sequence[str], classes: Sequence[str]) -> list[
 
 
 def _normalise_name(name: str) -> str:
-    """A name without letter case; LABEL_1, by which transformers means the class 1, is 1."""
+    """Return a name without letter case; LABEL_1, transformers' default name of class 1, becomes 1."""
     plain = name.strip().casefold()
     number = plain.removeprefix("label_")
     return number if number.isdecimal() else plain
 
 
 def _output_layer(model: Any, head: Sequence[str], n: int) -> torch.nn.Linear | None:  # noqa: ANN401
-    """The layer of the head that gives one number per class."""
+    """Return the layer of the head with one output per class; None if the head has none."""
     candidates = [
         module
         for name, module in model.named_modules()
@@ -113,6 +112,6 @@ def _in_head(name: str, head: Sequence[str]) -> bool:
 
 
 def _join_names(names: Sequence[str]) -> str:
-    """Names for a sentence."""
+    """Join names for a sentence."""
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     return ", ".join(names[:_MAX_LISTED]) + more

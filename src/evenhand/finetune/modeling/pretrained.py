@@ -1,4 +1,4 @@
-"""The model before it is adapted: found, loaded once per process, copied for every run."""
+"""Base models: located, loaded once per process, and copied for every run."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from evenhand.finetune.models._roles import Roles, find_roles
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-#: Of models up to this many bytes two stay in memory between the runs of a process, of larger ones one.
+#: Up to this size, two models stay in memory between the runs of a process; of larger models, one.
 MAX_SHARED_BYTES = 2**30
 _large_keys: list[object] = []
-#: What is downloaded of a hub model: no pickles, no code.
+#: Files of a hub model to download: no pickles, no code.
 _DOWNLOAD_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
-#: Of these, what is not: other folders, and the same weights once more in another program's form.
+#: Exceptions: subfolders, and duplicates of the weights in another program's format.
 _IGNORE_PATTERNS = ["*/*", "consolidated*.safetensors"]
-#: Of a file that only has to be recognised, no more than this is read.
+#: Enough bytes to recognise the kind of a file; such short reads do not download it.
 _POINTER_BYTES = 100
-#: Seconds to wait for the hub's answer.
+#: Timeout of requests to the hub.
 _HUB_TIMEOUT_SECONDS = 10.0
 
 
@@ -41,17 +41,18 @@ _REQUIRED_FILES = "config.json, model.safetensors, and the tokenizer's or image 
 
 @dataclass(frozen=True, eq=False)
 class PretrainedModel:
-    """A pretrained model with a head for the classes of a task, or one that writes.
+    """A pretrained model with a head for the classes of a task, or one that generates.
 
     Attributes:
-        model: never trained; runs get copies.
-        family: the file of `finetune.models` that knows its layers.
-        roles: where these are.
-        new_modules: modules that the checkpoint has no weights for: the head, as a rule.
-        path: folder with its files, those of its tokenizer or its processor too.
+        model: never trained; every run receives a copy.
+        family: module of its family in `finetune.models`.
+        roles: its layers by role.
+        new_modules: modules without weights in the checkpoint; usually the head.
+        path: folder with its files, those of its tokenizer or processor included.
         revision: commit of a model from the hub.
-        remark: what is worth knowing of its head; empty as a rule.
-        earlier: that files of an earlier download serve, because the hub cannot be asked; empty as a rule.
+        remark: a note on its head; usually empty.
+        earlier: a note that files of an earlier download are used because the hub is not available; usually
+            empty.
     """
 
     model: PreTrainedModel
@@ -65,12 +66,12 @@ class PretrainedModel:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """The same for every loading of the same files for the same task: what is made of it can be kept."""
+        """Key for caches: equal whenever the same files are loaded for the same task."""
         files = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in Path(self.path).iterdir())
         return self.path, type(self.model).__name__, self.model.dtype, *files
 
     def copy(self, seed: int) -> PreTrainedModel:
-        """A model of one's own, whose fresh modules are drawn from the seed."""
+        """Return a copy of the model whose new modules are initialised from the seed."""
         model = copy.deepcopy(self.model)
         torch.manual_seed(seed)
         for name in self.new_modules:
@@ -80,21 +81,21 @@ class PretrainedModel:
 
 
 def load_base(model: Model, task: str, classes: tuple[str, ...], precision: str) -> PretrainedModel:
-    """Load a model, or take the one that this process has loaded before.
+    """Load a model, or return the one that this process has loaded before.
 
     Args:
-        model: which one.
-        task: what it is to learn.
-        classes: names of the classes; none where nothing is classified.
-        precision: of the arithmetic it is for.
+        model: name and options of the model.
+        task: task of the dataset.
+        classes: names of the classes; empty if the task is not a classification.
+        precision: precision of the later arithmetic; the weights are loaded in float32.
 
     Raises:
-        InputError: there is no such model, it is of no known family, or it reads something else.
+        InputError: the model was not found, its family is unknown, or it reads another kind of input.
     """
     options = tuple(sorted(model.options.items()))
     key = (model.name, options, task, classes, precision)
     if _large_keys and key not in _large_keys:
-        _load_cached.cache_clear()  # before another model is read, so that there are never two
+        _load_cached.cache_clear()  # before the next model is loaded, so that memory never holds both
         _large_keys.clear()
     base = _load_cached(*key)
     if sum(p.numel() * p.element_size() for p in base.model.parameters()) > MAX_SHARED_BYTES:
@@ -112,9 +113,7 @@ def _load_cached(
     family = family_of(config, name, task)
     declared, detected = dict(options).get("family"), family.__name__.rpartition(".")[2]
     if declared not in (None, detected):
-        raise InputError(
-            f"model '{name}': model.family says '{declared}', but it is of the family '{detected}'."
-        )
+        raise InputError(f"model '{name}': model.family is '{declared}', but its family is '{detected}'.")
     drop_invalid_padding(config)
     head_classes = heads.class_names(config)
     if classes:
@@ -124,7 +123,9 @@ def _load_cached(
         config.problem_type = "single_label_classification"
     loaded, absent, misfits = _load_weights(path, name, config, task, attention_of(precision))
     if revision:
-        loaded.name_or_path = loaded.config._name_or_path = name  # what an adapter says it belongs to
+        loaded.name_or_path = loaded.config._name_or_path = (
+            name  # saved in adapters as the name of their base
+        )
     roles = find_roles(loaded, family.ROLES, family.HEAD if classes else ())
     new_modules, remark = tuple(sorted({key.rpartition(".")[0] for key in absent | misfits})), ""
     if heads.has_head_weights(loaded, roles.head, absent):
@@ -133,24 +134,24 @@ def _load_cached(
 
 
 def drop_invalid_padding(config: Any) -> None:  # noqa: ANN401
-    """Forget a padding token that was added to a tokenizer and not to the embedding: it builds no model."""
+    """Remove a padding token without a row in the embedding, with which no model can be built."""
     rows, pad = getattr(config, "vocab_size", None), getattr(config, "pad_token_id", None)
     if rows is not None and pad is not None and pad >= rows:
         config.pad_token_id = None
 
 
 def attention_of(precision: str) -> str | None:
-    """Which attention to ask for: on a CPU in bfloat16 the plain one is five times faster."""
+    """Return the attention implementation to request: on a CPU in bfloat16, eager is 5 times faster."""
     return "eager" if precision == "bfloat16" and not torch.cuda.is_available() else None
 
 
 def locate_files(name: str, options: Mapping[str, Any]) -> tuple[str, str | None, str]:
-    """Folder of a model, its commit if it comes from the hub, and a remark where an earlier download serves.
+    """Return a model's folder, its commit on the hub, and a remark if an earlier download is used.
 
-    Models that evenhand makes itself are made first, those of the hub are downloaded.
+    Models that evenhand makes itself are built if necessary, those of the hub are downloaded.
 
     Raises:
-        InputError: there is no such model.
+        InputError: the model was not found.
     """
     if name in registry.names(FAMILIES):
         plugin = registry.load(FAMILIES, name)
@@ -161,7 +162,7 @@ def locate_files(name: str, options: Mapping[str, Any]) -> tuple[str, str | None
 
 
 def _download(name: str, revision: str | None) -> tuple[str, str, str]:
-    """Folder and commit of a hub model's files; without a network, those of an earlier download, and that."""
+    """Download a hub model, or use an earlier download without a network; return folder, commit, remark."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415
 
     hub_error: Exception | None = None
@@ -170,50 +171,47 @@ def _download(name: str, revision: str | None) -> tuple[str, str, str]:
     except InputError:
         raise
     except Exception as error:
-        # What says that there is no network has no base in common: it depends on the version of the hub's
-        # package which of requests, httpx and xet raises it.
+        # Errors of a missing network have no common base class: depending on the version of the hub's
+        # package, requests, httpx or xet raises them.
         if not hub_is_silent(error):
             raise InputError(_hub_complaint(name, error)) from None
         hub_error = error
     try:
         path = snapshot_download(
-            name, revision=revision, local_files_only=hub_error is not None, allow_patterns=_DOWNLOAD_PATTERNS,
-            ignore_patterns=_IGNORE_PATTERNS,
+            name, revision=revision, local_files_only=hub_error is not None,
+            allow_patterns=_DOWNLOAD_PATTERNS, ignore_patterns=_IGNORE_PATTERNS,
         )  # fmt: skip
     except Exception as error:
         raise InputError(_hub_complaint(name, hub_error or error)) from None
     commit = Path(path).name
-    return (
-        path,
-        commit,
-        _earlier_download_remark(name, commit, hub_error) if hub_error and revision != commit else "",
-    )
+    is_stale = hub_error and revision != commit  # a commit given by its hash cannot be outdated
+    return path, commit, _earlier_download_remark(name, commit, hub_error) if is_stale else ""
 
 
 def _earlier_download_remark(name: str, commit: str, error: Exception) -> str:
-    """Say that files of an earlier download serve, because the hub cannot be asked."""
+    """Return the remark that files of an earlier download are used because the hub is not available."""
     reason = hub_reason(error, name) or "the hub does not answer"
     if type(error).__name__ == "OfflineModeIsEnabled":
         reason = "HF_HUB_OFFLINE is set"
     return (
-        f"model '{name}': {reason}, so its files of an earlier download serve (commit {commit[:12]}); whether "
-        "the hub has newer ones is not known."
+        f"model '{name}': {reason}, so the files of an earlier download are used (commit {commit[:12]}); the "
+        "hub may have newer ones."
     )
 
 
 def check_hub_files(name: str, revision: str | None) -> str:
-    """Look at a hub model's files before its weights are downloaded.
+    """Validate the list of a hub model's files before its weights are downloaded.
 
     Returns:
-        Where its config.json is.
+        Path of its config.json.
 
     Raises:
-        InputError: they are no base model that can be trained.
-        Exception: of huggingface_hub, or of what it reads the network with: they cannot be had.
+        InputError: the files are not a base model that can be trained.
+        Exception: of huggingface_hub or its network library: the files are not available.
     """
     from huggingface_hub import HfApi, hf_hub_download  # noqa: PLC0415
 
-    # One question, asked once: a download that finds no network tries for half a minute.
+    # A single request first: without a network, a download would retry for half a minute.
     info = HfApi().model_info(name, revision=revision, timeout=_HUB_TIMEOUT_SECONDS)
     names = [s.rfilename for s in info.siblings or () if "/" not in s.rfilename]
 
@@ -223,7 +221,7 @@ def check_hub_files(name: str, revision: str | None) -> str:
 
     if problem := folder.complaint(name, names, read):
         raise InputError(f"model '{name}': {problem}")
-    if processor.FILE in names:  # which says how large pictures are
+    if processor.FILE in names:  # with the size of pictures
         hf_hub_download(name, processor.FILE, revision=revision)
     return str(hf_hub_download(name, "config.json", revision=revision))
 
@@ -234,7 +232,7 @@ def _load_config(path: str, name: str) -> Any:  # noqa: ANN401
     try:
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
     except Exception as error:
-        # What is wrong with a user's file comes out as OSError, ValueError, KeyError, TypeError, ...
+        # A faulty file raises OSError, ValueError, KeyError, TypeError, ...
         raise InputError(_load_complaint(path, name, error)) from None
 
 
@@ -245,11 +243,11 @@ def _load_weights(
     task: str,
     attention: str | None,
 ) -> tuple[PreTrainedModel, set[str], set[str]]:
-    """The model, and the names of the weights that its checkpoint lacks, or has in another shape."""
+    """Load the model; return it, and the names of weights that are missing, or have another shape."""
     import transformers  # noqa: PLC0415
 
     shown = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # that a new head is new is no news
+    transformers.logging.set_verbosity_error()  # every new head would cause a warning
     transformers.logging.disable_progress_bar()
     try:
         model, info = getattr(transformers, AUTO_CLASSES[task]).from_pretrained(
@@ -257,7 +255,7 @@ def _load_weights(
             use_safetensors=True, dtype=torch.float32, attn_implementation=attention, trust_remote_code=False,
         )  # fmt: skip
     except Exception as error:
-        # As in `_load_config`; safetensors has errors of its own, torch a RuntimeError where shapes do not fit.
+        # As in `_load_config`; also errors of safetensors, and torch's RuntimeError for shapes.
         raise InputError(_load_complaint(path, name, error)) from None
     finally:
         transformers.logging.set_verbosity(shown)
@@ -266,27 +264,27 @@ def _load_weights(
 
 
 def _load_complaint(path: str, name: str, error: Exception) -> str:
-    """Say why a model's folder cannot be loaded, and which files it must hold."""
+    """Return the complaint about a folder that cannot be loaded, with the files that it must hold."""
     why = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
     files = ", ".join(sorted(p.name for p in Path(path).iterdir())[:8]) or "nothing"
     return f"model '{name}': the folder cannot be loaded ({why}). It must hold {_REQUIRED_FILES}; it holds {files}."
 
 
 def _hub_complaint(name: str, error: Exception) -> str:
-    """Say why a model cannot be had from the hub, and what to do."""
+    """Return the complaint about a model that is not available from the hub, with a remedy."""
     why = hub_reason(error, name)
     if why and not {"RepositoryNotFoundError", "RevisionNotFoundError"} & {type(error).__name__}:
-        return f"model '{name}': there is no such folder, and as a hub id it cannot be had: {why}."
+        return f"model '{name}': not found as a folder, and not available from the hub: {why}."
     if not why:
         hub = hub_page(name).removesuffix(f"/{name}")
-        offline = "HF_HUB_OFFLINE is set, so the hub is not asked"
+        offline = "HF_HUB_OFFLINE is set, so the hub is not queried"
         reason = offline if type(error).__name__ == "OfflineModeIsEnabled" else f"{hub} does not answer"
-        why = f"{reason}, and nothing of it was downloaded earlier"
-        if isinstance(error, ValueError):  # the name can be no hub id
+        why = f"{reason}, and it was not downloaded earlier"
+        if isinstance(error, ValueError):  # the name is not a valid hub id
             why = str(error).strip().splitlines()[0][:200]
     bundled = [n for n in registry.names(FAMILIES) if hasattr(registry.load(FAMILIES, n), "build")]
     return (
-        f"model '{name}': there is no such folder, and as a hub id it cannot be had ({why}). Without a "
-        f"network, place {_REQUIRED_FILES} (from {hub_page(name)}/tree/main) in a folder and give its path. "
+        f"model '{name}': not found as a folder, and not available from the hub ({why}). Without a network, "
+        f"put {_REQUIRED_FILES} (from {hub_page(name)}/tree/main) in a folder and give its path. "
         f"Models that need no network: {nearest(name, bundled)}"
     )

@@ -1,8 +1,8 @@
-"""A checkpoint's own image processor, in two steps: the shape of a picture once, its values when it is read.
+"""A checkpoint's own image processor in two steps: resizing and cropping once, values at every access.
 
-transformers has two of most processors; here it is always the one that needs Pillow and numpy alone, so
-that pixels do not depend on whether torchvision is installed. What it gives after resizing and cropping is
-bytes, which are kept. What becomes of each byte afterwards is looked up in a table, made by the processor.
+transformers has two versions of most processors; here it is always the one based on Pillow and numpy, so that
+pixels do not depend on whether torchvision is installed. After resizing and cropping, pictures are stored as
+bytes. A table computed with the processor then maps each byte to an input value.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 FILE = "preprocessor_config.json"
-#: Where newer versions of transformers keep the same settings, with those of other processors.
+#: Newer versions of transformers store the same settings in the second file, with those of other processors.
 _FILES = (FILE, "processor_config.json")
 _SHAPE_ONLY = {"do_rescale": False, "do_normalize": False}
 _VALUES_ONLY = {"do_resize": False, "do_center_crop": False, "do_pad": False}
-#: Of the picture that processors are tried on: neither side divides the other.
+#: Size of the picture on which processors are tested; neither side divides the other.
 _TRIAL_SIZE = (61, 97)
 
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """How pictures become what a model reads.
+    """Preparation of pictures as inputs of a model.
 
     Attributes:
         processor: of transformers.
-        channels: of a picture: 3 for colours, 1 for grey.
-        values: [channels, 256] what becomes of every byte once a picture has its shape; None where the
-            processor does not work in these two steps, and its results are kept as they are.
-        size: height and width of what it gives.
-        remarks: what is worth knowing of it.
+        channels: of a picture: 3 for colour, 1 for grey.
+        values: [channels, 256] input value for every byte of a resized picture; None if the processor cannot
+            be split into these two steps, and its results are stored as floats.
+        size: height and width of its results.
+        remarks: notes for the user.
     """
 
     processor: Any
@@ -51,7 +51,7 @@ class Preparation:
     remarks: tuple[str, ...] = ()
 
     def of(self, picture: Picture) -> npt.NDArray[Any]:
-        """[height, width, channels] a picture in its final shape: bytes, or floats where `values` is None."""
+        """Return a picture [height, width, channels] in its final size; floats if `values` is None."""
         image = rgb(picture)
         shown = image if self.channels == 3 else image.convert("L")
         shaped = _run(self.processor, shown, {} if self.values is None else _SHAPE_ONLY)
@@ -59,53 +59,55 @@ class Preparation:
 
 
 def load_preparation(path: Path | None, config: PretrainedConfig, name: str) -> Preparation:
-    """Load the image processor in a model's folder, or make the default one where there is none.
+    """Load the image processor in a model's folder, or build the default one if it has none.
 
     Args:
-        path: the folder; None where it is not at hand.
-        config: of the model.
+        path: the folder; None without local files.
+        config: configuration of the model.
         name: of the model, for complaints.
 
     Raises:
-        InputError: the processor cannot be loaded, or gives what no model reads.
+        InputError: the processor cannot be loaded, or its results are not valid inputs.
     """
     from transformers.image_utils import SizeDict  # noqa: PLC0415
 
     channels = int(getattr(config, "num_channels", 3))
     if channels not in (1, 3):
-        raise InputError(f"model '{name}': reads pictures of {channels} channels; pictures have 3, or 1.")
+        raise InputError(
+            f"model '{name}': reads pictures with {channels} channels; only 3 and 1 are supported."
+        )
     remarks: tuple[str, ...] = ()
     side = _side(config)
     if path is None or not any((path / file).is_file() for file in _FILES):
         if side is None:
             raise InputError(
-                f"model '{name}': has no {FILE}, and its config.json says no image_size: how its pictures "
-                f"are prepared is not known; place its {FILE} beside its weights."
+                f"model '{name}': has neither {FILE} nor image_size in config.json, so the preparation of "
+                f"its pictures is unknown; put its {FILE} beside its weights."
             )
         processor = default_processor(side, channels)
         remarks = (
-            f"model '{name}': has no {FILE}: its pictures are resized to {_width_by_height(side)} pixels, with "
-            "values from -1 to 1.",
+            f"model '{name}': has no {FILE}: its pictures are resized to {_width_by_height(side)} pixels, "
+            "with values from -1 to 1.",
         )
     else:
         processor = _load_processor(path, config, name)
         if side is not None and not (processor.do_resize or getattr(processor, "do_center_crop", None)):
             processor.do_resize, processor.size = True, SizeDict(height=side[0], width=side[1])
             remarks = (
-                f"model '{name}': as its {FILE} says, pictures are not resized; those of another size than "
-                f"{_width_by_height(side)} pixels (config.json) are, since the model reads no others.",
+                f"model '{name}': its {FILE} does not resize pictures, but the model reads only "
+                f"{_width_by_height(side)} pixels (config.json); they are resized to that.",
             )
     try:
         return _build_preparation(processor, channels, name, remarks)
     except InputError:
         raise
     except Exception as error:
-        # Settings that contradict each other come out as ValueError, TypeError, KeyError, ...
+        # Contradictory settings raise ValueError, TypeError, KeyError, ...
         raise InputError(_unusable_message(name, error)) from None
 
 
 def fit_to_model(preparation: Preparation, model: PreTrainedModel, name: str) -> Preparation:
-    """Make sure that a model reads what its processor gives, by letting it read a black picture.
+    """Check that a model accepts the results of its processor, with a black picture.
 
     Args:
         preparation: of its pictures.
@@ -113,7 +115,7 @@ def fit_to_model(preparation: Preparation, model: PreTrainedModel, name: str) ->
         name: of the model, for complaints.
 
     Returns:
-        The same; or with the size that the model reads, where nothing but a resizing has to change.
+        The same preparation; or one with the size that the model reads, if only the resizing has to change.
 
     Raises:
         InputError: the model reads another size.
@@ -121,7 +123,7 @@ def fit_to_model(preparation: Preparation, model: PreTrainedModel, name: str) ->
     expected = _side(model.config)
     if preparation.size == expected or _reads(model, preparation):
         return preparation
-    statement = f"model '{name}': its {FILE} makes pictures of {_width_by_height(preparation.size)} pixels"
+    statement = f"model '{name}': its {FILE} produces pictures of {_width_by_height(preparation.size)} pixels"
     size = preparation.processor.size
     resizes = size is not None and size.height and not getattr(preparation.processor, "do_center_crop", False)
     if expected is None or not resizes:
@@ -130,14 +132,15 @@ def fit_to_model(preparation: Preparation, model: PreTrainedModel, name: str) ->
             if expected
             else "which the model does not read"
         )
-        raise InputError(f"{statement}, {reads}; set size and crop_size in {FILE} to what the model reads.")
+        raise InputError(f"{statement}, {reads}; set size and crop_size in {FILE} to the model's size.")
     preparation.processor.size = type(size)(height=expected[0], width=expected[1])
-    remark = f"{statement}, but the model reads {_width_by_height(expected)} (config.json); they are resized to that."
+    reads = f"the model reads {_width_by_height(expected)} (config.json)"
+    remark = f"{statement}, but {reads}; they are resized to that."
     return replace(preparation, size=expected, remarks=(*preparation.remarks, remark))
 
 
 def _build_preparation(processor: Any, channels: int, name: str, remarks: tuple[str, ...]) -> Preparation:  # noqa: ANN401
-    """Try a processor on a picture of noise, and see whether shape and values are separate steps."""
+    """Test a processor on a picture of noise: size of its results, and separability of its two steps."""
     from PIL import Image  # noqa: PLC0415
 
     noise = np.random.default_rng(0).integers(0, 256, (*_TRIAL_SIZE, channels), np.uint8)
@@ -147,13 +150,14 @@ def _build_preparation(processor: Any, channels: int, name: str, remarks: tuple[
     )
     if result.ndim != 3 or result.shape[0] != channels:
         raise InputError(
-            f"model '{name}': its {FILE} makes {result.shape[0]} channels of a picture, but config.json says "
+            f"model '{name}': its {FILE} produces {result.shape[0]} channels, but config.json has "
             f"num_channels: {channels}; these files do not belong together."
         )
     if result.shape != rotated.shape:
         raise InputError(
-            f"model '{name}': its {FILE} makes pictures of different sizes ({_width_by_height(result.shape[1:])} pixels "
-            f"of a wide one, {_width_by_height(rotated.shape[1:])} of a high one), which cannot be read together; set "
+            f"model '{name}': its {FILE} produces pictures of different sizes "
+            f"({_width_by_height(result.shape[1:])} pixels from a wide one, "
+            f"{_width_by_height(rotated.shape[1:])} from a high one), which do not form a batch; set "
             "do_center_crop and crop_size there, or size with height and width."
         )
     values = _byte_table(processor, channels)
@@ -169,8 +173,8 @@ def _build_preparation(processor: Any, channels: int, name: str, remarks: tuple[
     if _crops(processor, trial, result):
         remarks = (
             *remarks,
-            f"model '{name}': as its {FILE} says, only the middle of a picture is read: after resizing, "
-            f"{_width_by_height(result.shape[1:])} pixels of it.",
+            f"model '{name}': its {FILE} crops pictures: after resizing, only the central "
+            f"{_width_by_height(result.shape[1:])} pixels are read.",
         )
     return Preparation(processor, channels, values, result.shape[1:], remarks)
 
@@ -178,12 +182,17 @@ def _build_preparation(processor: Any, channels: int, name: str, remarks: tuple[
 def apply_byte_table(
     values: npt.NDArray[np.float32], pictures: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float32]:
-    """[n, channels, height, width] what becomes of bytes [n, height, width, channels]."""
+    """Map bytes [n, height, width, channels] to input values [n, channels, height, width].
+
+    Args:
+        values: [channels, 256] input value for every byte.
+        pictures: bytes.
+    """
     return np.stack([table[pictures[..., c]] for c, table in enumerate(values)], 1)
 
 
 def _byte_table(processor: Any, channels: int) -> npt.NDArray[np.float32] | None:  # noqa: ANN401
-    """[channels, 256] what a processor makes of every byte; None where it changes the shape nonetheless."""
+    """Compute a processor's value for every byte, [channels, 256]; None if it changes the size."""
     from PIL import Image  # noqa: PLC0415
 
     levels = np.arange(256, dtype=np.uint8)[None]
@@ -193,9 +202,9 @@ def _byte_table(processor: Any, channels: int) -> npt.NDArray[np.float32] | None
 
 
 def _fuse_scale_and_shift(processor: Any, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: ANN401
-    """Scale and shift at once, where that is what a processor does, up to the last bit of float32.
+    """Replace a table by one fused scale and shift, if both agree up to rounding in float32.
 
-    Studies of earlier versions were trained on these bits, and are to be repeated to the bit.
+    Studies of earlier versions were trained on these bits and have to be reproducible bit for bit.
     """
     scale = processor.rescale_factor if getattr(processor, "do_rescale", None) else 1
     mean, deviation = np.zeros(len(values), np.float32), np.ones(len(values), np.float32)
@@ -208,7 +217,7 @@ def _fuse_scale_and_shift(processor: Any, values: npt.NDArray[np.float32]) -> np
 
 
 def _crops(processor: Any, trial: Any, result: npt.NDArray[Any]) -> bool:  # noqa: ANN401
-    """Whether a picture loses its borders: what stands at the very left changes nothing."""
+    """Return True if a processor crops the borders: inverting the left column does not change its result."""
     from PIL import Image  # noqa: PLC0415
 
     levels = np.array(trial)
@@ -217,16 +226,16 @@ def _crops(processor: Any, trial: Any, result: npt.NDArray[Any]) -> bool:  # noq
 
 
 def _run(processor: Any, image: Any, options: Mapping[str, bool]) -> npt.NDArray[Any]:  # noqa: ANN401
-    """[channels, height, width] what a processor makes of one picture."""
+    """Return a processor's result for one picture, [channels, height, width]."""
     return np.asarray(processor(image, **options)["pixel_values"][0])
 
 
 def _load_processor(path: Path, config: PretrainedConfig, name: str) -> Any:  # noqa: ANN401
-    """The processor in a folder."""
+    """Load the processor in a folder."""
     from transformers import AutoImageProcessor, logging  # noqa: PLC0415
 
     shown = logging.get_verbosity()
-    logging.set_verbosity_error()  # that torchvision is not there is no news
+    logging.set_verbosity_error()  # it would warn about a missing torchvision
     try:
         processor = AutoImageProcessor.from_pretrained(
             str(path), config=config, backend="pil", trust_remote_code=False, local_files_only=True
@@ -241,7 +250,7 @@ def _load_processor(path: Path, config: PretrainedConfig, name: str) -> Any:  # 
 
 
 def default_processor(side: tuple[int, int], channels: int = 3) -> Any:  # noqa: ANN401
-    """The processor of models that bring none: it resizes to a height and width; values from -1 to 1."""
+    """Build the processor of models without one: it resizes to a height and width; values from -1 to 1."""
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil  # noqa: PLC0415
 
     high, wide = side
@@ -250,7 +259,7 @@ def default_processor(side: tuple[int, int], channels: int = 3) -> Any:  # noqa:
 
 
 def _reads(model: PreTrainedModel, preparation: Preparation) -> bool:
-    """Whether a model can read pictures of the size that its processor gives."""
+    """Return True if a model accepts pictures of the size that its processor produces."""
     picture = torch.zeros(
         (1, preparation.channels, *preparation.size), device=model.device, dtype=model.dtype
     )
@@ -263,7 +272,7 @@ def _reads(model: PreTrainedModel, preparation: Preparation) -> bool:
 
 
 def _side(config: PretrainedConfig) -> tuple[int, int] | None:
-    """Height and width of what a model says it reads; None where it does not say."""
+    """Return the height and width in a model's configuration; None if it has none."""
     side = getattr(config, "image_size", None)
     if side is None:
         return None
@@ -272,13 +281,13 @@ def _side(config: PretrainedConfig) -> tuple[int, int] | None:
 
 
 def _width_by_height(size: Sequence[int]) -> str:
-    """Height and width for a sentence, the width first."""
+    """Format height and width for a sentence, the width first."""
     return f"{size[1]} x {size[0]}"
 
 
 def _unusable_message(name: str, error: Exception) -> str:
     why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return (
-        f"model '{name}': its {FILE} cannot be used ({why}); correct it, or place the one that the model's "
-        "makers give beside its weights."
+        f"model '{name}': its {FILE} cannot be used ({why}); correct it, or put the model's original one "
+        "beside its weights."
     )

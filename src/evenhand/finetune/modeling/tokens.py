@@ -1,4 +1,4 @@
-"""Whether the tokens of a tokenizer have rows in a model's embedding: the files of a checkpoint must fit."""
+"""Consistency of tokenizer and weights: every used token needs a row in the model's embedding."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ _MAX_LISTED = 5
 
 
 def rows_of(config: Any) -> int:  # noqa: ANN401
-    """Rows of a model's embedding, by its configuration."""
+    """Return the number of rows of a model's embedding, from its configuration."""
     return int(config.vocab_size)
 
 
 def tokens_without_rows(tokenizer: Any, rows: int) -> dict[int, str]:  # noqa: ANN401
-    """Tokens without a row in an embedding of so many rows, by their number."""
+    """Return the tokens without a row in an embedding of `rows` rows, by id."""
     return {int(i): str(token) for token, i in tokenizer.get_vocab().items() if i >= rows}
 
 
 def check_tokens(tokenizer: Any, texts: Sequence[Iterable[int]], rows: int, path: str) -> None:  # noqa: ANN401
-    """Complain of texts with tokens that the embedding has no rows for.
+    """Check that the embedding has rows for all tokens of some texts.
 
     Args:
         tokenizer: of transformers.
-        texts: tokens of each.
-        rows: of the embedding.
+        texts: token ids of each text.
+        rows: number of rows of the embedding.
         path: folder of the model.
 
     Raises:
-        InputError: names the tokens, and both sizes.
+        InputError: a token has none; the message names the tokens, and both sizes.
     """
     missing = tokens_without_rows(tokenizer, rows)
     if not missing:
@@ -40,16 +40,16 @@ def check_tokens(tokenizer: Any, texts: Sequence[Iterable[int]], rows: int, path
         affected = sum(bool(ids) for ids in used)
         raise InputError(
             f"model '{path}': its tokenizer does not fit its weights. The tokenizer has {len(tokenizer):,} "
-            f"tokens, the embedding {rows:,} rows, and {affected:,} of {len(texts):,} texts have a token without "
-            f"a row ({_join_tokens(missing, ids_without_rows)}). {_RESIZE}"
+            f"tokens, the embedding {rows:,} rows, and {affected:,} of {len(texts):,} texts have a token "
+            f"without a row ({_join_tokens(missing, ids_without_rows)}). {_RESIZE}"
         )
 
 
 def check_special_token(tokenizer: Any, kind: str, token: int, rows: int, path: str) -> None:  # noqa: ANN401
-    """Complain of a special token that every text has, where the embedding has no row for it.
+    """Check that the embedding has a row for a special token that every text has.
 
     Raises:
-        InputError: names the token, and both sizes.
+        InputError: it has none; the message names the token, and both sizes.
     """
     if token >= rows:
         shown = tokenizer.convert_ids_to_tokens(token)
@@ -61,18 +61,18 @@ def check_special_token(tokenizer: Any, kind: str, token: int, rows: int, path: 
 
 
 def choose_padding(tokenizer: Any, rows: int, ends: set[int]) -> tuple[int | None, str]:  # noqa: ANN401
-    """A token to pad with, which nothing reads.
+    """Choose a token for padding, which is always masked.
 
-    A pad token that was added to a tokenizer without a row in the embedding is replaced by one that has a row
-    and ends no text: heads that read the last token find it as the last one that is no padding.
+    A pad token without a row in the embedding is replaced by one that has a row and does not end a text:
+    heads that read the last token locate it as the last one other than padding.
 
     Args:
         tokenizer: of transformers.
-        rows: of the embedding.
-        ends: the tokens that texts end with.
+        rows: number of rows of the embedding.
+        ends: ids of the last tokens of the texts.
 
     Returns:
-        The token, None where the tokenizer names none that could serve; and a remark where one was replaced.
+        The id, None if the tokenizer names no suitable token; and a remark if the pad token was replaced.
     """
     pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
     named = pad if pad is not None else end
@@ -85,17 +85,17 @@ def choose_padding(tokenizer: Any, rows: int, ends: set[int]) -> tuple[int | Non
     was, now = tokenizer.convert_ids_to_tokens([named, free])
     return free, (
         f"its tokenizer pads with {was!r} ({named}), for which its embedding of {rows:,} rows has none: "
-        f"texts are padded with {now!r} instead, which is masked and which nothing reads"
+        f"texts are padded with {now!r} instead, which is masked"
     )
 
 
 def _join_tokens(names: dict[int, str], every: Sequence[int]) -> str:
-    """Tokens with their numbers, for a sentence."""
+    """Join tokens with their ids for a sentence."""
     more = f", and {len(every) - _MAX_LISTED} more" if len(every) > _MAX_LISTED else ""
     return ", ".join(f"{names[i]!r} ({i})" for i in every[:_MAX_LISTED]) + more
 
 
 _RESIZE = (
-    "Take the tokenizer that belongs to the weights, or give the embedding its rows with transformers: "
+    "Use the tokenizer that belongs to the weights, or resize the embedding with transformers: "
     "model.resize_token_embeddings(len(tokenizer)), then save both."
 )

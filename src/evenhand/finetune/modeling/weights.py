@@ -20,18 +20,18 @@ _WEIGHT_SUFFIX = ".weight"
 def weights_in(
     folder: Path, roles: Roles, patterns: Mapping[str, str]
 ) -> Callable[[str], torch.Tensor | None]:
-    """Find the layers of a model in its files.
+    """Locate the layers of a model in its files.
 
-    Names in the files may be those of another version of transformers, so a layer is found by its role and
-    the number of its block.
+    Names in the files may be those of another version of transformers, so a layer is identified by its role
+    and the number of its block.
 
     Args:
-        folder: the folder.
-        roles: of the model.
-        patterns: how names of layers end, by role.
+        folder: of the model.
+        roles: layers of the model by role.
+        patterns: regular expression for the end of a layer's name, by role.
 
     Returns:
-        Gives the weights of a layer by its name in the model; None where the files do not have them.
+        A function that reads the weights of a layer by its name; it returns None if the files lack them.
     """
     from safetensors import safe_open  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
-"""Model families: one file each, with an `INFO` card and `ROLES`: where a family keeps what methods adapt.
+"""Model families: one file each, with an `INFO` card and `ROLES`, the layers that methods can adapt.
 
-A role is a word of ours for a kind of layer (`attention.query`); a family says by which patterns its layers
-are called, in every version of transformers. Models that evenhand makes itself are files with a `Config` and
-`build` as well. Files that begin with an underscore are no families.
+A role is a common name for a kind of layer (`attention.query`); a family gives the pattern of its modules'
+names for each role, in every version of transformers. Models that evenhand makes itself also have a `Config`
+and `build`. Files that begin with an underscore are not families.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROLES = (
     "mlp.up",
     "mlp.down",
 )
-#: Of these, what lies before the layers and is in none of them.
+#: Roles of modules before the numbered layers.
 ROLES_OUTSIDE_LAYERS = ("embedding",)
 
 
@@ -31,11 +31,12 @@ class ModelInfo:
 
     Attributes:
         title: its name in reports.
-        task: what its models read.
-        model_types: the `model_type` of the configurations that belong to it.
-        reads: what the head reads: the first token, the last one that is no padding, or what the base pools.
+        task: kind of input of its models.
+        model_types: `model_type` of the configurations that belong to it.
+        reads: input of the head: the first token, the last one other than padding, or the base's pooled
+            output.
         source: paper or address.
-        writes: whether its models predict the next token, so that they can write text.
+        writes: True if its models predict the next token, so that they can generate text.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Where models that evenhand makes itself are kept: made once per machine and user, whole or not at all."""
+"""The cache of models that evenhand makes itself: built once per machine and user, complete or not at all."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pathlib import Path
 from evenhand.errors import InputError
 from evenhand.store import cache
 
-#: Written last: names and digests of the other files. A folder that does not agree with it is made anew.
+#: Written last: names and digests of the other files. A folder that does not match it is built again.
 _MANIFEST = "evenhand.json"
 _log = logging.getLogger(__name__)
 
 
 def get_or_make(name: str, recipe: Mapping[str, object], make: Callable[[Path], None]) -> Path:
-    """Folder of a model, which is made when there is none yet.
+    """Return the folder of a model, and build it if the cache has none.
 
-    Of several processes that ask at once, one makes it and the others wait. Whoever is interrupted leaves
-    nothing that counts.
+    If several processes call this at the same time, one builds the model and the others wait. An interrupted
+    process leaves no valid folder.
 
     Args:
         name: of the model's file.
-        recipe: all that decides about its content, as plain JSON values.
+        recipe: everything that determines its content, as plain JSON values.
         make: fills an empty folder.
 
     Returns:
-        A folder whose files are as they were made.
+        A folder whose files match their digests.
 
     Raises:
         InputError: the cache cannot be written.
@@ -48,20 +48,20 @@ def get_or_make(name: str, recipe: Mapping[str, object], make: Callable[[Path], 
                 _make(name, recipe, make, path)
     except OSError as error:
         raise InputError(
-            f"model '{name}': it cannot be made in {root} ({error.strerror or error}); let the environment "
-            "variable EVENHAND_CACHE name a folder that can be written."
+            f"model '{name}': it cannot be made in {root} ({error.strerror or error}); set the environment "
+            "variable EVENHAND_CACHE to a writable folder."
         ) from error
     return path
 
 
 def _make(name: str, recipe: Mapping[str, object], make: Callable[[Path], None], path: Path) -> None:
-    """Make a model beside its place, then move it there; nobody else does so meanwhile."""
+    """Build a model in a draft folder, then rename it to its path; the caller holds the lock."""
     if path.exists():
-        _log.warning("%s: its files are not as they were made; it is made anew", path)
+        _log.warning("%s: its files were changed; it is made again", path)
         shutil.rmtree(path)
-    _log.info("%s is made now, once: it takes less than a minute", name)
+    _log.info("%s is made now, once per machine: this takes less than a minute", name)
     draft = path.with_name(f".{path.name}")
-    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(draft, ignore_errors=True)  # left by a killed process
     draft.mkdir()
     try:
         make(draft)
@@ -75,14 +75,14 @@ def _make(name: str, recipe: Mapping[str, object], make: Callable[[Path], None],
 
 @contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    """Wait until no other process is in the block; the system lets go of the lock when its process ends."""
+    """Hold an exclusive lock while the block runs; the system releases it when the process ends."""
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def _is_intact(path: Path) -> bool:
-    """Whether a folder has the files that were made, byte for byte."""
+    """Return True if a folder has all files of its manifest, byte for byte."""
     try:
         seal = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
         return all(_digest(path / name) == digest for name, digest in seal["files"].items())

@@ -1,4 +1,4 @@
-"""How models that evenhand makes itself are pretrained: without labels, seeded, on one core of a CPU."""
+"""Pretraining of models that evenhand makes itself: without labels, seeded, on one core of a CPU."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-#: Share of a file's steps by strength. After fewer than half of them the first token has learnt less than a
-#: random one tells.
+#: Share of a model's steps by strength. After fewer than half of them, the first token is less informative
+#: than a random one.
 _SHARE_OF_STEPS = {"none": 0.0, "weak": 0.6, "strong": 1.0}
 
 
@@ -24,22 +24,22 @@ class Pretraining(Frozen):
     """Options of a model that evenhand makes itself.
 
     Attributes:
-        pretraining: `none` leaves the weights as they are drawn; `weak` takes three fifths of the steps of
-            `strong`.
-        seed: another seed is another draw of weights and examples.
+        pretraining: `none` leaves the weights at their random values; `weak` takes three fifths of the steps
+            of `strong`.
+        seed: determines the initial weights and the examples.
     """
 
     pretraining: Literal["none", "weak", "strong"] = "strong"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     def steps(self, strong: int) -> int:
-        """Steps to take, of those that `strong` takes."""
+        """Return the number of steps, given the number for `strong`."""
         return round(_SHARE_OF_STEPS[self.pretraining] * strong)
 
 
 @contextmanager
 def repeatable(seed: int) -> Iterator[None]:
-    """Draw from a seed and add up in one order as long as the block runs; then all is as before."""
+    """Make torch reproducible while the block runs: a seed, and one thread for a fixed order of sums."""
     import torch  # noqa: PLC0415
 
     threads = torch.get_num_threads()
@@ -56,10 +56,10 @@ def fit(network: torch.nn.Module, loss: Callable[[], torch.Tensor], steps: int, 
     """Minimise a loss with AdamW, the rate rising over a tenth of the steps and falling along a cosine.
 
     Args:
-        network: what is trained.
-        loss: of the next batch.
-        steps: of the optimiser.
-        rate: the highest learning rate.
+        network: the module to train.
+        loss: returns the loss of the next batch.
+        steps: number of optimiser steps.
+        rate: the peak learning rate.
     """
     import torch  # noqa: PLC0415
 
@@ -78,7 +78,7 @@ def fit(network: torch.nn.Module, loss: Callable[[], torch.Tensor], steps: int, 
 
 
 def save(model: PreTrainedModel, folder: Path) -> None:
-    """Write a model's shape and weights, without a bar that says so."""
+    """Save a model's configuration and weights, without a progress bar."""
     import transformers  # noqa: PLC0415
 
     transformers.logging.disable_progress_bar()

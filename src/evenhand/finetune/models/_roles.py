@@ -1,4 +1,4 @@
-"""Where the layers of one model are."""
+"""The layers of one model by role."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Roles:
     """The layers of one model by role.
 
     Attributes:
-        layers: names of the modules of every role that the model has, in its own order.
-        widths: the smaller side of every one of these modules' matrices.
-        head: names of the modules that turn what the model reads into classes; none where it writes.
+        layers: names of the modules of each role, in the order of the model.
+        widths: the smaller dimension of each of these modules' matrices.
+        head: names of the modules of the classification head; empty for models that generate.
     """
 
     layers: Mapping[str, tuple[str, ...]]
@@ -26,15 +26,15 @@ class Roles:
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Names of the modules that the model repeats, in its own order: numbered, with roles inside."""
+        """Names of the numbered modules that contain layers with roles, in the order of the model."""
         matches = (re.match(r"(.*\.\d+)\.", name) for names in self.layers.values() for name in names)
         return tuple(dict.fromkeys(match[1] for match in matches if match))
 
     def of(self, roles: Sequence[str]) -> list[str]:
-        """Names of the modules of several roles.
+        """Return the names of the modules with any of several roles.
 
         Raises:
-            InputError: the model has no such role.
+            InputError: the model lacks one of the roles.
         """
         unknown = [role for role in roles if role not in self.layers]
         if unknown:
@@ -45,7 +45,7 @@ class Roles:
                 ]
             )
         chosen = {name for role in roles for name in self.layers[role]}
-        # A matrix that holds several roles, as in GPT-2, is one module.
+        # A matrix with several roles, as in GPT-2, is one module.
         return list(dict.fromkeys(name for names in self.layers.values() for name in names if name in chosen))
 
 
@@ -54,7 +54,7 @@ def find_roles(model: Any, roles: Mapping[str, str], head: Sequence[str]) -> Rol
 
     Args:
         model: a transformers model.
-        roles: pattern of the end of the modules' names, by role.
+        roles: regular expression for the end of the modules' names, by role.
         head: names of the head's modules.
     """
     modules: dict[str, list[str]] = {role: [] for role in roles}

@@ -1,4 +1,4 @@
-"""BERT, and what keeps its form: RoBERTa, MiniLM."""
+"""BERT, and models with its architecture: RoBERTa, MiniLM."""
 
 from __future__ import annotations
 

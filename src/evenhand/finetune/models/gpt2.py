@@ -12,7 +12,7 @@ INFO = ModelInfo(
     writes=True,
     source="Radford et al. 2019, https://openai.com/index/better-language-models",
 )
-# A method that asks for query and value gets the matrix that holds all three.
+# One matrix holds query, key and value: a method that targets any of them adapts all three.
 ROLES = {
     "embedding": r"wte",
     "attention.query": r"attn\.c_attn",

@@ -1,4 +1,4 @@
-"""Llama: a decoder whose head reads the last token that is no padding."""
+"""Llama: a decoder whose head reads the last token other than padding."""
 
 from __future__ import annotations
 

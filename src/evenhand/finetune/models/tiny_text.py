@@ -1,7 +1,7 @@
 """A tiny BERT for the synthetic posts, made by evenhand: pretrained at first use, on unlabelled posts.
 
-It learns two things, on posts with some words hidden: which words these are, as BERT does; and, from what the
-classifier reads (the first token, pooled), which words the post has.
+Pretraining has two objectives on posts with masked words: to predict these words, as BERT does; and to
+predict the words of the full post from the input of the classifier (the pooled first token).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INFO = ModelInfo(
     reads="first",
     source="made by evenhand, from no data of people",
 )
-#: Count up whenever a change here makes other weights.
+#: Increase this number whenever a change here changes the weights.
 RECIPE = 2
 POSTS = 20_000
 STEPS = 1500
@@ -42,13 +42,13 @@ class Config(Pretraining):
 
 
 def build(config: Config) -> Path:
-    """Make the model, or take the one that was made before.
+    """Build the model, or return the cached one.
 
     Args:
         config: the options.
 
     Returns:
-        A folder in the form of transformers.
+        A folder in the format of transformers.
     """
     recipe = {"recipe": RECIPE, **config.model_dump()}
     return cache.get_or_make("tiny_text", recipe, partial(_make, config))
@@ -78,7 +78,7 @@ def _model_config(words: int) -> BertConfig:
 
 
 def _build_tokenizer() -> PreTrainedTokenizerFast:
-    """Whole words, all that a post can have."""
+    """Build a tokenizer of words, with all that a post can have."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
@@ -96,7 +96,7 @@ def _build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _pretrain(model: BertModel, tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> None:
-    """Hide words; let every token say which it hides and the pooled first token which words there are."""
+    """Mask words; predict each from its token, and all words of the post from the pooled first token."""
     import torch  # noqa: PLC0415
 
     posts = synthetic_posts.unlabelled(POSTS, seed)

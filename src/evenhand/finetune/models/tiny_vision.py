@@ -1,8 +1,8 @@
 """A tiny ViT for the synthetic portraits, made by evenhand: pretrained at first use, on unlabelled pictures.
 
-It learns two things, on pictures with some patches hidden: what these show, as a masked autoencoder does;
-and, from the token that the classifier reads, what the whole picture shows. Patches are told by their
-contrast, so that small features count as much as large plain ones.
+Pretraining has two objectives on pictures with masked patches: to reconstruct these patches, as a masked
+autoencoder does; and to reconstruct the full picture from the token that the classifier reads. The targets
+are normalised contrasts of patches, so that small features count as much as large plain areas.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ INFO = ModelInfo(
     reads="first",
     source="made by evenhand, from no data of people",
 )
-#: Count up whenever a change here makes other weights.
+#: Increase this number whenever a change here changes the weights.
 RECIPE = 2
 PICTURES = 12_000
 STEPS = 1500
@@ -47,13 +47,13 @@ class Config(Pretraining):
 
 
 def build(config: Config) -> Path:
-    """Make the model, or take the one that was made before.
+    """Build the model, or return the cached one.
 
     Args:
         config: the options.
 
     Returns:
-        A folder in the form of transformers.
+        A folder in the format of transformers.
     """
     recipe = {"recipe": RECIPE, **config.model_dump()}
     return cache.get_or_make("tiny_vision", recipe, partial(_make, config))
@@ -67,7 +67,7 @@ def _make(config: Config, folder: Path) -> None:
         model = ViTModel(_model_config(), add_pooling_layer=False, use_mask_token=True)
         if steps := config.steps(STEPS):
             _pretrain(model, steps, config.seed)
-    model.embeddings.mask_token = None  # nothing is hidden from a classifier
+    model.embeddings.mask_token = None  # a classifier masks nothing
     save(model, folder)
     size = synthetic_portraits.SIZE
     processor = {
@@ -102,7 +102,7 @@ def _model_config() -> ViTConfig:
 
 
 def _pretrain(model: ViTModel, steps: int, seed: int) -> None:
-    """Hide patches; let every token say what it hides and the first one what the picture shows."""
+    """Mask patches; reconstruct each from its token, and the full picture from the first token."""
     import torch  # noqa: PLC0415
 
     pictures = torch.from_numpy(np.stack(synthetic_portraits.unlabelled(PICTURES, seed)))
@@ -122,7 +122,7 @@ def _pretrain(model: ViTModel, steps: int, seed: int) -> None:
 
 
 def _contrasts(pixels: torch.Tensor) -> torch.Tensor:
-    """[n, patches, points] brightness of every patch less its mean, in units of its deviation."""
+    """Return the brightness of every patch minus its mean, in standard deviations, [n, patches, pixels]."""
     grey = pixels.mean(1)
     patches = grey.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH).flatten(3).flatten(1, 2)
     patches = patches - patches.mean(-1, keepdim=True)

@@ -1,1 +1,1 @@
-"""Predictions, translations, likelihoods and signals of a trained model, and the tables that hold them."""
+"""Outputs of a trained model (predictions, translations, likelihoods, signals), and their tables."""

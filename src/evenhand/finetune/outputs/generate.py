@@ -1,4 +1,4 @@
-"""Translations that a model writes: greedily, in batches of prompts of like length."""
+"""Greedy generation of translations, in batches of prompts of similar length."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def translate(
     model: Any,  # noqa: ANN401
     accelerator: Accelerator,
 ) -> tuple[Callable[[Path], None], tuple[str, ...]]:
-    """Let a model translate the test rows.
+    """Translate the test rows with a model.
 
     Returns:
-        What writes the table into a folder, and remarks.
+        A function that writes the table into a folder; and remarks.
     """
     translations, rows = data.examples.translations, data.parts.test
     assert translations is not None
@@ -64,20 +64,20 @@ def generate(
     new_tokens: int,
     accelerator: Accelerator,
 ) -> list[Ids]:
-    """Continue prompts with the likeliest token each time, until it is the end.
+    """Continue prompts with the most likely token at each step, up to the end token.
 
-    Equal prompts are continued once. Prompts of a batch are padded on the left; which others are in it
-    changes nothing but the last bits of sums.
+    Equal prompts are continued once. The prompts of a batch are padded on the left; the composition of a
+    batch affects only rounding errors.
 
     Args:
-        model: of transformers, or of PEFT around one.
-        encoder: its tokens.
-        prompts: [n] tokens of each; with the new ones they fit the model's context.
-        new_tokens: most tokens to write.
+        model: a transformers model, or a PEFT model around one.
+        encoder: its tokenizer.
+        prompts: [n] tokens of each prompt; with the new tokens they have to fit the model's context.
+        new_tokens: maximum number of new tokens.
         accelerator: device and precision.
 
     Returns:
-        [n] the new tokens of each, without the end.
+        [n] the new tokens of each prompt, without the end token.
     """
     model.eval()
     distinct = sorted({tuple(ids) for ids in prompts}, key=lambda ids: (len(ids), ids))
@@ -101,7 +101,7 @@ def generate(
 
 
 def pad_left(lines: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens [n, longest], padded on the left, and which of them are none (0)."""
+    """Pad sequences on the left; return their tokens and attention mask, both [n, longest]."""
     most = max(map(len, lines))
     ids = np.full((len(lines), most), pad, np.int64)
     mask = np.zeros((len(lines), most), np.int64)
@@ -112,7 +112,7 @@ def pad_left(lines: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, to
 
 @contextmanager
 def _greedy(model: Any, encoder: Encoder, new_tokens: int) -> Iterator[None]:  # noqa: ANN401
-    """Let a model generate in this way, whatever its checkpoint says, as long as the block runs."""
+    """Set a model to greedy generation while the block runs, instead of its checkpoint's settings."""
     from transformers import GenerationConfig  # noqa: PLC0415
 
     owner = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -129,5 +129,5 @@ def _greedy(model: Any, encoder: Encoder, new_tokens: int) -> Iterator[None]:  #
 
 
 def _before_end(ids: Ids, end: int) -> Ids:
-    """Tokens before the end."""
+    """Return the tokens before the end token."""
     return ids[: ids.index(end)] if end in ids else ids

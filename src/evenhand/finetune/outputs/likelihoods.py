@@ -1,4 +1,4 @@
-"""How likely answers are after a prompt: only the answer's tokens count, the prompt is read once for all."""
+"""Likelihoods of answers given a prompt: only the answer's tokens are scored; the prompt is read once."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from evenhand.finetune.outputs.generate import pad_left
 from evenhand.finetune.outputs.predict import log_probs
 from evenhand.tables.schema import FloatArray
 
-#: Texts that say nothing, for calibration (Zhao et al. 2021, https://arxiv.org/abs/2102.09690, section 5).
+#: Content-free texts, for calibration (Zhao et al. 2021, https://arxiv.org/abs/2102.09690, section 5).
 CONTENT_FREE_TEXTS = ("N/A", "[MASK]", "")
-#: Most tokens of a batch, padding included, on a CPU and on a GPU.
+#: Maximum number of tokens of a batch, padding included, on a CPU and on a GPU.
 MAX_BATCH_TOKENS, MAX_BATCH_TOKENS_ON_GPU = 4096, 32768
 
 
@@ -38,10 +38,10 @@ def score_prompts(
     model: Any,  # noqa: ANN401
     accelerator: Accelerator,
 ) -> tuple[Callable[[Path], None], tuple[str, ...]]:
-    """Ask a model all questions.
+    """Score the answers to all prompts of a study.
 
     Returns:
-        What writes the table into a folder, and remarks.
+        A function that writes the table into a folder; and remarks.
     """
     encoded = encode_choices(base, data, job.training.max_length)
     choices = [*encoded.choices, *(choice for some in encoded.content_free.values() for choice in some)]
@@ -50,11 +50,11 @@ def score_prompts(
     content_free: dict[PromptTemplate, FloatArray] = {}
     start = len(encoded.choices)
     for form, some in encoded.content_free.items():
-        # The mean of the probabilities, in logarithms.
+        # The mean probability over the content-free texts, computed with logarithms.
         content_free[form] = np.logaddexp.reduce(sums[start : start + len(some)]) - np.log(len(some))
         start += len(some)
     cut = sum(choice.cut for choice in encoded.choices)
-    remarks = [f"{cut:,} of {len(encoded.choices):,} questions had their text cut at its end."] if cut else []
+    remarks = [f"{cut:,} of {len(encoded.choices):,} prompts had their text cut at its end."] if cut else []
 
     def write(folder: Path) -> None:
         output.write_choices(
@@ -66,10 +66,10 @@ def score_prompts(
 
 @cache_results
 def encode_choices(base: PretrainedModel, data: Data, max_length: int) -> Choices:
-    """Put all questions of a study into tokens.
+    """Encode all prompts of a study.
 
     Raises:
-        InputError: an answer has no tokens, or a question is too long without its text; all complaints.
+        InputError: an answer has no tokens, or a prompt is too long without its text; all complaints.
     """
     encoder = encoder_of(base)
     limit = min(max_length, encoder.context)
@@ -87,8 +87,8 @@ def encode_choices(base: PretrainedModel, data: Data, max_length: int) -> Choice
 
 
 def _encode(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[Choice]:
-    """Questions in tokens, cut where they are too long."""
-    # Where no token begins a text, one is set before those that have no prompt.
+    """Encode prompts with their answers; texts that are too long are truncated at their end."""
+    # Without a first token, an empty prompt is replaced by the end token, which needs room.
     max_tokens = limit - (not encoder.first)
     texts: dict[str, None] = {}
     for question in questions:
@@ -107,7 +107,7 @@ def _encode(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[C
             if characters is None:
                 complaints[
                     f"{_describe(question)}: has more than {limit} tokens even without a text; raise "
-                    f"training.max_length, up to the model's {encoder.context}, or make it shorter."
+                    f"training.max_length, up to the model's {encoder.context}, or shorten the template."
                 ] = None
                 continue
             prompt, *continued = encoder.encode(_texts(question, question.text[:characters]))
@@ -116,11 +116,12 @@ def _encode(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[C
         ]
         if without_tokens:
             complaints[
-                f"{_describe(question)}: the answer {without_tokens[0]!r} has no tokens for this model; give another."
+                f"{_describe(question)}: the answer {without_tokens[0]!r} has no tokens for this model; give "
+                "another."
             ] = None
             continue
         start = boundary(prompt, continued)
-        # Nothing predicts a text's first token, so where none is given a text ends before it.
+        # No token predicts the first one of a text, so an empty prompt is replaced by the end token.
         context = prompt[:start] or [encoder.end]
         choices.append(Choice(tuple(context), tuple(tuple(ids[start:]) for ids in continued), cut))
     if complaints:
@@ -129,7 +130,7 @@ def _encode(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[C
 
 
 def _texts(question: Prompt, text: str) -> list[str]:
-    """The prompt, and the prompt with each answer."""
+    """Return the text of the prompt, and of the prompt with each answer."""
     prompt = question.form.before + text + question.form.after
     return [prompt, *(prompt + answer for answer in question.form.answers)]
 
@@ -143,7 +144,7 @@ def _fits_limit(encoder: Encoder, question: Prompt, answer: str, limit: int) -> 
 
 
 def _describe(question: Prompt) -> str:
-    """What complaints call a question."""
+    """Describe a prompt for a complaint."""
     form = question.form
     has_id_only = bool(question.id) and not question.text
     return f"template {form.template} ({form.variant})" + (f", '{question.id}'" if has_id_only else "")
@@ -155,20 +156,20 @@ def score_answers(
     pad: int,
     accelerator: Accelerator,
 ) -> list[list[FloatArray]]:
-    """Score answers.
+    """Compute the log probabilities of the tokens of answers.
 
-    A batch of prompts of like length, padded on the left, is read once; its keys and values then serve all
-    answers. Equal questions are asked once.
+    A batch of prompts of similar length, padded on the left, is read once; its cached keys and values are
+    reused for all answers. Equal prompts are scored once.
 
     Args:
-        model: that writes.
-        choices: [n] questions.
-        pad: a token that nothing reads.
+        model: generates text.
+        choices: [n] prompts with their answers.
+        pad: id for padding, which is masked.
         accelerator: device and precision.
 
     Returns:
-        [n] of each answer the logarithms (natural) of the probabilities of its tokens, each given all tokens
-        before it.
+        [n] for each answer the natural logarithms [tokens] of the probabilities of its tokens, each
+        conditional on all tokens before it.
     """
     model.eval()
     distinct = list(dict.fromkeys((c.prompt, c.answers) for c in choices))
@@ -194,13 +195,13 @@ def score_answers(
 def _fits_a_pass(
     batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]], most_tokens: int
 ) -> bool:
-    """Whether questions can be scored together; the answers of one always are."""
+    """Return True if prompts can be scored together; the answers of one prompt always are."""
     rows = sum(len(answers) for _, answers in batch)
     return rows_of_a_pass(rows) == rows and _count_tokens(batch) <= most_tokens
 
 
 def _count_tokens(batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]]) -> int:
-    """Tokens of a batch, those of the answers' copies of a prompt included."""
+    """Count the tokens of a batch, with one copy of the prompt per answer and padding."""
     wide = max(len(prompt) for prompt, _ in batch) + max(len(a) for _, answers in batch for a in answers)
     return wide * sum(len(answers) for _, answers in batch)
 
@@ -211,7 +212,7 @@ def _score_batch(
     pad: int,
     device: torch.device,
 ) -> list[list[FloatArray]]:
-    """Of a batch of prompts with their answers."""
+    """Score the answers of one batch of prompts."""
     ids, mask = (t.to(device) for t in pad_left([prompt for prompt, _ in batch], pad))
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
@@ -240,7 +241,7 @@ def _score_tails(
     mask: torch.Tensor,
     pad: int,
 ) -> list[FloatArray]:
-    """Of each answer the tokens after its first one, by the keys and values of its prompt."""
+    """Score the tokens of each answer after its first one, with the cached keys and values of its prompt."""
     most = max(map(len, lines)) - 1
     inputs = np.full((len(lines), most), pad, np.int64)
     is_scored = np.zeros((len(lines), most), bool)

@@ -1,4 +1,4 @@
-"""Probabilities of classes and of tokens, in batches that do not depend on how a model was trained."""
+"""Probabilities of classes and of tokens, in batches that do not depend on the training of a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evenhand.finetune.inputs.passes import in_batches
 from evenhand.finetune.inputs.targets import IGNORE_INDEX, TokenTargets
 from evenhand.tables.schema import FloatArray, IntArray
 
-#: Numbers that are turned into float64 at once: 32 MB of logits.
+#: Number of logits that are converted to float64 at once: 32 MB.
 _MAX_CHUNK_ELEMENTS = 2**22
 
 
@@ -29,21 +29,21 @@ def probabilities(
     exact: bool = False,
     shared: bool = False,
 ) -> FloatArray:
-    """Predict rows.
+    """Predict class probabilities of rows.
 
     Args:
-        model: gives `.logits`.
+        model: returns `.logits`.
         encoded: all rows.
-        rows: [m] which ones.
+        rows: [m] rows to predict.
         accelerator: device and precision.
-        exact: in float32, whatever the precision.
-        shared: divide the rows among the processes of the group, which must all ask for the same.
+        exact: compute in float32, whatever the precision.
+        shared: divide the rows among the processes of the group, which must all make the same call.
 
     Returns:
         [m, classes] in the order of `rows`, each row summing to 1; [0, 0] without rows.
 
     Raises:
-        FloatingPointError: a probability is no number.
+        FloatingPointError: a probability is NaN.
     """
     softmax = partial(torch.softmax, dim=-1)
     return _predict(model, encoded, rows, accelerator, softmax, exact=exact, shared=shared)
@@ -52,12 +52,12 @@ def probabilities(
 def logits(
     model: torch.nn.Module, encoded: EncodedRows, rows: IntArray, accelerator: Accelerator
 ) -> FloatArray:
-    """[m, classes] what the model says of some rows, before it is made into probabilities.
+    """Predict logits [m, classes] of rows [m], in float64.
 
-    The rows are divided among the processes of the group, which must all ask for the same.
+    The rows are divided among the processes of the group, which must all make the same call.
 
     Raises:
-        FloatingPointError: one is no number.
+        FloatingPointError: a logit is NaN or infinite.
     """
     return _predict(model, encoded, rows, accelerator, lambda logits: logits, exact=False, shared=True)
 
@@ -72,7 +72,7 @@ def _predict(
     exact: bool,
     shared: bool,
 ) -> FloatArray:
-    """[m, classes] what is made of a model's logits, in float64."""
+    """Return transformed logits of a model, [m, classes], in float64."""
     model.eval()
     positions = {row: i for i, row in enumerate(rows.tolist())}
     outputs: FloatArray = np.empty((0, 0))
@@ -88,12 +88,17 @@ def _predict(
             outputs[[positions[row] for row in batch.tolist()]] = values[: len(batch)]
     outputs = all_reduce_sum(outputs, accelerator) if shared else outputs
     if not np.isfinite(outputs).all():
-        raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
+        raise FloatingPointError("the model produced NaN or infinite outputs; try a lower learning rate")
     return outputs
 
 
 def accuracy_and_loss(scores: FloatArray, labels: IntArray) -> tuple[float, float]:
-    """Share of rows whose likeliest class is right, and mean negative log-likelihood (natural log)."""
+    """Return the accuracy of the most likely class, and the mean negative log-likelihood (natural log).
+
+    Args:
+        scores: [m, classes] probabilities.
+        labels: [m] true classes.
+    """
     right = float(np.mean(scores.argmax(1) == labels))
     likelihood = np.maximum(scores[np.arange(len(labels)), labels], np.finfo(np.float64).tiny)
     return right, float(-np.mean(np.log(likelihood)))
@@ -109,23 +114,23 @@ def token_log_probs(
     exact: bool = False,
     shared: bool = False,
 ) -> list[FloatArray]:
-    """Read sequences of tokens.
+    """Compute the log probabilities of the target tokens of sequences.
 
     Args:
-        model: gives `.logits` of the next token at every token.
+        model: returns `.logits` of the next token at every token.
         encoded: all sequences.
-        targets: which of their tokens are to be said.
-        rows: [m] which ones.
+        targets: the target tokens of each.
+        rows: [m] sequences to score.
         accelerator: device and precision.
-        exact: in float32, whatever the precision.
-        shared: divide the rows among the processes of the group, which must all ask for the same.
+        exact: compute in float32, whatever the precision.
+        shared: divide the rows among the processes of the group, which must all make the same call.
 
     Returns:
-        For each of `rows` the logarithms (natural) of the probabilities of its tokens to be said, each given
-        all tokens before it.
+        For each of `rows` the natural logarithms [targets] of the probabilities of its target tokens, each
+        conditional on all tokens before it.
 
     Raises:
-        FloatingPointError: one is no number.
+        FloatingPointError: a log probability is NaN or infinite.
     """
     model.eval()
     pieces_by_row: dict[int, FloatArray] = {}
@@ -145,16 +150,16 @@ def token_log_probs(
 
 
 def _target_log_probs(logits: torch.Tensor, labels: torch.Tensor, scored: torch.Tensor) -> FloatArray:
-    """Logarithms of the probabilities of the tokens to be said, row by row, without a copy of all logits."""
+    """Compute the log probabilities of target tokens row by row, without a float64 copy of all logits."""
     rows = [log_probs(logits[i, :-1][scored[i]], labels[i][scored[i]]) for i in range(len(labels))]
     return np.concatenate(rows)
 
 
 def log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> FloatArray:
-    """[m] logarithms of the probabilities of tokens [m], by logits [m, vocabulary], in float64.
+    """Compute the log probabilities [m] of tokens [m] from logits [m, vocabulary], in float64.
 
     Raises:
-        FloatingPointError: one is no number.
+        FloatingPointError: a log probability is NaN or infinite.
     """
     size = max(1, _MAX_CHUNK_ELEMENTS // logits.shape[-1])
     pieces = [
@@ -163,5 +168,5 @@ def log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> FloatArray:
     ]
     values = np.concatenate(pieces)
     if not np.isfinite(values).all():
-        raise FloatingPointError("the model's predictions are no numbers: the learning rate may be too high")
+        raise FloatingPointError("the model produced NaN or infinite outputs; try a lower learning rate")
     return np.asarray(values)

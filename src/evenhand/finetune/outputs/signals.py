@@ -1,4 +1,4 @@
-"""What a model's answers give away of its training rows: `signals.parquet`, and the ids of these rows."""
+"""Signals for membership inference: `signals.parquet`, and the ids of the training rows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from evenhand.tables.signals.schema import write_signals
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """The rows that a run is asked about, in the views in which it may have seen them.
+    """The attacked rows, in the views that training may have used.
 
     Attributes:
-        encoded: all rows in the form that the model reads.
+        encoded: all rows as inputs of the model.
         labels: [n] class of each row.
-        rows: [m] which are asked about.
-        flip: whether pictures are mirrored in training, so that each is asked about twice.
+        rows: [m] attacked rows.
+        flip: True if training mirrors pictures, so that each has two views.
         accelerator: device and precision.
     """
 
@@ -37,14 +37,14 @@ class Probe:
     accelerator: Accelerator
 
     def margins(self, model: torch.nn.Module) -> FloatArray:
-        """Ask a model, as it is now.
+        """Compute the margins of a model in its current state.
 
         Returns:
-            [m, views] the logit of the true class less the logarithm of the summed exponentials of the
+            [m, views] the logit of the true class minus the logarithm of the summed exponentials of the
             others (Carlini et al. 2022, equation 4 in logits).
 
         Raises:
-            FloatingPointError: a logit is no number.
+            FloatingPointError: a logit is NaN or infinite.
         """
         inputs = (self.encoded, Mirrored(self.encoded)) if self.flip else (self.encoded,)
         labels = self.labels[self.rows]
@@ -53,7 +53,7 @@ class Probe:
 
 
 def build_probe(job: Job, data: Data, encoded: EncodedRows, accelerator: Accelerator) -> Probe | None:
-    """How to ask a run's model about the rows that are attacked; None where nobody attacks it."""
+    """Build the probe of a run; None for a run without an attack."""
     if data.attacked is None:
         return None
     flip = job.training.flip and data.examples.task == "image"
@@ -61,7 +61,7 @@ def build_probe(job: Job, data: Data, encoded: EncodedRows, accelerator: Acceler
 
 
 def margins(values: FloatArray, labels: IntArray) -> FloatArray:
-    """[m] logit of the true class against the rest.
+    """Compute the margin [m] of the true class: its logit minus the log-sum-exp of the other logits.
 
     Args:
         values: [m, classes] logits.
@@ -75,7 +75,7 @@ def margins(values: FloatArray, labels: IntArray) -> FloatArray:
 
 
 def losses(margin: FloatArray) -> FloatArray:
-    """Cross-entropies (natural logarithm) that belong to margins: log(1 + exp(-margin)), exact near 0 too."""
+    """Convert margins to cross-entropies (natural logarithm): log(1 + exp(-margin)), accurate near 0 too."""
     loss: FloatArray = np.logaddexp(0.0, -margin)
     return loss
 
@@ -83,15 +83,15 @@ def losses(margin: FloatArray) -> FloatArray:
 def write(
     folder: Path, job: Job, data: Data, trained: IntArray, before: FloatArray, after: FloatArray
 ) -> None:
-    """Write what a run's model says of the attacked rows, and which rows it has learnt from.
+    """Write the signals of the attacked rows, and the ids of the training rows.
 
     Args:
         folder: of the run.
-        job: a run that is attacked, or that an attack learns from.
+        job: a target or a reference of an attack.
         data: its rows.
         trained: rows that it was trained on.
         before: [m, views] margins of the attacked rows before training.
-        after: the same after training.
+        after: [m, views] margins after training.
     """
     assert job.membership is not None
     assert data.attacked is not None

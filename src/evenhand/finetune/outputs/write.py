@@ -1,4 +1,4 @@
-"""What a run writes besides its model: its table, and with which packages it was made."""
+"""Writers of a run's tables, and the versions of the packages that produced them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write_translations(path: Path, job: Job, data: Data, completions: Sequence[s
         path: of the file.
         job: names the columns arm, run and model.
         data: the rows.
-        completions: [m] what was written.
+        completions: [m] the generated texts.
     """
     examples, rows = data.examples, data.parts.test.tolist()
     assert examples.translations is not None
@@ -81,15 +81,15 @@ def write_choices(
     sums: Sequence[FloatArray],
     content_free: Mapping[PromptTemplate, FloatArray],
 ) -> None:
-    """Write how likely each answer to each question is.
+    """Write the log probability of each answer to each prompt.
 
     Args:
         path: of the file.
         job: names the columns arm, run and model.
         data: the rows.
-        encoded: the questions, and the same in tokens.
-        sums: [questions][answers] logarithms of the answers' probabilities.
-        content_free: of a form, the same where the text says nothing.
+        encoded: the prompts, and the same as tokens.
+        sums: [prompts][answers] natural logarithms of the answers' probabilities.
+        content_free: [answers] by template, the same for content-free texts.
     """
     lines = [
         (question, choice, i, j)
@@ -117,7 +117,7 @@ def write_choices(
 
 
 def _attributes(data: Data, encoded: Choices, questions: Sequence[int]) -> list[Attribute]:
-    """Attributes of the lines of the table: of the text that is asked about, or of the question itself."""
+    """Return the attributes of the lines of the table: those of the text, or of the prompt itself."""
     examples, prompt_set = data.examples, data.examples.asked
     assert prompt_set is not None
     if prompt_set.forms:
@@ -128,11 +128,11 @@ def _attributes(data: Data, encoded: Choices, questions: Sequence[int]) -> list[
 
 
 def _names(job: Job) -> dict[str, str]:
-    """Columns that name the run."""
+    """Return the columns that identify the run."""
     return {"arm": job.arm, "run": str(job.seed), "model": job.model.label or job.model.name}
 
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """Names and versions of the packages that a run's numbers depend on."""
+    """Return names and versions of the packages that a run's numbers depend on."""
     return (("evenhand", __version__), *((name, version(name)) for name in _PACKAGES))
