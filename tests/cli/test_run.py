@@ -74,7 +74,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(call, tmp_path):
     assert re.findall(r"^  (\S+) +(\d+) +(\d+) +\S+ +\S+ +(\d+)", out, re.M) == [
         ("full", "3", "0", "7"), ("lora[rank=1]", "3", "0", "7"), ("lora[rank=8]", "3", "0", "7"),
     ]  # fmt: skip
-    assert "'someone/words': its config.json cannot be had" in err
+    assert "'someone/words': its config.json is not available" in err
     assert not (tmp_path / "evenhand-runs").exists()
     call()
     assert "9 runs, 6 of them finished" in call("--dry-run", "-o", "seeds=[1,2,3]")[1]

@@ -73,7 +73,7 @@ def test_a_family_without_a_stand_in_is_refused(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     assert main(["run", "study.json", "--smoke"]) == 2
     told = capsys.readouterr().err
-    assert "say its family: model.family" in told
+    assert "name its family with model.family" in told
     assert not (tmp_path / "evenhand-runs").exists()
 
 

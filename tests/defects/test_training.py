@@ -225,7 +225,7 @@ def test_a_fraction_of_the_layers_is_that_fraction_in_every_family(family, folde
     [
         ({"layer_fraction": 0}, "got 0; must be a number above 0 and at most 1"),
         ({"targets": []}, r"must be a list of at least one"),
-        ({"targets": ["embedding"], "layer_fraction": 0.5}, "'embedding' is in none of them"),
+        ({"targets": ["embedding"], "layer_fraction": 0.5}, "'embedding' is outside of them"),
     ],
 )
 def test_a_selection_of_no_layers_is_refused(options, said):

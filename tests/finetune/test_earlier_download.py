@@ -32,8 +32,8 @@ def test_the_remark_names_the_model_and_the_commit(downloaded):
     place, commit, remark = base.locate_files("owner/model", {})
     assert (place, commit) == (str(downloaded), downloaded.name)
     assert remark == (
-        "model 'owner/model': the hub does not answer, so its files of an earlier download serve (commit "
-        f"{commit[:12]}); whether the hub has newer ones is not known."
+        "model 'owner/model': the hub does not answer, so the files of an earlier download are used (commit "
+        f"{commit[:12]}); the hub may have newer ones."
     )
 
 
@@ -50,7 +50,8 @@ def test_a_hub_that_nobody_may_ask_is_told_as_that(downloaded, monkeypatch):
 
     monkeypatch.setattr(base, "check_hub_files", offline)
     assert (
-        "HF_HUB_OFFLINE is set, so its files of an earlier download serve" in base.locate_files("o/m", {})[2]
+        "HF_HUB_OFFLINE is set, so the files of an earlier download are used"
+        in base.locate_files("o/m", {})[2]
     )
 
 
@@ -60,4 +61,4 @@ def test_the_preparation_of_a_study_remarks_on_it(downloaded):
     job = Job("full", Model("owner/model", {}, "model"), "full", {}, Training(0.1, 1), 1)
     found = prepare([job], data)
     assert found.complaints == ()
-    assert any("its files of an earlier download serve" in line for line in found.remarks)
+    assert any("the files of an earlier download are used" in line for line in found.remarks)

@@ -83,7 +83,7 @@ def test_an_adapter_beside_the_weights(folders, bert, tmp_path, refused):
     told = refused(bert)
     assert "has an adapter" in told
     assert "beside its weights" in told
-    assert "take adapter_config.json and adapter_model.safetensors out of the folder" in told
+    assert "remove adapter_config.json and adapter_model.safetensors from the folder" in told
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_quantised_weights(settings, named, bert, refused):
     assert "its weights are quantised" in told
     assert named in told
     assert "pip install" not in told
-    assert "Give the model that it was made from" in told
+    assert "Give the model that it was quantised from" in told
 
 
 def test_quantised_by_an_older_file(bert, refused):

@@ -60,7 +60,7 @@ def test_classes_are_matched_by_name(kind, tmp_path):
     for seed in (1, 2):
         torch.testing.assert_close(logits(base.copy(seed), kind), told[:, [2, 1, 0]])
     assert "matched by name" in base.remark
-    assert "all seeds begin with the same head" in base.remark
+    assert "all seeds start from the same head" in base.remark
     assert base.model.config.id2label == {0: "unsure", 1: "fine", 2: "toxic"}
 
 
@@ -86,13 +86,13 @@ def test_numbers_are_what_labels_without_names_mean(tmp_path):
     base = base_of(folder, ("0", "1"))
     torch.testing.assert_close(logits(base.copy(7), "bert"), logits(model, "bert"))
     assert "matched by name" not in base.remark
-    assert "it is kept" in base.remark
+    assert "it is used" in base.remark
 
 
 def test_names_that_contradict_each_other(tmp_path):
     folder, _ = checkpoint(tmp_path, "bert", ["no", "yes"], label2id={"label2id": {"yes": 0, "no": 1}})
     base = base_of(folder, ("no", "yes"))
-    assert "contradictory" in base.remark
+    assert "inconsistently" in base.remark
     assert not torch.allclose(logits(base.copy(1), "bert"), logits(base.copy(2), "bert"))
 
 

@@ -211,6 +211,6 @@ def test_what_was_downloaded_earlier_serves_when_the_hub_is_down(hub, tmp_path, 
 
 def test_no_answer_at_all(tmp_path):
     found = ask("http://127.0.0.1:9", tmp_path, "team/good")["team/good"]
-    assert "http://127.0.0.1:9 does not answer, and nothing of it was downloaded earlier" in found["run"]
-    assert "Without a network, place config.json" in found["run"]
+    assert "http://127.0.0.1:9 does not answer, and it was not downloaded earlier" in found["run"]
+    assert "Without a network, put config.json" in found["run"]
     assert "cannot be reached" in found["data"]

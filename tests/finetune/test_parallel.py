@@ -167,7 +167,7 @@ def test_a_step_has_the_same_rows_however_many_take_part(processes, folders, dat
 
 
 def test_a_process_that_is_alone_does_not_pass_for_a_group(folders, data, tmp_path):
-    with pytest.raises(devices.GroupError, match="2 processes, but 1 have found each other"):
+    with pytest.raises(devices.GroupError, match="needs 2 processes, but its group has 1"):
         run.train(worlds.job_of(folders["llama"], "full"), data("llama"), tmp_path, processes=2)
     assert not list(tmp_path.iterdir())
 
@@ -181,5 +181,5 @@ def test_as_many_processes_as_gpus(gpus, wanted, size, monkeypatch):
     if size:
         assert devices.group_size(wanted) == size
         return
-    with pytest.raises(InputError, match=r"but one GPU can be seen|got 4, but of this machine's GPUs 2"):
+    with pytest.raises(InputError, match=r"only one GPU is visible|got 4, but only 2 GPUs"):
         devices.group_size(wanted)

@@ -36,7 +36,7 @@ def test_unknown_family(bert, datasets):
     config = json.loads((bert / "config.json").read_text()) | {"model_type": "opt"}
     (bert / "config.json").write_text(json.dumps(config))
     (told,) = said(bert, datasets["text"]).complaints
-    assert "'opt', which is no known family" in told
+    assert "unknown family 'opt'" in told
     assert "llama" in told
 
 

@@ -110,7 +110,7 @@ def test_pixels_are_those_of_the_processor(kind, tmp_path):
     assert took.dtype == np.float32
     assert found.pictures.dtype == (np.float32 if kind == "normalised twice" else np.uint8)
     cut = kind in ("convnext", "dinov2", "crop without resizing", "channels turned")
-    assert any("only the middle of a picture is read" in remark for remark in found.remarks) == cut
+    assert any("only the central" in remark for remark in found.remarks) == cut
 
 
 def test_a_large_convnext_is_not_cropped(tmp_path):
@@ -173,14 +173,14 @@ def test_another_size_than_the_model_reads(tmp_path):
     found = feed(folder, pictures())
     assert found.pictures.shape[1:3] == (16, 16)
     (remark,) = found.remarks
-    assert "makes pictures of 32 x 24 pixels, but the model reads 16 x 16 (config.json)" in remark
+    assert "produces pictures of 32 x 24 pixels, but the model reads 16 x 16 (config.json)" in remark
 
 
 def test_pictures_that_are_not_resized(tmp_path):
     found = feed(folder_with(tmp_path, "vit", {**SQUARE, "do_resize": False}), pictures())
     assert found.pictures.shape[1:3] == (16, 16)
     assert (found.pictures[2] == pictures()[2]).all()
-    assert "those of another size than 16 x 16 pixels" in found.remarks[0]
+    assert "the model reads only 16 x 16 pixels" in found.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -188,11 +188,11 @@ def test_pictures_that_are_not_resized(tmp_path):
     [
         (
             {**KINDS["dinov2"][1], "crop_size": {"height": 18, "width": 20}},
-            "makes pictures of 20 x 18 pixels, but the model reads 16 x 16",
+            "produces pictures of 20 x 18 pixels, but the model reads 16 x 16",
         ),
         (
             {**KINDS["dinov2"][1], "do_center_crop": False},
-            "makes pictures of different sizes",
+            "produces pictures of different sizes",
         ),
         ("{", "preprocessor_config.json cannot be used"),
         ({**SQUARE, "image_mean": [0.5, 0.5]}, "cannot be used (mean must have 3 elements"),

@@ -126,7 +126,7 @@ def test_a_shape_that_nobody_knows_is_a_remark(monkeypatch, folder):
     found = estimate_sizes([job("owner/larg"), job(folder)], "text", ("a", "b"), 4)
     assert (found.estimates[0], found.estimates[1].parameters > 0) == (None, True)
     [told] = found.remarks
-    assert "'owner/larg': its config.json cannot be had" in told
+    assert "'owner/larg': its config.json is not available" in told
     assert "did you mean 'owner/large'?" in told
 
 

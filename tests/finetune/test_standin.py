@@ -45,5 +45,5 @@ def test_what_has_no_stand_in_is_told():
 def test_a_family_that_nobody_says_is_asked_for(monkeypatch):
     monkeypatch.setattr("evenhand.finetune.estimate.shape._config_file", lambda model: None)
     assert declared_family(Model("owner/x", {"family": "bert"}), "text") == "bert"
-    with pytest.raises(InputError, match="say its family"):
+    with pytest.raises(InputError, match="name its family"):
         declared_family(Model("owner/x"), "text")

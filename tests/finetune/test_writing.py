@@ -261,7 +261,7 @@ def test_pairs_that_are_too_long():
     for row in range(24):  # the translation is never touched
         a, b = (m.encoded.ids[row][m.targets.starts[row] :] for m in (whole, cut))
         assert a.tolist() == b.tolist()
-    with pytest.raises(InputError, match=r"translations are longer than 5 tokens"):
+    with pytest.raises(InputError, match=r"translations exceed 5 tokens"):
         encode_sequences(base, data, 5)
     prompts, shortened = encode_prompts(encoder_of(base), data, data.parts.test, 12)
     assert max(map(len, prompts)) <= 12
@@ -286,7 +286,7 @@ def test_head_only_has_no_head(task):
 
 def test_families_that_only_read(folders):
     told = run.prepare([job("full", folders["bert"])], of_pairs(24))
-    assert "which cannot write text" in told.complaints[0]
+    assert "which cannot generate text" in told.complaints[0]
     assert "GPT-2, Llama, Mistral" in told.complaints[0]
 
 

@@ -42,8 +42,8 @@ def complaints(base: PretrainedModel, job: Job) -> list[str]:
         return [f"training.gradient_checkpointing: not supported by transformers for '{job.model.name}'."]
     if method.INFO.head_only and not base.roles.head:
         return [
-            f"{job.arm}: trains only a classification head, but the task is not a classification; use another "
-            "method, or none for the unchanged model."
+            f"{job.arm}: trains only a classification head, but the task is not a classification; use "
+            "another method, or none for the unchanged model."
         ]
     if job.membership is not None and not base.roles.head:
         return [f"{job.arm}: attacks need class probabilities, but the task is not a classification."]

@@ -267,7 +267,10 @@ def _load_complaint(path: str, name: str, error: Exception) -> str:
     """Return the complaint about a folder that cannot be loaded, with the files that it must hold."""
     why = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
     files = ", ".join(sorted(p.name for p in Path(path).iterdir())[:8]) or "nothing"
-    return f"model '{name}': the folder cannot be loaded ({why}). It must hold {_REQUIRED_FILES}; it holds {files}."
+    return (
+        f"model '{name}': the folder cannot be loaded ({why}). It must hold {_REQUIRED_FILES}; it holds "
+        f"{files}."
+    )
 
 
 def _hub_complaint(name: str, error: Exception) -> str:
