@@ -45,7 +45,7 @@ told = {}
 for name in sys.argv[1:]:
     job = Job("lora", Model(name), "lora", {}, Training(0.1, 1), 1)
     told[name] = {
-        "dry": said(lambda: size.sizes([job], "text", ("no", "yes"), 8)),
+        "dry": said(lambda: size.estimate_sizes([job], "text", ("no", "yes"), 8)),
         "run": said(lambda: load_base(job.model, "text", ("no", "yes"), "float32")),
         "data": said(lambda: from_hub(name, files=None, revision=None)),
     }
