@@ -184,8 +184,10 @@ def _download(name: str, revision: str | None) -> tuple[str, str, str]:
     except Exception as error:
         raise InputError(_hub_complaint(name, hub_error or error)) from None
     commit = Path(path).name
-    is_stale = hub_error and revision != commit  # a commit given by its hash cannot be outdated
-    return path, commit, _earlier_download_remark(name, commit, hub_error) if is_stale else ""
+    # A commit given by its hash cannot be outdated.
+    if hub_error is None or revision == commit:
+        return path, commit, ""
+    return path, commit, _earlier_download_remark(name, commit, hub_error)
 
 
 def _earlier_download_remark(name: str, commit: str, error: Exception) -> str:
