@@ -13,7 +13,7 @@ from evenhand.cli import main
 from evenhand.errors import InputError, TableError
 from evenhand.judge.attacks import lira, loss, rmia
 from evenhand.judge.privacy.choice import Attack
-from evenhand.judge.privacy.run import score
+from evenhand.judge.privacy.run import score_arm
 from evenhand.judge.privacy.settings import AUC
 from evenhand.tables.signals.schema import SignalArm, Signals
 from tests.judge.test_privacy import attacked, of, offline, signals
@@ -47,7 +47,7 @@ def test_lira_takes_of_each_row_the_references_without_it():
     runs = ("7", *(f"reference {i}" for i in range(8)))
     arm = SignalArm("a", runs, target, member, np.logaddexp(0, -margin), margin)
     attack = Attack("lira[mode=offline]", "lira", lira.Config(mode="offline", variance="per_example"))
-    scored, _ = score(arm, attack)
+    scored, _ = score_arm(arm, attack)
     for row in range(60):
         others = margin[1:, row, 0][~member[1:, row]]
         z = (margin[0, row, 0] - others.mean()) / others.std(ddof=1)

@@ -8,8 +8,8 @@ from benchmarks.simulate.attacks import halves
 
 from evenhand import registry
 from evenhand.errors import CallError
-from evenhand.judge.attacks import ATTACKS, Evidence, lira, loss, named, read, rmia
-from evenhand.judge.attacks._moments import centred, moments
+from evenhand.judge.attacks import ATTACKS, Evidence, attack_name, lira, loss, parse_attack, rmia
+from evenhand.judge.attacks._moments import centre, compute_moments
 from evenhand.spec.base import Frozen
 from tests.judge.attacked import NORMAL, auc, gaussian, slow_lira, slow_rmia
 
@@ -22,8 +22,8 @@ def test_contract(name):
     assert module.INFO.reference
     assert issubclass(module.Config, Frozen)
     config = module.Config()
-    assert named(name, config) == name
-    assert read(name) == (name, config)
+    assert attack_name(name, config) == name
+    assert parse_attack(name) == (name, config)
     e = gaussian(12, 400, gap=3.0, seed=1)
     scores = module.score(e, config)
     assert scores.shape == (12, 400)
@@ -148,7 +148,7 @@ def test_lira_knows_hard_rows_where_the_loss_does_not():
 
 @pytest.mark.parametrize("name", ["lira", "lira[mode=offline]", "rmia", "rmia[mode=offline]", "loss"])
 def test_without_leakage_attacks_are_at_chance(name):
-    kind, config = read(name)
+    kind, config = parse_attack(name)
     e = gaussian(24, 2500, gap=0.0, seed=6, spread=2.0)
     scores = registry.load(ATTACKS, kind).score(e, config)
     mean = np.mean([auc(scores[t], e.member[t]) for t in range(24)])
@@ -174,7 +174,7 @@ def test_moments_keep_their_digits():
     """A large common value takes no digits from the variance."""
     e = gaussian(7, 30, gap=0.5, seed=9)
     far = Evidence(e.member, e.targets, True, e.loss, e.margin + 1e6)
-    m = moments(centred(far.margin, far), far.member, far)[True]
+    m = compute_moments(centre(far.margin, far), far.member, far)[True]
     other = far.margin[1:, 0, 0][far.member[1:, 0]]
     assert m.squares[0, 0, 0] == pytest.approx(((other - other.mean()) ** 2).sum(), rel=1e-8)
 
@@ -192,13 +192,15 @@ def test_moments_keep_their_digits():
 )
 def test_refuses_what_is_no_attack(text, told):
     with pytest.raises(CallError, match=told):
-        read(text)
+        parse_attack(text)
 
 
 def test_names_hold_the_options_that_are_not_the_default():
-    assert named("lira", lira.Config(mode="offline")) == "lira[mode=offline]"
-    assert named("rmia", rmia.Config(gamma=1)) == "rmia[gamma=1.0]"
-    assert read("lira[mode=offline, variance=global]")[1] == lira.Config(mode="offline", variance="global")
+    assert attack_name("lira", lira.Config(mode="offline")) == "lira[mode=offline]"
+    assert attack_name("rmia", rmia.Config(gamma=1)) == "rmia[gamma=1.0]"
+    assert parse_attack("lira[mode=offline, variance=global]")[1] == lira.Config(
+        mode="offline", variance="global"
+    )
 
 
 def test_halves_are_halves():

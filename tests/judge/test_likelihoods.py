@@ -8,7 +8,7 @@ from evenhand.errors import InputError
 from evenhand.judge.generative import token_bias
 from evenhand.judge.language import tables as likelihood_tables
 from evenhand.judge.prompts.choices import TIED, choose_all, scoring_names
-from evenhand.judge.prompts.forms import blocks_of, effects_of
+from evenhand.judge.prompts.forms import find_blocks, fit_effects
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
 from evenhand.tables.answers.likelihoods import load_likelihoods
@@ -76,8 +76,8 @@ def test_pride_by_hand():
     for e, (first, second) in enumerate([(3.0, 1.0), (2.0, 1.0)]):
         rows += two(str(e), -5.0, -5.0 - first) + two(str(e), -5.0, -5.0 - second, (FEMALE, MALE), "inverted")
     table = load_likelihoods(likelihoods(rows), Columns())
-    blocks = blocks_of(table)
-    effects = effects_of(table, blocks)
+    blocks = find_blocks(table)
+    effects = fit_effects(table, blocks)
     np.testing.assert_allclose(effects.token[0], [[1.0, -1.0], [0.75, -0.75]])  # half of 2 and of 1.5
     np.testing.assert_allclose(effects.meaning[0], [[-0.5, 0.5], [-0.25, 0.25]])  # female, male
     shares = np.exp([2.0, 1.5]) / (1 + np.exp([2.0, 1.5]))
@@ -92,10 +92,10 @@ def test_effects_of_all_cyclic_permutations_are_means(k):
     """With every meaning at every token, the token's effect is the mean log share, centred (PriDe)."""
     rows = answers(5, np.arange(k), np.arange(k)[::-1] / 2, seed=3)
     table = load_likelihoods(likelihoods(rows), Columns())
-    blocks = blocks_of(table)
+    blocks = find_blocks(table)
     logs = table.log_prob[0].reshape(5, k, k)  # example, form, token: contexts are sorted by name
     mean = logs.mean(axis=1)
-    np.testing.assert_allclose(effects_of(table, blocks).token[0], mean - mean.mean(axis=1, keepdims=True))
+    np.testing.assert_allclose(fit_effects(table, blocks).token[0], mean - mean.mean(axis=1, keepdims=True))
 
 
 def test_debiasing_recovers_the_planted_belief():
@@ -107,11 +107,11 @@ def test_debiasing_recovers_the_planted_belief():
     shares = {n: np.bincount(c.meaning[0], minlength=4)[:3] / len(c.scored) for n, c in choices.items()}
     assert np.abs(shares["pride"] - truth).max() < 0.06
     assert np.abs(shares["raw"] - truth).max() > 0.2
-    effects = effects_of(table, blocks_of(table))
+    effects = fit_effects(table, find_blocks(table))
     np.testing.assert_allclose(effects.meaning[0].mean(axis=0), belief, atol=0.1)
     np.testing.assert_allclose(effects.token[0].mean(axis=0), prior, atol=0.02)
     expected = np.exp(prior) / np.exp(prior).sum()
-    np.testing.assert_allclose(token_priors(table, blocks_of(table))[0, 0], expected, atol=0.02)
+    np.testing.assert_allclose(token_priors(table, find_blocks(table))[0, 0], expected, atol=0.02)
 
 
 def shifts(document, metric):
@@ -158,7 +158,7 @@ def test_false_alarms_of_shifts():
             for i in range(2)
         }
         choices, _ = choose_all(load_likelihoods(arms, Columns()))
-        found = likelihood_tables.shifts(token_bias.compute(choices["raw"]), 0, Settings())
+        found = likelihood_tables.shift_rows(token_bias.compute(choices["raw"]), 0, Settings())
         alarms += any(r["low"] > 0 or r["high"] < 0 for r in found if r["status"] == "ok")
     assert alarms <= 4  # 1 of 20 expected, sd 1
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.simulate.attacks import Z, halves
 from scipy import optimize, special, stats
 
-from evenhand.judge.attacks import Evidence, lira, lira_t, read
+from evenhand.judge.attacks import Evidence, lira, lira_t, parse_attack
 from evenhand.judge.attacks.lira_t import _trigamma_inverse
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import Scored, observe
@@ -101,14 +101,14 @@ def test_the_prior_of_known_variances_is_found():
     member = halves(models, rows, rng)
     margin = sigma * rng.standard_normal((models, rows, 1))
     e = Evidence(member, np.arange(1), False, margin, margin)
-    for prior in lira_t._priors(e).values():
+    for prior in lira_t._estimate_priors(e).values():
         assert prior.freedom.item() == pytest.approx(6, rel=0.1)
         assert prior.variance.item() == pytest.approx(2.5, rel=0.03)
 
 
 def found_by(attack: str, e: Evidence) -> np.ndarray:
     """Mean AUC and true positive rate at 1 % over some targets."""
-    kind, config = read(attack)
+    kind, config = parse_attack(attack)
     scores = {"lira": lira, "lira_t": lira_t}[kind].score(e, config)
     told = []
     for s, m in zip(scores[:6], e.member[:6], strict=True):
@@ -159,7 +159,7 @@ def test_without_leakage_the_interval_of_the_area_holds_one_half(mode):
         scores = lira_t.score(e, lira_t.Config(mode=mode))[:1]
         group = Group(None, None, np.arange(rows), rows)
         seen = observe(Scored("a", "lira_t", ("0",), scores, e.member[:1]), [group], (0.05,), Z)
-        low, high = limits(seen, seen.leaks[AUC, 0], AUC, 0, 0.05)[:2]
+        low, high = limits(seen, seen.estimates[AUC, 0], AUC, 0, 0.05)[:2]
         missed += not low <= 0.5 <= high
     assert missed / replicates == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / replicates))
 

@@ -11,8 +11,8 @@ from evenhand.errors import CallError, InputError, TableError
 from evenhand.judge.attacks import lira, loss
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy import PrivacySettings, attack_signals, run_attack
-from evenhand.judge.privacy.compare import matched
-from evenhand.judge.privacy.control import shuffled, strata
+from evenhand.judge.privacy.compare import match_targets
+from evenhand.judge.privacy.control import permute_within, strata
 from evenhand.judge.privacy.curves import intraclass
 from evenhand.judge.privacy.observe import Scored, observe
 from evenhand.judge.privacy.rates import limits
@@ -56,15 +56,15 @@ def test_by_hand():
     member = np.array([[True] * 3 + [False] * 4])
     group = [Group(None, None, np.arange(7), 7), Group("g", "x", np.array([0, 2, 3]), 3)]
     seen = observe(Scored("a", "loss", ("0",), scores, member), group, (0.25, 0.5), Z)
-    assert seen.leaks[AUC, 0].value == pytest.approx((4 + 3 + 2) / 12)
-    assert seen.leaks[AUC, 1].value == pytest.approx(1 / 2)
-    assert seen.leaks[at_fpr(0.25), 0].value == pytest.approx(2 / 3)
-    assert seen.leaks[at_fpr(0.5), 0].value == pytest.approx(1.0)
+    assert seen.estimates[AUC, 0].value == pytest.approx((4 + 3 + 2) / 12)
+    assert seen.estimates[AUC, 1].value == pytest.approx(1 / 2)
+    assert seen.estimates[at_fpr(0.25), 0].value == pytest.approx(2 / 3)
+    assert seen.estimates[at_fpr(0.5), 0].value == pytest.approx(1.0)
     # Pooled: the group's members at 5 and 1 against the threshold of all rows, 2; its non-member is above.
-    assert seen.leaks[at_fpr(0.25), 1].value == pytest.approx(1 / 2)
-    assert seen.leaks[at_fpr(0.25), 1].false_positive_rate == 1
+    assert seen.estimates[at_fpr(0.25), 1].value == pytest.approx(1 / 2)
+    assert seen.estimates[at_fpr(0.25), 1].false_positive_rate == 1
     # Three rows are called, 5, 4 and 3: two of three members, one of four non-members.
-    assert seen.leaks[BALANCED, 0].value == pytest.approx((2 / 3 + 3 / 4) / 2)
+    assert seen.estimates[BALANCED, 0].value == pytest.approx((2 / 3 + 3 / 4) / 2)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -80,13 +80,15 @@ def test_numbers_are_those_of_scikit_learn(ties):
     for t in range(4):
         fpr, tpr, _ = roc_curve(member[t], scores[t], drop_intermediate=False)
         for f in (0.01, 0.05):
-            assert seen.leaks[at_fpr(f), 0].values[t] == pytest.approx(tpr[fpr <= f].max())
+            assert seen.estimates[at_fpr(f), 0].values[t] == pytest.approx(tpr[fpr <= f].max())
         for g, at in ((0, slice(None)), (1, rows)):
-            assert seen.leaks[AUC, g].values[t] == pytest.approx(roc_auc_score(member[t][at], scores[t][at]))
+            assert seen.estimates[AUC, g].values[t] == pytest.approx(
+                roc_auc_score(member[t][at], scores[t][at])
+            )
         called = scores[t] > np.sort(scores[t])[::-1][member[t].sum()]
         for g, at in ((0, slice(None)), (1, rows)):
             wanted = balanced_accuracy_score(member[t][at], called[at])
-            assert seen.leaks[BALANCED, g].values[t] == pytest.approx(wanted)
+            assert seen.estimates[BALANCED, g].values[t] == pytest.approx(wanted)
 
 
 def test_influence_values_are_those_of_leaving_rows_out():
@@ -96,12 +98,12 @@ def test_influence_values_are_those_of_leaving_rows_out():
     member = halves(1, n, rng)
     scores = rng.standard_normal((1, n)) + member
     group = [Group(None, None, np.arange(n), n)]
-    leak = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z).leaks[AUC, 0]
+    leak = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z).estimates[AUC, 0]
     moved = []
     for i in range(n):
         kept = np.delete(np.arange(n), i)
         moved.append(leak.value - roc_auc_score(member[0, kept], scores[0, kept]))
-    np.testing.assert_allclose(leak.own, moved, atol=2e-5)
+    np.testing.assert_allclose(leak.row_influence, moved, atol=2e-5)
 
 
 def test_one_target_has_exact_limits_of_its_members():
@@ -110,13 +112,13 @@ def test_one_target_has_exact_limits_of_its_members():
     scores = rng.standard_normal((1, 4000)) + 2 * member
     group = [Group(None, None, np.arange(4000), 4000)]
     seen = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z)
-    leak = seen.leaks[at_fpr(0.05), 0]
+    leak = seen.estimates[at_fpr(0.05), 0]
     low, high, kind = limits(seen, leak, at_fpr(0.05), 0, 0.05)
     exact = clopper_pearson(round(leak.value * 2000), 2000, 0.05)
     assert low < exact[0]  # the threshold is uncertain too
     assert high > exact[1]
     assert "Clopper-Pearson" in kind
-    strict, at_low, _ = leak.edges
+    strict, at_low, _ = leak.threshold_bounds
     down = strict - float(clopper_pearson(round(strict * 2000), 2000, 0.05)[0])
     assert low == pytest.approx(strict - np.hypot(down, strict - at_low))
 
@@ -150,7 +152,7 @@ def test_a_threshold_of_each_group_makes_something_of_nothing():
         groups += [Group("g", str(g), np.flatnonzero(code == g), 2 * n) for g, n in enumerate(sizes)]
         seen = observe(Scored("a", "x", ("0",), scores[None], member[None]), groups, (f,), Z)
         for g in range(3):
-            pooled[g] += seen.leaks[at_fpr(f), g + 1].value / 40
+            pooled[g] += seen.estimates[at_fpr(f), g + 1].value / 40
             own = code == g
             inside, outside = scores[own & member], scores[own & ~member]
             top = np.sort(outside)[::-1][int(f * len(outside))]
@@ -287,9 +289,9 @@ def test_references_are_needed():
 
 
 def test_targets_are_paired_by_name_and_training_set():
-    assert matched(("1", "2"), ("2", "1"), np.ones((2, 2), bool)) == [(0, 1), (1, 0)]
-    assert matched(("a",), ("b",), np.ones((1, 1), bool)) == [(0, 0)]
-    assert matched(("1", "2"), ("1", "2"), np.array([[True, False], [False, False]])) == [(0, 0)]
+    assert match_targets(("1", "2"), ("2", "1"), np.ones((2, 2), bool)) == [(0, 1), (1, 0)]
+    assert match_targets(("a",), ("b",), np.ones((1, 1), bool)) == [(0, 0)]
+    assert match_targets(("1", "2"), ("1", "2"), np.array([[True, False], [False, False]])) == [(0, 0)]
     given = signals({"a": 1.0, "b": 1.0}, models=6)
     a, b = given.arms
     fewer = SignalArm("b", b.runs[1:], b.target[1:], b.member[1:], b.loss[1:], b.margin[1:])
@@ -304,7 +306,7 @@ def test_targets_are_paired_by_name_and_training_set():
 def test_rows_are_exchanged_within_groups_only():
     rng = np.random.default_rng(0)
     one = Attribute("g", "partition", ("a", "b"), codes=np.repeat([0, 1], 20))
-    order = shuffled(strata(one), rng)
+    order = permute_within(strata(one), rng)
     assert sorted(order[:20]) == list(range(20))
     assert order.tolist() != list(range(40))
     flags = np.zeros((2, 40), bool)

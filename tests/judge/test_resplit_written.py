@@ -11,7 +11,7 @@ from benchmarks.simulate.translations import World, draw
 import evenhand
 from evenhand.errors import CallError, TableError
 from evenhand.judge.generative import translation_gender
-from evenhand.judge.language.run import settings_for, tell
+from evenhand.judge.language.run import build_rows, settings_for
 from evenhand.judge.settings import Settings
 from evenhand.tables.answers.generations import load_generations
 from evenhand.tables.schema import Columns
@@ -214,7 +214,7 @@ def compared(world, templates, runs, share, seed):
     """Comparisons of two arms on a test part for every run."""
     rng = np.random.default_rng((29, templates, runs, seed))
     table = split_anew(draw(world, templates, runs, rng), runs, rng, share)
-    return tell(translation_gender.compute(table), 0, SETTINGS)
+    return build_rows(translation_gender.compute(table), 0, SETTINGS)
 
 
 @pytest.mark.no_cover  # tracing makes simulations a third slower, and shows nothing new

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from evenhand.judge.attacks import Evidence, Needs, read
+from evenhand.judge.attacks import Evidence, Needs, parse_attack
 from evenhand.judge.privacy import PrivacySettings, attack_signals
-from evenhand.judge.privacy.unscored import AGREE, WITH, WITHOUT, causes_of, said
+from evenhand.judge.privacy.unscored import AGREE, WITH, WITHOUT, describe_causes, find_causes
 from evenhand.tables.schema import Attribute, Columns
 from evenhand.tables.signals.schema import SignalArm, Signals
 
@@ -24,7 +24,7 @@ def judged(member, attack="lira", groups=("a", "b"), margin=None, codes=None, le
         margin[:, :, None],
     )  # fmt: skip
     signals = Signals(tuple(map(str, range(rows))), (arm,), (Attribute("site", "partition", groups, codes),))
-    settings = PrivacySettings((read(attack),), permutations=19, min_group_size=least)
+    settings = PrivacySettings((parse_attack(attack),), permutations=19, min_group_size=least)
     return attack_signals(signals, Columns(by=("site",)), settings).to_dict()
 
 
@@ -115,13 +115,14 @@ def test_causes_by_hand():
     member = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 1]], bool)
     evidence = Evidence(member, np.arange(3), True, np.ones((3, 3, 1)))
     nothing = np.full((3, 3), np.nan)
-    both = causes_of(evidence, nothing, Needs(("margin",), "both"))
+    both = find_causes(evidence, nothing, Needs(("margin",), "both"))
     assert both.tolist() == [[WITH, WITH, WITHOUT], [WITH, AGREE, WITHOUT], [WITH, AGREE, WITHOUT]]
-    out = causes_of(evidence, nothing, Needs(("margin",), "out"))
+    out = find_causes(evidence, nothing, Needs(("margin",), "out"))
     assert out[:, 1].tolist() == [AGREE, AGREE, AGREE]
-    assert causes_of(evidence, np.zeros((3, 3)), Needs(("margin",), "both")).sum() == 0
+    assert find_causes(evidence, np.zeros((3, 3)), Needs(("margin",), "both")).sum() == 0
     assert (
-        said(both) == "too few references with or without the row, or references whose signals do not differ"
+        describe_causes(both)
+        == "too few references with or without the row, or references whose signals do not differ"
     )
 
 

@@ -93,17 +93,17 @@ class Evidence:
             yield slice(start, min(start + step, rows))
 
 
-def named(name: str, config: Frozen) -> str:
+def attack_name(name: str, config: Frozen) -> str:
     """How an attack with its options is called: `lira`, `lira[mode=offline]`."""
-    told = [
+    options = [
         f"{key}={getattr(config, key)}"
-        for key, of in type(config).model_fields.items()
-        if getattr(config, key) != of.default
+        for key, field in type(config).model_fields.items()
+        if getattr(config, key) != field.default
     ]
-    return f"{name}[{','.join(told)}]" if told else name
+    return f"{name}[{','.join(options)}]" if options else name
 
 
-def read(text: str) -> tuple[str, Frozen]:
+def parse_attack(text: str) -> tuple[str, Frozen]:
     """An attack and its options from how it is called.
 
     Raises:

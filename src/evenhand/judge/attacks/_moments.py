@@ -44,19 +44,19 @@ class Centred:
     middle: FloatArray
 
 
-def centred(values: FloatArray, evidence: Evidence) -> Centred:
+def centre(values: FloatArray, evidence: Evidence) -> Centred:
     """Centre [R, c, views] values."""
     if evidence.shared:
-        middle = values.mean(axis=0)
-        x = values - middle
-        return Centred(x, x, middle)
-    own = values[evidence.references]
-    middle = own.mean(axis=0)
-    own -= middle
-    return Centred(own, values[evidence.targets] - middle, middle)
+        mean = values.mean(axis=0)
+        x = values - mean
+        return Centred(x, x, mean)
+    references = values[evidence.references]
+    mean = references.mean(axis=0)
+    references -= mean
+    return Centred(references, values[evidence.targets] - mean, mean)
 
 
-def moments(x: Centred, member: BoolArray, evidence: Evidence) -> dict[bool, Moments]:
+def compute_moments(x: Centred, member: BoolArray, evidence: Evidence) -> dict[bool, Moments]:
     """Moments over the references that are members (True) and over those that are not (False).
 
     Args:
@@ -68,24 +68,27 @@ def moments(x: Centred, member: BoolArray, evidence: Evidence) -> dict[bool, Mom
     part = x.references * inside[:, :, None]
     count = inside.sum(axis=0, dtype=np.float64)[:, None]
     first, second = part.sum(axis=0), np.einsum("rcv,rcv->cv", part, x.references)
-    whole = np.einsum("rcv,rcv->cv", x.references, x.references)
+    all_second = np.einsum("rcv,rcv->cv", x.references, x.references)
     size = len(inside)
-    own = member[evidence.targets][:, :, None]
+    is_member = member[evidence.targets][:, :, None]
     # The centred values of all references sum to 0, so what is not of members is of non-members.
     return {
-        True: _left(x.targets, own, (count, first, second), evidence),
-        False: _left(x.targets, ~own, (size - count, -first, whole - second), evidence),
+        True: _exclude_target(x.targets, is_member, (count, first, second), evidence),
+        False: _exclude_target(x.targets, ~is_member, (size - count, -first, all_second - second), evidence),
     }
 
 
-def _left(
-    targets: FloatArray, own: BoolArray, sums: tuple[FloatArray, FloatArray, FloatArray], evidence: Evidence
+def _exclude_target(
+    targets: FloatArray,
+    included: BoolArray,
+    sums: tuple[FloatArray, FloatArray, FloatArray],
+    evidence: Evidence,
 ) -> Moments:
     """Moments from sums, each target's own value taken out where it is in them."""
     count, first, second = (np.broadcast_to(s, (len(targets), *s.shape)) for s in sums)
     if evidence.shared:
-        mine = np.where(own, targets, 0.0)
-        count, first, second = count - own, first - mine, second - mine * mine
+        target_part = np.where(included, targets, 0.0)
+        count, first, second = count - included, first - target_part, second - target_part * target_part
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / np.where(count > 0, count, np.nan)
     squares = np.maximum(second - count * np.nan_to_num(mean) ** 2, 0.0)

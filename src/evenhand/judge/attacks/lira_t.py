@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 
 from evenhand.judge.attacks import AttackInfo, Evidence, Needs
-from evenhand.judge.attacks._moments import Moments, centred, moments
-from evenhand.judge.attacks.lira import AGREE
+from evenhand.judge.attacks._moments import Moments, centre, compute_moments
+from evenhand.judge.attacks.lira import AGREEMENT_TOLERANCE
 from evenhand.spec.base import Frozen
 from evenhand.tables.schema import FloatArray
 
@@ -30,7 +30,7 @@ INFO = AttackInfo(
 )
 
 #: Degrees of freedom of a prior of variances that do not differ: more change no score.
-MOST = 1e6
+MAX_PRIOR_FREEDOM = 1e6
 
 
 class Config(Frozen):
@@ -74,15 +74,15 @@ def score(evidence: Evidence, config: Config) -> FloatArray:
     With many references it is LiRA's normal distribution with a variance of the row's own.
     """
     assert evidence.margin is not None
-    prior = _priors(evidence)
+    prior = _estimate_priors(evidence)
     result = np.empty((len(evidence.targets), evidence.member.shape[1]))
     for rows in evidence.chunks():
-        x = centred(evidence.margin[:, rows], evidence)
-        least = _least(x.middle)
-        found = moments(x, evidence.member[:, rows], evidence)
-        outside = _standardised(x.targets, found[False], prior[False], least)
+        x = centre(evidence.margin[:, rows], evidence)
+        min_variance = _min_variance(x.middle)
+        sides = compute_moments(x, evidence.member[:, rows], evidence)
+        outside = _standardise(x.targets, sides[False], prior[False], min_variance)
         if config.mode == "online":
-            inside = _standardised(x.targets, found[True], prior[True], least)
+            inside = _standardise(x.targets, sides[True], prior[True], min_variance)
             views = _log_density(*inside) - _log_density(*outside)
         else:
             views = -_log_tail(*outside)
@@ -90,12 +90,12 @@ def score(evidence: Evidence, config: Config) -> FloatArray:
     return result
 
 
-def _least(middle: FloatArray) -> FloatArray:
+def _min_variance(middle: FloatArray) -> FloatArray:
     """[c, views] variances up to which models agree."""
-    return np.asarray((AGREE * np.abs(middle)) ** 2 + 1e-300)
+    return np.asarray((AGREEMENT_TOLERANCE * np.abs(middle)) ** 2 + 1e-300)
 
 
-def _priors(evidence: Evidence) -> dict[bool, Prior]:
+def _estimate_priors(evidence: Evidence) -> dict[bool, Prior]:
     """The prior of the variances over references that are members, and over those that are not.
 
     Smyth 2004, section 6.2: e = log s^2 - digamma(d/2) + log(d/2) of a row with d = k - 1 has the mean
@@ -105,21 +105,21 @@ def _priors(evidence: Evidence) -> dict[bool, Prior]:
 
     assert evidence.margin is not None
     shape = (2, len(evidence.targets), 1, evidence.margin.shape[2])
-    count, first, second, own = (np.zeros(shape) for _ in range(4))
+    count, first, second, sampling = (np.zeros(shape) for _ in range(4))
     for rows in evidence.chunks():
-        x = centred(evidence.margin[:, rows], evidence)
-        least = _least(x.middle)
-        for side, m in moments(x, evidence.member[:, rows], evidence).items():
+        x = centre(evidence.margin[:, rows], evidence)
+        min_variance = _min_variance(x.middle)
+        for side, m in compute_moments(x, evidence.member[:, rows], evidence).items():
             d = np.maximum(m.count - 1, 1)
-            known = (m.count > 1) & (m.squares > d * least)
+            known = (m.count > 1) & (m.squares > d * min_variance)
             e = np.log(np.where(known, m.squares, 1.0) / 2) - digamma(d / 2)
             parts = (known, np.where(known, e, 0.0), np.where(known, e**2, 0.0), known * polygamma(1, d / 2))
-            for total, part in zip((count, first, second, own), parts, strict=True):
+            for total, part in zip((count, first, second, sampling), parts, strict=True):
                 total[int(side)] += part.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / count
-        spread = (second - count * mean**2) / np.maximum(count - 1, 1) - own / count
-    freedom = 2 * _trigamma_inverse(np.maximum(spread, 1 / MOST))
+        excess = (second - count * mean**2) / np.maximum(count - 1, 1) - sampling / count
+    freedom = 2 * _trigamma_inverse(np.maximum(excess, 1 / MAX_PRIOR_FREEDOM))
     variance = np.exp(mean + digamma(freedom / 2) - np.log(freedom / 2))
     return {side: Prior(freedom[int(side)], variance[int(side)]) for side in (False, True)}
 
@@ -138,8 +138,8 @@ def _trigamma_inverse(y: FloatArray) -> FloatArray:
     return np.asarray(x)
 
 
-def _standardised(
-    x: FloatArray, m: Moments, prior: Prior, least: FloatArray
+def _standardise(
+    x: FloatArray, m: Moments, prior: Prior, min_variance: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """[T, c, views] distance from the mean in scales, the scale, and the degrees of freedom.
 
@@ -149,7 +149,7 @@ def _standardised(
         k = np.where(m.count > 0, m.count, np.nan)
         freedom = prior.freedom + k - 1
         variance = (prior.freedom * prior.variance + m.squares) / freedom
-        scale = np.sqrt(np.where(variance > least, variance * (1 + 1 / k), np.nan))
+        scale = np.sqrt(np.where(variance > min_variance, variance * (1 + 1 / k), np.nan))
         return (x - m.mean) / scale, scale, np.broadcast_to(freedom, scale.shape)
 
 

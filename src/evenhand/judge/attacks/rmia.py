@@ -17,7 +17,7 @@ INFO = AttackInfo(
 )
 
 #: The least probability: a loss of 690 and one of 1,000 say the same.
-LEAST = 1e-300
+MIN_PROBABILITY = 1e-300
 
 
 class Config(Frozen):
@@ -49,17 +49,17 @@ def score(evidence: Evidence, config: Config) -> FloatArray:
     """
     ratio = np.empty((len(evidence.targets), evidence.member.shape[1]))
     for rows in evidence.chunks():
-        ratio[:, rows] = _ratio(evidence, rows, config)
+        ratio[:, rows] = _likelihood_ratio(evidence, rows, config)
     result = np.full_like(ratio, np.nan)
-    for of_target, own in zip(result, ratio, strict=True):
-        known = np.isfinite(own)
-        of_target[known] = dominated(own[known], own[known], config.gamma)
+    for of_target, target_ratio in zip(result, ratio, strict=True):
+        known = np.isfinite(target_ratio)
+        of_target[known] = dominated_share(target_ratio[known], target_ratio[known], config.gamma)
     return result
 
 
-def _ratio(evidence: Evidence, rows: slice, config: Config) -> FloatArray:
+def _likelihood_ratio(evidence: Evidence, rows: slice, config: Config) -> FloatArray:
     """[T, c] likelihood ratios of some rows."""
-    p = np.maximum(np.exp(-evidence.loss[:, rows].mean(axis=2)), LEAST)
+    p = np.maximum(np.exp(-evidence.loss[:, rows].mean(axis=2)), MIN_PROBABILITY)
     at, targets = evidence.references, evidence.targets
     chosen = np.ones_like(p, dtype=bool) if config.mode == "online" else ~evidence.member[:, rows]
     total = np.broadcast_to((p[at] * chosen[at]).sum(axis=0), (len(targets), p.shape[1]))
@@ -72,10 +72,10 @@ def _ratio(evidence: Evidence, rows: slice, config: Config) -> FloatArray:
         mean = total / np.where(count > 0, count, np.nan)
         if config.mode == "offline":
             mean = ((1 + config.a) * mean + (1 - config.a)) / 2
-        return np.asarray(p[targets] / np.maximum(mean, LEAST))
+        return np.asarray(p[targets] / np.maximum(mean, MIN_PROBABILITY))
 
 
-def dominated(ratio: FloatArray, population: FloatArray, gamma: float) -> FloatArray:
+def dominated_share(ratio: FloatArray, population: FloatArray, gamma: float) -> FloatArray:
     """[n] share of the population z with ratio / z > gamma, by sorting instead of an n x m matrix.
 
     Args:
@@ -85,7 +85,7 @@ def dominated(ratio: FloatArray, population: FloatArray, gamma: float) -> FloatA
     """
     below = np.sort(population)
     order = np.argsort(ratio)
-    found = np.empty(len(ratio))
+    counts = np.empty(len(ratio))
     # Sorted queries walk through the sorted population once instead of jumping about in it.
-    found[order] = np.searchsorted(below, ratio[order] / gamma, side="left")
-    return found / len(population)
+    counts[order] = np.searchsorted(below, ratio[order] / gamma, side="left")
+    return counts / len(population)

@@ -76,11 +76,11 @@ class RateByGroup:
     eligible: BoolArray | None = None
     class_name: str | None = None
 
-    def show(self, attributes: Sequence[Attribute | None]) -> MetricByGroup:
+    def evaluate(self, attributes: Sequence[Attribute | None]) -> MetricByGroup:
         """The rate in every group of these attributes; None is all rows."""
-        return self.of([g for a in attributes for g in self.groups(a)])
+        return self.evaluate_groups([g for a in attributes for g in self.groups(a)])
 
-    def of(self, groups: list[Group]) -> MetricByGroup:
+    def evaluate_groups(self, groups: list[Group]) -> MetricByGroup:
         """The rate in some of its groups."""
         p = self.predictions
         observed = [[counts.observe(self.measure, arm, g, p, 0) for g in groups] for arm in p.arms]
@@ -107,7 +107,7 @@ def arms_of(places: Sequence[tuple[str, str]], answers: IntArray) -> tuple[Arm, 
     """
     names = dict.fromkeys(arm for arm, _ in places)
     runs = [tuple(run for a, run in places if a == arm) for arm in names]
-    return tuple(Arm(*told) for told in zip(names, runs, by_arm(places, answers), strict=True))
+    return tuple(Arm(*fields) for fields in zip(names, runs, by_arm(places, answers), strict=True))
 
 
 def by_arm(places: Sequence[tuple[str, str]], values: npt.NDArray[T]) -> list[npt.NDArray[T]]:

@@ -40,21 +40,21 @@ INFO = GenerativeInfo(
 
 def compute(chosen: Chosen) -> list[MetricByGroup]:
     """Shares of twins with other meanings whose answer follows the meaning, and the token."""
-    eligible = twins(chosen)[0] & chosen.blocks.inverted
+    eligible = permuted_prompts(chosen)[0] & chosen.blocks.inverted
     if not eligible.any():
         return []
     return [
-        dataclasses.replace(m, eligible=eligible).show((None, *chosen.table.attributes))
-        for m in followed(chosen)
+        dataclasses.replace(m, eligible=eligible).evaluate((None, *chosen.table.attributes))
+        for m in outcome_rates(chosen)
         if m.measure.name in INFO.measures
     ]
 
 
-def twins(chosen: Chosen) -> tuple[np.ndarray, IntArray]:
+def permuted_prompts(chosen: Chosen) -> tuple[np.ndarray, IntArray]:
     """[contexts] whether a context is a scored twin of a scored plainest form, and [contexts] the latter."""
     blocks = chosen.blocks
     base = blocks.first[blocks.block]
-    return blocks.twin & chosen.scored & chosen.scored[base], base
+    return blocks.permuted & chosen.scored & chosen.scored[base], base
 
 
 def outcomes(chosen: Chosen) -> IntArray:
@@ -62,7 +62,7 @@ def outcomes(chosen: Chosen) -> IntArray:
 
     An option whose token keeps its meaning in both forms keeps both and tells nothing.
     """
-    _, base = twins(chosen)
+    _, base = permuted_prompts(chosen)
     token, meaning = chosen.token, chosen.meaning
     same_token, same_meaning = token == token[:, base], meaning == meaning[:, base]
     ties = (token == len(chosen.table.tokens)) | (token[:, base] == len(chosen.table.tokens))
@@ -71,15 +71,15 @@ def outcomes(chosen: Chosen) -> IntArray:
     return np.select(cases, codes, OUTCOMES.index("neither"))
 
 
-def followed(chosen: Chosen) -> list[RateByGroup]:
+def outcome_rates(chosen: Chosen) -> list[RateByGroup]:
     """The share of every outcome; `INFO.measures` has those that are rates of the result."""
     table = chosen.table
     arms = arms_of(table.places, outcomes(chosen))
-    found = []
+    rates = []
     for code, outcome in enumerate(OUTCOMES):
         name = f"{outcome}_followed"
         label = np.full(len(table.example), code)
         rows = rows_of(OUTCOMES, label, arms, table.attributes, table.cluster)
         info = INFO.measures.get(name, share_info(f"share of answers: {outcome}", 0, _SOURCE))
-        found.append(RateByGroup(share_of(name, info), rows))
-    return found
+        rates.append(RateByGroup(share_of(name, info), rows))
+    return rates

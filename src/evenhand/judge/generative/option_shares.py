@@ -40,7 +40,7 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
     """The share of every meaning, and of the expected one where the table says which that is."""
     table = chosen.table
     attributes = (None, *table.attributes)
-    found = [m.show(attributes) for m in shares(chosen, "meaning")]
+    metrics = [m.evaluate(attributes) for m in shares(chosen, "meaning")]
     known = (table.label != NONE) & chosen.scored
     if known.any():
         rows = rows_of(
@@ -48,8 +48,8 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
             table.cluster,
         )  # fmt: skip
         measure = share_of("option_accuracy", INFO.measures["option_accuracy"])
-        found.append(RateByGroup(measure, rows, known).show(attributes))
-    return found
+        metrics.append(RateByGroup(measure, rows, known).evaluate(attributes))
+    return metrics
 
 
 def shares(chosen: Chosen, by: By) -> list[RateByGroup]:
@@ -68,15 +68,15 @@ def shares(chosen: Chosen, by: By) -> list[RateByGroup]:
         (*names, TIED), table.label, arms_of(table.places, answers), table.attributes, table.cluster
     )
     measure = share_of("option_share", INFO.measures["option_share"])
-    kept = closed & chosen.scored
-    found = []
-    for code in np.unique(offered[kept]):
+    counted = closed & chosen.scored
+    rates = []
+    for code in np.unique(offered[counted]):
         if code != NONE:
-            there = kept & (offered == code).any(axis=1)
-            found.append(RateByGroup(measure, _counting(rows, int(code)), there, names[code]))
-    if (answers[:, kept] == len(names)).any():
-        found.append(RateByGroup(measure, _counting(rows, len(names)), kept, TIED))
-    return found
+            there = counted & (offered == code).any(axis=1)
+            rates.append(RateByGroup(measure, _counting(rows, int(code)), there, names[code]))
+    if (answers[:, counted] == len(names)).any():
+        rates.append(RateByGroup(measure, _counting(rows, len(names)), counted, TIED))
+    return rates
 
 
 def _counting(rows: Predictions, code: int) -> Predictions:

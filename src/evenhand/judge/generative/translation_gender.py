@@ -25,7 +25,7 @@ _WINOMT = "Stanovsky, Smith and Zettlemoyer 2019 (WinoMT)"
 _SHARES = "Ding et al. 2024 (arXiv 2405.17512)"
 
 
-def _gap(title: str) -> MetricInfo:
+def _gap_info(title: str) -> MetricInfo:
     return MetricInfo(
         title=title, direction=0, range=(-1, 1), needs="prediction", classes="whole", inference="wald",
         reference=_WINOMT,
@@ -40,8 +40,8 @@ INFO = GenerativeInfo(
         **{f"share_{g}": share_info(f"share of {g} outputs", 0, _SHARES) for g in NAMED},
         "share_pro": share_info("share of stereotypical outputs", -1, _SHARES),
         "share_anti": share_info("share of anti-stereotypical outputs", 0, _SHARES),
-        "delta_g": _gap("F1 male less F1 female"),
-        "delta_s": _gap("accuracy pro less anti"),
+        "delta_g": _gap_info("F1 male less F1 female"),
+        "delta_s": _gap_info("accuracy pro less anti"),
     },
     primary=("gender_accuracy", "share_pro"),
     reference=f"{_WINOMT}; {_SHARES}",
@@ -58,7 +58,7 @@ def compute(table: Generations) -> list[MetricByGroup]:
     The gender of an output is the column `predicted_gender`, or else that of the pronouns of an English text.
     """
     genders = table.genders or [[gender_of(t) for t in texts] for texts in table.completions]
-    output = np.array([[NAMED.index(gender) for gender in own] for own in genders])
+    output = np.array([[NAMED.index(gender) for gender in run_genders] for run_genders in genders])
     if table.there is not None:
         output = np.where(table.there, output, ABSENT)
     arms = arms_of(table.places, output)
@@ -67,22 +67,22 @@ def compute(table: Generations) -> list[MetricByGroup]:
         NAMED, gold if gold is not None else output[0], arms, table.attributes, table.cluster,
         resplit=table.there is not None,
     )  # fmt: skip
-    found = []
+    rates = []
     if gold is not None:
         known = gold != UNKNOWN
-        found += [
+        rates += [
             RateByGroup(share_of("gender_accuracy", INFO.measures["gender_accuracy"]), rows, known),
             RateByGroup(Measure("delta_g", INFO.measures["delta_g"], delta_g), rows, known),
         ]
     for code, gender in enumerate(NAMED):
         name = f"share_{gender}"
         counted = dataclasses.replace(rows, label=np.full_like(rows.label, code))
-        found.append(RateByGroup(share_of(name, INFO.measures[name]), counted))
+        rates.append(RateByGroup(share_of(name, INFO.measures[name]), counted))
     leaning = _codes(table.attribute(PREDISPOSITION), ("male", "female"))
     if leaning is not None:
         for name, target in (("share_pro", leaning), ("share_anti", np.where(leaning >= 0, 1 - leaning, -1))):
             counted = dataclasses.replace(rows, label=target)
-            found.append(RateByGroup(share_of(name, INFO.measures[name]), counted, leaning >= 0))
+            rates.append(RateByGroup(share_of(name, INFO.measures[name]), counted, leaning >= 0))
     stereotype = _codes(table.attribute(STEREOTYPE), ("pro", "anti"))
     if stereotype is not None and gold is not None:
         right = [
@@ -92,8 +92,8 @@ def compute(table: Generations) -> list[MetricByGroup]:
         answered = tuple(dataclasses.replace(a, prediction=r) for a, r in zip(arms, right, strict=True))
         counted = dataclasses.replace(rows, classes=("pro", "anti", "wrong"), label=stereotype, arms=answered)
         eligible = (stereotype >= 0) & (gold != UNKNOWN)
-        found.append(RateByGroup(Measure("delta_s", INFO.measures["delta_s"], delta_s), counted, eligible))
-    return [measured.show((None, *table.attributes)) for measured in found]
+        rates.append(RateByGroup(Measure("delta_s", INFO.measures["delta_s"], delta_s), counted, eligible))
+    return [measured.evaluate((None, *table.attributes)) for measured in rates]
 
 
 #: Codes of `delta_s`: rows whose gold agrees with the stereotype, and those where it does not.
@@ -102,15 +102,15 @@ PRO, ANTI, WRONG = 0, 1, 2
 
 def gold_of(table: Generations) -> IntArray | None:
     """[n] code of the gold gender; None where neither a column nor a reference says it."""
-    given = table.attribute(GOLD_GENDER)
-    if given is not None:
-        codes = _codes(given, NAMED)
+    column = table.attribute(GOLD_GENDER)
+    if column is not None:
+        codes = _codes(column, NAMED)
         assert codes is not None
         return np.where(codes < 0, UNKNOWN, codes)
     if not any(table.references):
         return None
-    told = [gender_of(r[0]) if r else "unknown" for r in table.references]
-    return np.array([NAMED.index(g) for g in told])
+    genders = [gender_of(r[0]) if r else "unknown" for r in table.references]
+    return np.array([NAMED.index(g) for g in genders])
 
 
 def remarks(table: Generations) -> list[str]:
@@ -132,8 +132,8 @@ def _codes(attribute: Attribute | None, names: tuple[str, ...]) -> IntArray | No
     """[n] each row's group as an index into names, -1 for any other; None without the attribute."""
     if attribute is None or attribute.codes is None:
         return None
-    place = [names.index(g) if g in names else -1 for g in attribute.groups]
-    return np.array(place, dtype=np.int64)[attribute.codes]
+    index = [names.index(g) if g in names else -1 for g in attribute.groups]
+    return np.array(index, dtype=np.int64)[attribute.codes]
 
 
 def delta_g(sample: Sample) -> Estimate:
@@ -143,9 +143,9 @@ def delta_g(sample: Sample) -> Estimate:
 
 
 def _f1(sample: Sample, gender: int) -> Estimate:
-    said, meant = sample.answer == gender, sample.true == gender
-    total = said.astype(np.float64) + meant
-    return ratio(sample, 2.0 * (said & meant), total, f"no row is {NAMED[gender]}, in gold or output")
+    predicted, actual = sample.answer == gender, sample.true == gender
+    total = predicted.astype(np.float64) + actual
+    return ratio(sample, 2.0 * (predicted & actual), total, f"no row is {NAMED[gender]}, in gold or output")
 
 
 def delta_s(sample: Sample) -> Estimate:
@@ -156,8 +156,8 @@ def delta_s(sample: Sample) -> Estimate:
     return _difference(sample, pro, anti)
 
 
-def _difference(sample: Sample, one: Estimate, other: Estimate) -> Estimate:
-    reason = one.reason or other.reason
+def _difference(sample: Sample, first: Estimate, second: Estimate) -> Estimate:
+    reason = first.reason or second.reason
     if reason:
         return undefined(sample, reason)
-    return Estimate(one.value - other.value, one.influence - other.influence)
+    return Estimate(first.value - second.value, first.influence - second.influence)

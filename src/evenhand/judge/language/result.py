@@ -37,12 +37,12 @@ _COLUMNS = (
 )
 
 
-def result(
+def build_result(
     table: Generations | Likelihoods,
     columns: Columns,
     settings: Settings,
     reference: int,
-    told: tuple[Rows, Rows],
+    rows: tuple[Rows, Rows],
     problems: Sequence[str],
     parts: Mapping[str, Any],
 ) -> AuditResult:
@@ -53,11 +53,11 @@ def result(
         columns: how it was read.
         settings: how it was judged.
         reference: index of the reference arm.
-        told: rows of `rates` and of `comparisons`.
+        rows: rows of `rates` and of `comparisons`.
         problems: remarks.
         parts: further tables, by name.
     """
-    rates, comparisons = told
+    rates, comparisons = rows
     arms = list(dict.fromkeys(arm for arm, _ in table.places))
     candidates = [name for i, name in enumerate(arms) if i != reference]
     verdict = verdict_of(comparisons, candidates, arms[reference])
@@ -65,7 +65,7 @@ def result(
         sentences = [
             *([verdict["sentence"]] if any(verdict["counts"].values()) else []),
             *token_sentences(parts.get("token_bias", {}).get("shifts", ())),
-            *survival_sentences(parts.get("survival", ())),
+            *robustness_sentences(parts.get("survival", ())),
         ]
         verdict["sentence"] = " ".join(sentences) or verdict["sentence"]
     read = asdict(columns)
@@ -117,14 +117,15 @@ def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
         shifts: rows of the shifts of effects, with simultaneous intervals.
     """
     overall = [r for r in shifts if r["attribute"] is None and r["status"] != "undefined"]
-    found = []
+    sentences = []
     for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in overall):
-        own = [r for r in overall if (r["candidate"], r["reference"]) == (candidate, reference)]
+        pair_rows = [r for r in overall if (r["candidate"], r["reference"]) == (candidate, reference)]
         tokens, meanings = (
-            [r for r in own if r["metric"] == metric] for metric in ("token_prior", "meaning_preference")
+            [r for r in pair_rows if r["metric"] == metric]
+            for metric in ("token_prior", "meaning_preference")
         )
         moved = [[r for r in rows if direction(r) != "cannot tell"] for rows in (tokens, meanings)]
-        what = {
+        finding = {
             (True, True): "both token priors and preferences for meanings moved",
             (
                 True,
@@ -136,14 +137,14 @@ def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
             ): "preferences for meanings moved, no token prior is shown to have: belief, not token bias",
             (False, False): "neither token priors nor preferences for meanings are shown to have moved",
         }[bool(moved[0]), bool(moved[1])]
-        found.append(
-            f"{candidate} against {reference}: {what} ({_moved('tokens', moved[0], tokens)}; "
-            f"{_moved('meanings', moved[1], meanings)})."
+        sentences.append(
+            f"{candidate} against {reference}: {finding} ({_shift_summary('tokens', moved[0], tokens)}; "
+            f"{_shift_summary('meanings', moved[1], meanings)})."
         )
-    return found
+    return sentences
 
 
-def _moved(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
+def _shift_summary(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
     """Say how many moved, and by how much at most."""
     if not rows:
         return f"no {what} to compare"
@@ -162,34 +163,37 @@ def nats(value: float, sign: str = "-") -> str:
     return f"{value:{sign}.2f}" if abs(value) >= 0.095 or value == 0 else f"{value:{sign}.2g}"
 
 
-def survival_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def robustness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say whether the conclusions about each candidate survive template, token and scoring."""
-    found = []
+    sentences = []
     for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in rows):
-        own = [r for r in rows if (r["candidate"], r["reference"]) == (candidate, reference)]
-        who = f"which meanings {candidate} chooses more or less often than {reference}"
-        told = {r["meaning"]: r for r in own if r["says"] != "cannot tell"}
-        if not told:
-            appears = sum(r["finding"] == "appears" for r in own)
+        pair_rows = [r for r in rows if (r["candidate"], r["reference"]) == (candidate, reference)]
+        subject = f"which meanings {candidate} chooses more or less often than {reference}"
+        detected = {r["meaning"]: r for r in pair_rows if r["says"] != "cannot tell"}
+        if not detected:
+            appears = sum(r["finding"] == "appears" for r in pair_rows)
             some = (
-                f"; {appears} of {len(own)} checks by template, token or scoring see some" if appears else ""
+                f"; {appears} of {len(pair_rows)} checks by template, token or scoring see some"
+                if appears
+                else ""
             )
-            found.append(f"No difference is shown in {who}{some}.")
+            sentences.append(f"No difference is shown in {subject}{some}.")
             continue
         parts = []
         for axis in AXES.values():
-            of = [r for r in own if r["axis"] == axis and r["meaning"] in told]
-            if not of:
+            axis_rows = [r for r in pair_rows if r["axis"] == axis and r["meaning"] in detected]
+            if not axis_rows:
                 parts.append(f"{axis}: one only")
                 continue
             kinds = {
-                f: [r["meaning"] for r in of if r["finding"] == f] for f in ("survives", "weakens", "turns")
+                f: [r["meaning"] for r in axis_rows if r["finding"] == f]
+                for f in ("survives", "weakens", "turns")
             }
             parts.append(f"{axis}: " + ", ".join(f"{len(m)} {f}" for f, m in kinds.items() if m))
-        firm = all(r["finding"] == "survives" for r in own if r["meaning"] in told)
-        shares = ", ".join(f"{meaning} {r['difference']:+.3f}" for meaning, r in told.items())
-        found.append(
-            f"Conclusions on {who} ({shares}) {'survive' if firm else 'do not all survive'} template, token "
+        firm = all(r["finding"] == "survives" for r in pair_rows if r["meaning"] in detected)
+        shares = ", ".join(f"{meaning} {r['difference']:+.3f}" for meaning, r in detected.items())
+        sentences.append(
+            f"Conclusions on {subject} ({shares}) {'survive' if firm else 'do not all survive'} template, token "
             f"and scoring ({'; '.join(parts)})."
         )
-    return found
+    return sentences

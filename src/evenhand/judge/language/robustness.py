@@ -24,7 +24,7 @@ from evenhand.tables.schema import Attribute
 #: What is varied, and what it is called.
 AXES: dict[str, str] = {"template": "template", "variant": "token", "scoring": "scoring"}
 
-Says = Literal["more", "less", "cannot tell"]
+Direction = Literal["more", "less", "cannot tell"]
 
 
 def conclusions(
@@ -43,16 +43,16 @@ def conclusions(
         candidate chooses the meaning more or less often.
     """
     pairs: list[PairedEstimate] = []
-    told: list[tuple[str, str | None]] = []
+    labels: list[tuple[str, str | None]] = []
     for name, chosen in choices.items():
         attributes = _axes(chosen) if name == scoring else ()
         for measured in shares(chosen, "meaning"):
             if measured.class_name == TIED:
                 continue
-            new = _pairs(measured, attributes, reference, settings)
+            new = _paired_estimates(measured, attributes, reference, settings)
             # The same group by another scoring is another comparison, not a copy.
             pairs += [dataclasses.replace(p, complement_key=f"{p.complement_key} {name}") for p in new]
-            told += [(name, p.attribute or (None if name == scoring else "scoring")) for p in new]
+            labels += [(name, p.attribute or (None if name == scoring else "scoring")) for p in new]
     if not pairs:
         return []
     rows = measured.predictions
@@ -60,7 +60,7 @@ def conclusions(
     settled = families.adjust_family(pairs, rows, settings, "robustness", arms[reference])
     return [
         {**row, "scoring": name, "axis": axis, "says": direction(row)}
-        for row, (name, axis) in zip(settled, told, strict=True)
+        for row, (name, axis) in zip(settled, labels, strict=True)
     ]
 
 
@@ -68,21 +68,21 @@ def _axes(chosen: Chosen) -> Sequence[Attribute]:
     return list({a.name: a for a in chosen.table.attributes if a.name in AXES}.values())
 
 
-def _pairs(
+def _paired_estimates(
     measured: RateByGroup, attributes: Sequence[Attribute], reference: int, settings: Settings
 ) -> list[PairedEstimate]:
-    shown = measured.show((None, *attributes))
-    seen = (shown.groups, shown.observed)
+    shown = measured.evaluate((None, *attributes))
+    estimates = (shown.groups, shown.observed)
     return [
         p
         for p in compare.compare_with_reference(
-            measured.measure, measured.class_name, measured.predictions, seen, reference, settings
+            measured.measure, measured.class_name, measured.predictions, estimates, reference, settings
         )
         if p.n
     ]
 
 
-def direction(row: Mapping[str, Any]) -> Says:
+def direction(row: Mapping[str, Any]) -> Direction:
     """Whether the interval says that the candidate has more, or less."""
     if row["low"] > 0:
         return "more"
@@ -100,36 +100,38 @@ def robustness(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         `survives` (the same everywhere), `turns` (the opposite somewhere), `weakens`, or, where the
         conclusion itself cannot be told, `appears` (somewhere a difference shows) or `open`.
     """
-    found = []
-    for whole in (r for r in rows if r["axis"] is None):
-        of = [r for r in rows if (r["candidate"], r["class"]) == (whole["candidate"], whole["class"])]
-        for axis, called in AXES.items():
-            own = [r for r in of if r["axis"] == axis]
-            if not own:
+    result = []
+    for conclusion in (r for r in rows if r["axis"] is None):
+        meaning_rows = [
+            r for r in rows if (r["candidate"], r["class"]) == (conclusion["candidate"], conclusion["class"])
+        ]
+        for axis, axis_name in AXES.items():
+            looks = [r for r in meaning_rows if r["axis"] == axis]
+            if not looks:
                 continue
-            same = sum(r["says"] == whole["says"] for r in own)
-            unsure = sum(r["says"] == "cannot tell" for r in own)
-            opposite = len(own) - unsure - (same if whole["says"] != "cannot tell" else 0)
-            found.append(
+            same = sum(r["says"] == conclusion["says"] for r in looks)
+            unsure = sum(r["says"] == "cannot tell" for r in looks)
+            opposite = len(looks) - unsure - (same if conclusion["says"] != "cannot tell" else 0)
+            result.append(
                 {
-                    "candidate": whole["candidate"],
-                    "reference": whole["reference"],
-                    "meaning": whole["class"],
-                    "says": whole["says"],
-                    "difference": whole["difference"],
-                    "axis": called,
-                    "looks": len(own),
+                    "candidate": conclusion["candidate"],
+                    "reference": conclusion["reference"],
+                    "meaning": conclusion["class"],
+                    "says": conclusion["says"],
+                    "difference": conclusion["difference"],
+                    "axis": axis_name,
+                    "looks": len(looks),
                     "same": same,
                     "cannot_tell": unsure,
                     "opposite": opposite,
-                    "finding": _finding(whole["says"], same, opposite, len(own)),
+                    "finding": _finding(conclusion["says"], same, opposite, len(looks)),
                 }
             )
-    return found
+    return result
 
 
-def _finding(whole: str, same: int, opposite: int, looks: int) -> str:
-    if whole == "cannot tell":
+def _finding(conclusion: str, same: int, opposite: int, looks: int) -> str:
+    if conclusion == "cannot tell":
         return "appears" if opposite else "open"
     if opposite:
         return "turns"

@@ -17,7 +17,7 @@ from evenhand.judge.core.pairs import PairedEstimate
 from evenhand.judge.core.rates import rate_row
 from evenhand.judge.generative import MetricByGroup, translation_gender, translation_quality
 from evenhand.judge.language import tables as likelihood_tables
-from evenhand.judge.language.result import result
+from evenhand.judge.language.result import build_result
 from evenhand.judge.prompts.choices import choose_all, scoring_names
 from evenhand.judge.result import AuditResult
 from evenhand.judge.settings import GENERATIVE, SCORING, Settings
@@ -62,7 +62,7 @@ def judge_generations(table: Generations, columns: Columns, settings: Settings) 
     except MissingExtraError as error:
         quality = []
         problems.append(str(error))
-    rates, comparisons = tell([*shown, *quality], reference, settings)
+    rates, comparisons = build_rows([*shown, *quality], reference, settings)
     scores = translation_quality.INFO.measures
     parts = {
         "quality": {
@@ -73,7 +73,7 @@ def judge_generations(table: Generations, columns: Columns, settings: Settings) 
             r for r in rates if r["metric"].startswith("share_") and r["attribute"] in (None, PREDISPOSITION)
         ],
     }
-    return result(table, columns, settings, reference, (rates, comparisons), problems, parts)
+    return build_result(table, columns, settings, reference, (rates, comparisons), problems, parts)
 
 
 def judge_likelihoods(
@@ -86,18 +86,18 @@ def judge_likelihoods(
         raise CallError(f"--scoring {scoring}: {lacking[scoring]}.")
     plugins = [registry.load(GENERATIVE, name) for name in ("option_shares", "inversions")]
     shown = [s for plugin in plugins for s in plugin.compute(choices[scoring])]
-    rates, comparisons = tell(shown, reference, settings)
-    further = likelihood_tables.tables(choices, scoring, reference, settings)
+    rates, comparisons = build_rows(shown, reference, settings)
+    further = likelihood_tables.build_tables(choices, scoring, reference, settings)
     problems = [
         *table.problems,
         *(f"Scoring {name} is left out: {why}." for name, why in lacking.items()),
         *further.pop("problems"),
     ]
-    parts = {"scoring": scoring, "scorings": likelihood_tables.scorings(choices, lacking), **further}
-    return result(table, columns, settings, reference, (rates, comparisons), problems, parts)
+    parts = {"scoring": scoring, "scorings": likelihood_tables.scoring_rows(choices, lacking), **further}
+    return build_result(table, columns, settings, reference, (rates, comparisons), problems, parts)
 
 
-def tell(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> tuple[Rows, Rows]:
+def build_rows(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> tuple[Rows, Rows]:
     """Rows of `rates` and of `comparisons`; numbers of one metric, and all primary ones, are families.
 
     Args:
@@ -107,14 +107,14 @@ def tell(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> 
     """
     rates: Rows = []
     pairs: list[PairedEstimate] = []
-    for s in (s for s in shown if s.measure.name in settings.metrics):
-        for arm, observed in zip(s.predictions.arms, s.observed, strict=True):
-            for group, seen in zip(s.groups, observed, strict=True):
-                row = rate_row(s.measure, arm, None, group, seen, s.predictions, settings)
-                rates.append(row | {"class": s.class_name})
-        seen_all = (s.groups, s.observed)
+    for metric in (metric for metric in shown if metric.measure.name in settings.metrics):
+        for arm, observed in zip(metric.predictions.arms, metric.observed, strict=True):
+            for group, estimate in zip(metric.groups, observed, strict=True):
+                row = rate_row(metric.measure, arm, None, group, estimate, metric.predictions, settings)
+                rates.append(row | {"class": metric.class_name})
+        estimates = (metric.groups, metric.observed)
         pairs += compare.compare_with_reference(
-            s.measure, s.class_name, s.predictions, seen_all, reference, settings
+            metric.measure, metric.class_name, metric.predictions, estimates, reference, settings
         )
     if not pairs:
         return rates, []

@@ -37,12 +37,12 @@ class Pool:
 
         Rank 0 calls nobody; a rank beyond the pool calls everybody.
         """
-        whole = int(rank)
-        if whole < 1:
+        index = int(rank)
+        if index < 1:
             return np.inf
-        if whole > self.size:
+        if index > self.size:
             return -np.inf
-        return float(self.scores[self.size - whole])
+        return float(self.scores[self.size - index])
 
     def share_above(self, scores: FloatArray, rank: float) -> float:
         """Share of some scores above a threshold; between two ranks on the line."""
@@ -68,24 +68,24 @@ class Order:
     known: BoolArray
 
     @cached_property
-    def inside(self) -> Pool:
+    def members(self) -> Pool:
         """The members."""
         return Pool(self.known & self.member, self.scores)
 
     @cached_property
-    def outside(self) -> Pool:
+    def non_members(self) -> Pool:
         """The non-members."""
         return Pool(self.known & ~self.member, self.scores)
 
     @cached_property
-    def merged(self) -> Pool:
+    def all_rows(self) -> Pool:
         """All rows with a score."""
         return Pool(self.known, self.scores)
 
     def parts(self, rows: IntArray) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
         """Scores of the members among some rows, and which of these they are; the same of non-members."""
         scores = self.scores[rows]
-        inside, outside = (np.flatnonzero(pool.holds[rows]) for pool in (self.inside, self.outside))
+        inside, outside = (np.flatnonzero(pool.holds[rows]) for pool in (self.members, self.non_members))
         return scores[inside], inside, scores[outside], outside
 
 
@@ -99,7 +99,7 @@ def order_of(scores: FloatArray, member: BoolArray) -> Order:
     return Order(scores, member, np.isfinite(scores))
 
 
-def standing(scores: FloatArray, rising: FloatArray) -> FloatArray:
+def placement_values(scores: FloatArray, rising: FloatArray) -> FloatArray:
     """Share of other scores below each of some; equal ones count half.
 
     Args:

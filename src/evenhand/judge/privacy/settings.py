@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evenhand import registry
 from evenhand.errors import CallError, nearest
-from evenhand.judge.attacks import ATTACKS, named
+from evenhand.judge.attacks import ATTACKS, attack_name
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import MARGIN
 from evenhand.spec.base import Frozen
@@ -15,7 +15,7 @@ from evenhand.spec.sections.margins import RATE, alpha_fault, integer_fault, mar
 
 AUC, BALANCED = "roc_auc", "balanced_accuracy"
 FPRS = (0.001, 0.01, 0.05)
-USUAL = 0.01
+DEFAULT_FPR = 0.01
 _PREFIX = "true_positive_rate_at_fpr_"
 
 
@@ -67,17 +67,19 @@ class PrivacySettings:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant, all at once."""
-        bad = list(self._of_attacks())
+        complaints = list(self._of_attacks())
         if not self.fprs or not all(0 < f < 1 for f in self.fprs) or len(set(self.fprs)) < len(self.fprs):
-            bad.append(f"--fpr: got {list(self.fprs)}; give different rates between 0 and 1, such as 0.01.")
-        bad += [
+            complaints.append(
+                f"--fpr: got {list(self.fprs)}; give different rates between 0 and 1, such as 0.01."
+            )
+        complaints += [
             f"--primary: {name!r} is none of the numbers of an attack: {nearest(name, self.metrics)}"
             for name in self.primary
             if name not in self.metrics
         ]
         fault = margin_fault(self.margin, RATE, f"{AUC} and the other numbers of an attack lie")
         if fault is not None:
-            bad.append(f"--margin {shown_number(self.margin)}: {fault}")
+            complaints.append(f"--margin {shown_number(self.margin)}: {fault}")
         options = {
             "--alpha": alpha_fault(self.alpha),
             "--min-group-size": integer_fault(self.min_group_size, 1, "it is an integer of at least 1"),
@@ -86,20 +88,20 @@ class PrivacySettings:
             ),
             "--rng": integer_fault(self.rng, 0, "the seed is an integer of at least 0"),
         }
-        bad += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
-        if bad:
-            raise CallError(bad)
+        complaints += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
+        if complaints:
+            raise CallError(complaints)
         for name in ("margin", "alpha", "min_group_size", "rng", "permutations"):
             object.__setattr__(self, name, plain(getattr(self, name)))
 
     def _of_attacks(self) -> Iterable[str]:
-        seen: set[str] = set()
+        names: set[str] = set()
         for name, config in self.attacks:
             if name not in registry.names(ATTACKS):
                 registry.load(ATTACKS, name)
-            if named(name, config) in seen:
-                yield f"--attack: {named(name, config)!r} is given twice."
-            seen.add(named(name, config))
+            if attack_name(name, config) in names:
+                yield f"--attack: {attack_name(name, config)!r} is given twice."
+            names.add(attack_name(name, config))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -111,4 +113,4 @@ class PrivacySettings:
         """The primary numbers."""
         if self.primary:
             return self.primary
-        return (AUC, at_fpr(USUAL if USUAL in self.fprs else min(self.fprs)))
+        return (AUC, at_fpr(DEFAULT_FPR if DEFAULT_FPR in self.fprs else min(self.fprs)))

@@ -10,7 +10,7 @@ from evenhand.tables.schema import FloatArray, IntArray
 #: Bits of a cause.
 WITHOUT, WITH, AGREE = 1, 2, 4
 
-_SAID = {
+_DESCRIPTIONS = {
     WITHOUT: "too few references without the row",
     WITH: "too few references with the row",
     WITHOUT | WITH: "too few references with or without the row",
@@ -18,7 +18,7 @@ _SAID = {
 }
 
 
-def causes_of(evidence: Evidence, scores: FloatArray, needs: Needs) -> IntArray:
+def find_causes(evidence: Evidence, scores: FloatArray, needs: Needs) -> IntArray:
     """[T, n] why a row has no score, in bits; 0 where it has one.
 
     Args:
@@ -38,16 +38,16 @@ def causes_of(evidence: Evidence, scores: FloatArray, needs: Needs) -> IntArray:
             continue
         for cause, target in zip(causes, evidence.targets, strict=True):
             # A target that is itself among the references is none for itself.
-            own = count - (evidence.member[target] == member) if evidence.shared else count
-            least = needs.least if own.max() >= needs.somewhere else needs.somewhere
-            cause[own < least] |= bit
+            available = count - (evidence.member[target] == member) if evidence.shared else count
+            least = needs.least if available.max() >= needs.somewhere else needs.somewhere
+            cause[available < least] |= bit
     causes[lacking & (causes == 0)] = AGREE
     causes[~lacking] = 0
     return causes
 
 
-def said(causes: IntArray) -> str:
+def describe_causes(causes: IntArray) -> str:
     """Say why rows have no score, each cause once."""
-    found = int(np.bitwise_or.reduce(causes, axis=None)) if causes.size else 0
-    parts = [found & (WITHOUT | WITH), found & AGREE]
-    return ", or ".join(_SAID[part] for part in parts if part)
+    bits = int(np.bitwise_or.reduce(causes, axis=None)) if causes.size else 0
+    parts = [bits & (WITHOUT | WITH), bits & AGREE]
+    return ", or ".join(_DESCRIPTIONS[part] for part in parts if part)

@@ -64,11 +64,11 @@ def crossing_of(table: Likelihoods, offered: BoolArray) -> Crossing:
     snippets, snippet = np.unique(table.example[rows], return_inverse=True)
     context = np.full((len(prompts), len(snippets)), -1)
     context[prompt, snippet] = rows
-    there = context >= 0
-    order = np.argsort(-there.sum(axis=1), kind="stable")
-    complete = np.logical_and.accumulate(there[order], axis=0)
-    kept = complete.sum(axis=1) * np.arange(1, len(prompts) + 1)
-    most = len(kept) - int(np.argmax(kept[::-1]))
+    present = context >= 0
+    order = np.argsort(-present.sum(axis=1), kind="stable")
+    complete = np.logical_and.accumulate(present[order], axis=0)
+    contexts_left = complete.sum(axis=1) * np.arange(1, len(prompts) + 1)
+    most = len(contexts_left) - int(np.argmax(contexts_left[::-1]))
     chosen = np.sort(order[:most])
     context = context[chosen][:, complete[most - 1]]
     cluster = table.cluster[context]

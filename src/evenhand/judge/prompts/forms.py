@@ -36,10 +36,10 @@ class Blocks:
     set_template: IntArray
     closed: BoolArray
     inverted: BoolArray
-    twin: BoolArray
+    permuted: BoolArray
 
 
-def blocks_of(table: Likelihoods) -> Blocks:
+def find_blocks(table: Likelihoods) -> Blocks:
     """Find the blocks of a table.
 
     A block's plainest form is the one whose variant has the shortest name (`letters` before
@@ -67,7 +67,7 @@ def blocks_of(table: Likelihoods) -> Blocks:
         set_template=sets[:, 0],
         closed=np.bincount(pairs[:, 0], minlength=len(sets)) > 1,
         inverted=(table.meaning != table.meaning[base]).any(axis=1),
-        twin=base != np.arange(len(base)),
+        permuted=base != np.arange(len(base)),
     )
 
 
@@ -98,7 +98,7 @@ class Effects:
     meanings: IntArray
 
 
-def effects_of(table: Likelihoods, blocks: Blocks) -> Effects:
+def fit_effects(table: Likelihoods, blocks: Blocks) -> Effects:
     """Fit every block whose forms can tell tokens from meanings."""
     places, most = len(table.places), table.token.shape[1]
     logs = log_shares(table.log_prob, table.there)
@@ -120,10 +120,13 @@ def effects_of(table: Likelihoods, blocks: Blocks) -> Effects:
             solve = _solver(places_of_meanings.reshape(f, k))
             if solve is None:
                 continue
-            mine = design == d
-            seen = logs[:, members[mine]][..., :k].reshape(places, int(mine.sum()), f * k)
-            found = seen @ solve.T
-            token[:, which[mine], :k], meaning[:, which[mine], :k] = found[..., :k], found[..., k:]
+            same_design = design == d
+            values = logs[:, members[same_design]][..., :k].reshape(places, int(same_design.sum()), f * k)
+            fitted = values @ solve.T
+            token[:, which[same_design], :k], meaning[:, which[same_design], :k] = (
+                fitted[..., :k],
+                fitted[..., k:],
+            )
     return Effects(token, meaning, meanings)
 
 

@@ -15,6 +15,6 @@ def pooled_mean(values: FloatArray, table: Likelihoods) -> FloatArray:
     _, code = np.unique(key[at], return_inverse=True)
     size = np.bincount(code)
     out = np.zeros_like(values)
-    for place in range(len(values)):
-        out[place][at] = (np.bincount(code, weights=values[place][at]) / size)[code]
+    for index in range(len(values)):
+        out[index][at] = (np.bincount(code, weights=values[index][at]) / size)[code]
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand.judge.prompts.forms import Blocks, effects_of, log_shares
+from evenhand.judge.prompts.forms import Blocks, fit_effects, log_shares
 from evenhand.judge.scorings import ScoringInfo
 from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import FloatArray
@@ -28,7 +28,7 @@ def token_priors(table: Likelihoods, blocks: Blocks) -> FloatArray:
 
     NaN where no block of the set can tell tokens from meanings, or no two examples share the set.
     """
-    effect = effects_of(table, blocks).token
+    effect = fit_effects(table, blocks).token
     there = table.there[blocks.first]
     shares = np.exp(log_shares(effect, there))
     known = np.isfinite(effect[:, :, 0]).all(axis=0)
