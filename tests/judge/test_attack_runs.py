@@ -111,7 +111,7 @@ def test_attack_in_python_is_the_commands_json(tmp_path):
 
 
 def test_attack_in_python_refuses_what_the_command_refuses():
-    with pytest.raises(InputError, match="'lyra' is no attack"):
+    with pytest.raises(InputError, match="'lyra' is not an attack"):
         evenhand.attack(table(), attack=("lyra",))
     with pytest.raises(InputError, match="--fpr"):
         evenhand.attack(table(), fpr=(0.1, 1.5))

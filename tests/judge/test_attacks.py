@@ -183,7 +183,7 @@ def test_moments_keep_their_digits():
     ("text", "told"),
     [
         ("lyra", "did you mean 'lira'"),
-        ("lira[mode=of", "is no attack"),
+        ("lira[mode=of", "is not an attack"),
         ("lira[mode=none]", "mode"),
         ("lira[mod=offline]", "did you mean 'mode'"),
         ("rmia[gamma=0.5]", "gamma"),

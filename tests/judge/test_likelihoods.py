@@ -201,7 +201,7 @@ def test_reordered_options_are_no_inversion():
     document = evenhand.audit(likelihoods(rows)).to_dict()
     assert {r["kind"] for r in document["inversions"]} == {"reordered"}
     assert not [r for r in document["rates"] if r["metric"] == "token_followed"]
-    assert any("cannot be told from beliefs" in p for p in document["problems"])
+    assert any("cannot be distinguished" in p for p in document["problems"])
 
 
 def test_recalls_by_hand():
@@ -265,7 +265,7 @@ def test_every_scoring_is_tried_and_says_why_not():
     assert told["pride"] == ""
     with pytest.raises(InputError, match="--scoring pmi: needs the column log_prob_free"):
         evenhand.audit(likelihoods(answers(20, [0.5, -0.5], [0.1, -0.1])), scoring="pmi")
-    with pytest.raises(InputError, match="'pridee' is no scoring: did you mean 'pride'"):
+    with pytest.raises(InputError, match="unknown scoring 'pridee': did you mean 'pride'"):
         evenhand.audit(likelihoods(answers(20, [0.5, -0.5], [0.1, -0.1])), scoring="pridee")
 
 

@@ -278,7 +278,7 @@ def test_the_papers_protocol():
 def test_references_are_needed():
     one = signals({"a": 1.0}, models=1)
     assert attacked(one)["settings"]["attacks"] == ["loss"]
-    with pytest.raises(TableError, match="there is one model only"):
+    with pytest.raises(TableError, match="the table has one model only"):
         attacked(one, attacks=(("lira", lira.Config()),))
     arm = one.arms[0]
     bare = SignalArm("a", arm.runs, arm.target, arm.member, arm.loss)

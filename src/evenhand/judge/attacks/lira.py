@@ -1,4 +1,4 @@
-"""The likelihood-ratio attack (LiRA): a row's margin beside those of models that did and did not see it."""
+"""The likelihood-ratio attack (LiRA): a row's margin against those of models trained with and without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ INFO = AttackInfo(
     reference="Carlini et al. 2022, https://arxiv.org/abs/2112.03570, algorithms 1 and 2",
 )
 
-#: Models agree on a row when their margins differ by less than this share of them: no variance to speak of.
+#: Models agree on a row when the standard deviation of their margins is below this fraction of the mean: the
+#: variance is then rounding error.
 AGREEMENT_TOLERANCE = 1e-9
 
 
@@ -27,9 +28,9 @@ class Config(Frozen):
     Attributes:
         mode: `online` compares the margin under models with the row in their training set and under models
             without it; `offline` uses models without it only.
-        variance: of the margins of a row over references: its own (`per_example`), the mean over all rows
-            (`global`), or its own drawn towards that mean (`shrunk`).
-        prior: for `shrunk`, how many degrees of freedom the mean over all rows is worth.
+        variance: variance of a row's margins over references: estimated per row (`per_example`), pooled over
+            all rows (`global`), or shrunk towards the pooled one (`shrunk`).
+        prior: for `shrunk`, the degrees of freedom that the pooled variance counts as.
     """
 
     mode: Literal["online", "offline"] = "online"
@@ -39,18 +40,18 @@ class Config(Frozen):
 
 def needs(config: Config) -> Needs:
     """Margins, of models with and without the row, or without it only."""
-    least = 2 if config.variance == "per_example" else 1  # a variance of its own takes two
+    least = 2 if config.variance == "per_example" else 1  # a variance per row needs two values
     return Needs(("margin",), "both" if config.mode == "online" else "out", least, somewhere=2)
 
 
 def score(evidence: Evidence, config: Config) -> FloatArray:
-    """[T, n] how far members' normal density exceeds non-members', in logarithms, summed over views.
+    """[T, n] log-likelihood ratio of the normal densities of members and non-members, summed over views.
 
     online:  log N(x; mean_in, var_in) - log N(x; mean_out, var_out)
     offline: -log P(Z > (x - mean_out) / sd_out), the one-sided normal tail of Lambda = 1 - P
 
-    Means and variances are those of a target's references, the latter with one less than their number below.
-    The global variance is the mean of the rows' variances, weighted by degrees of freedom.
+    Means and variances are those of a target's references; variances divide by their number minus 1. The
+    global variance is the mean of the rows' variances, weighted by degrees of freedom.
     """
     assert evidence.margin is not None
     pooled = _pooled_variance(evidence, config)

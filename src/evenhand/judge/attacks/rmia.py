@@ -1,4 +1,4 @@
-"""The robust membership attack (RMIA): a row's likelihood ratio beside those of other rows."""
+"""The robust membership inference attack (RMIA): a row's likelihood ratio against those of other rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INFO = AttackInfo(
     reference="Zarifzadeh et al. 2024, https://arxiv.org/abs/2312.03262, equations 4 to 9",
 )
 
-#: The least probability: a loss of 690 and one of 1,000 say the same.
+#: Smallest probability, so that exp(-loss) does not underflow: losses above 690 are equivalent.
 MIN_PROBABILITY = 1e-300
 
 
@@ -24,9 +24,9 @@ class Config(Frozen):
     """Options.
 
     Attributes:
-        mode: `online` takes a row's mean probability over all references, `offline` over those that were not
+        mode: `online` averages a row's probability over all references, `offline` over those that were not
             trained on it.
-        gamma: how many times larger than another row's a ratio must be to count.
+        gamma: factor by which a ratio must exceed another row's to count.
         a: for `offline`, the slope of the mean over all models on the mean over those without the row.
     """
 
@@ -41,11 +41,11 @@ def needs(config: Config) -> Needs:
 
 
 def score(evidence: Evidence, config: Config) -> FloatArray:
-    """[T, n] share of all rows whose likelihood ratio a row's exceeds gamma times.
+    """[T, n] share of all rows whose likelihood ratio the row's exceeds by the factor gamma.
 
     The ratio is p(x | target) / p(x) with p(x | model) = exp(-loss), the loss being the mean over views, and
-    p(x) the mean over references, or ((1 + a) p_out(x) + (1 - a)) / 2 offline. The rows themselves are the
-    population: nothing but signals is known of them.
+    p(x) the mean over references, or ((1 + a) p_out(x) + (1 - a)) / 2 offline. The rows themselves serve
+    as the population, because only their signals are available.
     """
     ratio = np.empty((len(evidence.targets), evidence.member.shape[1]))
     for rows in evidence.chunks():
@@ -65,7 +65,7 @@ def _likelihood_ratio(evidence: Evidence, rows: slice, config: Config) -> FloatA
     total = np.broadcast_to((p[at] * chosen[at]).sum(axis=0), (len(targets), p.shape[1]))
     count = np.broadcast_to(chosen[at].sum(axis=0), total.shape)
     if evidence.shared:
-        # A difference of sums may lose all digits of a small probability, not its sign.
+        # The difference of two sums may cancel to rounding error, which could be negative.
         total = np.maximum(total - np.where(chosen[targets], p[targets], 0.0), 0.0)
         count = count - chosen[targets]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -86,6 +86,6 @@ def dominated_share(ratio: FloatArray, population: FloatArray, gamma: float) -> 
     below = np.sort(population)
     order = np.argsort(ratio)
     counts = np.empty(len(ratio))
-    # Sorted queries walk through the sorted population once instead of jumping about in it.
+    # Sorted queries access the sorted population in sequence, which is faster than in random order.
     counts[order] = np.searchsorted(below, ratio[order] / gamma, side="left")
     return counts / len(population)

@@ -1,4 +1,4 @@
-"""Shares of the options: how often each meaning and each token is chosen, and the expected one."""
+"""Option shares: how often each meaning, each token and the expected option is chosen."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ By = Literal["meaning", "token"]
 
 
 def compute(chosen: Chosen) -> list[MetricByGroup]:
-    """The share of every meaning, and of the expected one where the table says which that is."""
+    """Compute the share of every meaning, and of the expected one where the table has labels."""
     table = chosen.table
     attributes = (None, *table.attributes)
     metrics = [m.evaluate(attributes) for m in shares(chosen, "meaning")]
@@ -53,10 +53,10 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
 
 
 def shares(chosen: Chosen, by: By) -> list[RateByGroup]:
-    """The share of every option, by its meaning or by its token, among the contexts that offer it.
+    """Build the share of every option, by its meaning or its token, among the contexts that offer it.
 
-    Shares of a context's options sum to 1 together with `tied`, which is there when anything is tied. Tokens
-    that differ from example to example have no shares.
+    Shares of a context's options sum to 1 together with `tied`, which is present where answers are tied.
+    Tokens that differ between examples have no shares.
     """
     table = chosen.table
     offered, answers, names = table.meaning, chosen.meaning, table.meanings
@@ -80,5 +80,5 @@ def shares(chosen: Chosen, by: By) -> list[RateByGroup]:
 
 
 def _counting(rows: Predictions, code: int) -> Predictions:
-    """The same rows, with the option that is counted as their label."""
+    """Return the same rows, labelled with the option to count."""
     return dataclasses.replace(rows, label=np.full_like(rows.label, code))

@@ -1,8 +1,9 @@
-"""Token bias: of an option's log share, what goes with its token and what with its meaning.
+"""Token bias: the parts of an option's log share that are due to its token and to its meaning.
 
-The token's part is a prior of the answer token; the meaning's part is what is left of a belief. Both are in
-nats against the mean of the options, fitted question by question (`language/forms.py`), so that arms are
-compared on the same questions. A method that shifts only the token's part has not changed a belief.
+The token effect is the prior of the answer token; the meaning effect is a preference for the content of the
+option. Both are in nats relative to the mean of the options, fitted per question (`prompts/forms.py`), so
+that arms are compared on the same questions. A method that shifts only token effects has not changed a
+belief.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from evenhand.tables.schema import FloatArray, Predictions
 _SOURCE = "Zheng et al. 2024 (arXiv 2309.03882)"
 
 
-#: Digits of an effect: what is smaller is rounding of the fit, and no difference between arms.
+#: Decimals of an effect: smaller differences between arms are rounding error of the fit.
 DIGITS = 9
 
 
@@ -47,10 +48,10 @@ INFO = GenerativeInfo(
 
 
 def compute(chosen: Chosen) -> list[MetricByGroup]:
-    """Prior of every token by template and option set, preference for every meaning by template; and overall.
+    """Compute token priors by template and option set, meaning preferences by template, and both overall.
 
-    Rows are questions (blocks of forms), clustered as the contexts are. Nothing where no question has forms
-    that can tell tokens from meanings.
+    Rows are questions (blocks of prompt forms), clustered as the contexts are. Empty where no question has
+    forms that distinguish tokens from meanings.
     """
     table, blocks = chosen.table, chosen.blocks
     effects = fit_effects(table, blocks)
@@ -87,7 +88,7 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
 
 
 def _of_option(effect: FloatArray, codes: np.ndarray, code: int) -> FloatArray:
-    """[places, blocks] the effect of one option; NaN in blocks without it."""
+    """[places, blocks] effect of one option; NaN in blocks without it."""
     at = codes == code
     has = at.any(axis=1)
     values = np.take_along_axis(effect, at.argmax(axis=1)[None, :, None], axis=2)[..., 0]
@@ -95,7 +96,7 @@ def _of_option(effect: FloatArray, codes: np.ndarray, code: int) -> FloatArray:
 
 
 def _groups(attribute: str, parts: dict[str, np.ndarray], inside: np.ndarray) -> list[Group]:
-    """All questions, and those of each part that has any; one part alone is no group."""
+    """Return the group of all questions, and that of each part with questions."""
     overall = [Group(None, None, np.flatnonzero(inside), int(inside.sum()))]
     nonempty = {name: rows for name, part in parts.items() if len(rows := np.flatnonzero(inside & part))}
     return [*overall, *(Group(attribute, name, rows, len(rows)) for name, rows in nonempty.items())]
@@ -113,11 +114,11 @@ def _metric_by_group(
 
 
 def _refuse_counting(sample: Sample) -> Estimate:
-    raise AssertionError("effects are fitted, not counted")
+    raise AssertionError("effects are fitted, not computed from counts")
 
 
 def _observe_mean(values: FloatArray) -> Observed:
-    """Mean of [runs, n] values over rows, then over runs."""
+    """Average [runs, n] values over rows, then over runs; a row's influence is its centred value / n."""
     means = values.mean(axis=1)
     influence = (values - means[:, None]).mean(axis=0) / values.shape[1]
     nothing = np.full(values.shape[1], np.nan)
@@ -126,10 +127,11 @@ def _observe_mean(values: FloatArray) -> Observed:
 
 
 def rstd_rows(chosen: Chosen) -> list[dict[str, Any]]:
-    """RStd: the standard deviation over tokens of the recall where the expected answer has that token.
+    """Compute RStd: the standard deviation over tokens of the recall of each token.
 
-    Recall of a token: of the contexts whose expected meaning stands at it, the share that chooses it. Equal
-    recalls give 0. The mean over an arm's runs. Source: Zheng et al. 2024, section 2.
+    The recall of a token is the share of contexts that choose it, among those whose expected meaning has this
+    token. Equal recalls give 0. The value is the mean over an arm's runs. Source: Zheng et al. 2024, section
+    2.
     """
     table, blocks = chosen.table, chosen.blocks
     at = (table.meaning == table.label[:, None]) & (table.label != NONE)[:, None]
@@ -161,7 +163,7 @@ def rstd_rows(chosen: Chosen) -> list[dict[str, Any]]:
 
 
 def _recall(chosen: Chosen, places: Sequence[int], inside: np.ndarray, token: int) -> FloatArray:
-    """[runs] share of the contexts that choose the token; NaN without any."""
+    """[runs] share of the contexts that choose the token; NaN without contexts."""
     if not inside.any():
         return np.full(len(places), np.nan)
     return np.asarray((chosen.token[list(places)][:, inside] == token).mean(axis=1))

@@ -1,4 +1,4 @@
-"""Gender in translations: which gender a translation names, against the gold and against stereotypes."""
+"""Gender in translations: the gender of a translation, compared with the gold and with stereotypes."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ INFO = GenerativeInfo(
         **{f"share_{g}": share_info(f"share of {g} outputs", 0, _SHARES) for g in NAMED},
         "share_pro": share_info("share of stereotypical outputs", -1, _SHARES),
         "share_anti": share_info("share of anti-stereotypical outputs", 0, _SHARES),
-        "delta_g": _gap_info("F1 male less F1 female"),
-        "delta_s": _gap_info("accuracy pro less anti"),
+        "delta_g": _gap_info("F1 male minus F1 female"),
+        "delta_s": _gap_info("accuracy pro minus anti"),
     },
     primary=("gender_accuracy", "share_pro"),
     reference=f"{_WINOMT}; {_SHARES}",
@@ -51,11 +51,12 @@ MALE, FEMALE, UNKNOWN = (NAMED.index(g) for g in ("male", "female", "unknown"))
 
 
 def compute(table: Generations) -> list[MetricByGroup]:
-    """Every share, the accuracy, and both differences that the table has the columns for.
+    """Compute the shares, the accuracy and the differences for which the table has the columns.
 
     The gold gender is the column `gold_gender`, or else the gender of the first reference. A stereotypical
-    (pro) output has the gender to which the occupation is predisposed, an anti-stereotypical one the other.
-    The gender of an output is the column `predicted_gender`, or else that of the pronouns of an English text.
+    (pro) output has the gender to which the occupation is predisposed, an anti-stereotypical output the
+    other. The gender of an output is the column `predicted_gender`, or else that of the pronouns of an
+    English text.
     """
     genders = table.genders or [[gender_of(t) for t in texts] for texts in table.completions]
     output = np.array([[NAMED.index(gender) for gender in run_genders] for run_genders in genders])
@@ -96,12 +97,13 @@ def compute(table: Generations) -> list[MetricByGroup]:
     return [measured.evaluate((None, *table.attributes)) for measured in rates]
 
 
-#: Codes of `delta_s`: rows whose gold agrees with the stereotype, and those where it does not.
+#: Codes of `delta_s`: rows whose gold gender agrees with the stereotype, rows whose gold gender does not, and
+#: wrong answers.
 PRO, ANTI, WRONG = 0, 1, 2
 
 
 def gold_of(table: Generations) -> IntArray | None:
-    """[n] code of the gold gender; None where neither a column nor a reference says it."""
+    """[n] code of the gold gender; None without a column or references that give it."""
     column = table.attribute(GOLD_GENDER)
     if column is not None:
         codes = _codes(column, NAMED)
@@ -114,7 +116,7 @@ def gold_of(table: Generations) -> IntArray | None:
 
 
 def remarks(table: Generations) -> list[str]:
-    """Remark on rows without a gold gender where the first reference has to say it."""
+    """Remark on rows without a gold gender where it is taken from the first reference."""
     if table.attribute(GOLD_GENDER) is not None or not any(table.references):
         return []
     gold = gold_of(table)
@@ -123,8 +125,8 @@ def remarks(table: Generations) -> list[str]:
     if not unknown:
         return []
     return [
-        f"There is no column '{GOLD_GENDER}', and the first reference of {unknown:,} of {len(gold):,} rows "
-        "names no gender, or several: these rows count in no gender accuracy."
+        f"Column '{GOLD_GENDER}' not found, and the first reference of {unknown:,} of {len(gold):,} rows "
+        "names no gender, or several: these rows are left out of the gender accuracy."
     ]
 
 
@@ -137,7 +139,7 @@ def _codes(attribute: Attribute | None, names: tuple[str, ...]) -> IntArray | No
 
 
 def delta_g(sample: Sample) -> Estimate:
-    """F1 of male less F1 of female, F1 = 2 TP / (outputs + golds) of that gender. Source: WinoMT."""
+    """F1 of male minus F1 of female, F1 = 2 TP / (outputs + golds) of that gender. Source: WinoMT."""
     male, female = (_f1(sample, gender) for gender in (MALE, FEMALE))
     return _difference(sample, male, female)
 
@@ -149,7 +151,7 @@ def _f1(sample: Sample, gender: int) -> Estimate:
 
 
 def delta_s(sample: Sample) -> Estimate:
-    """Accuracy on pro-stereotypical rows less that on anti-stereotypical ones. Source: WinoMT."""
+    """Accuracy on pro-stereotypical rows minus that on anti-stereotypical rows. Source: WinoMT."""
     right = sample.answer == sample.true
     pro = ratio(sample, right & (sample.true == PRO), sample.true == PRO, "no pro-stereotypical rows")
     anti = ratio(sample, right & (sample.true == ANTI), sample.true == ANTI, "no anti-stereotypical rows")

@@ -1,8 +1,8 @@
 """Quality of translations: BLEU and chrF of the generated text, as sacrebleu computes them.
 
-Against the gold, and against the gold with *he*, *she* or *they* throughout: a translation that is good but
-for its pronoun shows itself there. Corpus scores are functions of sums over rows, so that every cluster's
-part in them is known exactly by leaving it out.
+Scores are against the gold, and against the gold with *he*, *she* or *they* throughout, which shows
+translations that are correct except for the pronoun. Corpus scores are functions of sums over rows, so
+leave-one-cluster-out scores (the jackknife) are exact and cheap.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ORDERS, _CHARACTERS, _BETA = 4, 6, 2
 
 
 def compute(table: Generations) -> list[MetricByGroup]:
-    """BLEU and chrF2 against the gold (all references where a row has several) and its renderings.
+    """Compute BLEU and chrF2 against the gold (all references where a row has several) and its renderings.
 
     Raises:
         MissingExtraError: sacrebleu is not installed.
@@ -82,10 +82,10 @@ def compute(table: Generations) -> list[MetricByGroup]:
 
 
 def signatures(references: Sequence[Sequence[str]]) -> dict[str, str]:
-    """How sacrebleu says each score against the gold was computed, with as many references as there are.
+    """Return sacrebleu's signature of each score against the gold, including the number of references.
 
     Args:
-        references: [n] of each row; a sample of every number of them stands for all.
+        references: [n] references of each row; only their numbers enter the signature.
     """
     scorers = _scorers()
     counts_of = sorted({len(r) for r in references})
@@ -105,7 +105,7 @@ def _scorers() -> dict[str, Any]:
 
 
 def _refuse_counting(sample: Sample) -> Estimate:
-    raise AssertionError("scores of a corpus are no means over rows")
+    raise AssertionError("scores of a corpus are not means over rows")
 
 
 def _observe_score(
@@ -115,15 +115,15 @@ def _observe_score(
     group: Group,
     cluster: IntArray,
 ) -> Observed:
-    """A score of one arm in one group, with each cluster's part in it by the jackknife.
+    """Compute a score of one arm in one group, with influence values of clusters by the jackknife.
 
-    Each run's score is of the rows that it has, and so are its clusters.
+    Each run's score and clusters are those of the rows that it has.
 
     Args:
-        statistics: [runs, n, k] numbers of all rows whose sums the score is a function of.
-        there: [runs, n] whether a run has the row.
-        score: from sums to the score, on the last axis.
-        group: the rows.
+        statistics: [runs, n, k] statistics of every row; the score is a function of their sums.
+        there: [runs, n] mask: the run has the row.
+        score: function from [..., k] sums to [...] scores.
+        group: the group.
         cluster: [n] code of each row's cluster.
     """
     values, influences = [], []
@@ -137,6 +137,8 @@ def _observe_score(
         influence = np.zeros(len(run_present))
         if len(first) > 1:
             without = score(total - sums)
+            # Jackknife influence of a cluster, assigned to its first row; the variance sums squares by
+            # cluster.
             influence[present[first]] = (without.mean() - without) * (len(first) - 1) / len(first)
         influences.append(influence)
         values.append(float(score(total)) if len(present) else np.nan)
@@ -153,7 +155,7 @@ def _observe_score(
 
 
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
-    """References as sacrebleu takes them: the first of every row, the second of every row, ..."""
+    """Transpose references to the form of sacrebleu: the first of every row, the second of every row, ..."""
     most = max(len(r) for r in references)
     return [[r[i] if i < len(r) else None for r in references] for i in range(most)]
 
@@ -161,7 +163,7 @@ def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
 def bleu(stats: FloatArray) -> FloatArray:
     """Corpus BLEU (0-100) of [..., 10] sums: output length, reference length, matches, n-grams.
 
-    Four orders, exponential smoothing of orders without a match, 0 when nothing matches: as sacrebleu.
+    Four orders, exponential smoothing of orders without a match, 0 without any match: as in sacrebleu.
     """
     length, reference_length = stats[..., 0], stats[..., 1]
     matches, ngrams = stats[..., 2 : 2 + _ORDERS], stats[..., 2 + _ORDERS :]

@@ -1,4 +1,4 @@
-"""What a judgement of generations or likelihoods returns, and the sentences it ends in."""
+"""The result of a judgement of generations or likelihoods as a document, and its verdict sentences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = "evenhand.generative/1"
 
 Rows = list[dict[str, Any]]
 
-#: Options of a call that mean something for these tables.
+#: Options of a call that apply to these tables.
 _COLUMNS = (
     "by",
     "memberships",
@@ -46,12 +46,12 @@ def build_result(
     problems: Sequence[str],
     parts: Mapping[str, Any],
 ) -> AuditResult:
-    """The whole result, in the order in which it is read.
+    """Build the document, in the order in which it is read.
 
     Args:
-        table: what was judged.
-        columns: how it was read.
-        settings: how it was judged.
+        table: the table that was judged.
+        columns: the columns that were read.
+        settings: the settings of the judgement.
         reference: index of the reference arm.
         rows: rows of `rates` and of `comparisons`.
         problems: remarks.
@@ -99,7 +99,7 @@ def build_result(
 
 
 def requested(settings: Settings) -> list[str]:
-    """Name the measures that were asked for by name: none where all of a kind were computed."""
+    """Return the measures that the call requested by name; empty where all of a kind were computed."""
     for name in registry.names(GENERATIVE):
         measures = registry.load(GENERATIVE, name).INFO.measures
         if settings.metrics and settings.metrics[0] in measures:
@@ -111,7 +111,7 @@ def requested(settings: Settings) -> list[str]:
 
 
 def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say of each pair of arms whether token priors moved, preferences for meanings, both or neither.
+    """Report for each pair of arms whether token priors shifted, preferences for meanings, both or neither.
 
     Args:
         shifts: rows of the shifts of effects, with simultaneous intervals.
@@ -145,7 +145,7 @@ def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _shift_summary(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Say how many moved, and by how much at most."""
+    """Report the number of effects that shifted, and the largest shift."""
     if not rows:
         return f"no {what} to compare"
     if moved:
@@ -159,12 +159,12 @@ def _shift_summary(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence
 
 
 def nats(value: float, sign: str = "-") -> str:
-    """Write nats with two decimals, small ones with two digits: what has moved is not written as 0.00."""
+    """Format nats with two decimals, small values with two digits, so that a shift is not shown as 0.00."""
     return f"{value:{sign}.2f}" if abs(value) >= 0.095 or value == 0 else f"{value:{sign}.2g}"
 
 
 def robustness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say whether the conclusions about each candidate survive template, token and scoring."""
+    """Report whether the conclusions about each candidate survive template, token and scoring."""
     sentences = []
     for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in rows):
         pair_rows = [r for r in rows if (r["candidate"], r["reference"]) == (candidate, reference)]
@@ -173,7 +173,7 @@ def robustness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if not detected:
             appears = sum(r["finding"] == "appears" for r in pair_rows)
             some = (
-                f"; {appears} of {len(pair_rows)} checks by template, token or scoring see some"
+                f"; {appears} of {len(pair_rows)} checks by template, token or scoring show one"
                 if appears
                 else ""
             )
@@ -193,7 +193,7 @@ def robustness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         firm = all(r["finding"] == "survives" for r in pair_rows if r["meaning"] in detected)
         shares = ", ".join(f"{meaning} {r['difference']:+.3f}" for meaning, r in detected.items())
         sentences.append(
-            f"Conclusions on {subject} ({shares}) {'survive' if firm else 'do not all survive'} template, token "
-            f"and scoring ({'; '.join(parts)})."
+            f"Conclusions on {subject} ({shares}) {'survive' if firm else 'do not all survive'} template, "
+            f"token and scoring ({'; '.join(parts)})."
         )
     return sentences

@@ -1,9 +1,9 @@
-"""Does a conclusion about two arms survive another template, another token, another scoring?
+"""Robustness of conclusions about two arms: do they survive another template, token or scoring?
 
-The conclusion: which of two arms chooses a meaning more often, over all templates and variants, by the
-declared scoring. It is asked again in each template, in each variant (words, letters, emojis, inverted ...)
-and by each scoring. All these differences are one family, so that "says the opposite" is not a matter of
-many looks.
+The conclusion is which of two arms chooses a meaning more often, over all templates and variants, by the
+declared scoring. The comparison is repeated in each template, in each variant (words, letters, emojis,
+inverted ...) and by each scoring. All these differences form one family, so that an opposite conclusion is
+not a product of multiple comparisons.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from evenhand.judge.prompts.choices import TIED, Chosen
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Attribute
 
-#: What is varied, and what it is called.
+#: Attributes that are varied, and their names in a result.
 AXES: dict[str, str] = {"template": "template", "variant": "token", "scoring": "scoring"}
 
 Direction = Literal["more", "less", "cannot tell"]
@@ -30,17 +30,17 @@ Direction = Literal["more", "less", "cannot tell"]
 def conclusions(
     choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings
 ) -> list[dict[str, Any]]:
-    """Differences in the share of every meaning: overall, by template, by variant, by scoring.
+    """Compare the share of every meaning between arms: overall, by template, by variant, by scoring.
 
     Args:
-        choices: what every scoring chooses.
-        scoring: the declared one.
+        choices: the options that every scoring chooses.
+        scoring: the declared scoring.
         reference: index of the reference arm.
         settings: level, smallest group and seed.
 
     Returns:
-        Rows as in `comparisons` with `scoring`, `axis` (null: the conclusion itself) and `says`: whether the
-        candidate chooses the meaning more or less often.
+        Rows as in `comparisons` with `scoring`, `axis` (null for the conclusion itself) and `says`, the
+        direction of the difference: the candidate chooses the meaning `more` or `less` often.
     """
     pairs: list[PairedEstimate] = []
     labels: list[tuple[str, str | None]] = []
@@ -50,7 +50,8 @@ def conclusions(
             if measured.class_name == TIED:
                 continue
             new = _paired_estimates(measured, attributes, reference, settings)
-            # The same group by another scoring is another comparison, not a copy.
+            # Equal keys mark copies of one comparison; the same group by another scoring is another
+            # comparison.
             pairs += [dataclasses.replace(p, complement_key=f"{p.complement_key} {name}") for p in new]
             labels += [(name, p.attribute or (None if name == scoring else "scoring")) for p in new]
     if not pairs:
@@ -83,22 +84,22 @@ def _paired_estimates(
 
 
 def direction(row: Mapping[str, Any]) -> Direction:
-    """Whether the interval says that the candidate has more, or less."""
+    """Return the direction of a difference whose interval excludes 0, else `cannot tell`."""
     if row["low"] > 0:
         return "more"
     return "less" if row["high"] < 0 else "cannot tell"
 
 
 def robustness(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Along each axis, how often each conclusion is said again, cannot be told, or is turned round.
+    """Count along each axis how often each conclusion is confirmed, undetermined or reversed.
 
     Args:
-        rows: of `conclusions`.
+        rows: the rows of `conclusions`.
 
     Returns:
         One row per candidate, meaning and axis with `same`, `cannot_tell` and `opposite`, and `finding`:
         `survives` (the same everywhere), `turns` (the opposite somewhere), `weakens`, or, where the
-        conclusion itself cannot be told, `appears` (somewhere a difference shows) or `open`.
+        conclusion itself is undetermined, `appears` (a difference is detected somewhere) or `open`.
     """
     result = []
     for conclusion in (r for r in rows if r["axis"] is None):

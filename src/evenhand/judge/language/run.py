@@ -36,13 +36,13 @@ def run_generative(
 
     Args:
         source: files, globs or tables in memory.
-        columns: what their columns mean.
-        settings: what to judge and how strictly; `metrics` and `primary` name measures.
-        kind: `generations` or `likelihoods` (`evenhand.tables.detect.kind_of` finds out).
-        scoring: of likelihoods, by which of all scorings rates and comparisons are told.
+        columns: the meaning of their columns.
+        settings: the settings of the judgement; `metrics` and `primary` name measures.
+        kind: `generations` or `likelihoods`, as `evenhand.tables.detect.kind_of` detects it.
+        scoring: for likelihoods, the scoring behind rates and comparisons (all scorings are compared).
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is invalid; all complaints together.
     """
     chosen = settings_for(kind, settings, scoring)
     if kind == "generations":
@@ -51,7 +51,7 @@ def run_generative(
 
 
 def judge_generations(table: Generations, columns: Columns, settings: Settings) -> AuditResult:
-    """Judge generations that are already checked and paired."""
+    """Judge generations that are already validated and aligned."""
     reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.places)))
     problems = [*table.problems, *translation_gender.remarks(table)]
     shown = translation_gender.compute(table)
@@ -79,7 +79,7 @@ def judge_generations(table: Generations, columns: Columns, settings: Settings) 
 def judge_likelihoods(
     table: Likelihoods, columns: Columns, settings: Settings, *, scoring: str = SCORING
 ) -> AuditResult:
-    """Judge likelihoods that are already checked and paired."""
+    """Judge likelihoods that are already validated and aligned."""
     reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.places)))
     choices, lacking = choose_all(table)
     if scoring not in choices:
@@ -98,12 +98,12 @@ def judge_likelihoods(
 
 
 def build_rows(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> tuple[Rows, Rows]:
-    """Rows of `rates` and of `comparisons`; numbers of one metric, and all primary ones, are families.
+    """Build the rows of `rates` and `comparisons`; each metric, and all primary ones together, form a family.
 
     Args:
         shown: numbers of every arm by group, all over the same rows.
         reference: index of the reference arm.
-        settings: what is primary, level, margins and smallest group.
+        settings: primary metrics, level, margins and smallest group.
     """
     rates: Rows = []
     pairs: list[PairedEstimate] = []
@@ -123,7 +123,11 @@ def build_rows(shown: Sequence[MetricByGroup], reference: int, settings: Setting
 
 
 def settings_for(kind: str, settings: Settings, scoring: str) -> Settings:
-    """The settings with the measures of this kind; complains of those that it does not have."""
+    """Return the settings with the measures of this kind.
+
+    Raises:
+        CallError: a measure is not one of this kind, or the scoring is unknown.
+    """
     measures: dict[str, Any] = {}
     primary: tuple[str, ...] = ()
     for name in registry.names(GENERATIVE):
@@ -133,7 +137,7 @@ def settings_for(kind: str, settings: Settings, scoring: str) -> Settings:
             primary += info.primary
     settings.refuse_names(list(measures), kind)
     if scoring not in scoring_names():
-        raise CallError(f"--scoring: {scoring!r} is no scoring: {nearest(scoring, scoring_names())}")
+        raise CallError(f"--scoring: unknown scoring {scoring!r}: {nearest(scoring, scoring_names())}")
     if kind == "generations" and scoring != SCORING:
         raise CallError(f"--scoring {scoring}: generations have no options to score; leave it out.")
     declared = settings.primary or primary

@@ -23,17 +23,17 @@ from evenhand.tables.schema import Attribute
 
 Rows = list[dict[str, Any]]
 
-#: The arm that is the model before any adaptation, where there is one.
+#: Name of the arm that is the base model before any adaptation.
 BASE = "none"
 
-#: Different tokens from which on they are no fixed options, and are not told one by one.
+#: Largest number of distinct tokens that are treated as fixed options and reported one by one.
 MAX_LISTED_TOKENS = 200
 
 
 def build_tables(
     choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings
 ) -> dict[str, Any]:
-    """All tables beside rates and comparisons, and remarks under `problems`."""
+    """Build all tables besides rates and comparisons, with remarks under `problems`."""
     declared = choices[scoring]
     rows = conclusions(choices, scoring, reference, settings)
     bias, problems = _token_bias(choices, declared, reference, settings)
@@ -50,7 +50,7 @@ def build_tables(
 
 
 def scoring_rows(choices: Mapping[str, Chosen], lacking: Mapping[str, str]) -> Rows:
-    """What each scoring is, whether it was possible, and how often it ties."""
+    """Describe each scoring: its source, the number of contexts that it scored, and the share of ties."""
     rows = []
     for name in (*choices, *lacking):
         info = registry.load(SCORINGS, name).INFO
@@ -71,7 +71,7 @@ def scoring_rows(choices: Mapping[str, Chosen], lacking: Mapping[str, str]) -> R
 
 
 def _crossing(table: Likelihoods) -> Attribute:
-    """Template by variant, of the combinations that there are."""
+    """Cross templates with variants, for the combinations that occur."""
     key = table.template * len(table.variants) + table.variant
     there, codes = np.unique(key, return_inverse=True)
     every = crossed_names([table.templates, table.variants])
@@ -80,7 +80,7 @@ def _crossing(table: Likelihoods) -> Attribute:
 
 
 def _crossing_names(table: Likelihoods) -> list[tuple[str, str]]:
-    """Template and variant of each group of the crossing."""
+    """Return the template and variant of each group of the crossing."""
     key = np.unique(table.template * len(table.variants) + table.variant)
     return [(table.templates[k // len(table.variants)], table.variants[k % len(table.variants)]) for k in key]
 
@@ -88,7 +88,7 @@ def _crossing_names(table: Likelihoods) -> list[tuple[str, str]]:
 def _rate_rows(
     measured: RateByGroup, attribute: Attribute, settings: Settings
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Rate rows in every group that has any row that the rate is about, with the group's number."""
+    """Build rate rows for every group with eligible rows, with the group's index."""
     present = {number: group for number, group in enumerate(measured.groups(attribute)) if group.n}
     shown = measured.evaluate_groups(list(present.values()))
     rows = []
@@ -119,7 +119,7 @@ def _option_rows(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
 
 
 def _inversion_rows(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
-    """What answers to twins keep of the answer to the plainest form, by template, twin, scoring and arm."""
+    """Report what answers to permuted prompts keep: token or meaning, by template, form, scoring and arm."""
     rows: Rows = []
     for name, chosen in choices.items():
         table = chosen.table
@@ -150,7 +150,7 @@ def _inversion_rows(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
 def _token_bias(
     choices: Mapping[str, Chosen], declared: Chosen, reference: int, settings: Settings
 ) -> tuple[dict[str, Any], list[str]]:
-    """Priors of tokens and preferences for meanings, how both shift between arms, and RStd."""
+    """Build the tables of token bias: token priors, preferences for meanings, their shifts, and RStd."""
     shown = token_bias.compute(declared)
     priors: Rows = []
     for s in shown:
@@ -164,8 +164,8 @@ def _token_bias(
     problems = []
     if not shown:
         problems.append(
-            "Token priors cannot be told from beliefs: no question has forms in which its meanings change "
-            "places between its tokens (or they leave a token tied to one meaning)."
+            "Token priors and beliefs cannot be distinguished: no question has prompt forms that permute its "
+            "meanings among its tokens (or they leave a token tied to one meaning)."
         )
     return {
         "effects": priors,
@@ -177,7 +177,7 @@ def _token_bias(
 
 
 def shift_rows(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> Rows:
-    """Paired shifts of every effect against one arm, all of them one family."""
+    """Compare every effect with one arm; all these shifts form one family."""
     pairs = [
         p
         for s in shown
@@ -192,7 +192,7 @@ def shift_rows(shown: Sequence[MetricByGroup], reference: int, settings: Setting
 
 
 def _prior_rows(chosen: Chosen) -> Rows:
-    """The prior of every token as a share, by template and option set: what PriDe divides by."""
+    """Report the prior of every token as a share, by template and option set, as PriDe uses it."""
     table, blocks = chosen.table, chosen.blocks
     priors = token_priors(table, blocks)
     rows = []

@@ -1,8 +1,8 @@
-"""How much of a preference is the prompt: its variance over templates, option sets, snippets and seeds.
+"""Variance components of a preference: templates, option sets, snippets and seeds.
 
 The preference for a meaning in a context is the meaning's share: exp(score) over the sum of exp(score) of the
 context's options, by the declared scoring; by `raw` it is the probability of the meaning among the options.
-It is split for every arm, and so is the difference of two arms on the same contexts.
+Its variance is split for every arm, and so is that of the difference of two arms on the same contexts.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Rows = list[dict[str, Any]]
 NAN = float("nan")
 SNIPPET, SEED, RESIDUAL = "snippet", "seed", "residual"
 
-#: Sums of components: what they hold.
+#: Names of sums of components.
 PROMPT, WITH_SNIPPET, WITH_SEED = "all prompts", "prompts x snippet", "seed and interactions"
 
-#: A variance below the square of what is a tie is rounding.
+#: A variance below the square of the tie tolerance is rounding error.
 ZERO_VARIANCE = TIE_TOLERANCE**2
 
-#: Fewer clusters of snippets give no interval that holds, whatever the snippets are like.
+#: With fewer clusters of snippets the jackknife interval does not hold its level.
 ENOUGH_CLUSTERS = 100
 
 INTERVAL = "jackknife over snippets, for these prompts and seeds"
@@ -42,7 +42,7 @@ INTERVAL = "jackknife over snippets, for these prompts and seeds"
 
 @dataclass(frozen=True)
 class _Effect:
-    """An effect: its factors in words, its place among the components, what its sum and freedom are."""
+    """An effect: its factors in words, its index among the components, its sum and its degrees of freedom."""
 
     name: str
     factors: str
@@ -61,9 +61,9 @@ def variance_rows(chosen: Chosen, reference: int, settings: Settings) -> tuple[R
         settings: the level.
 
     Returns:
-        Rows: those of an arm have `input`, those of a difference `candidate` and `reference`; `kind` is
-        `component` or `sum`; `share` is of the sum of all components, with negative ones taken as 0. And
-        remarks.
+        Rows and remarks. Rows of an arm have `input`, rows of a difference `candidate` and `reference`;
+        `kind` is `component` or `sum`; `share` is the share in the sum of all components, with negative ones
+        taken as 0.
     """
     table = chosen.table
     arms = list(dict.fromkeys(arm for arm, _ in table.places))
@@ -93,7 +93,7 @@ def variance_rows(chosen: Chosen, reference: int, settings: Settings) -> tuple[R
 
 
 def _arm_preference(preference: FloatArray, chosen: Chosen, arm: str) -> FloatArray:
-    """[prompts, runs, snippets] the preference of an arm, its runs in the order of their names."""
+    """[prompts, runs, snippets] preference of an arm, with its runs in the order of their names."""
     of = sorted((run, k) for k, (a, run) in enumerate(chosen.table.places) if a == arm)
     return np.moveaxis(preference[[k for _, k in of]], 0, 1)
 
@@ -101,25 +101,25 @@ def _arm_preference(preference: FloatArray, chosen: Chosen, arm: str) -> FloatAr
 def _preference_difference(
     preference: FloatArray, chosen: Chosen, candidate: str, reference: str
 ) -> tuple[FloatArray, str]:
-    """[prompts, runs, snippets] candidate less reference, run by run; or of means over runs, and why."""
+    """[prompts, runs, snippets] candidate minus reference, by run; or of means over runs, with the reason."""
     a, b = (_arm_preference(preference, chosen, arm) for arm in (reference, candidate))
     runs = [{run for arm, run in chosen.table.places if arm == name} for name in (reference, candidate)]
     if runs[0] == runs[1] or a.shape[1] == b.shape[1] == 1:
         return b - a, ""
     means = b.mean(axis=1, keepdims=True) - a.mean(axis=1, keepdims=True)
-    return means, "runs of both arms have other names: means over runs are compared"
+    return means, "the runs of both arms have different names, so means over runs are compared"
 
 
 def _split_rows(
     head: dict[str, Any], values: FloatArray, crossing: Crossing, remark: str, settings: Settings
 ) -> Rows:
-    """The rows of one arm's or one difference's preference for one meaning."""
+    """Build the rows of the preference of one arm, or of one difference, for one meaning."""
     prompts, runs, snippets = values.shape
     lacking = dict(crossing.groupings.lacking)
     if snippets == 1:
-        lacking[SNIPPET] = "one snippet only: nothing varies from snippet to snippet"
+        lacking[SNIPPET] = "one snippet only, so variation over snippets cannot be estimated"
     if runs == 1:
-        lacking[SEED] = remark or "one run only: nothing varies from seed to seed"
+        lacking[SEED] = remark or "one run only, so variation over seeds cannot be estimated"
     head |= {
         "mean": float(values.mean()),
         "n": prompts * snippets,
@@ -151,7 +151,7 @@ def _split_rows(
 
 
 def _effects(estimates: Components, crossing: Crossing, runs: int, snippets: int) -> list[_Effect]:
-    """All effects in the order in which they are read: prompts, snippets, both, all of these with seeds."""
+    """List all effects in reading order: prompts, snippets, both, and all of these with seeds."""
     names = list(crossing.groupings.codes)
     degrees = [crossing.groupings.degrees[name] for name in names]
     effects = []
@@ -177,8 +177,10 @@ def _component_row(
     settings: Settings,
     name: str | None = None,
 ) -> dict[str, Any]:
-    """The row of one component, or of the sum of several."""
+    """Build the row of one component, or of the sum of several."""
     which = [e.index for e in effects]
+    # Estimates of variance components may be negative; shares are reported with these truncated at 0, while
+    # the interval is that of the untruncated share.
     positive = np.maximum(estimates.whole, 0.0)
     row = {
         "variance": float(positive[which].sum()),
@@ -191,12 +193,14 @@ def _component_row(
     share = float(positive[which].sum() / positive.sum())
     untruncated, without = estimates.shares(which)
     row |= {"share": share, "share_untruncated": untruncated}
+    # The jackknife over snippets covers their sampling only. A component that varies over prompts or seeds
+    # needs enough of these as well.
     fewest = min((e.degrees for e in effects if e.pure), default=ENOUGH_RUNS)
     reason = no_interval
     if fewest < ENOUGH_RUNS - 1:
         reason = (
             f"{fewest} {'degree' if fewest == 1 else 'degrees'} of freedom, fewer than {ENOUGH_RUNS - 1}: "
-            "no interval holds, and nothing is said of other prompts or seeds"
+            "no interval holds, and the result does not extend to other prompts or seeds"
         )
     if reason:
         return _empty_row(kind, label, factors, **row, status="too_small", reason=reason)
@@ -206,7 +210,7 @@ def _component_row(
 
 
 def _interval_obstacle(estimates: Components, crossing: Crossing) -> str:
-    """Why there is no interval over snippets, or nothing."""
+    """Explain why an interval over snippets is impossible; empty if it is possible."""
     if crossing.cluster is None:
         return "clusters cut across prompts: no interval"
     clusters = len(np.unique(crossing.cluster))
@@ -218,18 +222,18 @@ def _interval_obstacle(estimates: Components, crossing: Crossing) -> str:
 
 
 def _empty_row(kind: str, name: str, factors: str | None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401  (fields)
-    """A row with all fields, undefined unless told otherwise."""
+    """Build a row with all fields; those that are not given are undefined."""
     numbers = ("variance", "variance_untruncated", "share", "share_untruncated", "low", "high", "degrees")
     empty = {**dict.fromkeys(numbers, NAN), "status": "undefined", "reason": "", "interval": None}
     return {"kind": kind, "component": name, "factors": factors} | empty | fields
 
 
 def _remarks(left_out: dict[str, tuple[int, int]]) -> list[str]:
-    """Say how many contexts stand in no complete crossing."""
+    """Report the number of contexts outside every complete crossing."""
     meaning, (most, of) = max(left_out.items(), key=lambda entry: entry[1][0], default=("", (0, 0)))
     if not most:
         return []
     return [
-        f"Variance: up to {most:,} of {of:,} contexts ('{meaning}') are left out of the split, which takes "
-        "snippets that stand in every prompt (template and option set)."
+        f"Variance: up to {most:,} of {of:,} contexts ('{meaning}') are left out of the split, which uses "
+        "snippets that occur in every prompt (template and option set)."
     ]

@@ -1,4 +1,4 @@
-"""Which attacks the signals and references allow, and what is refused."""
+"""The choice of attacks: those that were requested, or all that the signals and references allow."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ class Attack:
 
     @property
     def needs(self) -> Needs:
-        """What it is computed from."""
+        """The signals and references that the attack is computed from."""
         needs: Needs = registry.load(ATTACKS, self.module).needs(self.config)
         return needs
 
 
-#: What is tried when no attack is named, in this order; of two ways of one attack the first that is possible.
+#: Attacks that are tried when the call names none, in this order; of the variants of one attack, the first
+#: that the signals and references allow.
 DEFAULTS = (("loss",), ("lira", "lira[mode=offline]"), ("rmia", "rmia[mode=offline]"))
 
 
 def required_signals(settings: PrivacySettings) -> tuple[str, ...]:
-    """The signals that the attacks of a call are computed from."""
+    """Return the signals that the attacks of a call are computed from."""
     if settings.attacks:
         attacks = [Attack(attack_name(name, config), name, config) for name, config in settings.attacks]
     else:
@@ -42,10 +43,10 @@ def required_signals(settings: PrivacySettings) -> tuple[str, ...]:
 
 
 def choose_attacks(signals: Signals, settings: PrivacySettings) -> list[Attack]:
-    """The attacks that are asked for, or all that are possible.
+    """Return the requested attacks, or else all that are possible on every arm.
 
     Raises:
-        TableError: signals or references are lacking, or no reference can serve.
+        TableError: a requested attack lacks signals or usable references.
     """
     if settings.attacks:
         attacks = [Attack(attack_name(name, config), name, config) for name, config in settings.attacks]
@@ -68,7 +69,7 @@ def _parse(text: str) -> Attack:
 
 
 def _complaints(attack: Attack, arm: SignalArm) -> Iterable[str]:
-    """Say why an attack cannot be made on an arm."""
+    """Yield the reasons why an attack cannot be computed on an arm."""
     needs = attack.needs
     for signal in needs.signals:
         if getattr(arm, signal) is None:
@@ -77,21 +78,21 @@ def _complaints(attack: Attack, arm: SignalArm) -> Iterable[str]:
         return
     if len(arm.runs) < 2:
         yield (
-            f"{arm.name}: {attack.name} needs references, and there is one model only; give more runs, or "
-            f"models "
-            "with model_role 'reference 0', 'reference 1', ... (or ask for the attack loss, which needs "
-            "none)."
+            f"{arm.name}: {attack.name} needs reference models, and the table has one model only; add "
+            "more runs, or models with model_role 'reference 0', 'reference 1', ... (or use the attack loss, "
+            "which needs no references)."
         )
         return
     if arm.shared:
         return
     reference_member = arm.member[~arm.target]
     if needs.references == "out":
-        # A row is compared with the references that never saw it: others may have.
+        # Only references that were not trained on a row serve for it, so each row needs one such reference.
         if reference_member.all():
             yield (
                 f"{arm.name}: {attack.name} compares a row with references that were not trained on it, and "
-                f"each of the {len(reference_member)} references was trained on all {reference_member.shape[1]:,} attacked rows; give "
+                f"each of the {len(reference_member)} references was trained on all "
+                f"{reference_member.shape[1]:,} attacked rows; give "
                 "references trained on other rows."
             )
     elif not reference_member.any():

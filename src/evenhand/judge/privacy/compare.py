@@ -1,7 +1,7 @@
-"""Rows of `build_comparisons`: the same attack on two arms, paired by target and by row.
+"""Rows of `comparisons`: the same attack on two arms, paired by target and by row.
 
 Targets of the same run have the same training set in both arms, so a row is a member for both or for neither.
-More leakage is harm. Families, intervals and verdicts are those of an audit.
+More leakage counts as harm. Families, intervals and verdicts are those of an audit.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from evenhand.judge.settings import Settings
 from evenhand.judge.stats.verdict import more_needed, settling_half_width
 from evenhand.tables.schema import Attribute, FloatArray, Predictions
 
-#: What only an audit's row says.
+#: A column that only the rows of an audit have.
 AUDIT_ONLY_COLUMN = "n_right_to_wrong_between_runs"
-#: What an audit's row says of answers is said here of rows that an attack finds.
+#: Columns of an audit that count changed answers; here they count members that only one arm's attack
+#: identifies.
 RENAMED_COLUMNS = {"n_right_to_wrong": "n_found_before", "n_wrong_to_right": "n_found_now"}
 
 UNMATCHED = "no target of one arm has the training set of a target of the other, so nothing can be paired"
@@ -39,10 +40,10 @@ def build_comparisons(
     """Compare arms, in one primary family over groups, candidates, attacks and primary numbers.
 
     Args:
-        pairs: what each attack shows of the reference and of a candidate, for the same targets.
-        groups: of the rows.
-        attributes: that make the groups.
-        settings: what is primary, level, margin and seed.
+        pairs: estimates of each attack for the reference and for a candidate, on the same targets.
+        groups: the groups of the rows.
+        attributes: the attributes that define the groups.
+        settings: the primary numbers, level, margin and seed.
     """
     by_family: dict[str, list[tuple[PairedEstimate, str]]] = {}
     for reference, candidate in pairs:
@@ -65,13 +66,13 @@ def build_comparisons(
 
 
 def _equal_weight_rows(n: int, attributes: tuple[Attribute, ...]) -> Predictions:
-    """Rows of equal weight, as families of comparisons take them."""
+    """Build rows of equal weight, the form that families of comparisons take."""
     ones = np.ones(n)
     return Predictions((), None, np.zeros(n, dtype=np.int64), (), attributes, ones, ones, ones)
 
 
 def _attack_row(row: dict[str, Any], pair: PairedEstimate, attack: str) -> dict[str, Any]:
-    """A row of an audit in the words of an attack."""
+    """Turn a comparison row of an audit into one of an attack."""
     columns: dict[str, Any] = {}
     for key, value in row.items():
         if key == "metric":
@@ -80,7 +81,7 @@ def _attack_row(row: dict[str, Any], pair: PairedEstimate, attack: str) -> dict[
             columns[RENAMED_COLUMNS.get(key, key)] = value
     columns["direction"] = -1
     if columns["verdict"] == "undecided" and pair.unit == "rows":
-        # Of one target the threshold's part of the width shrinks with the rows like the rest.
+        # With one target the threshold's variance is one over rows too, so the whole width shrinks with n.
         half = (columns["high"] - columns["low"]) / 2
         target = settling_half_width(pair.difference, -1, columns["margin"])
         columns["rows_to_settle"] = more_needed(half, 0.0, target, pair.n)
@@ -95,7 +96,7 @@ def _paired_estimate(
     g: int,
     settings: PrivacySettings,
 ) -> PairedEstimate:
-    """One number in one group, candidate less reference."""
+    """Estimate the difference in one number and one group, candidate minus reference."""
     targets = len(reference.scored.runs)
     a, b = reference.estimates.get((metric, g)), candidate.estimates.get((metric, g))
     status, reason = "ok", ""
@@ -129,6 +130,7 @@ def _paired_estimate(
     if status != "ok":
         return PairedEstimate(**fields, status=status, reason=reason)
     n = len(fields["rows"])
+    # Influence values are paired by row, so the covariance between the arms is part of the variance.
     influence = b.influence(group.rows, n) - a.influence(group.rows, n)
     spread, dof = _run_variance(b.values - a.values)
     if fields["inference"] == "wald":
@@ -140,7 +142,10 @@ def _paired_estimate(
 
 
 def _run_variance(differences: FloatArray) -> tuple[float, float]:
-    """Variance of the mean difference over targets, and its degrees of freedom; nothing below five."""
+    """Return the variance over targets of the mean difference and its degrees of freedom.
+
+    Below `ENOUGH_RUNS` targets a variance over targets is not estimated: it is 0, and rows alone vary.
+    """
     if len(differences) < counts.ENOUGH_RUNS:
         return 0.0, np.inf
     return float(np.var(differences, ddof=1) / len(differences)), len(differences) - 1.0
@@ -165,13 +170,18 @@ def _wald_fields(influence: FloatArray, spread: float, dof: float, fewest: int) 
 def _score_fields(
     a: LeakageEstimate, b: LeakageEstimate, influence: FloatArray, group: Group, spread: float, dof: float
 ) -> dict[str, Any]:
-    """What Tango's interval takes: the same members' answers; the thresholds' part joins that of targets."""
+    """Return the inputs of Tango's interval for paired true positive rates.
+
+    The pairs are the same members under both arms. The interval treats the thresholds as fixed; the variance
+    that the thresholds add enters as a second component, together with that over targets (`run_variance`).
+    """
     assert a.numerator is not None
     assert b.numerator is not None
     assert a.denominator is not None
     assert b.denominator is not None
     assert a.pooled_threshold is not None
     assert b.pooled_threshold is not None
+    # d is each member's difference between the arms, in [-1, 1], averaged over its targets.
     weight = (a.denominator + b.denominator) / 2
     inside = weight > 0
     weight = weight[inside]
@@ -180,6 +190,8 @@ def _score_fields(
     changed = int((d != 0).sum())
     floor = 1 / float(weight @ weight)
     sum_squares = float(np.sum((weight * (d - mean)) ** 2))
+    # Effective number of rows: the variance of d divided by that of its weighted mean; at least Kish's number for
+    # the weights, which also serves where too few rows differ to estimate a variance.
     n = (
         floor
         if changed < MIN_DISCORDANT_ROWS or not sum_squares > 0

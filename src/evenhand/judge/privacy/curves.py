@@ -1,4 +1,4 @@
-"""Curves and rows: the ROC curve of every group, and whether the same rows are found again and again."""
+"""ROC curves by group, and the stability of attacks over targets."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from evenhand.judge.privacy.rates import status_of
 from evenhand.judge.privacy.settings import PrivacySettings, at_fpr
 from evenhand.tables.schema import FloatArray
 
-#: False positive rates of a drawn curve: ten to a decade.
+#: False positive rates of a drawn curve: ten per decade.
 CURVE_FPRS = tuple(float(f"{10 ** (-4 + i / 10):.6g}") for i in range(41))
 
 
 def roc_row(estimates: AttackEstimates, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
-    """The curve of one group: true positive rates at pooled thresholds, averaged over targets.
+    """Build the ROC curve of one group: true positive rates at pooled thresholds, averaged over targets.
 
-    Points below 1 / non-members are left out: no threshold reaches them. `group_fpr` is the share of the
-    group's own non-members above the thresholds; empty where it has none.
+    Points below 1 / non-members are left out: no threshold reaches them. `own_fpr` is the false positive rate
+    among the group's non-members at the same thresholds; empty where the group has no non-members.
     """
     row: dict[str, Any] = {
         "input": estimates.scored.arm,
@@ -59,7 +59,7 @@ def roc_row(estimates: AttackEstimates, group: Group, fprs: Sequence[float]) -> 
 
 
 def _positive_rate(scores: Sequence[FloatArray], thresholds: Sequence[float]) -> float:
-    """Mean over targets of the share of some rows (with rising scores) above the thresholds."""
+    """Mean over targets of the share of scores (each array ascending) above the target's threshold."""
     shares = [
         1 - np.searchsorted(rising, threshold, side="right") / len(rising)
         for rising, threshold in zip(scores, thresholds, strict=True)
@@ -70,12 +70,13 @@ def _positive_rate(scores: Sequence[FloatArray], thresholds: Sequence[float]) ->
 def stability_row(
     estimates: AttackEstimates, group: Group, g: int, settings: PrivacySettings
 ) -> dict[str, Any]:
-    """Whether the same rows of a group are found in every target that was trained on them.
+    """Measure how consistently the same members of a group are identified over targets.
 
-    Looked at are rows that are members for two targets or more, at the largest of the false positive rates.
-    Given are the shares of them that all, some and none of these targets give away, and the intraclass
-    correlation of a row's standing (share of non-members with a lower score): 1 when it depends on the row
-    only, 0 when only on chance. Source of the latter: Shrout and Fleiss (1979), ICC(1, 1), unequal numbers.
+    Rows that are members for two targets or more are examined, at the largest of the false positive rates.
+    Reported are the shares of these rows that all, some and none of their targets identify, and the
+    intraclass correlation of a row's placement (the share of non-members with a lower score): 1 if the
+    placement depends on the row only, 0 if only on chance. Source of the latter: Shrout and Fleiss (1979),
+    ICC(1, 1), unequal numbers.
     """
     fpr, nan = max(settings.fprs), float("nan")
     row: dict[str, Any] = {
@@ -116,7 +117,7 @@ def stability_row(
 def _sum_over_targets(
     estimates: AttackEstimates, group: Group, fpr: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """[r] of each row over the targets that it is a member for: their number, hits, standings, squares."""
+    """[r] sums over the targets that each row is a member for: targets, hits, placements, their squares."""
     times, hits, first, second = np.zeros((4, len(group.rows)))
     for order in estimates.orders:
         inside, rows, _, _ = order.parts(group.rows)
@@ -130,7 +131,13 @@ def _sum_over_targets(
 
 
 def intraclass(times: FloatArray, first: FloatArray, second: FloatArray) -> float:
-    """One-way random-effects intraclass correlation from each row's number, sum and sum of squares."""
+    """One-way random-effects intraclass correlation, ICC(1, 1), with unequal numbers of observations.
+
+    Args:
+        times: [r] number of observations of each row.
+        first: [r] their sum.
+        second: [r] their sum of squares.
+    """
     total, rows = float(times.sum()), len(times)
     within = float(np.sum(second - first**2 / times))
     between = float(np.sum(first**2 / times) - first.sum() ** 2 / total)

@@ -1,9 +1,9 @@
-"""What the scores of an attack show in every group: values, influence, thresholds.
+"""Estimates from the scores of an attack in every group: values, influence values, thresholds.
 
-Thresholds are pooled: one per target over all its rows. A row is called a member when its score is above the
-threshold, never when it equals it. At a false positive rate f with k = floor(f n) of n non-members the
-threshold is the (k + 1)-th largest score of a non-member, so that the empirical rate is at most f; nothing is
-interpolated. For the balanced accuracy as many rows are called members as there are.
+Thresholds are pooled: one per target over all its rows. A row is called a member when its score is strictly
+above the threshold. At a false positive rate f with k = floor(f n) of n non-members the threshold is the
+(k + 1)-th largest score of a non-member, so that the empirical rate is at most f; thresholds are not
+interpolated. For the balanced accuracy the number of called rows equals the number of members.
 
 An arm is attacked in T targets; a value is the mean over them. The influence of a row on it is the mean of
 its influences on all targets, since the same row is a member for some and a non-member for others.
@@ -36,11 +36,11 @@ class Scored:
         arm: its name.
         attack: the attack's name with its options.
         runs: [T] names of the targets.
-        scores: [T, n], NaN where the attack says nothing.
+        scores: [T, n], NaN where the attack gives no score.
         member: [T, n] whether a row was in the target's training set.
-        reason: why there are no scores at all; empty when there are.
-        causes: [T, n] why a row has no score, as `unscored.causes_of` says it.
-        kept: [T] which of the arm's targets these are.
+        reason: why no scores exist at all; empty when some do.
+        causes: [T, n] why a row has no score, in the bits of `unscored.find_causes`.
+        target_indices: [T] indices of these targets among the arm's.
     """
 
     arm: str
@@ -53,7 +53,7 @@ class Scored:
     target_indices: tuple[int, ...] = ()
 
     def select(self, targets: Sequence[int]) -> Scored:
-        """The same for some targets only."""
+        """Return the scores of some targets only."""
         at = list(targets)
         runs = tuple(self.runs[i] for i in at)
         causes = np.broadcast_to(self.causes, self.scores.shape)[at]
@@ -67,15 +67,17 @@ class LeakageEstimate:
     """One number of an attack in one group, averaged over targets.
 
     Attributes:
-        values: [T] of each target; NaN when undefined.
-        own: [r] influence of each row of the group, the threshold held fixed.
-        numerator: [r] for a true positive rate, mean share of each row among the called members, else None.
-        denominator: [r] its mean share among the members, else None.
+        values: [T] the value of each target; NaN when undefined.
+        row_influence: [r] influence of each row of the group, with the threshold held fixed.
+        numerator: [r] for a true positive rate, each row's weight among the called members, the mean over
+            targets; else None.
+        denominator: [r] its weight among the members, the mean over targets; else None.
         slope: change of the value per unit of the share of rows that are called.
-        cut: the threshold, whose `threshold_influence` are influences on that share; None for the AUC.
-        edges: for a true positive rate: its value at the thresholds one order statistic higher, at the lower
-            and at the upper limit of the threshold.
-        false_positive_rate: the group's own, at the threshold.
+        pooled_threshold: the threshold, whose `threshold_influence` is the influence on that share; None for
+            the AUC, which has no threshold.
+        threshold_bounds: for a true positive rate, its values at the threshold one order statistic higher,
+            and at the lower and upper limits of the true threshold's rank.
+        false_positive_rate: the rate among the group's non-members at the threshold.
     """
 
     values: FloatArray
@@ -89,7 +91,7 @@ class LeakageEstimate:
 
     @property
     def value(self) -> float:
-        """The mean over targets; NaN when undefined for one of them."""
+        """Mean over targets; NaN if it is undefined for one of them."""
         return float(self.values.mean())
 
     def influence(self, rows: IntArray, n: int) -> FloatArray:
@@ -97,6 +99,7 @@ class LeakageEstimate:
         influence = np.zeros(n)
         influence[rows] = self.row_influence
         if self.pooled_threshold is not None:
+            # A row that raises the called share raises the threshold in turn, which lowers the value.
             influence -= self.slope * self.pooled_threshold.threshold_influence
         return influence
 
@@ -106,13 +109,12 @@ class PooledThreshold:
     """The pooled thresholds at one share of called rows.
 
     Attributes:
-        name: of the number that they serve.
-        share: wanted share of the pool.
-        ranks: [T, 4] places of the thresholds among the pool's scores, from the top: at the estimate, one
-        order
-            statistic higher, and at the lower and upper limit for the place of the true threshold.
-        moved: [n] mean influence of every row on the share that is called.
-        fewest: rows in the smallest pool.
+        name: name of the number that uses them.
+        share: target share of the pool above the threshold.
+        ranks: [T, 4] ranks of the thresholds among the pool's scores, from the top: at the estimate, one
+            order statistic higher, and at the lower and upper limits for the rank of the true threshold.
+        threshold_influence: [n] influence of every row on the called share, the mean over targets.
+        fewest: number of rows in the smallest pool.
     """
 
     name: str
@@ -123,17 +125,17 @@ class PooledThreshold:
 
     @property
     def variance(self) -> float:
-        """Of the called share at the true threshold."""
+        """Variance of the called share at the true threshold."""
         return float(self.threshold_influence @ self.threshold_influence)
 
 
 @dataclass(frozen=True)
 class Unscored:
-    """Rows of a group, all members or all non-members, of which an attack says nothing.
+    """Rows of a group, all members or all non-members, without a score.
 
     Attributes:
-        counts: [T] how many there are.
-        reason: why.
+        counts: [T] number of such rows.
+        reason: why they have no score.
     """
 
     counts: IntArray
@@ -142,17 +144,17 @@ class Unscored:
 
 @dataclass(frozen=True)
 class AttackEstimates:
-    """All that one attack on one arm shows.
+    """All estimates of one attack on one arm.
 
     Attributes:
         scored: the scores.
-        members: [T, G] members of each group that have a score.
-        others: [T, G] non-members of each group that have one.
-        leaks: numbers by name and group.
+        members: [T, G] number of members with a score, by group.
+        non_members: [T, G] number of non-members with a score, by group.
+        estimates: numbers by name and group.
         orders: [T] scores of each target.
-        cuts: the thresholds.
-        unscored: by group, the members without a score and the non-members without one; groups of which
-            every row has a score are left out.
+        thresholds: the pooled thresholds.
+        unscored: by group, the members and the non-members without a score; groups in which every row has a
+            score are left out.
     """
 
     scored: Scored
@@ -174,11 +176,11 @@ def observe(
     """Compute every number in every group.
 
     Args:
-        scored: scores, of which each target has some.
-        groups: of the rows.
+        scored: the scores; each target has at least one.
+        groups: the groups of the rows.
         fprs: false positive rates.
-        z: normal quantile at which the places of thresholds are bounded.
-        metrics: names of the numbers to compute; None is all.
+        z: normal quantile at which the ranks of thresholds are bounded.
+        metrics: names of the numbers to compute; None for all.
     """
     orders = tuple(order_of(s, m) for s, m in zip(scored.scores, scored.member, strict=True))
     n = scored.scores.shape[1]
@@ -231,20 +233,35 @@ def _count_unscored(scored: Scored, groups: Sequence[Group]) -> dict[int, tuple[
 def _pooled_threshold(
     name: str, pools: Sequence[tuple[Pool, int]], orders: Sequence[Order], share: float, z: float, n: int
 ) -> PooledThreshold:
-    """Thresholds that call k rows of each target's pool, and how far chance may have moved them."""
+    """Compute thresholds that call k rows of each target's pool, with limits for the true threshold's rank.
+
+    Args:
+        name: name of the number that uses them.
+        pools: by target, the rows among which the threshold is taken, and k.
+        orders: by target, the scores of all rows.
+        share: target share k / pool size.
+        z: normal quantile of the limits.
+        n: number of rows of the table.
+    """
     influence, called_rows = np.zeros(n), np.zeros(n, dtype=bool)
     for (pool, k), order in zip(pools, orders, strict=True):
         called = pool.holds & (order.scores > pool.threshold(k + 1.0))
         influence += (called - pool.holds * (k / pool.size)) / (pool.size * len(orders))
         called_rows |= called
     variance, fewest = float(influence @ influence), min(pool.size for pool, _ in pools)
+    # The same rows are in the pools of many targets, so their shares are correlated. `independent` is the
+    # number of independent rows with the same variance. It is bounded below by the smallest single pool: an
+    # estimate from few called rows is unreliable, and averaging over targets cannot lose information.
     independent = (
         share * (1 - share) / variance if variance > 0 and called_rows.sum() >= MIN_DISCORDANT_ROWS else 0.0
     )
     half = z * np.sqrt(share * (1 - share) / max(independent, fewest))
     low, high = max(share - half, 0.0), min(share + half, 1.0)
+    # Limits of the true share become limits of the rank in each pool; one rank further up covers the interval
+    # between two order statistics.
     ranks = [(k + 1, k, low * p.size, min(high * p.size + 1, p.size + 1)) for p, k in pools]
     if independent < fewest:
+        # Rescaled to the binomial variance of one pool, so that variance and rank limits agree.
         influence = (
             influence * np.sqrt(share * (1 - share) / fewest / variance) if variance > 0 else influence
         )
@@ -254,7 +271,7 @@ def _pooled_threshold(
 def _true_positive_rate(
     pooled_threshold: PooledThreshold, parts: Sequence[Parts], orders: Sequence[Order], size: int
 ) -> LeakageEstimate:
-    """The true positive rate of one group."""
+    """Estimate the true positive rate of one group at the pooled thresholds."""
     values, false_positive_rates = np.full(len(orders), np.nan), np.full(len(orders), np.nan)
     numerator, denominator, expected = np.zeros(size), np.zeros(size), np.zeros(size)
     bounds = np.full((len(orders), 3), np.nan)
@@ -277,6 +294,8 @@ def _true_positive_rate(
             / [o.non_members.size for o in orders]
         )
     )
+    # The derivative of the rate with respect to the called share, from a finite difference over the
+    # confidence limits of the threshold: at a single order statistic the empirical rate is a step function.
     slope = float(high - low) / width if width > 0 else 0.0
     return LeakageEstimate(
         values,
@@ -293,7 +312,7 @@ def _true_positive_rate(
 def _balanced_accuracy(
     pooled_threshold: PooledThreshold, parts: Sequence[Parts], orders: Sequence[Order], size: int
 ) -> LeakageEstimate:
-    """The balanced accuracy of one group: the mean of its true positive and true negative rate."""
+    """Estimate the balanced accuracy of one group: the mean of its true positive and true negative rates."""
     values, slopes = np.full(len(orders), np.nan), np.zeros(len(orders))
     row_influence = np.zeros(size)
     for t, (order, (inside, in_rows, outside, out_rows)) in enumerate(zip(orders, parts, strict=True)):
@@ -319,9 +338,9 @@ def _balanced_accuracy(
 
 
 def _auc(parts: Sequence[Parts], size: int) -> LeakageEstimate:
-    """The area under the ROC curve of one group's members against its own non-members.
+    """Estimate the area under the ROC curve of one group's members against its non-members.
 
-    Influence values are DeLong's (1988): where a row stands among the rows of the other kind.
+    Influence values are DeLong's (1988): the centred placement of each row among the rows of the other kind.
     """
     values, row_influence = np.full(len(parts), np.nan), np.zeros(size)
     for t, (inside, in_rows, outside, out_rows) in enumerate(parts):
@@ -336,7 +355,7 @@ def _auc(parts: Sequence[Parts], size: int) -> LeakageEstimate:
 
 
 def unscored_remarks(scored: Scored, groups: Sequence[Group]) -> list[str]:
-    """Count the pairs of run and row that have no score, by group; nothing where all or none have one."""
+    """Count the pairs of run and row without a score, by group; empty where all or none have one."""
     lacking = ~np.isfinite(scored.scores)
     total = int(lacking.sum())
     if not total or scored.reason:

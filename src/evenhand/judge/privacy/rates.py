@@ -1,8 +1,9 @@
 """Rows of `rates`: one number of one attack on one arm in one group, with a pointwise interval.
 
-Three sources of variation are joined as the root of the sum of squares of their distances to a limit: rows of
-the group (Clopper-Pearson for one target, else Wilson with the effective number of rows), the place of the
-pooled threshold among the non-members' scores, and targets (t, from five on).
+Three sources of variation are combined: each contributes the distance from the estimate to its limit, and the
+interval's limit is at the root of their sum of squares. The sources are the rows of the group
+(Clopper-Pearson for one target, else Wilson with the effective number of rows), the rank of the pooled
+threshold among the non-members' scores, and targets (Student's t, from five targets on).
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ NAN = float("nan")
 
 
 def unit_of(targets: int) -> str:
-    """What varies: rows of these very targets, or rows and targets."""
+    """Name the source of variation: rows of these very targets, or rows and targets."""
     return "rows and runs" if targets >= counts.ENOUGH_RUNS else "rows"
 
 
 def status_of(estimates: AttackEstimates, metric: str, g: int, settings: PrivacySettings) -> tuple[str, str]:
-    """Whether a number can be told in a group, and why not."""
+    """Return the status of a number in a group (`ok`, `undefined` or `too_small`) and its reason."""
     if estimates.scored.reason:
         return "undefined", estimates.scored.reason
     members, non_members = int(estimates.members[:, g].min()), int(estimates.non_members[:, g].min())
@@ -53,7 +54,7 @@ def status_of(estimates: AttackEstimates, metric: str, g: int, settings: Privacy
 
 
 def _empty_reason(estimates: AttackEstimates, g: int, *, inside: bool) -> str:
-    """Say what a group lacks: members (or non-members), or scores of those that it has."""
+    """Explain that a group has no members (or non-members), or none with a score."""
     name = "member" if inside else "non-member"
     lacking = np.flatnonzero((estimates.members if inside else estimates.non_members)[:, g] == 0)
     unscored = estimates.unscored[g][0 if inside else 1] if g in estimates.unscored else None
@@ -66,7 +67,7 @@ def _empty_reason(estimates: AttackEstimates, g: int, *, inside: bool) -> str:
 
 
 def _too_few_reason(estimates: AttackEstimates, g: int, count: int, least: int, *, inside: bool) -> str:
-    """Say that a group has few members (or non-members), or few that have a score."""
+    """Explain that a group has too few members (or non-members), or too few with a score."""
     name = "members" if inside else "non-members"
     unscored = estimates.unscored[g][0 if inside else 1] if g in estimates.unscored else None
     most = int(unscored.counts.max()) if unscored is not None else 0
@@ -76,7 +77,7 @@ def _too_few_reason(estimates: AttackEstimates, g: int, count: int, least: int, 
 
 
 def not_resolvable(fewest: int, fpr: float, every: str = "non-members") -> str:
-    """Say why there is no true positive rate at a low false positive rate."""
+    """Explain why the true positive rate at a low false positive rate is not resolvable."""
     return (
         f"not resolvable: {fewest:,} {every}, and a false positive rate of {fpr:g} takes at least "
         f"{int(np.ceil(1 / fpr - 1e-9)):,}"
@@ -86,7 +87,7 @@ def not_resolvable(fewest: int, fpr: float, every: str = "non-members") -> str:
 def rate_row(
     estimates: AttackEstimates, metric: str, group: Group, g: int, settings: PrivacySettings
 ) -> dict[str, Any]:
-    """One row of `rates`."""
+    """Build one row of `rates`."""
     scored = estimates.scored
     status, reason = status_of(estimates, metric, g, settings)
     estimate = estimates.estimates.get((metric, g))
@@ -125,7 +126,7 @@ def _sizes(estimates: AttackEstimates, group: Group, g: int, targets: int) -> di
 
 
 def run_half_width(values: FloatArray, alpha: float) -> float:
-    """Half width of the t interval of a mean over targets; 0 below five."""
+    """Half width of the t interval of a mean over targets; 0 below five targets."""
     if len(values) < counts.ENOUGH_RUNS:
         return 0.0
     return float(t_of(alpha, len(values) - 1.0) * np.std(values, ddof=1) / np.sqrt(len(values)))
@@ -134,7 +135,7 @@ def run_half_width(values: FloatArray, alpha: float) -> float:
 def limits(
     estimates: AttackEstimates, estimate: LeakageEstimate, metric: str, g: int, alpha: float
 ) -> tuple[float, float, str]:
-    """Limits of one number, and how they came about."""
+    """Return the lower and upper limit of one number, and the name of the interval."""
     runs = run_half_width(estimate.values, alpha)
     if metric not in (AUC, BALANCED):
         return _rate_limits(estimate, int(estimates.members[:, g].min()), alpha, runs)
@@ -164,9 +165,10 @@ def _rate_limits(
 ) -> tuple[float, float, str]:
     """Limits of a true positive rate at pooled thresholds.
 
-    With a share f of n non-members above it, the true threshold lies between two order statistics that f n
-    plus or minus chance names. Below, distances are those from the estimate one order statistic higher: the
-    mean false positive rate of the estimate's own threshold is (k + 1) / (n + 1), a little too large.
+    The rank of the true threshold (a share f of n non-members exceeds it) is f n within sampling error, so
+    the threshold is bounded by two order statistics. The distances below are taken from the estimate one
+    order statistic higher: at the estimate's threshold the expected false positive rate is (k + 1) / (n + 1),
+    slightly above f.
     """
     assert estimate.numerator is not None
     assert estimate.denominator is not None
@@ -186,7 +188,7 @@ def _rate_limits(
 
 
 def effective_rows(estimate: LeakageEstimate) -> float:
-    """Rows of one target that would give a true positive rate the variance it has here."""
+    """Effective number of rows: p (1 - p) / variance, at least Kish's number for the rows' weights."""
     assert estimate.numerator is not None
     assert estimate.denominator is not None
     floor = 1 / float(estimate.denominator @ estimate.denominator)

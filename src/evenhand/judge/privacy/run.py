@@ -24,20 +24,21 @@ from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import BoolArray, Columns, FloatArray, IntArray, Source
 from evenhand.tables.signals.schema import SignalArm, Signals
 
-#: An area under the ROC curve below this, with all of its interval below 1/2, is no chance.
+#: An AUC below this, with its whole interval below 1/2, is too low for chance: the signal is probably
+#: reversed.
 MAX_REVERSED_AUC = 0.4
 
 
 def run_attack(source: Source, columns: Columns, settings: PrivacySettings) -> AttackResult:
-    """Attack the models whose signals are given, and judge what the attacks find.
+    """Attack models by their signals, and judge the leakage by group and between arms.
 
     Args:
         source: files, folders, globs or tables in memory.
         columns: which columns hold attributes, arms and runs.
-        settings: which attacks, and how strictly they are judged.
+        settings: the attacks, and the settings of the judgement.
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is invalid; all complaints together.
     """
     from evenhand.tables.signals.read import load_signals  # noqa: PLC0415  (duckdb: a refused call needs none)
 
@@ -78,11 +79,11 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
 
 
 def _reversal_remarks(rates: Sequence[dict[str, Any]]) -> list[str]:
-    """Remark on attacks that take non-members for members: a column may mean the opposite."""
+    """Remark on attacks that rank non-members above members: a column may have the opposite meaning."""
     return [
         f"{r['input']}, {r['attack']}: members look less like members than non-members do (ROC AUC "
         f"{r['value']:.3f}, {r['low']:.3f} to {r['high']:.3f}); is 'in_training' 1 for members, and is the "
-        "signal what its column is called (a likelihood is no loss)?"
+        "signal what its column is called (a likelihood is not a loss)?"
         for r in rates
         if r["attribute"] is None
         and r["metric"] == AUC
@@ -92,7 +93,7 @@ def _reversal_remarks(rates: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def groups_of(signals: Signals) -> list[Group]:
-    """All rows, and every group of every attribute, empty ones too."""
+    """Return the group of all rows, and every group of every attribute, empty groups included."""
     n = len(signals.ids)
     groups = [Group(None, None, np.arange(n), n)]
     for attribute in signals.attributes:
@@ -103,9 +104,10 @@ def groups_of(signals: Signals) -> list[Group]:
 
 
 def score_arm(arm: SignalArm, attack: Attack) -> tuple[Scored, list[str]]:
-    """Scores of one attack on the targets of one arm, and remarks on those of which it says nothing.
+    """Score the targets of one arm by one attack, with remarks on targets without usable scores.
 
-    A target of which nothing is said is left out where others remain; alone it is the reason of no number.
+    Targets without usable scores are left out where others remain; if none remains, their reason becomes the
+    reason of every number.
     """
     evidence = Evidence(arm.member, arm.targets, arm.shared, arm.loss, arm.margin, arm.base_loss)
     scores: FloatArray = registry.load(ATTACKS, attack.module).score(evidence, attack.config)
@@ -129,7 +131,7 @@ def score_arm(arm: SignalArm, attack: Attack) -> tuple[Scored, list[str]]:
 
 
 def _undefined_reason(scores: FloatArray, member: BoolArray, causes: IntArray) -> str:
-    """Why the scores of one target say nothing; empty when they do."""
+    """Explain why the scores of one target are unusable; empty when they are usable."""
     known = np.isfinite(scores)
     for name, of in (("row", np.ones_like(member)), ("member", member), ("non-member", ~member)):
         if not (known & of).any():
@@ -152,7 +154,7 @@ def _add_rows(
     signals: Signals,
     settings: PrivacySettings,
 ) -> None:
-    """Add what is said of one attack on one arm."""
+    """Add the rows of one attack on one arm to each table."""
     for metric in settings.metrics:
         rows["rates"] += [rate_row(estimates, metric, group, g, settings) for g, group in enumerate(groups)]
     rows["roc"] += [curves.roc_row(estimates, group, settings.fprs) for group in groups]
@@ -173,7 +175,7 @@ def _pair_targets(
     groups: Sequence[Group],
     settings: PrivacySettings,
 ) -> tuple[AttackEstimates, AttackEstimates] | str:
-    """What an attack shows of two arms for the targets that belong together, or why there are none."""
+    """Return the estimates of two arms for their matching targets, or the reason why no targets match."""
     if reference.scored.reason or candidate.scored.reason:
         return reference, candidate
     reference_member, candidate_member = reference.scored.member, candidate.scored.member

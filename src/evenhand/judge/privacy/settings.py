@@ -1,4 +1,4 @@
-"""What is to be judged of attacks, declared before the signals are read; and what its numbers are called."""
+"""Settings of an attack, declared before the signals are read, and the names of its numbers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _PREFIX = "true_positive_rate_at_fpr_"
 
 
 def at_fpr(fpr: float) -> str:
-    """The name of the true positive rate where the false positive rate is `fpr`."""
+    """Name of the true positive rate at the false positive rate `fpr`."""
     return f"{_PREFIX}{fpr:g}"
 
 
 def measure(name: str) -> MetricInfo | None:
-    """Facts about a number of an attack; None when it is none. More is worse."""
+    """Return the facts about a number of an attack, or None for an unknown name. Larger values are worse."""
     titles = {AUC: "AUC of the attack", BALANCED: "balanced accuracy of the attack"}
     title = titles.get(name)
     if title is None and name.startswith(_PREFIX):
@@ -38,21 +38,20 @@ def measure(name: str) -> MetricInfo | None:
 
 @dataclass(frozen=True)
 class PrivacySettings:
-    """How to attack and judge. All is fixed before a row is read, so no choice depends on the rows.
+    """Settings of attacks and their judgement, fixed before any row is read: no choice depends on the data.
 
     Attributes:
         attacks: names and options; empty means all that the signals and references allow.
-        reference: name of the reference arm; None is the first one.
-        primary: numbers whose comparisons get verdicts; empty means the AUC and the true positive rate at 1
-        %,
-            or else at the smallest rate of `fprs`.
-        margin: the largest harmless difference; all numbers lie on [0, 1].
+        reference: name of the reference arm; None for the first one.
+        primary: numbers whose comparisons get verdicts; empty means the AUC and the true positive rate at 1 %
+            FPR, or else at the smallest of `fprs`.
+        margin: the largest harmless difference; all numbers are on the scale from 0 to 1.
         alpha: 1 - alpha is the simultaneous level of each family of intervals.
-        fprs: false positive rates at which true positive rates are told.
+        fprs: false positive rates at which true positive rates are reported.
         min_group_size: groups with fewer members, or fewer non-members where these count, keep their rows and
             get no verdict.
         rng: seed of every random draw.
-        permutations: of membership, for the control of disparate vulnerability.
+        permutations: number of permutations of membership, for the control of disparate vulnerability.
     """
 
     attacks: tuple[tuple[str, Frozen], ...] = ()
@@ -66,14 +65,14 @@ class PrivacySettings:
     permutations: int = 499
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant, all at once."""
+        """Refuse invalid values, all together."""
         complaints = list(self._of_attacks())
         if not self.fprs or not all(0 < f < 1 for f in self.fprs) or len(set(self.fprs)) < len(self.fprs):
             complaints.append(
                 f"--fpr: got {list(self.fprs)}; give different rates between 0 and 1, such as 0.01."
             )
         complaints += [
-            f"--primary: {name!r} is none of the numbers of an attack: {nearest(name, self.metrics)}"
+            f"--primary: unknown number of an attack {name!r}: {nearest(name, self.metrics)}"
             for name in self.primary
             if name not in self.metrics
         ]
@@ -105,7 +104,7 @@ class PrivacySettings:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of all numbers that an attack is told in."""
+        """Names of all numbers that an attack reports."""
         return (AUC, BALANCED, *(at_fpr(f) for f in self.fprs))
 
     @property

@@ -1,7 +1,7 @@
-"""How far groups lie apart in one number of an attack: simultaneous bounds on all differences of two groups.
+"""The range of one number of an attack over groups, from simultaneous bounds on all pairwise differences.
 
-With every difference held at once, the largest lower bound and the largest upper bound hold the largest less
-the smallest value; the same bounds say whether the groups may be all alike.
+If the intervals of all differences hold simultaneously, the range (largest minus smallest value) is between
+the largest lower and the largest upper bound; the same family tests the hypothesis that all groups are equal.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def range_limits(
     alpha: float,
     rng: np.random.Generator,
 ) -> tuple[float, float, float]:
-    """Limits of the largest less the smallest value, and the p-value of no difference at all.
+    """Return the limits of the range, and the p-value of the hypothesis that all groups are equal.
 
     Args:
-        estimates: what an attack shows of an arm.
-        metric: the number.
-        groups: two or more, with their places among all.
+        estimates: the estimates of one attack on one arm.
+        metric: the name of the number.
+        groups: two or more groups, each with its index among all groups.
         alpha: 1 - alpha is the simultaneous level.
         rng: source of the draws for the critical value.
     """
@@ -50,6 +50,7 @@ def range_limits(
         ]
     )
     all_forms = gap_forms(len(group_estimates))
+    # Each difference occurs with both signs; one of them is enough, since intervals are two-sided.
     forms = np.array([f for f in all_forms if np.flatnonzero(f)[0] == np.flatnonzero(f > 0)[0]])
     values = np.stack([estimate.values for estimate in group_estimates])
     rows = np.einsum("fg,gh,fh->f", forms, covariance, forms)
@@ -61,18 +62,24 @@ def range_limits(
     paired = WaldPaired(forms @ values.mean(axis=1), rows, np.full(len(forms), np.inf), runs, dof)
     if not (rows + runs > 0).all():
         return float("nan"), float("nan"), float("nan")
+    # Differences that share a group are correlated; the critical value accounts for that correlation.
     scale = 1 / np.sqrt(rows + runs)
     correlation = (forms @ covariance @ forms.T) * scale[:, None] * scale[None, :]
     np.fill_diagonal(correlation, 1.0)
     family = correlated(np.clip(correlation, -1, 1), rng) if len(forms) > 1 else independent(1)
     low, high = paired.interval(family.pointwise(alpha))
+    # An interval that contains 0 bounds the absolute difference by 0 from below.
     lower_bounds = np.maximum(np.maximum(low, -high), 0.0)
     adjusted = family.adjust(paired.p_values())
     return float(lower_bounds.max()), float(min(np.maximum(high, -low).max(), 1.0)), float(adjusted.min())
 
 
 def _missing_variance(estimate: LeakageEstimate, estimates: AttackEstimates, g: int) -> float:
-    """What a variance over rows lacks where few rows say anything: a share with one more hit and miss."""
+    """Return the variance to add where few rows carry information.
+
+    The variance of a share with one pseudo-hit and one pseudo-miss is a lower bound, so that a group whose
+    rows all agree does not get a variance of zero.
+    """
     variance = float(estimate.row_influence @ estimate.row_influence)
     n = float(min(estimates.members[:, g].min(), estimates.non_members[:, g].min()))
     if estimate.numerator is not None:

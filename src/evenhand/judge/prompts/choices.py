@@ -1,4 +1,4 @@
-"""Which option wins: the one with the highest score; ties are no option's win."""
+"""Choice of an option: the one with the highest score; tied options are not chosen."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import BoolArray, IntArray
 
 SCORINGS = "evenhand.judge.scorings"
-#: Why a scoring that needs more than likelihoods cannot be applied, by its need.
+#: Reasons why a scoring that needs more than likelihoods cannot be applied, by its need.
 MISSING_REQUIREMENTS = {
     "free": "needs the column log_prob_free (the options after a text without content)",
-    "forms": "needs forms in which the meanings change places between the tokens",
+    "forms": "needs prompt forms that permute the meanings among the tokens",
 }
 
-#: Scores nearer to each other than this are tied: float32 sums of log-probabilities are no finer.
+#: Scores that differ by less are tied: float32 sums of log-probabilities are not more precise.
 TIE_TOLERANCE = 1e-6
 
 TIED = "tied"
@@ -30,11 +30,11 @@ class Chosen:
 
     Attributes:
         table: the likelihoods.
-        blocks: which of its contexts are forms of one question.
+        blocks: the contexts that are forms of one question.
         scoring: the scoring's name.
         token: [places, contexts] code of the token chosen; the number of tokens when tied.
         meaning: [places, contexts] code of its meaning; the number of meanings when tied.
-        scored: [contexts] whether the scoring has scores there.
+        scored: [contexts] mask of the contexts that the scoring scores.
     """
 
     table: Likelihoods
@@ -51,7 +51,11 @@ def scoring_names() -> tuple[str, ...]:
 
 
 def choose_all(table: Likelihoods) -> tuple[dict[str, Chosen], dict[str, str]]:
-    """The choices of every scoring that the table allows, and why the others are missing."""
+    """Apply every scoring that the table allows.
+
+    Returns:
+        The choices by scoring, and the reasons why other scorings are missing.
+    """
     blocks = find_blocks(table)
     choices, missing = {}, {}
     for name in scoring_names():

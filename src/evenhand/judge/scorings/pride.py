@@ -1,4 +1,4 @@
-"""PriDe: shares of the options, divided by the prior of their tokens, which permuted meanings reveal."""
+"""PriDe: shares of the options, divided by the prior of their tokens, estimated from permuted meanings."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def compute(table: Likelihoods, blocks: Blocks) -> FloatArray:
 
 
 def token_priors(table: Likelihoods, blocks: Blocks) -> FloatArray:
-    """[places, sets, K] mean over blocks of the shares that the tokens' effects alone would give.
+    """[places, sets, K] mean over blocks of the shares that the token effects alone imply.
 
-    NaN where no block of the set can tell tokens from meanings, or no two examples share the set.
+    NaN where no block of the set distinguishes tokens from meanings, or where no two examples share the set.
     """
     effect = fit_effects(table, blocks).token
     there = table.there[blocks.first]
