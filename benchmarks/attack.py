@@ -125,7 +125,7 @@ def intervals(rows: int, replicates: int, measured: int) -> dict:
     def ours() -> None:
         seen = observe(scored, groups, (0.01,), Z, (at_fpr(0.01),))
         for g in range(len(groups)):
-            limits(seen, seen.estimates[at_fpr(0.01), g], at_fpr(0.01), g, 0.05)
+            limits(seen, seen.leakage[at_fpr(0.01), g], at_fpr(0.01), g, 0.05)
 
     def resample() -> None:
         at = rng.integers(0, rows, rows)

@@ -100,7 +100,7 @@ def coverage(cell: tuple[int, int, float, float, float], replicates: int, seed: 
     for r in range(replicates):
         a, b, groups = draw(world, targets, rows, np.random.default_rng((seed, r)), f, Z)
         for key, metric in told.items():
-            bounds = [limits(a, a.estimates[metric, g], metric, g, 0.05)[:2] for g in range(len(groups))]
+            bounds = [limits(a, a.leakage[metric, g], metric, g, 0.05)[:2] for g in range(len(groups))]
             held[key].append([low <= t <= high for (low, high), t in zip(bounds, truth[0][key], strict=True)])
             held[f"{key} width"].append(bounds[0][1] - bounds[0][0])
         ok = True

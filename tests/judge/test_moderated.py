@@ -159,7 +159,7 @@ def test_without_leakage_the_interval_of_the_area_holds_one_half(mode):
         scores = lira_t.score(e, lira_t.Config(mode=mode))[:1]
         group = Group(None, None, np.arange(rows), rows)
         seen = observe(Scored("a", "lira_t", ("0",), scores, e.member[:1]), [group], (0.05,), Z)
-        low, high = limits(seen, seen.estimates[AUC, 0], AUC, 0, 0.05)[:2]
+        low, high = limits(seen, seen.leakage[AUC, 0], AUC, 0, 0.05)[:2]
         missed += not low <= 0.5 <= high
     assert missed / replicates == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / replicates))
 

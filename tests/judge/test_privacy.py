@@ -56,15 +56,15 @@ def test_by_hand():
     member = np.array([[True] * 3 + [False] * 4])
     group = [Group(None, None, np.arange(7), 7), Group("g", "x", np.array([0, 2, 3]), 3)]
     seen = observe(Scored("a", "loss", ("0",), scores, member), group, (0.25, 0.5), Z)
-    assert seen.estimates[AUC, 0].value == pytest.approx((4 + 3 + 2) / 12)
-    assert seen.estimates[AUC, 1].value == pytest.approx(1 / 2)
-    assert seen.estimates[at_fpr(0.25), 0].value == pytest.approx(2 / 3)
-    assert seen.estimates[at_fpr(0.5), 0].value == pytest.approx(1.0)
+    assert seen.leakage[AUC, 0].value == pytest.approx((4 + 3 + 2) / 12)
+    assert seen.leakage[AUC, 1].value == pytest.approx(1 / 2)
+    assert seen.leakage[at_fpr(0.25), 0].value == pytest.approx(2 / 3)
+    assert seen.leakage[at_fpr(0.5), 0].value == pytest.approx(1.0)
     # Pooled: the group's members at 5 and 1 against the threshold of all rows, 2; its non-member is above.
-    assert seen.estimates[at_fpr(0.25), 1].value == pytest.approx(1 / 2)
-    assert seen.estimates[at_fpr(0.25), 1].false_positive_rate == 1
+    assert seen.leakage[at_fpr(0.25), 1].value == pytest.approx(1 / 2)
+    assert seen.leakage[at_fpr(0.25), 1].false_positive_rate == 1
     # Three rows are called, 5, 4 and 3: two of three members, one of four non-members.
-    assert seen.estimates[BALANCED, 0].value == pytest.approx((2 / 3 + 3 / 4) / 2)
+    assert seen.leakage[BALANCED, 0].value == pytest.approx((2 / 3 + 3 / 4) / 2)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -80,15 +80,15 @@ def test_numbers_are_those_of_scikit_learn(ties):
     for t in range(4):
         fpr, tpr, _ = roc_curve(member[t], scores[t], drop_intermediate=False)
         for f in (0.01, 0.05):
-            assert seen.estimates[at_fpr(f), 0].values[t] == pytest.approx(tpr[fpr <= f].max())
+            assert seen.leakage[at_fpr(f), 0].values[t] == pytest.approx(tpr[fpr <= f].max())
         for g, at in ((0, slice(None)), (1, rows)):
-            assert seen.estimates[AUC, g].values[t] == pytest.approx(
+            assert seen.leakage[AUC, g].values[t] == pytest.approx(
                 roc_auc_score(member[t][at], scores[t][at])
             )
         called = scores[t] > np.sort(scores[t])[::-1][member[t].sum()]
         for g, at in ((0, slice(None)), (1, rows)):
             wanted = balanced_accuracy_score(member[t][at], called[at])
-            assert seen.estimates[BALANCED, g].values[t] == pytest.approx(wanted)
+            assert seen.leakage[BALANCED, g].values[t] == pytest.approx(wanted)
 
 
 def test_influence_values_are_those_of_leaving_rows_out():
@@ -98,7 +98,7 @@ def test_influence_values_are_those_of_leaving_rows_out():
     member = halves(1, n, rng)
     scores = rng.standard_normal((1, n)) + member
     group = [Group(None, None, np.arange(n), n)]
-    leak = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z).estimates[AUC, 0]
+    leak = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z).leakage[AUC, 0]
     moved = []
     for i in range(n):
         kept = np.delete(np.arange(n), i)
@@ -112,7 +112,7 @@ def test_one_target_has_exact_limits_of_its_members():
     scores = rng.standard_normal((1, 4000)) + 2 * member
     group = [Group(None, None, np.arange(4000), 4000)]
     seen = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z)
-    leak = seen.estimates[at_fpr(0.05), 0]
+    leak = seen.leakage[at_fpr(0.05), 0]
     low, high, kind = limits(seen, leak, at_fpr(0.05), 0, 0.05)
     exact = clopper_pearson(round(leak.value * 2000), 2000, 0.05)
     assert low < exact[0]  # the threshold is uncertain too
@@ -152,7 +152,7 @@ def test_a_threshold_of_each_group_makes_something_of_nothing():
         groups += [Group("g", str(g), np.flatnonzero(code == g), 2 * n) for g, n in enumerate(sizes)]
         seen = observe(Scored("a", "x", ("0",), scores[None], member[None]), groups, (f,), Z)
         for g in range(3):
-            pooled[g] += seen.estimates[at_fpr(f), g + 1].value / 40
+            pooled[g] += seen.leakage[at_fpr(f), g + 1].value / 40
             own = code == g
             inside, outside = scores[own & member], scores[own & ~member]
             top = np.sort(outside)[::-1][int(f * len(outside))]

@@ -98,7 +98,7 @@ def _paired_estimate(
 ) -> PairedEstimate:
     """Estimate the difference in one number and one group, candidate minus reference."""
     targets = len(reference.scored.runs)
-    a, b = reference.estimates.get((metric, g)), candidate.estimates.get((metric, g))
+    a, b = reference.leakage.get((metric, g)), candidate.leakage.get((metric, g))
     status, reason = "ok", ""
     for estimates in (reference, candidate):
         arm_status, arm_reason = status_of(estimates, metric, g, settings)
@@ -190,8 +190,8 @@ def _score_fields(
     changed = int((d != 0).sum())
     floor = 1 / float(weight @ weight)
     sum_squares = float(np.sum((weight * (d - mean)) ** 2))
-    # Effective number of rows: the variance of d divided by that of its weighted mean; at least Kish's number for
-    # the weights, which also serves where too few rows differ to estimate a variance.
+    # Effective number of rows: the variance of d divided by that of its weighted mean. It is at least Kish's
+    # number for the weights, which also serves where too few rows differ to estimate a variance.
     n = (
         floor
         if changed < MIN_DISCORDANT_ROWS or not sum_squares > 0

@@ -85,7 +85,7 @@ def vulnerability_rows(
         # within rounding error count as extreme.
         p_control = (1 + int((control >= observed - 1e-12).sum())) / (1 + len(control))
         row |= {
-            "value": float(np.ptp([estimates.estimates[metric, groups[i][0]].value for i in used[metric]])),
+            "value": float(np.ptp([estimates.leakage[metric, groups[i][0]].value for i in used[metric]])),
             "low": low,
             "high": high,
             "control": float(control.mean()),

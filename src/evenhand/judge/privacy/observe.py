@@ -150,7 +150,7 @@ class AttackEstimates:
         scored: the scores.
         members: [T, G] number of members with a score, by group.
         non_members: [T, G] number of non-members with a score, by group.
-        estimates: numbers by name and group.
+        leakage: estimates by number and group.
         orders: [T] scores of each target.
         thresholds: the pooled thresholds.
         unscored: by group, the members and the non-members without a score; groups in which every row has a
@@ -160,7 +160,7 @@ class AttackEstimates:
     scored: Scored
     members: IntArray
     non_members: IntArray
-    estimates: dict[tuple[str, int], LeakageEstimate]
+    leakage: dict[tuple[str, int], LeakageEstimate]
     orders: tuple[Order, ...]
     thresholds: tuple[PooledThreshold, ...]
     unscored: Mapping[int, tuple[Unscored, Unscored]] = field(default_factory=dict)
@@ -198,17 +198,17 @@ def observe(
             _pooled_threshold(BALANCED, shares, orders, float(np.mean([k / p.size for p, k in shares])), z, n)
         )
     sizes = np.zeros((2, len(orders), len(groups)), dtype=np.int64)
-    estimates: dict[tuple[str, int], LeakageEstimate] = {}
+    leakage: dict[tuple[str, int], LeakageEstimate] = {}
     for g, group in enumerate(groups):
         parts = [o.parts(group.rows) for o in orders]
         sizes[:, :, g] = [[len(p[0]) for p in parts], [len(p[2]) for p in parts]]
         if AUC in selected:
-            estimates[AUC, g] = _auc(parts, len(group.rows))
+            leakage[AUC, g] = _auc(parts, len(group.rows))
         for threshold in thresholds:
             estimate = _balanced_accuracy if threshold.name == BALANCED else _true_positive_rate
-            estimates[threshold.name, g] = estimate(threshold, parts, orders, len(group.rows))
+            leakage[threshold.name, g] = estimate(threshold, parts, orders, len(group.rows))
     return AttackEstimates(
-        scored, sizes[0], sizes[1], estimates, orders, tuple(thresholds), _count_unscored(scored, groups)
+        scored, sizes[0], sizes[1], leakage, orders, tuple(thresholds), _count_unscored(scored, groups)
     )
 
 

@@ -90,7 +90,7 @@ def rate_row(
     """Build one row of `rates`."""
     scored = estimates.scored
     status, reason = status_of(estimates, metric, g, settings)
-    estimate = estimates.estimates.get((metric, g))
+    estimate = estimates.leakage.get((metric, g))
     value, low, high, false_positive_rate = NAN, NAN, NAN, NAN
     interval: str | None = None
     if estimate is not None and status != "undefined" and not reason.startswith("not resolvable"):

@@ -35,7 +35,7 @@ def range_limits(
         alpha: 1 - alpha is the simultaneous level.
         rng: source of the draws for the critical value.
     """
-    group_estimates = [estimates.estimates[metric, g] for g, _ in groups]
+    group_estimates = [estimates.leakage[metric, g] for g, _ in groups]
     n = estimates.scored.scores.shape[1]
     influence = np.stack(
         [
