@@ -271,7 +271,7 @@ def test_the_papers_protocol():
             "views": 1,
         }
     ]
-    with pytest.raises(TableError, match="ask for the attack with mode=offline"):
+    with pytest.raises(TableError, match="use the attack with mode=offline"):
         attacked(offline(), attacks=(("lira", lira.Config()),))
 
 

@@ -250,7 +250,7 @@ def test_negative_components_are_told():
         ((1, 5, 100), {TEMPLATE: "one template"}, {OPTIONS, "snippet", "residual"}),
         ((6, 1, 100), {OPTIONS: "one option set"}, {TEMPLATE, "snippet", "residual"}),
         ((6, 5, 1), {"snippet": "one snippet"}, {TEMPLATE, OPTIONS, "residual"}),
-        ((1, 1, 100), {TEMPLATE: "one template", "snippet": "snippet alone varies"}, set()),
+        ((1, 1, 100), {TEMPLATE: "one template", "snippet": "only snippet varies"}, set()),
     ],
 )
 def test_what_cannot_be_told_says_why_and_the_rest_is_told(sizes, gone, left):

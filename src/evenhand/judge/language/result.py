@@ -126,16 +126,16 @@ def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         moved = [[r for r in rows if direction(r) != "cannot tell"] for rows in (tokens, meanings)]
         finding = {
-            (True, True): "both token priors and preferences for meanings moved",
+            (True, True): "both token priors and preferences for meanings shifted",
             (
                 True,
                 False,
-            ): "token priors moved, no preference for a meaning is shown to have: token bias, not belief",
+            ): "token priors shifted, with no detected shift of preferences: token bias, not belief",
             (
                 False,
                 True,
-            ): "preferences for meanings moved, no token prior is shown to have: belief, not token bias",
-            (False, False): "neither token priors nor preferences for meanings are shown to have moved",
+            ): "preferences for meanings shifted, with no detected shift of token priors: belief, not token bias",
+            (False, False): "no shift of token priors or of preferences for meanings is detected",
         }[bool(moved[0]), bool(moved[1])]
         sentences.append(
             f"{candidate} against {reference}: {finding} ({_shift_summary('tokens', moved[0], tokens)}; "
@@ -168,7 +168,7 @@ def robustness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     sentences = []
     for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in rows):
         pair_rows = [r for r in rows if (r["candidate"], r["reference"]) == (candidate, reference)]
-        subject = f"which meanings {candidate} chooses more or less often than {reference}"
+        subject = f"how often {candidate} chooses each meaning, compared with {reference}"
         detected = {r["meaning"]: r for r in pair_rows if r["says"] != "cannot tell"}
         if not detected:
             appears = sum(r["finding"] == "appears" for r in pair_rows)
@@ -177,13 +177,13 @@ def robustness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                 if appears
                 else ""
             )
-            sentences.append(f"No difference is shown in {subject}{some}.")
+            sentences.append(f"No difference is detected in {subject}{some}.")
             continue
         parts = []
         for axis in AXES.values():
             axis_rows = [r for r in pair_rows if r["axis"] == axis and r["meaning"] in detected]
             if not axis_rows:
-                parts.append(f"{axis}: one only")
+                parts.append(f"{axis}: only one")
                 continue
             kinds = {
                 f: [r["meaning"] for r in axis_rows if r["finding"] == f]

@@ -133,7 +133,7 @@ def _split_rows(
     ]
     factors = [*crossing.groupings.codes, *[SNIPPET] * (snippets > 1), *[SEED] * (runs > 1)]
     if len(factors) < 2:
-        alone = "{} alone varies: there is nothing to split"
+        alone = "only {} varies, so no variance can be split"
         return [*undefined, *(head | _empty_row("component", f, f, reason=alone.format(f)) for f in factors)]
     cluster = np.arange(snippets) if crossing.cluster is None else crossing.cluster
     estimates = components(values, list(crossing.groupings.codes.values()), cluster)

@@ -98,5 +98,5 @@ def _complaints(attack: Attack, arm: SignalArm) -> Iterable[str]:
     elif not reference_member.any():
         yield (
             f"{arm.name}: {attack.name} compares with references that were trained on a row, and none of "
-            f"{len(reference_member)} was trained on any attacked row; ask for the attack with mode=offline."
+            f"{len(reference_member)} was trained on any attacked row; use the attack with mode=offline."
         )
