@@ -134,7 +134,7 @@ def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
             (
                 False,
                 True,
-            ): "preferences for meanings shifted, with no detected shift of token priors: belief, not token bias",
+            ): "preferences shifted, with no detected shift of token priors: belief, not token bias",
             (False, False): "no shift of token priors or of preferences for meanings is detected",
         }[bool(moved[0]), bool(moved[1])]
         sentences.append(
