@@ -1,4 +1,4 @@
-"""Attacks: by hand, beside loops over rows, and against the truth of normal signals."""
+"""Attacks: by hand, against loops over rows, and against the truth of normal signals."""
 
 import math
 
@@ -16,7 +16,7 @@ from tests.judge.attacked import NORMAL, auc, gaussian, slow_lira, slow_rmia
 
 @pytest.mark.parametrize("name", registry.names(ATTACKS))
 def test_contract(name):
-    """Every attack has its card, closed options, and one score per target and row; more means member."""
+    """Every attack has its facts, closed options, and one score per target and row; higher means member."""
     module = registry.load(ATTACKS, name)
     assert module.INFO.title
     assert module.INFO.reference
@@ -56,20 +56,20 @@ def by_hand() -> Evidence:
 
 def test_online_lira_by_hand():
     """N(2, 2) against N(0, 1) at 1: -1/4 - log(2)/2 + 1/2."""
-    found = lira.score(by_hand(), lira.Config(variance="per_example"))
-    assert found[0, 0] == pytest.approx(0.25 - math.log(2) / 2)
+    result = lira.score(by_hand(), lira.Config(variance="per_example"))
+    assert result[0, 0] == pytest.approx(0.25 - math.log(2) / 2)
 
 
 def test_offline_lira_by_hand():
     """The target is one standard deviation above the mean of non-members: -log P(Z > 1)."""
-    found = lira.score(by_hand(), lira.Config(mode="offline", variance="per_example"))
-    assert found[0, 0] == pytest.approx(-math.log(0.158655253931457))
+    result = lira.score(by_hand(), lira.Config(mode="offline", variance="per_example"))
+    assert result[0, 0] == pytest.approx(-math.log(0.158655253931457))
 
 
 def test_shrunk_variance_by_hand():
     """Of one row the mean over rows is its own variance, whatever the prior."""
-    own = lira.score(by_hand(), lira.Config(variance="per_example"))
-    assert lira.score(by_hand(), lira.Config(variance="shrunk", prior=5)) == pytest.approx(own)
+    per_example = lira.score(by_hand(), lira.Config(variance="per_example"))
+    assert lira.score(by_hand(), lira.Config(variance="shrunk", prior=5)) == pytest.approx(per_example)
 
 
 def test_rmia_by_hand():
@@ -97,9 +97,9 @@ def test_lira_is_the_loop_over_rows(shared, mode, variance, monkeypatch):
     if not shared:
         e = Evidence(e.member, np.array([0, 4]), False, e.loss, e.margin)
     config = lira.Config(mode=mode, variance=variance, prior=3)
-    found, wanted = lira.score(e, config), slow_lira(e, mode=mode, variance=variance, prior=3)
-    assert np.isfinite(wanted).mean() > 0.8
-    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+    result, expected = lira.score(e, config), slow_lira(e, mode=mode, variance=variance, prior=3)
+    assert np.isfinite(expected).mean() > 0.8
+    np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -110,8 +110,8 @@ def test_rmia_is_the_matrix_of_ratios(shared, mode, gamma, monkeypatch):
     e = gaussian(9, 80, gap=1.0, seed=3, spread=2.0, views=2)
     if not shared:
         e = Evidence(e.member, np.array([0, 4]), False, e.loss)
-    found = rmia.score(e, rmia.Config(mode=mode, gamma=gamma))
-    np.testing.assert_allclose(found, slow_rmia(e, mode=mode, gamma=gamma), atol=1e-12)
+    result = rmia.score(e, rmia.Config(mode=mode, gamma=gamma))
+    np.testing.assert_allclose(result, slow_rmia(e, mode=mode, gamma=gamma), atol=1e-12)
 
 
 def test_lira_and_loss_meet_the_closed_form():
@@ -171,7 +171,7 @@ def test_references_that_agree_have_no_variance():
 
 
 def test_moments_keep_their_digits():
-    """A large common value takes no digits from the variance."""
+    """A large common value does not cost the variance digits."""
     e = gaussian(7, 30, gap=0.5, seed=9)
     far = Evidence(e.member, e.targets, True, e.loss, e.margin + 1e6)
     m = compute_moments(centre(far.margin, far), far.member, far)[True]
@@ -190,8 +190,8 @@ def test_moments_keep_their_digits():
         ("lira[offline]", "key=value"),
     ],
 )
-def test_refuses_what_is_no_attack(text, told):
-    with pytest.raises(CallError, match=told):
+def test_refuses_what_is_no_attack(text, message):
+    with pytest.raises(CallError, match=message):
         parse_attack(text)
 
 
