@@ -180,7 +180,7 @@ def test_moments_keep_their_digits():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("lyra", "did you mean 'lira'"),
         ("lira[mode=of", "is not an attack"),
