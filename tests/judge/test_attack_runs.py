@@ -21,11 +21,11 @@ from tests.judge.test_privacy import attacked, of, offline, signals
 
 def test_a_reference_that_saw_an_attacked_row_serves_for_the_others():
     alone = attacked(offline(), attacks=(("lira", lira.Config(mode="offline")),))
-    result = attacked(offline(seen=True), attacks=(("lira", lira.Config(mode="offline")),))
+    result = attacked(offline(known=True), attacks=(("lira", lira.Config(mode="offline")),))
     values = [of(d["rates"], metric=AUC, attribute=None)[0]["value"] for d in (alone, result)]
     assert values[1] == pytest.approx(values[0], abs=0.01)
     assert result["settings"]["attacks"] == ["lira[mode=offline]"]
-    assert attacked(offline(seen=True), attacks=(("rmia", rmia.Config()),))["rates"]
+    assert attacked(offline(known=True), attacks=(("rmia", rmia.Config()),))["rates"]
 
 
 def test_references_that_saw_every_attacked_row_are_refused_once():
