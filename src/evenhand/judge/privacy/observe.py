@@ -262,9 +262,8 @@ def _pooled_threshold(
     ranks = [(k + 1, k, low * p.size, min(high * p.size + 1, p.size + 1)) for p, k in pools]
     if independent < fewest:
         # Rescaled to the binomial variance of one pool, so that variance and rank limits agree.
-        influence = (
-            influence * np.sqrt(share * (1 - share) / fewest / variance) if variance > 0 else influence
-        )
+        scale = np.sqrt(share * (1 - share) / fewest / variance) if variance > 0 else 1.0
+        influence = influence * scale
     return PooledThreshold(name, share, np.array(ranks, dtype=np.float64), influence, fewest)
 
 
@@ -288,12 +287,8 @@ def _true_positive_rate(
         bounds[t] = [order.non_members.share_above(inside, rank) for rank in pooled_threshold.ranks[t, 1:]]
         false_positive_rates[t] = (outside > threshold).mean() if len(outside) else np.nan
     strict, low, high = bounds.mean(axis=0)
-    width = float(
-        np.mean(
-            (pooled_threshold.ranks[:, 3] - pooled_threshold.ranks[:, 2])
-            / [o.non_members.size for o in orders]
-        )
-    )
+    ranks, sizes = pooled_threshold.ranks, [o.non_members.size for o in orders]
+    width = float(np.mean((ranks[:, 3] - ranks[:, 2]) / sizes))
     # The derivative of the rate with respect to the called share, from a finite difference over the
     # confidence limits of the threshold: at a single order statistic the empirical rate is a step function.
     slope = float(high - low) / width if width > 0 else 0.0

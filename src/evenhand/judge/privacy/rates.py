@@ -139,14 +139,10 @@ def limits(
     runs = run_half_width(estimate.values, alpha)
     if metric not in (AUC, BALANCED):
         return _rate_limits(estimate, int(estimates.members[:, g].min()), alpha, runs)
-    row_influence, threshold_variance = (
-        estimate.row_influence,
-        estimate.slope**2 * estimate.pooled_threshold.variance
-        if estimate.pooled_threshold is not None
-        else 0.0,
-    )
+    threshold = estimate.pooled_threshold
+    threshold_variance = estimate.slope**2 * threshold.variance if threshold is not None else 0.0
     fewest = min(int(estimates.members[:, g].min()), int(estimates.non_members[:, g].min()))
-    variance = float(row_influence @ row_influence) + threshold_variance
+    variance = float(estimate.row_influence @ estimate.row_influence) + threshold_variance
     value, n = estimate.value, float(fewest)
     if variance > 0 and 0 < value < 1:
         n = value * (1 - value) / variance
