@@ -20,7 +20,7 @@ from scipy import stats
 from benchmarks.machine import describe
 from benchmarks.simulate.attacks import Z, halves
 from evenhand.judge.attacks import Evidence, lira
-from evenhand.judge.attacks.rmia import dominated
+from evenhand.judge.attacks.rmia import dominated_share
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import Scored, observe
 from evenhand.judge.privacy.rates import limits
@@ -99,7 +99,7 @@ def ratio_rmia(rows: int, population: int, part: int) -> dict:
     start = time.perf_counter()
     wanted = (x[:part, None] / z[None, :] > 2.0).mean(axis=1)
     matrix = (time.perf_counter() - start) * rows / part
-    seconds = best(lambda: dominated(x, z, 2.0), 7)
+    seconds = best(lambda: dominated_share(x, z, 2.0), 7)
     told = "whole" if part == rows else f"{part} rows, the rest scaled"
     return {
         "rows": rows,
@@ -108,7 +108,7 @@ def ratio_rmia(rows: int, population: int, part: int) -> dict:
         "matrix measured on": told,
         "sorting (s)": round(seconds, 5),
         "times": round(matrix / seconds),
-        "largest difference of a score": float(np.abs(dominated(x, z, 2.0)[:part] - wanted).max()),
+        "largest difference of a score": float(np.abs(dominated_share(x, z, 2.0)[:part] - wanted).max()),
     }
 
 
@@ -125,7 +125,7 @@ def intervals(rows: int, replicates: int, measured: int) -> dict:
     def ours() -> None:
         seen = observe(scored, groups, (0.01,), Z, (at_fpr(0.01),))
         for g in range(len(groups)):
-            limits(seen, seen.leaks[at_fpr(0.01), g], at_fpr(0.01), g, 0.05)
+            limits(seen, seen.leakage[at_fpr(0.01), g], at_fpr(0.01), g, 0.05)
 
     def resample() -> None:
         at = rng.integers(0, rows, rows)

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from benchmarks.simulate.tables import simulate
 from evenhand.judge.core.estimates import Group
-from evenhand.judge.privacy.compare import comparisons
+from evenhand.judge.privacy.compare import build_comparisons
 from evenhand.judge.privacy.observe import AttackEstimates, Scored, observe
 from evenhand.judge.privacy.rates import limits
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, at_fpr
@@ -100,11 +100,11 @@ def coverage(cell: tuple[int, int, float, float, float], replicates: int, seed: 
     for r in range(replicates):
         a, b, groups = draw(world, targets, rows, np.random.default_rng((seed, r)), f, Z)
         for key, metric in told.items():
-            bounds = [limits(a, a.leaks[metric, g], metric, g, 0.05)[:2] for g in range(len(groups))]
+            bounds = [limits(a, a.leakage[metric, g], metric, g, 0.05)[:2] for g in range(len(groups))]
             held[key].append([low <= t <= high for (low, high), t in zip(bounds, truth[0][key], strict=True)])
             held[f"{key} width"].append(bounds[0][1] - bounds[0][0])
         ok = True
-        for row in comparisons([(a, b)], groups, (Attribute("g", "partition", ("0",)),), settings):
+        for row in build_comparisons([(a, b)], groups, (Attribute("g", "partition", ("0",)),), settings):
             if row["family"] == "primary" and row["status"] == "ok":
                 g = [str(group.name) for group in groups].index(row["group"])
                 key = "auc" if row["metric"] == AUC else "tpr"

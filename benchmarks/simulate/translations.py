@@ -15,7 +15,7 @@ from scipy.special import ndtr, ndtri
 
 from benchmarks.simulate.tables import simulate
 from evenhand.judge.generative import translation_gender
-from evenhand.judge.language.run import settings_for, tell
+from evenhand.judge.language.run import build_rows, settings_for
 from evenhand.judge.settings import Settings
 from evenhand.tables.answers.generations import GOLD_GENDER, PREDISPOSITION, STEREOTYPE, Generations
 from evenhand.tables.schema import Attribute
@@ -104,7 +104,7 @@ def coverage(cell: tuple[int, int, float, float], replicates: int) -> dict:
         table = draw(
             world, templates, runs, np.random.default_rng((templates, runs, int(tau), int(10 * wave), r))
         )
-        rates, comparisons = tell(translation_gender.compute(table), 0, settings)
+        rates, comparisons = build_rows(translation_gender.compute(table), 0, settings)
         points: dict[str, list] = {m: [] for m in METRICS}
         for row in rates:
             key = (row["metric"], row["group"])

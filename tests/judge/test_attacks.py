@@ -1,4 +1,4 @@
-"""Attacks: by hand, beside loops over rows, and against the truth of normal signals."""
+"""Attacks: by hand, against loops over rows, and against the truth of normal signals."""
 
 import math
 
@@ -8,22 +8,22 @@ from benchmarks.simulate.attacks import halves
 
 from evenhand import registry
 from evenhand.errors import CallError
-from evenhand.judge.attacks import ATTACKS, Evidence, lira, loss, named, read, rmia
-from evenhand.judge.attacks._moments import centred, moments
+from evenhand.judge.attacks import ATTACKS, Evidence, attack_name, lira, loss, parse_attack, rmia
+from evenhand.judge.attacks._moments import centre, compute_moments
 from evenhand.spec.base import Frozen
 from tests.judge.attacked import NORMAL, auc, gaussian, slow_lira, slow_rmia
 
 
 @pytest.mark.parametrize("name", registry.names(ATTACKS))
 def test_contract(name):
-    """Every attack has its card, closed options, and one score per target and row; more means member."""
+    """Every attack has its facts, closed options, and one score per target and row; higher means member."""
     module = registry.load(ATTACKS, name)
     assert module.INFO.title
     assert module.INFO.reference
     assert issubclass(module.Config, Frozen)
     config = module.Config()
-    assert named(name, config) == name
-    assert read(name) == (name, config)
+    assert attack_name(name, config) == name
+    assert parse_attack(name) == (name, config)
     e = gaussian(12, 400, gap=3.0, seed=1)
     scores = module.score(e, config)
     assert scores.shape == (12, 400)
@@ -56,20 +56,20 @@ def by_hand() -> Evidence:
 
 def test_online_lira_by_hand():
     """N(2, 2) against N(0, 1) at 1: -1/4 - log(2)/2 + 1/2."""
-    found = lira.score(by_hand(), lira.Config(variance="per_example"))
-    assert found[0, 0] == pytest.approx(0.25 - math.log(2) / 2)
+    result = lira.score(by_hand(), lira.Config(variance="per_example"))
+    assert result[0, 0] == pytest.approx(0.25 - math.log(2) / 2)
 
 
 def test_offline_lira_by_hand():
     """The target is one standard deviation above the mean of non-members: -log P(Z > 1)."""
-    found = lira.score(by_hand(), lira.Config(mode="offline", variance="per_example"))
-    assert found[0, 0] == pytest.approx(-math.log(0.158655253931457))
+    result = lira.score(by_hand(), lira.Config(mode="offline", variance="per_example"))
+    assert result[0, 0] == pytest.approx(-math.log(0.158655253931457))
 
 
 def test_shrunk_variance_by_hand():
     """Of one row the mean over rows is its own variance, whatever the prior."""
-    own = lira.score(by_hand(), lira.Config(variance="per_example"))
-    assert lira.score(by_hand(), lira.Config(variance="shrunk", prior=5)) == pytest.approx(own)
+    per_example = lira.score(by_hand(), lira.Config(variance="per_example"))
+    assert lira.score(by_hand(), lira.Config(variance="shrunk", prior=5)) == pytest.approx(per_example)
 
 
 def test_rmia_by_hand():
@@ -97,9 +97,9 @@ def test_lira_is_the_loop_over_rows(shared, mode, variance, monkeypatch):
     if not shared:
         e = Evidence(e.member, np.array([0, 4]), False, e.loss, e.margin)
     config = lira.Config(mode=mode, variance=variance, prior=3)
-    found, wanted = lira.score(e, config), slow_lira(e, mode=mode, variance=variance, prior=3)
-    assert np.isfinite(wanted).mean() > 0.8
-    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+    result, expected = lira.score(e, config), slow_lira(e, mode=mode, variance=variance, prior=3)
+    assert np.isfinite(expected).mean() > 0.8
+    np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -110,8 +110,8 @@ def test_rmia_is_the_matrix_of_ratios(shared, mode, gamma, monkeypatch):
     e = gaussian(9, 80, gap=1.0, seed=3, spread=2.0, views=2)
     if not shared:
         e = Evidence(e.member, np.array([0, 4]), False, e.loss)
-    found = rmia.score(e, rmia.Config(mode=mode, gamma=gamma))
-    np.testing.assert_allclose(found, slow_rmia(e, mode=mode, gamma=gamma), atol=1e-12)
+    result = rmia.score(e, rmia.Config(mode=mode, gamma=gamma))
+    np.testing.assert_allclose(result, slow_rmia(e, mode=mode, gamma=gamma), atol=1e-12)
 
 
 def test_lira_and_loss_meet_the_closed_form():
@@ -148,7 +148,7 @@ def test_lira_knows_hard_rows_where_the_loss_does_not():
 
 @pytest.mark.parametrize("name", ["lira", "lira[mode=offline]", "rmia", "rmia[mode=offline]", "loss"])
 def test_without_leakage_attacks_are_at_chance(name):
-    kind, config = read(name)
+    kind, config = parse_attack(name)
     e = gaussian(24, 2500, gap=0.0, seed=6, spread=2.0)
     scores = registry.load(ATTACKS, kind).score(e, config)
     mean = np.mean([auc(scores[t], e.member[t]) for t in range(24)])
@@ -171,34 +171,36 @@ def test_references_that_agree_have_no_variance():
 
 
 def test_moments_keep_their_digits():
-    """A large common value takes no digits from the variance."""
+    """A large common value does not cost the variance digits."""
     e = gaussian(7, 30, gap=0.5, seed=9)
     far = Evidence(e.member, e.targets, True, e.loss, e.margin + 1e6)
-    m = moments(centred(far.margin, far), far.member, far)[True]
+    m = compute_moments(centre(far.margin, far), far.member, far)[True]
     other = far.margin[1:, 0, 0][far.member[1:, 0]]
     assert m.squares[0, 0, 0] == pytest.approx(((other - other.mean()) ** 2).sum(), rel=1e-8)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("lyra", "did you mean 'lira'"),
-        ("lira[mode=of", "is no attack"),
+        ("lira[mode=of", "is not an attack"),
         ("lira[mode=none]", "mode"),
         ("lira[mod=offline]", "did you mean 'mode'"),
         ("rmia[gamma=0.5]", "gamma"),
         ("lira[offline]", "key=value"),
     ],
 )
-def test_refuses_what_is_no_attack(text, told):
-    with pytest.raises(CallError, match=told):
-        read(text)
+def test_refuses_what_is_no_attack(text, message):
+    with pytest.raises(CallError, match=message):
+        parse_attack(text)
 
 
 def test_names_hold_the_options_that_are_not_the_default():
-    assert named("lira", lira.Config(mode="offline")) == "lira[mode=offline]"
-    assert named("rmia", rmia.Config(gamma=1)) == "rmia[gamma=1.0]"
-    assert read("lira[mode=offline, variance=global]")[1] == lira.Config(mode="offline", variance="global")
+    assert attack_name("lira", lira.Config(mode="offline")) == "lira[mode=offline]"
+    assert attack_name("rmia", rmia.Config(gamma=1)) == "rmia[gamma=1.0]"
+    assert parse_attack("lira[mode=offline, variance=global]")[1] == lira.Config(
+        mode="offline", variance="global"
+    )
 
 
 def test_halves_are_halves():

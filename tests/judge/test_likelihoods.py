@@ -1,4 +1,4 @@
-"""Likelihoods: scorings by hand, planted token priors and beliefs, whether conclusions survive."""
+"""Likelihoods: scorings by hand, planted token priors and beliefs, robustness of conclusions."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from evenhand.errors import InputError
 from evenhand.judge.generative import token_bias
 from evenhand.judge.language import tables as likelihood_tables
 from evenhand.judge.prompts.choices import TIED, choose_all, scoring_names
-from evenhand.judge.prompts.forms import blocks_of, effects_of
+from evenhand.judge.prompts.forms import find_blocks, fit_effects
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
 from evenhand.tables.answers.likelihoods import load_likelihoods
@@ -25,8 +25,8 @@ def two(example, log_a, log_b, meanings=(MALE, FEMALE), variant="letters", templ
     ]
 
 
-def chosen(told, scoring):
-    table = load_likelihoods(told, Columns())
+def chosen(data, scoring):
+    table = load_likelihoods(data, Columns())
     choices, lacking = choose_all(table)
     assert scoring in choices, lacking
     c = choices[scoring]
@@ -36,8 +36,8 @@ def chosen(told, scoring):
 def test_raw_takes_the_likeliest_and_length_the_likeliest_per_token():
     rows = [*two("1", -1.0, -2.0), *two("2", -3.0, -2.0), *two("3", -2.0, -2.0)]
     assert chosen(likelihoods(rows), "raw") == [MALE, FEMALE, TIED]
-    told = likelihoods(rows) | {"n_tokens": [1, 4, 1, 1, 1, 2]}
-    assert chosen(told, "length_normalised") == [FEMALE, FEMALE, FEMALE]
+    data = likelihoods(rows) | {"n_tokens": [1, 4, 1, 1, 1, 2]}
+    assert chosen(data, "length_normalised") == [FEMALE, FEMALE, FEMALE]
 
 
 def test_ties_are_reported():
@@ -54,10 +54,10 @@ def test_ties_are_reported():
 
 def test_pmi_and_contextual_divide_by_what_says_nothing():
     rows = [*two("1", -1.0, -2.0), *two("2", -3.0, -2.0)]
-    told = likelihoods(rows, {"log_prob_free": [-0.5, -2.5, -0.5, -2.5]})
+    data = likelihoods(rows, {"log_prob_free": [-0.5, -2.5, -0.5, -2.5]})
     # log p - log p_free: -.5 against .5; -2.5 against .5
-    assert chosen(told, "pmi") == [FEMALE, FEMALE]
-    assert chosen(told, "contextual") == [FEMALE, FEMALE]
+    assert chosen(data, "pmi") == [FEMALE, FEMALE]
+    assert chosen(data, "contextual") == [FEMALE, FEMALE]
     uneven = likelihoods(rows, {"log_prob_free": [-0.5, -2.5, -4.5, -0.5]})
     # each its own: -.5 / .5 and 1.5 / -1.5; contextual: mean of the shares of A, .881 and .018
     assert chosen(uneven, "pmi") == [FEMALE, MALE]
@@ -71,13 +71,13 @@ def test_batch_calibration_by_hand():
 
 
 def test_pride_by_hand():
-    """Two forms: the token's part of the log-odds is their mean, the meaning's half their difference."""
+    """Two forms: the token effect on the log-odds is their mean, the meaning effect half their difference."""
     rows = []
     for e, (first, second) in enumerate([(3.0, 1.0), (2.0, 1.0)]):
         rows += two(str(e), -5.0, -5.0 - first) + two(str(e), -5.0, -5.0 - second, (FEMALE, MALE), "inverted")
     table = load_likelihoods(likelihoods(rows), Columns())
-    blocks = blocks_of(table)
-    effects = effects_of(table, blocks)
+    blocks = find_blocks(table)
+    effects = fit_effects(table, blocks)
     np.testing.assert_allclose(effects.token[0], [[1.0, -1.0], [0.75, -0.75]])  # half of 2 and of 1.5
     np.testing.assert_allclose(effects.meaning[0], [[-0.5, 0.5], [-0.25, 0.25]])  # female, male
     shares = np.exp([2.0, 1.5]) / (1 + np.exp([2.0, 1.5]))
@@ -92,10 +92,10 @@ def test_effects_of_all_cyclic_permutations_are_means(k):
     """With every meaning at every token, the token's effect is the mean log share, centred (PriDe)."""
     rows = answers(5, np.arange(k), np.arange(k)[::-1] / 2, seed=3)
     table = load_likelihoods(likelihoods(rows), Columns())
-    blocks = blocks_of(table)
+    blocks = find_blocks(table)
     logs = table.log_prob[0].reshape(5, k, k)  # example, form, token: contexts are sorted by name
     mean = logs.mean(axis=1)
-    np.testing.assert_allclose(effects_of(table, blocks).token[0], mean - mean.mean(axis=1, keepdims=True))
+    np.testing.assert_allclose(fit_effects(table, blocks).token[0], mean - mean.mean(axis=1, keepdims=True))
 
 
 def test_debiasing_recovers_the_planted_belief():
@@ -107,11 +107,11 @@ def test_debiasing_recovers_the_planted_belief():
     shares = {n: np.bincount(c.meaning[0], minlength=4)[:3] / len(c.scored) for n, c in choices.items()}
     assert np.abs(shares["pride"] - truth).max() < 0.06
     assert np.abs(shares["raw"] - truth).max() > 0.2
-    effects = effects_of(table, blocks_of(table))
+    effects = fit_effects(table, find_blocks(table))
     np.testing.assert_allclose(effects.meaning[0].mean(axis=0), belief, atol=0.1)
     np.testing.assert_allclose(effects.token[0].mean(axis=0), prior, atol=0.02)
     expected = np.exp(prior) / np.exp(prior).sum()
-    np.testing.assert_allclose(token_priors(table, blocks_of(table))[0, 0], expected, atol=0.02)
+    np.testing.assert_allclose(token_priors(table, find_blocks(table))[0, 0], expected, atol=0.02)
 
 
 def shifts(document, metric):
@@ -158,8 +158,8 @@ def test_false_alarms_of_shifts():
             for i in range(2)
         }
         choices, _ = choose_all(load_likelihoods(arms, Columns()))
-        found = likelihood_tables.shifts(token_bias.compute(choices["raw"]), 0, Settings())
-        alarms += any(r["low"] > 0 or r["high"] < 0 for r in found if r["status"] == "ok")
+        result = likelihood_tables.shift_rows(token_bias.compute(choices["raw"]), 0, Settings())
+        alarms += any(r["low"] > 0 or r["high"] < 0 for r in result if r["status"] == "ok")
     assert alarms <= 4  # 1 of 20 expected, sd 1
 
 
@@ -168,22 +168,22 @@ def test_the_base_is_compared_with_when_it_is_there():
         name: likelihoods(answers(30, [0.5, -0.5], [0.1, -0.1], arm_seed=i))
         for i, name in enumerate(("full", "none", "lora"))
     }
-    told = evenhand.audit(arms).to_dict()["token_bias"]
-    assert told["base"] == "none"
-    assert {(r["candidate"], r["reference"]) for r in told["shifts"]} == {
+    bias = evenhand.audit(arms).to_dict()["token_bias"]
+    assert bias["base"] == "none"
+    assert {(r["candidate"], r["reference"]) for r in bias["shifts"]} == {
         ("none", "full"), ("lora", "full"), ("full", "none"), ("lora", "none")
     }  # fmt: skip
 
 
-def test_twins_by_hand():
+def test_permuted_prompts_by_hand():
     """Three questions: the answer follows the meaning, the token; a tie."""
     first = {"1": (-1.0, -2.0), "2": (-1.0, -2.0), "3": (-1.0, -1.0)}
     second = {"1": (-2.0, -1.0), "2": (-1.0, -2.0), "3": (-1.0, -2.0)}
     rows = [r for e, v in first.items() for r in two(e, *v)]
     rows += [r for e, v in second.items() for r in two(e, *v, (FEMALE, MALE), "letters_inverted")]
     document = evenhand.audit(likelihoods(rows), min_group_size=1).to_dict()
-    told = {r["outcome"]: r["value"] for r in document["inversions"] if r["scoring"] == "raw"}
-    assert told == pytest.approx({"meaning": 1 / 3, "token": 1 / 3, "both": 0, "neither": 0, "tied": 1 / 3})
+    shares = {r["outcome"]: r["value"] for r in document["inversions"] if r["scoring"] == "raw"}
+    assert shares == pytest.approx({"meaning": 1 / 3, "token": 1 / 3, "both": 0, "neither": 0, "tied": 1 / 3})
     rates = {r["metric"]: r for r in document["rates"] if r["attribute"] is None}
     assert rates["token_followed"]["value"] == pytest.approx(1 / 3)
     assert rates["token_followed"]["n"] == 3
@@ -201,7 +201,7 @@ def test_reordered_options_are_no_inversion():
     document = evenhand.audit(likelihoods(rows)).to_dict()
     assert {r["kind"] for r in document["inversions"]} == {"reordered"}
     assert not [r for r in document["rates"] if r["metric"] == "token_followed"]
-    assert any("cannot be told from beliefs" in p for p in document["problems"])
+    assert any("cannot be distinguished" in p for p in document["problems"])
 
 
 def test_recalls_by_hand():
@@ -231,19 +231,19 @@ def conclusion(forms, scale):
 
 
 def test_a_conclusion_about_a_token_does_not_survive_the_token():
-    told = conclusion([(0, 1), (1, 0), (0, 1)], (1.0, 0.0))  # m0 stands at A twice of three times
-    [row] = [s for s in told["survival"] if s["meaning"] == "m0" and s["axis"] == "token"]
+    document = conclusion([(0, 1), (1, 0), (0, 1)], (1.0, 0.0))  # m0 stands at A twice of three times
+    [row] = [s for s in document["survival"] if s["meaning"] == "m0" and s["axis"] == "token"]
     assert row["says"] == "more"
     assert row["finding"] == "turns"
     assert row["opposite"] == 1
-    assert "do not all survive" in told["verdict"]["sentence"]
+    assert "do not all survive" in document["verdict"]["sentence"]
 
 
 def test_a_conclusion_about_a_belief_survives():
-    told = conclusion(CYCLIC[2], (0.0, 1.0))
-    findings = {s["axis"]: s["finding"] for s in told["survival"] if s["meaning"] == "m0"}
+    document = conclusion(CYCLIC[2], (0.0, 1.0))
+    findings = {s["axis"]: s["finding"] for s in document["survival"] if s["meaning"] == "m0"}
     assert findings["token"] == "survives"
-    raw = [c for c in told["conclusions"] if c["axis"] is None and c["class"] == "m0"]
+    raw = [c for c in document["conclusions"] if c["axis"] is None and c["class"] == "m0"]
     assert [c["says"] for c in raw] == ["more"]
 
 
@@ -259,17 +259,17 @@ def test_runs_and_units():
 
 def test_every_scoring_is_tried_and_says_why_not():
     document = evenhand.audit(likelihoods(answers(20, [0.5, -0.5], [0.1, -0.1]))).to_dict()
-    told = {s["scoring"]: s["reason"] for s in document["scorings"]}
-    assert set(told) == set(scoring_names())
-    assert "log_prob_free" in told["pmi"]
-    assert told["pride"] == ""
+    reasons = {s["scoring"]: s["reason"] for s in document["scorings"]}
+    assert set(reasons) == set(scoring_names())
+    assert "log_prob_free" in reasons["pmi"]
+    assert reasons["pride"] == ""
     with pytest.raises(InputError, match="--scoring pmi: needs the column log_prob_free"):
         evenhand.audit(likelihoods(answers(20, [0.5, -0.5], [0.1, -0.1])), scoring="pmi")
-    with pytest.raises(InputError, match="'pridee' is no scoring: did you mean 'pride'"):
+    with pytest.raises(InputError, match="unknown scoring 'pridee': did you mean 'pride'"):
         evenhand.audit(likelihoods(answers(20, [0.5, -0.5], [0.1, -0.1])), scoring="pridee")
 
 
-def test_options_of_their_own_in_every_example():
+def test_options_that_differ_between_examples():
     """Sentences as options (as in minimal pairs) have meanings but no token priors."""
     rows = []
     for e in range(30):

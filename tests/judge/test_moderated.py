@@ -1,4 +1,4 @@
-"""`lira_t`, LiRA with moderated variances: beside scipy row by row, and against known truths."""
+"""`lira_t`, LiRA with moderated variances: against scipy row by row, and against known truths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from benchmarks.simulate.attacks import Z, halves
 from scipy import optimize, special, stats
 
-from evenhand.judge.attacks import Evidence, lira, lira_t, read
+from evenhand.judge.attacks import Evidence, lira, lira_t, parse_attack
 from evenhand.judge.attacks.lira_t import _trigamma_inverse
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import Scored, observe
@@ -71,9 +71,9 @@ def test_scores_are_those_of_a_loop_over_rows(shared, mode, unlike, monkeypatch)
     e = uneven(9, 60, gap=1.0, seed=2, unlike=unlike, views=2)
     if not shared:
         e = Evidence(e.member, np.array([0, 4]), False, e.loss, e.margin)
-    found, wanted = lira_t.score(e, lira_t.Config(mode=mode)), slow(e, mode=mode)
-    assert np.isfinite(wanted).mean() > 0.8
-    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5)
+    result, expected = lira_t.score(e, lira_t.Config(mode=mode)), slow(e, mode=mode)
+    assert np.isfinite(expected).mean() > 0.8
+    np.testing.assert_allclose(result, expected, rtol=2e-5, atol=2e-5)
 
 
 def test_by_hand():
@@ -84,8 +84,8 @@ def test_by_hand():
     # Variance 2 on both sides, by the mean of logarithms of chi^2 with one degree of freedom: exp(log 2 +
     # 1.27036) = 7.1243; scale^2 of two references 1.5 times that. Means 2 and 4, 0 and 1; x is 1 and 9.
     variance = 1.5 * 2 * math.exp(-special.digamma(0.5) + math.log(0.5))
-    wanted = [(1 - 1) / (2 * variance), (64 - 25) / (2 * variance)]
-    np.testing.assert_allclose(lira_t.score(e, lira_t.Config())[0], wanted, rtol=1e-4, atol=1e-4)
+    expected = [(1 - 1) / (2 * variance), (64 - 25) / (2 * variance)]
+    np.testing.assert_allclose(lira_t.score(e, lira_t.Config())[0], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_inverse_of_trigamma():
@@ -93,7 +93,7 @@ def test_the_inverse_of_trigamma():
     np.testing.assert_allclose(_trigamma_inverse(special.polygamma(1, x)), x, rtol=1e-8)
 
 
-def test_the_prior_of_known_variances_is_found():
+def test_the_prior_of_known_variances_is_estimated():
     """Variances 6 x 2.5 / chi^2 with 6 degrees of freedom."""
     rng = np.random.default_rng(5)
     rows, models = 8000, 33
@@ -101,22 +101,22 @@ def test_the_prior_of_known_variances_is_found():
     member = halves(models, rows, rng)
     margin = sigma * rng.standard_normal((models, rows, 1))
     e = Evidence(member, np.arange(1), False, margin, margin)
-    for prior in lira_t._priors(e).values():
+    for prior in lira_t._estimate_priors(e).values():
         assert prior.freedom.item() == pytest.approx(6, rel=0.1)
         assert prior.variance.item() == pytest.approx(2.5, rel=0.03)
 
 
-def found_by(attack: str, e: Evidence) -> np.ndarray:
+def mean_rates(attack: str, e: Evidence) -> np.ndarray:
     """Mean AUC and true positive rate at 1 % over some targets."""
-    kind, config = read(attack)
+    kind, config = parse_attack(attack)
     scores = {"lira": lira, "lira_t": lira_t}[kind].score(e, config)
-    told = []
+    rates = []
     for s, m in zip(scores[:6], e.member[:6], strict=True):
         known = np.isfinite(s)
         s, m = s[known], m[known]
         threshold = np.sort(s[~m])[::-1][int(0.01 * (~m).sum())]
-        told.append((auc(s, m), (s[m] > threshold).mean()))
-    return np.mean(told, axis=0)
+        rates.append((auc(s, m), (s[m] > threshold).mean()))
+    return np.mean(rates, axis=0)
 
 
 OTHERS = ("lira", "lira[variance=per_example]", "lira[variance=global]")
@@ -127,18 +127,18 @@ OTHERS = ("lira", "lira[variance=per_example]", "lira[variance=global]")
 def test_with_few_references_it_finds_as_much_as_lira_at_least(references, unlike):
     """A row has about half of the other models as references of each kind."""
     e = uneven(2 * references + 1, 3000, gap=1.5, seed=3, unlike=unlike)
-    mine = found_by("lira_t", e)
+    mine = mean_rates("lira_t", e)
     for other in OTHERS:
-        area, rate = mine - found_by(other, e)
+        area, rate = mine - mean_rates(other, e)
         assert area > -0.002, other
         assert rate > -0.01, other
     if unlike:
-        area, rate = mine - found_by("lira", e)
+        area, rate = mine - mean_rates("lira", e)
         assert area > 0.005
         assert rate > 0.01
 
 
-def test_with_many_references_it_is_lira_with_each_rows_own_variance():
+def test_with_many_references_it_is_lira_with_a_variance_per_row():
     e = uneven(257, 800, gap=1.5, seed=4, unlike=0.7)
     only = Evidence(e.member, np.array([0]), False, e.loss, e.margin)
     mine, other = (
@@ -151,21 +151,21 @@ def test_with_many_references_it_is_lira_with_each_rows_own_variance():
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])
-def test_without_leakage_the_interval_of_the_area_holds_one_half(mode):
+def test_without_leakage_the_interval_of_the_area_holds_a_half(mode):
     """At its nominal rate: 400 studies of seven models and rows with variances that differ."""
     rows, replicates, missed = 400, 400, 0
     for seed in range(replicates):
         e = uneven(7, rows, gap=0.0, seed=(7, seed), unlike=0.7)
         scores = lira_t.score(e, lira_t.Config(mode=mode))[:1]
         group = Group(None, None, np.arange(rows), rows)
-        seen = observe(Scored("a", "lira_t", ("0",), scores, e.member[:1]), [group], (0.05,), Z)
-        low, high = limits(seen, seen.leaks[AUC, 0], AUC, 0, 0.05)[:2]
+        estimates = observe(Scored("a", "lira_t", ("0",), scores, e.member[:1]), [group], (0.05,), Z)
+        low, high = limits(estimates, estimates.leakage[AUC, 0], AUC, 0, 0.05)[:2]
         missed += not low <= 0.5 <= high
     assert missed / replicates == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / replicates))
 
 
 def test_far_tails_keep_their_order():
-    """Where P(T > x) is below the smallest number, rows are still ordered by how far out they are."""
+    """Where P(T > x) underflows, rows are still ordered by their distance in the tail."""
     e = gaussian(40, 300, gap=0.0, seed=9)
     margin = e.margin.copy()
     margin[0, :3, 0] += [60, 80, 100]

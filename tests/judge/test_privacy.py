@@ -1,4 +1,4 @@
-"""Attacks are judged: by hand, beside scikit-learn, at chance without leakage, with intervals that hold."""
+"""Judgement of attacks: by hand, against scikit-learn, at chance without leakage, with valid intervals."""
 
 import json
 
@@ -11,8 +11,8 @@ from evenhand.errors import CallError, InputError, TableError
 from evenhand.judge.attacks import lira, loss
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy import PrivacySettings, attack_signals, run_attack
-from evenhand.judge.privacy.compare import matched
-from evenhand.judge.privacy.control import shuffled, strata
+from evenhand.judge.privacy.compare import match_targets
+from evenhand.judge.privacy.control import permute_within, strata
 from evenhand.judge.privacy.curves import intraclass
 from evenhand.judge.privacy.observe import Scored, observe
 from evenhand.judge.privacy.rates import limits
@@ -32,8 +32,8 @@ def signals(gaps, *, models=8, rows=1200, groups=3, seed=0, spread=1.0, base=Non
     difficulty = spread * rng.standard_normal(rows) + (0 if base is None else np.array(base)[code])
     arms = []
     for name, gap in gaps.items():
-        own = np.broadcast_to(np.asarray(gap, dtype=float), groups)[code]
-        margin = (difficulty + own * member + rng.standard_normal((models, rows)))[:, :, None]
+        group_gap = np.broadcast_to(np.asarray(gap, dtype=float), groups)[code]
+        margin = (difficulty + group_gap * member + rng.standard_normal((models, rows)))[:, :, None]
         runs = tuple(map(str, range(models)))
         arms.append(SignalArm(name, runs, np.ones(models, bool), member, np.logaddexp(0, -margin), margin))
     names = tuple("abcdefgh"[:groups])
@@ -42,12 +42,12 @@ def signals(gaps, *, models=8, rows=1200, groups=3, seed=0, spread=1.0, base=Non
     )
 
 
-def attacked(given: Signals, **settings):
-    return attack_signals(given, Columns(by=("g",)), PrivacySettings(**{**FAST, **settings})).to_dict()
+def attacked(data: Signals, **settings):
+    return attack_signals(data, Columns(by=("g",)), PrivacySettings(**{**FAST, **settings})).to_dict()
 
 
-def of(rows, **wanted):
-    return [r for r in rows if all(r[k] == v for k, v in wanted.items())]
+def of(rows, **expected):
+    return [r for r in rows if all(r[k] == v for k, v in expected.items())]
 
 
 def test_by_hand():
@@ -55,16 +55,16 @@ def test_by_hand():
     scores = np.array([[5.0, 3, 1, 4, 2, 0, -1]])
     member = np.array([[True] * 3 + [False] * 4])
     group = [Group(None, None, np.arange(7), 7), Group("g", "x", np.array([0, 2, 3]), 3)]
-    seen = observe(Scored("a", "loss", ("0",), scores, member), group, (0.25, 0.5), Z)
-    assert seen.leaks[AUC, 0].value == pytest.approx((4 + 3 + 2) / 12)
-    assert seen.leaks[AUC, 1].value == pytest.approx(1 / 2)
-    assert seen.leaks[at_fpr(0.25), 0].value == pytest.approx(2 / 3)
-    assert seen.leaks[at_fpr(0.5), 0].value == pytest.approx(1.0)
+    estimates = observe(Scored("a", "loss", ("0",), scores, member), group, (0.25, 0.5), Z)
+    assert estimates.leakage[AUC, 0].value == pytest.approx((4 + 3 + 2) / 12)
+    assert estimates.leakage[AUC, 1].value == pytest.approx(1 / 2)
+    assert estimates.leakage[at_fpr(0.25), 0].value == pytest.approx(2 / 3)
+    assert estimates.leakage[at_fpr(0.5), 0].value == pytest.approx(1.0)
     # Pooled: the group's members at 5 and 1 against the threshold of all rows, 2; its non-member is above.
-    assert seen.leaks[at_fpr(0.25), 1].value == pytest.approx(1 / 2)
-    assert seen.leaks[at_fpr(0.25), 1].false_positive_rate == 1
+    assert estimates.leakage[at_fpr(0.25), 1].value == pytest.approx(1 / 2)
+    assert estimates.leakage[at_fpr(0.25), 1].false_positive_rate == 1
     # Three rows are called, 5, 4 and 3: two of three members, one of four non-members.
-    assert seen.leaks[BALANCED, 0].value == pytest.approx((2 / 3 + 3 / 4) / 2)
+    assert estimates.leakage[BALANCED, 0].value == pytest.approx((2 / 3 + 3 / 4) / 2)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -76,17 +76,19 @@ def test_numbers_are_those_of_scikit_learn(ties):
         scores = scores.round(1)
     rows = np.flatnonzero(rng.random(900) < 0.3)
     groups = [Group(None, None, np.arange(900), 900), Group("g", "x", rows, len(rows))]
-    seen = observe(Scored("a", "loss", tuple("0123"), scores, member), groups, (0.01, 0.05), Z)
+    estimates = observe(Scored("a", "loss", tuple("0123"), scores, member), groups, (0.01, 0.05), Z)
     for t in range(4):
         fpr, tpr, _ = roc_curve(member[t], scores[t], drop_intermediate=False)
         for f in (0.01, 0.05):
-            assert seen.leaks[at_fpr(f), 0].values[t] == pytest.approx(tpr[fpr <= f].max())
+            assert estimates.leakage[at_fpr(f), 0].values[t] == pytest.approx(tpr[fpr <= f].max())
         for g, at in ((0, slice(None)), (1, rows)):
-            assert seen.leaks[AUC, g].values[t] == pytest.approx(roc_auc_score(member[t][at], scores[t][at]))
+            assert estimates.leakage[AUC, g].values[t] == pytest.approx(
+                roc_auc_score(member[t][at], scores[t][at])
+            )
         called = scores[t] > np.sort(scores[t])[::-1][member[t].sum()]
         for g, at in ((0, slice(None)), (1, rows)):
-            wanted = balanced_accuracy_score(member[t][at], called[at])
-            assert seen.leaks[BALANCED, g].values[t] == pytest.approx(wanted)
+            expected = balanced_accuracy_score(member[t][at], called[at])
+            assert estimates.leakage[BALANCED, g].values[t] == pytest.approx(expected)
 
 
 def test_influence_values_are_those_of_leaving_rows_out():
@@ -96,27 +98,27 @@ def test_influence_values_are_those_of_leaving_rows_out():
     member = halves(1, n, rng)
     scores = rng.standard_normal((1, n)) + member
     group = [Group(None, None, np.arange(n), n)]
-    leak = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z).leaks[AUC, 0]
+    leak = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z).leakage[AUC, 0]
     moved = []
     for i in range(n):
-        kept = np.delete(np.arange(n), i)
-        moved.append(leak.value - roc_auc_score(member[0, kept], scores[0, kept]))
-    np.testing.assert_allclose(leak.own, moved, atol=2e-5)
+        selected = np.delete(np.arange(n), i)
+        moved.append(leak.value - roc_auc_score(member[0, selected], scores[0, selected]))
+    np.testing.assert_allclose(leak.row_influence, moved, atol=2e-5)
 
 
-def test_one_target_has_exact_limits_of_its_members():
+def test_a_single_target_has_exact_limits_of_its_members():
     rng = np.random.default_rng(5)
     member = halves(1, 4000, rng)
     scores = rng.standard_normal((1, 4000)) + 2 * member
     group = [Group(None, None, np.arange(4000), 4000)]
-    seen = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z)
-    leak = seen.leaks[at_fpr(0.05), 0]
-    low, high, kind = limits(seen, leak, at_fpr(0.05), 0, 0.05)
+    estimates = observe(Scored("a", "x", ("0",), scores, member), group, (0.05,), Z)
+    leak = estimates.leakage[at_fpr(0.05), 0]
+    low, high, kind = limits(estimates, leak, at_fpr(0.05), 0, 0.05)
     exact = clopper_pearson(round(leak.value * 2000), 2000, 0.05)
     assert low < exact[0]  # the threshold is uncertain too
     assert high > exact[1]
     assert "Clopper-Pearson" in kind
-    strict, at_low, _ = leak.edges
+    strict, at_low, _ = leak.threshold_bounds
     down = strict - float(clopper_pearson(round(strict * 2000), 2000, 0.05)[0])
     assert low == pytest.approx(strict - np.hypot(down, strict - at_low))
 
@@ -132,9 +134,9 @@ def test_one_target_has_exact_limits_of_its_members():
 @pytest.mark.no_cover
 def test_intervals_hold_over_rows_and_targets(cell):
     """Rates pointwise, and the whole primary family at once, in 100 draws each (three standard errors)."""
-    found = coverage(cell, 100, seed=7)
+    result = coverage(cell, 100, seed=7)
     least = 0.95 - 3 * np.sqrt(0.05 * 0.95 / 100)
-    assert min(found["auc"], found["tpr"], found["family"]) >= least, found
+    assert min(result["auc"], result["tpr"], result["family"]) >= least, result
 
 
 def test_a_threshold_of_each_group_makes_something_of_nothing():
@@ -148,11 +150,11 @@ def test_a_threshold_of_each_group_makes_something_of_nothing():
         scores = rng.standard_normal(len(code)) + member
         groups = [Group(None, None, np.arange(len(code)), len(code))]
         groups += [Group("g", str(g), np.flatnonzero(code == g), 2 * n) for g, n in enumerate(sizes)]
-        seen = observe(Scored("a", "x", ("0",), scores[None], member[None]), groups, (f,), Z)
+        estimates = observe(Scored("a", "x", ("0",), scores[None], member[None]), groups, (f,), Z)
         for g in range(3):
-            pooled[g] += seen.leaks[at_fpr(f), g + 1].value / 40
-            own = code == g
-            inside, outside = scores[own & member], scores[own & ~member]
+            pooled[g] += estimates.leakage[at_fpr(f), g + 1].value / 40
+            in_group = code == g
+            inside, outside = scores[in_group & member], scores[in_group & ~member]
             top = np.sort(outside)[::-1][int(f * len(outside))]
             naive[g] += (inside > top).mean() / 40
     truth = 0.0183
@@ -163,87 +165,87 @@ def test_a_threshold_of_each_group_makes_something_of_nothing():
 
 def test_without_leakage_everything_is_at_chance():
     """Groups with unlike scores too: the AUC is .5, no harm is found, and the control explains the gaps."""
-    given = signals({"full": 0.0, "lora": 0.0}, models=10, base=(0.0, 1.0, -1.0))
-    found = attacked(given)
-    for row in of(found["rates"], metric=AUC, status="ok"):
+    data = signals({"full": 0.0, "lora": 0.0}, models=10, base=(0.0, 1.0, -1.0))
+    result = attacked(data)
+    for row in of(result["rates"], metric=AUC, status="ok"):
         assert row["low"] <= 0.5 <= row["high"], row
-    assert found["verdict"]["counts"]["harm"] == found["verdict"]["counts"]["help"] == 0
-    assert all(r["p_value"] > 0.01 for r in of(found["vulnerability"], status="ok"))
+    assert result["verdict"]["counts"]["harm"] == result["verdict"]["counts"]["help"] == 0
+    assert all(r["p_value"] > 0.01 for r in of(result["vulnerability"], status="ok"))
     # The pooled threshold gives the group with high scores a high true positive rate, the control as well.
-    (gap,) = of(found["vulnerability"], input="full", attack="loss", metric=at_fpr(0.05))
+    (gap,) = of(result["vulnerability"], input="full", attack="loss", metric=at_fpr(0.05))
     assert gap["value"] > 0.08
     assert gap["control_high"] > 0.08
 
 
-def test_leakage_is_found_and_compared():
-    given = signals({"full": (1.5, 1.5, 3.0), "lora": 0.3}, models=8, rows=3000)
-    found = attacked(given, attacks=(("lira", lira.Config()),))
-    counts = found["verdict"]["counts"]
+def test_leakage_is_detected_and_compared():
+    data = signals({"full": (1.5, 1.5, 3.0), "lora": 0.3}, models=8, rows=3000)
+    result = attacked(data, attacks=(("lira", lira.Config()),))
+    counts = result["verdict"]["counts"]
     assert counts["help"] >= 3
     assert counts["harm"] == 0
-    other = attacked(given, attacks=(("lira", lira.Config()),), reference="lora")
+    other = attacked(data, attacks=(("lira", lira.Config()),), reference="lora")
     assert other["verdict"]["counts"]["harm"] == counts["help"]
     assert other["verdict"]["worst"]["group"] == "c"
     assert "harm" in other["verdict"]["sentence"]
     assert other["verdict"]["worst"]["difference"] > 0
-    (row,) = of(found["vulnerability"], input="full", metric=AUC)
+    (row,) = of(result["vulnerability"], input="full", metric=AUC)
     assert row["p_value"] < 0.05
     assert row["low"] > 0
-    for row in found["comparisons"]:
+    for row in result["comparisons"]:
         if row["p_adjusted"] is not None:
             assert (row["p_adjusted"] < 0.05) == (row["low"] > 0 or row["high"] < 0), row
 
 
 def test_equal_leakage_is_no_disparate_vulnerability():
-    """The control alone would say so: chance is larger where something leaks than where nothing does."""
-    given = signals({"full": 1.5}, models=8, rows=2000, seed=3)
-    rows = attacked(given, attacks=(("loss", loss.Config()),))["vulnerability"]
+    """The control alone would reject: the range varies more where models leak than where they do not."""
+    data = signals({"full": 1.5}, models=8, rows=2000, seed=3)
+    rows = attacked(data, attacks=(("loss", loss.Config()),))["vulnerability"]
     assert any(r["p_control"] < 0.05 for r in rows)
     assert all(r["p_value"] > 0.05 for r in rows)
 
 
 def test_too_few_non_members_cannot_be_resolved():
-    found = attacked(signals({"a": 1.0, "b": 1.0}, rows=400))
-    rows = of(found["rates"], metric=at_fpr(0.001))
+    result = attacked(signals({"a": 1.0, "b": 1.0}, rows=400))
+    rows = of(result["rates"], metric=at_fpr(0.001))
     assert {r["status"] for r in rows} == {"too_small"}
     assert all(r["value"] is None for r in rows)
     assert all(r["reason"].startswith("not resolvable: ") for r in rows)
     assert "200 non-members, and a false positive rate of 0.001 takes at least 1,000" in rows[0]["reason"]
-    compared = of(found["comparisons"], metric=at_fpr(0.001))
+    compared = of(result["comparisons"], metric=at_fpr(0.001))
     assert all(r["verdict"] is None and r["low"] is None for r in compared)
 
 
 def test_small_and_empty_groups_keep_their_rows():
-    given = signals({"a": 1.0, "b": 1.0}, rows=400, groups=2)
+    data = signals({"a": 1.0, "b": 1.0}, rows=400, groups=2)
     code = np.where(np.arange(400) < 14, 1, 0)
     groups = Attribute("g", "partition", ("big", "small", "none"), codes=code)
-    found = attacked(Signals(given.ids, given.arms, (groups,)))
-    status = {r["group"]: r["status"] for r in of(found["rates"], metric=AUC, input="a", attack="loss")}
+    result = attacked(Signals(data.ids, data.arms, (groups,)))
+    status = {r["group"]: r["status"] for r in of(result["rates"], metric=AUC, input="a", attack="loss")}
     assert status == {None: "ok", "big": "ok", "small": "too_small", "none": "undefined"}
-    assert all(r["verdict"] is None for r in of(found["comparisons"], group="small"))
-    (row,) = of(found["vulnerability"], input="a", attack="loss", metric=AUC)
+    assert all(r["verdict"] is None for r in of(result["comparisons"], group="small"))
+    (row,) = of(result["vulnerability"], input="a", attack="loss", metric=AUC)
     assert row["status"] == "undefined"
     assert [g["group"] for g in row["groups_left_out"]] == ["small", "none"]
 
 
 def test_constant_signals_are_undefined():
-    given = signals({"a": 1.0}, rows=300)
-    flat = SignalArm("none", given.arms[0].runs, given.arms[0].target, given.arms[0].member,
-                     np.full_like(given.arms[0].loss, 0.7), np.zeros_like(given.arms[0].loss))  # fmt: skip
-    found = attacked(Signals(given.ids, (*given.arms, flat), given.attributes))
-    rows = of(found["rates"], input="none", metric=AUC)
+    data = signals({"a": 1.0}, rows=300)
+    flat = SignalArm("none", data.arms[0].runs, data.arms[0].target, data.arms[0].member,
+                     np.full_like(data.arms[0].loss, 0.7), np.zeros_like(data.arms[0].loss))  # fmt: skip
+    result = attacked(Signals(data.ids, (*data.arms, flat), data.attributes))
+    rows = of(result["rates"], input="none", metric=AUC)
     assert {r["status"] for r in rows} == {"undefined"}
     assert any("constant signals" in r["reason"] for r in rows)
     assert any("do not differ" in r["reason"] for r in rows)
-    assert found["verdict"]["counts"] == {"harm": 0, "harmless": 0, "help": 0, "undecided": 0}
+    assert result["verdict"]["counts"] == {"harm": 0, "harmless": 0, "help": 0, "undecided": 0}
 
 
-def offline(*, seen: bool = False) -> Signals:
+def offline(*, known: bool = False) -> Signals:
     """The paper's protocol: one target, half of the rows members, four references of another pool."""
     rng = np.random.default_rng(9)
     member = np.zeros((5, 800), dtype=bool)
     member[0, :400] = True
-    member[2, 7] = seen
+    member[2, 7] = known
     margin = (rng.standard_normal(800) + 2 * member + rng.standard_normal((5, 800)))[:, :, None]
     runs = ("1", *(f"1 reference {k}" for k in range(4)))
     target = np.array([True, *[False] * 4])
@@ -253,12 +255,12 @@ def offline(*, seen: bool = False) -> Signals:
 
 
 def test_the_papers_protocol():
-    found = attacked(offline())
-    assert found["settings"]["attacks"] == ["loss", "lira[mode=offline]", "rmia[mode=offline]"]
-    (row,) = of(found["rates"], attack="lira[mode=offline]", metric=AUC, attribute=None)
+    result = attacked(offline())
+    assert result["settings"]["attacks"] == ["loss", "lira[mode=offline]", "rmia[mode=offline]"]
+    (row,) = of(result["rates"], attack="lira[mode=offline]", metric=AUC, attribute=None)
     assert row["low"] > 0.7
     assert row["unit"] == "rows"
-    assert found["design"] == [
+    assert result["design"] == [
         {
             "input": "full",
             "targets": 1,
@@ -269,42 +271,43 @@ def test_the_papers_protocol():
             "views": 1,
         }
     ]
-    with pytest.raises(TableError, match="ask for the attack with mode=offline"):
+    with pytest.raises(TableError, match="use the attack with mode=offline"):
         attacked(offline(), attacks=(("lira", lira.Config()),))
 
 
 def test_references_are_needed():
-    one = signals({"a": 1.0}, models=1)
-    assert attacked(one)["settings"]["attacks"] == ["loss"]
-    with pytest.raises(TableError, match="there is one model only"):
-        attacked(one, attacks=(("lira", lira.Config()),))
-    arm = one.arms[0]
+    single = signals({"a": 1.0}, models=1)
+    assert attacked(single)["settings"]["attacks"] == ["loss"]
+    with pytest.raises(TableError, match="the table has one model only"):
+        attacked(single, attacks=(("lira", lira.Config()),))
+    arm = single.arms[0]
     bare = SignalArm("a", arm.runs, arm.target, arm.member, arm.loss)
     with pytest.raises(TableError, match="needs the column 'base_loss'"):
         attacked(
-            Signals(one.ids, (bare,), one.attributes), attacks=(("loss", loss.Config(reference="base")),)
+            Signals(single.ids, (bare,), single.attributes),
+            attacks=(("loss", loss.Config(reference="base")),),
         )
 
 
 def test_targets_are_paired_by_name_and_training_set():
-    assert matched(("1", "2"), ("2", "1"), np.ones((2, 2), bool)) == [(0, 1), (1, 0)]
-    assert matched(("a",), ("b",), np.ones((1, 1), bool)) == [(0, 0)]
-    assert matched(("1", "2"), ("1", "2"), np.array([[True, False], [False, False]])) == [(0, 0)]
-    given = signals({"a": 1.0, "b": 1.0}, models=6)
-    a, b = given.arms
+    assert match_targets(("1", "2"), ("2", "1"), np.ones((2, 2), bool)) == [(0, 1), (1, 0)]
+    assert match_targets(("a",), ("b",), np.ones((1, 1), bool)) == [(0, 0)]
+    assert match_targets(("1", "2"), ("1", "2"), np.array([[True, False], [False, False]])) == [(0, 0)]
+    data = signals({"a": 1.0, "b": 1.0}, models=6)
+    a, b = data.arms
     fewer = SignalArm("b", b.runs[1:], b.target[1:], b.member[1:], b.loss[1:], b.margin[1:])
-    found = attacked(Signals(given.ids, (a, fewer), given.attributes), attacks=(("loss", loss.Config()),))
-    assert {r["runs"] for r in found["comparisons"]} == {5}
+    result = attacked(Signals(data.ids, (a, fewer), data.attributes), attacks=(("loss", loss.Config()),))
+    assert {r["runs"] for r in result["comparisons"]} == {5}
     other = SignalArm("b", b.runs, b.target, ~b.member, b.loss, b.margin)
-    found = attacked(Signals(given.ids, (a, other), given.attributes), attacks=(("loss", loss.Config()),))
-    assert found["comparisons"] == []
-    assert any("nothing can be paired" in p for p in found["problems"])
+    result = attacked(Signals(data.ids, (a, other), data.attributes), attacks=(("loss", loss.Config()),))
+    assert result["comparisons"] == []
+    assert any("nothing can be paired" in p for p in result["problems"])
 
 
 def test_rows_are_exchanged_within_groups_only():
     rng = np.random.default_rng(0)
-    one = Attribute("g", "partition", ("a", "b"), codes=np.repeat([0, 1], 20))
-    order = shuffled(strata(one), rng)
+    attribute = Attribute("g", "partition", ("a", "b"), codes=np.repeat([0, 1], 20))
+    order = permute_within(strata(attribute), rng)
     assert sorted(order[:20]) == list(range(20))
     assert order.tolist() != list(range(40))
     flags = np.zeros((2, 40), bool)
@@ -318,34 +321,34 @@ def test_rows_are_exchanged_within_groups_only():
 def test_the_intraclass_correlation_is_that_of_the_textbook():
     """Shrout and Fleiss's (1979) four judges of six targets: ICC(1, 1) = .17."""
     x = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
-    found = intraclass(np.full(6, 4.0), x.sum(axis=1), (x**2).sum(axis=1))
-    assert found == pytest.approx(0.17, abs=0.005)
+    result = intraclass(np.full(6, 4.0), x.sum(axis=1), (x**2).sum(axis=1))
+    assert result == pytest.approx(0.17, abs=0.005)
 
 
 def test_rows_that_always_leak_are_stable():
-    given = signals({"a": 3.0}, models=10, rows=1000)
-    (row,) = of(attacked(given)["stability"], attack="loss", attribute=None)
+    data = signals({"a": 3.0}, models=10, rows=1000)
+    (row,) = of(attacked(data)["stability"], attack="loss", attribute=None)
     assert row["always"] + row["sometimes"] + row["never"] == pytest.approx(1)
     assert row["intraclass_correlation"] > 0.1
 
 
-def test_curves_rise_and_end_at_one():
-    found = attacked(signals({"a": 1.0}, rows=600))
-    assert len(found["roc"]) == 3 * 4
-    for curve in found["roc"]:
+def test_curves_rise_and_end_at_1():
+    result = attacked(signals({"a": 1.0}, rows=600))
+    assert len(result["roc"]) == 3 * 4
+    for curve in result["roc"]:
         assert curve["fpr"][0] >= 1 / 300
         assert curve["tpr"] == sorted(curve["tpr"])
         assert curve["fpr"][-1] == 1
         if curve["group"] is None:
-            assert all(own <= f + 1e-12 for own, f in zip(curve["own_fpr"], curve["fpr"], strict=True))
-    (rate,) = of(found["rates"], attack="lira", attribute=None, metric=at_fpr(0.05))
-    (curve,) = of(found["roc"], attack="lira", attribute=None)
+            assert all(rate <= f + 1e-12 for rate, f in zip(curve["own_fpr"], curve["fpr"], strict=True))
+    (rate,) = of(result["rates"], attack="lira", attribute=None, metric=at_fpr(0.05))
+    (curve,) = of(result["roc"], attack="lira", attribute=None)
     assert curve["tpr"][curve["fpr"].index(0.05)] == pytest.approx(rate["value"])
 
 
 def test_the_same_seed_gives_the_same_document():
-    given = signals({"a": 1.0, "b": 0.5}, rows=500)
-    first, second = attacked(given), attacked(given)
+    data = signals({"a": 1.0, "b": 0.5}, rows=500)
+    first, second = attacked(data), attacked(data)
     first.pop("created"), second.pop("created")
     assert first == second
     assert json.loads(json.dumps(first, allow_nan=False)) == first
@@ -360,10 +363,10 @@ def test_a_view_more_tells_more():
     def area(views):
         arm = SignalArm("a", tuple(map(str, range(20))), np.ones(20, bool), member,
                         np.logaddexp(0, -margin[:, :, :views]), margin[:, :, :views])  # fmt: skip
-        found = attacked(
+        result = attacked(
             Signals(tuple(map(str, range(1500))), (arm,), groups), attacks=(("lira", lira.Config()),)
         )
-        return of(found["rates"], metric=AUC, attribute=None)[0]["value"]
+        return of(result["rates"], metric=AUC, attribute=None)[0]["value"]
 
     assert area(4) > area(1) + 0.1
 
@@ -398,10 +401,10 @@ def test_files_are_attacked(tmp_path):
                     "run": [str(run)] * 300,
                 }
             )
-    found = run_attack(tables, Columns(by=("sex",)), PrivacySettings(**FAST)).to_dict()
-    assert found["schema"] == "evenhand.attack/1"
-    assert found["verdict"]["counts"]["help"] > 0
-    assert "these runs" in found["verdict"]["sentence"]
-    assert {r["runs"] for r in found["comparisons"]} == {3}
+    result = run_attack(tables, Columns(by=("sex",)), PrivacySettings(**FAST)).to_dict()
+    assert result["schema"] == "evenhand.attack/1"
+    assert result["verdict"]["counts"]["help"] > 0
+    assert "these runs" in result["verdict"]["sentence"]
+    assert {r["runs"] for r in result["comparisons"]} == {3}
     with pytest.raises(CallError, match="no arm is called 'ful'"):
         run_attack(tables, Columns(), PrivacySettings(reference="ful"))

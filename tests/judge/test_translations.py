@@ -27,8 +27,8 @@ def confusion():
         for g, s in zip(gold, stereotype, strict=True)
     ]
     outputs = [he, he, he, she, he, she, she, she, they, she, he, none]
-    told = table(outputs, gold_gender=gold, stereotype=stereotype, predisposition=lean)
-    return evenhand.audit(told, min_group_size=1).to_dict()
+    data = table(outputs, gold_gender=gold, stereotype=stereotype, predisposition=lean)
+    return evenhand.audit(data, min_group_size=1).to_dict()
 
 
 def value(document, metric, attribute=None, group=None, **more):
@@ -59,12 +59,12 @@ def test_delta_s_by_hand(confusion):
 
 
 def test_shares_by_hand(confusion):
-    told = {
+    shares = {
         m: value(confusion, f"share_{m}") for m in ("male", "female", "neutral", "unknown", "pro", "anti")
     }
     # leaning male: rows 1-4 and 10-12; female: rows 5-9
     # pro outputs: 1 2 3, 11, 6 7 8; anti: 4, 10, 5
-    assert told == pytest.approx(
+    assert shares == pytest.approx(
         {
             "male": 5 / 12,
             "female": 5 / 12,
@@ -80,8 +80,8 @@ def test_shares_by_hand(confusion):
 
 
 def test_what_is_not_there_is_undefined():
-    told = table([he] * 12, gold_gender=["male"] * 12, stereotype=["pro"] * 12, predisposition=["male"] * 12)
-    document = evenhand.audit(told, min_group_size=1).to_dict()
+    data = table([he] * 12, gold_gender=["male"] * 12, stereotype=["pro"] * 12, predisposition=["male"] * 12)
+    document = evenhand.audit(data, min_group_size=1).to_dict()
     for metric, reason in (("delta_g", "female"), ("delta_s", "anti")):
         [row] = [r for r in document["rates"] if r["metric"] == metric and r["attribute"] is None]
         assert row["value"] is None
@@ -104,10 +104,10 @@ def test_scores_are_those_of_sacrebleu(n, keep):
     columns = {"gold_gender": ["female"] * n, "stereotype": ["pro"] * n, "predisposition": ["female"] * n}
     document = evenhand.audit(generations(output, gold, **columns), min_group_size=1).to_dict()
     for rendering in ("gold", "he", "she", "they"):
-        wanted = gold if rendering == "gold" else [render(g, rendering) for g in gold]
+        expected = gold if rendering == "gold" else [render(g, rendering) for g in gold]
         peers = {
-            "bleu": sacrebleu.corpus_bleu(output, [wanted]),
-            "chrf": sacrebleu.corpus_chrf(output, [wanted]),
+            "bleu": sacrebleu.corpus_bleu(output, [expected]),
+            "chrf": sacrebleu.corpus_chrf(output, [expected]),
         }
         for metric, peer in peers.items():
             assert value(document, metric, **{"class": rendering}) == pytest.approx(peer.score, abs=1e-9)
@@ -117,13 +117,13 @@ def test_scores_are_those_of_sacrebleu(n, keep):
 def test_scores_of_several_references():
     sacrebleu = pytest.importorskip("sacrebleu")
     rng = np.random.default_rng(3)
-    one, two, output = (sentences(30, rng) for _ in range(3))
-    told = generations(
-        output, one, gold_gender=["female"] * 30, stereotype=["pro"] * 30, predisposition=["male"] * 30
+    first, two, output = (sentences(30, rng) for _ in range(3))
+    data = generations(
+        output, first, gold_gender=["female"] * 30, stereotype=["pro"] * 30, predisposition=["male"] * 30
     )
-    told["references"] = [[a, b] if i % 3 else [a] for i, (a, b) in enumerate(zip(one, two, strict=True))]
-    document = evenhand.audit(told).to_dict()
-    streams = [one, [b if i % 3 else None for i, b in enumerate(two)]]
+    data["references"] = [[a, b] if i % 3 else [a] for i, (a, b) in enumerate(zip(first, two, strict=True))]
+    document = evenhand.audit(data).to_dict()
+    streams = [first, [b if i % 3 else None for i, b in enumerate(two)]]
     assert value(document, "bleu", **{"class": "gold"}) == pytest.approx(
         sacrebleu.corpus_bleu(output, streams).score
     )
@@ -132,12 +132,12 @@ def test_scores_of_several_references():
         metric.corpus_score(output, streams)
         assert signatures[name] == str(metric.get_signature())
         assert "nrefs:var" in signatures[name]
-    told["references"] = [[a, b] for a, b in zip(one, two, strict=True)]
-    assert "nrefs:2" in evenhand.audit(told).to_dict()["quality"]["signatures"]["bleu"]
+    data["references"] = [[a, b] for a, b in zip(first, two, strict=True)]
+    assert "nrefs:2" in evenhand.audit(data).to_dict()["quality"]["signatures"]["bleu"]
 
 
 def test_the_jackknife_by_leaving_out():
-    """The influence of a cluster on BLEU is what leaving it out changes."""
+    """The influence of a cluster on BLEU is the change when it is left out."""
     sacrebleu = pytest.importorskip("sacrebleu")
     rng = np.random.default_rng(5)
     gold = sentences(30, rng)
@@ -147,8 +147,10 @@ def test_the_jackknife_by_leaving_out():
     document = evenhand.audit(generations(output, gold, template=template, **columns)).to_dict()
     without = []
     for t in dict.fromkeys(template):
-        kept = [i for i, own in enumerate(template) if own != t]
-        without.append(sacrebleu.corpus_bleu([output[i] for i in kept], [[gold[i] for i in kept]]).score)
+        selected = [i for i, code in enumerate(template) if code != t]
+        without.append(
+            sacrebleu.corpus_bleu([output[i] for i in selected], [[gold[i] for i in selected]]).score
+        )
     spread = np.sqrt(9 / 10 * np.sum((np.array(without) - np.mean(without)) ** 2))
     [row] = [
         r for r in document["rates"]
@@ -180,18 +182,18 @@ def planted(share, rng, templates=150, unknown=0.1):
             named = g if pro else {"male": "female", "female": "male"}[g]
             outputs.append({"male": he, "female": she}[named])
     stereotype = ["pro" if a == b else "anti" for a, b in zip(gold, lean, strict=True)]
-    told = table(outputs, gold_gender=gold, stereotype=stereotype, predisposition=lean)
-    return told | {"template": [f"t{i // 2}" for i in range(2 * templates)]}
+    data = table(outputs, gold_gender=gold, stereotype=stereotype, predisposition=lean)
+    return data | {"template": [f"t{i // 2}" for i in range(2 * templates)]}
 
 
 def test_a_planted_stereotype_share_lies_in_its_interval():
     rng = np.random.default_rng(0)
     inside = 0
     for _ in range(20):
-        told = planted(0.7, rng)
-        del told["references"]
+        data = planted(0.7, rng)
+        del data["references"]
         [row] = [
-            r for r in evenhand.audit(told, metric="share_pro").rates
+            r for r in evenhand.audit(data, metric="share_pro").rates
             if r["metric"] == "share_pro" and r["attribute"] is None
         ]  # fmt: skip
         inside += row["low"] <= 0.7 <= row["high"]
@@ -214,19 +216,19 @@ def test_a_planted_difference_is_harm_and_equal_arms_are_not():
 
 
 def test_without_columns_of_gold_the_reference_says_it():
-    told = {
+    data = {
         "example_id": list("abcd"),
         "completion": [he, he, she, none],
         "references": [[he], [she], [she], [he]],
     }
-    assert value(evenhand.audit(told, min_group_size=1).to_dict(), "gender_accuracy") == pytest.approx(2 / 4)
+    assert value(evenhand.audit(data, min_group_size=1).to_dict(), "gender_accuracy") == pytest.approx(2 / 4)
 
 
 def test_measures_of_another_table_are_refused():
-    told = planted(0.6, np.random.default_rng(0), templates=20)
+    data = planted(0.6, np.random.default_rng(0), templates=20)
     with pytest.raises(InputError, match="'option_share' is not measured of generations"):
-        evenhand.audit(told, primary="option_share")
+        evenhand.audit(data, primary="option_share")
     with pytest.raises(InputError, match="'share_pro' is not measured of predictions"):
         evenhand.audit({"label": [0, 1], "prediction": [0, 1]}, primary="share_pro")
     with pytest.raises(InputError, match="generations have no options"):
-        evenhand.audit(told, scoring="pride")
+        evenhand.audit(data, scoring="pride")

@@ -1,11 +1,11 @@
-"""Rows of which an attack says nothing, by group and by what is lacking; attacks that say the opposite."""
+"""Rows without a score, by group and by cause; attacks with the opposite direction."""
 
 import numpy as np
 import pytest
 
-from evenhand.judge.attacks import Evidence, Needs, read
+from evenhand.judge.attacks import Evidence, Needs, parse_attack
 from evenhand.judge.privacy import PrivacySettings, attack_signals
-from evenhand.judge.privacy.unscored import AGREE, WITH, WITHOUT, causes_of, said
+from evenhand.judge.privacy.unscored import AGREE, WITH, WITHOUT, describe_causes, find_causes
 from evenhand.tables.schema import Attribute, Columns
 from evenhand.tables.signals.schema import SignalArm, Signals
 
@@ -24,7 +24,7 @@ def judged(member, attack="lira", groups=("a", "b"), margin=None, codes=None, le
         margin[:, :, None],
     )  # fmt: skip
     signals = Signals(tuple(map(str, range(rows))), (arm,), (Attribute("site", "partition", groups, codes),))
-    settings = PrivacySettings((read(attack),), permutations=19, min_group_size=least)
+    settings = PrivacySettings((parse_attack(attack),), permutations=19, min_group_size=least)
     return attack_signals(signals, Columns(by=("site",)), settings).to_dict()
 
 
@@ -53,7 +53,7 @@ def test_non_members_without_a_score_are_not_missing():
 
 
 def test_members_without_a_score_are_not_missing():
-    """Each row of group a is a member of one run only: no reference saw it."""
+    """Each row of group a is a member of one run only: no reference was trained on it."""
     member = half(runs=6)
     member[:, :20] = False
     member[np.arange(20) % 6, np.arange(20)] = True
@@ -73,7 +73,7 @@ def test_a_group_without_members_says_so():
     assert reasons(judged(member, "lira[mode=offline]"), "a") == ["no members in the group in run '2'"]
 
 
-def test_few_rows_with_a_score_are_told_from_few_rows():
+def test_few_rows_with_a_score_are_distinguished_from_few_rows():
     member = half(runs=6)
     member[:, :18] = True
     member[np.arange(18) % 6, np.arange(18)] = False
@@ -111,30 +111,31 @@ def test_other_attacks_take_other_numbers_of_references(attack, cause):
 
 
 def test_causes_by_hand():
-    """Three runs that are all targets; a row that none, one and all of them saw."""
+    """Three runs that are all targets; rows that are members of none, one and all of them."""
     member = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 1]], bool)
     evidence = Evidence(member, np.arange(3), True, np.ones((3, 3, 1)))
     nothing = np.full((3, 3), np.nan)
-    both = causes_of(evidence, nothing, Needs(("margin",), "both"))
+    both = find_causes(evidence, nothing, Needs(("margin",), "both"))
     assert both.tolist() == [[WITH, WITH, WITHOUT], [WITH, AGREE, WITHOUT], [WITH, AGREE, WITHOUT]]
-    out = causes_of(evidence, nothing, Needs(("margin",), "out"))
+    out = find_causes(evidence, nothing, Needs(("margin",), "out"))
     assert out[:, 1].tolist() == [AGREE, AGREE, AGREE]
-    assert causes_of(evidence, np.zeros((3, 3)), Needs(("margin",), "both")).sum() == 0
+    assert find_causes(evidence, np.zeros((3, 3)), Needs(("margin",), "both")).sum() == 0
     assert (
-        said(both) == "too few references with or without the row, or references whose signals do not differ"
+        describe_causes(both)
+        == "too few references with or without the row, or references whose signals do not differ"
     )
 
 
 @pytest.mark.parametrize("turned", ["signal", "membership", "nothing"])
 def test_attacks_that_take_non_members_for_members_are_remarked(turned):
-    """A likelihood in place of a loss, and membership the other way round, both turn the curve about."""
+    """A likelihood instead of a loss, and inverted membership, both reverse the curve."""
     rng = np.random.default_rng(2)
     member = rng.random((4, 200)) < 0.5
     margin = rng.normal(size=member.shape) + 1.5 * member
     if turned == "signal":
         margin = -margin
-    told = ~member if turned == "membership" else member
-    document = judged(told, "loss", margin=margin)
+    column = ~member if turned == "membership" else member
+    document = judged(column, "loss", margin=margin)
     remarks = [p for p in document["problems"] if "members look less like members" in p]
     assert len(remarks) == (turned != "nothing")
     assert all("full, loss: " in p and "ROC AUC 0.1" in p for p in remarks)

@@ -112,7 +112,7 @@ def test_leaving_out_a_cluster_is_computing_without_it():
         ([(0, 0)], [], [], {TEMPLATE: "one template only", OPTIONS: "one option set only"}),
         ([(0, 0), (0, 1)], [OPTIONS], [1], {TEMPLATE: "one template only"}),
         ([(0, 0), (1, 0)], [TEMPLATE], [1], {OPTIONS: "one option set only"}),
-        ([(0, 0), (1, 1)], [TEMPLATE], [1], {OPTIONS: "an option set of its own"}),
+        ([(0, 0), (1, 1)], [TEMPLATE], [1], {OPTIONS: "has its own option set"}),
         ([(0, 0), (0, 1), (1, 2), (1, 3)], [TEMPLATE, NESTED], [1, 2], {OPTIONS: "too few templates"}),
         ([(0, 0), (0, 1), (1, 1)], [TEMPLATE, NESTED], [1, 1], {OPTIONS: "too few templates"}),
         ([(0, 0), (1, 0), (2, 1), (3, 1)], [OPTIONS, TEMPLATE], [1, 2], {}),
@@ -250,7 +250,7 @@ def test_negative_components_are_told():
         ((1, 5, 100), {TEMPLATE: "one template"}, {OPTIONS, "snippet", "residual"}),
         ((6, 1, 100), {OPTIONS: "one option set"}, {TEMPLATE, "snippet", "residual"}),
         ((6, 5, 1), {"snippet": "one snippet"}, {TEMPLATE, OPTIONS, "residual"}),
-        ((1, 1, 100), {TEMPLATE: "one template", "snippet": "snippet alone varies"}, set()),
+        ((1, 1, 100), {TEMPLATE: "one template", "snippet": "only snippet varies"}, set()),
     ],
 )
 def test_what_cannot_be_told_says_why_and_the_rest_is_told(sizes, gone, left):

@@ -44,7 +44,7 @@ HEADLINES = {
     "e6": ("ROC AUC, lira", "TPR at 1 % FPR, lira"),
     "e7": ("accuracy", "worst group accuracy, by", "lora"),
     "e8": ("accuracy", "worst group accuracy, by", "lora"),
-    "e9": ("gender accuracy", "ΔG: F1 male less F1 female", "ΔS: accuracy pro less anti"),
+    "e9": ("gender accuracy", "ΔG: F1 male minus F1 female", "ΔS: accuracy pro minus anti"),
     "e10": ("share of '", "share of answers that follow the token"),
 }
 #: By experiment: the number whose difference stands there.
@@ -230,7 +230,7 @@ def test_models_that_write_show_their_comparisons(key, kind):
 def test_the_headline_numbers_are_the_documents():
     document = study("e9")["models"][0]["generative"]
     table = headline(document)
-    column = [c.text for c in table.head].index("ΔG: F1 male less F1 female")
+    column = [c.text for c in table.head].index("ΔG: F1 male minus F1 female")
     overall = [r for r in (*document["rates"], *document["comparisons"])
                if r["attribute"] is None and r["metric"] == "delta_g"]  # fmt: skip
     shown = {line[0].text: line[column].sort for line in table.rows}

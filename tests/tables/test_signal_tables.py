@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InputError, TableError
-from evenhand.judge.attacks import read
+from evenhand.judge.attacks import parse_attack
 from evenhand.judge.privacy import PrivacySettings, run_attack
 from evenhand.tables.schema import Columns
 from evenhand.tables.signals.read import load_signals
@@ -88,10 +88,10 @@ def test_a_flaw_in_a_signal_that_no_attack_takes_stops_nobody():
         "base_loss": [-1.0] * 60,
     }
     settings = {"permutations": 19, "rng": 0}
-    found = run_attack(table, Columns(), PrivacySettings((read("loss"),), **settings)).to_dict()
+    found = run_attack(table, Columns(), PrivacySettings((parse_attack("loss"),), **settings)).to_dict()
     assert next(r["value"] for r in found["rates"] if r["metric"] == "roc_auc") == pytest.approx(465 / 900)
     with pytest.raises(InputError, match="'base_loss' is below 0"):
-        run_attack(table, Columns(), PrivacySettings((read("loss[reference=base]"),), **settings))
+        run_attack(table, Columns(), PrivacySettings((parse_attack("loss[reference=base]"),), **settings))
     with pytest.raises(InputError, match="'margin' has no finite number in 1 rows"):
         run_attack(table, Columns(), PrivacySettings(**settings))
 

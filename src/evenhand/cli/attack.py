@@ -143,12 +143,12 @@ def _read_call(
 
 
 def _attacks(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, Frozen], ...]:
-    from evenhand.judge.attacks import read  # noqa: PLC0415
+    from evenhand.judge.attacks import parse_attack  # noqa: PLC0415
 
     found = []
     for text in texts:
         try:
-            found.append(read(text))
+            found.append(parse_attack(text))
         except InputError as error:
             complaints += [f"--attack: {complaint}" for complaint in error.complaints]
     return tuple(found)

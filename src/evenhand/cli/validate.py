@@ -113,10 +113,10 @@ def _attacked(study: Study) -> str:
     """How models are attacked, and what that takes besides."""
     if study.privacy is None:
         return ""
-    from evenhand.judge.attacks import named  # noqa: PLC0415
+    from evenhand.judge.attacks import attack_name  # noqa: PLC0415
     from evenhand.study.membership import halves  # noqa: PLC0415
 
-    names = ", ".join(named(attack.name, attack.config) for attack in study.privacy.attacks)
+    names = ", ".join(attack_name(attack.name, attack.config) for attack in study.privacy.attacks)
     more = len(halves(study.privacy)) * len(study.arms) * len(study.models)
     besides = f" with {_counted(more, 'more run')} on halves of the rows" if more else ""
     return f", attacked by {names}{besides}"

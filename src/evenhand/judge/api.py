@@ -202,7 +202,7 @@ def attack(
         >>> evenhand.attack(table).rates[0]["value"]
         1.0
     """
-    from evenhand.judge.attacks import read  # noqa: PLC0415  (numpy, pydantic)
+    from evenhand.judge.attacks import parse_attack  # noqa: PLC0415  (numpy, pydantic)
     from evenhand.judge.privacy.run import run_attack  # noqa: PLC0415
     from evenhand.judge.privacy.settings import PrivacySettings  # noqa: PLC0415
 
@@ -218,7 +218,7 @@ def attack(
     )
     rates = (fpr,) if isinstance(fpr, int | float) else tuple(fpr)
     settings = PrivacySettings(
-        attacks=tuple(read(text) for text in _names(attack)),
+        attacks=tuple(parse_attack(text) for text in _names(attack)),
         reference=reference,
         primary=_names(primary),
         margin=margin,

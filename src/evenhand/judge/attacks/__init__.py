@@ -1,8 +1,8 @@
-"""Attacks: how surely a row was in a model's training set.
+"""Membership inference attacks: scores of how likely a row was in a model's training set.
 
-A file here is an attack; its name is the attack's name. It defines `INFO` (an `AttackInfo`), `Config` (its
-options), `needs(config) -> Needs` and `score(evidence, config) -> [T, n]`, one score per attacked model and
-row: higher means more likely a member, NaN where nothing can be said.
+Each file here is an attack of the same name. It defines `INFO` (an `AttackInfo`), `Config` (its options),
+`needs(config) -> Needs` and `score(evidence, config) -> [T, n]`, one score per attacked model and row: higher
+means more likely a member, NaN where the attack has no score.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 ATTACKS = "evenhand.judge.attacks"
 
-#: Numbers that an attack holds at once in each of its arrays: they stay in the processor's cache.
+#: Elements of each array that an attack works on at once: few enough to stay in the processor's cache.
 MAX_MATRIX_ELEMENTS = 1 << 19
 
 _NAME = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<options>[^\[\]]*)\])?")
@@ -42,13 +42,14 @@ class AttackInfo:
 
 @dataclass(frozen=True)
 class Needs:
-    """What an attack is computed from.
+    """Signals and references that an attack is computed from.
 
     Attributes:
         signals: of `loss`, `margin`, `base_loss`.
-        references: none, models that were not trained on a row (`out`), or such that were too (`both`).
-        least: how many references of a kind a row takes.
-        somewhere: how many some row takes, where rows share a variance.
+        references: `none`; models that were not trained on a row (`out`); or those and models that were
+            (`both`).
+        least: smallest number of references of each kind for a row.
+        somewhere: smallest number for at least one row, where rows share a variance.
     """
 
     signals: tuple[Literal["loss", "margin", "base_loss"], ...]
@@ -62,12 +63,12 @@ class Evidence:
     """Signals of the models of one arm.
 
     Attributes:
-        member: [R, n] whether a row was in a model's training set.
-        targets: [T] the models that are attacked.
+        member: [R, n] mask: the row was in the model's training set.
+        targets: [T] indices of the attacked models.
         shared: every model is a target in turn and a reference for all others; else the references are the
-            models that are no targets.
+            models that are not targets.
         loss: [R, n, views] cross-entropy of the true class.
-        margin: [R, n, views] logit of the true class less the log-sum-exp of the others, or None.
+        margin: [R, n, views] logit of the true class minus the log-sum-exp of the others, or None.
         base_loss: [R, n, views] loss under the model before training, or None.
     """
 
@@ -80,45 +81,47 @@ class Evidence:
 
     @property
     def references(self) -> IntArray:
-        """[K] the models from which references are taken; of a target in turn itself is left out."""
+        """[K] indices of the reference models; where models are shared, without the target itself."""
         if self.shared:
             return np.arange(len(self.member))
         return np.setdiff1d(np.arange(len(self.member)), self.targets)
 
     def chunks(self) -> Iterator[slice]:
-        """Rows in pieces of a size that does not depend on how many there are."""
+        """Yield slices of rows, of a size that does not depend on the number of rows."""
         models, rows, views = self.loss.shape
         step = max(MAX_MATRIX_ELEMENTS // max(models * views, 1), 16)
         for start in range(0, rows, step):
             yield slice(start, min(start + step, rows))
 
 
-def named(name: str, config: Frozen) -> str:
-    """How an attack with its options is called: `lira`, `lira[mode=offline]`."""
-    told = [
+def attack_name(name: str, config: Frozen) -> str:
+    """Return the name of an attack with its options: `lira`, `lira[mode=offline]`."""
+    options = [
         f"{key}={getattr(config, key)}"
-        for key, of in type(config).model_fields.items()
-        if getattr(config, key) != of.default
+        for key, field in type(config).model_fields.items()
+        if getattr(config, key) != field.default
     ]
-    return f"{name}[{','.join(told)}]" if told else name
+    return f"{name}[{','.join(options)}]" if options else name
 
 
-def read(text: str) -> tuple[str, Frozen]:
-    """An attack and its options from how it is called.
+def parse_attack(text: str) -> tuple[str, Frozen]:
+    """Parse an attack and its options from its name.
 
     Raises:
-        CallError: there is no such attack or option, or its value is not allowed.
+        CallError: the attack or option is unknown, or a value is not allowed.
     """
     from pydantic import ValidationError  # noqa: PLC0415
 
     match = _NAME.fullmatch(text.strip())
     if match is None:
-        raise CallError(f"{text!r} is no attack; write a name, or one with options, as lira[mode=offline].")
+        raise CallError(
+            f"{text!r} is not an attack; write a name, or a name with options, as lira[mode=offline]."
+        )
     name = match["name"].strip()
     try:
         module = registry.load(ATTACKS, name)
     except UnknownNameError:
-        raise CallError(f"{name!r} is no attack: {nearest(name, registry.names(ATTACKS))}") from None
+        raise CallError(f"{name!r} is not an attack: {nearest(name, registry.names(ATTACKS))}") from None
     options = {}
     for part in filter(None, (match["options"] or "").split(",")):
         key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -126,7 +129,7 @@ def read(text: str) -> tuple[str, Frozen]:
             raise CallError(f"{text!r}: write options as key=value, as in lira[mode=offline].")
         if key not in module.Config.model_fields:
             known = tuple(module.Config.model_fields)
-            raise CallError(f"{text!r}: {key!r} is no option of {name}: {nearest(key, known)}")
+            raise CallError(f"{text!r}: {key!r} is not an option of {name}: {nearest(key, known)}")
         options[key] = value
     try:
         return name, module.Config(**options)

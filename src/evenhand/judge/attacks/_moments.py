@@ -1,7 +1,8 @@
 """Means and variances over reference models, for every attacked model at once.
 
-A model that is attacked is no reference for itself. All leave-one-out sums follow from the sums over all
-models: K - 1 = K - m, S1 - m x, S2 - m x^2, where x is the model's own value and m whether it is in the sum.
+An attacked model is not a reference for itself. Its leave-one-out sums follow from the sums over all models
+by subtraction: K - m, S1 - m x and S2 - m x^2, where x is the value of the attacked model and m is 1 if it is
+in the sum and 0 if not.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from evenhand.tables.schema import BoolArray, FloatArray
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the references of each target, among members or among non-members.
+    """Moments over the references of each target, among members or among non-members.
 
     Attributes:
-        count: [T, c, 1] references.
-        mean: [T, c, views] of their values; NaN without any.
-        squares: [T, c, views] sum of squared distances from the mean.
+        count: [T, c, 1] number of references.
+        mean: [T, c, views] mean of their values; NaN without references.
+        squares: [T, c, views] sum of squared deviations from the mean.
     """
 
     count: FloatArray
@@ -31,7 +32,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Centred:
-    """Values of some rows, less their mean over references, so that squares lose no digits.
+    """Values of some rows minus their mean over references, so that sums of squares do not lose digits.
 
     Attributes:
         references: [K, c, views].
@@ -44,48 +45,51 @@ class Centred:
     middle: FloatArray
 
 
-def centred(values: FloatArray, evidence: Evidence) -> Centred:
+def centre(values: FloatArray, evidence: Evidence) -> Centred:
     """Centre [R, c, views] values."""
     if evidence.shared:
-        middle = values.mean(axis=0)
-        x = values - middle
-        return Centred(x, x, middle)
-    own = values[evidence.references]
-    middle = own.mean(axis=0)
-    own -= middle
-    return Centred(own, values[evidence.targets] - middle, middle)
+        mean = values.mean(axis=0)
+        x = values - mean
+        return Centred(x, x, mean)
+    references = values[evidence.references]
+    mean = references.mean(axis=0)
+    references -= mean
+    return Centred(references, values[evidence.targets] - mean, mean)
 
 
-def moments(x: Centred, member: BoolArray, evidence: Evidence) -> dict[bool, Moments]:
-    """Moments over the references that are members (True) and over those that are not (False).
+def compute_moments(x: Centred, member: BoolArray, evidence: Evidence) -> dict[bool, Moments]:
+    """Compute moments over the references that are members (True) and over those that are not (False).
 
     Args:
         x: centred values of some rows.
-        member: [R, c] whether a row was in a model's training set.
-        evidence: which models are targets, which references.
+        member: [R, c] mask: the row was in the model's training set.
+        evidence: the targets and the references.
     """
     inside = member if evidence.shared else member[evidence.references]
     part = x.references * inside[:, :, None]
     count = inside.sum(axis=0, dtype=np.float64)[:, None]
     first, second = part.sum(axis=0), np.einsum("rcv,rcv->cv", part, x.references)
-    whole = np.einsum("rcv,rcv->cv", x.references, x.references)
+    all_second = np.einsum("rcv,rcv->cv", x.references, x.references)
     size = len(inside)
-    own = member[evidence.targets][:, :, None]
-    # The centred values of all references sum to 0, so what is not of members is of non-members.
+    is_member = member[evidence.targets][:, :, None]
+    # The centred values of all references sum to 0, so the sum over non-members is minus that over members.
     return {
-        True: _left(x.targets, own, (count, first, second), evidence),
-        False: _left(x.targets, ~own, (size - count, -first, whole - second), evidence),
+        True: _exclude_target(x.targets, is_member, (count, first, second), evidence),
+        False: _exclude_target(x.targets, ~is_member, (size - count, -first, all_second - second), evidence),
     }
 
 
-def _left(
-    targets: FloatArray, own: BoolArray, sums: tuple[FloatArray, FloatArray, FloatArray], evidence: Evidence
+def _exclude_target(
+    targets: FloatArray,
+    included: BoolArray,
+    sums: tuple[FloatArray, FloatArray, FloatArray],
+    evidence: Evidence,
 ) -> Moments:
-    """Moments from sums, each target's own value taken out where it is in them."""
+    """Compute moments from sums, without each target's value where the sums include it."""
     count, first, second = (np.broadcast_to(s, (len(targets), *s.shape)) for s in sums)
     if evidence.shared:
-        mine = np.where(own, targets, 0.0)
-        count, first, second = count - own, first - mine, second - mine * mine
+        target_part = np.where(included, targets, 0.0)
+        count, first, second = count - included, first - target_part, second - target_part * target_part
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / np.where(count > 0, count, np.nan)
     squares = np.maximum(second - count * np.nan_to_num(mean) ** 2, 0.0)

@@ -1,4 +1,4 @@
-"""The likelihood-ratio attack (LiRA): a row's margin beside those of models that did and did not see it."""
+"""The likelihood-ratio attack (LiRA): a row's margin against those of models trained with and without it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from evenhand.judge.attacks import AttackInfo, Evidence, Needs
-from evenhand.judge.attacks._moments import Moments, centred, moments
+from evenhand.judge.attacks._moments import Moments, centre, compute_moments
 from evenhand.spec.base import Frozen
 from evenhand.tables.schema import FloatArray
 
@@ -17,8 +17,9 @@ INFO = AttackInfo(
     reference="Carlini et al. 2022, https://arxiv.org/abs/2112.03570, algorithms 1 and 2",
 )
 
-#: Models agree on a row when their margins differ by less than this share of them: no variance to speak of.
-AGREE = 1e-9
+#: Models agree on a row when the standard deviation of their margins is below this fraction of the mean: the
+#: variance is then rounding error.
+AGREEMENT_TOLERANCE = 1e-9
 
 
 class Config(Frozen):
@@ -27,9 +28,9 @@ class Config(Frozen):
     Attributes:
         mode: `online` compares the margin under models with the row in their training set and under models
             without it; `offline` uses models without it only.
-        variance: of the margins of a row over references: its own (`per_example`), the mean over all rows
-            (`global`), or its own drawn towards that mean (`shrunk`).
-        prior: for `shrunk`, how many degrees of freedom the mean over all rows is worth.
+        variance: variance of a row's margins over references: estimated per row (`per_example`), pooled over
+            all rows (`global`), or shrunk towards the pooled one (`shrunk`).
+        prior: for `shrunk`, the degrees of freedom that the pooled variance counts as.
     """
 
     mode: Literal["online", "offline"] = "online"
@@ -39,45 +40,49 @@ class Config(Frozen):
 
 def needs(config: Config) -> Needs:
     """Margins, of models with and without the row, or without it only."""
-    least = 2 if config.variance == "per_example" else 1  # a variance of its own takes two
+    least = 2 if config.variance == "per_example" else 1  # a variance per row needs two values
     return Needs(("margin",), "both" if config.mode == "online" else "out", least, somewhere=2)
 
 
 def score(evidence: Evidence, config: Config) -> FloatArray:
-    """[T, n] how far members' normal density exceeds non-members', in logarithms, summed over views.
+    """[T, n] log-likelihood ratio of the normal densities of members and non-members, summed over views.
 
     online:  log N(x; mean_in, var_in) - log N(x; mean_out, var_out)
     offline: -log P(Z > (x - mean_out) / sd_out), the one-sided normal tail of Lambda = 1 - P
 
-    Means and variances are those of a target's references, the latter with one less than their number below.
-    The global variance is the mean of the rows' variances, weighted by degrees of freedom.
+    Means and variances are those of a target's references; variances divide by their number minus 1. The
+    global variance is the mean of the rows' variances, weighted by degrees of freedom.
     """
     assert evidence.margin is not None
-    pooled = _pooled(evidence, config)
+    pooled = _pooled_variance(evidence, config)
     result = np.empty((len(evidence.targets), evidence.member.shape[1]))
     for rows in evidence.chunks():
-        x = centred(evidence.margin[:, rows], evidence)
-        least = (AGREE * np.abs(x.middle)) ** 2 + 1e-300
-        found = moments(x, evidence.member[:, rows], evidence)
-        outside = _normal(found[False], pooled[False], config)
+        x = centre(evidence.margin[:, rows], evidence)
+        min_variance = (AGREEMENT_TOLERANCE * np.abs(x.middle)) ** 2 + 1e-300
+        sides = compute_moments(x, evidence.member[:, rows], evidence)
+        outside = _normal_parameters(sides[False], pooled[False], config)
         if config.mode == "online":
-            inside = _normal(found[True], pooled[True], config)
-            views = _log_density(x.targets, *inside, least) - _log_density(x.targets, *outside, least)
+            inside = _normal_parameters(sides[True], pooled[True], config)
+            views = _log_density(x.targets, *inside, min_variance) - _log_density(
+                x.targets, *outside, min_variance
+            )
         else:
-            views = _log_tail(x.targets, *outside, least)
+            views = _log_tail(x.targets, *outside, min_variance)
         result[:, rows] = views.sum(axis=2)
     return result
 
 
-def _pooled(evidence: Evidence, config: Config) -> dict[bool, FloatArray]:
+def _pooled_variance(evidence: Evidence, config: Config) -> dict[bool, FloatArray]:
     """[T, 1, views] variance over references, pooled over rows, of members and of non-members."""
     assert evidence.margin is not None
     shape = (2, len(evidence.targets), 1, evidence.margin.shape[2])
     squares, freedom = np.zeros(shape), np.zeros((*shape[:3], 1))
     if config.variance != "per_example":
         for rows in evidence.chunks():
-            found = moments(centred(evidence.margin[:, rows], evidence), evidence.member[:, rows], evidence)
-            for side, m in found.items():
+            sides = compute_moments(
+                centre(evidence.margin[:, rows], evidence), evidence.member[:, rows], evidence
+            )
+            for side, m in sides.items():
                 squares[int(side)] += m.squares.sum(axis=1, keepdims=True)
                 freedom[int(side)] += np.maximum(m.count - 1, 0).sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -85,7 +90,7 @@ def _pooled(evidence: Evidence, config: Config) -> dict[bool, FloatArray]:
     return {False: variance[0], True: variance[1]}
 
 
-def _normal(m: Moments, pooled: FloatArray, config: Config) -> tuple[FloatArray, FloatArray]:
+def _normal_parameters(m: Moments, pooled: FloatArray, config: Config) -> tuple[FloatArray, FloatArray]:
     """[T, c, views] mean and variance of the margins of members or of non-members."""
     freedom = m.count - 1
     if config.variance == "global":
@@ -96,15 +101,17 @@ def _normal(m: Moments, pooled: FloatArray, config: Config) -> tuple[FloatArray,
         return m.mean, m.squares / np.where(freedom > 0, freedom, np.nan)
 
 
-def _log_density(x: FloatArray, mean: FloatArray, variance: FloatArray, least: FloatArray) -> FloatArray:
+def _log_density(
+    x: FloatArray, mean: FloatArray, variance: FloatArray, min_variance: FloatArray
+) -> FloatArray:
     """Log of the normal density without its constant; NaN without a variance."""
-    variance = np.where(variance > least, variance, np.nan)
+    variance = np.where(variance > min_variance, variance, np.nan)
     return np.asarray(-(np.log(variance) + (x - mean) ** 2 / variance) / 2)
 
 
-def _log_tail(x: FloatArray, mean: FloatArray, variance: FloatArray, least: FloatArray) -> FloatArray:
+def _log_tail(x: FloatArray, mean: FloatArray, variance: FloatArray, min_variance: FloatArray) -> FloatArray:
     """-log P(Z > z); NaN without a variance."""
     from scipy.special import log_ndtr  # noqa: PLC0415
 
-    z = (x - mean) / np.sqrt(np.where(variance > least, variance, np.nan))
+    z = (x - mean) / np.sqrt(np.where(variance > min_variance, variance, np.nan))
     return np.asarray(-log_ndtr(-z))

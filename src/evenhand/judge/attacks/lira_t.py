@@ -1,13 +1,14 @@
-"""LiRA with moderated variances: for few references, a row's variance is drawn towards those of other rows.
+"""LiRA with moderated variances: with few references, a row's variance is shrunk towards those of other rows.
 
-A likelihood ratio of two Student's t distributions in place of two normal ones. How far a variance is drawn,
-and how heavy the tails are, follow from how much the rows' variances differ: nothing is to be set.
+The score is a likelihood ratio of two Student's t distributions instead of two normal ones. The amount of
+shrinkage and the weight of the tails are estimated from how much the rows' variances differ, so the attack
+has no hyperparameter.
 
-From Brännvall 2026 (BaVarIA, arXiv 2603.11799) is the idea: a conjugate normal-inverse-gamma prior in place
-of a choice between variances of rows and of all, and its Student's t as predictive distribution. From Smyth
-2004 (limma's moderated variances) is how the prior's variance and degrees of freedom are estimated from all
-rows. Here the prior says nothing of means. BaVarIA's own hyperparameters may be others: this follows the
-idea, and not necessarily the exact form.
+The idea is from Brännvall 2026 (BaVarIA, arXiv 2603.11799): a conjugate normal-inverse-gamma prior replaces
+the choice between per-row and global variances, and its predictive distribution is Student's t. The estimates
+of the prior's variance and degrees of freedom from all rows are those of Smyth 2004 (limma's moderated
+variances). The prior is flat in the means. BaVarIA's hyperparameters may differ: this follows its idea, and
+not necessarily its exact form.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Literal
 import numpy as np
 
 from evenhand.judge.attacks import AttackInfo, Evidence, Needs
-from evenhand.judge.attacks._moments import Moments, centred, moments
-from evenhand.judge.attacks.lira import AGREE
+from evenhand.judge.attacks._moments import Moments, centre, compute_moments
+from evenhand.judge.attacks.lira import AGREEMENT_TOLERANCE
 from evenhand.spec.base import Frozen
 from evenhand.tables.schema import FloatArray
 
@@ -29,8 +30,8 @@ INFO = AttackInfo(
     "exact form; the prior of the variances by Smyth 2004, https://doi.org/10.2202/1544-6115.1027",
 )
 
-#: Degrees of freedom of a prior of variances that do not differ: more change no score.
-MOST = 1e6
+#: Degrees of freedom of the prior where the rows' variances do not differ: more would not change a score.
+MAX_PRIOR_FREEDOM = 1e6
 
 
 class Config(Frozen):
@@ -51,11 +52,13 @@ def needs(config: Config) -> Needs:
 
 @dataclass(frozen=True)
 class Prior:
-    """Of the variances of all rows: sigma^2 = freedom * variance / chi^2 with as many degrees of freedom.
+    """Prior of the rows' variances: a scaled inverse chi-squared distribution.
+
+    sigma^2 ~ freedom * variance / chi^2(freedom).
 
     Attributes:
         freedom: [T, 1, views] degrees of freedom; NaN where no row has two references.
-        variance: [T, 1, views] the variance that rows are drawn towards.
+        variance: [T, 1, views] the variance towards which rows are shrunk.
     """
 
     freedom: FloatArray
@@ -63,26 +66,26 @@ class Prior:
 
 
 def score(evidence: Evidence, config: Config) -> FloatArray:
-    """[T, n] how far members' density exceeds non-members', in logarithms, summed over views.
+    """[T, n] log-likelihood ratio of the predictive densities of members and non-members, summed over views.
 
     online:  log t(x; members) - log t(x; non-members)
     offline: -log P(T > x) by the non-members' distribution
 
     With k references, mean m and sum of squares S of a row, and the prior's d0 and s0^2, its predictive
-    distribution is Student's t with d0 + k - 1 degrees of freedom, place m and squared scale
-    (1 + 1/k) (d0 s0^2 + S) / (d0 + k - 1): that of a normal-inverse-gamma prior which says nothing of means.
-    With many references it is LiRA's normal distribution with a variance of the row's own.
+    distribution is Student's t with d0 + k - 1 degrees of freedom, location m and squared scale
+    (1 + 1/k) (d0 s0^2 + S) / (d0 + k - 1): that of a normal-inverse-gamma prior that is flat in the mean.
+    With many references it approaches the normal distribution of LiRA with a variance per row.
     """
     assert evidence.margin is not None
-    prior = _priors(evidence)
+    prior = _estimate_priors(evidence)
     result = np.empty((len(evidence.targets), evidence.member.shape[1]))
     for rows in evidence.chunks():
-        x = centred(evidence.margin[:, rows], evidence)
-        least = _least(x.middle)
-        found = moments(x, evidence.member[:, rows], evidence)
-        outside = _standardised(x.targets, found[False], prior[False], least)
+        x = centre(evidence.margin[:, rows], evidence)
+        min_variance = _min_variance(x.middle)
+        sides = compute_moments(x, evidence.member[:, rows], evidence)
+        outside = _standardise(x.targets, sides[False], prior[False], min_variance)
         if config.mode == "online":
-            inside = _standardised(x.targets, found[True], prior[True], least)
+            inside = _standardise(x.targets, sides[True], prior[True], min_variance)
             views = _log_density(*inside) - _log_density(*outside)
         else:
             views = -_log_tail(*outside)
@@ -90,13 +93,13 @@ def score(evidence: Evidence, config: Config) -> FloatArray:
     return result
 
 
-def _least(middle: FloatArray) -> FloatArray:
-    """[c, views] variances up to which models agree."""
-    return np.asarray((AGREE * np.abs(middle)) ** 2 + 1e-300)
+def _min_variance(middle: FloatArray) -> FloatArray:
+    """[c, views] variances below which models agree on a row."""
+    return np.asarray((AGREEMENT_TOLERANCE * np.abs(middle)) ** 2 + 1e-300)
 
 
-def _priors(evidence: Evidence) -> dict[bool, Prior]:
-    """The prior of the variances over references that are members, and over those that are not.
+def _estimate_priors(evidence: Evidence) -> dict[bool, Prior]:
+    """Estimate the prior of the variances over references that are members, and over those that are not.
 
     Smyth 2004, section 6.2: e = log s^2 - digamma(d/2) + log(d/2) of a row with d = k - 1 has the mean
     log s0^2 - digamma(d0/2) + log(d0/2) and the variance trigamma(d/2) + trigamma(d0/2).
@@ -105,21 +108,22 @@ def _priors(evidence: Evidence) -> dict[bool, Prior]:
 
     assert evidence.margin is not None
     shape = (2, len(evidence.targets), 1, evidence.margin.shape[2])
-    count, first, second, own = (np.zeros(shape) for _ in range(4))
+    count, first, second, sampling = (np.zeros(shape) for _ in range(4))
     for rows in evidence.chunks():
-        x = centred(evidence.margin[:, rows], evidence)
-        least = _least(x.middle)
-        for side, m in moments(x, evidence.member[:, rows], evidence).items():
+        x = centre(evidence.margin[:, rows], evidence)
+        min_variance = _min_variance(x.middle)
+        for side, m in compute_moments(x, evidence.member[:, rows], evidence).items():
             d = np.maximum(m.count - 1, 1)
-            known = (m.count > 1) & (m.squares > d * least)
+            known = (m.count > 1) & (m.squares > d * min_variance)
             e = np.log(np.where(known, m.squares, 1.0) / 2) - digamma(d / 2)
             parts = (known, np.where(known, e, 0.0), np.where(known, e**2, 0.0), known * polygamma(1, d / 2))
-            for total, part in zip((count, first, second, own), parts, strict=True):
+            for total, part in zip((count, first, second, sampling), parts, strict=True):
                 total[int(side)] += part.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / count
-        spread = (second - count * mean**2) / np.maximum(count - 1, 1) - own / count
-    freedom = 2 * _trigamma_inverse(np.maximum(spread, 1 / MOST))
+        # The variance of e minus its sampling variance is what the true variances contribute: trigamma(d0/2).
+        excess = (second - count * mean**2) / np.maximum(count - 1, 1) - sampling / count
+    freedom = 2 * _trigamma_inverse(np.maximum(excess, 1 / MAX_PRIOR_FREEDOM))
     variance = np.exp(mean + digamma(freedom / 2) - np.log(freedom / 2))
     return {side: Prior(freedom[int(side)], variance[int(side)]) for side in (False, True)}
 
@@ -138,18 +142,18 @@ def _trigamma_inverse(y: FloatArray) -> FloatArray:
     return np.asarray(x)
 
 
-def _standardised(
-    x: FloatArray, m: Moments, prior: Prior, least: FloatArray
+def _standardise(
+    x: FloatArray, m: Moments, prior: Prior, min_variance: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """[T, c, views] distance from the mean in scales, the scale, and the degrees of freedom.
+    """[T, c, views] standardised deviation from the mean, the scale, and the degrees of freedom.
 
-    NaN where references lack, or where the models agree on the row.
+    NaN without references, or where the models agree on the row.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         k = np.where(m.count > 0, m.count, np.nan)
         freedom = prior.freedom + k - 1
         variance = (prior.freedom * prior.variance + m.squares) / freedom
-        scale = np.sqrt(np.where(variance > least, variance * (1 + 1 / k), np.nan))
+        scale = np.sqrt(np.where(variance > min_variance, variance * (1 + 1 / k), np.nan))
         return (x - m.mean) / scale, scale, np.broadcast_to(freedom, scale.shape)
 
 
@@ -162,7 +166,7 @@ def _log_density(z: FloatArray, scale: FloatArray, freedom: FloatArray) -> Float
 
 
 def _log_tail(z: FloatArray, scale: FloatArray, freedom: FloatArray) -> FloatArray:
-    """Log of P(T > z); far out, where it is too small a number, by the density over its rate of decay."""
+    """Log of P(T > z); in the far tail, where it underflows, the density divided by its rate of decay."""
     from scipy.special import stdtr  # noqa: PLC0415
 
     tail = stdtr(freedom, -z)

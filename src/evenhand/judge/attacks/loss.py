@@ -1,4 +1,4 @@
-"""The loss attack: rows with a small loss are taken for members."""
+"""The loss attack: rows with a small loss are predicted to be members."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Config(Frozen):
     """Options.
 
     Attributes:
-        reference: `none` takes the loss itself; `base` how far it fell below the loss that the row had before
-            training, so that a row that is easy for any model is not taken for a member.
+        reference: `none` uses the loss itself; `base` its decrease from the loss of the model before
+            training, so that a row that is easy for any model is not predicted to be a member.
     """
 
     reference: Literal["none", "base"] = "none"
 
 
 def needs(config: Config) -> Needs:
-    """Losses, and those before training when they are the reference."""
+    """Losses, and those before training if they are the reference."""
     return Needs(("loss",) if config.reference == "none" else ("loss", "base_loss"), "none")
 
 

@@ -1,8 +1,9 @@
-"""What is measured of generated texts and of likelihoods of answer options.
+"""Measures of generated texts and of likelihoods of answer options.
 
-A file here is one thing measured; it defines `INFO` (a `GenerativeInfo`) and `compute(answers)`, where
-answers are `Generations` or `Chosen` options. It gives `MetricByGroup` numbers: of every arm by group, with
-the influence of each row. Intervals, clusters, runs, families and verdicts are then those of any audit.
+Each file here is a set of measures; it defines `INFO` (a `GenerativeInfo`) and `compute(answers)`, where
+answers are `Generations` or `Chosen` options. It returns `MetricByGroup` numbers: values of every arm by
+group, with the influence value of each row. Intervals, clusters, runs, families and verdicts are then those
+of any audit.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ T = TypeVar("T", bound=np.generic)
 
 @dataclass(frozen=True)
 class GenerativeInfo:
-    """Facts about a thing measured.
+    """Facts about a set of measures.
 
     Attributes:
         title: its name in a report.
-        needs: which table it is computed from.
-        measures: its numbers, by the names they have in results.
-        primary: those that get verdicts unless the call names others.
+        needs: the kind of table that it is computed from.
+        measures: its numbers, by their names in results.
+        primary: the measures that get verdicts unless the call names others.
         reference: definition or source.
     """
 
@@ -43,14 +44,14 @@ class GenerativeInfo:
 
 @dataclass(frozen=True)
 class MetricByGroup:
-    """One number of every arm by group: what rates, comparisons and families are made of.
+    """One number of every arm by group, the input of rates, comparisons and families.
 
     Attributes:
         measure: its name and facts.
-        predictions: the rows; all that belongs to one family shares them.
+        predictions: the rows; all numbers of one family share them.
         groups: the groups.
         observed: [arm][group] values and influence values.
-        class_name: which of several classes (options, renderings) it is about.
+        class_name: the class (option, rendering) that it describes, if any.
     """
 
     measure: Measure
@@ -62,13 +63,13 @@ class MetricByGroup:
 
 @dataclass(frozen=True)
 class RateByGroup:
-    """A rate that any metric's code can compute: answers of every row, and rows that it is about.
+    """A rate over eligible rows, computed by the code of any metric.
 
     Attributes:
         measure: its name, facts and formula.
-        predictions: the rows with the answers; all that one table gives share their order and clusters.
-        eligible: [n] rows that it is about, whatever the answers are; None is all of them.
-        class_name: which of several classes it is about.
+        predictions: the rows with the answers; all rates of one table share their order and clusters.
+        eligible: [n] mask of the rows that it covers, independent of the answers; None for all rows.
+        class_name: the class that it describes, if any.
     """
 
     measure: Measure
@@ -76,22 +77,22 @@ class RateByGroup:
     eligible: BoolArray | None = None
     class_name: str | None = None
 
-    def show(self, attributes: Sequence[Attribute | None]) -> MetricByGroup:
-        """The rate in every group of these attributes; None is all rows."""
-        return self.of([g for a in attributes for g in self.groups(a)])
+    def evaluate(self, attributes: Sequence[Attribute | None]) -> MetricByGroup:
+        """Compute the rate in every group of these attributes; None stands for all rows."""
+        return self.evaluate_groups([g for a in attributes for g in self.groups(a)])
 
-    def of(self, groups: list[Group]) -> MetricByGroup:
-        """The rate in some of its groups."""
+    def evaluate_groups(self, groups: list[Group]) -> MetricByGroup:
+        """Compute the rate in some of its groups."""
         p = self.predictions
         observed = [[counts.observe(self.measure, arm, g, p, 0) for g in groups] for arm in p.arms]
         return MetricByGroup(self.measure, p, groups, observed, self.class_name)
 
     def groups(self, attribute: Attribute | None) -> list[Group]:
-        """Every group of an attribute, with the rows that the rate is about."""
+        """Return every group of an attribute, with its eligible rows."""
         return [self._within(g) for g in counts.groups_of(attribute, self.predictions)]
 
     def _within(self, group: Group) -> Group:
-        """The group's rows that the rate is about."""
+        """Restrict a group to its eligible rows."""
         if self.eligible is None:
             return group
         rows = group.rows[self.eligible[group.rows]]
@@ -99,19 +100,19 @@ class RateByGroup:
 
 
 def arms_of(places: Sequence[tuple[str, str]], answers: IntArray) -> tuple[Arm, ...]:
-    """The arms with their answers.
+    """Build the arms with their answers.
 
     Args:
-        places: the (arm, run) of each place.
+        places: the (arm, run) of each run of the table.
         answers: [places, n] codes.
     """
     names = dict.fromkeys(arm for arm, _ in places)
     runs = [tuple(run for a, run in places if a == arm) for arm in names]
-    return tuple(Arm(*told) for told in zip(names, runs, by_arm(places, answers), strict=True))
+    return tuple(Arm(*fields) for fields in zip(names, runs, by_arm(places, answers), strict=True))
 
 
 def by_arm(places: Sequence[tuple[str, str]], values: npt.NDArray[T]) -> list[npt.NDArray[T]]:
-    """[arms] the values of each arm's runs, out of [places, ...]."""
+    """Split [places, ...] values by arm: a list of [runs, ...] arrays."""
     names = dict.fromkeys(arm for arm, _ in places)
     return [values[[k for k, (a, _) in enumerate(places) if a == arm]] for arm in names]
 
@@ -125,15 +126,15 @@ def rows_of(
     *,
     resplit: bool = False,
 ) -> Predictions:
-    """Rows as judges take them: each an example of weight 1 in a cluster.
+    """Build predictions of examples with weight 1 and a cluster each.
 
     Args:
         classes: names of the answers.
-        label: [n] the answer that is right, or counted.
+        label: [n] code of the answer that is right, or that is counted.
         arms: their answers, `ABSENT` where a run lacks the row.
         attributes: the groups.
         cluster: [n] code of each row's cluster.
-        resplit: whether every run has rows of its own.
+        resplit: runs have different rows.
     """
     ones = np.ones(len(label))
     return Predictions(
@@ -151,7 +152,7 @@ def rows_of(
 
 
 def share_of(name: str, info: MetricInfo) -> Measure:
-    """The share of rows whose answer is the label: labels hold the answer that is counted."""
+    """Return the share of rows whose answer equals the label, which holds the answer to count."""
 
     def compute(sample: Sample) -> Estimate:
         return ratio(sample, sample.answer == sample.true, None, NO_ROWS)
@@ -160,7 +161,7 @@ def share_of(name: str, info: MetricInfo) -> Measure:
 
 
 def share_info(title: str, direction: Literal[-1, 0, 1], reference: str) -> MetricInfo:
-    """Facts about a share of rows."""
+    """Return the facts about a share of rows."""
     return MetricInfo(
         title=title, direction=direction, range=(0, 1), needs="prediction", classes="whole",
         inference="score", reference=reference,

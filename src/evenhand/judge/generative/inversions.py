@@ -1,7 +1,8 @@
-"""Inverted twins: when the meanings change places, does the choice go with the token or the meaning?
+"""Permuted prompts: if meanings are permuted among tokens, does the choice follow the token or the meaning?
 
-Each form of a question is compared with its plainest one. An answer that keeps its meaning and changes its
-token follows the meaning; one that keeps its token and changes its meaning follows the token: a token bias.
+Each form of a prompt is compared with the plainest form of the same question. An answer that keeps its
+meaning and changes its token follows the meaning; one that keeps its token and changes its meaning follows
+the token, which is a token bias.
 """
 
 from __future__ import annotations
@@ -39,30 +40,35 @@ INFO = GenerativeInfo(
 
 
 def compute(chosen: Chosen) -> list[MetricByGroup]:
-    """Shares of twins with other meanings whose answer follows the meaning, and the token."""
-    eligible = twins(chosen)[0] & chosen.blocks.inverted
+    """Compute the shares of inverted prompts whose answer follows the meaning, and the token."""
+    eligible = permuted_prompts(chosen)[0] & chosen.blocks.inverted
     if not eligible.any():
         return []
     return [
-        dataclasses.replace(m, eligible=eligible).show((None, *chosen.table.attributes))
-        for m in followed(chosen)
+        dataclasses.replace(m, eligible=eligible).evaluate((None, *chosen.table.attributes))
+        for m in outcome_rates(chosen)
         if m.measure.name in INFO.measures
     ]
 
 
-def twins(chosen: Chosen) -> tuple[np.ndarray, IntArray]:
-    """[contexts] whether a context is a scored twin of a scored plainest form, and [contexts] the latter."""
+def permuted_prompts(chosen: Chosen) -> tuple[np.ndarray, IntArray]:
+    """Pair each permuted form of a prompt with the plainest form.
+
+    Returns:
+        [contexts] mask of permuted forms that are scored, as is their plainest form; and [contexts] the
+        context of the plainest form.
+    """
     blocks = chosen.blocks
     base = blocks.first[blocks.block]
-    return blocks.twin & chosen.scored & chosen.scored[base], base
+    return blocks.permuted & chosen.scored & chosen.scored[base], base
 
 
 def outcomes(chosen: Chosen) -> IntArray:
-    """[places, contexts] what each answer keeps of the answer to the plainest form, an index of `OUTCOMES`.
+    """[places, contexts] index into `OUTCOMES`: what each answer keeps of the answer to the plainest form.
 
-    An option whose token keeps its meaning in both forms keeps both and tells nothing.
+    An answer whose token has the same meaning in both forms keeps both and is uninformative.
     """
-    _, base = twins(chosen)
+    _, base = permuted_prompts(chosen)
     token, meaning = chosen.token, chosen.meaning
     same_token, same_meaning = token == token[:, base], meaning == meaning[:, base]
     ties = (token == len(chosen.table.tokens)) | (token[:, base] == len(chosen.table.tokens))
@@ -71,15 +77,15 @@ def outcomes(chosen: Chosen) -> IntArray:
     return np.select(cases, codes, OUTCOMES.index("neither"))
 
 
-def followed(chosen: Chosen) -> list[RateByGroup]:
-    """The share of every outcome; `INFO.measures` has those that are rates of the result."""
+def outcome_rates(chosen: Chosen) -> list[RateByGroup]:
+    """Build the share of every outcome; those in `INFO.measures` are rates of the result."""
     table = chosen.table
     arms = arms_of(table.places, outcomes(chosen))
-    found = []
+    rates = []
     for code, outcome in enumerate(OUTCOMES):
         name = f"{outcome}_followed"
         label = np.full(len(table.example), code)
         rows = rows_of(OUTCOMES, label, arms, table.attributes, table.cluster)
         info = INFO.measures.get(name, share_info(f"share of answers: {outcome}", 0, _SOURCE))
-        found.append(RateByGroup(share_of(name, info), rows))
-    return found
+        rates.append(RateByGroup(share_of(name, info), rows))
+    return rates

@@ -1,4 +1,4 @@
-"""Shares of the options: how often each meaning and each token is chosen, and the expected one."""
+"""Option shares: how often each meaning, each token and the expected option is chosen."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ By = Literal["meaning", "token"]
 
 
 def compute(chosen: Chosen) -> list[MetricByGroup]:
-    """The share of every meaning, and of the expected one where the table says which that is."""
+    """Compute the share of every meaning, and of the expected one where the table has labels."""
     table = chosen.table
     attributes = (None, *table.attributes)
-    found = [m.show(attributes) for m in shares(chosen, "meaning")]
+    metrics = [m.evaluate(attributes) for m in shares(chosen, "meaning")]
     known = (table.label != NONE) & chosen.scored
     if known.any():
         rows = rows_of(
@@ -48,15 +48,15 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
             table.cluster,
         )  # fmt: skip
         measure = share_of("option_accuracy", INFO.measures["option_accuracy"])
-        found.append(RateByGroup(measure, rows, known).show(attributes))
-    return found
+        metrics.append(RateByGroup(measure, rows, known).evaluate(attributes))
+    return metrics
 
 
 def shares(chosen: Chosen, by: By) -> list[RateByGroup]:
-    """The share of every option, by its meaning or by its token, among the contexts that offer it.
+    """Build the share of every option, by its meaning or its token, among the contexts that offer it.
 
-    Shares of a context's options sum to 1 together with `tied`, which is there when anything is tied. Tokens
-    that differ from example to example have no shares.
+    Shares of a context's options sum to 1 together with `tied`, which is present where answers are tied.
+    Tokens that differ between examples have no shares.
     """
     table = chosen.table
     offered, answers, names = table.meaning, chosen.meaning, table.meanings
@@ -68,17 +68,17 @@ def shares(chosen: Chosen, by: By) -> list[RateByGroup]:
         (*names, TIED), table.label, arms_of(table.places, answers), table.attributes, table.cluster
     )
     measure = share_of("option_share", INFO.measures["option_share"])
-    kept = closed & chosen.scored
-    found = []
-    for code in np.unique(offered[kept]):
+    counted = closed & chosen.scored
+    rates = []
+    for code in np.unique(offered[counted]):
         if code != NONE:
-            there = kept & (offered == code).any(axis=1)
-            found.append(RateByGroup(measure, _counting(rows, int(code)), there, names[code]))
-    if (answers[:, kept] == len(names)).any():
-        found.append(RateByGroup(measure, _counting(rows, len(names)), kept, TIED))
-    return found
+            there = counted & (offered == code).any(axis=1)
+            rates.append(RateByGroup(measure, _counting(rows, int(code)), there, names[code]))
+    if (answers[:, counted] == len(names)).any():
+        rates.append(RateByGroup(measure, _counting(rows, len(names)), counted, TIED))
+    return rates
 
 
 def _counting(rows: Predictions, code: int) -> Predictions:
-    """The same rows, with the option that is counted as their label."""
+    """Return the same rows, labelled with the option to count."""
     return dataclasses.replace(rows, label=np.full_like(rows.label, code))

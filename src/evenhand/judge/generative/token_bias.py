@@ -1,8 +1,9 @@
-"""Token bias: of an option's log share, what goes with its token and what with its meaning.
+"""Token bias: the parts of an option's log share that are due to its token and to its meaning.
 
-The token's part is a prior of the answer token; the meaning's part is what is left of a belief. Both are in
-nats against the mean of the options, fitted question by question (`language/forms.py`), so that arms are
-compared on the same questions. A method that shifts only the token's part has not changed a belief.
+The token effect is the prior of the answer token; the meaning effect is a preference for the content of the
+option. Both are in nats relative to the mean of the options, fitted per question (`prompts/forms.py`), so
+that arms are compared on the same questions. A method that shifts only token effects has not changed a
+belief.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.generative import GenerativeInfo, MetricByGroup, arms_of, by_arm, rows_of
 from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
 from evenhand.judge.prompts.choices import Chosen
-from evenhand.judge.prompts.forms import effects_of
+from evenhand.judge.prompts.forms import fit_effects
 from evenhand.tables.answers.likelihoods import NONE
 from evenhand.tables.schema import FloatArray, Predictions
 
 _SOURCE = "Zheng et al. 2024 (arXiv 2309.03882)"
 
 
-#: Digits of an effect: what is smaller is rounding of the fit, and no difference between arms.
+#: Decimals of an effect: smaller differences between arms are rounding error of the fit.
 DIGITS = 9
 
 
-def _info(title: str) -> MetricInfo:
+def _effect_info(title: str) -> MetricInfo:
     return MetricInfo(
         title=title, direction=0, range=(-np.inf, np.inf), needs="score", classes="one_vs_rest",
         inference="wald", reference=_SOURCE, margin=False,
@@ -38,8 +39,8 @@ INFO = GenerativeInfo(
     title="token bias",
     needs="likelihoods",
     measures={
-        "token_prior": _info("prior of the token"),
-        "meaning_preference": _info("preference for the meaning"),
+        "token_prior": _effect_info("prior of the token"),
+        "meaning_preference": _effect_info("preference for the meaning"),
     },
     primary=(),
     reference=_SOURCE,
@@ -47,13 +48,13 @@ INFO = GenerativeInfo(
 
 
 def compute(chosen: Chosen) -> list[MetricByGroup]:
-    """Prior of every token by template and option set, preference for every meaning by template; and overall.
+    """Compute token priors by template and option set, meaning preferences by template, and both overall.
 
-    Rows are questions (blocks of forms), clustered as the contexts are. Nothing where no question has forms
-    that can tell tokens from meanings.
+    Rows are questions (blocks of prompt forms), clustered as the contexts are. Empty where no question has
+    forms that distinguish tokens from meanings.
     """
     table, blocks = chosen.table, chosen.blocks
-    effects = effects_of(table, blocks)
+    effects = fit_effects(table, blocks)
     known = np.isfinite(effects.token[:, :, 0]).all(axis=0)
     if not known.any():
         return []
@@ -66,15 +67,15 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
         for s in np.unique(of[known])
         if blocks.closed[s]
     }
-    told = known & np.isin(of, list(sets))
+    shared = known & np.isin(of, list(sets))
     tokens = table.token[blocks.first]
-    found = []
-    for code in np.unique(tokens[told]):
+    metrics = []
+    for code in np.unique(tokens[shared]):
         if code != NONE:
             values = _of_option(effects.token, tokens, int(code))
-            inside = told & ~np.isnan(values[0])
+            inside = shared & ~np.isnan(values[0])
             groups = _groups("template x options", {n: of == s for s, n in sets.items()}, inside)
-            found.append(_shown("token_prior", table.tokens[code], values, groups, rows))
+            metrics.append(_metric_by_group("token_prior", table.tokens[code], values, groups, rows))
     template = table.template[blocks.first]
     by_template = {name: template == i for i, name in enumerate(table.templates)}
     for code in np.unique(effects.meanings[known]):
@@ -82,12 +83,12 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
             values = _of_option(effects.meaning, effects.meanings, int(code))
             inside = known & ~np.isnan(values[0])
             groups = _groups("template", by_template, inside)
-            found.append(_shown("meaning_preference", table.meanings[code], values, groups, rows))
-    return found
+            metrics.append(_metric_by_group("meaning_preference", table.meanings[code], values, groups, rows))
+    return metrics
 
 
 def _of_option(effect: FloatArray, codes: np.ndarray, code: int) -> FloatArray:
-    """[places, blocks] the effect of one option; NaN in blocks without it."""
+    """[places, blocks] effect of one option; NaN in blocks without it."""
     at = codes == code
     has = at.any(axis=1)
     values = np.take_along_axis(effect, at.argmax(axis=1)[None, :, None], axis=2)[..., 0]
@@ -95,27 +96,29 @@ def _of_option(effect: FloatArray, codes: np.ndarray, code: int) -> FloatArray:
 
 
 def _groups(attribute: str, parts: dict[str, np.ndarray], inside: np.ndarray) -> list[Group]:
-    """All questions, and those of each part that has any; one part alone is no group."""
-    found = [Group(None, None, np.flatnonzero(inside), int(inside.sum()))]
-    kept = {name: rows for name, part in parts.items() if len(rows := np.flatnonzero(inside & part))}
-    return [*found, *(Group(attribute, name, rows, len(rows)) for name, rows in kept.items())]
+    """Return the group of all questions, and that of each part with questions."""
+    overall = [Group(None, None, np.flatnonzero(inside), int(inside.sum()))]
+    nonempty = {name: rows for name, part in parts.items() if len(rows := np.flatnonzero(inside & part))}
+    return [*overall, *(Group(attribute, name, rows, len(rows)) for name, rows in nonempty.items())]
 
 
-def _shown(
+def _metric_by_group(
     name: str, option: str, values: FloatArray, groups: list[Group], rows: Predictions
 ) -> MetricByGroup:
-    measure = Measure(name, INFO.measures[name], _known)
+    measure = Measure(name, INFO.measures[name], _refuse_counting)
     places = [(arm.name, run) for arm in rows.arms for run in arm.runs]
-    observed = [[_observe(own[:, g.rows]) for g in groups] for own in by_arm(places, values)]
+    observed = [
+        [_observe_mean(arm_values[:, g.rows]) for g in groups] for arm_values in by_arm(places, values)
+    ]
     return MetricByGroup(measure, rows, groups, observed, option)
 
 
-def _known(sample: Sample) -> Estimate:
-    raise AssertionError("effects are fitted, not counted")
+def _refuse_counting(sample: Sample) -> Estimate:
+    raise AssertionError("effects are fitted, not computed from counts")
 
 
-def _observe(values: FloatArray) -> Observed:
-    """Mean of [runs, n] values over rows, then over runs."""
+def _observe_mean(values: FloatArray) -> Observed:
+    """Average [runs, n] values over rows, then over runs; a row's influence is its centred value / n."""
     means = values.mean(axis=1)
     influence = (values - means[:, None]).mean(axis=0) / values.shape[1]
     nothing = np.full(values.shape[1], np.nan)
@@ -123,16 +126,17 @@ def _observe(values: FloatArray) -> Observed:
     return Observed(means, float(means.mean()), influence, None, None, nothing, "", each=each)
 
 
-def recalls(chosen: Chosen) -> list[dict[str, Any]]:
-    """RStd: the standard deviation over tokens of the recall where the expected answer has that token.
+def rstd_rows(chosen: Chosen) -> list[dict[str, Any]]:
+    """Compute RStd: the standard deviation over tokens of the recall of each token.
 
-    Recall of a token: of the contexts whose expected meaning stands at it, the share that chooses it. Equal
-    recalls give 0. The mean over an arm's runs. Source: Zheng et al. 2024, section 2.
+    The recall of a token is the share of contexts that choose it, among those whose expected meaning has this
+    token. Equal recalls give 0. The value is the mean over an arm's runs. Source: Zheng et al. 2024, section
+    2.
     """
     table, blocks = chosen.table, chosen.blocks
     at = (table.meaning == table.label[:, None]) & (table.label != NONE)[:, None]
     expected = np.where(at.any(axis=1), table.token[np.arange(len(at)), at.argmax(axis=1)], NONE)
-    found = []
+    result = []
     for s in np.flatnonzero(blocks.closed):
         inside = (blocks.option_set == s) & chosen.scored & (expected != NONE)
         tokens = [t for t in blocks.sets[s] if t != NONE]
@@ -141,7 +145,7 @@ def recalls(chosen: Chosen) -> list[dict[str, Any]]:
             by_token = [_recall(chosen, places, inside & (expected == t), t) for t in tokens]
             spread = np.std(by_token, axis=0) if inside.any() else np.array([np.nan])
             value = float(spread.mean())
-            found.append(
+            result.append(
                 {
                     "input": arm,
                     "scoring": chosen.scoring,
@@ -152,20 +156,20 @@ def recalls(chosen: Chosen) -> list[dict[str, Any]]:
                     "n": int(inside.sum()),
                     "runs": len(places),
                     "status": "undefined" if np.isnan(value) else "ok",
-                    "reason": _why(inside, by_token),
+                    "reason": _undefined_reason(inside, by_token),
                 }
             )
-    return found
+    return result
 
 
 def _recall(chosen: Chosen, places: Sequence[int], inside: np.ndarray, token: int) -> FloatArray:
-    """[runs] share of the contexts that choose the token; NaN without any."""
+    """[runs] share of the contexts that choose the token; NaN without contexts."""
     if not inside.any():
         return np.full(len(places), np.nan)
     return np.asarray((chosen.token[list(places)][:, inside] == token).mean(axis=1))
 
 
-def _why(inside: np.ndarray, by_token: Sequence[FloatArray]) -> str:
+def _undefined_reason(inside: np.ndarray, by_token: Sequence[FloatArray]) -> str:
     if not inside.any():
         return "no expected answers (column label_meaning)"
     return "no expected answer has one of the tokens" if np.isnan(by_token).any() else ""

@@ -1,8 +1,8 @@
 """Quality of translations: BLEU and chrF of the generated text, as sacrebleu computes them.
 
-Against the gold, and against the gold with *he*, *she* or *they* throughout: a translation that is good but
-for its pronoun shows itself there. Corpus scores are functions of sums over rows, so that every cluster's
-part in them is known exactly by leaving it out.
+Scores are against the gold, and against the gold with *he*, *she* or *they* throughout, which shows
+translations that are correct except for the pronoun. Corpus scores are functions of sums over rows, so
+leave-one-cluster-out scores (the jackknife) are exact and cheap.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from evenhand.tables.schema import ABSENT, BoolArray, FloatArray, IntArray
 GOLD = "gold"
 
 
-def _info(title: str) -> MetricInfo:
+def _score_info(title: str) -> MetricInfo:
     return MetricInfo(
         title=title, direction=1, range=(0, 100), needs="prediction", classes="one_vs_rest",
         inference="wald", reference="sacrebleu 2.6", margin=False,
@@ -34,7 +34,7 @@ def _info(title: str) -> MetricInfo:
 INFO = GenerativeInfo(
     title="quality of translation",
     needs="generations",
-    measures={"bleu": _info("BLEU"), "chrf": _info("chrF")},
+    measures={"bleu": _score_info("BLEU"), "chrf": _score_info("chrF")},
     primary=(),
     reference="Post 2018 (sacrebleu); Papineni et al. 2002 (BLEU); Popovic 2015 (chrF2)",
 )
@@ -43,7 +43,7 @@ _ORDERS, _CHARACTERS, _BETA = 4, 6, 2
 
 
 def compute(table: Generations) -> list[MetricByGroup]:
-    """BLEU and chrF2 against the gold (all references where a row has several) and its renderings.
+    """Compute BLEU and chrF2 against the gold (all references where a row has several) and its renderings.
 
     Raises:
         MissingExtraError: sacrebleu is not installed.
@@ -63,27 +63,29 @@ def compute(table: Generations) -> list[MetricByGroup]:
     )  # fmt: skip
     present = by_arm(table.places, there)
     groups = [g for a in (None, *table.attributes) for g in counts.groups_of(a, rows)]
-    found = []
+    metrics = []
     for rendering, references in targets.items():
         streams = _streams(references)
         for name, score in (("bleu", bleu), ("chrf", chrf)):
             stats = [scorers[name]._extract_corpus_statistics(list(t), streams) for t in table.completions]
             statistics = by_arm(table.places, np.array(stats, dtype=np.float64))
             observed = [
-                [_observe(own, here, score, g, table.cluster) for g in groups]
-                for own, here in zip(statistics, present, strict=True)
+                [_observe_score(arm_statistics, arm_present, score, g, table.cluster) for g in groups]
+                for arm_statistics, arm_present in zip(statistics, present, strict=True)
             ]
-            found.append(
-                MetricByGroup(Measure(name, INFO.measures[name], _known), rows, groups, observed, rendering)
+            metrics.append(
+                MetricByGroup(
+                    Measure(name, INFO.measures[name], _refuse_counting), rows, groups, observed, rendering
+                )
             )
-    return found
+    return metrics
 
 
 def signatures(references: Sequence[Sequence[str]]) -> dict[str, str]:
-    """How sacrebleu says each score against the gold was computed, with as many references as there are.
+    """Return sacrebleu's signature of each score against the gold, including the number of references.
 
     Args:
-        references: [n] of each row; a sample of every number of them stands for all.
+        references: [n] references of each row; only their numbers enter the signature.
     """
     scorers = _scorers()
     counts_of = sorted({len(r) for r in references})
@@ -102,42 +104,44 @@ def _scorers() -> dict[str, Any]:
     return {"bleu": BLEU(), "chrf": CHRF()}
 
 
-def _known(sample: Sample) -> Estimate:
-    raise AssertionError("scores of a corpus are no means over rows")
+def _refuse_counting(sample: Sample) -> Estimate:
+    raise AssertionError("scores of a corpus are not means over rows")
 
 
-def _observe(
+def _observe_score(
     statistics: FloatArray,
     there: BoolArray,
     score: Callable[[FloatArray], FloatArray],
     group: Group,
     cluster: IntArray,
 ) -> Observed:
-    """A score of one arm in one group, with each cluster's part in it by the jackknife.
+    """Compute a score of one arm in one group, with influence values of clusters by the jackknife.
 
-    Each run's score is of the rows that it has, and so are its clusters.
+    Each run's score and clusters are those of the rows that it has.
 
     Args:
-        statistics: [runs, n, k] numbers of all rows whose sums the score is a function of.
-        there: [runs, n] whether a run has the row.
-        score: from sums to the score, on the last axis.
-        group: the rows.
+        statistics: [runs, n, k] statistics of every row; the score is a function of their sums.
+        there: [runs, n] mask: the run has the row.
+        score: function from [..., k] sums to [...] scores.
+        group: the group.
         cluster: [n] code of each row's cluster.
     """
     values, influences = [], []
-    for every, here in zip(statistics[:, group.rows], there[:, group.rows], strict=True):
-        own = np.flatnonzero(here)
-        stats = every[own]
-        _, first, code = np.unique(cluster[group.rows[own]], return_index=True, return_inverse=True)
+    for run_statistics, run_present in zip(statistics[:, group.rows], there[:, group.rows], strict=True):
+        present = np.flatnonzero(run_present)
+        stats = run_statistics[present]
+        _, first, code = np.unique(cluster[group.rows[present]], return_index=True, return_inverse=True)
         total = stats.sum(axis=0)
         sums = np.zeros((len(first), stats.shape[1]))
         np.add.at(sums, code, stats)
-        influence = np.zeros(len(here))
+        influence = np.zeros(len(run_present))
         if len(first) > 1:
             without = score(total - sums)
-            influence[own[first]] = (without.mean() - without) * (len(first) - 1) / len(first)
+            # Jackknife influence of a cluster, assigned to its first row; the variance sums squares by
+            # cluster.
+            influence[present[first]] = (without.mean() - without) * (len(first) - 1) / len(first)
         influences.append(influence)
-        values.append(float(score(total)) if len(own) else np.nan)
+        values.append(float(score(total)) if len(present) else np.nan)
     lacking = "" if there[:, group.rows].any(axis=1).all() else "no rows in a run"
     return Observed(
         values=np.array(values),
@@ -151,7 +155,7 @@ def _observe(
 
 
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
-    """References as sacrebleu takes them: the first of every row, the second of every row, ..."""
+    """Transpose references to the form of sacrebleu: the first of every row, the second of every row, ..."""
     most = max(len(r) for r in references)
     return [[r[i] if i < len(r) else None for r in references] for i in range(most)]
 
@@ -159,15 +163,15 @@ def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
 def bleu(stats: FloatArray) -> FloatArray:
     """Corpus BLEU (0-100) of [..., 10] sums: output length, reference length, matches, n-grams.
 
-    Four orders, exponential smoothing of orders without a match, 0 when nothing matches: as sacrebleu.
+    Four orders, exponential smoothing of orders without a match, 0 without any match: as in sacrebleu.
     """
-    length, wanted = stats[..., 0], stats[..., 1]
+    length, reference_length = stats[..., 0], stats[..., 1]
     matches, ngrams = stats[..., 2 : 2 + _ORDERS], stats[..., 2 + _ORDERS :]
     halvings = np.cumsum((matches == 0) & (ngrams > 0), axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(matches > 0, matches / ngrams, 0.5**halvings / ngrams)
         logs = np.where(ngrams > 0, np.log(100 * share), -np.inf)
-        penalty = np.where(length < wanted, np.exp(1 - wanted / length), 1.0)
+        penalty = np.where(length < reference_length, np.exp(1 - reference_length / length), 1.0)
     score = np.where(length > 0, penalty, 0.0) * np.exp(logs.mean(axis=-1))
     return np.asarray(np.where(matches.any(axis=-1), score, 0.0))
 
@@ -175,10 +179,10 @@ def bleu(stats: FloatArray) -> FloatArray:
 def chrf(stats: FloatArray) -> FloatArray:
     """Corpus chrF2 (0-100) of [..., 18] sums: output, reference and common n-grams of 1 to 6 characters."""
     parts = stats.reshape(*stats.shape[:-1], _CHARACTERS, 3)
-    output, wanted, common = parts[..., 0], parts[..., 1], parts[..., 2]
-    there = (output > 0) & (wanted > 0)
+    output, reference, common = parts[..., 0], parts[..., 1], parts[..., 2]
+    there = (output > 0) & (reference > 0)
     orders = np.maximum(there.sum(axis=-1), 1)
     precision = np.where(there, common / np.where(there, output, 1), 0.0).sum(axis=-1) / orders
-    recall = np.where(there, common / np.where(there, wanted, 1), 0.0).sum(axis=-1) / orders
+    recall = np.where(there, common / np.where(there, reference, 1), 0.0).sum(axis=-1) / orders
     below = _BETA**2 * precision + recall
     return np.asarray(100 * (1 + _BETA**2) * precision * recall / np.where(below > 0, below, 1.0))

@@ -1,4 +1,4 @@
-"""What a judgement of generations or likelihoods returns, and the sentences it ends in."""
+"""The result of a judgement of generations or likelihoods as a document, and its verdict sentences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = "evenhand.generative/1"
 
 Rows = list[dict[str, Any]]
 
-#: Options of a call that mean something for these tables.
+#: Options of a call that apply to these tables.
 _COLUMNS = (
     "by",
     "memberships",
@@ -37,27 +37,27 @@ _COLUMNS = (
 )
 
 
-def result(
+def build_result(
     table: Generations | Likelihoods,
     columns: Columns,
     settings: Settings,
     reference: int,
-    told: tuple[Rows, Rows],
+    rows: tuple[Rows, Rows],
     problems: Sequence[str],
     parts: Mapping[str, Any],
 ) -> AuditResult:
-    """The whole result, in the order in which it is read.
+    """Build the document, in the order in which it is read.
 
     Args:
-        table: what was judged.
-        columns: how it was read.
-        settings: how it was judged.
+        table: the table that was judged.
+        columns: the columns that were read.
+        settings: the settings of the judgement.
         reference: index of the reference arm.
-        told: rows of `rates` and of `comparisons`.
+        rows: rows of `rates` and of `comparisons`.
         problems: remarks.
         parts: further tables, by name.
     """
-    rates, comparisons = told
+    rates, comparisons = rows
     arms = list(dict.fromkeys(arm for arm, _ in table.places))
     candidates = [name for i, name in enumerate(arms) if i != reference]
     verdict = verdict_of(comparisons, candidates, arms[reference])
@@ -65,7 +65,7 @@ def result(
         sentences = [
             *([verdict["sentence"]] if any(verdict["counts"].values()) else []),
             *token_sentences(parts.get("token_bias", {}).get("shifts", ())),
-            *survival_sentences(parts.get("survival", ())),
+            *robustness_sentences(parts.get("survival", ())),
         ]
         verdict["sentence"] = " ".join(sentences) or verdict["sentence"]
     read = asdict(columns)
@@ -99,7 +99,7 @@ def result(
 
 
 def requested(settings: Settings) -> list[str]:
-    """Name the measures that were asked for by name: none where all of a kind were computed."""
+    """Return the measures that the call requested by name; empty where all of a kind were computed."""
     for name in registry.names(GENERATIVE):
         measures = registry.load(GENERATIVE, name).INFO.measures
         if settings.metrics and settings.metrics[0] in measures:
@@ -111,40 +111,41 @@ def requested(settings: Settings) -> list[str]:
 
 
 def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say of each pair of arms whether token priors moved, preferences for meanings, both or neither.
+    """Report for each pair of arms whether token priors shifted, preferences for meanings, both or neither.
 
     Args:
         shifts: rows of the shifts of effects, with simultaneous intervals.
     """
     overall = [r for r in shifts if r["attribute"] is None and r["status"] != "undefined"]
-    found = []
+    sentences = []
     for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in overall):
-        own = [r for r in overall if (r["candidate"], r["reference"]) == (candidate, reference)]
+        pair_rows = [r for r in overall if (r["candidate"], r["reference"]) == (candidate, reference)]
         tokens, meanings = (
-            [r for r in own if r["metric"] == metric] for metric in ("token_prior", "meaning_preference")
+            [r for r in pair_rows if r["metric"] == metric]
+            for metric in ("token_prior", "meaning_preference")
         )
         moved = [[r for r in rows if direction(r) != "cannot tell"] for rows in (tokens, meanings)]
-        what = {
-            (True, True): "both token priors and preferences for meanings moved",
+        finding = {
+            (True, True): "both token priors and preferences for meanings shifted",
             (
                 True,
                 False,
-            ): "token priors moved, no preference for a meaning is shown to have: token bias, not belief",
+            ): "token priors shifted, with no detected shift of preferences: token bias, not belief",
             (
                 False,
                 True,
-            ): "preferences for meanings moved, no token prior is shown to have: belief, not token bias",
-            (False, False): "neither token priors nor preferences for meanings are shown to have moved",
+            ): "preferences shifted, with no detected shift of token priors: belief, not token bias",
+            (False, False): "no shift of token priors or of preferences for meanings is detected",
         }[bool(moved[0]), bool(moved[1])]
-        found.append(
-            f"{candidate} against {reference}: {what} ({_moved('tokens', moved[0], tokens)}; "
-            f"{_moved('meanings', moved[1], meanings)})."
+        sentences.append(
+            f"{candidate} against {reference}: {finding} ({_shift_summary('tokens', moved[0], tokens)}; "
+            f"{_shift_summary('meanings', moved[1], meanings)})."
         )
-    return found
+    return sentences
 
 
-def _moved(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Say how many moved, and by how much at most."""
+def _shift_summary(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Report the number of effects that shifted, and the largest shift."""
     if not rows:
         return f"no {what} to compare"
     if moved:
@@ -158,38 +159,41 @@ def _moved(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping
 
 
 def nats(value: float, sign: str = "-") -> str:
-    """Write nats with two decimals, small ones with two digits: what has moved is not written as 0.00."""
+    """Format nats with two decimals, small values with two digits, so that a shift is not shown as 0.00."""
     return f"{value:{sign}.2f}" if abs(value) >= 0.095 or value == 0 else f"{value:{sign}.2g}"
 
 
-def survival_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say whether the conclusions about each candidate survive template, token and scoring."""
-    found = []
+def robustness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Report whether the conclusions about each candidate survive template, token and scoring."""
+    sentences = []
     for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in rows):
-        own = [r for r in rows if (r["candidate"], r["reference"]) == (candidate, reference)]
-        who = f"which meanings {candidate} chooses more or less often than {reference}"
-        told = {r["meaning"]: r for r in own if r["says"] != "cannot tell"}
-        if not told:
-            appears = sum(r["finding"] == "appears" for r in own)
+        pair_rows = [r for r in rows if (r["candidate"], r["reference"]) == (candidate, reference)]
+        subject = f"how often {candidate} chooses each meaning, compared with {reference}"
+        detected = {r["meaning"]: r for r in pair_rows if r["says"] != "cannot tell"}
+        if not detected:
+            appears = sum(r["finding"] == "appears" for r in pair_rows)
             some = (
-                f"; {appears} of {len(own)} checks by template, token or scoring see some" if appears else ""
+                f"; {appears} of {len(pair_rows)} checks by template, token or scoring show one"
+                if appears
+                else ""
             )
-            found.append(f"No difference is shown in {who}{some}.")
+            sentences.append(f"No difference is detected in {subject}{some}.")
             continue
         parts = []
         for axis in AXES.values():
-            of = [r for r in own if r["axis"] == axis and r["meaning"] in told]
-            if not of:
-                parts.append(f"{axis}: one only")
+            axis_rows = [r for r in pair_rows if r["axis"] == axis and r["meaning"] in detected]
+            if not axis_rows:
+                parts.append(f"{axis}: only one")
                 continue
             kinds = {
-                f: [r["meaning"] for r in of if r["finding"] == f] for f in ("survives", "weakens", "turns")
+                f: [r["meaning"] for r in axis_rows if r["finding"] == f]
+                for f in ("survives", "weakens", "turns")
             }
             parts.append(f"{axis}: " + ", ".join(f"{len(m)} {f}" for f, m in kinds.items() if m))
-        firm = all(r["finding"] == "survives" for r in own if r["meaning"] in told)
-        shares = ", ".join(f"{meaning} {r['difference']:+.3f}" for meaning, r in told.items())
-        found.append(
-            f"Conclusions on {who} ({shares}) {'survive' if firm else 'do not all survive'} template, token "
-            f"and scoring ({'; '.join(parts)})."
+        firm = all(r["finding"] == "survives" for r in pair_rows if r["meaning"] in detected)
+        shares = ", ".join(f"{meaning} {r['difference']:+.3f}" for meaning, r in detected.items())
+        sentences.append(
+            f"Conclusions on {subject} ({shares}) {'survive' if firm else 'do not all survive'} template, "
+            f"token and scoring ({'; '.join(parts)})."
         )
-    return found
+    return sentences

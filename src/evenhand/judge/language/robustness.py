@@ -1,9 +1,9 @@
-"""Does a conclusion about two arms survive another template, another token, another scoring?
+"""Robustness of conclusions about two arms: do they survive another template, token or scoring?
 
-The conclusion: which of two arms chooses a meaning more often, over all templates and variants, by the
-declared scoring. It is asked again in each template, in each variant (words, letters, emojis, inverted ...)
-and by each scoring. All these differences are one family, so that "says the opposite" is not a matter of
-many looks.
+The conclusion is which of two arms chooses a meaning more often, over all templates and variants, by the
+declared scoring. The comparison is repeated in each template, in each variant (words, letters, emojis,
+inverted ...) and by each scoring. All these differences form one family, so that an opposite conclusion is
+not a product of multiple comparisons.
 """
 
 from __future__ import annotations
@@ -21,38 +21,39 @@ from evenhand.judge.prompts.choices import TIED, Chosen
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Attribute
 
-#: What is varied, and what it is called.
+#: Attributes that are varied, and their names in a result.
 AXES: dict[str, str] = {"template": "template", "variant": "token", "scoring": "scoring"}
 
-Says = Literal["more", "less", "cannot tell"]
+Direction = Literal["more", "less", "cannot tell"]
 
 
 def conclusions(
     choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings
 ) -> list[dict[str, Any]]:
-    """Differences in the share of every meaning: overall, by template, by variant, by scoring.
+    """Compare the share of every meaning between arms: overall, by template, by variant, by scoring.
 
     Args:
-        choices: what every scoring chooses.
-        scoring: the declared one.
+        choices: the options that every scoring chooses.
+        scoring: the declared scoring.
         reference: index of the reference arm.
         settings: level, smallest group and seed.
 
     Returns:
-        Rows as in `comparisons` with `scoring`, `axis` (null: the conclusion itself) and `says`: whether the
-        candidate chooses the meaning more or less often.
+        Rows as in `comparisons` with `scoring`, `axis` (null for the conclusion itself) and `says`, the
+        direction of the difference: the candidate chooses the meaning `more` or `less` often.
     """
     pairs: list[PairedEstimate] = []
-    told: list[tuple[str, str | None]] = []
+    labels: list[tuple[str, str | None]] = []
     for name, chosen in choices.items():
         attributes = _axes(chosen) if name == scoring else ()
         for measured in shares(chosen, "meaning"):
             if measured.class_name == TIED:
                 continue
-            new = _pairs(measured, attributes, reference, settings)
-            # The same group by another scoring is another comparison, not a copy.
+            new = _paired_estimates(measured, attributes, reference, settings)
+            # Equal keys mark copies of one comparison; the same group by another scoring is another
+            # comparison.
             pairs += [dataclasses.replace(p, complement_key=f"{p.complement_key} {name}") for p in new]
-            told += [(name, p.attribute or (None if name == scoring else "scoring")) for p in new]
+            labels += [(name, p.attribute or (None if name == scoring else "scoring")) for p in new]
     if not pairs:
         return []
     rows = measured.predictions
@@ -60,7 +61,7 @@ def conclusions(
     settled = families.adjust_family(pairs, rows, settings, "robustness", arms[reference])
     return [
         {**row, "scoring": name, "axis": axis, "says": direction(row)}
-        for row, (name, axis) in zip(settled, told, strict=True)
+        for row, (name, axis) in zip(settled, labels, strict=True)
     ]
 
 
@@ -68,68 +69,70 @@ def _axes(chosen: Chosen) -> Sequence[Attribute]:
     return list({a.name: a for a in chosen.table.attributes if a.name in AXES}.values())
 
 
-def _pairs(
+def _paired_estimates(
     measured: RateByGroup, attributes: Sequence[Attribute], reference: int, settings: Settings
 ) -> list[PairedEstimate]:
-    shown = measured.show((None, *attributes))
-    seen = (shown.groups, shown.observed)
+    shown = measured.evaluate((None, *attributes))
+    estimates = (shown.groups, shown.observed)
     return [
         p
         for p in compare.compare_with_reference(
-            measured.measure, measured.class_name, measured.predictions, seen, reference, settings
+            measured.measure, measured.class_name, measured.predictions, estimates, reference, settings
         )
         if p.n
     ]
 
 
-def direction(row: Mapping[str, Any]) -> Says:
-    """Whether the interval says that the candidate has more, or less."""
+def direction(row: Mapping[str, Any]) -> Direction:
+    """Return the direction of a difference whose interval excludes 0, else `cannot tell`."""
     if row["low"] > 0:
         return "more"
     return "less" if row["high"] < 0 else "cannot tell"
 
 
 def robustness(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Along each axis, how often each conclusion is said again, cannot be told, or is turned round.
+    """Count along each axis how often each conclusion is confirmed, undetermined or reversed.
 
     Args:
-        rows: of `conclusions`.
+        rows: the rows of `conclusions`.
 
     Returns:
         One row per candidate, meaning and axis with `same`, `cannot_tell` and `opposite`, and `finding`:
         `survives` (the same everywhere), `turns` (the opposite somewhere), `weakens`, or, where the
-        conclusion itself cannot be told, `appears` (somewhere a difference shows) or `open`.
+        conclusion itself is undetermined, `appears` (a difference is detected somewhere) or `open`.
     """
-    found = []
-    for whole in (r for r in rows if r["axis"] is None):
-        of = [r for r in rows if (r["candidate"], r["class"]) == (whole["candidate"], whole["class"])]
-        for axis, called in AXES.items():
-            own = [r for r in of if r["axis"] == axis]
-            if not own:
+    result = []
+    for conclusion in (r for r in rows if r["axis"] is None):
+        meaning_rows = [
+            r for r in rows if (r["candidate"], r["class"]) == (conclusion["candidate"], conclusion["class"])
+        ]
+        for axis, axis_name in AXES.items():
+            looks = [r for r in meaning_rows if r["axis"] == axis]
+            if not looks:
                 continue
-            same = sum(r["says"] == whole["says"] for r in own)
-            unsure = sum(r["says"] == "cannot tell" for r in own)
-            opposite = len(own) - unsure - (same if whole["says"] != "cannot tell" else 0)
-            found.append(
+            same = sum(r["says"] == conclusion["says"] for r in looks)
+            unsure = sum(r["says"] == "cannot tell" for r in looks)
+            opposite = len(looks) - unsure - (same if conclusion["says"] != "cannot tell" else 0)
+            result.append(
                 {
-                    "candidate": whole["candidate"],
-                    "reference": whole["reference"],
-                    "meaning": whole["class"],
-                    "says": whole["says"],
-                    "difference": whole["difference"],
-                    "axis": called,
-                    "looks": len(own),
+                    "candidate": conclusion["candidate"],
+                    "reference": conclusion["reference"],
+                    "meaning": conclusion["class"],
+                    "says": conclusion["says"],
+                    "difference": conclusion["difference"],
+                    "axis": axis_name,
+                    "looks": len(looks),
                     "same": same,
                     "cannot_tell": unsure,
                     "opposite": opposite,
-                    "finding": _finding(whole["says"], same, opposite, len(own)),
+                    "finding": _finding(conclusion["says"], same, opposite, len(looks)),
                 }
             )
-    return found
+    return result
 
 
-def _finding(whole: str, same: int, opposite: int, looks: int) -> str:
-    if whole == "cannot tell":
+def _finding(conclusion: str, same: int, opposite: int, looks: int) -> str:
+    if conclusion == "cannot tell":
         return "appears" if opposite else "open"
     if opposite:
         return "turns"

@@ -17,7 +17,7 @@ from evenhand.judge.core.pairs import PairedEstimate
 from evenhand.judge.core.rates import rate_row
 from evenhand.judge.generative import MetricByGroup, translation_gender, translation_quality
 from evenhand.judge.language import tables as likelihood_tables
-from evenhand.judge.language.result import result
+from evenhand.judge.language.result import build_result
 from evenhand.judge.prompts.choices import choose_all, scoring_names
 from evenhand.judge.result import AuditResult
 from evenhand.judge.settings import GENERATIVE, SCORING, Settings
@@ -36,13 +36,13 @@ def run_generative(
 
     Args:
         source: files, globs or tables in memory.
-        columns: what their columns mean.
-        settings: what to judge and how strictly; `metrics` and `primary` name measures.
-        kind: `generations` or `likelihoods` (`evenhand.tables.detect.kind_of` finds out).
-        scoring: of likelihoods, by which of all scorings rates and comparisons are told.
+        columns: the meaning of their columns.
+        settings: the settings of the judgement; `metrics` and `primary` name measures.
+        kind: `generations` or `likelihoods`, as `evenhand.tables.detect.kind_of` detects it.
+        scoring: for likelihoods, the scoring behind rates and comparisons (all scorings are compared).
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is invalid; all complaints together.
     """
     chosen = settings_for(kind, settings, scoring)
     if kind == "generations":
@@ -51,7 +51,7 @@ def run_generative(
 
 
 def judge_generations(table: Generations, columns: Columns, settings: Settings) -> AuditResult:
-    """Judge generations that are already checked and paired."""
+    """Judge generations that are already validated and aligned."""
     reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.places)))
     problems = [*table.problems, *translation_gender.remarks(table)]
     shown = translation_gender.compute(table)
@@ -62,7 +62,7 @@ def judge_generations(table: Generations, columns: Columns, settings: Settings) 
     except MissingExtraError as error:
         quality = []
         problems.append(str(error))
-    rates, comparisons = tell([*shown, *quality], reference, settings)
+    rates, comparisons = build_rows([*shown, *quality], reference, settings)
     scores = translation_quality.INFO.measures
     parts = {
         "quality": {
@@ -73,48 +73,48 @@ def judge_generations(table: Generations, columns: Columns, settings: Settings) 
             r for r in rates if r["metric"].startswith("share_") and r["attribute"] in (None, PREDISPOSITION)
         ],
     }
-    return result(table, columns, settings, reference, (rates, comparisons), problems, parts)
+    return build_result(table, columns, settings, reference, (rates, comparisons), problems, parts)
 
 
 def judge_likelihoods(
     table: Likelihoods, columns: Columns, settings: Settings, *, scoring: str = SCORING
 ) -> AuditResult:
-    """Judge likelihoods that are already checked and paired."""
+    """Judge likelihoods that are already validated and aligned."""
     reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.places)))
     choices, lacking = choose_all(table)
     if scoring not in choices:
         raise CallError(f"--scoring {scoring}: {lacking[scoring]}.")
     plugins = [registry.load(GENERATIVE, name) for name in ("option_shares", "inversions")]
     shown = [s for plugin in plugins for s in plugin.compute(choices[scoring])]
-    rates, comparisons = tell(shown, reference, settings)
-    further = likelihood_tables.tables(choices, scoring, reference, settings)
+    rates, comparisons = build_rows(shown, reference, settings)
+    further = likelihood_tables.build_tables(choices, scoring, reference, settings)
     problems = [
         *table.problems,
         *(f"Scoring {name} is left out: {why}." for name, why in lacking.items()),
         *further.pop("problems"),
     ]
-    parts = {"scoring": scoring, "scorings": likelihood_tables.scorings(choices, lacking), **further}
-    return result(table, columns, settings, reference, (rates, comparisons), problems, parts)
+    parts = {"scoring": scoring, "scorings": likelihood_tables.scoring_rows(choices, lacking), **further}
+    return build_result(table, columns, settings, reference, (rates, comparisons), problems, parts)
 
 
-def tell(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> tuple[Rows, Rows]:
-    """Rows of `rates` and of `comparisons`; numbers of one metric, and all primary ones, are families.
+def build_rows(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> tuple[Rows, Rows]:
+    """Build the rows of `rates` and `comparisons`; each metric, and all primary ones together, form a family.
 
     Args:
         shown: numbers of every arm by group, all over the same rows.
         reference: index of the reference arm.
-        settings: what is primary, level, margins and smallest group.
+        settings: primary metrics, level, margins and smallest group.
     """
     rates: Rows = []
     pairs: list[PairedEstimate] = []
-    for s in (s for s in shown if s.measure.name in settings.metrics):
-        for arm, observed in zip(s.predictions.arms, s.observed, strict=True):
-            for group, seen in zip(s.groups, observed, strict=True):
-                row = rate_row(s.measure, arm, None, group, seen, s.predictions, settings)
-                rates.append(row | {"class": s.class_name})
-        seen_all = (s.groups, s.observed)
+    for metric in (metric for metric in shown if metric.measure.name in settings.metrics):
+        for arm, observed in zip(metric.predictions.arms, metric.observed, strict=True):
+            for group, estimate in zip(metric.groups, observed, strict=True):
+                row = rate_row(metric.measure, arm, None, group, estimate, metric.predictions, settings)
+                rates.append(row | {"class": metric.class_name})
+        estimates = (metric.groups, metric.observed)
         pairs += compare.compare_with_reference(
-            s.measure, s.class_name, s.predictions, seen_all, reference, settings
+            metric.measure, metric.class_name, metric.predictions, estimates, reference, settings
         )
     if not pairs:
         return rates, []
@@ -123,7 +123,11 @@ def tell(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> 
 
 
 def settings_for(kind: str, settings: Settings, scoring: str) -> Settings:
-    """The settings with the measures of this kind; complains of those that it does not have."""
+    """Return the settings with the measures of this kind.
+
+    Raises:
+        CallError: a measure is not one of this kind, or the scoring is unknown.
+    """
     measures: dict[str, Any] = {}
     primary: tuple[str, ...] = ()
     for name in registry.names(GENERATIVE):
@@ -133,7 +137,7 @@ def settings_for(kind: str, settings: Settings, scoring: str) -> Settings:
             primary += info.primary
     settings.refuse_names(list(measures), kind)
     if scoring not in scoring_names():
-        raise CallError(f"--scoring: {scoring!r} is no scoring: {nearest(scoring, scoring_names())}")
+        raise CallError(f"--scoring: unknown scoring {scoring!r}: {nearest(scoring, scoring_names())}")
     if kind == "generations" and scoring != SCORING:
         raise CallError(f"--scoring {scoring}: generations have no options to score; leave it out.")
     declared = settings.primary or primary

@@ -13,7 +13,7 @@ from evenhand.judge.core import pairs as compare
 from evenhand.judge.core.rates import rate_row
 from evenhand.judge.generative import MetricByGroup, RateByGroup, inversions, option_shares, token_bias
 from evenhand.judge.language.robustness import conclusions, robustness
-from evenhand.judge.language.variance import variance
+from evenhand.judge.language.variance import variance_rows
 from evenhand.judge.prompts.choices import SCORINGS, Chosen
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
@@ -23,22 +23,24 @@ from evenhand.tables.schema import Attribute
 
 Rows = list[dict[str, Any]]
 
-#: The arm that is the model before any adaptation, where there is one.
+#: Name of the arm that is the base model before any adaptation.
 BASE = "none"
 
-#: Different tokens from which on they are no fixed options, and are not told one by one.
-MOST_TOKENS = 200
+#: Largest number of distinct tokens that are treated as fixed options and reported one by one.
+MAX_LISTED_TOKENS = 200
 
 
-def tables(choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings) -> dict[str, Any]:
-    """All tables beside rates and comparisons, and remarks under `problems`."""
+def build_tables(
+    choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings
+) -> dict[str, Any]:
+    """Build all tables besides rates and comparisons, with remarks under `problems`."""
     declared = choices[scoring]
     rows = conclusions(choices, scoring, reference, settings)
     bias, problems = _token_bias(choices, declared, reference, settings)
-    split, remarks = variance(declared, reference, settings)
+    split, remarks = variance_rows(declared, reference, settings)
     return {
-        "options": _options(choices, settings),
-        "inversions": _inversions(choices, settings),
+        "options": _option_rows(choices, settings),
+        "inversions": _inversion_rows(choices, settings),
         "token_bias": bias,
         "conclusions": rows,
         "survival": robustness(rows),
@@ -47,9 +49,9 @@ def tables(choices: Mapping[str, Chosen], scoring: str, reference: int, settings
     }
 
 
-def scorings(choices: Mapping[str, Chosen], lacking: Mapping[str, str]) -> Rows:
-    """What each scoring is, whether it was possible, and how often it ties."""
-    told = []
+def scoring_rows(choices: Mapping[str, Chosen], lacking: Mapping[str, str]) -> Rows:
+    """Describe each scoring: its source, the number of contexts that it scored, and the share of ties."""
+    rows = []
     for name in (*choices, *lacking):
         info = registry.load(SCORINGS, name).INFO
         row: dict[str, Any] = {
@@ -64,12 +66,12 @@ def scorings(choices: Mapping[str, Chosen], lacking: Mapping[str, str]) -> Rows:
             row |= {"contexts": int(c.scored.sum()), "tied": float(tied.mean()), "reason": ""}
         else:
             row |= {"contexts": 0, "tied": None, "reason": lacking[name]}
-        told.append(row)
-    return told
+        rows.append(row)
+    return rows
 
 
 def _crossing(table: Likelihoods) -> Attribute:
-    """Template by variant, of the combinations that there are."""
+    """Cross templates with variants, for the combinations that occur."""
     key = table.template * len(table.variants) + table.variant
     there, codes = np.unique(key, return_inverse=True)
     every = crossed_names([table.templates, table.variants])
@@ -77,59 +79,59 @@ def _crossing(table: Likelihoods) -> Attribute:
     return Attribute("template x variant", "intersection", names, codes.astype(np.int64))
 
 
-def _places(table: Likelihoods) -> list[tuple[str, str]]:
-    """Template and variant of each group of the crossing."""
+def _crossing_names(table: Likelihoods) -> list[tuple[str, str]]:
+    """Return the template and variant of each group of the crossing."""
     key = np.unique(table.template * len(table.variants) + table.variant)
     return [(table.templates[k // len(table.variants)], table.variants[k % len(table.variants)]) for k in key]
 
 
-def _rates(
+def _rate_rows(
     measured: RateByGroup, attribute: Attribute, settings: Settings
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Rate rows in every group that has any row that the rate is about, with the group's number."""
-    there = {number: group for number, group in enumerate(measured.groups(attribute)) if group.n}
-    shown = measured.of(list(there.values()))
-    found = []
+    """Build rate rows for every group with eligible rows, with the group's index."""
+    present = {number: group for number, group in enumerate(measured.groups(attribute)) if group.n}
+    shown = measured.evaluate_groups(list(present.values()))
+    rows = []
     for arm, observed in zip(shown.predictions.arms, shown.observed, strict=True):
-        for (number, group), seen in zip(there.items(), observed, strict=True):
-            row = rate_row(measured.measure, arm, None, group, seen, shown.predictions, settings)
-            found.append((number, row))
-    return found
-
-
-_KEPT = ("input", "value", "low", "high", "level", "n", "runs", "unit", "status", "reason", "interval")
-
-
-def _options(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
-    """Shares of every option by template, variant, scoring and arm, by meaning and by token."""
-    rows: Rows = []
-    for name, chosen in choices.items():
-        crossing, places = _crossing(chosen.table), _places(chosen.table)
-        for by in ("meaning", "token"):
-            if by == "token" and len(chosen.table.tokens) > MOST_TOKENS:
-                continue
-            for measured in option_shares.shares(chosen, by):
-                for number, row in _rates(measured, crossing, settings):
-                    template, variant = places[number]
-                    head = {"scoring": name, "template": template, "variant": variant, "by": by}
-                    rows.append({**head, "option": measured.class_name, **{k: row[k] for k in _KEPT}})
+        for (number, group), estimate in zip(present.items(), observed, strict=True):
+            row = rate_row(measured.measure, arm, None, group, estimate, shown.predictions, settings)
+            rows.append((number, row))
     return rows
 
 
-def _inversions(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
-    """What answers to twins keep of the answer to the plainest form, by template, twin, scoring and arm."""
+_RATE_FIELDS = ("input", "value", "low", "high", "level", "n", "runs", "unit", "status", "reason", "interval")
+
+
+def _option_rows(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
+    """Shares of every option by template, variant, scoring and arm, by meaning and by token."""
+    rows: Rows = []
+    for name, chosen in choices.items():
+        crossing, places = _crossing(chosen.table), _crossing_names(chosen.table)
+        for by in ("meaning", "token"):
+            if by == "token" and len(chosen.table.tokens) > MAX_LISTED_TOKENS:
+                continue
+            for measured in option_shares.shares(chosen, by):
+                for number, row in _rate_rows(measured, crossing, settings):
+                    template, variant = places[number]
+                    head = {"scoring": name, "template": template, "variant": variant, "by": by}
+                    rows.append({**head, "option": measured.class_name, **{k: row[k] for k in _RATE_FIELDS}})
+    return rows
+
+
+def _inversion_rows(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
+    """Report what answers to permuted prompts keep: token or meaning, by template, form, scoring and arm."""
     rows: Rows = []
     for name, chosen in choices.items():
         table = chosen.table
-        twin, base = inversions.twins(chosen)
+        permuted, base = inversions.permuted_prompts(chosen)
         pair = np.c_[table.template, table.variant[base], table.variant, chosen.blocks.inverted]
         kinds, code = np.unique(pair, axis=0, return_inverse=True)
         names = tuple(str(i) for i in range(len(kinds)))
         attribute = Attribute("twin", "partition", names, code.astype(np.int64))
-        for measured in inversions.followed(chosen):
-            limited = RateByGroup(measured.measure, measured.predictions, twin)
+        for measured in inversions.outcome_rates(chosen):
+            limited = RateByGroup(measured.measure, measured.predictions, permuted)
             outcome = measured.measure.name.removesuffix("_followed")
-            for number, row in _rates(limited, attribute, settings):
+            for number, row in _rate_rows(limited, attribute, settings):
                 template, first, second, inverted = kinds[number]
                 rows.append(
                     {
@@ -139,7 +141,7 @@ def _inversions(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
                         "twin": table.variants[second],
                         "kind": "inverted" if inverted else "reordered",
                         "outcome": outcome,
-                        **{k: row[k] for k in _KEPT},
+                        **{k: row[k] for k in _RATE_FIELDS},
                     }
                 )
     return rows
@@ -148,34 +150,34 @@ def _inversions(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
 def _token_bias(
     choices: Mapping[str, Chosen], declared: Chosen, reference: int, settings: Settings
 ) -> tuple[dict[str, Any], list[str]]:
-    """Priors of tokens and preferences for meanings, how both shift between arms, and RStd."""
+    """Build the tables of token bias: token priors, preferences for meanings, their shifts, and RStd."""
     shown = token_bias.compute(declared)
     priors: Rows = []
     for s in shown:
         for arm, observed in zip(s.predictions.arms, s.observed, strict=True):
-            for group, seen in zip(s.groups, observed, strict=True):
-                row = rate_row(s.measure, arm, None, group, seen, s.predictions, settings)
+            for group, estimate in zip(s.groups, observed, strict=True):
+                row = rate_row(s.measure, arm, None, group, estimate, s.predictions, settings)
                 priors.append(row | {"class": s.class_name})
     arms = list(dict.fromkeys(a for a, _ in declared.table.places))
     against = dict.fromkeys([reference, *([arms.index(BASE)] if BASE in arms else [])])
-    moved = [row for index in against for row in shifts(shown, index, settings)]
+    moved = [row for index in against for row in shift_rows(shown, index, settings)]
     problems = []
     if not shown:
         problems.append(
-            "Token priors cannot be told from beliefs: no question has forms in which its meanings change "
-            "places between its tokens (or they leave a token tied to one meaning)."
+            "Token priors and beliefs cannot be distinguished: no question has prompt forms that permute its "
+            "meanings among its tokens (or they leave a token tied to one meaning)."
         )
     return {
         "effects": priors,
-        "priors": _priors(declared),
+        "priors": _prior_rows(declared),
         "shifts": moved,
-        "rstd": [row for chosen in choices.values() for row in token_bias.recalls(chosen)],
+        "rstd": [row for chosen in choices.values() for row in token_bias.rstd_rows(chosen)],
         "base": BASE if BASE in arms else None,
     }, problems
 
 
-def shifts(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> Rows:
-    """Paired shifts of every effect against one arm, all of them one family."""
+def shift_rows(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> Rows:
+    """Compare every effect with one arm; all these shifts form one family."""
     pairs = [
         p
         for s in shown
@@ -189,8 +191,8 @@ def shifts(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -
     return families.adjust_family(pairs, rows, settings, "shifts", rows.arms[reference].name)
 
 
-def _priors(chosen: Chosen) -> Rows:
-    """The prior of every token as a share, by template and option set: what PriDe divides by."""
+def _prior_rows(chosen: Chosen) -> Rows:
+    """Report the prior of every token as a share, by template and option set, as PriDe uses it."""
     table, blocks = chosen.table, chosen.blocks
     priors = token_priors(table, blocks)
     rows = []

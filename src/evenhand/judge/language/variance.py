@@ -1,8 +1,8 @@
-"""How much of a preference is the prompt: its variance over templates, option sets, snippets and seeds.
+"""Variance components of a preference: templates, option sets, snippets and seeds.
 
 The preference for a meaning in a context is the meaning's share: exp(score) over the sum of exp(score) of the
 context's options, by the declared scoring; by `raw` it is the probability of the meaning among the options.
-It is split for every arm, and so is the difference of two arms on the same contexts.
+Its variance is split for every arm, and so is that of the difference of two arms on the same contexts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from evenhand import registry
 from evenhand.judge.core.estimates import ENOUGH_RUNS
-from evenhand.judge.prompts.choices import SCORINGS, TIE, Chosen
+from evenhand.judge.prompts.choices import SCORINGS, TIE_TOLERANCE, Chosen
 from evenhand.judge.prompts.crossing import Crossing, crossing_of
 from evenhand.judge.prompts.forms import log_shares
 from evenhand.judge.settings import Settings
@@ -28,13 +28,13 @@ Rows = list[dict[str, Any]]
 NAN = float("nan")
 SNIPPET, SEED, RESIDUAL = "snippet", "seed", "residual"
 
-#: Sums of components: what they hold.
+#: Names of sums of components.
 PROMPT, WITH_SNIPPET, WITH_SEED = "all prompts", "prompts x snippet", "seed and interactions"
 
-#: A variance below the square of what is a tie is rounding.
-ZERO_VARIANCE = TIE**2
+#: A variance below the square of the tie tolerance is rounding error.
+ZERO_VARIANCE = TIE_TOLERANCE**2
 
-#: Fewer clusters of snippets give no interval that holds, whatever the snippets are like.
+#: With fewer clusters of snippets the jackknife interval does not hold its level.
 ENOUGH_CLUSTERS = 100
 
 INTERVAL = "jackknife over snippets, for these prompts and seeds"
@@ -42,7 +42,7 @@ INTERVAL = "jackknife over snippets, for these prompts and seeds"
 
 @dataclass(frozen=True)
 class _Effect:
-    """An effect: its factors in words, its place among the components, what its sum and freedom are."""
+    """An effect: its factors in words, its index among the components, its sum and its degrees of freedom."""
 
     name: str
     factors: str
@@ -52,7 +52,7 @@ class _Effect:
     pure: bool
 
 
-def variance(chosen: Chosen, reference: int, settings: Settings) -> tuple[Rows, list[str]]:
+def variance_rows(chosen: Chosen, reference: int, settings: Settings) -> tuple[Rows, list[str]]:
     """Split the variance of the preference for every meaning, of every arm and of every difference.
 
     Args:
@@ -61,9 +61,9 @@ def variance(chosen: Chosen, reference: int, settings: Settings) -> tuple[Rows, 
         settings: the level.
 
     Returns:
-        Rows: those of an arm have `input`, those of a difference `candidate` and `reference`; `kind` is
-        `component` or `sum`; `share` is of the sum of all components, with negative ones taken as 0. And
-        remarks.
+        Rows and remarks. Rows of an arm have `input`, rows of a difference `candidate` and `reference`;
+        `kind` is `component` or `sum`; `share` is the share in the sum of all components, with negative ones
+        taken as 0.
     """
     table = chosen.table
     arms = list(dict.fromkeys(arm for arm, _ in table.places))
@@ -81,43 +81,45 @@ def variance(chosen: Chosen, reference: int, settings: Settings) -> tuple[Rows, 
         preference = np.where(at, shares, 0.0).sum(axis=2)[:, crossing.context]
         for k, arm in enumerate(arms):
             head = {"input": arm, "candidate": None, "reference": None, "scoring": chosen.scoring}
-            own = _of_arm(preference, chosen, arm)
-            rows += _split(head | {"class": table.meanings[code]}, own, crossing, "", settings)
+            values = _arm_preference(preference, chosen, arm)
+            rows += _split_rows(head | {"class": table.meanings[code]}, values, crossing, "", settings)
             if k != reference:
                 head |= {"input": None, "candidate": arm, "reference": arms[reference]}
-                values, remark = _difference(preference, chosen, arm, arms[reference])
-                rows += _split(head | {"class": table.meanings[code]}, values, crossing, remark, settings)
+                values, remark = _preference_difference(preference, chosen, arm, arms[reference])
+                rows += _split_rows(
+                    head | {"class": table.meanings[code]}, values, crossing, remark, settings
+                )
     return rows, _remarks(left_out)
 
 
-def _of_arm(preference: FloatArray, chosen: Chosen, arm: str) -> FloatArray:
-    """[prompts, runs, snippets] the preference of an arm, its runs in the order of their names."""
+def _arm_preference(preference: FloatArray, chosen: Chosen, arm: str) -> FloatArray:
+    """[prompts, runs, snippets] preference of an arm, with its runs in the order of their names."""
     of = sorted((run, k) for k, (a, run) in enumerate(chosen.table.places) if a == arm)
     return np.moveaxis(preference[[k for _, k in of]], 0, 1)
 
 
-def _difference(
+def _preference_difference(
     preference: FloatArray, chosen: Chosen, candidate: str, reference: str
 ) -> tuple[FloatArray, str]:
-    """[prompts, runs, snippets] candidate less reference, run by run; or of means over runs, and why."""
-    a, b = (_of_arm(preference, chosen, arm) for arm in (reference, candidate))
+    """[prompts, runs, snippets] candidate minus reference, by run; or of means over runs, with the reason."""
+    a, b = (_arm_preference(preference, chosen, arm) for arm in (reference, candidate))
     runs = [{run for arm, run in chosen.table.places if arm == name} for name in (reference, candidate)]
     if runs[0] == runs[1] or a.shape[1] == b.shape[1] == 1:
         return b - a, ""
     means = b.mean(axis=1, keepdims=True) - a.mean(axis=1, keepdims=True)
-    return means, "runs of both arms have other names: means over runs are compared"
+    return means, "the runs of both arms have different names, so means over runs are compared"
 
 
-def _split(
+def _split_rows(
     head: dict[str, Any], values: FloatArray, crossing: Crossing, remark: str, settings: Settings
 ) -> Rows:
-    """The rows of one arm's or one difference's preference for one meaning."""
+    """Build the rows of the preference of one arm, or of one difference, for one meaning."""
     prompts, runs, snippets = values.shape
     lacking = dict(crossing.groupings.lacking)
     if snippets == 1:
-        lacking[SNIPPET] = "one snippet only: nothing varies from snippet to snippet"
+        lacking[SNIPPET] = "one snippet only, so variation over snippets cannot be estimated"
     if runs == 1:
-        lacking[SEED] = remark or "one run only: nothing varies from seed to seed"
+        lacking[SEED] = remark or "one run only, so variation over seeds cannot be estimated"
     head |= {
         "mean": float(values.mean()),
         "n": prompts * snippets,
@@ -126,32 +128,36 @@ def _split(
         "unit": "snippets",
         "level": 1 - settings.alpha,
     }
-    gone = [head | _row("component", name, name, reason=reason) for name, reason in lacking.items()]
+    undefined = [
+        head | _empty_row("component", name, name, reason=reason) for name, reason in lacking.items()
+    ]
     factors = [*crossing.groupings.codes, *[SNIPPET] * (snippets > 1), *[SEED] * (runs > 1)]
     if len(factors) < 2:
-        alone = "{} alone varies: there is nothing to split"
-        return [*gone, *(head | _row("component", f, f, reason=alone.format(f)) for f in factors)]
+        alone = "only {} varies, so no variance can be split"
+        return [*undefined, *(head | _empty_row("component", f, f, reason=alone.format(f)) for f in factors)]
     cluster = np.arange(snippets) if crossing.cluster is None else crossing.cluster
-    found = components(values, list(crossing.groupings.codes.values()), cluster)
-    effects = _effects(found, crossing, runs, snippets)
-    no_interval = _no_interval(found, crossing)
-    told = [_told(found, [e], "component", no_interval, settings) for e in effects]
+    estimates = components(values, list(crossing.groupings.codes.values()), cluster)
+    effects = _effects(estimates, crossing, runs, snippets)
+    no_interval = _interval_obstacle(estimates, crossing)
+    rows = [_component_row(estimates, [e], "component", no_interval, settings) for e in effects]
     sums = [
-        _told(found, [e for e in effects if e.total == total], "sum", no_interval, settings, total)
+        _component_row(
+            estimates, [e for e in effects if e.total == total], "sum", no_interval, settings, total
+        )
         for total in dict.fromkeys(e.total for e in effects)
         if total is not None
     ]
-    return [*(head | row for row in (*told, *sums)), *gone]
+    return [*(head | row for row in (*rows, *sums)), *undefined]
 
 
-def _effects(found: Components, crossing: Crossing, runs: int, snippets: int) -> list[_Effect]:
-    """All effects in the order in which they are read: prompts, snippets, both, all of these with seeds."""
+def _effects(estimates: Components, crossing: Crossing, runs: int, snippets: int) -> list[_Effect]:
+    """List all effects in reading order: prompts, snippets, both, and all of these with seeds."""
     names = list(crossing.groupings.codes)
     degrees = [crossing.groupings.degrees[name] for name in names]
     effects = []
-    last = len(found.at) - 1
+    last = len(estimates.at) - 1
     for index, (grouping, seed, snippet) in sorted(
-        enumerate(found.at), key=lambda told: (told[1][1], told[1][2], told[0])
+        enumerate(estimates.at), key=lambda entry: (entry[1][1], entry[1][2], entry[0])
     ):
         name = " x ".join(
             [*([names[grouping]] if grouping >= 0 else []), *[SNIPPET] * snippet, *[SEED] * seed]
@@ -163,67 +169,71 @@ def _effects(found: Components, crossing: Crossing, runs: int, snippets: int) ->
     return effects
 
 
-def _told(
-    found: Components,
+def _component_row(
+    estimates: Components,
     effects: Sequence[_Effect],
     kind: str,
     no_interval: str,
     settings: Settings,
     name: str | None = None,
 ) -> dict[str, Any]:
-    """The row of one component, or of the sum of several."""
+    """Build the row of one component, or of the sum of several."""
     which = [e.index for e in effects]
-    positive = np.maximum(found.whole, 0.0)
+    # Estimates of variance components may be negative; shares are reported with these truncated at 0, while
+    # the interval is that of the untruncated share.
+    positive = np.maximum(estimates.whole, 0.0)
     row = {
         "variance": float(positive[which].sum()),
-        "variance_untruncated": float(found.whole[which].sum()),
+        "variance_untruncated": float(estimates.whole[which].sum()),
         "degrees": sum(e.degrees for e in effects),
     }
     label, factors = (effects[0].name, effects[0].factors) if name is None else (name, None)
-    if not found.whole.sum() > ZERO_VARIANCE:
-        return _row(kind, label, factors, **row, reason="nothing varies: all shares are the same")
+    if not estimates.whole.sum() > ZERO_VARIANCE:
+        return _empty_row(kind, label, factors, **row, reason="nothing varies: all shares are the same")
     share = float(positive[which].sum() / positive.sum())
-    untruncated, without = found.shares(which)
+    untruncated, without = estimates.shares(which)
     row |= {"share": share, "share_untruncated": untruncated}
+    # The jackknife over snippets covers their sampling only. A component that varies over prompts or seeds
+    # needs enough of these as well.
     fewest = min((e.degrees for e in effects if e.pure), default=ENOUGH_RUNS)
     reason = no_interval
     if fewest < ENOUGH_RUNS - 1:
         reason = (
             f"{fewest} {'degree' if fewest == 1 else 'degrees'} of freedom, fewer than {ENOUGH_RUNS - 1}: "
-            "no interval holds, and nothing is said of other prompts or seeds"
+            "no interval holds, and the result does not extend to other prompts or seeds"
         )
     if reason:
-        return _row(kind, label, factors, **row, status="too_small", reason=reason)
+        return _empty_row(kind, label, factors, **row, status="too_small", reason=reason)
     low, high = limits(untruncated, without, settings.alpha)
     ends = {"low": min(low, share), "high": max(high, share), "interval": INTERVAL}
-    return _row(kind, label, factors, **row, **ends, status="ok", reason="")
+    return _empty_row(kind, label, factors, **row, **ends, status="ok", reason="")
 
 
-def _no_interval(found: Components, crossing: Crossing) -> str:
-    """Why there is no interval over snippets, or nothing."""
+def _interval_obstacle(estimates: Components, crossing: Crossing) -> str:
+    """Explain why an interval over snippets is impossible; empty if it is possible."""
     if crossing.cluster is None:
         return "clusters cut across prompts: no interval"
     clusters = len(np.unique(crossing.cluster))
     if clusters < ENOUGH_CLUSTERS:
         return f"{clusters} independent snippets, fewer than {ENOUGH_CLUSTERS}: no interval holds"
-    if not found.without.sum(axis=1).min() > ZERO_VARIANCE:
+    if not estimates.without.sum(axis=1).min() > ZERO_VARIANCE:
         return "all of the variance is in one snippet: no interval"
     return ""
 
 
-def _row(kind: str, name: str, factors: str | None, **told: Any) -> dict[str, Any]:  # noqa: ANN401  (fields)
-    """A row with all fields, undefined unless told otherwise."""
+def _empty_row(kind: str, name: str, factors: str | None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401  (fields)
+    """Build a row with all fields; those that are not given are undefined."""
     numbers = ("variance", "variance_untruncated", "share", "share_untruncated", "low", "high", "degrees")
     empty = {**dict.fromkeys(numbers, NAN), "status": "undefined", "reason": "", "interval": None}
-    return {"kind": kind, "component": name, "factors": factors} | empty | told
+    return {"kind": kind, "component": name, "factors": factors} | empty | fields
 
 
 def _remarks(left_out: dict[str, tuple[int, int]]) -> list[str]:
-    """Say how many contexts stand in no complete crossing."""
-    meaning, (most, of) = max(left_out.items(), key=lambda told: told[1][0], default=("", (0, 0)))
+    """Report the number of contexts outside every complete crossing."""
+    meaning, (most, of) = max(left_out.items(), key=lambda entry: entry[1][0], default=("", (0, 0)))
     if not most:
         return []
     return [
-        f"Variance: up to {most:,} of {of:,} contexts ('{meaning}') are left out of the split, which takes "
-        "snippets that stand in every prompt (template and option set)."
+        f"Variance: up to {most:,} of {of:,} contexts ('{meaning}') are left out of the split, which uses "
+        "snippets that occur in every prompt (template and option set)."
     ]

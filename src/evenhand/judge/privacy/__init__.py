@@ -1,6 +1,6 @@
-"""Membership inference: who was in the training set can be told more easily where, and under which arm?
+"""Membership inference: how much models leak about their training data, by group and between arms.
 
-`run_attack` is the way from signals to the document `evenhand.attack/1`.
+`run_attack` goes from signals to the document `evenhand.attack/1`.
 """
 
 from evenhand.judge.privacy.result import AttackResult

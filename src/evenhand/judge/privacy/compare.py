@@ -1,7 +1,7 @@
 """Rows of `comparisons`: the same attack on two arms, paired by target and by row.
 
 Targets of the same run have the same training set in both arms, so a row is a member for both or for neither.
-More leakage is harm. Families, intervals and verdicts are those of an audit.
+More leakage counts as harm. Families, intervals and verdicts are those of an audit.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from evenhand.judge.settings import Settings
 from evenhand.judge.stats.verdict import more_needed, settling_half_width
 from evenhand.tables.schema import Attribute, FloatArray, Predictions
 
-#: What only an audit's row says.
-BETWEEN = "n_right_to_wrong_between_runs"
-#: What an audit's row says of answers is said here of rows that an attack finds.
-FOUND = {"n_right_to_wrong": "n_found_before", "n_wrong_to_right": "n_found_now"}
+#: A column that only the rows of an audit have.
+AUDIT_ONLY_COLUMN = "n_right_to_wrong_between_runs"
+#: Columns of an audit that count changed answers; here they count members that only one arm's attack
+#: identifies.
+RENAMED_COLUMNS = {"n_right_to_wrong": "n_found_before", "n_wrong_to_right": "n_found_now"}
 
 UNMATCHED = "no target of one arm has the training set of a target of the other, so nothing can be paired"
 
 
-def comparisons(
+def build_comparisons(
     pairs: Sequence[tuple[AttackEstimates, AttackEstimates]],
     groups: Sequence[Group],
     attributes: tuple[Attribute, ...],
@@ -39,55 +40,55 @@ def comparisons(
     """Compare arms, in one primary family over groups, candidates, attacks and primary numbers.
 
     Args:
-        pairs: what each attack shows of the reference and of a candidate, for the same targets.
-        groups: of the rows.
-        attributes: that make the groups.
-        settings: what is primary, level, margin and seed.
+        pairs: estimates of each attack for the reference and for a candidate, on the same targets.
+        groups: the groups of the rows.
+        attributes: the attributes that define the groups.
+        settings: the primary numbers, level, margin and seed.
     """
-    chosen: dict[str, list[tuple[PairedEstimate, str]]] = {}
+    by_family: dict[str, list[tuple[PairedEstimate, str]]] = {}
     for reference, candidate in pairs:
         for metric in settings.metrics:
             for g, group in enumerate(groups):
-                pair = _pair(reference, candidate, metric, group, g, settings)
+                pair = _paired_estimate(reference, candidate, metric, group, g, settings)
                 judged = group.attribute is not None or not attributes
                 family = "" if metric in settings.declared and judged else metric
-                chosen.setdefault(family, []).append((pair, reference.scored.attack))
+                by_family.setdefault(family, []).append((pair, reference.scored.attack))
     n = len(groups[0].rows)
-    table = _rows(n, attributes)
+    table = _equal_weight_rows(n, attributes)
     plain = Settings(margin=settings.margin, alpha=settings.alpha, rng=settings.rng)
-    found: list[dict[str, Any]] = []
-    for family, members in sorted(chosen.items()):
+    result: list[dict[str, Any]] = []
+    for family, members in sorted(by_family.items()):
         kind = "exploratory" if family else "primary"
         name = pairs[0][0].scored.arm
         rows = families.adjust_family([p for p, _ in members], table, plain, kind, name)
-        found += [_told(r, p, attack) for r, (p, attack) in zip(rows, members, strict=True)]
-    return found
+        result += [_attack_row(r, p, attack) for r, (p, attack) in zip(rows, members, strict=True)]
+    return result
 
 
-def _rows(n: int, attributes: tuple[Attribute, ...]) -> Predictions:
-    """Rows of equal weight, as families of comparisons take them."""
+def _equal_weight_rows(n: int, attributes: tuple[Attribute, ...]) -> Predictions:
+    """Build rows of equal weight, the form that families of comparisons take."""
     ones = np.ones(n)
     return Predictions((), None, np.zeros(n, dtype=np.int64), (), attributes, ones, ones, ones)
 
 
-def _told(row: dict[str, Any], pair: PairedEstimate, attack: str) -> dict[str, Any]:
-    """A row of an audit in the words of an attack."""
-    told: dict[str, Any] = {}
+def _attack_row(row: dict[str, Any], pair: PairedEstimate, attack: str) -> dict[str, Any]:
+    """Turn a comparison row of an audit into one of an attack."""
+    columns: dict[str, Any] = {}
     for key, value in row.items():
         if key == "metric":
-            told["attack"] = attack
-        if key != BETWEEN:
-            told[FOUND.get(key, key)] = value
-    told["direction"] = -1
-    if told["verdict"] == "undecided" and pair.unit == "rows":
-        # Of one target the threshold's part of the width shrinks with the rows like the rest.
-        half = (told["high"] - told["low"]) / 2
-        target = settling_half_width(pair.difference, -1, told["margin"])
-        told["rows_to_settle"] = more_needed(half, 0.0, target, pair.n)
-    return told
+            columns["attack"] = attack
+        if key != AUDIT_ONLY_COLUMN:
+            columns[RENAMED_COLUMNS.get(key, key)] = value
+    columns["direction"] = -1
+    if columns["verdict"] == "undecided" and pair.unit == "rows":
+        # With one target the threshold's variance is one over rows too, so the whole width shrinks with n.
+        half = (columns["high"] - columns["low"]) / 2
+        target = settling_half_width(pair.difference, -1, columns["margin"])
+        columns["rows_to_settle"] = more_needed(half, 0.0, target, pair.n)
+    return columns
 
 
-def _pair(
+def _paired_estimate(
     reference: AttackEstimates,
     candidate: AttackEstimates,
     metric: str,
@@ -95,16 +96,16 @@ def _pair(
     g: int,
     settings: PrivacySettings,
 ) -> PairedEstimate:
-    """One number in one group, candidate less reference."""
+    """Estimate the difference in one number and one group, candidate minus reference."""
     targets = len(reference.scored.runs)
-    a, b = reference.leaks.get((metric, g)), candidate.leaks.get((metric, g))
+    a, b = reference.leakage.get((metric, g)), candidate.leakage.get((metric, g))
     status, reason = "ok", ""
-    for seen in (reference, candidate):
-        own, why = status_of(seen, metric, g, settings)
-        if own != "ok" and status != "undefined":
-            status, reason = own, why
+    for estimates in (reference, candidate):
+        arm_status, arm_reason = status_of(estimates, metric, g, settings)
+        if arm_status != "ok" and status != "undefined":
+            status, reason = arm_status, arm_reason
     known = a is not None and b is not None and status != "undefined" and "not resolvable" not in reason
-    base: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "candidate": candidate.scored.arm,
         "attribute": group.attribute,
         "group": group.name,
@@ -122,29 +123,35 @@ def _pair(
         "difference": np.nan,
         "rows": np.arange(len(reference.scored.scores.T)),
     }
-    base["inference"] = "wald" if metric in (AUC, BALANCED) else "score"
+    fields["inference"] = "wald" if metric in (AUC, BALANCED) else "score"
     if not known or a is None or b is None:
-        return PairedEstimate(**base, status=status, reason=reason)
-    base["difference"] = b.value - a.value
+        return PairedEstimate(**fields, status=status, reason=reason)
+    fields["difference"] = b.value - a.value
     if status != "ok":
-        return PairedEstimate(**base, status=status, reason=reason)
-    n = len(base["rows"])
+        return PairedEstimate(**fields, status=status, reason=reason)
+    n = len(fields["rows"])
+    # Influence values are paired by row, so the covariance between the arms is part of the variance.
     influence = b.influence(group.rows, n) - a.influence(group.rows, n)
-    spread, dof = _over_targets(b.values - a.values)
-    if base["inference"] == "wald":
-        fewest = min(int(x.min()) for s in (reference, candidate) for x in (s.members[:, g], s.others[:, g]))
-        return PairedEstimate(**base, **_wald(influence, spread, dof, fewest))
-    return PairedEstimate(**{**base, **_score(a, b, influence, group, spread, dof)})
+    spread, dof = _run_variance(b.values - a.values)
+    if fields["inference"] == "wald":
+        fewest = min(
+            int(x.min()) for s in (reference, candidate) for x in (s.members[:, g], s.non_members[:, g])
+        )
+        return PairedEstimate(**fields, **_wald_fields(influence, spread, dof, fewest))
+    return PairedEstimate(**{**fields, **_score_fields(a, b, influence, group, spread, dof)})
 
 
-def _over_targets(differences: FloatArray) -> tuple[float, float]:
-    """Variance of the mean difference over targets, and its degrees of freedom; nothing below five."""
+def _run_variance(differences: FloatArray) -> tuple[float, float]:
+    """Return the variance over targets of the mean difference and its degrees of freedom.
+
+    Below `ENOUGH_RUNS` targets a variance over targets is not estimated: it is 0, and rows alone vary.
+    """
     if len(differences) < counts.ENOUGH_RUNS:
         return 0.0, np.inf
     return float(np.var(differences, ddof=1) / len(differences)), len(differences) - 1.0
 
 
-def _wald(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict[str, Any]:
+def _wald_fields(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict[str, Any]:
     changed = int((influence != 0).sum())
     if changed < MIN_DISCORDANT_ROWS:
         reason = f"the arms differ on {counts.too_few(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
@@ -160,16 +167,21 @@ def _wald(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict
     }
 
 
-def _score(
+def _score_fields(
     a: LeakageEstimate, b: LeakageEstimate, influence: FloatArray, group: Group, spread: float, dof: float
 ) -> dict[str, Any]:
-    """What Tango's interval takes: the same members' answers; the thresholds' part joins that of targets."""
+    """Return the inputs of Tango's interval for paired true positive rates.
+
+    The pairs are the same members under both arms. The interval treats the thresholds as fixed; the variance
+    that the thresholds add enters as a second component, together with that over targets (`run_variance`).
+    """
     assert a.numerator is not None
     assert b.numerator is not None
     assert a.denominator is not None
     assert b.denominator is not None
-    assert a.cut is not None
-    assert b.cut is not None
+    assert a.pooled_threshold is not None
+    assert b.pooled_threshold is not None
+    # d is each member's difference between the arms, in [-1, 1], averaged over its targets.
     weight = (a.denominator + b.denominator) / 2
     inside = weight > 0
     weight = weight[inside]
@@ -177,9 +189,17 @@ def _score(
     mean, square = float(weight @ d), float(weight @ d**2)
     changed = int((d != 0).sum())
     floor = 1 / float(weight @ weight)
-    own = float(np.sum((weight * (d - mean)) ** 2))
-    n = floor if changed < MIN_DISCORDANT_ROWS or not own > 0 else max((square - mean**2) / own, floor)
-    moved = b.slope * b.cut.threshold_influence - a.slope * a.cut.threshold_influence
+    sum_squares = float(np.sum((weight * (d - mean)) ** 2))
+    # Effective number of rows: the variance of d divided by that of its weighted mean. It is at least Kish's
+    # number for the weights, which also serves where too few rows differ to estimate a variance.
+    n = (
+        floor
+        if changed < MIN_DISCORDANT_ROWS or not sum_squares > 0
+        else max((square - mean**2) / sum_squares, floor)
+    )
+    threshold_influence = (
+        b.slope * b.pooled_threshold.threshold_influence - a.slope * a.pooled_threshold.threshold_influence
+    )
     single = len(a.values) == 1
     return {
         "status": "ok",
@@ -188,7 +208,7 @@ def _score(
         "square": square,
         "n_effective": n,
         "row_dof": np.inf,
-        "run_variance": spread + float(moved @ moved),
+        "run_variance": spread + float(threshold_influence @ threshold_influence),
         "run_dof": dof,
         "better": float((d > 0).sum()) if single else np.nan,
         "worse": float((d < 0).sum()) if single else np.nan,
@@ -198,7 +218,9 @@ def _score(
     }
 
 
-def matched(reference: Sequence[str], candidate: Sequence[str], same: FloatArray) -> list[tuple[int, int]]:
+def match_targets(
+    reference: Sequence[str], candidate: Sequence[str], same: FloatArray
+) -> list[tuple[int, int]]:
     """Targets of two arms that belong together: runs of one name and one training set.
 
     Args:

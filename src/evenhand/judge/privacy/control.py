@@ -1,15 +1,16 @@
-"""Disparate vulnerability: how far apart groups are, beside a control in which membership means nothing.
+"""Disparate vulnerability: the range over groups, beside a control in which membership is permuted.
 
-Which rows a target was trained on was drawn at random. So where no attack can tell members, exchanging the
-memberships of rows (those of a row in all targets together) changes nothing in distribution, while every row
-keeps its scores, its group, and how its scores hang together over targets. Rows are exchanged within groups
-only (within equal combinations of memberships), so that a group's share of members stays what it is. The
-control shows what unlike sizes, unlike scores and chance make of the largest less the smallest value where
-nothing leaks.
+The training set of each target was drawn at random. Under the null hypothesis that no row leaks, memberships
+are therefore exchangeable between rows: permuting them (those of a row in all targets together) leaves the
+distribution of every statistic unchanged, while each row keeps its scores, its group and the correlation of
+its scores over targets. Rows are exchanged within groups only (within equal combinations of group
+memberships), so that each group's share of members is preserved. The control shows the range (largest minus
+smallest value) that unequal group sizes, unequal scores and chance produce where nothing leaks.
 
-Where something leaks, and alike in all groups, chance is larger than in the control. So `p_value` is the
-larger of two: of the control, and of the groups being all alike (`spread_of`).
-Source of the notion: Kulynych et al. 2022, https://arxiv.org/abs/1906.00389.
+The permutation tests the absence of any leakage. Where models leak equally in all groups, the range varies
+more than in the control, so `p_value` is the larger of two p-values: that of the control, and that of the
+hypothesis that all groups are equal (`range_limits`). Source of the notion: Kulynych et al. 2022,
+https://arxiv.org/abs/1906.00389.
 """
 
 from __future__ import annotations
@@ -23,68 +24,75 @@ from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import AttackEstimates
 from evenhand.judge.privacy.rates import status_of
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
-from evenhand.judge.privacy.spread import spread_of
+from evenhand.judge.privacy.spread import range_limits
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, IntArray
 
-#: Most numbers that all permutations of an arm and attack touch, and the fewest permutations all the same.
-MAX_MATRIX_ELEMENTS, FEWEST = 2_000_000_000, 199
+#: Most scores that all permutations of an arm and attack read; the number of permutations never falls below
+#: `MIN_PERMUTATIONS` for it.
+MAX_PERMUTED_ELEMENTS, MIN_PERMUTATIONS = 2_000_000_000, 199
 
-#: Combinations of memberships with fewer rows are exchanged with each other.
-RARE = 10
+#: Combinations of group memberships with fewer rows than this form one stratum together.
+MIN_STRATUM_ROWS = 10
 
 
-def vulnerability(
-    seen: AttackEstimates,
+def vulnerability_rows(
+    estimates: AttackEstimates,
     attribute: Attribute,
     groups: Sequence[tuple[int, Group]],
     settings: PrivacySettings,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    """Rows of `vulnerability` for one attribute: the AUC, and the true positive rate at each rate.
+    """Build the rows of `vulnerability` for one attribute: the AUC and the true positive rate at each FPR.
 
     Args:
-        seen: what an attack shows of an arm.
-        attribute: whose groups are compared.
-        groups: its groups, with their places among all.
-        settings: sizes and level.
+        estimates: the estimates of one attack on one arm.
+        attribute: the attribute whose groups are compared.
+        groups: its groups, each with its index among all groups.
+        settings: smallest group, level and number of permutations.
         rng: source of the permutations.
     """
     metrics = [m for m in settings.metrics if m != BALANCED]
     used = {
-        m: [i for i, (g, _) in enumerate(groups) if status_of(seen, m, g, settings)[0] == "ok"]
+        m: [i for i, (g, _) in enumerate(groups) if status_of(estimates, m, g, settings)[0] == "ok"]
         for m in metrics
     }
-    lacking = float(np.mean(np.isfinite(seen.scored.scores).all(axis=0))) < 1 / 2
-    closed = lacking or bool(seen.scored.reason)
-    able = {m: where for m, where in used.items() if len(where) > 1 and not closed}
-    found: dict[str, tuple[FloatArray, FloatArray]] = {}
-    if able:
-        found = _permuted(seen, attribute, [g for _, g in groups], able, settings, rng)
+    mostly_unscored = float(np.mean(np.isfinite(estimates.scored.scores).all(axis=0))) < 1 / 2
+    impossible = mostly_unscored or bool(estimates.scored.reason)
+    comparable = {m: positions for m, positions in used.items() if len(positions) > 1 and not impossible}
+    ranges: dict[str, tuple[FloatArray, FloatArray]] = {}
+    if comparable:
+        ranges = _permutation_ranges(estimates, attribute, [g for _, g in groups], comparable, settings, rng)
     rows = []
     for metric in metrics:
-        row = _row(seen, attribute, metric, settings)
+        row = _empty_row(estimates, attribute, metric, settings)
         row["groups_used"] = [str(groups[i][1].name) for i in used[metric]]
         row["groups_left_out"] = [
-            {"group": str(group.name), "reason": status_of(seen, metric, g, settings)[1]}
+            {"group": str(group.name), "reason": status_of(estimates, metric, g, settings)[1]}
             for i, (g, group) in enumerate(groups)
             if i not in used[metric]
         ]
-        if metric not in able:
-            row["reason"] = _why_not(seen, metric, groups, settings, lacking=lacking)
+        if metric not in comparable:
+            row["reason"] = _exclusion_reason(
+                estimates, metric, groups, settings, mostly_unscored=mostly_unscored
+            )
             rows.append(row)
             continue
-        own, control = found[metric]
-        low, high, alike = spread_of(seen, metric, [groups[i] for i in used[metric]], settings.alpha, rng)
-        by_chance = (1 + int((control >= own - 1e-12).sum())) / (1 + len(control))
+        observed, control = ranges[metric]
+        low, high, p_alike = range_limits(
+            estimates, metric, [groups[i] for i in used[metric]], settings.alpha, rng
+        )
+        # The observed membership counts as one of the permutations, so the p-value is exact and never 0; ties
+        # within rounding error count as extreme.
+        p_control = (1 + int((control >= observed - 1e-12).sum())) / (1 + len(control))
         row |= {
-            "value": float(np.ptp([seen.leaks[metric, groups[i][0]].value for i in used[metric]])),
+            "value": float(np.ptp([estimates.leakage[metric, groups[i][0]].value for i in used[metric]])),
             "low": low,
             "high": high,
             "control": float(control.mean()),
             "control_high": float(np.quantile(control, 1 - settings.alpha)),
-            "p_control": by_chance,
-            "p_alike": alike,
-            "p_value": float(np.fmax(by_chance, alike)),
+            "p_control": p_control,
+            "p_alike": p_alike,
+            "p_value": float(np.fmax(p_control, p_alike)),
             "permutations": len(control),
             "status": "ok",
         }
@@ -92,32 +100,32 @@ def vulnerability(
     return rows
 
 
-def _why_not(
-    seen: AttackEstimates,
+def _exclusion_reason(
+    estimates: AttackEstimates,
     metric: str,
     groups: Sequence[tuple[int, Group]],
     settings: PrivacySettings,
     *,
-    lacking: bool,
+    mostly_unscored: bool,
 ) -> str:
-    """Why groups cannot be compared in a number."""
-    if seen.scored.reason:
-        return seen.scored.reason
-    why = status_of(seen, metric, groups[0][0], settings)[1]
-    if why.startswith("not resolvable"):
-        return why
-    if lacking:
+    """Explain why groups cannot be compared in a number."""
+    if estimates.scored.reason:
+        return estimates.scored.reason
+    reason = status_of(estimates, metric, groups[0][0], settings)[1]
+    if reason.startswith("not resolvable"):
+        return reason
+    if mostly_unscored:
         return "fewer than half of the rows have a score in every run, so rows cannot be exchanged"
     return "fewer than two groups have enough members and non-members"
 
 
-def _row(
-    seen: AttackEstimates, attribute: Attribute, metric: str, settings: PrivacySettings
+def _empty_row(
+    estimates: AttackEstimates, attribute: Attribute, metric: str, settings: PrivacySettings
 ) -> dict[str, Any]:
     nan = float("nan")
     return {
-        "input": seen.scored.arm,
-        "attack": seen.scored.attack,
+        "input": estimates.scored.arm,
+        "attack": estimates.scored.attack,
         "attribute": attribute.name,
         "metric": metric,
         "value": nan,
@@ -130,114 +138,144 @@ def _row(
         "p_value": nan,
         "level": 1 - settings.alpha,
         "permutations": 0,
-        "runs": len(seen.scored.runs),
+        "runs": len(estimates.scored.runs),
         "status": "undefined",
         "reason": "",
     }
 
 
 def strata(attribute: Attribute) -> IntArray:
-    """[n] rows that may be exchanged have one number."""
+    """[n] code of each row's stratum; rows are exchanged within a stratum only."""
     _, code, count = np.unique(np.stack(attribute.columns()), axis=1, return_inverse=True, return_counts=True)
     code = code.reshape(-1)
-    return np.asarray(np.where(count[code] < RARE, -1, code), dtype=np.int64)
+    return np.asarray(np.where(count[code] < MIN_STRATUM_ROWS, -1, code), dtype=np.int64)
 
 
-def shuffled(stratum: IntArray, rng: np.random.Generator) -> IntArray:
-    """[n] a random order of the rows that leaves each in its stratum."""
+def permute_within(stratum: IntArray, rng: np.random.Generator) -> IntArray:
+    """[n] a random permutation of the rows that keeps each in its stratum."""
     by_stratum = np.argsort(stratum, kind="stable")
-    mixed = by_stratum[np.lexsort((rng.random(len(stratum)), stratum[by_stratum]))]
+    permuted = by_stratum[np.lexsort((rng.random(len(stratum)), stratum[by_stratum]))]
     order = np.empty_like(by_stratum)
-    order[by_stratum] = mixed
+    order[by_stratum] = permuted
     return order
 
 
-def _permuted(
-    seen: AttackEstimates,
+def _permutation_ranges(
+    estimates: AttackEstimates,
     attribute: Attribute,
     groups: Sequence[Group],
-    able: dict[str, list[int]],
+    comparable: dict[str, list[int]],
     settings: PrivacySettings,
     rng: np.random.Generator,
 ) -> dict[str, tuple[FloatArray, FloatArray]]:
-    """Largest less smallest value, as it is and under permutation, of every number."""
-    whole = np.flatnonzero(np.isfinite(seen.scored.scores).all(axis=0))
-    scores, member = seen.scored.scores[:, whole], seen.scored.member[:, whole]
-    part = attribute.at(whole)
-    rows = [np.flatnonzero(part.in_group(i)) for i in range(len(groups))]
-    ranks = [_ranks(scores[:, at]) for at in rows] if AUC in able else []
-    tops = {at_fpr(f): _TopRanked(scores, rows, f) for f in settings.fprs if at_fpr(f) in able}
-    times = int(
-        np.clip(MAX_MATRIX_ELEMENTS // max(scores.size, 1), FEWEST, max(settings.permutations, FEWEST))
+    """Return the observed range over groups and the ranges under permutation, of every number.
+
+    Returns:
+        By number: [] the observed range, and [permutations] those under permuted membership.
+    """
+    # A membership vector can move to another row only if that row has a score in every target.
+    complete = np.flatnonzero(np.isfinite(estimates.scored.scores).all(axis=0))
+    scores, member = estimates.scored.scores[:, complete], estimates.scored.member[:, complete]
+    groups_at = attribute.at(complete)
+    rows = [np.flatnonzero(groups_at.in_group(i)) for i in range(len(groups))]
+    ranks = [_ranks(scores[:, at]) for at in rows] if AUC in comparable else []
+    tops = {at_fpr(f): _TopRanked(scores, rows, f) for f in settings.fprs if at_fpr(f) in comparable}
+    # Large tables get fewer permutations, but never fewer than the smaller of MIN_PERMUTATIONS and the
+    # setting.
+    permutations = int(
+        np.clip(
+            MAX_PERMUTED_ELEMENTS // max(scores.size, 1),
+            MIN_PERMUTATIONS,
+            max(settings.permutations, MIN_PERMUTATIONS),
+        )
     )
-    times = min(times, settings.permutations)
-    stratum = strata(part)
-    spans: dict[str, list[float]] = {m: [] for m in able}
-    for i in range(times + 1):
-        now = member if i == 0 else member[:, shuffled(stratum, rng)]
-        own = [now[:, at] for at in rows]
-        sizes = [m.sum(axis=1) for m in own]
-        for metric, where in able.items():
+    permutations = min(permutations, settings.permutations)
+    stratum = strata(groups_at)
+    ranges: dict[str, list[float]] = {m: [] for m in comparable}
+    for i in range(permutations + 1):  # the first is the observed membership
+        membership = member if i == 0 else member[:, permute_within(stratum, rng)]
+        group_members = [membership[:, at] for at in rows]
+        sizes = [m.sum(axis=1) for m in group_members]
+        for metric, positions in comparable.items():
             values = (
-                np.array([_auc(ranks[g], own[g], sizes[g]) for g in where])
+                np.array([_auc(ranks[g], group_members[g], sizes[g]) for g in positions])
                 if metric == AUC
-                else tops[metric].rates(now, sizes, where)
+                else tops[metric].rates(membership, sizes, positions)
             )
-            spans[metric].append(float(values.max() - values.min()))
-    return {m: (np.asarray(s[0]), np.asarray(s[1:])) for m, s in spans.items()}
+            ranges[metric].append(float(values.max() - values.min()))
+    return {m: (np.asarray(s[0]), np.asarray(s[1:])) for m, s in ranges.items()}
 
 
 def _ranks(scores: FloatArray) -> FloatArray:
-    """[T, r] ranks from 1, equal scores share the middle one."""
-    found = np.empty_like(scores)
-    for own, row in zip(found, scores, strict=True):
-        order = np.sort(row)
-        own[:] = (np.searchsorted(order, row, "left") + np.searchsorted(order, row, "right") + 1) / 2
-    return found
+    """[T, r] mid-ranks, from 1."""
+    ranks = np.empty_like(scores)
+    for target_ranks, row in zip(ranks, scores, strict=True):
+        ascending = np.sort(row)
+        target_ranks[:] = (
+            np.searchsorted(ascending, row, "left") + np.searchsorted(ascending, row, "right") + 1
+        ) / 2
+    return ranks
 
 
 def _auc(ranks: FloatArray, member: BoolArray, inside: IntArray) -> float:
-    """Mean over targets of the Mann-Whitney estimate."""
+    """Mean over targets of the Mann-Whitney estimate of the AUC.
+
+    Args:
+        ranks: [T, r] mid-ranks of a group's scores.
+        member: [T, r] membership.
+        inside: [T] number of members.
+    """
     total = (ranks * member).sum(axis=1)
     pairs = np.maximum(inside * (member.shape[1] - inside), 1)
     return float(np.mean((total - inside * (inside + 1) / 2) / pairs))
 
 
 class _TopRanked:
-    """The highest rows of every target, among which the threshold of a low false positive rate lies."""
+    """Rows of every target in descending order of score, for true positive rates at one low FPR.
+
+    Scores do not change under permutation, so they are sorted once; each permutation reads only the top.
+    """
 
     def __init__(self, scores: FloatArray, rows: Sequence[IntArray], fpr: float) -> None:
         self.fpr = fpr
         self.order = np.argsort(-scores, axis=1, kind="stable")
         ordered = np.take_along_axis(scores, self.order, axis=1)
-        new = np.ones_like(ordered, dtype=bool)
-        new[:, 1:] = ordered[:, 1:] < ordered[:, :-1]
-        #: [T, n] how many rows have a higher score than the row at a place.
-        self.higher = np.maximum.accumulate(np.where(new, np.arange(new.shape[1]), 0), axis=1)
+        is_lower = np.ones_like(ordered, dtype=bool)
+        is_lower[:, 1:] = ordered[:, 1:] < ordered[:, :-1]
+        #: [T, n] number of rows with a strictly higher score than the row at each rank: ties are never
+        #: called.
+        self.higher = np.maximum.accumulate(np.where(is_lower, np.arange(is_lower.shape[1]), 0), axis=1)
         self.inside = []
         for at in rows:
-            flag = np.zeros(scores.shape[1], dtype=bool)
-            flag[at] = True
-            self.inside.append(flag[self.order])
+            in_group = np.zeros(scores.shape[1], dtype=bool)
+            in_group[at] = True
+            self.inside.append(in_group[self.order])
 
-    def rates(self, member: BoolArray, sizes: Sequence[IntArray], where: Sequence[int]) -> FloatArray:
-        """[groups] mean over targets of the true positive rate, given the members of each group."""
+    def rates(self, member: BoolArray, sizes: Sequence[IntArray], positions: Sequence[int]) -> FloatArray:
+        """[groups] mean over targets of the true positive rate.
+
+        Args:
+            member: [T, n] membership.
+            sizes: by group, [T] number of members.
+            positions: the groups to compute.
+        """
         n = member.shape[1]
         k = (self.fpr * (n - member.sum(axis=1)) + 1e-9).astype(np.int64)
-        # Among the highest rows members are about as many as non-members; the threshold seldom lies deeper.
+        # The threshold is the (k + 1)-th non-member from the top. At random membership half of the top rows
+        # are non-members, so it is rarely deeper than 4 k + 40 rows; where it is, all rows are read.
         for depth in (min(int(4 * k.max() + 40), n), n):
             top = np.take_along_axis(member, self.order[:, :depth], axis=1)
-            place = _place(top, k)
-            if (place >= 0).all():
+            index = _threshold_index(top, k)
+            if (index >= 0).all():
                 break
-        called = self.higher[np.arange(len(place)), place]
+        called = self.higher[np.arange(len(index)), index]
         hit = top & (np.arange(depth) < called[:, None])
-        found = [(hit & self.inside[g][:, :depth]).sum(axis=1) / np.maximum(sizes[g], 1) for g in where]
-        return np.asarray(np.mean(found, axis=1))
+        rates = [(hit & self.inside[g][:, :depth]).sum(axis=1) / np.maximum(sizes[g], 1) for g in positions]
+        return np.asarray(np.mean(rates, axis=1))
 
 
-def _place(member: BoolArray, k: IntArray) -> IntArray:
-    """[T] place of the (k + 1)-th non-member from the top; -1 when it lies deeper."""
+def _threshold_index(member: BoolArray, k: IntArray) -> IntArray:
+    """[T] index of the (k + 1)-th non-member from the top; -1 when it is not among these rows."""
     count = (~member).cumsum(axis=1)
     reached = count > k[:, None]
     return np.where(reached[:, -1], reached.argmax(axis=1), -1)

@@ -1,4 +1,4 @@
-"""Curves and rows: the ROC curve of every group, and whether the same rows are found again and again."""
+"""ROC curves by group, and the stability of attacks over targets."""
 
 from __future__ import annotations
 
@@ -9,65 +9,79 @@ import numpy as np
 
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import AttackEstimates
-from evenhand.judge.privacy.order import standing
+from evenhand.judge.privacy.order import placement_values
 from evenhand.judge.privacy.rates import status_of
 from evenhand.judge.privacy.settings import PrivacySettings, at_fpr
 from evenhand.tables.schema import FloatArray
 
-#: False positive rates of a drawn curve: ten to a decade.
-POINTS = tuple(float(f"{10 ** (-4 + i / 10):.6g}") for i in range(41))
+#: False positive rates of a drawn curve: ten per decade.
+CURVE_FPRS = tuple(float(f"{10 ** (-4 + i / 10):.6g}") for i in range(41))
 
 
-def roc_row(seen: AttackEstimates, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
-    """The curve of one group: true positive rates at pooled thresholds, averaged over targets.
+def roc_row(estimates: AttackEstimates, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
+    """Build the ROC curve of one group: true positive rates at pooled thresholds, averaged over targets.
 
-    Points below 1 / non-members are left out: no threshold reaches them. `own_fpr` is the share of the
-    group's own non-members above the thresholds; empty where it has none.
+    Points below 1 / non-members are left out: no threshold reaches them. `own_fpr` is the false positive rate
+    among the group's non-members at the same thresholds; empty where the group has no non-members.
     """
-    told: dict[str, Any] = {
-        "input": seen.scored.arm,
-        "attack": seen.scored.attack,
+    row: dict[str, Any] = {
+        "input": estimates.scored.arm,
+        "attack": estimates.scored.attack,
         "attribute": group.attribute,
         "group": group.name,
-        "runs": len(seen.scored.runs),
+        "runs": len(estimates.scored.runs),
         "fpr": [],
         "tpr": [],
         "own_fpr": [],
     }
-    if seen.scored.reason:
-        return told
-    parts = [order.parts(group.rows) for order in seen.orders]
+    if estimates.scored.reason:
+        return row
+    parts = [order.parts(group.rows) for order in estimates.orders]
     inside, outside = [np.sort(p[0]) for p in parts], [np.sort(p[2]) for p in parts]
-    if any(len(own) == 0 for own in inside):
-        return told
-    fewest = min(order.outside.size for order in seen.orders)
-    grid = sorted(f for f in {*POINTS, *fprs} if f * fewest >= 1 - 1e-9)
-    at = [[o.outside.threshold(int(f * o.outside.size + 1e-9) + 1) for o in seen.orders] for f in grid]
-    own_fpr = [_called(outside, thresholds) for thresholds in at] if all(map(len, outside)) else []
-    return told | {"fpr": grid, "tpr": [_called(inside, thresholds) for thresholds in at], "own_fpr": own_fpr}
+    if any(len(scores) == 0 for scores in inside):
+        return row
+    fewest = min(order.non_members.size for order in estimates.orders)
+    grid = sorted(f for f in {*CURVE_FPRS, *fprs} if f * fewest >= 1 - 1e-9)
+    thresholds_by_fpr = [
+        [o.non_members.threshold(int(f * o.non_members.size + 1e-9) + 1) for o in estimates.orders]
+        for f in grid
+    ]
+    group_fpr = (
+        [_positive_rate(outside, thresholds) for thresholds in thresholds_by_fpr]
+        if all(map(len, outside))
+        else []
+    )
+    return row | {
+        "fpr": grid,
+        "tpr": [_positive_rate(inside, thresholds) for thresholds in thresholds_by_fpr],
+        "own_fpr": group_fpr,
+    }
 
 
-def _called(scores: Sequence[FloatArray], thresholds: Sequence[float]) -> float:
-    """Mean over targets of the share of some rows (with rising scores) above the thresholds."""
+def _positive_rate(scores: Sequence[FloatArray], thresholds: Sequence[float]) -> float:
+    """Mean over targets of the share of scores (each array ascending) above the target's threshold."""
     shares = [
-        1 - np.searchsorted(own, at, side="right") / len(own)
-        for own, at in zip(scores, thresholds, strict=True)
+        1 - np.searchsorted(rising, threshold, side="right") / len(rising)
+        for rising, threshold in zip(scores, thresholds, strict=True)
     ]
     return float(np.mean(shares))
 
 
-def stability_row(seen: AttackEstimates, group: Group, g: int, settings: PrivacySettings) -> dict[str, Any]:
-    """Whether the same rows of a group are found in every target that was trained on them.
+def stability_row(
+    estimates: AttackEstimates, group: Group, g: int, settings: PrivacySettings
+) -> dict[str, Any]:
+    """Measure how consistently the same members of a group are identified over targets.
 
-    Looked at are rows that are members for two targets or more, at the largest of the false positive rates.
-    Given are the shares of them that all, some and none of these targets give away, and the intraclass
-    correlation of a row's standing (share of non-members with a lower score): 1 when it depends on the row
-    only, 0 when only on chance. Source of the latter: Shrout and Fleiss (1979), ICC(1, 1), unequal numbers.
+    Rows that are members for two targets or more are examined, at the largest of the false positive rates.
+    Reported are the shares of these rows that all, some and none of their targets identify, and the
+    intraclass correlation of a row's placement (the share of non-members with a lower score): 1 if the
+    placement depends on the row only, 0 if only on chance. Source of the latter: Shrout and Fleiss (1979),
+    ICC(1, 1), unequal numbers.
     """
     fpr, nan = max(settings.fprs), float("nan")
-    told: dict[str, Any] = {
-        "input": seen.scored.arm,
-        "attack": seen.scored.attack,
+    row: dict[str, Any] = {
+        "input": estimates.scored.arm,
+        "attack": estimates.scored.attack,
         "attribute": group.attribute,
         "group": group.name,
         "fpr": fpr,
@@ -76,21 +90,21 @@ def stability_row(seen: AttackEstimates, group: Group, g: int, settings: Privacy
         "sometimes": nan,
         "never": nan,
         "intraclass_correlation": nan,
-        "runs": len(seen.scored.runs),
+        "runs": len(estimates.scored.runs),
         "status": "undefined",
         "reason": "",
     }
-    status, reason = status_of(seen, at_fpr(fpr), g, settings)
+    status, reason = status_of(estimates, at_fpr(fpr), g, settings)
     if status == "undefined" or reason.startswith("not resolvable"):
-        return told | {"status": status, "reason": reason}
-    times, hits, first, second = _sums(seen, group, fpr)
-    often = times >= 2
-    rows = int(often.sum())
+        return row | {"status": status, "reason": reason}
+    times, hits, first, second = _sum_over_targets(estimates, group, fpr)
+    repeated = times >= 2
+    rows = int(repeated.sum())
     if rows < settings.min_group_size:
-        why = f"{rows} rows are members for two runs or more, fewer than {settings.min_group_size}"
-        return told | {"n": rows, "status": "too_small" if rows else "undefined", "reason": why}
-    times, hits, first, second = times[often], hits[often], first[often], second[often]
-    return told | {
+        reason = f"{rows} rows are members for two runs or more, fewer than {settings.min_group_size}"
+        return row | {"n": rows, "status": "too_small" if rows else "undefined", "reason": reason}
+    times, hits, first, second = times[repeated], hits[repeated], first[repeated], second[repeated]
+    return row | {
         "n": rows,
         "always": float(np.mean(hits == times)),
         "sometimes": float(np.mean((hits > 0) & (hits < times))),
@@ -100,24 +114,30 @@ def stability_row(seen: AttackEstimates, group: Group, g: int, settings: Privacy
     }
 
 
-def _sums(
-    seen: AttackEstimates, group: Group, fpr: float
+def _sum_over_targets(
+    estimates: AttackEstimates, group: Group, fpr: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """[r] of each row over the targets that it is a member for: their number, hits, standings, squares."""
+    """[r] sums over the targets that each row is a member for: targets, hits, placements, their squares."""
     times, hits, first, second = np.zeros((4, len(group.rows)))
-    for order in seen.orders:
+    for order in estimates.orders:
         inside, rows, _, _ = order.parts(group.rows)
-        at = order.outside.threshold(int(fpr * order.outside.size + 1e-9) + 1)
-        above = standing(inside, order.outside.scores)
+        threshold = order.non_members.threshold(int(fpr * order.non_members.size + 1e-9) + 1)
+        placement = placement_values(inside, order.non_members.scores)
         times[rows] += 1
-        hits[rows] += inside > at
-        first[rows] += above
-        second[rows] += above**2
+        hits[rows] += inside > threshold
+        first[rows] += placement
+        second[rows] += placement**2
     return times, hits, first, second
 
 
 def intraclass(times: FloatArray, first: FloatArray, second: FloatArray) -> float:
-    """One-way random-effects intraclass correlation from each row's number, sum and sum of squares."""
+    """One-way random-effects intraclass correlation, ICC(1, 1), with unequal numbers of observations.
+
+    Args:
+        times: [r] number of observations of each row.
+        first: [r] their sum.
+        second: [r] their sum of squares.
+    """
     total, rows = float(times.sum()), len(times)
     within = float(np.sum(second - first**2 / times))
     between = float(np.sum(first**2 / times) - first.sum() ** 2 / total)

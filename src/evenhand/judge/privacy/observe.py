@@ -1,9 +1,9 @@
-"""What the scores of an attack show in every group: values, influence, thresholds.
+"""Estimates from the scores of an attack in every group: values, influence values, thresholds.
 
-Thresholds are pooled: one per target over all its rows. A row is called a member when its score is above the
-threshold, never when it equals it. At a false positive rate f with k = floor(f n) of n non-members the
-threshold is the (k + 1)-th largest score of a non-member, so that the empirical rate is at most f; nothing is
-interpolated. For the balanced accuracy as many rows are called members as there are.
+Thresholds are pooled: one per target over all its rows. A row is called a member when its score is strictly
+above the threshold. At a false positive rate f with k = floor(f n) of n non-members the threshold is the
+(k + 1)-th largest score of a non-member, so that the empirical rate is at most f; thresholds are not
+interpolated. For the balanced accuracy the number of called rows equals the number of members.
 
 An arm is attacked in T targets; a value is the mean over them. The influence of a row on it is the mean of
 its influences on all targets, since the same row is a member for some and a non-member for others.
@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evenhand.judge.core.estimates import MIN_DISCORDANT_ROWS, Group
-from evenhand.judge.privacy.order import Order, Pool, order_of, standing
+from evenhand.judge.privacy.order import Order, Pool, order_of, placement_values
 from evenhand.judge.privacy.settings import AUC, BALANCED, at_fpr
-from evenhand.judge.privacy.unscored import said
+from evenhand.judge.privacy.unscored import describe_causes
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 #: Scores of a group's members in one target and which of its rows they are, and of its non-members.
 Parts = tuple[FloatArray, IntArray, FloatArray, IntArray]
 #: Groups that a remark lists.
-_MOST = 10
+_MAX_LISTED_GROUPS = 10
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Scored:
         arm: its name.
         attack: the attack's name with its options.
         runs: [T] names of the targets.
-        scores: [T, n], NaN where the attack says nothing.
+        scores: [T, n], NaN where the attack gives no score.
         member: [T, n] whether a row was in the target's training set.
-        reason: why there are no scores at all; empty when there are.
-        causes: [T, n] why a row has no score, as `unscored.causes_of` says it.
-        kept: [T] which of the arm's targets these are.
+        reason: why no scores exist at all; empty when some do.
+        causes: [T, n] why a row has no score, in the bits of `unscored.find_causes`.
+        target_indices: [T] indices of these targets among the arm's.
     """
 
     arm: str
@@ -50,16 +50,16 @@ class Scored:
     member: BoolArray
     reason: str = ""
     causes: IntArray = field(default_factory=lambda: np.zeros((1, 1), dtype=np.int64))
-    kept: tuple[int, ...] = ()
+    target_indices: tuple[int, ...] = ()
 
-    def of(self, targets: Sequence[int]) -> Scored:
-        """The same for some targets only."""
+    def select(self, targets: Sequence[int]) -> Scored:
+        """Return the scores of some targets only."""
         at = list(targets)
         runs = tuple(self.runs[i] for i in at)
         causes = np.broadcast_to(self.causes, self.scores.shape)[at]
-        kept = tuple(self.kept[i] for i in at) if self.kept else ()
+        target_indices = tuple(self.target_indices[i] for i in at) if self.target_indices else ()
         scores, member = self.scores[at], self.member[at]
-        return Scored(self.arm, self.attack, runs, scores, member, self.reason, causes, kept)
+        return Scored(self.arm, self.attack, runs, scores, member, self.reason, causes, target_indices)
 
 
 @dataclass(frozen=True)
@@ -67,38 +67,41 @@ class LeakageEstimate:
     """One number of an attack in one group, averaged over targets.
 
     Attributes:
-        values: [T] of each target; NaN when undefined.
-        own: [r] influence of each row of the group, the threshold held fixed.
-        numerator: [r] for a true positive rate, mean share of each row among the called members, else None.
-        denominator: [r] its mean share among the members, else None.
+        values: [T] the value of each target; NaN when undefined.
+        row_influence: [r] influence of each row of the group, with the threshold held fixed.
+        numerator: [r] for a true positive rate, each row's weight among the called members, the mean over
+            targets; else None.
+        denominator: [r] its weight among the members, the mean over targets; else None.
         slope: change of the value per unit of the share of rows that are called.
-        cut: the threshold, whose `threshold_influence` are influences on that share; None for the AUC.
-        edges: for a true positive rate: its value at the thresholds one order statistic higher, at the lower
-            and at the upper limit of the threshold.
-        false_positive_rate: the group's own, at the threshold.
+        pooled_threshold: the threshold, whose `threshold_influence` is the influence on that share; None for
+            the AUC, which has no threshold.
+        threshold_bounds: for a true positive rate, its values at the threshold one order statistic higher,
+            and at the lower and upper limits of the true threshold's rank.
+        false_positive_rate: the rate among the group's non-members at the threshold.
     """
 
     values: FloatArray
-    own: FloatArray
+    row_influence: FloatArray
     numerator: FloatArray | None = None
     denominator: FloatArray | None = None
     slope: float = 0.0
-    cut: PooledThreshold | None = None
+    pooled_threshold: PooledThreshold | None = None
     threshold_bounds: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     false_positive_rate: float = float("nan")
 
     @property
     def value(self) -> float:
-        """The mean over targets; NaN when undefined for one of them."""
+        """Mean over targets; NaN if it is undefined for one of them."""
         return float(self.values.mean())
 
     def influence(self, rows: IntArray, n: int) -> FloatArray:
         """[n] influence of every row of the table, on the group's value and on the threshold."""
-        whole = np.zeros(n)
-        whole[rows] = self.own
-        if self.cut is not None:
-            whole -= self.slope * self.cut.threshold_influence
-        return whole
+        influence = np.zeros(n)
+        influence[rows] = self.row_influence
+        if self.pooled_threshold is not None:
+            # A row that raises the called share raises the threshold in turn, which lowers the value.
+            influence -= self.slope * self.pooled_threshold.threshold_influence
+        return influence
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,12 @@ class PooledThreshold:
     """The pooled thresholds at one share of called rows.
 
     Attributes:
-        name: of the number that they serve.
-        share: wanted share of the pool.
-        ranks: [T, 4] places of the thresholds among the pool's scores, from the top: at the estimate, one
-        order
-            statistic higher, and at the lower and upper limit for the place of the true threshold.
-        moved: [n] mean influence of every row on the share that is called.
-        fewest: rows in the smallest pool.
+        name: name of the number that uses them.
+        share: target share of the pool above the threshold.
+        ranks: [T, 4] ranks of the thresholds among the pool's scores, from the top: at the estimate, one
+            order statistic higher, and at the lower and upper limits for the rank of the true threshold.
+        threshold_influence: [n] influence of every row on the called share, the mean over targets.
+        fewest: number of rows in the smallest pool.
     """
 
     name: str
@@ -123,17 +125,17 @@ class PooledThreshold:
 
     @property
     def variance(self) -> float:
-        """Of the called share at the true threshold."""
+        """Variance of the called share at the true threshold."""
         return float(self.threshold_influence @ self.threshold_influence)
 
 
 @dataclass(frozen=True)
 class Unscored:
-    """Rows of a group, all members or all non-members, of which an attack says nothing.
+    """Rows of a group, all members or all non-members, without a score.
 
     Attributes:
-        counts: [T] how many there are.
-        reason: why.
+        counts: [T] number of such rows.
+        reason: why they have no score.
     """
 
     counts: IntArray
@@ -142,25 +144,25 @@ class Unscored:
 
 @dataclass(frozen=True)
 class AttackEstimates:
-    """All that one attack on one arm shows.
+    """All estimates of one attack on one arm.
 
     Attributes:
         scored: the scores.
-        members: [T, G] members of each group that have a score.
-        others: [T, G] non-members of each group that have one.
-        leaks: numbers by name and group.
+        members: [T, G] number of members with a score, by group.
+        non_members: [T, G] number of non-members with a score, by group.
+        leakage: estimates by number and group.
         orders: [T] scores of each target.
-        cuts: the thresholds.
-        unscored: by group, the members without a score and the non-members without one; groups of which
-            every row has a score are left out.
+        thresholds: the pooled thresholds.
+        unscored: by group, the members and the non-members without a score; groups in which every row has a
+            score are left out.
     """
 
     scored: Scored
     members: IntArray
-    others: IntArray
-    leaks: dict[tuple[str, int], LeakageEstimate]
+    non_members: IntArray
+    leakage: dict[tuple[str, int], LeakageEstimate]
     orders: tuple[Order, ...]
-    cuts: tuple[PooledThreshold, ...]
+    thresholds: tuple[PooledThreshold, ...]
     unscored: Mapping[int, tuple[Unscored, Unscored]] = field(default_factory=dict)
 
 
@@ -174,96 +176,121 @@ def observe(
     """Compute every number in every group.
 
     Args:
-        scored: scores, of which each target has some.
-        groups: of the rows.
+        scored: the scores; each target has at least one.
+        groups: the groups of the rows.
         fprs: false positive rates.
-        z: normal quantile at which the places of thresholds are bounded.
-        metrics: names of the numbers to compute; None is all.
+        z: normal quantile at which the ranks of thresholds are bounded.
+        metrics: names of the numbers to compute; None for all.
     """
     orders = tuple(order_of(s, m) for s, m in zip(scored.scores, scored.member, strict=True))
     n = scored.scores.shape[1]
-    wanted = (AUC, BALANCED, *map(at_fpr, fprs)) if metrics is None else metrics
-    cuts = [
-        _cut(at_fpr(f), [(o.outside, int(f * o.outside.size + 1e-9)) for o in orders], orders, f, z, n)
+    selected = (AUC, BALANCED, *map(at_fpr, fprs)) if metrics is None else metrics
+    thresholds = [
+        _pooled_threshold(
+            at_fpr(f), [(o.non_members, int(f * o.non_members.size + 1e-9)) for o in orders], orders, f, z, n
+        )
         for f in fprs
-        if at_fpr(f) in wanted
+        if at_fpr(f) in selected
     ]
-    if BALANCED in wanted:
-        shares = [(o.merged, o.inside.size) for o in orders]
-        cuts.append(_cut(BALANCED, shares, orders, float(np.mean([k / p.size for p, k in shares])), z, n))
+    if BALANCED in selected:
+        shares = [(o.all_rows, o.members.size) for o in orders]
+        thresholds.append(
+            _pooled_threshold(BALANCED, shares, orders, float(np.mean([k / p.size for p, k in shares])), z, n)
+        )
     sizes = np.zeros((2, len(orders), len(groups)), dtype=np.int64)
-    leaks: dict[tuple[str, int], LeakageEstimate] = {}
+    leakage: dict[tuple[str, int], LeakageEstimate] = {}
     for g, group in enumerate(groups):
         parts = [o.parts(group.rows) for o in orders]
         sizes[:, :, g] = [[len(p[0]) for p in parts], [len(p[2]) for p in parts]]
-        if AUC in wanted:
-            leaks[AUC, g] = _auc(parts, len(group.rows))
-        for cut in cuts:
-            make = _balanced if cut.name == BALANCED else _rate
-            leaks[cut.name, g] = make(cut, parts, orders, len(group.rows))
-    return AttackEstimates(scored, sizes[0], sizes[1], leaks, orders, tuple(cuts), _unscored(scored, groups))
+        if AUC in selected:
+            leakage[AUC, g] = _auc(parts, len(group.rows))
+        for threshold in thresholds:
+            estimate = _balanced_accuracy if threshold.name == BALANCED else _true_positive_rate
+            leakage[threshold.name, g] = estimate(threshold, parts, orders, len(group.rows))
+    return AttackEstimates(
+        scored, sizes[0], sizes[1], leakage, orders, tuple(thresholds), _count_unscored(scored, groups)
+    )
 
 
-def _unscored(scored: Scored, groups: Sequence[Group]) -> dict[int, tuple[Unscored, Unscored]]:
+def _count_unscored(scored: Scored, groups: Sequence[Group]) -> dict[int, tuple[Unscored, Unscored]]:
     """Count the rows of every group that have no score."""
     lacking = ~np.isfinite(scored.scores)
     if not lacking.any():
         return {}
     causes = np.broadcast_to(scored.causes, scored.scores.shape)
-    found = {}
+    unscored = {}
     for g, group in enumerate(groups):
-        own = lacking[:, group.rows]
-        if own.any():
-            sides = [own & (scored.member[:, group.rows] == inside) for inside in (True, False)]
+        group_lacking = lacking[:, group.rows]
+        if group_lacking.any():
+            sides = [group_lacking & (scored.member[:, group.rows] == inside) for inside in (True, False)]
             inside, outside = (
-                Unscored(side.sum(axis=1), said(causes[:, group.rows][side])) for side in sides
+                Unscored(side.sum(axis=1), describe_causes(causes[:, group.rows][side])) for side in sides
             )
-            found[g] = (inside, outside)
-    return found
+            unscored[g] = (inside, outside)
+    return unscored
 
 
-def _cut(
+def _pooled_threshold(
     name: str, pools: Sequence[tuple[Pool, int]], orders: Sequence[Order], share: float, z: float, n: int
 ) -> PooledThreshold:
-    """Thresholds that call k rows of each target's pool, and how far chance may have moved them."""
-    moved, called_rows = np.zeros(n), np.zeros(n, dtype=bool)
+    """Compute thresholds that call k rows of each target's pool, with limits for the true threshold's rank.
+
+    Args:
+        name: name of the number that uses them.
+        pools: by target, the rows among which the threshold is taken, and k.
+        orders: by target, the scores of all rows.
+        share: target share k / pool size.
+        z: normal quantile of the limits.
+        n: number of rows of the table.
+    """
+    influence, called_rows = np.zeros(n), np.zeros(n, dtype=bool)
     for (pool, k), order in zip(pools, orders, strict=True):
         called = pool.holds & (order.scores > pool.threshold(k + 1.0))
-        moved += (called - pool.holds * (k / pool.size)) / (pool.size * len(orders))
+        influence += (called - pool.holds * (k / pool.size)) / (pool.size * len(orders))
         called_rows |= called
-    spread, fewest = float(moved @ moved), min(pool.size for pool, _ in pools)
+    variance, fewest = float(influence @ influence), min(pool.size for pool, _ in pools)
+    # The same rows are in the pools of many targets, so their shares are correlated. `independent` is the
+    # number of independent rows with the same variance. It is bounded below by the smallest single pool: an
+    # estimate from few called rows is unreliable, and averaging over targets cannot lose information.
     independent = (
-        share * (1 - share) / spread if spread > 0 and called_rows.sum() >= MIN_DISCORDANT_ROWS else 0.0
+        share * (1 - share) / variance if variance > 0 and called_rows.sum() >= MIN_DISCORDANT_ROWS else 0.0
     )
     half = z * np.sqrt(share * (1 - share) / max(independent, fewest))
     low, high = max(share - half, 0.0), min(share + half, 1.0)
+    # Limits of the true share become limits of the rank in each pool; one rank further up covers the interval
+    # between two order statistics.
     ranks = [(k + 1, k, low * p.size, min(high * p.size + 1, p.size + 1)) for p, k in pools]
     if independent < fewest:
-        moved = moved * np.sqrt(share * (1 - share) / fewest / spread) if spread > 0 else moved
-    return PooledThreshold(name, share, np.array(ranks, dtype=np.float64), moved, fewest)
+        # Rescaled to the binomial variance of one pool, so that variance and rank limits agree.
+        scale = np.sqrt(share * (1 - share) / fewest / variance) if variance > 0 else 1.0
+        influence = influence * scale
+    return PooledThreshold(name, share, np.array(ranks, dtype=np.float64), influence, fewest)
 
 
-def _rate(
-    cut: PooledThreshold, parts: Sequence[Parts], orders: Sequence[Order], size: int
+def _true_positive_rate(
+    pooled_threshold: PooledThreshold, parts: Sequence[Parts], orders: Sequence[Order], size: int
 ) -> LeakageEstimate:
-    """The true positive rate of one group."""
-    values, false = np.full(len(orders), np.nan), np.full(len(orders), np.nan)
+    """Estimate the true positive rate of one group at the pooled thresholds."""
+    values, false_positive_rates = np.full(len(orders), np.nan), np.full(len(orders), np.nan)
     numerator, denominator, expected = np.zeros(size), np.zeros(size), np.zeros(size)
-    edges = np.full((len(orders), 3), np.nan)
+    bounds = np.full((len(orders), 3), np.nan)
     for t, (order, (inside, in_rows, outside, _)) in enumerate(zip(orders, parts, strict=True)):
         if len(inside) == 0:
             continue
-        at = order.outside.threshold(cut.ranks[t, 0])
+        threshold = order.non_members.threshold(pooled_threshold.ranks[t, 0])
         weight = 1 / len(inside) / len(orders)
-        hit = inside > at
+        hit = inside > threshold
         values[t] = hit.mean()
         numerator[in_rows[hit]] += weight
         denominator[in_rows] += weight
         expected[in_rows] += weight * values[t]
-        edges[t] = [order.outside.share_above(inside, rank) for rank in cut.ranks[t, 1:]]
-        false[t] = (outside > at).mean() if len(outside) else np.nan
-    strict, low, high = edges.mean(axis=0)
-    width = float(np.mean((cut.ranks[:, 3] - cut.ranks[:, 2]) / [o.outside.size for o in orders]))
+        bounds[t] = [order.non_members.share_above(inside, rank) for rank in pooled_threshold.ranks[t, 1:]]
+        false_positive_rates[t] = (outside > threshold).mean() if len(outside) else np.nan
+    strict, low, high = bounds.mean(axis=0)
+    ranks, sizes = pooled_threshold.ranks, [o.non_members.size for o in orders]
+    width = float(np.mean((ranks[:, 3] - ranks[:, 2]) / sizes))
+    # The derivative of the rate with respect to the called share, from a finite difference over the
+    # confidence limits of the threshold: at a single order statistic the empirical rate is a step function.
     slope = float(high - low) / width if width > 0 else 0.0
     return LeakageEstimate(
         values,
@@ -271,51 +298,59 @@ def _rate(
         numerator,
         denominator,
         slope,
-        cut,
+        pooled_threshold,
         (float(strict), float(low), float(high)),
-        float(false.mean()),
+        float(false_positive_rates.mean()),
     )
 
 
-def _balanced(
-    cut: PooledThreshold, parts: Sequence[Parts], orders: Sequence[Order], size: int
+def _balanced_accuracy(
+    pooled_threshold: PooledThreshold, parts: Sequence[Parts], orders: Sequence[Order], size: int
 ) -> LeakageEstimate:
-    """The balanced accuracy of one group: the mean of its true positive and true negative rate."""
+    """Estimate the balanced accuracy of one group: the mean of its true positive and true negative rates."""
     values, slopes = np.full(len(orders), np.nan), np.zeros(len(orders))
-    own = np.zeros(size)
+    row_influence = np.zeros(size)
     for t, (order, (inside, in_rows, outside, out_rows)) in enumerate(zip(orders, parts, strict=True)):
         if len(inside) == 0 or len(outside) == 0:
             continue
-        pool = order.merged
-        at = pool.threshold(cut.ranks[t, 0])
-        hit, alarm = inside > at, outside > at
+        pool = order.all_rows
+        threshold = pool.threshold(pooled_threshold.ranks[t, 0])
+        hit, alarm = inside > threshold, outside > threshold
         values[t] = (hit.mean() + 1 - alarm.mean()) / 2
-        own[in_rows] += (hit - hit.mean()) / (2 * len(inside) * len(orders))
-        own[out_rows] -= (alarm - alarm.mean()) / (2 * len(outside) * len(orders))
-        ends = [pool.share_above(inside, r) - pool.share_above(outside, r) for r in cut.ranks[t, 2:]]
-        slopes[t] = (ends[1] - ends[0]) / 2 / ((cut.ranks[t, 3] - cut.ranks[t, 2]) / pool.size)
-    return LeakageEstimate(values, own, slope=float(slopes.mean()), cut=cut)
+        row_influence[in_rows] += (hit - hit.mean()) / (2 * len(inside) * len(orders))
+        row_influence[out_rows] -= (alarm - alarm.mean()) / (2 * len(outside) * len(orders))
+        ends = [
+            pool.share_above(inside, r) - pool.share_above(outside, r) for r in pooled_threshold.ranks[t, 2:]
+        ]
+        slopes[t] = (
+            (ends[1] - ends[0])
+            / 2
+            / ((pooled_threshold.ranks[t, 3] - pooled_threshold.ranks[t, 2]) / pool.size)
+        )
+    return LeakageEstimate(
+        values, row_influence, slope=float(slopes.mean()), pooled_threshold=pooled_threshold
+    )
 
 
 def _auc(parts: Sequence[Parts], size: int) -> LeakageEstimate:
-    """The area under the ROC curve of one group's members against its own non-members.
+    """Estimate the area under the ROC curve of one group's members against its non-members.
 
-    Influence values are DeLong's (1988): where a row stands among the rows of the other kind.
+    Influence values are DeLong's (1988): the centred placement of each row among the rows of the other kind.
     """
-    values, own = np.full(len(parts), np.nan), np.zeros(size)
+    values, row_influence = np.full(len(parts), np.nan), np.zeros(size)
     for t, (inside, in_rows, outside, out_rows) in enumerate(parts):
         if len(inside) == 0 or len(outside) == 0:
             continue
-        above = standing(inside, np.sort(outside))
-        below = 1 - standing(outside, np.sort(inside))
-        values[t] = above.mean()
-        own[in_rows] += (above - values[t]) / len(inside) / len(parts)
-        own[out_rows] += (below - values[t]) / len(outside) / len(parts)
-    return LeakageEstimate(values, own)
+        member_placement = placement_values(inside, np.sort(outside))
+        non_member_placement = 1 - placement_values(outside, np.sort(inside))
+        values[t] = member_placement.mean()
+        row_influence[in_rows] += (member_placement - values[t]) / len(inside) / len(parts)
+        row_influence[out_rows] += (non_member_placement - values[t]) / len(outside) / len(parts)
+    return LeakageEstimate(values, row_influence)
 
 
-def remark(scored: Scored, groups: Sequence[Group]) -> list[str]:
-    """Count the pairs of run and row that have no score, by group; nothing where all or none have one."""
+def unscored_remarks(scored: Scored, groups: Sequence[Group]) -> list[str]:
+    """Count the pairs of run and row without a score, by group; empty where all or none have one."""
     lacking = ~np.isfinite(scored.scores)
     total = int(lacking.sum())
     if not total or scored.reason:
@@ -326,10 +361,12 @@ def remark(scored: Scored, groups: Sequence[Group]) -> list[str]:
         if group.attribute is not None and count:
             size = len(group.rows) * len(scored.runs)
             listed.append((count / size, f"{group.attribute} '{group.name}' {count:,} of {size:,}"))
-    listed.sort(key=lambda one: -one[0])
-    more = f", and {len(listed) - _MOST} groups more" if len(listed) > _MOST else ""
-    by_group = f"; by group: {', '.join(text for _, text in listed[:_MOST])}{more}" if listed else ""
+    listed.sort(key=lambda entry: -entry[0])
+    more = f", and {len(listed) - _MAX_LISTED_GROUPS} groups more" if len(listed) > _MAX_LISTED_GROUPS else ""
+    by_group = (
+        f"; by group: {', '.join(text for _, text in listed[:_MAX_LISTED_GROUPS])}{more}" if listed else ""
+    )
     return [
         f"{scored.arm}, {scored.attack}: {total:,} of {lacking.size:,} pairs of run and row have no score "
-        f"({said(scored.causes)}) and were left out, of the numbers of all rows too{by_group}."
+        f"({describe_causes(scored.causes)}) and were left out, of the numbers of all rows too{by_group}."
     ]

@@ -12,11 +12,11 @@ from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Pool:
-    """Rows among whose scores thresholds are taken.
+    """A set of rows whose scores define thresholds.
 
     Attributes:
-        holds: [n] whether a row of the table is in it.
-        table: [n] scores of the table's rows.
+        holds: [n] mask of the table's rows that belong to it.
+        table: [n] scores of all rows of the table.
     """
 
     holds: BoolArray
@@ -24,28 +24,28 @@ class Pool:
 
     @cached_property
     def size(self) -> int:
-        """How many rows it has."""
+        """Number of rows."""
         return int(np.count_nonzero(self.holds))
 
     @cached_property
     def scores(self) -> FloatArray:
-        """[m] their scores, rising."""
+        """[m] the scores of its rows, ascending."""
         return np.sort(self.table[self.holds])
 
     def threshold(self, rank: float) -> float:
-        """The rank-th score from the top; what is above it is called.
+        """Return the rank-th score from the top; rows with a strictly higher score are called.
 
-        Rank 0 calls nobody; a rank beyond the pool calls everybody.
+        Rank 0 calls no rows; a rank beyond the pool calls all rows.
         """
-        whole = int(rank)
-        if whole < 1:
+        index = int(rank)
+        if index < 1:
             return np.inf
-        if whole > self.size:
+        if index > self.size:
             return -np.inf
-        return float(self.scores[self.size - whole])
+        return float(self.scores[self.size - index])
 
     def share_above(self, scores: FloatArray, rank: float) -> float:
-        """Share of some scores above a threshold; between two ranks on the line."""
+        """Share of scores above the threshold at a rank; interpolated linearly between integer ranks."""
         low, high = (
             np.count_nonzero(scores > self.threshold(r)) / len(scores)
             for r in (np.floor(rank), np.ceil(rank))
@@ -58,9 +58,9 @@ class Order:
     """The rows of one target.
 
     Attributes:
-        scores: [n] of each row of the table.
-        member: [n] whether it is a member.
-        known: [n] whether it has a score.
+        scores: [n] score of each row of the table.
+        member: [n] mask of the members.
+        known: [n] mask of the rows with a score.
     """
 
     scores: FloatArray
@@ -68,43 +68,43 @@ class Order:
     known: BoolArray
 
     @cached_property
-    def inside(self) -> Pool:
+    def members(self) -> Pool:
         """The members."""
         return Pool(self.known & self.member, self.scores)
 
     @cached_property
-    def outside(self) -> Pool:
+    def non_members(self) -> Pool:
         """The non-members."""
         return Pool(self.known & ~self.member, self.scores)
 
     @cached_property
-    def merged(self) -> Pool:
+    def all_rows(self) -> Pool:
         """All rows with a score."""
         return Pool(self.known, self.scores)
 
     def parts(self, rows: IntArray) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
-        """Scores of the members among some rows, and which of these they are; the same of non-members."""
+        """Return scores and indices of the members among some rows, and the same of the non-members."""
         scores = self.scores[rows]
-        inside, outside = (np.flatnonzero(pool.holds[rows]) for pool in (self.inside, self.outside))
+        inside, outside = (np.flatnonzero(pool.holds[rows]) for pool in (self.members, self.non_members))
         return scores[inside], inside, scores[outside], outside
 
 
 def order_of(scores: FloatArray, member: BoolArray) -> Order:
-    """The rows of one target.
+    """Build the order of one target.
 
     Args:
-        scores: [n]; rows without a finite one are left out.
-        member: [n].
+        scores: [n] scores; rows without a finite score are left out.
+        member: [n] membership.
     """
     return Order(scores, member, np.isfinite(scores))
 
 
-def standing(scores: FloatArray, rising: FloatArray) -> FloatArray:
-    """Share of other scores below each of some; equal ones count half.
+def placement_values(scores: FloatArray, rising: FloatArray) -> FloatArray:
+    """[m] placement values: the share of other scores below each score; equal ones count half.
 
     Args:
-        scores: [m].
-        rising: [k] the others, rising.
+        scores: [m] the scores to place.
+        rising: [k] the other scores, ascending.
     """
     below = np.searchsorted(rising, scores, side="left")
     not_above = np.searchsorted(rising, scores, side="right")

@@ -1,8 +1,9 @@
 """Rows of `rates`: one number of one attack on one arm in one group, with a pointwise interval.
 
-Three sources of variation are joined as the root of the sum of squares of their distances to a limit: rows of
-the group (Clopper-Pearson for one target, else Wilson with the effective number of rows), the place of the
-pooled threshold among the non-members' scores, and targets (t, from five on).
+Three sources of variation are combined: each contributes the distance from the estimate to its limit, and the
+interval's limit is at the root of their sum of squares. The sources are the rows of the group
+(Clopper-Pearson for one target, else Wilson with the effective number of rows), the rank of the pooled
+threshold among the non-members' scores, and targets (Student's t, from five targets on).
 """
 
 from __future__ import annotations
@@ -23,48 +24,52 @@ NAN = float("nan")
 
 
 def unit_of(targets: int) -> str:
-    """What varies: rows of these very targets, or rows and targets."""
+    """Name the source of variation: rows of these very targets, or rows and targets."""
     return "rows and runs" if targets >= counts.ENOUGH_RUNS else "rows"
 
 
-def status_of(seen: AttackEstimates, metric: str, g: int, settings: PrivacySettings) -> tuple[str, str]:
-    """Whether a number can be told in a group, and why not."""
-    if seen.scored.reason:
-        return "undefined", seen.scored.reason
-    members, others = int(seen.members[:, g].min()), int(seen.others[:, g].min())
+def status_of(estimates: AttackEstimates, metric: str, g: int, settings: PrivacySettings) -> tuple[str, str]:
+    """Return the status of a number in a group (`ok`, `undefined` or `too_small`) and its reason."""
+    if estimates.scored.reason:
+        return "undefined", estimates.scored.reason
+    members, non_members = int(estimates.members[:, g].min()), int(estimates.non_members[:, g].min())
     least = settings.min_group_size
-    pooled = next((f for f in settings.fprs if at_fpr(f) == metric), None)
-    if members == 0 or (others == 0 and pooled is None):
-        return "undefined", _none(seen, g, inside=members == 0)
-    if pooled is not None:
-        fewest = min(order.outside.size for order in seen.orders)
-        if fewest * pooled < 1 - 1e-9:
-            every = "non-members with a score" if not np.isfinite(seen.scored.scores).all() else "non-members"
-            return "too_small", not_resolvable(fewest, pooled, every)
+    fpr = next((f for f in settings.fprs if at_fpr(f) == metric), None)
+    if members == 0 or (non_members == 0 and fpr is None):
+        return "undefined", _empty_reason(estimates, g, inside=members == 0)
+    if fpr is not None:
+        fewest = min(order.non_members.size for order in estimates.orders)
+        if fewest * fpr < 1 - 1e-9:
+            every = (
+                "non-members with a score"
+                if not np.isfinite(estimates.scored.scores).all()
+                else "non-members"
+            )
+            return "too_small", not_resolvable(fewest, fpr, every)
     if members < least:
-        return "too_small", _few(seen, g, members, least, inside=True)
-    if pooled is None and others < least:
-        return "too_small", _few(seen, g, others, least, inside=False)
+        return "too_small", _too_few_reason(estimates, g, members, least, inside=True)
+    if fpr is None and non_members < least:
+        return "too_small", _too_few_reason(estimates, g, non_members, least, inside=False)
     return "ok", ""
 
 
-def _none(seen: AttackEstimates, g: int, *, inside: bool) -> str:
-    """Say what a group lacks: members (or non-members), or scores of those that it has."""
+def _empty_reason(estimates: AttackEstimates, g: int, *, inside: bool) -> str:
+    """Explain that a group has no members (or non-members), or none with a score."""
     name = "member" if inside else "non-member"
-    lacking = np.flatnonzero((seen.members if inside else seen.others)[:, g] == 0)
-    unscored = seen.unscored[g][0 if inside else 1] if g in seen.unscored else None
+    lacking = np.flatnonzero((estimates.members if inside else estimates.non_members)[:, g] == 0)
+    unscored = estimates.unscored[g][0 if inside else 1] if g in estimates.unscored else None
     without = [t for t in lacking if unscored is None or not unscored.counts[t]]
-    runs = seen.scored.runs
+    runs = estimates.scored.runs
     where = f" in run '{runs[(without or lacking)[0]]}'" if len(lacking) < len(runs) else ""
     if without or unscored is None:
         return f"no {name}s in the group{where}"
     return f"no {name} of the group{where} has a score ({unscored.reason})"
 
 
-def _few(seen: AttackEstimates, g: int, count: int, least: int, *, inside: bool) -> str:
-    """Say that a group has few members (or non-members), or few that have a score."""
+def _too_few_reason(estimates: AttackEstimates, g: int, count: int, least: int, *, inside: bool) -> str:
+    """Explain that a group has too few members (or non-members), or too few with a score."""
     name = "members" if inside else "non-members"
-    unscored = seen.unscored[g][0 if inside else 1] if g in seen.unscored else None
+    unscored = estimates.unscored[g][0 if inside else 1] if g in estimates.unscored else None
     most = int(unscored.counts.max()) if unscored is not None else 0
     if unscored is None or not most:
         return f"{count} {name}, fewer than {least}"
@@ -72,7 +77,7 @@ def _few(seen: AttackEstimates, g: int, count: int, least: int, *, inside: bool)
 
 
 def not_resolvable(fewest: int, fpr: float, every: str = "non-members") -> str:
-    """Say why there is no true positive rate at a low false positive rate."""
+    """Explain why the true positive rate at a low false positive rate is not resolvable."""
     return (
         f"not resolvable: {fewest:,} {every}, and a false positive rate of {fpr:g} takes at least "
         f"{int(np.ceil(1 / fpr - 1e-9)):,}"
@@ -80,64 +85,65 @@ def not_resolvable(fewest: int, fpr: float, every: str = "non-members") -> str:
 
 
 def rate_row(
-    seen: AttackEstimates, metric: str, group: Group, g: int, settings: PrivacySettings
+    estimates: AttackEstimates, metric: str, group: Group, g: int, settings: PrivacySettings
 ) -> dict[str, Any]:
-    """One row of `rates`."""
-    scored = seen.scored
-    status, reason = status_of(seen, metric, g, settings)
-    leak = seen.leaks.get((metric, g))
-    value, low, high, false = NAN, NAN, NAN, NAN
+    """Build one row of `rates`."""
+    scored = estimates.scored
+    status, reason = status_of(estimates, metric, g, settings)
+    estimate = estimates.leakage.get((metric, g))
+    value, low, high, false_positive_rate = NAN, NAN, NAN, NAN
     interval: str | None = None
-    if leak is not None and status != "undefined" and not reason.startswith("not resolvable"):
-        value, false = leak.value, leak.false_positive_rate
-        low, high, interval = limits(seen, leak, metric, g, settings.alpha)
+    if estimate is not None and status != "undefined" and not reason.startswith("not resolvable"):
+        value, false_positive_rate = estimate.value, estimate.false_positive_rate
+        low, high, interval = limits(estimates, estimate, metric, g, settings.alpha)
     return {
         "input": scored.arm,
         "attack": scored.attack,
-        **_sizes(seen, group, g, len(scored.runs)),
+        **_sizes(estimates, group, g, len(scored.runs)),
         "metric": metric,
         "direction": -1,
         "value": value,
         "low": low,
         "high": high,
         "level": 1 - settings.alpha,
-        "false_positive_rate": false,
+        "false_positive_rate": false_positive_rate,
         "status": status,
         "reason": reason,
         "interval": interval,
     }
 
 
-def _sizes(seen: AttackEstimates, group: Group, g: int, targets: int) -> dict[str, Any]:
+def _sizes(estimates: AttackEstimates, group: Group, g: int, targets: int) -> dict[str, Any]:
     return {
         "attribute": group.attribute,
         "group": group.name,
         "class": None,
         "n": group.n,
-        "n_positive": round(float(seen.members[:, g].mean()), 2) if seen.members.size else None,
+        "n_positive": round(float(estimates.members[:, g].mean()), 2) if estimates.members.size else None,
         "runs": targets,
         "unit": unit_of(targets),
     }
 
 
-def run_half(values: FloatArray, alpha: float) -> float:
-    """Half width of the t interval of a mean over targets; 0 below five."""
+def run_half_width(values: FloatArray, alpha: float) -> float:
+    """Half width of the t interval of a mean over targets; 0 below five targets."""
     if len(values) < counts.ENOUGH_RUNS:
         return 0.0
     return float(t_of(alpha, len(values) - 1.0) * np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def limits(
-    seen: AttackEstimates, leak: LeakageEstimate, metric: str, g: int, alpha: float
+    estimates: AttackEstimates, estimate: LeakageEstimate, metric: str, g: int, alpha: float
 ) -> tuple[float, float, str]:
-    """Limits of one number, and how they came about."""
-    runs = run_half(leak.values, alpha)
+    """Return the lower and upper limit of one number, and the name of the interval."""
+    runs = run_half_width(estimate.values, alpha)
     if metric not in (AUC, BALANCED):
-        return _of_rate(leak, int(seen.members[:, g].min()), alpha, runs)
-    own, moved = leak.own, leak.slope**2 * leak.cut.variance if leak.cut is not None else 0.0
-    fewest = min(int(seen.members[:, g].min()), int(seen.others[:, g].min()))
-    variance = float(own @ own) + moved
-    value, n = leak.value, float(fewest)
+        return _rate_limits(estimate, int(estimates.members[:, g].min()), alpha, runs)
+    threshold = estimate.pooled_threshold
+    threshold_variance = estimate.slope**2 * threshold.variance if threshold is not None else 0.0
+    fewest = min(int(estimates.members[:, g].min()), int(estimates.non_members[:, g].min()))
+    variance = float(estimate.row_influence @ estimate.row_influence) + threshold_variance
+    value, n = estimate.value, float(fewest)
     if variance > 0 and 0 < value < 1:
         n = value * (1 - value) / variance
     z = float(z_to_t(z_of(alpha), max(fewest - 1.0, 1.0)))
@@ -150,23 +156,26 @@ def limits(
     )
 
 
-def _of_rate(leak: LeakageEstimate, members: int, alpha: float, runs: float) -> tuple[float, float, str]:
+def _rate_limits(
+    estimate: LeakageEstimate, members: int, alpha: float, runs: float
+) -> tuple[float, float, str]:
     """Limits of a true positive rate at pooled thresholds.
 
-    With a share f of n non-members above it, the true threshold lies between two order statistics that f n
-    plus or minus chance names. Below, distances are those from the estimate one order statistic higher: the
-    mean false positive rate of the estimate's own threshold is (k + 1) / (n + 1), a little too large.
+    The rank of the true threshold (a share f of n non-members exceeds it) is f n within sampling error, so
+    the threshold is bounded by two order statistics. The distances below are taken from the estimate one
+    order statistic higher: at the estimate's threshold the expected false positive rate is (k + 1) / (n + 1),
+    slightly above f.
     """
-    assert leak.numerator is not None
-    assert leak.denominator is not None
-    value, (strict, at_low, at_high) = leak.value, leak.threshold_bounds
+    assert estimate.numerator is not None
+    assert estimate.denominator is not None
+    value, (strict, at_low, at_high) = estimate.value, estimate.threshold_bounds
     z = float(z_of(alpha))
-    if len(leak.values) == 1:
+    if len(estimate.values) == 1:
         kind = "Clopper-Pearson"
         bounds = [clopper_pearson(round(v * members), members, alpha) for v in (strict, value)]
     else:
         kind = "Wilson, rows clustered over targets"
-        n = effective(leak)
+        n = effective_rows(estimate)
         bounds = [wilson(v, n, z) for v in (strict, value)]
     down, up = strict - float(bounds[0][0]), float(bounds[1][1]) - value
     low = strict - float(np.sqrt(down**2 + max(strict - at_low, 0.0) ** 2 + runs**2))
@@ -174,14 +183,14 @@ def _of_rate(leak: LeakageEstimate, members: int, alpha: float, runs: float) -> 
     return max(low, 0.0), min(high, 1.0), f"{kind}, with order statistics of the threshold, pointwise"
 
 
-def effective(leak: LeakageEstimate) -> float:
-    """Rows of one target that would give a true positive rate the variance it has here."""
-    assert leak.numerator is not None
-    assert leak.denominator is not None
-    floor = 1 / float(leak.denominator @ leak.denominator)
-    spread, p = float(leak.own @ leak.own), leak.value
+def effective_rows(estimate: LeakageEstimate) -> float:
+    """Effective number of rows: p (1 - p) / variance, at least Kish's number for the rows' weights."""
+    assert estimate.numerator is not None
+    assert estimate.denominator is not None
+    floor = 1 / float(estimate.denominator @ estimate.denominator)
+    variance, p = float(estimate.row_influence @ estimate.row_influence), estimate.value
     few = (
-        min(int((leak.numerator > 0).sum()), int((leak.numerator < leak.denominator).sum()))
+        min(int((estimate.numerator > 0).sum()), int((estimate.numerator < estimate.denominator).sum()))
         < counts.MIN_DISCORDANT_ROWS
     )
-    return floor if few or not spread > 0 else max(p * (1 - p) / spread, floor)
+    return floor if few or not variance > 0 else max(p * (1 - p) / variance, floor)

@@ -1,4 +1,4 @@
-"""What an attack returns, and the sentence it ends in."""
+"""The result of an attack as a document, and its verdict sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evenhand.tables.signals.schema import Signals
 
 SCHEMA = "evenhand.attack/1"
 
-#: Which fields of `Columns` an attack reads.
+#: Fields of `Columns` that an attack uses.
 READ = ("by", "memberships", "intersect", "id", "arm", "run", "where", "split", "names")
 
 
@@ -25,7 +25,7 @@ class AttackResult(AuditResult):
 
 
 def title(metric: str) -> str:
-    """The name of a number of an attack in a sentence."""
+    """Return the name of a number of an attack, as used in a sentence."""
     known = measure(metric)
     return known.title.removesuffix(" of the attack") if known else metric
 
@@ -39,7 +39,7 @@ def document(
     rows: Mapping[str, list[dict[str, Any]]],
     problems: Sequence[str],
 ) -> dict[str, Any]:
-    """The whole result, in the order in which it is read."""
+    """Build the document, in the order in which it is read."""
     arms = [arm.name for arm in signals.arms]
     candidates = [name for i, name in enumerate(arms) if i != reference]
     return {
@@ -82,7 +82,7 @@ def document(
 
 
 def _wording(rates: Sequence[dict[str, Any]]) -> Wording:
-    """What the verdict says in its own words."""
+    """Return the wording of the verdict for attacks."""
     return Wording(
         alone=f"One arm: {_leakage(rates)} A verdict needs a second arm to compare with.",
         about="Leakage of ",
@@ -93,7 +93,7 @@ def _wording(rates: Sequence[dict[str, Any]]) -> Wording:
 
 
 def _leakage(rates: Sequence[dict[str, Any]]) -> str:
-    """Say how well the strongest attack tells members over all rows."""
+    """Report how well the strongest attack identifies members over all rows."""
     overall = [r for r in rates if r["metric"] == AUC and r["attribute"] is None and r["status"] == "ok"]
     if not overall:
         return "no attack could be measured."

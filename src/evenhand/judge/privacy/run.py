@@ -15,8 +15,8 @@ from evenhand.errors import CallError, nearest
 from evenhand.judge.attacks import ATTACKS, Evidence
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy import compare, control, curves, unscored
-from evenhand.judge.privacy.choice import Attack, choose, signals_of
-from evenhand.judge.privacy.observe import AttackEstimates, Scored, observe, remark
+from evenhand.judge.privacy.choice import Attack, choose_attacks, required_signals
+from evenhand.judge.privacy.observe import AttackEstimates, Scored, observe, unscored_remarks
 from evenhand.judge.privacy.rates import rate_row
 from evenhand.judge.privacy.result import AttackResult, document
 from evenhand.judge.privacy.settings import AUC, PrivacySettings
@@ -24,30 +24,31 @@ from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import BoolArray, Columns, FloatArray, IntArray, Source
 from evenhand.tables.signals.schema import SignalArm, Signals
 
-#: An area under the ROC curve below this, with all of its interval below 1/2, is no chance.
-TURNED = 0.4
+#: An AUC below this, with its whole interval below 1/2, is too low for chance: the signal is probably
+#: reversed.
+MAX_REVERSED_AUC = 0.4
 
 
 def run_attack(source: Source, columns: Columns, settings: PrivacySettings) -> AttackResult:
-    """Attack the models whose signals are given, and judge what the attacks find.
+    """Attack models by their signals, and judge the leakage by group and between arms.
 
     Args:
         source: files, folders, globs or tables in memory.
         columns: which columns hold attributes, arms and runs.
-        settings: which attacks, and how strictly they are judged.
+        settings: the attacks, and the settings of the judgement.
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is invalid; all complaints together.
     """
     from evenhand.tables.signals.read import load_signals  # noqa: PLC0415  (duckdb: a refused call needs none)
 
-    return attack_signals(load_signals(source, columns, signals_of(settings)), columns, settings)
+    return attack_signals(load_signals(source, columns, required_signals(settings)), columns, settings)
 
 
 def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings) -> AttackResult:
     """Attack models whose signals are already checked and aligned."""
     reference = _reference(signals, settings)
-    attacks = choose(signals, settings)
+    attacks = choose_attacks(signals, settings)
     groups = groups_of(signals)
     rows: dict[str, list[dict[str, Any]]] = {k: [] for k in ("rates", "vulnerability", "roc", "stability")}
     pairs: list[tuple[AttackEstimates, AttackEstimates]] = []
@@ -55,80 +56,86 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
     for attack in attacks:
         scored = []
         for arm in signals.arms:
-            told, silent = score(arm, attack)
-            scored.append(told)
-            problems += [*silent, *remark(told, groups)]
-        seen = [_observe(s, groups, settings) for s in scored]
-        for one in seen:
-            _tell(rows, one, groups, signals, settings)
+            scores, remarks = score_arm(arm, attack)
+            scored.append(scores)
+            problems += [*remarks, *unscored_remarks(scores, groups)]
+        estimates = [_observe(s, groups, settings) for s in scored]
+        for arm_estimates in estimates:
+            _add_rows(rows, arm_estimates, groups, signals, settings)
         for i, arm in enumerate(signals.arms):
             if i != reference:
-                found = _paired(seen[reference], seen[i], signals.arms[reference], arm, groups, settings)
-                if isinstance(found, str):
-                    problems.append(found)
+                pair = _pair_targets(
+                    estimates[reference], estimates[i], signals.arms[reference], arm, groups, settings
+                )
+                if isinstance(pair, str):
+                    problems.append(pair)
                 else:
-                    pairs.append(found)
-    problems += _turned(rows["rates"])
-    comparisons = compare.comparisons(pairs, groups, signals.attributes, settings) if pairs else []
+                    pairs.append(pair)
+    problems += _reversal_remarks(rows["rates"])
+    comparisons = compare.build_comparisons(pairs, groups, signals.attributes, settings) if pairs else []
     rows["comparisons"] = comparisons
     names = [attack.name for attack in attacks]
     return AttackResult(document(signals, columns, settings, names, reference, rows, problems))
 
 
-def _turned(rates: Sequence[dict[str, Any]]) -> list[str]:
-    """Remark on attacks that take non-members for members: a column may mean the opposite."""
+def _reversal_remarks(rates: Sequence[dict[str, Any]]) -> list[str]:
+    """Remark on attacks that rank non-members above members: a column may have the opposite meaning."""
     return [
         f"{r['input']}, {r['attack']}: members look less like members than non-members do (ROC AUC "
         f"{r['value']:.3f}, {r['low']:.3f} to {r['high']:.3f}); is 'in_training' 1 for members, and is the "
-        "signal what its column is called (a likelihood is no loss)?"
+        "signal what its column is called (a likelihood is not a loss)?"
         for r in rates
-        if r["attribute"] is None and r["metric"] == AUC and r["high"] < 1 / 2 and r["value"] < TURNED
+        if r["attribute"] is None
+        and r["metric"] == AUC
+        and r["high"] < 1 / 2
+        and r["value"] < MAX_REVERSED_AUC
     ]
 
 
 def groups_of(signals: Signals) -> list[Group]:
-    """All rows, and every group of every attribute, empty ones too."""
+    """Return the group of all rows, and every group of every attribute, empty groups included."""
     n = len(signals.ids)
-    found = [Group(None, None, np.arange(n), n)]
+    groups = [Group(None, None, np.arange(n), n)]
     for attribute in signals.attributes:
         for index, name in enumerate(attribute.groups):
             rows = np.flatnonzero(attribute.in_group(index))
-            found.append(Group(attribute.name, name, rows, len(rows)))
-    return found
+            groups.append(Group(attribute.name, name, rows, len(rows)))
+    return groups
 
 
-def score(arm: SignalArm, attack: Attack) -> tuple[Scored, list[str]]:
-    """Scores of one attack on the targets of one arm, and remarks on those of which it says nothing.
+def score_arm(arm: SignalArm, attack: Attack) -> tuple[Scored, list[str]]:
+    """Score the targets of one arm by one attack, with remarks on targets without usable scores.
 
-    A target of which nothing is said is left out where others remain; alone it is the reason of no number.
+    Targets without usable scores are left out where others remain; if none remains, their reason becomes the
+    reason of every number.
     """
     evidence = Evidence(arm.member, arm.targets, arm.shared, arm.loss, arm.margin, arm.base_loss)
     scores: FloatArray = registry.load(ATTACKS, attack.module).score(evidence, attack.config)
     member = arm.member[arm.targets]
-    causes = unscored.causes_of(evidence, scores, attack.needs)
-    reasons = [_reason(*of) for of in zip(scores, member, causes, strict=True)]
-    kept = [i for i, reason in enumerate(reasons) if not reason]
+    causes = unscored.find_causes(evidence, scores, attack.needs)
+    reasons = [_undefined_reason(*columns) for columns in zip(scores, member, causes, strict=True)]
+    scored_targets = [i for i, reason in enumerate(reasons) if not reason]
     runs = arm.target_runs
-    if not kept:
+    if not scored_targets:
         reason = next((r for r in reasons if r), "")
         return Scored(arm.name, attack.name, runs, scores, member, reason, causes), []
-    whole = Scored(arm.name, attack.name, runs, scores, member, "", causes, tuple(range(len(runs))))
-    if len(kept) == len(runs):
-        return whole, []
+    scored = Scored(arm.name, attack.name, runs, scores, member, "", causes, tuple(range(len(runs))))
+    if len(scored_targets) == len(runs):
+        return scored, []
     remarks = [
         f"{arm.name}, {attack.name}: run {run} is left out: {reason}."
         for run, reason in zip(runs, reasons, strict=True)
         if reason
     ]
-    return whole.of(kept), remarks
+    return scored.select(scored_targets), remarks
 
 
-def _reason(scores: FloatArray, member: BoolArray, causes: IntArray) -> str:
-    """Why the scores of one target say nothing; empty when they do."""
+def _undefined_reason(scores: FloatArray, member: BoolArray, causes: IntArray) -> str:
+    """Explain why the scores of one target are unusable; empty when they are usable."""
     known = np.isfinite(scores)
     for name, of in (("row", np.ones_like(member)), ("member", member), ("non-member", ~member)):
         if not (known & of).any():
-            return f"no {name} has a score ({unscored.said(causes[of])})"
+            return f"no {name} has a score ({unscored.describe_causes(causes[of])})"
     low, high = np.nanmin(scores), np.nanmax(scores)
     return "constant signals: every row has the same score" if low == high else ""
 
@@ -140,25 +147,27 @@ def _observe(scored: Scored, groups: Sequence[Group], settings: PrivacySettings)
     return observe(scored, groups, settings.fprs, float(z_of(settings.alpha)))
 
 
-def _tell(
+def _add_rows(
     rows: dict[str, list[dict[str, Any]]],
-    seen: AttackEstimates,
+    estimates: AttackEstimates,
     groups: Sequence[Group],
     signals: Signals,
     settings: PrivacySettings,
 ) -> None:
-    """Add what is said of one attack on one arm."""
+    """Add the rows of one attack on one arm to each table."""
     for metric in settings.metrics:
-        rows["rates"] += [rate_row(seen, metric, group, g, settings) for g, group in enumerate(groups)]
-    rows["roc"] += [curves.roc_row(seen, group, settings.fprs) for group in groups]
-    rows["stability"] += [curves.stability_row(seen, group, g, settings) for g, group in enumerate(groups)]
+        rows["rates"] += [rate_row(estimates, metric, group, g, settings) for g, group in enumerate(groups)]
+    rows["roc"] += [curves.roc_row(estimates, group, settings.fprs) for group in groups]
+    rows["stability"] += [
+        curves.stability_row(estimates, group, g, settings) for g, group in enumerate(groups)
+    ]
     for number, attribute in enumerate(signals.attributes):
-        own = [(g, group) for g, group in enumerate(groups) if group.attribute == attribute.name]
+        numbered = [(g, group) for g, group in enumerate(groups) if group.attribute == attribute.name]
         rng = np.random.default_rng((settings.rng, number))
-        rows["vulnerability"] += control.vulnerability(seen, attribute, own, settings, rng)
+        rows["vulnerability"] += control.vulnerability_rows(estimates, attribute, numbered, settings, rng)
 
 
-def _paired(
+def _pair_targets(
     reference: AttackEstimates,
     candidate: AttackEstimates,
     first: SignalArm,
@@ -166,22 +175,22 @@ def _paired(
     groups: Sequence[Group],
     settings: PrivacySettings,
 ) -> tuple[AttackEstimates, AttackEstimates] | str:
-    """What an attack shows of two arms for the targets that belong together, or why there are none."""
+    """Return the estimates of two arms for their matching targets, or the reason why no targets match."""
     if reference.scored.reason or candidate.scored.reason:
         return reference, candidate
-    inside, other = reference.scored.member, candidate.scored.member
-    same = (inside[:, None, :] == other[None, :, :]).all(axis=2)
-    pairs = compare.matched(reference.scored.runs, candidate.scored.runs, same)
+    reference_member, candidate_member = reference.scored.member, candidate.scored.member
+    same = (reference_member[:, None, :] == candidate_member[None, :, :]).all(axis=2)
+    pairs = compare.match_targets(reference.scored.runs, candidate.scored.runs, same)
     if not pairs:
         return f"{second.name} against {first.name}: {compare.UNMATCHED}."
-    whole = [(i, i) for i in range(len(inside))]
-    if pairs == whole and len(inside) == len(other):
+    identity = [(i, i) for i in range(len(reference_member))]
+    if pairs == identity and len(reference_member) == len(candidate_member):
         return reference, candidate
-    kept = [
-        _observe(seen.scored.of(at), groups, settings)
-        for seen, at in zip((reference, candidate), zip(*pairs, strict=True), strict=True)
+    selected = [
+        _observe(estimates.scored.select(at), groups, settings)
+        for estimates, at in zip((reference, candidate), zip(*pairs, strict=True), strict=True)
     ]
-    return kept[0], kept[1]
+    return selected[0], selected[1]
 
 
 def _reference(signals: Signals, settings: PrivacySettings) -> int:

@@ -1,4 +1,4 @@
-"""What is to be judged of attacks, declared before the signals are read; and what its numbers are called."""
+"""Settings of an attack, declared before the signals are read, and the names of its numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evenhand import registry
 from evenhand.errors import CallError, nearest
-from evenhand.judge.attacks import ATTACKS, named
+from evenhand.judge.attacks import ATTACKS, attack_name
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import MARGIN
 from evenhand.spec.base import Frozen
@@ -15,17 +15,17 @@ from evenhand.spec.sections.margins import RATE, alpha_fault, integer_fault, mar
 
 AUC, BALANCED = "roc_auc", "balanced_accuracy"
 FPRS = (0.001, 0.01, 0.05)
-USUAL = 0.01
+DEFAULT_FPR = 0.01
 _PREFIX = "true_positive_rate_at_fpr_"
 
 
 def at_fpr(fpr: float) -> str:
-    """The name of the true positive rate where the false positive rate is `fpr`."""
+    """Name of the true positive rate at the false positive rate `fpr`."""
     return f"{_PREFIX}{fpr:g}"
 
 
 def measure(name: str) -> MetricInfo | None:
-    """Facts about a number of an attack; None when it is none. More is worse."""
+    """Return the facts about a number of an attack, or None for an unknown name. Larger values are worse."""
     titles = {AUC: "AUC of the attack", BALANCED: "balanced accuracy of the attack"}
     title = titles.get(name)
     if title is None and name.startswith(_PREFIX):
@@ -38,21 +38,20 @@ def measure(name: str) -> MetricInfo | None:
 
 @dataclass(frozen=True)
 class PrivacySettings:
-    """How to attack and judge. All is fixed before a row is read, so no choice depends on the rows.
+    """Settings of attacks and their judgement, fixed before any row is read: no choice depends on the data.
 
     Attributes:
         attacks: names and options; empty means all that the signals and references allow.
-        reference: name of the reference arm; None is the first one.
-        primary: numbers whose comparisons get verdicts; empty means the AUC and the true positive rate at 1
-        %,
-            or else at the smallest rate of `fprs`.
-        margin: the largest harmless difference; all numbers lie on [0, 1].
+        reference: name of the reference arm; None for the first one.
+        primary: numbers whose comparisons get verdicts; empty means the AUC and the true positive rate at 1 %
+            FPR, or else at the smallest of `fprs`.
+        margin: the largest harmless difference; all numbers are on the scale from 0 to 1.
         alpha: 1 - alpha is the simultaneous level of each family of intervals.
-        fprs: false positive rates at which true positive rates are told.
+        fprs: false positive rates at which true positive rates are reported.
         min_group_size: groups with fewer members, or fewer non-members where these count, keep their rows and
             get no verdict.
         rng: seed of every random draw.
-        permutations: of membership, for the control of disparate vulnerability.
+        permutations: number of permutations of membership, for the control of disparate vulnerability.
     """
 
     attacks: tuple[tuple[str, Frozen], ...] = ()
@@ -66,18 +65,20 @@ class PrivacySettings:
     permutations: int = 499
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant, all at once."""
-        bad = list(self._of_attacks())
+        """Refuse invalid values, all together."""
+        complaints = list(self._of_attacks())
         if not self.fprs or not all(0 < f < 1 for f in self.fprs) or len(set(self.fprs)) < len(self.fprs):
-            bad.append(f"--fpr: got {list(self.fprs)}; give different rates between 0 and 1, such as 0.01.")
-        bad += [
-            f"--primary: {name!r} is none of the numbers of an attack: {nearest(name, self.metrics)}"
+            complaints.append(
+                f"--fpr: got {list(self.fprs)}; give different rates between 0 and 1, such as 0.01."
+            )
+        complaints += [
+            f"--primary: unknown number of an attack {name!r}: {nearest(name, self.metrics)}"
             for name in self.primary
             if name not in self.metrics
         ]
         fault = margin_fault(self.margin, RATE, f"{AUC} and the other numbers of an attack lie")
         if fault is not None:
-            bad.append(f"--margin {shown_number(self.margin)}: {fault}")
+            complaints.append(f"--margin {shown_number(self.margin)}: {fault}")
         options = {
             "--alpha": alpha_fault(self.alpha),
             "--min-group-size": integer_fault(self.min_group_size, 1, "it is an integer of at least 1"),
@@ -86,24 +87,24 @@ class PrivacySettings:
             ),
             "--rng": integer_fault(self.rng, 0, "the seed is an integer of at least 0"),
         }
-        bad += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
-        if bad:
-            raise CallError(bad)
+        complaints += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
+        if complaints:
+            raise CallError(complaints)
         for name in ("margin", "alpha", "min_group_size", "rng", "permutations"):
             object.__setattr__(self, name, plain(getattr(self, name)))
 
     def _of_attacks(self) -> Iterable[str]:
-        seen: set[str] = set()
+        names: set[str] = set()
         for name, config in self.attacks:
             if name not in registry.names(ATTACKS):
                 registry.load(ATTACKS, name)
-            if named(name, config) in seen:
-                yield f"--attack: {named(name, config)!r} is given twice."
-            seen.add(named(name, config))
+            if attack_name(name, config) in names:
+                yield f"--attack: {attack_name(name, config)!r} is given twice."
+            names.add(attack_name(name, config))
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of all numbers that an attack is told in."""
+        """Names of all numbers that an attack reports."""
         return (AUC, BALANCED, *(at_fpr(f) for f in self.fprs))
 
     @property
@@ -111,4 +112,4 @@ class PrivacySettings:
         """The primary numbers."""
         if self.primary:
             return self.primary
-        return (AUC, at_fpr(USUAL if USUAL in self.fprs else min(self.fprs)))
+        return (AUC, at_fpr(DEFAULT_FPR if DEFAULT_FPR in self.fprs else min(self.fprs)))

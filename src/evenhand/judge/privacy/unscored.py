@@ -1,4 +1,4 @@
-"""Rows without a score: how many there are in every group, and why an attack says nothing of them."""
+"""Rows without a score: the causes, as bits, and their description."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evenhand.tables.schema import FloatArray, IntArray
 #: Bits of a cause.
 WITHOUT, WITH, AGREE = 1, 2, 4
 
-_SAID = {
+_DESCRIPTIONS = {
     WITHOUT: "too few references without the row",
     WITH: "too few references with the row",
     WITHOUT | WITH: "too few references with or without the row",
@@ -18,13 +18,13 @@ _SAID = {
 }
 
 
-def causes_of(evidence: Evidence, scores: FloatArray, needs: Needs) -> IntArray:
-    """[T, n] why a row has no score, in bits; 0 where it has one.
+def find_causes(evidence: Evidence, scores: FloatArray, needs: Needs) -> IntArray:
+    """[T, n] the causes of missing scores, as bits; 0 where a row has a score.
 
     Args:
-        evidence: what the attack was made from.
-        scores: [T, n] what it says, NaN where it says nothing.
-        needs: how many references it takes.
+        evidence: the input of the attack.
+        scores: [T, n] its scores, NaN where it has none.
+        needs: the references that it needs.
     """
     lacking = ~np.isfinite(scores)
     causes = np.zeros(scores.shape, dtype=np.int64)
@@ -37,17 +37,17 @@ def causes_of(evidence: Evidence, scores: FloatArray, needs: Needs) -> IntArray:
         if bit == WITH and needs.references != "both":
             continue
         for cause, target in zip(causes, evidence.targets, strict=True):
-            # A target that is itself among the references is none for itself.
-            own = count - (evidence.member[target] == member) if evidence.shared else count
-            least = needs.least if own.max() >= needs.somewhere else needs.somewhere
-            cause[own < least] |= bit
+            # A shared target is one of the references, but not for itself: it is not counted.
+            available = count - (evidence.member[target] == member) if evidence.shared else count
+            least = needs.least if available.max() >= needs.somewhere else needs.somewhere
+            cause[available < least] |= bit
     causes[lacking & (causes == 0)] = AGREE
     causes[~lacking] = 0
     return causes
 
 
-def said(causes: IntArray) -> str:
-    """Say why rows have no score, each cause once."""
-    found = int(np.bitwise_or.reduce(causes, axis=None)) if causes.size else 0
-    parts = [found & (WITHOUT | WITH), found & AGREE]
-    return ", or ".join(_SAID[part] for part in parts if part)
+def describe_causes(causes: IntArray) -> str:
+    """Describe why rows have no score, each cause once."""
+    bits = int(np.bitwise_or.reduce(causes, axis=None)) if causes.size else 0
+    parts = [bits & (WITHOUT | WITH), bits & AGREE]
+    return ", or ".join(_DESCRIPTIONS[part] for part in parts if part)

@@ -1,4 +1,4 @@
-"""Which option wins: the one with the highest score; ties are no option's win."""
+"""Choice of an option: the one with the highest score; tied options are not chosen."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.prompts.forms import Blocks, blocks_of
+from evenhand.judge.prompts.forms import Blocks, find_blocks
 from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import BoolArray, IntArray
 
 SCORINGS = "evenhand.judge.scorings"
-#: Why a scoring that needs more than likelihoods cannot be applied, by its need.
-LACKING = {
+#: Reasons why a scoring that needs more than likelihoods cannot be applied, by its need.
+MISSING_REQUIREMENTS = {
     "free": "needs the column log_prob_free (the options after a text without content)",
-    "forms": "needs forms in which the meanings change places between the tokens",
+    "forms": "needs prompt forms that permute the meanings among the tokens",
 }
 
-#: Scores nearer to each other than this are tied: float32 sums of log-probabilities are no finer.
-TIE = 1e-6
+#: Scores that differ by less are tied: float32 sums of log-probabilities are not more precise.
+TIE_TOLERANCE = 1e-6
 
 TIED = "tied"
 
@@ -30,11 +30,11 @@ class Chosen:
 
     Attributes:
         table: the likelihoods.
-        blocks: which of its contexts are forms of one question.
+        blocks: the contexts that are forms of one question.
         scoring: the scoring's name.
         token: [places, contexts] code of the token chosen; the number of tokens when tied.
         meaning: [places, contexts] code of its meaning; the number of meanings when tied.
-        scored: [contexts] whether the scoring has scores there.
+        scored: [contexts] mask of the contexts that the scoring scores.
     """
 
     table: Likelihoods
@@ -51,26 +51,30 @@ def scoring_names() -> tuple[str, ...]:
 
 
 def choose_all(table: Likelihoods) -> tuple[dict[str, Chosen], dict[str, str]]:
-    """The choices of every scoring that the table allows, and why the others are missing."""
-    blocks = blocks_of(table)
-    found, lacking = {}, {}
+    """Apply every scoring that the table allows.
+
+    Returns:
+        The choices by scoring, and the reasons why other scorings are missing.
+    """
+    blocks = find_blocks(table)
+    choices, missing = {}, {}
     for name in scoring_names():
         scoring = registry.load(SCORINGS, name)
         if scoring.INFO.needs == "free" and table.log_prob_free is None:
-            lacking[name] = LACKING["free"]
+            missing[name] = MISSING_REQUIREMENTS["free"]
             continue
         chosen = _choose(table, blocks, name, np.asarray(scoring.compute(table, blocks)))
         if chosen.scored.any():
-            found[name] = chosen
+            choices[name] = chosen
         else:
-            lacking[name] = LACKING[scoring.INFO.needs]
-    return found, lacking
+            missing[name] = MISSING_REQUIREMENTS[scoring.INFO.needs]
+    return choices, missing
 
 
 def _choose(table: Likelihoods, blocks: Blocks, name: str, scores: np.ndarray) -> Chosen:
     scored = ~np.isnan(scores).any(axis=(0, 2))
     ranked = np.sort(np.where(np.isnan(scores), 0.0, scores), axis=-1)
-    tied = ranked[..., -1] - ranked[..., -2] <= TIE
+    tied = ranked[..., -1] - ranked[..., -2] <= TIE_TOLERANCE
     best = np.argmax(np.where(np.isnan(scores), -np.inf, scores), axis=-1)
     contexts = np.arange(len(table.example))
     return Chosen(

@@ -1,7 +1,7 @@
-"""Prompts by snippets: which contexts stand in one complete crossing, and how prompts belong together.
+"""Complete crossings of prompts by snippets, and the factors of prompts.
 
 A prompt is one template with one option set (a variant: words, letters, inverted letters ...); a snippet is
-an example, the text that is asked about.
+an example, the text that the prompt asks about.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ NESTED, TOGETHER = "option set within template", "template x option set"
 
 @dataclass(frozen=True)
 class Groupings:
-    """The effects of prompts that the data can tell apart.
+    """The effects of prompts that the data identify.
 
     Attributes:
         codes: by name, [prompts] codes; the last one has a level for every prompt. Empty with one prompt.
         degrees: by name, degrees of freedom.
-        lacking: by name, why an effect cannot be told.
+        lacking: by name, why an effect is not identified.
     """
 
     codes: dict[str, IntArray]
@@ -37,10 +37,10 @@ class Crossing:
     """Contexts of a complete crossing.
 
     Attributes:
-        context: [prompts, snippets] the context of each.
-        groupings: of the prompts.
+        context: [prompts, snippets] index of the context of each pair.
+        groupings: the groupings of the prompts.
         cluster: [snippets] code of the cluster; None where the prompts of a snippet are in several.
-        left_out: contexts that are in no complete crossing.
+        left_out: number of contexts outside the crossing.
     """
 
     context: IntArray
@@ -52,23 +52,26 @@ class Crossing:
 def crossing_of(table: Likelihoods, offered: BoolArray) -> Crossing:
     """Cross the prompts and snippets of these contexts.
 
-    Where not every snippet stands in every prompt, the prompts with the fewest snippets are left out as long
-    as this keeps more contexts, and then the snippets that do not stand in all prompts that are left.
+    Where some snippets lack some prompts, the prompts with the fewest snippets are dropped as long as this
+    keeps more contexts, and then the snippets that lack one of the remaining prompts.
 
     Args:
         table: the likelihoods.
-        offered: [contexts] which to cross.
+        offered: [contexts] mask of the contexts to cross.
     """
     rows = np.flatnonzero(offered)
     prompts, prompt = np.unique(np.c_[table.template, table.variant][rows], axis=0, return_inverse=True)
     snippets, snippet = np.unique(table.example[rows], return_inverse=True)
     context = np.full((len(prompts), len(snippets)), -1)
     context[prompt, snippet] = rows
-    there = context >= 0
-    order = np.argsort(-there.sum(axis=1), kind="stable")
-    complete = np.logical_and.accumulate(there[order], axis=0)
-    kept = complete.sum(axis=1) * np.arange(1, len(prompts) + 1)
-    most = len(kept) - int(np.argmax(kept[::-1]))
+    present = context >= 0
+    # Row p of `complete` marks the snippets that occur in each of the p + 1 most complete prompts, so
+    # `contexts_left` is the size of the crossing with these prompts. Of equal sizes the one with more prompts
+    # is taken.
+    order = np.argsort(-present.sum(axis=1), kind="stable")
+    complete = np.logical_and.accumulate(present[order], axis=0)
+    contexts_left = complete.sum(axis=1) * np.arange(1, len(prompts) + 1)
+    most = len(contexts_left) - int(np.argmax(contexts_left[::-1]))
     chosen = np.sort(order[:most])
     context = context[chosen][:, complete[most - 1]]
     cluster = table.cluster[context]
@@ -81,10 +84,10 @@ def crossing_of(table: Likelihoods, offered: BoolArray) -> Crossing:
 
 
 def groupings_of(template: IntArray, options: IntArray) -> Groupings:
-    """Say which effects of templates and option sets can be told apart.
+    """Determine the identifiable effects of templates and option sets.
 
-    Option sets are crossed with templates where some stand in several templates and enough do to tell the
-    effects of both from each other; else they are nested in templates.
+    Option sets are crossed with templates if enough of them occur in several templates to separate the
+    effects of both; else they are nested in templates.
 
     Args:
         template: [prompts] code of each prompt's template.
@@ -95,9 +98,9 @@ def groupings_of(template: IntArray, options: IntArray) -> Groupings:
     t, o, n = int(template.max()) + 1, int(options.max()) + 1, len(prompts)
     lacking = {}
     if t == 1:
-        lacking[TEMPLATE] = "one template only: nothing varies from template to template"
+        lacking[TEMPLATE] = "one template only, so variation over templates cannot be estimated"
     if o == 1:
-        lacking[OPTIONS] = "one option set only: nothing varies from option set to option set"
+        lacking[OPTIONS] = "one option set only, so variation over option sets cannot be estimated"
     if lacking:
         codes = {name: prompts for name, k in ((TEMPLATE, t), (OPTIONS, o)) if k > 1}
         return Groupings(codes, dict.fromkeys(codes, n - 1), lacking)
@@ -107,7 +110,7 @@ def groupings_of(template: IntArray, options: IntArray) -> Groupings:
     if n == t and o < n:
         return Groupings({OPTIONS: options, TEMPLATE: prompts}, degrees | {TEMPLATE: t - o}, {})
     if n == t:
-        lacking[OPTIONS] = "each template has an option set of its own: what goes with it is the template's"
+        lacking[OPTIONS] = "each template has its own option set, so their effects cannot be separated"
         return Groupings({TEMPLATE: prompts}, {TEMPLATE: t - 1}, lacking)
     if left and o < n:
         codes = {TEMPLATE: template, OPTIONS: options, TOGETHER: prompts}

@@ -1,7 +1,8 @@
-"""Forms of one question: the same options, whose meanings change places between their tokens.
+"""Prompt forms of one question: the same options, with their meanings permuted among their tokens.
 
-Contexts of one example and template with the same option tokens and the same meanings are a block. Their
-forms differ in which token stands for which meaning (inverted) or only in the order on the page (reordered).
+Contexts of one example and template with the same option tokens and the same meanings form a block. Its
+prompt forms differ in the assignment of meanings to tokens (inverted) or only in the order of the options
+(reordered).
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Blocks:
-    """How contexts belong together.
+    """The grouping of contexts into questions and option sets.
 
     Attributes:
         block: [contexts] code of each context's block.
-        first: [blocks] a context of each block: its plainest form.
+        first: [blocks] the context with the plainest form of each block.
         option_set: [contexts] code of the context's template and option tokens.
-        sets: [sets, K] tokens of each, `NONE` where it has fewer.
-        set_template: [sets] its template.
-        closed: [sets] whether several examples share it, so that its tokens can have a prior.
-        inverted: [contexts] whether a token stands for another meaning than in the plainest form.
-        twin: [contexts] whether it is another form than the plainest.
+        sets: [sets, K] codes of the tokens of each set, padded with `NONE`.
+        set_template: [sets] code of its template.
+        closed: [sets] mask: several examples share the set, so that its tokens can have a prior.
+        inverted: [contexts] mask: a token has another meaning than in the plainest form.
+        permuted: [contexts] mask: the form is not the plainest one.
     """
 
     block: IntArray
@@ -36,10 +37,10 @@ class Blocks:
     set_template: IntArray
     closed: BoolArray
     inverted: BoolArray
-    twin: BoolArray
+    permuted: BoolArray
 
 
-def blocks_of(table: Likelihoods) -> Blocks:
+def find_blocks(table: Likelihoods) -> Blocks:
     """Find the blocks of a table.
 
     A block's plainest form is the one whose variant has the shortest name (`letters` before
@@ -67,7 +68,7 @@ def blocks_of(table: Likelihoods) -> Blocks:
         set_template=sets[:, 0],
         closed=np.bincount(pairs[:, 0], minlength=len(sets)) > 1,
         inverted=(table.meaning != table.meaning[base]).any(axis=1),
-        twin=base != np.arange(len(base)),
+        permuted=base != np.arange(len(base)),
     )
 
 
@@ -81,16 +82,17 @@ def log_shares(values: FloatArray, there: BoolArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Effects:
-    """What of an option's log share goes with its token and what with its meaning, block by block.
+    """Effects of an option's token and of its meaning on its log share, by block.
 
-    In a block, log share = constant of the form + token + meaning, each summing to 0, by least squares. Where
-    the meanings take every place equally often (all cyclic permutations) the token's part is the mean of its
-    log shares less the mean over tokens, the prior of Zheng et al. 2024 (arXiv 2309.03882).
+    In a block, log share = constant of the form + token effect + meaning effect, by least squares, where each
+    kind of effect sums to 0. If every token has every meaning equally often (all cyclic permutations), the
+    token effect is the mean of its log shares minus the mean over tokens, the prior of Zheng et al. 2024
+    (arXiv 2309.03882).
 
     Attributes:
-        token: [places, blocks, K] in the order of the block's tokens; NaN where the forms cannot tell.
+        token: [places, blocks, K] in the order of the block's tokens; NaN where the forms do not identify it.
         meaning: [places, blocks, K] in the order of the block's meanings.
-        meanings: [blocks, K] which these are.
+        meanings: [blocks, K] codes of these meanings.
     """
 
     token: FloatArray
@@ -98,8 +100,8 @@ class Effects:
     meanings: IntArray
 
 
-def effects_of(table: Likelihoods, blocks: Blocks) -> Effects:
-    """Fit every block whose forms can tell tokens from meanings."""
+def fit_effects(table: Likelihoods, blocks: Blocks) -> Effects:
+    """Fit every block whose forms distinguish tokens from meanings."""
     places, most = len(table.places), table.token.shape[1]
     logs = log_shares(table.log_prob, table.there)
     count = len(blocks.first)
@@ -115,23 +117,27 @@ def effects_of(table: Likelihoods, blocks: Blocks) -> Effects:
         there = np.sort(table.meaning[blocks.first[which]][:, :k], axis=1)
         meanings[which, :k] = there
         rank = (table.meaning[members][:, :, :k, None] == there[:, None, None, :]).argmax(axis=-1)
+        # Blocks with equal assignments of meanings to tokens share one least-squares solution.
         designs, design = np.unique(rank.reshape(len(which), -1), axis=0, return_inverse=True)
         for d, places_of_meanings in enumerate(designs):
             solve = _solver(places_of_meanings.reshape(f, k))
             if solve is None:
                 continue
-            mine = design == d
-            seen = logs[:, members[mine]][..., :k].reshape(places, int(mine.sum()), f * k)
-            found = seen @ solve.T
-            token[:, which[mine], :k], meaning[:, which[mine], :k] = found[..., :k], found[..., k:]
+            same_design = design == d
+            values = logs[:, members[same_design]][..., :k].reshape(places, int(same_design.sum()), f * k)
+            fitted = values @ solve.T
+            token[:, which[same_design], :k], meaning[:, which[same_design], :k] = (
+                fitted[..., :k],
+                fitted[..., k:],
+            )
     return Effects(token, meaning, meanings)
 
 
 def _solver(rank: IntArray) -> FloatArray | None:
-    """[2 k, forms * k] from log shares to both effects; None when the forms cannot tell them apart.
+    """[2 k, forms * k] linear map from log shares to both effects; None if the forms do not identify them.
 
     Args:
-        rank: [forms, k] meaning of each token in each form.
+        rank: [forms, k] index of the meaning of each token in each form.
     """
     forms, k = rank.shape
     if len(np.unique(rank, axis=0)) < 2 or any(len(set(r)) < k for r in rank.tolist()):

@@ -1,7 +1,7 @@
 """Scorings: from likelihoods of options to the scores by which one of them is chosen.
 
-A file here is a scoring; its name is the scoring's name. It defines `INFO` (a `ScoringInfo`) and
-`compute(table, blocks) -> scores`, [places, contexts, K], higher is chosen, -inf where there is no option and
+Each file here is a scoring of the same name. It defines `INFO` (a `ScoringInfo`) and
+`compute(table, blocks) -> scores`, [places, contexts, K]: the highest is chosen; -inf for absent options and
 NaN in contexts that it cannot score.
 """
 
@@ -16,11 +16,10 @@ class ScoringInfo:
 
     Attributes:
         title: its name in a report.
-        needs: what it needs beside likelihoods: nothing, the likelihood after a content-free text (`free`),
-        or
-            meanings that change places (`forms`).
+        needs: requirement besides likelihoods: none, the likelihood after a content-free text (`free`), or
+            permuted meanings (`forms`).
         reference: source.
-        note: what it does to a belief, if anything.
+        note: its effect on a belief, if any.
     """
 
     title: str

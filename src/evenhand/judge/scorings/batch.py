@@ -1,4 +1,4 @@
-"""Batch calibration: log shares less their mean over all examples, for every token."""
+"""Batch calibration: log shares minus their mean over all examples, for every token."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ INFO = ScoringInfo(
     title="batch calibration",
     needs="",
     reference="Zhou et al. 2024 (arXiv 2309.17249)",
-    note="In a template and variant whose tokens keep their meanings it takes away the mean belief together "
-    "with the token's prior: options then come out about equally often.",
+    note="In a template and variant whose tokens keep their meanings it removes the mean belief together "
+    "with the token's prior: options are then chosen about equally often.",
 )
 
 

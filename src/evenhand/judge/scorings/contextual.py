@@ -1,7 +1,7 @@
-"""Contextual calibration: shares of the options, divided by their mean shares after texts without content.
+"""Contextual calibration: shares of the options, divided by their mean shares after content-free texts.
 
-With a single content-free text it chooses as PMI does; with several, PMI takes each example's own and this
-their mean over the contexts of a template and variant.
+With a single content-free text its choices equal those of PMI; with several, PMI divides by the shares of
+each example, and this scoring by their mean over the contexts of a template and variant.
 """
 
 from __future__ import annotations

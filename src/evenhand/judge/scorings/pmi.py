@@ -1,4 +1,4 @@
-"""PMI: how much more likely the text makes the option than a text without content."""
+"""PMI: the log ratio of an option's likelihood after the text and after a content-free text."""
 
 from __future__ import annotations
 

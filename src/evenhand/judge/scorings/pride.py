@@ -1,10 +1,10 @@
-"""PriDe: shares of the options, divided by the prior of their tokens, which permuted meanings reveal."""
+"""PriDe: shares of the options, divided by the prior of their tokens, estimated from permuted meanings."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from evenhand.judge.prompts.forms import Blocks, effects_of, log_shares
+from evenhand.judge.prompts.forms import Blocks, fit_effects, log_shares
 from evenhand.judge.scorings import ScoringInfo
 from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import FloatArray
@@ -24,11 +24,11 @@ def compute(table: Likelihoods, blocks: Blocks) -> FloatArray:
 
 
 def token_priors(table: Likelihoods, blocks: Blocks) -> FloatArray:
-    """[places, sets, K] mean over blocks of the shares that the tokens' effects alone would give.
+    """[places, sets, K] mean over blocks of the shares that the token effects alone imply.
 
-    NaN where no block of the set can tell tokens from meanings, or no two examples share the set.
+    NaN where no block of the set distinguishes tokens from meanings, or where no two examples share the set.
     """
-    effect = effects_of(table, blocks).token
+    effect = fit_effects(table, blocks).token
     there = table.there[blocks.first]
     shares = np.exp(log_shares(effect, there))
     known = np.isfinite(effect[:, :, 0]).all(axis=0)
