@@ -10,7 +10,7 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.tables.answers.generations import load_generations, write_generations
 from evenhand.tables.answers.likelihoods import load_likelihoods, write_likelihoods
-from evenhand.tables.detect import kind_of
+from evenhand.tables.detect import detect_kind
 from evenhand.tables.schema import Attribute, Columns
 
 NAMES = {"arm": "lora[rank=8]", "run": "13", "model": "tiny"}
@@ -77,7 +77,7 @@ def test_generations_as_text(tmp_path, ending):
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
             writer.writerows({**r, "references": json.dumps(r["references"])} for r in rows)
-    assert kind_of(path, Columns()) == "generations"
+    assert detect_kind(path, Columns()) == "generations"
     one, other = load_generations(tmp_path / "g.parquet", Columns()), load_generations(path, Columns())
     assert (one.completions, one.references) == (other.completions, other.references)
 
@@ -86,7 +86,7 @@ def test_likelihoods_there_and_back(tmp_path):
     options(tmp_path / "l.parquet")
     assert pq.read_schema(tmp_path / "l.parquet").metadata[b"schema"] == b"evenhand.likelihoods/1"
     told = load_likelihoods(tmp_path / "l.parquet", Columns(memberships=("site_*",)))
-    assert kind_of(tmp_path / "l.parquet", Columns()) == "likelihoods"
+    assert detect_kind(tmp_path / "l.parquet", Columns()) == "likelihoods"
     assert told.tokens == (" B", "😀")
     assert told.meanings == ("f", "m")
     assert told.variants == ("letters [0]", "letters [1]")
@@ -203,10 +203,10 @@ def test_a_column_that_only_one_table_has_is_told():
 
 
 def test_kinds(tmp_path):
-    assert kind_of(OPTION, Columns()) == "likelihoods"
-    assert kind_of(TEXT, Columns()) == "generations"
-    assert kind_of(TEXT | {"label": [0, 1]}, Columns()) == "generations"
-    assert kind_of(TEXT | {"label": [0, 1], "prediction": [0, 1]}, Columns()) == "predictions"
-    assert kind_of({"label": [0, 1], "prediction": [0, 1]}, Columns()) == "predictions"
+    assert detect_kind(OPTION, Columns()) == "likelihoods"
+    assert detect_kind(TEXT, Columns()) == "generations"
+    assert detect_kind(TEXT | {"label": [0, 1]}, Columns()) == "generations"
+    assert detect_kind(TEXT | {"label": [0, 1], "prediction": [0, 1]}, Columns()) == "predictions"
+    assert detect_kind({"label": [0, 1], "prediction": [0, 1]}, Columns()) == "predictions"
     with pytest.raises(InputError, match=r"several kinds .*likelihoods.*generations"):
-        kind_of({"a": OPTION, "b": TEXT}, Columns())
+        detect_kind({"a": OPTION, "b": TEXT}, Columns())

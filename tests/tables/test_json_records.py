@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from evenhand.errors import InputError
-from evenhand.tables.detect import kind_of
+from evenhand.tables.detect import detect_kind
 from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
 
@@ -94,7 +94,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_tables(tmp_path, form, ending):
     assert counts(tmp_path, FORMS[form], f"p.{ending}") == RIGHT
-    assert kind_of(tmp_path / f"p.{ending}", BY) == "predictions"
+    assert detect_kind(tmp_path / f"p.{ending}", BY) == "predictions"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.judge.run import run_any
 from evenhand.judge.settings import Settings
-from evenhand.tables.detect import kind_of
+from evenhand.tables.detect import detect_kind
 from evenhand.tables.schema import Columns
 
 OPTIONS = {
@@ -37,16 +37,19 @@ def written(folder, name, columns):
 def test_likelihoods_may_have_a_label(tmp_path, name, label):
     table = OPTIONS | {label: ["male", "male", "female", "female"]}
     source = table if name is None else written(tmp_path, name, table)
-    assert kind_of(source, Columns()) == "likelihoods"
+    assert detect_kind(source, Columns()) == "likelihoods"
 
 
 def test_what_has_predictions_or_scores_is_a_table_of_predictions():
     for more in ({"prediction": [0, 1] * 2}, {"score": [0.5] * 4}, {"score_1": [0.5] * 4}):
-        assert kind_of(OPTIONS | {"label": [0, 1] * 2} | more, Columns()) == "predictions"
-    assert kind_of(OPTIONS | {"label": [0] * 4, "mine": [1] * 4}, Columns(prediction="mine")) == "predictions"
-    assert kind_of(OPTIONS | {"label": [0] * 4, "p": [1] * 4}, Columns(score="p")) == "predictions"
-    assert kind_of(TEXTS | {"label": [0, 1]}, Columns()) == "generations"
-    assert kind_of({"label": [0], "Completion": ["x"]}, Columns()) == "predictions"
+        assert detect_kind(OPTIONS | {"label": [0, 1] * 2} | more, Columns()) == "predictions"
+    assert (
+        detect_kind(OPTIONS | {"label": [0] * 4, "mine": [1] * 4}, Columns(prediction="mine"))
+        == "predictions"
+    )
+    assert detect_kind(OPTIONS | {"label": [0] * 4, "p": [1] * 4}, Columns(score="p")) == "predictions"
+    assert detect_kind(TEXTS | {"label": [0, 1]}, Columns()) == "generations"
+    assert detect_kind({"label": [0], "Completion": ["x"]}, Columns()) == "predictions"
 
 
 def test_the_likelihoods_of_a_table_with_labels_are_judged(tmp_path):

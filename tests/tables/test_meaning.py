@@ -14,7 +14,7 @@ import pytest
 
 import evenhand
 from evenhand import CallError, InputError, metrics
-from evenhand.tables.predictions.labels import measured, not_classes, several_values
+from evenhand.tables.predictions.labels import describe_measurements, describe_nested_labels, several_values
 from evenhand.tables.values import tidy
 
 LABELS = [1, 0, 1, 0, 1, 0, 1, 0]
@@ -495,16 +495,19 @@ def test_several_labels_in_one_value_are_refused_in_every_container(several, tmp
 
 
 def test_joined_labels_and_intervals():
-    assert "has several labels in one value (first: 'rude,loud'" in not_classes(
+    assert "has several labels in one value (first: 'rude,loud'" in describe_nested_labels(
         {"rude": 4, "loud": 2, "rude,loud": 1}
     )
-    assert "several labels" in not_classes({"a": 1, "b": 1, "a|b": 1})
-    assert not_classes({"Sales, Marketing": 3, "Sales": 4}) is None
+    assert "several labels" in describe_nested_labels({"a": 1, "b": 1, "a|b": 1})
+    assert describe_nested_labels({"Sales, Marketing": 3, "Sales": 4}) is None
     assert several_values(["(18, 25]", "(25, 40)", "[unknown]", "(none)", "[", "{x}"]) is None
     assert several_values(["[18, 25]"], intervals=True) is None
     assert several_values(["[18, 25]"]) == "[18, 25]"
-    assert not_classes({"(18, 25]": 2, "(25, 40)": 3, "10-20": 4, "A (B)": 1, "f(x)": 1, "1.0.1": 2}) is None
-    assert measured({str(k): 1 for k in range(20)}) is None
+    assert (
+        describe_nested_labels({"(18, 25]": 2, "(25, 40)": 3, "10-20": 4, "A (B)": 1, "f(x)": 1, "1.0.1": 2})
+        is None
+    )
+    assert describe_measurements({str(k): 1 for k in range(20)}) is None
 
 
 def test_predictions_that_are_no_labels_in_metrics():

@@ -56,7 +56,7 @@ def test_a_column_that_nobody_named_goes_before_one_of_by():
 def test_rows_that_contradict_each_other_are_said_to(rows, said):
     told = refusal([*rows, ("q", 0, 0, "red"), ("r", 1, 1, "red")])
     assert f"the rows of an id differ in {said}; give each id once" in told
-    assert "name it with --arm or --run" in told
+    assert "pass it as --arm or --run" in told
 
 
 @pytest.mark.parametrize(

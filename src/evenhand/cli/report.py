@@ -10,7 +10,7 @@ import click
 
 from evenhand.cli.lib.studies import OUTPUT, folders, one_thread_of_linear_algebra, publish
 from evenhand.errors import CallError
-from evenhand.tables.io.paths import fault_of
+from evenhand.tables.io.paths import path_fault
 
 
 @click.command("report", short_help="Rebuild the result and the report of a study; figures for a paper.")
@@ -41,7 +41,7 @@ def _refuse(figures: str) -> None:
     """Complain of a folder that cannot be made, before the work."""
     if not figures.strip():
         raise CallError("--figures: an empty path; give a folder.")
-    if why := fault_of(figures):
+    if why := path_fault(figures):
         raise CallError(f"--figures {figures}: {why}")
     place = next(p for p in (Path(figures).absolute(), *Path(figures).absolute().parents) if p.exists())
     if not place.is_dir():

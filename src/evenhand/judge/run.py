@@ -46,15 +46,15 @@ def run_any(source: Source, columns: Columns, settings: Settings, *, scoring: st
     Raises:
         InputError: the call or a table is wrong; every complaint at once.
     """
-    from evenhand.tables.detect import kind_of, why  # noqa: PLC0415  (duckdb)
+    from evenhand.tables.detect import detect_kind, explain_kind  # noqa: PLC0415  (duckdb)
     from evenhand.tables.io.in_memory import read_once  # noqa: PLC0415
 
     source = read_once(source)  # the first look at a stream would be the last
-    kind = kind_of(source, columns)
+    kind = detect_kind(source, columns)
     try:
         return _run(source, columns, settings, kind, scoring)
     except TableError as error:
-        guess = why(source, columns, kind)
+        guess = explain_kind(source, columns, kind)
         raise TableError([*error.complaints, guess]) if guess else error from None
 
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from evenhand.errors import CallError, nearest
 from evenhand.tables.predictions.labels import (
     SELF_EVIDENT,
+    describe_measurements,
+    describe_nested_labels,
     fractional,
-    measured,
-    not_classes,
     words_for_missing,
 )
-from evenhand.tables.predictions.validate import OFTEN_EQUAL
+from evenhand.tables.predictions.validate import MIN_EQUAL_SHARE
 from evenhand.tables.schema import IntArray
 from evenhand.tables.values import in_order, shown, tidy
 
@@ -58,10 +58,14 @@ def _refuse_no_classes(coded: dict[str, tuple[IntArray, list[object]]]) -> None:
         name: dict(zip(map(_name, found), np.bincount(code, minlength=len(found)).tolist(), strict=True))
         for name, (code, found) in coded.items()
     }
-    complaints = [f"{name}: {odd}" for name, values in counts.items() if (odd := not_classes(values))]
+    complaints = [
+        f"{name}: {odd}" for name, values in counts.items() if (odd := describe_nested_labels(values))
+    ]
     equal = _agreement(coded)
-    if equal < OFTEN_EQUAL:
-        complaints += [f"{name}: {odd}" for name, values in counts.items() if (odd := measured(values))]
+    if equal < MIN_EQUAL_SHARE:
+        complaints += [
+            f"{name}: {odd}" for name, values in counts.items() if (odd := describe_measurements(values))
+        ]
     if not complaints and len(counts) == 2:
         complaints += _foreign(*counts.items())
     for name, values in counts.items():

@@ -13,7 +13,7 @@ import numpy as np
 from evenhand.errors import CallError
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray
 
-MOST_CROSSINGS = 1000
+MAX_INTERSECTION_GROUPS = 1000
 
 
 def refuse_impossible(columns: Columns) -> None:
@@ -51,16 +51,17 @@ def refuse_impossible(columns: Columns) -> None:
         raise CallError(complaints)
 
 
-def crossings(columns: Columns, groups: Mapping[str, Sequence[str]]) -> list[str]:
+def oversized_intersections(columns: Columns, groups: Mapping[str, Sequence[str]]) -> list[str]:
     """Complain of intersections with too many groups."""
     return [
-        f"--intersect {','.join(names)}: has {size:,} groups; at most {MOST_CROSSINGS:,} can be judged."
+        f"--intersect {','.join(names)}: has {size:,} groups; at most {MAX_INTERSECTION_GROUPS:,} can be "
+        "judged."
         for names in columns.intersect
-        if (size := math.prod(len(groups[name]) for name in names)) > MOST_CROSSINGS
+        if (size := math.prod(len(groups[name]) for name in names)) > MAX_INTERSECTION_GROUPS
     ]
 
 
-def attributes(
+def build_attributes(
     columns: Columns,
     groups: Mapping[str, tuple[Sequence[str], IntArray]],
     members: Mapping[str, tuple[Sequence[str], BoolArray]],
@@ -72,7 +73,7 @@ def attributes(
         groups: names and codes [n] of the groups of every partition column.
         members: columns and flags [columns, n] of every membership pattern.
     """
-    found = [
+    built = [
         Attribute(name, "partition", tuple(groups[name][0]), codes=groups[name][1])
         for name in dict.fromkeys(columns.by)
     ]
@@ -80,9 +81,9 @@ def attributes(
         before, _, after = pattern.partition("*")
         names, flags = members[pattern]
         matched = tuple(name[len(before) : len(name) - len(after)] for name in names)
-        found.append(Attribute(before + after, "memberships", matched, flags=flags))
-    found += [_crossed(crossed, groups) for crossed in dict.fromkeys(columns.intersect)]
-    return tuple(found)
+        built.append(Attribute(before + after, "memberships", matched, flags=flags))
+    built += [_crossed(crossed, groups) for crossed in dict.fromkeys(columns.intersect)]
+    return tuple(built)
 
 
 def _crossed(names: Sequence[str], groups: Mapping[str, tuple[Sequence[str], IntArray]]) -> Attribute:
@@ -117,7 +118,7 @@ def _quoted(name: str) -> str:
     return json.dumps(name, ensure_ascii=False) if '"' in name or "x" in name.split(" ") else name
 
 
-def coinciding(columns: Columns, groups: Mapping[str, Sequence[str]]) -> list[str]:
+def remarks_on_equal_names(columns: Columns, groups: Mapping[str, Sequence[str]]) -> list[str]:
     """Remarks on intersections whose groups stand in quotation marks, since their joined names coincide."""
     remarks = []
     for names in dict.fromkeys(columns.intersect):

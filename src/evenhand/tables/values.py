@@ -41,9 +41,9 @@ _BLANKS = (
     "\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
     "\xad\u180e\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
-_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+|,0)")
+_INTEGER = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+|,0)")
 #: R writes the number 100000 as 1e+05.
-_R_WHOLE = re.compile(r"[1-9](?:\.[0-9]*[1-9])?e\+(?:0[0-9]|1[0-5])")
+_R_INTEGER = re.compile(r"[1-9](?:\.[0-9]*[1-9])?e\+(?:0[0-9]|1[0-5])")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(\.\d+)? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?")
 _FLOATS = ("FLOAT", "DOUBLE", "DECIMAL", "HALF")
 #: Up to here floating-point numbers hold every integer.
@@ -106,9 +106,9 @@ def tidy(text: str | None) -> str | None:
         return small
     if not text.isascii():
         return unicodedata.normalize("NFC", text)
-    if whole := _WHOLE.fullmatch(text):
-        return "0" if whole[1] == "-0" else whole[1]
-    if _R_WHOLE.fullmatch(text):
+    if integer := _INTEGER.fullmatch(text):
+        return "0" if integer[1] == "-0" else integer[1]
+    if _R_INTEGER.fullmatch(text):
         return str(int(float(text)))
     moment = _MOMENT.fullmatch(text)
     return text if moment is None else _moment(text, moment)
@@ -179,7 +179,7 @@ def name_sql(sql: str, kind: str) -> str:
         f"CASE WHEN {_plain_sql(sql)} THEN {sql} WHEN {missing_text_sql(sql)} THEN NULL "
         f"WHEN suffix({bare}, '.0') AND regexp_full_match({bare}, '-?(0|[1-9][0-9]*)\\.0') "
         f"THEN left({bare}, length({bare}) - 2) "
-        f"WHEN contains({bare}, 'e+') AND regexp_full_match({bare}, {literal(_R_WHOLE.pattern)}) "
+        f"WHEN contains({bare}, 'e+') AND regexp_full_match({bare}, {literal(_R_INTEGER.pattern)}) "
         f"THEN CAST(CAST(CAST({bare} AS DOUBLE) AS BIGINT) AS VARCHAR) "
         f"WHEN {moment} THEN coalesce("
         f"CASE WHEN {zoned} THEN CAST(TRY_CAST({bare} AS TIMESTAMPTZ) AS VARCHAR) "
@@ -234,7 +234,7 @@ def offending(
         return []
     parts = ", ".join(f"count(*) FILTER ({test})" for test in tests)
     counts = single_row(db, f"SELECT {parts} FROM {table.relation}")
-    found = []
+    results = []
     for test, count in zip(tests, counts, strict=True):
         first = ""
         if count and (example != "NULL" or value):
@@ -246,8 +246,8 @@ def offending(
             parts_of_first = [f"example '{name}'"] if name is not None else []
             parts_of_first += [f"'{_short(odd)}'" if odd is not None else "no value"] if value else []
             first = f" (first: {', '.join(parts_of_first)})" if parts_of_first else ""
-        found.append((int(count), first))
-    return found
+        results.append((int(count), first))
+    return results
 
 
 def _short(text: str) -> str:
@@ -346,11 +346,11 @@ def code(db: DuckDBPyConnection, values: Distinct, codes: Mapping[str, int], rel
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Different names, as numbers when all are numbers, else as text."""
-    found = sorted(set(names))
+    ordered = sorted(set(names))
     try:
-        return sorted(found, key=float)
+        return sorted(ordered, key=float)
     except ValueError:
-        return found
+        return ordered
 
 
 def shown(values: Iterable[str], most: int = 10) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evenhand.cli import hush
-from evenhand.tables.io.paths import fault_of, local, scheme_of
+from evenhand.tables.io.paths import local, path_fault, scheme_of
 
 if TYPE_CHECKING:
     from evenhand.report.document import Document
@@ -122,7 +122,7 @@ def _wrong(option: str, path: str) -> Iterable[str]:
         yield f"{option}: an empty path; give a file."
     elif scheme := scheme_of(path):
         yield f"{option} {path}: this is an address ({scheme}), and only files of this machine are written."
-    elif why := fault_of(path):
+    elif why := path_fault(path):
         yield f"{option} {_printable(path)}: {why}"
     elif target.is_dir() or path.endswith(_SEPARATORS):
         yield f"{option} {path}: this is a folder; give a file."

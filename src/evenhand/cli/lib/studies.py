@@ -11,7 +11,7 @@ import click
 
 from evenhand.cli import hush
 from evenhand.errors import CallError, nearest
-from evenhand.tables.io.paths import elsewhere, fault_of, local
+from evenhand.tables.io.paths import local, path_fault, unsupported_location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,8 +38,8 @@ def place(given: str) -> Path:
     Raises:
         CallError: it cannot be one, or means something that is not on this machine.
     """
-    why = elsewhere(local(given)) if given else "is an empty path; give a folder."
-    why = why or fault_of(local(given))
+    why = unsupported_location(local(given)) if given else "is an empty path; give a folder."
+    why = why or path_fault(local(given))
     if why:
         raise CallError(f"{given!r}: {why}" if "\0" in given or not given.strip() else f"{given}: {why}")
     return Path(local(given))

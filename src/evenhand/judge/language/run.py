@@ -38,7 +38,7 @@ def run_generative(
         source: files, globs or tables in memory.
         columns: the meaning of their columns.
         settings: the settings of the judgement; `metrics` and `primary` name measures.
-        kind: `generations` or `likelihoods`, as `evenhand.tables.detect.kind_of` detects it.
+        kind: `generations` or `likelihoods`, as `evenhand.tables.detect.detect_kind` detects it.
         scoring: for likelihoods, the scoring behind rates and comparisons (all scorings are compared).
 
     Raises:

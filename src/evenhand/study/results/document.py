@@ -22,7 +22,7 @@ from evenhand.study.results import collect
 from evenhand.study.results.collect import Collected
 from evenhand.study.results.privacy import attack
 from evenhand.study.results.tuning import uneven
-from evenhand.tables.groups import crossings, refuse_impossible
+from evenhand.tables.groups import oversized_intersections, refuse_impossible
 from evenhand.tables.schema import Columns
 
 SCHEMA = "evenhand.study/1"
@@ -174,7 +174,7 @@ def attribute_faults(study: Study, data: Mapping[str, Any]) -> list[str]:
             refuse_impossible(asked)
         except CallError as error:
             faults += [Complaint(what, "audit") for what in error.complaints]
-        faults += [Complaint(what, "audit", "intersect") for what in crossings(asked, groups)]
+        faults += [Complaint(what, "audit", "intersect") for what in oversized_intersections(asked, groups)]
     return faults
 
 
@@ -221,11 +221,11 @@ def _nothing_learnt(study: Study, model: str, audit: dict[str, Any]) -> list[str
 def _judge_written(files: Files, columns: Columns, settings: Settings, folder: Path) -> dict[str, Any]:
     """The judgement of what a model's arms wrote or chose."""
     from evenhand.judge.language.run import run_generative  # noqa: PLC0415  (numpy and duckdb)
-    from evenhand.tables.detect import kind_of  # noqa: PLC0415
+    from evenhand.tables.detect import detect_kind  # noqa: PLC0415
 
     asked = replace(columns, split=None)
     found: dict[str, Any] = run_generative(
-        dict(files), asked, settings, kind=kind_of(dict(files), asked)
+        dict(files), asked, settings, kind=detect_kind(dict(files), asked)
     ).to_dict()
     for given in found["inputs"]:
         given["path"] = str(Path(given["path"]).relative_to(folder))

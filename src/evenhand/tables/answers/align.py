@@ -25,7 +25,7 @@ class RunTable:
     Attributes:
         table: the needed columns of the wanted rows.
         rows: how many there are.
-        there: the column of each field that it has.
+        field_columns: the column of each field that it has.
         groups: values of each partition column.
         members: columns of each membership pattern.
         pairs: its arms and runs, as texts of the columns and as names.
@@ -33,7 +33,7 @@ class RunTable:
 
     table: Table
     rows: int
-    there: Mapping[str, str]
+    field_columns: Mapping[str, str]
     groups: Mapping[str, Distinct]
     members: Mapping[str, tuple[str, ...]]
     pairs: tuple[tuple[str | None, str | None, str, str], ...]
@@ -49,7 +49,7 @@ class AlignedTable:
         attributes: the groups.
         inputs: what was read.
         problems: remarks that are no reason to refuse it.
-        there: [places, n] whether a place has the row; all True unless runs have rows of their own.
+        present: [places, n] whether a place has the row; all True unless runs have rows of their own.
     """
 
     places: tuple[tuple[str, str], ...]
@@ -57,7 +57,7 @@ class AlignedTable:
     attributes: tuple[Attribute, ...]
     inputs: tuple[Input, ...]
     problems: tuple[str, ...]
-    there: BoolArray
+    present: BoolArray
 
 
 def align(  # noqa: PLR0913  (what a form and a call say of the rows)
@@ -68,7 +68,7 @@ def align(  # noqa: PLR0913  (what a form and a call say of the rows)
     title: str,
     *,
     key: Sequence[str],
-    whole: Sequence[str],
+    unit: Sequence[str],
     shared: Mapping[str, str],
     answers: Sequence[str],
     titles: Sequence[str],
@@ -83,7 +83,7 @@ def align(  # noqa: PLR0913  (what a form and a call say of the rows)
         columns: which columns were named, for advice, and whether incomplete rows are left out.
         title: what the rows are.
         key: columns that name a row.
-        whole: those of them that name what is kept or left out as a whole.
+        unit: those of them that name what is kept or left out as a whole.
         shared: columns on which arms and runs agree, and what these are called.
         answers: columns in which they differ.
         titles: of the tables.
@@ -103,60 +103,65 @@ def align(  # noqa: PLR0913  (what a form and a call say of the rows)
             f'min("{name}") IS DISTINCT FROM max("{name}") AS "differs_{name}"',
         ]
     for k in range(len(places)):
-        fields.append(f"bool_or(k = {k}) AS there{k}")
+        fields.append(f"bool_or(k = {k}) AS present{k}")
         fields += [f'any_value("{a}") FILTER (WHERE k = {k}) AS "{a}{k}"' for a in answers]
     db.execute(
-        f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({union}) "
-        f"GROUP BY {', '.join(quoted)}"
+        f"CREATE TEMP TABLE merged AS SELECT {', '.join(fields)} FROM ({union}) GROUP BY {', '.join(quoted)}"
     )
-    first = f"min({_spoken(key)})"
+    first = f"min({_key_sql(key)})"
     complaints = []
-    twice, example = _count(db, "n_rows > n_places", first)
+    twice, example = _count_rows(db, "n_rows > n_places", first)
     if twice:
-        complaints.append(_twice(twice, example, key, columns, titles))
-    for name, said in shared.items():
-        differing, example = _count(db, f'"differs_{name}"', first)
+        complaints.append(_describe_repeated(twice, example, key, columns, titles))
+    for name, label in shared.items():
+        differing, example = _count_rows(db, f'"differs_{name}"', first)
         if differing:
-            values = _values_of(db, union, key, name, example, places, groups.get(name))
+            values = _quote_difference(db, union, key, name, example, places, groups.get(name))
             complaints.append(
-                f"The arms and runs differ in '{said}' for {differing:,} rows (first: {example}: {values}); "
+                f"The arms and runs differ in '{label}' for {differing:,} rows (first: {example}: {values}); "
                 "what is true of a row is the same in every table."
             )
-    part = ", ".join(f'"{w}"' for w in whole)
-    gaps = _gaps(places, resplit=columns.resplit)
+    part = ", ".join(f'"{w}"' for w in unit)
+    gaps = _missing_sql(places, resplit=columns.resplit)
     db.execute(
-        "CREATE TEMP VIEW complete AS SELECT *, "
-        f"NOT bool_or({' OR '.join(gaps)}) OVER (PARTITION BY {part}) AS kept FROM everyone"
+        "CREATE TEMP VIEW flagged AS SELECT *, "
+        f"NOT bool_or({' OR '.join(gaps)}) OVER (PARTITION BY {part}) AS is_complete FROM merged"
     )
-    lacking, _ = _count(db, " OR ".join(gaps), first)
-    left = int(single_row(db, "SELECT count(*) FILTER (kept) FROM complete")[0])
+    lacking, _ = _count_rows(db, " OR ".join(gaps), first)
+    left = int(single_row(db, "SELECT count(*) FILTER (is_complete) FROM flagged")[0])
     if lacking and (not columns.inner or not left):
-        complaints.append(_incomplete(db, places, gaps, title, first, None if columns.resplit else left))
+        complaints.append(
+            _describe_missing(db, places, gaps, title, first, None if columns.resplit else left)
+        )
     if complaints:
         raise TableError(complaints)
-    total = int(single_row(db, "SELECT count(*) FROM everyone")[0])
+    total = int(single_row(db, "SELECT count(*) FROM merged")[0])
     order = ", ".join(quoted)
-    fetched: dict[str, Any] = db.execute(f"SELECT * FROM complete WHERE kept ORDER BY {order}").fetchnumpy()
-    told = {name: fetched[name] for name in (*key, *shared)}
-    told |= {a: np.ma.stack([fetched[f"{a}{k}"] for k in range(len(places))]) for a in answers}
+    fetched: dict[str, Any] = db.execute(
+        f"SELECT * FROM flagged WHERE is_complete ORDER BY {order}"
+    ).fetchnumpy()
+    aligned = {name: fetched[name] for name in (*key, *shared)}
+    aligned |= {a: np.ma.stack([fetched[f"{a}{k}"] for k in range(len(places))]) for a in answers}
     remark = f"{total - left:,} of {total:,} rows are not in every arm and run and were left out (--inner)."
-    there = np.stack([np.ma.filled(fetched[f"there{k}"], False) for k in range(len(places))]).astype(np.bool_)
-    return told, there, [remark] if lacking else []
+    present = np.stack([np.ma.filled(fetched[f"present{k}"], False) for k in range(len(places))]).astype(
+        np.bool_
+    )
+    return aligned, present, [remark] if lacking else []
 
 
-def _gaps(places: Sequence[tuple[str, str]], *, resplit: bool) -> list[str]:
+def _missing_sql(places: Sequence[tuple[str, str]], *, resplit: bool) -> list[str]:
     """SQL for "this place lacks a row that it should have", for each place.
 
     With rows by run, a row that one arm's run has should be in the runs of that name of all arms.
     """
-    empty = [f"NOT there{k}" for k in range(len(places))]
+    empty = [f"NOT present{k}" for k in range(len(places))]
     if not resplit:
         return empty
-    mates = [[f"there{j}" for j, (_, other) in enumerate(places) if other == run] for _, run in places]
+    mates = [[f"present{j}" for j, (_, other) in enumerate(places) if other == run] for _, run in places]
     return [f"({here} AND ({' OR '.join(some)}))" for here, some in zip(empty, mates, strict=True)]
 
 
-def _values_of(
+def _quote_difference(
     db: DuckDBPyConnection,
     union: str,
     key: Sequence[str],
@@ -167,32 +172,34 @@ def _values_of(
 ) -> str:
     """Say what two places hold that differ in a row: `'a' in 'full' run '0', 'b' in 'lora' run '0'`."""
     rows = db.execute(
-        f'SELECT k, CAST("{name}" AS VARCHAR) AS v FROM ({union}) WHERE {_spoken(key)} = ? ORDER BY k, v',
+        f'SELECT k, CAST("{name}" AS VARCHAR) AS v FROM ({union}) WHERE {_key_sql(key)} = ? ORDER BY k, v',
         [example],
     ).fetchall()
     first = rows[0]
     other = next((row for row in rows if row[1] != first[1]), first)
-    told = []
+    clauses = []
     for k, value in (first, other):
         text = groups[int(value)] if groups is not None and value is not None else value
         arm, run = places[k]
-        told.append(f"{'nothing' if not text else repr(shorten(str(text)))} in '{arm}' run '{run}'")
-    return ", ".join(told)
+        clauses.append(f"{'nothing' if not text else repr(shorten(str(text)))} in '{arm}' run '{run}'")
+    return ", ".join(clauses)
 
 
-def _spoken(key: Sequence[str]) -> str:
+def _key_sql(key: Sequence[str]) -> str:
     """SQL for a key in a sentence."""
     parts = ", ".join(f"'{name} ' || CAST(\"{name}\" AS VARCHAR)" for name in key)
     return f"concat_ws(', ', {parts})"
 
 
-def _count(db: DuckDBPyConnection, test: str, first: str) -> tuple[int, str]:
+def _count_rows(db: DuckDBPyConnection, test: str, first: str) -> tuple[int, str]:
     """Number of rows for which a test holds, and the first of them in words."""
-    number, example = single_row(db, f"SELECT count(*), {first} FROM everyone WHERE {test}")
+    number, example = single_row(db, f"SELECT count(*), {first} FROM merged WHERE {test}")
     return int(number), str(example)
 
 
-def _twice(count: int, example: str, key: Sequence[str], columns: Columns, titles: Sequence[str]) -> str:
+def _describe_repeated(
+    count: int, example: str, key: Sequence[str], columns: Columns, titles: Sequence[str]
+) -> str:
     """Say that keys occur twice in a run."""
     hints = [f"--{o} {o}" for o, named in (("arm", columns.arm), ("run", columns.run)) if named is None]
     advice = f"tell rows of several arms or runs apart with {' '.join(hints)}" if hints else "give each once"
@@ -203,7 +210,7 @@ def _twice(count: int, example: str, key: Sequence[str], columns: Columns, title
     )
 
 
-def _incomplete(
+def _describe_missing(
     db: DuckDBPyConnection,
     places: Sequence[tuple[str, str]],
     gaps: Sequence[str],
@@ -215,7 +222,7 @@ def _incomplete(
     lacks = []
     several = len({arm for arm, _ in places}) < len(places)
     for gap, (arm, run) in zip(gaps, places, strict=True):
-        count, example = _count(db, gap, first)
+        count, example = _count_rows(db, gap, first)
         if count:
             lacks.append(f"'{arm}'{f' run {run!r}' if several else ''} lacks {count:,} (first: {example})")
     listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")

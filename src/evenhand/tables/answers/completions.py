@@ -24,9 +24,9 @@ _MARK = re.compile(
 #: After the end of a sentence, one to three words and a colon: `He left. English: She left.`
 _TURN = re.compile(r"[.!?…。][\"'”’»)\]]*\s+[#*]*\s*[^\W\d_]\w*(?: \w+){0,2}\s?:")
 #: A completion is much longer than its references from this many times their words, and this many besides.
-_TIMES, _BESIDES = 2, 5
+_LENGTH_FACTOR, _EXTRA_WORDS = 2, 5
 #: Smallest share of an arm's completions that is worth a remark.
-_SHARE = 0.01
+_MIN_SHARE = 0.01
 
 #: Forms in which exports wrap a completion, and what they are called in a remark.
 _WRAPPED = (
@@ -56,7 +56,7 @@ Texts = Sequence[Sequence[str]]
 Rows = Sequence[Sequence[int]]
 
 
-def remarks_on(
+def remarks_on_completions(
     places: Places,
     ids: Sequence[str],
     texts: Texts,
@@ -80,34 +80,36 @@ def remarks_on(
     there = np.ones_like(missing) if there is None else there
     silent = [
         f"'{arm}' run '{run}'"
-        for (arm, run), own, have in zip(places, missing, there, strict=True)
-        if (own | ~have).all()
+        for (arm, run), empty, present in zip(places, missing, there, strict=True)
+        if (empty | ~present).all()
     ]
     if silent:
         raise TableError(
             f"Column 'completion' has no value in any row of {', '.join(silent)}; there is nothing to judge."
         )
-    rows = [np.flatnonzero(have).tolist() for have in there]
+    rows = [np.flatnonzero(present).tolist() for present in there]
     judged = "Each is judged as an empty text, which names no gender and shares no word with a reference"
-    lacking = _counted(places, ids, rows, lambda k, i: bool(missing[k][i]))
-    blank = _counted(places, ids, rows, lambda k, i: not missing[k][i] and not texts[k][i].strip())
-    words = _counted(places, ids, rows, lambda k, i: texts[k][i].strip().lower() in _WORDS)
-    found = []
+    lacking = _count_by_arm(places, ids, rows, lambda k, i: bool(missing[k][i]))
+    blank = _count_by_arm(places, ids, rows, lambda k, i: not missing[k][i] and not texts[k][i].strip())
+    words = _count_by_arm(places, ids, rows, lambda k, i: texts[k][i].strip().lower() in _WORDS)
+    remarks = []
     if lacking:
-        found.append(
+        remarks.append(
             f"Column 'completion' has no value in {lacking}. {judged}; leave these rows out where the model "
             "was not asked."
         )
     if blank:
-        found.append(f"Column 'completion' is empty or blank in {blank}. {judged}.")
+        remarks.append(f"Column 'completion' is empty or blank in {blank}. {judged}.")
     if words:
-        said = sorted({t.strip() for own in texts for t in own if t.strip().lower() in _WORDS})
-        found.append(
-            f"Column 'completion' is a word for a missing value ({', '.join(map(repr, said[:5]))}) in "
+        examples = sorted(
+            {t.strip() for run_texts in texts for t in run_texts if t.strip().lower() in _WORDS}
+        )
+        remarks.append(
+            f"Column 'completion' is a word for a missing value ({', '.join(map(repr, examples[:5]))}) in "
             f"{words}. Each is judged as the text that it is."
         )
-    found += _wrapped(places, ids, texts, references, rows)
-    return found + _going_on(places, ids, texts, references, rows)
+    remarks += _remark_on_wrapped(places, ids, texts, references, rows)
+    return remarks + _remark_on_overlong(places, ids, texts, references, rows)
 
 
 def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int, i: int) -> bool:
@@ -115,34 +117,42 @@ def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int
     return plain[i] and form.fullmatch(texts[k][i]) is not None
 
 
-def _wrapped(places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows) -> list[str]:
+def _remark_on_wrapped(
+    places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows
+) -> list[str]:
     """Remark on completions that hold more than the answer, and on models that always say the same."""
-    found = []
+    remarks = []
     for what, form in _WRAPPED:
-        plain = [not any(map(form.fullmatch, own)) for own in references]
+        plain = [not any(map(form.fullmatch, right)) for right in references]
         test = partial(_has_form, texts, form, plain)
-        counted = _counted(places, ids, rows, test)
+        counted = _count_by_arm(places, ids, rows, test)
         if counted:
-            found.append(f"Column 'completion' {what} in {counted}. The whole text is judged as it is.")
-    for (arm, run), every, mine in zip(places, texts, rows, strict=True):
-        own, wanted = [every[i] for i in mine], {tuple(references[i]) for i in mine}
-        if len(own) > 4 and own[0].strip() and len(set(own)) == 1 and len(wanted) > 1:
-            found.append(
-                f"Column 'completion' is the same text in all {len(own):,} rows of '{arm}' run '{run}': "
-                f"{shorten(own[0], 100)!r}."
+            remarks.append(f"Column 'completion' {what} in {counted}. The whole text is judged as it is.")
+    for (arm, run), run_texts, present in zip(places, texts, rows, strict=True):
+        completions = [run_texts[i] for i in present]
+        answers = {tuple(references[i]) for i in present}
+        if (
+            len(completions) > 4
+            and completions[0].strip()
+            and len(set(completions)) == 1
+            and len(answers) > 1
+        ):
+            remarks.append(
+                f"Column 'completion' is the same text in all {len(completions):,} rows of '{arm}' "
+                f"run '{run}': {shorten(completions[0], 100)!r}."
             )
-    return found
+    return remarks
 
 
-def _counted(places: Places, ids: Sequence[str], rows: Rows, test: Callable[[int, int], bool]) -> str:
+def _count_by_arm(places: Places, ids: Sequence[str], rows: Rows, test: Callable[[int, int], bool]) -> str:
     """Say of how many rows of every arm a test is true, and of which first; empty when of none."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     first = ""
-    for k, ((arm, _), own) in enumerate(zip(places, rows, strict=True)):
-        hits = [i for i in own if test(k, i)]
+    for k, ((arm, _), present) in enumerate(zip(places, rows, strict=True)):
+        hits = [i for i in present if test(k, i)]
         counts[arm] += len(hits)
-        sizes[arm] += len(own)
+        sizes[arm] += len(present)
         if hits and not first:
             first = f" (first: example '{ids[hits[0]]}')"
     if not counts.total():
@@ -154,23 +164,25 @@ def _by_arm(counts: Counter[str], sizes: Counter[str]) -> str:
     return ", ".join(f"{counts[arm]:,} of {size:,} rows of '{arm}'" for arm, size in sizes.items())
 
 
-def _going_on(places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows) -> list[str]:
+def _remark_on_overlong(
+    places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows
+) -> list[str]:
     """Remark on completions that go on after their answer."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     first = ""
-    limits = [_limits(own) for own in references]
-    for (arm, _), own, mine in zip(places, texts, rows, strict=True):
-        sizes[arm] += len(mine)
-        for i in mine:
-            text = own[i]
+    limits = [_limits(right) for right in references]
+    for (arm, _), run_texts, present in zip(places, texts, rows, strict=True):
+        sizes[arm] += len(present)
+        for i in present:
+            text = run_texts[i]
             kind = _kind(text, references[i], limits[i])
             if kind:
                 counts[arm] += 1
                 kinds[kind] += 1
                 first = first or f"example '{ids[i]}': {shorten(text, 100)!r}"
-    if not counts or max(counts[arm] / sizes[arm] for arm in counts) < _SHARE:
+    if not counts or max(counts[arm] / sizes[arm] for arm in counts) < _MIN_SHARE:
         return []
     listed = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common())
     return [
@@ -187,7 +199,7 @@ def _limits(references: Iterable[str]) -> tuple[int, int | None]:
     for text in references:
         lines.append(_lines(text))
         words.append(len(text.split()))
-    return max(lines), _TIMES * max(words) + _BESIDES if words else None
+    return max(lines), _LENGTH_FACTOR * max(words) + _EXTRA_WORDS if words else None
 
 
 def _kind(text: str, references: Sequence[str], limits: tuple[int, int | None]) -> str:

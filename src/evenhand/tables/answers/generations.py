@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.errors import TableError
-from evenhand.tables.answers.completions import remarks_on
+from evenhand.tables.answers.completions import remarks_on_completions
 from evenhand.tables.answers.read import Field, TableForm, read_answers
 from evenhand.tables.answers.vocabulary import (
     GOLD_GENDER,
@@ -48,7 +48,7 @@ FORM = TableForm(
         Field("completion", "text", "answer"),
         Field(PREDICTED_GENDER, "text", "answer", needed=False),
     ),
-    whole=("example_id",),
+    unit=("example_id",),
     groups=(GOLD_GENDER, PREDISPOSITION, STEREOTYPE),
     resplit=True,
 )
@@ -138,15 +138,15 @@ def load_generations(source: Source, columns: Columns) -> Generations:
         TableError: tables are wrong; carries every complaint about every table.
     """
     paired = read_answers(source, columns, FORM)
-    told = paired.columns
-    of = next(n for n in ("cluster", "template", "example_id") if n in told)
-    _, cluster = np.unique(np.asarray(told[of], dtype=str), return_inverse=True)
-    ids = [str(name) for name in told["example_id"]]
-    references = _references(told.get("references"), len(ids))
-    missing = np.ma.getmaskarray(told["completion"]) & paired.there
-    completions = tuple(tuple(map(str, texts)) for texts in np.ma.filled(told["completion"], ""))
-    without = _without_references(ids, references) if "references" in told else []
-    genders, remarks = _genders(told.get(PREDICTED_GENDER), ids, paired.there)
+    fetched = paired.columns
+    of = next(n for n in ("cluster", "template", "example_id") if n in fetched)
+    _, cluster = np.unique(np.asarray(fetched[of], dtype=str), return_inverse=True)
+    ids = [str(name) for name in fetched["example_id"]]
+    references = _references(fetched.get("references"), len(ids))
+    missing = np.ma.getmaskarray(fetched["completion"]) & paired.present
+    completions = tuple(tuple(map(str, texts)) for texts in np.ma.filled(fetched["completion"], ""))
+    without = _without_references(ids, references) if "references" in fetched else []
+    genders, remarks = _genders(fetched.get(PREDICTED_GENDER), ids, paired.present)
     return Generations(
         places=paired.places,
         completions=completions,
@@ -158,15 +158,15 @@ def load_generations(source: Source, columns: Columns) -> Generations:
             *paired.problems,
             *without,
             *remarks,
-            *remarks_on(paired.places, ids, completions, missing, references, paired.there),
+            *remarks_on_completions(paired.places, ids, completions, missing, references, paired.present),
         ),
         genders=genders,
-        there=paired.there if columns.resplit else None,
+        there=paired.present if columns.resplit else None,
     )
 
 
 def _genders(
-    given: Any,  # noqa: ANN401  (a masked array of texts)
+    column: Any,  # noqa: ANN401  (a masked array of texts)
     ids: Sequence[str],
     there: BoolArray,
 ) -> tuple[tuple[tuple[str, ...], ...] | None, list[str]]:
@@ -175,10 +175,10 @@ def _genders(
     Raises:
         TableError: a value is none of its words.
     """
-    if given is None:
+    if column is None:
         return None, []
     # A row that a run lacks has no text, and so no gender.
-    texts = np.where(there, np.ma.filled(given, ""), "unknown")
+    texts = np.where(there, np.ma.filled(column, ""), "unknown")
     read = {str(text): word_of(PREDICTED_GENDER, str(text)) for text in np.unique(texts.astype(str))}
     strange = [text for text, word in read.items() if word is None]
     if strange:
@@ -190,7 +190,7 @@ def _genders(
             f"value is one of {allowed(PREDICTED_GENDER)} (write 'unknown' where it cannot be told)."
         )
     used = f"Column '{PREDICTED_GENDER}' says whom each completion speaks of; its pronouns are not read."
-    words = tuple(tuple(str(read[str(text)]) for text in own) for own in texts)
+    words = tuple(tuple(str(read[str(text)]) for text in run_texts) for run_texts in texts)
     return words, [used, *respelt(PREDICTED_GENDER, sorted(read))]
 
 
@@ -198,38 +198,38 @@ def _references(lists: Any, rows: int) -> tuple[tuple[str, ...], ...]:  # noqa: 
     """[n] the references of every row; none without a column."""
     if lists is None:
         return ((),) * rows
-    return tuple(tuple(str(text) for text in np.ma.compressed(own)) for own in np.ma.getdata(lists))
+    return tuple(tuple(str(text) for text in np.ma.compressed(items)) for items in np.ma.getdata(lists))
 
 
 def _without_references(ids: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
     """Remark on rows without a reference, and on references that may be several in one."""
-    found = []
-    lacking = [name for name, own in zip(ids, references, strict=True) if not own]
+    remarks = []
+    lacking = [name for name, texts in zip(ids, references, strict=True) if not texts]
     if lacking:
-        found.append(
+        remarks.append(
             f"Column 'references' has no text in {len(lacking):,} of {len(ids):,} rows (first: example "
             f"'{lacking[0]}'), so BLEU and chrF are not computed."
         )
-    joined = [n for n, own in zip(ids, references, strict=True) if any(_JOINED.search(t) for t in own)]
+    joined = [n for n, texts in zip(ids, references, strict=True) if any(_JOINED.search(t) for t in texts)]
     if joined:
-        found.append(
+        remarks.append(
             f"Column 'references' holds '|||', '<sep>' or a tab in {len(joined):,} rows (first: example "
             f"'{joined[0]}'); each text is read as one reference. Give several as a list."
         )
-    alike = [n for n, own in zip(ids, references, strict=True) if any(map(_holds_alike, own))]
+    alike = [n for n, texts in zip(ids, references, strict=True) if any(map(_holds_alike, texts))]
     if alike:
-        found.append(
+        remarks.append(
             "Column 'references' holds texts that seem to be several references, joined by a line break, "
             f"';', '/' or '|', in {len(alike):,} rows (first: example '{alike[0]}'); each text is read as "
             "one reference. Give several as a list."
         )
-    in_quotes = [n for n, own in zip(ids, references, strict=True) if any(map(_IN_QUOTES.fullmatch, own))]
+    in_quotes = [n for n, texts in zip(ids, references, strict=True) if any(map(_IN_QUOTES.fullmatch, texts))]
     if 2 * len(in_quotes) > len(ids):
-        found.append(
+        remarks.append(
             f"Column 'references' holds texts in quotation marks in {len(in_quotes):,} of {len(ids):,} rows "
             f"(first: example '{in_quotes[0]}'); the marks are compared with the completion, too."
         )
-    return found
+    return remarks
 
 
 def _holds_alike(text: str) -> bool:

@@ -44,7 +44,7 @@ FORM = TableForm(
         Field("log_prob_free", "number", "answer", needed=False),
         Field("truncated", "flag", "answer", needed=False),
     ),
-    whole=("example_id", "template", "variant", "permutation"),
+    unit=("example_id", "template", "variant", "permutation"),
     tests=(
         ("log_prob", _ABOVE, "is above 0 in {count:,} rows{first}: {values}; the logarithm of a probability "
          "is at most 0 (turn losses round: log_prob = -loss; of probabilities take the logarithm)."),
@@ -180,7 +180,7 @@ def load_likelihoods(source: Source, columns: Columns) -> Likelihoods:
         TableError: tables are wrong; carries every complaint about every table.
     """
     paired = read_answers(source, columns, FORM)
-    return _shaped(paired)
+    return _by_context(paired)
 
 
 def _coded(values: Any) -> tuple[tuple[str, ...], IntArray]:  # noqa: ANN401  (an array of texts)
@@ -188,33 +188,33 @@ def _coded(values: Any) -> tuple[tuple[str, ...], IntArray]:  # noqa: ANN401  (a
     return tuple(str(n) for n in names), codes.astype(np.int64)
 
 
-def _shaped(paired: AlignedTable) -> Likelihoods:
+def _by_context(paired: AlignedTable) -> Likelihoods:
     """Rows of options as contexts with options beside each other."""
-    told = paired.columns
-    examples, example = _coded(told["example_id"])
-    templates, template = _coded(told["template"])
-    forms, form = _coded(_forms(told))
+    fetched = paired.columns
+    examples, example = _coded(fetched["example_id"])
+    templates, template = _coded(fetched["template"])
+    forms, form = _coded(_forms(fetched))
     key = np.stack([example, template, form])
     starts = np.flatnonzero(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)])
     context = np.cumsum(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)]) - 1
-    place = np.arange(len(context)) - starts[context]
-    tokens, token = _coded(told["option_token"])
-    meanings, meaning = _coded(told["option_meaning"])
-    wrong = _odd_contexts(np.bincount(context), _where(examples, templates, forms, key[:, starts]))
-    label = _labels(told, meanings, context, meaning, starts, wrong)
+    position = np.arange(len(context)) - starts[context]
+    tokens, token = _coded(fetched["option_token"])
+    meanings, meaning = _coded(fetched["option_meaning"])
+    wrong = _single_options(np.bincount(context), _where(examples, templates, forms, key[:, starts]))
+    label = _labels(fetched, meanings, context, meaning, starts, wrong)
     if wrong:
         raise TableError(wrong)
-    shape = (len(starts), int(place.max()) + 1)
+    shape = (len(starts), int(position.max()) + 1)
 
     def spread(values: Any, empty: float) -> Any:  # noqa: ANN401  (an array of any kind)
         values = np.asarray(np.ma.getdata(values))
         wide = np.full((*values.shape[:-1], *shape), empty, dtype=values.dtype)
-        wide[..., context, place] = values
+        wide[..., context, position] = values
         return wide
 
-    free = told.get("log_prob_free")
-    cut = np.asarray(np.ma.getdata(told["truncated"])) == 1 if "truncated" in told else None
-    cluster = _coded(told["cluster"])[1] if "cluster" in told else example
+    free = fetched.get("log_prob_free")
+    cut = np.asarray(np.ma.getdata(fetched["truncated"])) == 1 if "truncated" in fetched else None
+    cluster = _coded(fetched["cluster"])[1] if "cluster" in fetched else example
     attributes = [a.at(starts) for a in paired.attributes]
     taken = {a.name for a in attributes}
     truncated = np.zeros((len(paired.places), shape[0]), bool)
@@ -233,25 +233,25 @@ def _shaped(paired: AlignedTable) -> Likelihoods:
         token=spread(token, NONE),
         meaning=spread(meaning, NONE),
         label=label,
-        log_prob=spread(np.ma.getdata(told["log_prob"]).astype(np.float64), -np.inf),
-        n_tokens=spread(np.ma.getdata(told["n_tokens"]).astype(np.float64), 1.0),
+        log_prob=spread(np.ma.getdata(fetched["log_prob"]).astype(np.float64), -np.inf),
+        n_tokens=spread(np.ma.getdata(fetched["n_tokens"]).astype(np.float64), 1.0),
         log_prob_free=None if free is None else spread(np.ma.getdata(free).astype(np.float64), -np.inf),
         truncated=truncated,
         attributes=(
             *attributes,
-            *_places_of_templates(templates, template[starts], forms, form[starts], taken),
+            *_template_attributes(templates, template[starts], forms, form[starts], taken),
         ),
         inputs=paired.inputs,
         problems=(*paired.problems, *_alike(meanings), *_cut(truncated, paired.places)),
     )
 
 
-def _forms(told: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an array of texts)
+def _forms(fetched: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an array of texts)
     """Variants, with the permutation where a variant has several."""
-    variant = np.asarray(np.ma.getdata(told["variant"]), dtype=str)
-    if "permutation" not in told:
+    variant = np.asarray(np.ma.getdata(fetched["variant"]), dtype=str)
+    if "permutation" not in fetched:
         return variant
-    permutation = np.asarray(np.ma.getdata(told["permutation"]), dtype=str)
+    permutation = np.asarray(np.ma.getdata(fetched["permutation"]), dtype=str)
     several = {v for v in np.unique(variant) if len(np.unique(permutation[variant == v])) > 1}
     return np.array([f"{v} [{p}]" if v in several else v for v, p in zip(variant, permutation, strict=True)])
 
@@ -262,7 +262,7 @@ def _where(
     return [f"example '{examples[e]}', template '{templates[t]}', variant '{forms[f]}'" for e, t, f in key.T]
 
 
-def _odd_contexts(sizes: IntArray, where: Sequence[str]) -> list[str]:
+def _single_options(sizes: IntArray, where: Sequence[str]) -> list[str]:
     """Complain of contexts with a single option: an answer needs something to be chosen from."""
     alone = np.flatnonzero(sizes < 2)
     if not len(alone):
@@ -274,7 +274,7 @@ def _odd_contexts(sizes: IntArray, where: Sequence[str]) -> list[str]:
 
 
 def _labels(
-    told: Mapping[str, Any],
+    fetched: Mapping[str, Any],
     meanings: Sequence[str],
     context: IntArray,
     meaning: IntArray,
@@ -283,18 +283,18 @@ def _labels(
 ) -> IntArray:
     """[contexts] the expected meaning; complains of one that no option of the context has."""
     label = np.full(len(starts), NONE, dtype=np.int64)
-    if "label_meaning" not in told:
+    if "label_meaning" not in fetched:
         return label
-    names = np.asarray(np.ma.getdata(told["label_meaning"]), dtype=str)
-    place = {name: i for i, name in enumerate(meanings)}
-    code = np.array([place.get(name, NONE) for name in names])
+    names = np.asarray(np.ma.getdata(fetched["label_meaning"]), dtype=str)
+    index = {name: i for i, name in enumerate(meanings)}
+    code = np.array([index.get(name, NONE) for name in names])
     label = code[starts]
     unlike = np.flatnonzero(code != label[context])
     if len(unlike):
         wrong.append(f"Column 'label_meaning' differs within {len(unlike):,} rows of a context.")
-    found = np.zeros(len(starts), bool)
-    np.logical_or.at(found, context, meaning == label[context])
-    lost = np.flatnonzero((names[starts] != "") & ~found)
+    has_label = np.zeros(len(starts), bool)
+    np.logical_or.at(has_label, context, meaning == label[context])
+    lost = np.flatnonzero((names[starts] != "") & ~has_label)
     if len(lost):
         wrong.append(
             f"Column 'label_meaning' names a meaning that no option has in {len(lost):,} contexts (first: "
@@ -304,14 +304,14 @@ def _labels(
     return np.asarray(label)
 
 
-def _places_of_templates(
+def _template_attributes(
     templates: tuple[str, ...], template: IntArray, forms: tuple[str, ...], form: IntArray, taken: set[str]
 ) -> list[Attribute]:
     """Template and variant as attributes, where there are several."""
-    told = {"template": (templates, template), "variant": (forms, form)}
+    factors = {"template": (templates, template), "variant": (forms, form)}
     return [
         Attribute(name, "partition", names, codes)
-        for name, (names, codes) in told.items()
+        for name, (names, codes) in factors.items()
         if len(names) > 1 and name not in taken
     ]
 

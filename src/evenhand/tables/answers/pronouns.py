@@ -22,27 +22,27 @@ WORDS: dict[Gender, tuple[str, ...]] = {
 _BOTH = re.compile(r"(?<![^\W_])(?:s/he|\(s\)he)(?![^\W_])", re.IGNORECASE)
 
 
-def _whole(words: tuple[str, ...]) -> re.Pattern[str]:
+def _word_pattern(words: tuple[str, ...]) -> re.Pattern[str]:
     longest_first = "|".join(sorted(words, key=len, reverse=True))
     return re.compile(rf"(?<![^\W_])(?:{longest_first})(?![^\W_])", re.IGNORECASE)
 
 
-_FOUND = {gender: _whole(words) for gender, words in WORDS.items()}
-_GENDERED = _whole((*WORDS["male"], *WORDS["female"]))
+_PATTERNS = {gender: _word_pattern(words) for gender, words in WORDS.items()}
+_GENDERED = _word_pattern((*WORDS["male"], *WORDS["female"]))
 
 
 def genders(text: str) -> frozenset[Gender]:
     """Genders that a text's pronouns name; beside a pronoun of one gender, *they* may stand for others."""
     if _BOTH.search(text):
         return frozenset(("male", "female"))
-    found = frozenset(gender for gender in GENDERS if _FOUND[gender].search(text))
-    return found - {"neutral"} or found
+    named = frozenset(gender for gender in GENDERS if _PATTERNS[gender].search(text))
+    return named - {"neutral"} or named
 
 
 def gender_of(text: str) -> Gender | Literal["unknown"]:
     """The one gender that a text's pronouns name; both, or none at all, are unknown."""
-    found = genders(text)
-    return next(iter(found)) if len(found) == 1 else "unknown"
+    named = genders(text)
+    return next(iter(named)) if len(named) == 1 else "unknown"
 
 
 Rendering = Literal["he", "she", "they"]
@@ -96,33 +96,33 @@ def render(text: str, rendering: Rendering) -> str:
     Cases are kept: *her* is possessive before a noun and an object elsewhere, *his* before a noun or alone.
     Directly after a subject, forms of be, have and do agree; other verbs stay as they are.
     """
-    text = _BOTH.sub(lambda found: _cased("she", found[0].strip("(")), text)
-    made, at = [], 0
-    for found in _spoken_of(text).finditer(text):
-        word, rest = found[0], text[found.end() :]
+    text = _BOTH.sub(lambda match: _cased("she", match[0].strip("(")), text)
+    pieces, at = [], 0
+    for match in _pronouns_of(text).finditer(text):
+        word, rest = match[0], text[match.end() :]
         role = _ROLE_OF.get(word.lower()) or _role(word.lower(), rest)
         new = _FORMS[rendering][_ROLES.index(role)]
-        made += [text[at : found.start()], _cased(new, word)]
-        at = found.end()
+        pieces += [text[at : match.start()], _cased(new, word)]
+        at = match.end()
         verb = _VERB.match(rest) if role == "subject" else None
         changes = _PLURAL if rendering == "they" else _SINGULAR
         if verb and verb[1].strip().lower() in changes and (rendering == "they") != (word.lower() == "they"):
             space = verb[1][: len(verb[1]) - len(verb[1].lstrip())]
-            made.append(space + _agreeing(verb[1].strip().lower(), rest[verb.end() :], changes))
+            pieces.append(space + _agreeing(verb[1].strip().lower(), rest[verb.end() :], changes))
             at += verb.end()
-    return "".join((*made, text[at:]))
+    return "".join((*pieces, text[at:]))
 
 
 def pattern(text: str) -> str:
     """The words that texts share which differ only in whom they speak of, without numbers, cases, blanks."""
     text = _BOTH.sub("she", text)
-    said = _CONTRACTED.sub("_'s", _spoken_of(text).sub("_", text).lower())
-    return " ".join(_WORD.sub(lambda found: _SINGULAR.get(found[0], found[0]), said).split())
+    plain = _CONTRACTED.sub("_'s", _pronouns_of(text).sub("_", text).lower())
+    return " ".join(_WORD.sub(lambda match: _SINGULAR.get(match[0], match[0]), plain).split())
 
 
-def _spoken_of(text: str) -> re.Pattern[str]:
+def _pronouns_of(text: str) -> re.Pattern[str]:
     """The pronouns of whom a text speaks: beside a pronoun of a gender, no *they*."""
-    return _GENDERED if _GENDERED.search(text) else _FOUND["neutral"]
+    return _GENDERED if _GENDERED.search(text) else _PATTERNS["neutral"]
 
 
 def _agreeing(verb: str, rest: str, changes: dict[str, str]) -> str:

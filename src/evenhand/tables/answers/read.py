@@ -16,18 +16,18 @@ from evenhand.errors import CallError, TableError, nearest
 from evenhand.tables.answers import references
 from evenhand.tables.answers.align import AlignedTable, RunTable, align
 from evenhand.tables.answers.vocabulary import read_words, respelt, word_of
-from evenhand.tables.groups import attributes, crossings, refuse_impossible
+from evenhand.tables.groups import build_attributes, oversized_intersections, refuse_impossible
 from evenhand.tables.io.database import Table, session, single_row
-from evenhand.tables.io.formats import examine_each, stage
+from evenhand.tables.io.formats import stage, validate_each
 from evenhand.tables.io.quoted import quoted
-from evenhand.tables.io.sources import resolve
-from evenhand.tables.predictions.align import place_sql
-from evenhand.tables.predictions.columns import condition, filters
-from evenhand.tables.predictions.plan import places_of, unlike_runs
+from evenhand.tables.io.sources import resolve_sources
+from evenhand.tables.predictions.align import run_index_sql
+from evenhand.tables.predictions.columns import filter_options, selection_sql
+from evenhand.tables.predictions.plan import list_arm_runs, unlike_runs
 from evenhand.tables.predictions.read import input_of
-from evenhand.tables.predictions.scores import matched
+from evenhand.tables.predictions.scores import match_columns
 from evenhand.tables.predictions.validate import (
-    MOST_GROUPS,
+    MAX_GROUPS,
     Reader,
     arms_and_runs,
     check_flags,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 Kind = Literal["name", "text", "words", "meaning", "texts", "number", "flag"]
 
 #: What a column's values have to be, in complaints.
-_BECAUSE = {
+_COMPLAINTS = {
     "words": "is empty in {count:,} rows{first}; an option without text has no likelihood.",
     "meaning": "is empty in {count:,} rows{first}; every option needs a meaning.",
     "number": "is missing or no finite number in {count:,} rows{first}: {values}.",
@@ -99,7 +99,7 @@ class TableForm:
 
     title: str
     fields: tuple[Field, ...]
-    whole: tuple[str, ...]
+    unit: tuple[str, ...]
     groups: tuple[str, ...] = ()
     tests: tuple[tuple[str, str, str], ...] = ()
     resplit: bool = False
@@ -119,13 +119,13 @@ def read_answers(source: Source, columns: Columns, form: TableForm) -> AlignedTa
     """
     refuse_impossible(columns)
     _refuse_unfit(columns, form)
-    given, complaints = resolve(source, columns)
+    sources, complaints = resolve_sources(source, columns)
     with session() as db:
-        parts, more = examine_each(db, given, lambda table: _examine(db, table, columns, form))
+        parts, more = validate_each(db, sources, lambda table: _validate(db, table, columns, form))
         complaints += more
         if complaints:
             raise TableError(complaints)
-        return _paired(db, parts, columns, form)
+        return _align_tables(db, parts, columns, form)
 
 
 def _refuse_unfit(columns: Columns, form: TableForm) -> None:
@@ -133,14 +133,14 @@ def _refuse_unfit(columns: Columns, form: TableForm) -> None:
     plain = Columns()
     unfit = {"weight": "--weight", "score": "--score", "positive": "--positive"}
     unfit |= {"label": "--label", "prediction": "--prediction"}
-    given = [o for name, o in unfit.items() if getattr(columns, name) != getattr(plain, name)]
-    if given:
-        raise CallError([f"{option}: {form.title} have no such column; leave it out." for option in given])
+    options = [o for name, o in unfit.items() if getattr(columns, name) != getattr(plain, name)]
+    if options:
+        raise CallError([f"{option}: {form.title} have no such column; leave it out." for option in options])
     if columns.resplit and not form.resplit:
         raise CallError(f"--resplit: {form.title} are compared on rows that every run has; leave it out.")
 
 
-def _named(field: Field, columns: Columns) -> str | None:
+def _column_of(field: Field, columns: Columns) -> str | None:
     """What a field's column is called: as the call says, where it may."""
     if field.alias:
         name: str | None = getattr(columns, field.alias)
@@ -148,26 +148,30 @@ def _named(field: Field, columns: Columns) -> str | None:
     return field.name
 
 
-def _examine(db: DuckDBPyConnection, table: Table, columns: Columns, form: TableForm) -> RunTable | list[str]:
+def _validate(
+    db: DuckDBPyConnection, table: Table, columns: Columns, form: TableForm
+) -> RunTable | list[str]:
     """Check one table by itself."""
     known = list(table.columns)
-    there = {f.name: n for f in form.fields if (n := _named(f, columns)) is not None and n in table.columns}
+    field_columns = {
+        f.name: n for f in form.fields if (n := _column_of(f, columns)) is not None and n in table.columns
+    }
     by = tuple(dict.fromkeys((*(g for g in form.groups if g in known), *group_columns(columns))))
     complaints = [
-        table.say(f"column '{_named(f, columns)}' is not there, which {form.title} need; "
-                  f"{nearest(str(_named(f, columns)), known)}")
+        table.say(f"column '{_column_of(f, columns)}' is not there, which {form.title} need; "
+                  f"{nearest(str(_column_of(f, columns)), known)}")
         for f in form.fields
-        if f.needed and f.name not in there
+        if f.needed and f.name not in field_columns
     ]  # fmt: skip
-    asked = [("--by", n) for n in by] + [("--arm", columns.arm), ("--run", columns.run)]
+    required = [("--by", n) for n in by] + [("--arm", columns.arm), ("--run", columns.run)]
     if columns.cluster is not None:
-        asked.append(("--cluster", columns.cluster))
+        required.append(("--cluster", columns.cluster))
     complaints += [
         table.say(f"column '{name}' ({option}) is not there; {nearest(name, known)}")
-        for option, name in asked
+        for option, name in required
         if name is not None and name not in table.columns
     ]
-    members = {pattern: matched(pattern, known) for pattern in columns.memberships}
+    members = {pattern: match_columns(pattern, known) for pattern in columns.memberships}
     complaints += [
         table.say(f"--memberships '{pattern}' matches no column; {nearest(pattern, known)}")
         for pattern, names in members.items()
@@ -179,38 +183,42 @@ def _examine(db: DuckDBPyConnection, table: Table, columns: Columns, form: Table
             f"column '{name}' is nested (it holds {shape_of(table.types[name])}); give "
             f"{'a list of texts' if name in lists else 'one value'} per row."
         )
-        for name in dict.fromkeys((*there.values(), *by))
+        for name in dict.fromkeys((*field_columns.values(), *by))
         if is_nested(table.types.get(name, "")) and not (name in lists and is_list(table.types[name]))
     ]
-    wanted = condition(db, table, columns)
-    if complaints or isinstance(wanted, list):
-        return [*complaints, *([table.say(c) for c in wanted] if isinstance(wanted, list) else [])]
+    selection = selection_sql(db, table, columns)
+    if complaints or isinstance(selection, list):
+        return [*complaints, *([table.say(c) for c in selection] if isinstance(selection, list) else [])]
     flags = [n for names in members.values() for n in names]
-    needed = [*there.values(), *by, *flags, *(n for n in (columns.arm, columns.run) if n is not None)]
-    table = stage(db, table, list(dict.fromkeys(needed)), wanted)
+    needed = [*field_columns.values(), *by, *flags, *(n for n in (columns.arm, columns.run) if n is not None)]
+    table = stage(db, table, list(dict.fromkeys(needed)), selection)
     rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
     if not rows:
         return [
-            table.say("has no rows." if wanted == "true" else f"no rows are left after {filters(columns)}.")
+            table.say(
+                "has no rows."
+                if selection == "true"
+                else f"no rows are left after {filter_options(columns)}."
+            )
         ]
-    return _values(db, RunTable(table, rows, there, {}, members, ()), by, columns, form)
+    return _values(db, RunTable(table, rows, field_columns, {}, members, ()), by, columns, form)
 
 
 def _values(
     db: DuckDBPyConnection, part: RunTable, by: Sequence[str], columns: Columns, form: TableForm
 ) -> RunTable | list[str]:
     """Check the values of a staged table."""
-    table, there = part.table, part.there
+    table, field_columns = part.table, part.field_columns
     example = name_sql(table.columns[columns.id], table.types[columns.id])
     reader = Reader(db, table, example, [])
     tests: list[tuple[str, str, str]] = []
-    for f in (f for f in form.fields if f.name in there):
-        column, kind = table.columns[there[f.name]], table.types[there[f.name]]
+    for f in (f for f in form.fields if f.name in field_columns):
+        column, kind = table.columns[field_columns[f.name]], table.types[field_columns[f.name]]
         if f.kind == "name":
-            check_names(reader, f"--{f.alias}" if f.alias else form.title, there[f.name])
+            check_names(reader, f"--{f.alias}" if f.alias else form.title, field_columns[f.name])
         elif f.kind == "texts":
-            reader.complaints.extend(references.read_lists(db, table, there[f.name], example))
-        elif f.kind in _BECAUSE and (f.needed or f.kind != "meaning"):
+            reader.complaints.extend(references.read_lists(db, table, field_columns[f.name], example))
+        elif f.kind in _COMPLAINTS and (f.needed or f.kind != "meaning"):
             value = _field_sql(column, kind, f.kind)
             bad = {
                 "words": f"({column} IS NULL OR CAST({column} AS VARCHAR) = '')",
@@ -218,57 +226,57 @@ def _values(
                 "number": f"({value} IS NULL OR NOT isfinite({value}))",
                 "flag": f"({value} IS NULL)",
             }[f.kind]
-            tests.append((there[f.name], bad, _BECAUSE[f.kind]))
-    for name, test, said in form.tests:
-        if name in there:
-            column = there[name]
+            tests.append((field_columns[f.name], bad, _COMPLAINTS[f.kind]))
+    for name, test, message in form.tests:
+        if name in field_columns:
+            column = field_columns[name]
             number = _field_sql(table.columns[column], table.types[column], "number")
-            tests.append((column, f"({test.format(x=number)})", said))
-    found = offending(db, table, [test for _, test, _ in tests], example)
+            tests.append((column, f"({test.format(x=number)})", message))
+    counts = offending(db, table, [test for _, test, _ in tests], example)
     reader.complaints.extend(
         table.say(
-            f"column '{name}' {said.format(count=count, first=first, values=quoted(db, table, name, test))}"
+            f"column '{name}' {message.format(count=n, first=first, values=quoted(db, table, name, test))}"
         )
-        for (name, test, said), (count, first) in zip(tests, found, strict=True)
-        if count
+        for (name, test, message), (n, first) in zip(tests, counts, strict=True)
+        if n
     )
     groups = {
-        name: read_words(reader, name, MOST_GROUPS)
+        name: read_words(reader, name, MAX_GROUPS)
         if name in form.groups
-        else reader.read("--by", name, MOST_GROUPS)
+        else reader.read("--by", name, MAX_GROUPS)
         for name in by
     }
     check_flags(reader, list(dict.fromkeys(n for names in part.members.values() for n in names)))
     pairs = arms_and_runs(reader, columns)
     if reader.complaints:
         return reader.complaints
-    return RunTable(table, part.rows, there, groups, part.members, tuple(pairs))
+    return RunTable(table, part.rows, field_columns, groups, part.members, tuple(pairs))
 
 
-def _paired(
+def _align_tables(
     db: DuckDBPyConnection, parts: Sequence[RunTable], columns: Columns, form: TableForm
 ) -> AlignedTable:
     """Bring the tables together."""
     remarks, complaints = [], []
-    everywhere = {f.name for f in form.fields if all(f.name in p.there for p in parts)}
+    everywhere = {f.name for f in form.fields if all(f.name in p.field_columns for p in parts)}
     for f in form.fields:
-        some = [p.table.given.title for p in parts if f.name in p.there]
+        some = [p.table.source.title for p in parts if f.name in p.field_columns]
         if some and f.name not in everywhere:
             remarks.append(f"Column '{f.name}' is in {', '.join(some)} only, so it is not used.")
     names = [n for n in parts[0].groups if all(n in p.groups for p in parts)]
-    groups = {n: in_order(_word(form, n, v) for p in parts for v in p.groups[n].counts) for n in names}
+    groups = {n: in_order(_group_of(form, n, v) for p in parts for v in p.groups[n].counts) for n in names}
     for name in (n for n in form.groups if n in groups):
         remarks += respelt(name, sorted({v for p in parts for v in p.groups[name].counts}))
-    complaints += crossings(columns, groups)
+    complaints += oversized_intersections(columns, groups)
     flags = _flags(parts[0])
     for part in parts[1:]:
         odd = ", ".join(sorted(set(_flags(part)) ^ set(flags)))
         if odd:
-            first = parts[0].table.given.title
+            first = parts[0].table.source.title
             complaints.append(part.table.say(f"--memberships matches other columns than in {first}: {odd}."))
     if complaints:
         raise TableError(complaints)
-    places = places_of([[(arm, run) for _, _, arm, run in p.pairs] for p in parts])
+    places = list_arm_runs([[(arm, run) for _, _, arm, run in p.pairs] for p in parts])
     if columns.resplit and (unlike := unlike_runs(places)):
         raise CallError(unlike)
     fields = [f for f in form.fields if f.name in everywhere]
@@ -280,26 +288,26 @@ def _paired(
         if groups or flags
         else {}
     )
-    fetched, there, more = align(
+    fetched, present, more = align(
         db, union, places, columns, form.title,
-        key=[f.name for f in fields if f.role == "key"], whole=[n for n in form.whole if n in everywhere],
+        key=[f.name for f in fields if f.role == "key"], unit=[n for n in form.unit if n in everywhere],
         shared={n: titles.get(n, n) for n in shared}, answers=[f.name for f in fields if f.role == "answer"],
-        titles=[p.table.given.title for p in parts],
+        titles=[p.table.source.title for p in parts],
         groups={f"g{i}": names for i, names in enumerate(groups.values())},
     )  # fmt: skip
     by = tuple(n for n in groups if n in columns.by or n in form.groups)
-    kept = Columns(by=by, memberships=columns.memberships, intersect=columns.intersect)
+    attribute_columns = Columns(by=by, memberships=columns.memberships, intersect=columns.intersect)
     return AlignedTable(
         places=tuple(places),
         columns=fetched,
-        attributes=_attributes(kept, groups, parts[0].members, flags, fetched),
-        inputs=tuple(input_of(p.table.given, [arm for _, _, arm, _ in p.pairs], p.rows) for p in parts),
+        attributes=_attributes(attribute_columns, groups, parts[0].members, flags, fetched),
+        inputs=tuple(input_of(p.table.source, [arm for _, _, arm, _ in p.pairs], p.rows) for p in parts),
         problems=(*remarks, *more),
-        there=there,
+        present=present,
     )
 
 
-def _word(form: TableForm, name: str, text: str) -> str:
+def _group_of(form: TableForm, name: str, text: str) -> str:
     """The group that a value stands for."""
     return (word_of(name, text) if name in form.groups else None) or text
 
@@ -323,7 +331,7 @@ def _attributes(
         pattern: (names, np.asarray([fetched[f"f{flags.index(n)}"] == 1 for n in names], dtype=np.bool_))
         for pattern, names in members.items()
     }
-    return attributes(columns, codes, flagged)
+    return build_attributes(columns, codes, flagged)
 
 
 def _coded(
@@ -338,9 +346,12 @@ def _coded(
 ) -> str:
     """SQL for one table: place, fields by their names, groups and flags as codes."""
     table, joins = part.table, list[str]()
-    chosen = [f"{place_sql(db, table, part.pairs, places, columns, joins)} AS k"]
+    chosen = [f"{run_index_sql(db, table, part.pairs, places, columns, joins)} AS k"]
     for f in fields:
-        column, kind = f"t.{table.columns[part.there[f.name]]}", table.types[part.there[f.name]]
+        column, kind = (
+            f"t.{table.columns[part.field_columns[f.name]]}",
+            table.types[part.field_columns[f.name]],
+        )
         if f.kind == "texts":
             lists = references.relation_of(table)
             joins.append(f"LEFT JOIN {lists} ON {lists}.raw = {references.raw_sql(column, kind)}")
@@ -352,7 +363,7 @@ def _coded(
         chosen.append(f'{value} AS "{f.name}"')
     for i, (name, names) in enumerate(groups.items()):
         values: Distinct = part.groups[name]
-        codes = {text: names.index(_word(form, name, text)) for text in values.counts}
+        codes = {text: names.index(_group_of(form, name, text)) for text in values.counts}
         relation = code(db, values, codes, f"m{table.number}_g{i}")
         joins.append(f"LEFT JOIN {relation} ON t.{table.columns[name]} = {relation}.raw")
         chosen.append(f"{relation}.code AS g{i}")
@@ -361,15 +372,15 @@ def _coded(
     return f"SELECT {', '.join(chosen)} FROM {table.relation} AS t {' '.join(joins)}"
 
 
-def _field_sql(column: str, kind: str, wanted: Kind) -> str:
+def _field_sql(column: str, kind: str, field_kind: Kind) -> str:
     """SQL for a value of a field."""
-    if wanted == "name":
+    if field_kind == "name":
         return name_sql(column, kind)
-    if wanted == "meaning":
+    if field_kind == "meaning":
         return f"nullif({_tidied(name_sql(column, kind))}, '')"
-    if wanted == "number":
+    if field_kind == "number":
         return "NULL::DOUBLE" if kind == "BOOLEAN" else number_sql(column, kind)  # true is no number
-    if wanted == "flag":
+    if field_kind == "flag":
         return flag_sql(column, kind)
     return text_sql(column, kind)
 

@@ -56,16 +56,16 @@ def parse(text: str) -> tuple[str, ...] | None:
         return ()
     if text.lstrip().startswith('"['):
         text = _unquoted(text)
-    found = _json(text)
-    if found is None:
-        found = _literals(text)
-    if found is None:
+    items = _json(text)
+    if items is None:
+        items = _literals(text)
+    if items is None:
         if _LISTLIKE.match(text) or _BARE_LIST.fullmatch(text) or _PRINTED.fullmatch(text):
             return None
         return (text,)
-    if len(found) == 1 and found[0] is not None and found[0].lstrip().startswith("["):
-        return parse(found[0])  # a list that was written as text twice
-    return tuple(t for t in found if t is not None and t.strip())
+    if len(items) == 1 and items[0] is not None and items[0].lstrip().startswith("["):
+        return parse(items[0])  # a list that was written as text twice
+    return tuple(t for t in items if t is not None and t.strip())
 
 
 def _unquoted(text: str) -> str:
@@ -93,18 +93,18 @@ def _json(text: str) -> list[str | None] | None:
 
 def _literals(text: str) -> list[str | None] | None:
     """Texts in quotes between brackets; None when anything else is there."""
-    whole = _WRAPPED.fullmatch(text)
-    if whole is None or {"[": "]", "(": ")"}[whole["open"]] != whole["close"]:
+    match = _WRAPPED.fullmatch(text)
+    if match is None or {"[": "]", "(": ")"}[match["open"]] != match["close"]:
         return None
-    inside = _DTYPE.sub("", whole["inside"]) if whole["name"] == "array" else whole["inside"]
+    inside = _DTYPE.sub("", match["inside"]) if match["name"] == "array" else match["inside"]
     if inside.lstrip().startswith(("[", "(")) and inside.rstrip().rstrip(",").endswith(("]", ")")):
         return _literals(inside.strip().rstrip(","))
     if not (_COMMAS.fullmatch(inside) or _BLANKS.fullmatch(inside)):
         return None
-    if whole["open"] == "(" and whole["name"] is None and "," not in inside:
+    if match["open"] == "(" and match["name"] is None and "," not in inside:
         return None  # a text in brackets and quotes
     items = _EACH.findall(inside)
-    if whole["open"] == "[" and not items and inside.strip():
+    if match["open"] == "[" and not items and inside.strip():
         return None
     try:
         return [ast.literal_eval(part[0]) if (part := _INNER.search(item)) else None for item in items]
@@ -162,14 +162,14 @@ def raw_sql(sql: str, kind: str) -> str:
     """SQL for the text that may hold a list; NULL where the column holds a true list of several texts."""
     if not is_list(kind):
         return f"CAST({sql} AS VARCHAR)"
-    one = f"CAST({sql}[1] AS VARCHAR)"
-    return f"CASE WHEN len({sql}) = 1 AND starts_with(ltrim({one}), '[') THEN {one} END"
+    element = f"CAST({sql}[1] AS VARCHAR)"
+    return f"CASE WHEN len({sql}) = 1 AND starts_with(ltrim({element}), '[') THEN {element} END"
 
 
 def texts_sql(sql: str, kind: str, relation: str) -> str:
     """SQL for a row's references, where `relation` is joined by `raw_sql`; blank ones are left out."""
     if not is_list(kind):
         return f"coalesce({relation}.texts, []::VARCHAR[])"
-    some = f"coalesce(CAST({sql} AS VARCHAR[]), []::VARCHAR[])"
-    every = f"[x FOR x IN {some} IF x IS NOT NULL AND trim(x) <> '']"
-    return f"coalesce({relation}.texts, {every})"
+    elements = f"coalesce(CAST({sql} AS VARCHAR[]), []::VARCHAR[])"
+    filled = f"[x FOR x IN {elements} IF x IS NOT NULL AND trim(x) <> '']"
+    return f"coalesce({relation}.texts, {filled})"

@@ -57,21 +57,21 @@ _ENCODINGS = {
 }  # fmt: skip
 
 
-def head_of(given: TableSource) -> bytes:
+def head_of(source: TableSource) -> bytes:
     """The first bytes of a file of text, unpacked, without a byte order mark.
 
     Raises:
         Unreadable: it holds something else, is damaged, or is encoded in something else than UTF-8.
         OSError: it cannot be opened.
     """
-    assert given.path is not None
-    with given.path.open("rb") as file:
+    assert source.path is not None
+    with source.path.open("rb") as file:
         raw = file.read(HEAD_BYTES)
-        packed = given.ending.endswith(".gz")
+        packed = source.ending.endswith(".gz")
         if packed and not raw.startswith(_GZIP):
-            kind = named(given, raw)
+            kind = identify(source, raw)
             if kind is None and is_text(raw):
-                plain = given.path.name[: -len(".gz")]
+                plain = source.path.name[: -len(".gz")]
                 raise Unreadable(
                     f"is cut short or is no gzip file: it holds plain text; rename it to {plain}."
                 )
@@ -79,16 +79,16 @@ def head_of(given: TableSource) -> bytes:
         if packed:
             file.seek(0)
             raw = _unpacked(file)
-    kind = named(given, raw)
+    kind = identify(source, raw)
     if kind:
         raise Unreadable(f"holds {kind}")
-    encoding = _wide(raw)
+    encoding = _wide_encoding(raw)
     if encoding:
         raise Unreadable(NOT_UTF8.format(encoding))
     return raw.removeprefix(MARK)
 
 
-def plain_text(db: DuckDBPyConnection, given: TableSource, number: int) -> Path:
+def plain_text(db: DuckDBPyConnection, source: TableSource, number: int) -> Path:
     """The file itself, or a copy that is unpacked and has no byte order mark.
 
     Unpacking here checks the sums of a gzip file, which the database does not: it would read damaged data.
@@ -96,22 +96,22 @@ def plain_text(db: DuckDBPyConnection, given: TableSource, number: int) -> Path:
     Raises:
         Unreadable: the file is damaged.
     """
-    assert given.path is not None
-    packed = given.ending.endswith(".gz")
-    with given.path.open("rb") as file:
+    assert source.path is not None
+    packed = source.ending.endswith(".gz")
+    with source.path.open("rb") as file:
         marked = not packed and file.read(len(MARK)) == MARK
-        if not (packed or (marked and "json" in given.ending)):
-            return given.path
+        if not (packed or (marked and "json" in source.ending)):
+            return source.path
         copy = scratch(db, number)
         with copy.open("wb") as target:
             if not packed:
                 shutil.copyfileobj(file, target, _CHUNK)
                 return copy
             try:
-                with gzip.open(file) as source:
-                    start = source.read(len(MARK))
-                    target.write(start if "json" not in given.ending else start.removeprefix(MARK))
-                    shutil.copyfileobj(source, target, _CHUNK)
+                with gzip.open(file) as unpacked:
+                    start = unpacked.read(len(MARK))
+                    target.write(start if "json" not in source.ending else start.removeprefix(MARK))
+                    shutil.copyfileobj(unpacked, target, _CHUNK)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise Unreadable(_damage(error)) from None
     return copy
@@ -122,18 +122,18 @@ def is_text(head: bytes) -> bool:
     return bool(head.strip()) and b"\0" not in head and head[:3] != b"PAR" and bool(_LINES.search(head))
 
 
-def named(given: TableSource, head: bytes) -> str | None:
+def identify(source: TableSource, head: bytes) -> str | None:
     """What kind of file the first bytes are of, with the next step; None for text, or what is not known."""
-    assert given.path is not None
-    name = given.path.name
-    stem = (name[: -len(given.ending)] if given.ending else given.path.stem).removesuffix(".parquet")
-    if head.startswith(_GZIP) and (given.ending in {".parquet", ".pq", ""} or given.ending.endswith(".gz")):
+    assert source.path is not None
+    name = source.path.name
+    stem = (name[: -len(source.ending)] if source.ending else source.path.stem).removesuffix(".parquet")
+    if head.startswith(_GZIP) and (source.ending in {".parquet", ".pq", ""} or source.ending.endswith(".gz")):
         return "gzip data; unpack it first (`gunzip`)."
     for start, what, step in _KINDS:
         if head.startswith(start):
             return f"{what}; {step.format(name=name, stem=stem)}."
     if head.startswith(b"PK\x03\x04"):
-        return _zipped(given.path)
+        return _identify_zip(source.path)
     if head[257:262] == b"ustar":
         return "a tar archive; unpack it, and give the file in it."
     if head[:200].removeprefix(MARK).lstrip().lower().startswith(_PAGES):
@@ -141,7 +141,7 @@ def named(given: TableSource, head: bytes) -> str | None:
     return None
 
 
-def _zipped(path: Path) -> str:
+def _identify_zip(path: Path) -> str:
     """What kind of zip archive a file is."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -174,7 +174,7 @@ def _damage(error: Exception) -> str:
     return "is damaged: what its gzip data unpack to is not what was packed; copy it or make it again."
 
 
-def _wide(head: bytes) -> str | None:
+def _wide_encoding(head: bytes) -> str | None:
     """The encoding of a text whose letters take two or four bytes each."""
     for mark, encoding in _ENCODINGS.items():
         if head.startswith(mark):

@@ -54,7 +54,7 @@ class Table:
         flaws: why single columns cannot be read, by name; they are among `columns`, and complain when used.
     """
 
-    given: TableSource
+    source: TableSource
     number: int
     columns: Mapping[str, str]
     types: Mapping[str, str]
@@ -67,7 +67,7 @@ class Table:
 
     def say(self, what: str) -> str:
         """A complaint about this table."""
-        return f"{self.given.title}: {what}"
+        return f"{self.source.title}: {what}"
 
 
 @contextlib.contextmanager
@@ -118,7 +118,7 @@ def single_row(db: DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     return tuple(rows[0])
 
 
-def ident(name: str) -> str:
+def quote_identifier(name: str) -> str:
     """A name as SQL."""
     return '"' + name.replace('"', '""') + '"'
 

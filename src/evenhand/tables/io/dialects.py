@@ -23,7 +23,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 #: Excel's own first line, which says how the values are separated.
 _SEPARATOR = re.compile(r'\ufeff?"?sep=(.)"?[,;\t|]*', re.IGNORECASE)
 _BREAK = re.compile(r"\r\n|\r|\n")
-_ROWS_TO_TRY = 20
+_MAX_INSPECTED_ROWS = 20
 _CHUNK = 1 << 22
 
 
@@ -46,14 +46,14 @@ class Dialect:
     blanks: bool = False
 
 
-def dialect_of(given: TableSource) -> Dialect:
+def dialect_of(source: TableSource) -> Dialect:
     """Find out how a CSV file is written.
 
     Raises:
         Unreadable: it has no header line, or is no CSV.
         OSError: it cannot be opened.
     """
-    head = head_of(given)
+    head = head_of(source)
     if not head:
         raise Unreadable("has no header line.")
     text = head.decode("utf-8", errors="ignore")
@@ -61,10 +61,10 @@ def dialect_of(given: TableSource) -> Dialect:
     if rest.startswith(("\r", "\n")):
         raise Unreadable("begins with an empty line; its first line must name the columns.")
     first = _BREAK.split(rest, maxsplit=1)[0]
-    if first.startswith(('{"', "[{", "[[")) and "json" not in given.ending:
+    if first.startswith(('{"', "[{", "[[")) and "json" not in source.ending:
         raise Unreadable("holds JSON; rename it, so that it ends in .jsonl or .json.")
     _refuse_other_encoding(head, skip)
-    usual = "\t" if ".tsv" in given.ending else ","
+    usual = "\t" if ".tsv" in source.ending else ","
     delimiter = separator or _delimiter(rest, usual)
     try:
         names = next(csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter), [])
@@ -72,7 +72,7 @@ def dialect_of(given: TableSource) -> Dialect:
         raise Unreadable(f"has no readable header line ({error}).") from None
     if not any(name.strip() for name in names):
         raise Unreadable("has no header line.")
-    uneven = skip > 0 and len(set(_BREAK.findall(text)[: skip + _ROWS_TO_TRY])) > 1
+    uneven = skip > 0 and len(set(_BREAK.findall(text)[: skip + _MAX_INSPECTED_ROWS])) > 1
     blanks = any(name.startswith(' "') and name.rstrip().endswith('"') for name in names)
     if blanks:
         names = next(csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter, skipinitialspace=True))
@@ -121,9 +121,9 @@ def _preamble(text: str) -> tuple[int, str, str | None]:
     while rest:
         end = _BREAK.search(rest)
         line, after = (rest, "") if end is None else (rest[: end.start()], rest[end.end() :])
-        said = _SEPARATOR.fullmatch(line)
-        if said and separator is None:
-            separator = said[1]
+        declared = _SEPARATOR.fullmatch(line)
+        if declared and separator is None:
+            separator = declared[1]
         elif not (_is_comment(line, after) or (lines and not line.strip() and after)):
             break
         lines, rest = lines + 1, after
@@ -134,7 +134,7 @@ def _is_comment(line: str, after: str) -> bool:
     """Whether a line that begins with # is a comment, and not a header whose first name does."""
     if not line.startswith("#") or not after:
         return False
-    following = next((one for one in _BREAK.split(after, maxsplit=50) if not one.startswith("#")), "")
+    following = next((later for later in _BREAK.split(after, maxsplit=50) if not later.startswith("#")), "")
     fields = {d: (line.count(d), following.count(d)) for d in _DELIMITERS}
     return all(here != there or not here for here, there in fields.values())
 
@@ -152,7 +152,9 @@ def _delimiter(text: str, usual: str) -> str:
 def _widths(text: str, delimiter: str) -> Iterator[int]:
     """Numbers of values of the header and of some rows below."""
     try:
-        for row in islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _ROWS_TO_TRY):
+        for row in islice(
+            csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _MAX_INSPECTED_ROWS
+        ):
             if row:
                 yield len(row)
     except csv.Error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
-from evenhand.tables.io.containers import is_text, named, plain_text
+from evenhand.tables.io.containers import identify, is_text, plain_text
 from evenhand.tables.io.database import Table, Unreadable, literal, pattern, scratch
 from evenhand.tables.io.dialects import dialect_of, has_escapes, with_even_breaks, without_blanks
 from evenhand.tables.io.in_memory import as_arrow, extension_of
@@ -40,24 +40,26 @@ _BROKEN_QUOTES = re.compile(
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
-def open_table(db: DuckDBPyConnection, given: TableSource, number: int) -> Table:
+def open_table(db: DuckDBPyConnection, source: TableSource, number: int) -> Table:
     """Open a table: find its columns and their types.
 
     Raises:
         Unreadable: it cannot be read, or has no rows.
         duckdb.Error: it cannot be read; `rephrase` says why.
     """
-    if given.path is None:
-        return _in_memory(db, given, number)
-    if given.path.stat().st_size == 0:
+    if source.path is None:
+        return _in_memory(db, source, number)
+    if source.path.stat().st_size == 0:
         raise Unreadable("is empty (0 bytes).")
-    if given.ending not in _OPENERS:
-        raise Unreadable(f"is of no known format; {_step(given)}readable are {', '.join(ENDINGS)}.")
-    return _OPENERS[given.ending](db, Table(given, number, {}, {}, ""))
+    if source.ending not in _OPENERS:
+        raise Unreadable(
+            f"is of no known format; {_describe_content(source)}readable are {', '.join(ENDINGS)}."
+        )
+    return _OPENERS[source.ending](db, Table(source, number, {}, {}, ""))
 
 
 def use_table(
-    db: DuckDBPyConnection, given: TableSource, number: int, use: Callable[[Table], T], complaints: list[str]
+    db: DuckDBPyConnection, source: TableSource, number: int, use: Callable[[Table], T], complaints: list[str]
 ) -> list[T]:
     """Open a table and use it; what is wrong with it is added to the complaints, and there is no outcome.
 
@@ -66,40 +68,40 @@ def use_table(
     import duckdb  # noqa: PLC0415  (0.1 s)
 
     try:
-        table = open_table(db, given, number)
+        table = open_table(db, source, number)
         try:
             return [use(table)]
         except duckdb.Error as error:
-            other = _escaped(table, error) or _even(db, table, error)
+            other = _reopen_with_escapes(table, error) or _reopen_with_even_breaks(db, table, error)
             if other is None:
                 raise
             return [use(other)]
     except Unreadable as error:
-        complaints.append(f"{given.title}: {error}")
+        complaints.append(f"{source.title}: {error}")
     except duckdb.Error as error:
-        complaints.append(f"{given.title}: {rephrase(error, given)}")
+        complaints.append(f"{source.title}: {rephrase(error, source)}")
     except OSError as error:
-        complaints.append(f"{given.title}: cannot be read ({error.strerror or error}).")
+        complaints.append(f"{source.title}: cannot be read ({error.strerror or error}).")
     return []
 
 
-def examine_each(
-    db: DuckDBPyConnection, given: Sequence[TableSource], examine: Callable[[Table], T | list[str]]
+def validate_each(
+    db: DuckDBPyConnection, sources: Sequence[TableSource], validate: Callable[[Table], T | list[str]]
 ) -> tuple[list[T], list[str]]:
     """Open and check every table; a broken one does not keep the others from being checked.
 
     Args:
         db: the database.
-        given: the tables.
-        examine: gives what was found in a table that is in order, else every complaint about it.
+        sources: the tables.
+        validate: gives what was found in a table that is in order, else every complaint about it.
 
     Returns:
         What was found, and all complaints.
     """
     results: list[T] = []
     complaints: list[str] = []
-    for number, one in enumerate(given):
-        for outcome in use_table(db, one, number, examine, complaints):
+    for number, source in enumerate(sources):
+        for outcome in use_table(db, source, number, validate, complaints):
             if isinstance(outcome, list):
                 complaints += outcome
             else:
@@ -136,44 +138,48 @@ def _table(
     flaws: Mapping[str, str] | None = None,
 ) -> Table:
     """The table with its columns, and those that the folders of its file name."""
-    found = dict(flaws or {})
+    column_flaws = dict(flaws or {})
     tidied = tidy_names(names)
-    found |= {short: found[name] for name, short in zip(names, tidied, strict=True) if name in found}
+    column_flaws |= {
+        short: column_flaws[name] for name, short in zip(names, tidied, strict=True) if name in column_flaws
+    }
     for name, times in Counter(tidied).items():
         if times > 1:
-            found[name] = (
+            column_flaws[name] = (
                 f"occurs {times} times: the table has more than one column called '{name}'; rename one."
             )
     columns = {name: f"c{i}" for i, name in enumerate(tidied)}
     kinds = dict(zip(tidied, types, strict=True))
-    kinds |= dict.fromkeys((name for name in found if name in columns), "VARCHAR")
-    source = f"{relation} AS x({', '.join(f'c{i}' for i in range(len(tidied)))})"
-    parts = _partitions(table.given, columns)
+    kinds |= dict.fromkeys((name for name in column_flaws if name in columns), "VARCHAR")
+    from_clause = f"{relation} AS x({', '.join(f'c{i}' for i in range(len(tidied)))})"
+    parts = _partitions(table.source, columns)
     if parts:
         values = ", ".join(
             f"{'NULL::VARCHAR' if value is None else literal(value)} AS p{i}"
             for i, value in enumerate(parts.values())
         )
-        source = f"(SELECT *, {values} FROM {source})"
+        from_clause = f"(SELECT *, {values} FROM {from_clause})"
         columns |= {name: f"p{i}" for i, name in enumerate(parts)}
         kinds |= dict.fromkeys(parts, "VARCHAR")
-    return replace(table, columns=columns, types=kinds, relation=source, staged=staged, flaws=found)
+    return replace(
+        table, columns=columns, types=kinds, relation=from_clause, staged=staged, flaws=column_flaws
+    )
 
 
-def _partitions(given: TableSource, known: Collection[str]) -> dict[str, str | None]:
+def _partitions(source: TableSource, known: Collection[str]) -> dict[str, str | None]:
     """Columns that the folders of a file name (`race=a/part-0.parquet`), unless the file has them."""
-    if given.path is None:
+    if source.path is None:
         return {}
-    matches = [_PARTITION.fullmatch(part) for part in given.path.parts[:-1]]
-    said = {match[1]: unquote(match[2]) for match in matches if match}
-    return {name: None if v == _NO_VALUE else v for name, v in said.items() if name not in known}
+    matches = [_PARTITION.fullmatch(part) for part in source.path.parts[:-1]]
+    values = {match[1]: unquote(match[2]) for match in matches if match}
+    return {name: None if v == _NO_VALUE else v for name, v in values.items() if name not in known}
 
 
-def _step(given: TableSource) -> str:
+def _describe_content(source: TableSource) -> str:
     """What a file of unknown ending holds, where its first bytes tell, with the next step."""
-    assert given.path is not None
-    with given.path.open("rb") as file:
-        kind = named(given, file.read(512))
+    assert source.path is not None
+    with source.path.open("rb") as file:
+        kind = identify(source, file.read(512))
     return f"it holds {kind.rstrip('.')}; " if kind else ""
 
 
@@ -184,11 +190,11 @@ def _describe(db: DuckDBPyConnection, relation: str) -> tuple[list[str], list[st
 
 
 def _parquet(db: DuckDBPyConnection, table: Table) -> Table:
-    path = table.given.path
+    path = table.source.path
     assert path is not None
     with path.open("rb") as opened:
         head = opened.read(1 << 14)
-        kind = named(table.given, head[:512])
+        kind = identify(table.source, head[:512])
     if kind is None and is_text(head):
         ending = ".jsonl" if head.lstrip().startswith((b"{", b"[")) else ".csv"
         what = "JSON" if ending == ".jsonl" else "text such as CSV"
@@ -238,8 +244,8 @@ def _decoded(value: bytes) -> bytes:
 
 
 def _csv(db: DuckDBPyConnection, table: Table) -> Table:
-    dialect = dialect_of(table.given)
-    path = plain_text(db, table.given, table.number)
+    dialect = dialect_of(table.source)
+    path = plain_text(db, table.source, table.number)
     if dialect.blanks:
         path = without_blanks(db, path, table.number, dialect)
     elif dialect.uneven:
@@ -259,42 +265,44 @@ def _as_csv(
     return _table(table, names, ["VARCHAR"] * len(names), relation, staged=True)
 
 
-def _escaped(table: Table, error: Exception) -> Table | None:
+def _reopen_with_escapes(table: Table, error: Exception) -> Table | None:
     r"""The table with quotes written as \", where they are why it could not be read as usual."""
-    path = table.given.path
-    if _OPENERS.get(table.given.ending) is not _csv or not _BROKEN_QUOTES.search(str(error)):
+    path = table.source.path
+    if _OPENERS.get(table.source.ending) is not _csv or not _BROKEN_QUOTES.search(str(error)):
         return None
     assert path is not None
-    dialect = dialect_of(table.given)
-    if table.given.ending.endswith(".gz") or dialect.blanks or not has_escapes(path):
+    dialect = dialect_of(table.source)
+    if table.source.ending.endswith(".gz") or dialect.blanks or not has_escapes(path):
         return None
     return _as_csv(table, path, dialect.names, dialect.delimiter, dialect.skip, "\\")
 
 
-def _even(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | None:
+def _reopen_with_even_breaks(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | None:
     """The table from a copy with even line breaks, where uneven ones are why it could not be read."""
-    if _OPENERS.get(table.given.ending) is not _csv or not _BROKEN_ROWS.search(str(error)):
+    if _OPENERS.get(table.source.ending) is not _csv or not _BROKEN_ROWS.search(str(error)):
         return None
-    dialect = dialect_of(table.given)
-    source = scratch(db, table.number) if table.given.ending.endswith(".gz") else table.given.path
+    dialect = dialect_of(table.source)
+    source = scratch(db, table.number) if table.source.ending.endswith(".gz") else table.source.path
     assert source is not None
     copy = with_even_breaks(db, source, table.number, dialect.delimiter)
     return _as_csv(table, copy, dialect.names, dialect.delimiter, dialect.skip) if copy else None
 
 
 def _json(db: DuckDBPyConnection, table: Table) -> Table:
-    records = open_records(db, table.given, table.number)
+    records = open_records(db, table.source, table.number)
     flaws = dict.fromkeys(records.doubled, "is ambiguous: the file names a column twice in one record.")
     return _table(table, records.names, records.types, records.relation, staged=True, flaws=flaws)
 
 
-def _in_memory(db: DuckDBPyConnection, given: TableSource, number: int) -> Table:
+def _in_memory(db: DuckDBPyConnection, source: TableSource, number: int) -> Table:
     """Open a table in memory by way of Arrow."""
-    arrow, names, flaws = as_arrow(given.table)
+    arrow, names, flaws = as_arrow(source.table)
     db.register(f"arrow{number}", arrow)
     _, types = _describe(db, f"arrow{number}")
-    said = {names[i]: why for i, why in flaws.items()}
-    return _table(Table(given, number, {}, {}, ""), names, types, f"arrow{number}", staged=False, flaws=said)
+    flaws_by_name = {names[i]: why for i, why in flaws.items()}
+    return _table(
+        Table(source, number, {}, {}, ""), names, types, f"arrow{number}", staged=False, flaws=flaws_by_name
+    )
 
 
 _OPENERS: dict[str, Callable[[DuckDBPyConnection, Table], Table]] = {

@@ -14,10 +14,10 @@ from evenhand.tables.io.database import Unreadable
 
 _KINDS = {str: "texts", bool: "truth values", int: "numbers", float: "numbers", bytes: "bytes",
           list: "lists", tuple: "lists", dict: "records", set: "sets"}  # fmt: skip
-_VALUES_TO_LOOK_AT = 100_000
+_MAX_INSPECTED_VALUES = 100_000
 
 
-def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
+def as_arrow(source: object) -> tuple[Any, list[str], dict[int, str]]:
     """A `pyarrow.Table` of anything that is a table.
 
     Returns:
@@ -31,17 +31,17 @@ def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
 
     faults = (pa.ArrowException, TypeError, ValueError, NotImplementedError, KeyError, OverflowError)
     try:
-        found = _columns(given)
-        columns = [] if found is None else list(found)
-        whole = _whole(given) if found is None else None
+        named_columns = _columns(source)
+        columns = [] if named_columns is None else list(named_columns)
+        converted = _convert_table(source) if named_columns is None else None
     except faults as error:
         raise Unreadable(f"cannot be read as a table ({_first_line(error)}).") from None
-    if whole is not None:
-        names = [str(name) for name in whole.column_names]
+    if converted is not None:
+        names = [str(name) for name in converted.column_names]
         if not names:
             raise Unreadable("has no columns.")
-        whole, foreign = _without_extensions(whole)
-        return whole.rename_columns([f"c{i}" for i in range(len(names))]), names, foreign
+        converted, foreign = _without_extensions(converted)
+        return converted.rename_columns([f"c{i}" for i in range(len(names))]), names, foreign
     if not columns:
         raise Unreadable("has no columns.")
     arrays: dict[int, Any] = {}
@@ -52,7 +52,7 @@ def as_arrow(given: object) -> tuple[Any, list[str], dict[int, str]]:
         except Unreadable as error:
             flaws[i] = str(error)
         except faults:
-            flaws[i] = _mixture(values)
+            flaws[i] = _describe_mixture(values)
     names = [name for name, _ in columns]
     lengths = {names[i]: len(array) for i, array in arrays.items()}
     if len(set(lengths.values())) > 1:
@@ -108,46 +108,46 @@ def _is_stream(value: object) -> bool:
     return hasattr(kind, "__arrow_c_stream__") and not hasattr(kind, "__len__")
 
 
-def _columns(given: Any) -> Iterator[tuple[str, object]] | None:  # noqa: ANN401  (a table of any library)
+def _columns(table: Any) -> Iterator[tuple[str, object]] | None:  # noqa: ANN401  (a table of any library)
     """Names and values of a table's columns, where these can be of any Python values; else None."""
-    if isinstance(given, Mapping):
-        return ((str(name), values) for name, values in given.items())
-    if hasattr(type(given), "iloc"):  # pandas: by place, since two columns may have one name
-        return ((str(name), given.iloc[:, i]) for i, name in enumerate(given.columns))
-    if hasattr(type(given), "get_columns"):  # polars: a column may hold Python objects
-        return ((str(one.name), one) for one in given.get_columns())
+    if isinstance(table, Mapping):
+        return ((str(name), values) for name, values in table.items())
+    if hasattr(type(table), "iloc"):  # pandas: by place, since two columns may have one name
+        return ((str(name), table.iloc[:, i]) for i, name in enumerate(table.columns))
+    if hasattr(type(table), "get_columns"):  # polars: a column may hold Python objects
+        return ((str(column.name), column) for column in table.get_columns())
     return None
 
 
-def _whole(given: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
+def _convert_table(table: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
     """A `pyarrow.Table` of a table whose columns all have one type each."""
     import pyarrow as pa  # noqa: PLC0415
 
-    if isinstance(given, pa.Table):
-        return given
-    if hasattr(given, "__arrow_c_stream__"):
-        return pa.table(given)
+    if isinstance(table, pa.Table):
+        return table
+    if hasattr(table, "__arrow_c_stream__"):
+        return pa.table(table)
     from pyarrow.interchange import from_dataframe  # noqa: PLC0415
 
-    return from_dataframe(given)
+    return from_dataframe(table)
 
 
-def _without_extensions(whole: Any) -> tuple[Any, dict[int, str]]:  # noqa: ANN401  (pyarrow has no types)
+def _without_extensions(table: Any) -> tuple[Any, dict[int, str]]:  # noqa: ANN401  (pyarrow has no types)
     """The table with periods and intervals as texts, and why columns of other such types cannot be read."""
     import pyarrow as pa  # noqa: PLC0415
 
     flaws = {}
-    for i, field in enumerate(whole.schema):
+    for i, field in enumerate(table.schema):
         name = extension_of(field.type)
         if name is None:
             continue
         if name.startswith("pandas."):
-            array = _of_extension(whole.column(i))
+            array = _of_extension(table.column(i))
         else:
-            array = pa.nulls(len(whole))
+            array = pa.nulls(len(table))
             flaws[i] = f"holds values of the unknown type {name}; give texts or numbers."
-        whole = whole.set_column(i, field.name, array)
-    return whole, flaws
+        table = table.set_column(i, field.name, array)
+    return table, flaws
 
 
 def _array(values: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
@@ -187,8 +187,10 @@ def _of_extension(column: Any) -> Any:  # noqa: ANN401  (pyarrow has no types)
     if not pa.types.is_dictionary(column.type):
         return _of_series(column.to_pandas())
     coded = [
-        pa.DictionaryArray.from_arrays(one.indices, _of_series(one.dictionary.to_pandas())).cast(pa.string())
-        for one in column.chunks
+        pa.DictionaryArray.from_arrays(chunk.indices, _of_series(chunk.dictionary.to_pandas())).cast(
+            pa.string()
+        )
+        for chunk in column.chunks
     ]
     return pa.chunked_array(coded, pa.string())
 
@@ -202,10 +204,10 @@ def extension_of(kind: Any) -> str | None:  # noqa: ANN401  (pyarrow has no type
     return name if name and not name.startswith("arrow.") else None
 
 
-def _mixture(values: object) -> str:
+def _describe_mixture(values: object) -> str:
     """Say what a column holds that is no column of one kind of values, with one of each kind."""
     advice = "give texts, numbers or truth values"
-    some = list(islice(values, _VALUES_TO_LOOK_AT)) if isinstance(values, Iterable) else []
+    some = list(islice(values, _MAX_INSPECTED_VALUES)) if isinstance(values, Iterable) else []
     examples: dict[str, object] = {}
     counts: Counter[str] = Counter()
     for value in some:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _NO_RECORDS = 'is no list of records: every row must be an object such as {"label": 1}'
 _AS_RECORDS = "write one record a line (pandas: to_json(orient='records', lines=True))"
-_ROWS_TO_TRY = 10_000
+_MAX_INSPECTED_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Records:
     doubled: frozenset[str]
 
 
-def open_records(db: DuckDBPyConnection, given: TableSource, number: int) -> Records:
+def open_records(db: DuckDBPyConnection, source: TableSource, number: int) -> Records:
     """Open a JSON file.
 
     Raises:
@@ -48,22 +48,24 @@ def open_records(db: DuckDBPyConnection, given: TableSource, number: int) -> Rec
         duckdb.Error: it is no JSON.
         OSError: it cannot be opened.
     """
-    head = head_of(given)
+    head = head_of(source)
     if not head.strip():
         raise Unreadable("has no rows.")
-    whole = _whole_object(given, head)
-    path, layout = plain_text(db, given, number), layout_of(head)
-    if whole is not None and (rows := _rows_of(whole)) is not None:
+    document = _read_single_object(source, head)
+    path, layout = plain_text(db, source, number), layout_of(head)
+    if document is not None and (rows := _rows_of(document)) is not None:
         path, layout = scratch(db, number).with_suffix(".rows"), "newline_delimited"
         with path.open("w", encoding="ascii") as file:
             file.writelines(rows)
     objects = f"read_json_objects({pattern(path)}, format = '{layout}', hive_partitioning = false)"
-    found = db.execute(f"SELECT json_keys(json) AS k, count(*) AS n FROM {objects} GROUP BY k").fetchall()
-    lists = [keys for keys, _ in sorted(found, key=lambda one: (-one[1], one[0] or []))]
+    key_counts = db.execute(
+        f"SELECT json_keys(json) AS k, count(*) AS n FROM {objects} GROUP BY k"
+    ).fetchall()
+    lists = [keys for keys, _ in sorted(key_counts, key=lambda entry: (-entry[1], entry[0] or []))]
     if any(not keys for keys in lists):
         _refuse_others(db, objects)
     names = list(dict.fromkeys(key for keys in lists for key in keys))
-    if not found:
+    if not key_counts:
         raise Unreadable("has no rows.")
     if not names:
         raise Unreadable("has no columns.")
@@ -84,24 +86,24 @@ def layout_of(head: bytes) -> str:
     return "newline_delimited"
 
 
-def keys_at_start(given: TableSource) -> set[str]:
+def keys_at_start(source: TableSource) -> set[str]:
     """The names of columns, as far as the first records tell; the file is not read to its end.
 
     Raises:
         Unreadable: it holds something else.
         OSError: it cannot be opened.
     """
-    text = head_of(given).decode("utf-8", "ignore").lstrip()
+    text = head_of(source).decode("utf-8", "ignore").lstrip()
     names: set[str] = set()
-    whole = _whole_object(given, text.encode())
-    if whole is not None and (rows := _rows_of(whole)) is not None:
+    document = _read_single_object(source, text.encode())
+    if document is not None and (rows := _rows_of(document)) is not None:
         return {key for row in rows[:100] for key in json.loads(row)}
-    decoder, place = json.JSONDecoder(), 0
-    for _ in range(_ROWS_TO_TRY):
-        while place < len(text) and text[place] in " \t\r\n,[":
-            place += 1
+    decoder, position = json.JSONDecoder(), 0
+    for _ in range(_MAX_INSPECTED_ROWS):
+        while position < len(text) and text[position] in " \t\r\n,[":
+            position += 1
         try:
-            value, place = decoder.raw_decode(text, place)
+            value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
             break
         if isinstance(value, dict):
@@ -120,7 +122,8 @@ def _is_json(line: bytes) -> bool:
 def _types(db: DuckDBPyConnection, objects: str, pointers: str, width: int) -> list[str]:
     """`STRUCT` for every key that holds records, in the first rows that have it."""
     rows = db.execute(
-        f"SELECT DISTINCT json_type(json, [{pointers}]) AS v FROM (FROM {objects} LIMIT {_ROWS_TO_TRY})"
+        f"SELECT DISTINCT json_type(json, [{pointers}]) AS v "
+        f"FROM (FROM {objects} LIMIT {_MAX_INSPECTED_ROWS})"
     ).fetchall()
     kinds: list[set[str]] = [{row[0][i] for row in rows} - {None, "NULL"} for i in range(width)]
     return ["STRUCT" if kind == {"OBJECT"} else "VARCHAR" for kind in kinds]
@@ -137,7 +140,7 @@ def _refuse_others(db: DuckDBPyConnection, objects: str) -> None:
         raise Unreadable(f"{_NO_RECORDS}, but one is {row}; {_AS_RECORDS}.")
 
 
-def _whole_object(given: TableSource, head: bytes) -> Mapping[str, Any] | None:
+def _read_single_object(source: TableSource, head: bytes) -> Mapping[str, Any] | None:
     """The one object that is all of a file; None where it holds more, or something else.
 
     Raises:
@@ -152,11 +155,11 @@ def _whole_object(given: TableSource, head: bytes) -> Mapping[str, Any] | None:
         try:
             _, end = json.JSONDecoder().raw_decode(text)
         except (ValueError, RecursionError):
-            text = _whole_text(given)
+            text = _read_text(source)
         else:
             if text[end:].strip():
                 return None
-            text = _whole_text(given)
+            text = _read_text(source)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -164,15 +167,15 @@ def _whole_object(given: TableSource, head: bytes) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _whole_text(given: TableSource) -> str:
+def _read_text(source: TableSource) -> str:
     import gzip  # noqa: PLC0415  (seldom needed)
 
-    assert given.path is not None
-    with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
+    assert source.path is not None
+    with gzip.open(source.path) if source.ending.endswith(".gz") else source.path.open("rb") as file:
         return file.read().removeprefix(MARK).decode("utf-8", "replace")
 
 
-def _rows_of(whole: Mapping[str, Any]) -> list[str] | None:
+def _rows_of(document: Mapping[str, Any]) -> list[str] | None:
     """The rows of an object that holds a table, as lines of JSON; None where it is a row itself.
 
     Known are the tables of W&B and pandas' `split` (`columns` and `data`), pandas' `table` (`schema` and
@@ -182,7 +185,7 @@ def _rows_of(whole: Mapping[str, Any]) -> list[str] | None:
     Raises:
         Unreadable: it holds a table in a way that is not known for sure.
     """
-    names, data = whole.get("columns"), whole.get("data")
+    names, data = document.get("columns"), document.get("data")
     if isinstance(names, list) and isinstance(data, list):
         if any(not isinstance(row, list) or len(row) != len(names) for row in data):
             raise Unreadable(
@@ -190,16 +193,16 @@ def _rows_of(whole: Mapping[str, Any]) -> list[str] | None:
                 f"column; {_AS_RECORDS}."
             )
         return [_line(zip(map(_name, names), row, strict=True)) for row in data]
-    if isinstance(data, list) and isinstance(whole.get("schema"), dict) and all(map(_is_record, data)):
+    if isinstance(data, list) and isinstance(document.get("schema"), dict) and all(map(_is_record, data)):
         return [_line(row.items()) for row in data]
-    values = list(whole.values())
+    values = list(document.values())
     lists = values and all(isinstance(v, list) for v in values) and len(set(map(len, values))) == 1
     if lists and (len(values) > 1 or not all(map(_is_record, values[0]))):
-        return [_line(zip(whole, row, strict=True)) for row in zip(*values, strict=True)]
+        return [_line(zip(document, row, strict=True)) for row in zip(*values, strict=True)]
     if values and all(map(_is_record, values)):
-        return _crossed(whole)
+        return _transposed(document)
     inner = [
-        key for key, value in whole.items() if isinstance(value, list) and value and _is_record(value[0])
+        key for key, value in document.items() if isinstance(value, list) and value and _is_record(value[0])
     ]
     if inner:
         raise Unreadable(
@@ -209,21 +212,21 @@ def _rows_of(whole: Mapping[str, Any]) -> list[str] | None:
     return None
 
 
-def _crossed(whole: Mapping[str, Mapping[str, Any]]) -> list[str] | None:
+def _transposed(document: Mapping[str, Mapping[str, Any]]) -> list[str] | None:
     """Rows of columns that are objects by row, or of rows that are objects by column."""
-    first = next(iter(whole.values()))
-    if not first or any(value.keys() != first.keys() for value in whole.values()):
+    first = next(iter(document.values()))
+    if not first or any(value.keys() != first.keys() for value in document.values()):
         return None
     by_row = all(key.isdigit() for key in first)
-    if by_row == all(key.isdigit() for key in whole):
-        shown = json.dumps({next(iter(whole)): first}, ensure_ascii=False)[:60]
+    if by_row == all(key.isdigit() for key in document):
+        shown = json.dumps({next(iter(document)): first}, ensure_ascii=False)[:60]
         raise Unreadable(
             f"holds one object whose values are objects ({shown}...): its columns or its rows, which is "
             f"not sure; {_AS_RECORDS}."
         )
     if by_row:
-        return [_line((name, column[key]) for name, column in whole.items()) for key in first]
-    return [_line(row.items()) for row in whole.values()]
+        return [_line((name, column[key]) for name, column in document.items()) for key in first]
+    return [_line(row.items()) for row in document.values()]
 
 
 def _is_record(value: object) -> bool:
@@ -239,12 +242,12 @@ def _line(pairs: Iterator[tuple[str, Any]] | Sequence[Any] | Any) -> str:  # noq
     return "{" + ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in pairs) + "}\n"
 
 
-def line_of_fault(given: TableSource) -> tuple[int, int] | None:
+def line_of_fault(source: TableSource) -> tuple[int, int] | None:
     """The line (from 1) at which a file stops being JSON, and the place in it; None where it is not clear."""
     import gzip  # noqa: PLC0415
 
-    assert given.path is not None
-    with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
+    assert source.path is not None
+    with gzip.open(source.path) if source.ending.endswith(".gz") else source.path.open("rb") as file:
         head = file.read(HEAD_BYTES).removeprefix(MARK)
         file.seek(0)
         if layout_of(head) == "newline_delimited":

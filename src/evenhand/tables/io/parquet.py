@@ -12,18 +12,18 @@ from evenhand.tables.io.write import write_atomic
 from evenhand.tables.schema import Attribute, IntArray
 
 
-def write_parquet(path: Path, columns: Mapping[str, object], told: Mapping[str, str]) -> None:
+def write_parquet(path: Path, columns: Mapping[str, object], metadata: Mapping[str, str]) -> None:
     """Write columns as one file, whole or not at all.
 
     Args:
         path: of the file.
         columns: Arrow arrays of one length, by name.
-        told: the file's metadata.
+        metadata: the file's metadata.
     """
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    table = pa.table(dict(columns)).replace_schema_metadata(dict(told))
+    table = pa.table(dict(columns)).replace_schema_metadata(dict(metadata))
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     write_atomic(path, buffer.getvalue())
@@ -68,5 +68,5 @@ def coded(codes: IntArray, names: Sequence[str]) -> object:
 
 def repeated(values: Sequence[str]) -> object:
     """The same of texts that repeat, in the order of their first appearance."""
-    place = {value: i for i, value in enumerate(dict.fromkeys(values))}
-    return coded(np.array([place[value] for value in values], np.int64), tuple(place))
+    index = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    return coded(np.array([index[value] for value in values], np.int64), tuple(index))

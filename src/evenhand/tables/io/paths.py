@@ -13,7 +13,7 @@ _LONGEST = 4096
 STANDARD_INPUT = "-"
 
 
-def fault_of(path: str) -> str | None:
+def path_fault(path: str) -> str | None:
     """Say why the system cannot look up a path; None where it can, whether something is there or not.
 
     Args:
@@ -31,13 +31,13 @@ def fault_of(path: str) -> str | None:
     except UnicodeEncodeError:
         return "is no path: it holds letters that no file's name can have."
     except OSError as error:
-        return _because(path, error)
+        return _lookup_fault(path, error)
     except ValueError:
         return "is no path."
     return None
 
 
-def _because(path: str, error: OSError) -> str | None:
+def _lookup_fault(path: str, error: OSError) -> str | None:
     """Say why a path cannot be looked up; None when nothing is there."""
     if error.errno == errno.ENAMETOOLONG:
         longest = max((len(os.fsencode(part)) for part in Path(path).parts), default=0)
@@ -70,7 +70,7 @@ def scheme_of(path: str) -> str | None:
     return None if scheme is None or there else scheme[1]
 
 
-def elsewhere(path: str) -> str | None:
+def unsupported_location(path: str) -> str | None:
     """Say that a path to read means something that is no file of this machine; None where it is a path."""
     if path == STANDARD_INPUT:
         return "standard input is not read; write it to a file first, and give the file."

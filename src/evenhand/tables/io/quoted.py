@@ -9,10 +9,10 @@ from evenhand.tables.io.database import Table
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_MOST, _LONGEST = 3, 80
+_MAX_VALUES, _MAX_LENGTH = 3, 80
 
 
-def shorten(text: str, longest: int = _LONGEST) -> str:
+def shorten(text: str, longest: int = _MAX_LENGTH) -> str:
     """Cut a text that is too long for a sentence."""
     return text if len(text) <= longest else f"{text[:longest]}…"
 
@@ -32,7 +32,7 @@ def quoted(db: DuckDBPyConnection, table: Table, name: str, test: str) -> str:
     text = f"CAST({table.columns[name]} AS VARCHAR)"
     rows = db.execute(
         f"SELECT v, count(*) OVER () FROM (SELECT {text} AS v, count(*) AS n FROM {table.relation} "
-        f"WHERE {test} GROUP BY v) ORDER BY n DESC, v LIMIT {_MOST}"
+        f"WHERE {test} GROUP BY v) ORDER BY n DESC, v LIMIT {_MAX_VALUES}"
     ).fetchall()
     listed = ", ".join("nothing" if v is None else f"'{shorten(str(v))}'" for v, _ in rows)
     others = int(rows[0][1]) - len(rows) if rows else 0

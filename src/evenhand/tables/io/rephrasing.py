@@ -28,7 +28,7 @@ _KNOWN = {
 }
 
 
-def rephrase(error: Exception, given: TableSource) -> str:
+def rephrase(error: Exception, source: TableSource) -> str:
     """Say in one sentence why the database could not read a table, without its words.
 
     No file makes a statement that cannot be parsed: that is a fault of this package, and raised as one.
@@ -42,50 +42,50 @@ def rephrase(error: Exception, given: TableSource) -> str:
     if shape:
         return _other_width(at, int(shape[1]), int(shape[2]))
     if "Malformed JSON" in text or ("JSON" in text and "at byte" in text):
-        return _no_json(text, given)
-    if given.path is None and re.search("UTF-?8|unicode", text, re.IGNORECASE):
-        return _not_utf8_in_memory(given)
-    parquet = given.ending in {".parquet", ".pq"}
+        return _no_json(text, source)
+    if source.path is None and re.search("UTF-?8|unicode", text, re.IGNORECASE):
+        return _not_utf8_in_memory(source)
+    parquet = source.ending in {".parquet", ".pq"}
     if parquet and ("Invalid string encoding" in text or "nvalid unicode" in text):
-        return _not_utf8_column(given)
+        return _not_utf8_column(source)
     if type(error).__name__ == "OutOfMemoryException":
         return "needs more memory than there is."
-    for sign, said in _KNOWN.items():
+    for sign, message in _KNOWN.items():
         if sign in text:
-            return said.format(at=at)
+            return message.format(at=at)
     kind = "parquet file" if parquet else "table"
     return f"cannot be read as a {kind}: it {_DAMAGED}"
 
 
-def _other_width(at: str, expected: int, found: int) -> str:
+def _other_width(at: str, expected: int, actual: int) -> str:
     """Say that a line has another number of values than the header."""
-    said = f"{at} has {found} values, but the header names {expected} columns"
-    if at == "line 2" and found == expected + 1:
-        return f"{said} (does the header lack the name of R's row names? write with row.names = FALSE)."
-    return f"{said}."
+    message = f"{at} has {actual} values, but the header names {expected} columns"
+    if at == "line 2" and actual == expected + 1:
+        return f"{message} (does the header lack the name of R's row names? write with row.names = FALSE)."
+    return f"{message}."
 
 
-def _no_json(text: str, given: TableSource) -> str:
+def _no_json(text: str, source: TableSource) -> str:
     """Say where a file stops being JSON; the database counts lines and records from another start."""
     from evenhand.tables.io.json_records import line_of_fault  # noqa: PLC0415
 
-    place = re.search(r"at byte (\d+) in (line|record/value) \d+: ([^.\n]*)", text)
-    fault = line_of_fault(given) if given.path is not None else None
-    if place is None:
+    position = re.search(r"at byte (\d+) in (line|record/value) \d+: ([^.\n]*)", text)
+    fault = line_of_fault(source) if source.path is not None else None
+    if position is None:
         where = f", at line {fault[0]}" if fault else ""
         return f"is no proper JSON{where}."
     if fault is None:
-        return f"is no proper JSON ({place[3].strip()})."
-    if said := _usual_fault(given, fault[0]):
-        return said
-    byte = place[1] if place[2] == "line" else fault[1]
-    return f"is no proper JSON, at byte {byte} in line {fault[0]}: {place[3].strip()}."
+        return f"is no proper JSON ({position[3].strip()})."
+    if message := _usual_fault(source, fault[0]):
+        return message
+    byte = position[1] if position[2] == "line" else fault[1]
+    return f"is no proper JSON, at byte {byte} in line {fault[0]}: {position[3].strip()}."
 
 
-def _usual_fault(given: TableSource, number: int) -> str | None:
+def _usual_fault(source: TableSource, number: int) -> str | None:
     """Say what is often wrong with a line that is no JSON; None where it is something else."""
-    assert given.path is not None
-    with gzip.open(given.path) if given.ending.endswith(".gz") else given.path.open("rb") as file:
+    assert source.path is not None
+    with gzip.open(source.path) if source.ending.endswith(".gz") else source.path.open("rb") as file:
         line = next(islice(file, number - 1, None), b"").strip()
     try:
         text = line.decode("utf-8")
@@ -100,23 +100,23 @@ def _usual_fault(given: TableSource, number: int) -> str | None:
             f"{shown}; write it with json.dumps."
         )
     if number == 1 and re.match(r"[^{\[]*[,;\t|]", text):
-        target = _as_csv(given)
+        target = _as_csv(source)
         return f"holds no JSON, but text such as CSV (it begins with {shown}); rename it to {target}."
     return None
 
 
-def _as_csv(given: TableSource) -> str:
-    assert given.path is not None
-    return given.path.name[: -len(given.ending)] + (".csv.gz" if given.ending.endswith(".gz") else ".csv")
+def _as_csv(source: TableSource) -> str:
+    assert source.path is not None
+    return source.path.name[: -len(source.ending)] + (".csv.gz" if source.ending.endswith(".gz") else ".csv")
 
 
-def _not_utf8_in_memory(given: TableSource) -> str:
+def _not_utf8_in_memory(source: TableSource) -> str:
     """Say which columns of a table in memory hold texts that are not encoded in UTF-8."""
     import pyarrow as pa  # noqa: PLC0415
 
     from evenhand.tables.io.in_memory import as_arrow  # noqa: PLC0415
 
-    table, columns, _ = as_arrow(given.table)
+    table, columns, _ = as_arrow(source.table)
     names = []
     for name, column in zip(columns, table.columns, strict=True):
         try:
@@ -128,19 +128,19 @@ def _not_utf8_in_memory(given: TableSource) -> str:
     return f"{who} texts that are not encoded in UTF-8; decode the bytes with their own encoding first."
 
 
-def _not_utf8_column(given: TableSource) -> str:
+def _not_utf8_column(source: TableSource) -> str:
     """Say which columns of a parquet file hold texts that are not encoded in UTF-8."""
     import duckdb  # noqa: PLC0415  (0.1 s)
 
     names = []
     with duckdb.connect(":memory:") as db, contextlib.suppress(duckdb.Error):
-        source = (
-            f"read_parquet({literal(str(given.path))}, binary_as_string = true, hive_partitioning = false)"
+        relation = (
+            f"read_parquet({literal(str(source.path))}, binary_as_string = true, hive_partitioning = false)"
         )
-        for name, *_ in db.execute(f"DESCRIBE SELECT * FROM {source}").fetchall():
+        for name, *_ in db.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall():
             column = '"' + name.replace('"', '""') + '"'
             try:
-                db.execute(f"SELECT max({column}::VARCHAR) FROM {source}").fetchall()
+                db.execute(f"SELECT max({column}::VARCHAR) FROM {relation}").fetchall()
             except duckdb.Error as error:
                 names += [name] if re.search("UTF8|unicode", str(error)) else []
     listed = ", ".join(f"'{name}'" for name in names)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.errors import CallError, TableError, nearest
-from evenhand.tables.io.paths import elsewhere, fault_of, local, unexpanded
+from evenhand.tables.io.paths import local, path_fault, unexpanded, unsupported_location
 from evenhand.tables.schema import Columns, Source
 
 #: Endings of the files that can be read.
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq",
            ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz")  # fmt: skip
-_SHOWN = 300
+_MAX_SHOWN = 300
 ALLOWED = (
     "a path or glob, a table (pandas, polars, pyarrow, a dict of columns), a list of those, "
     "or a dict of arm names to those"
@@ -51,7 +51,7 @@ class TableSource:
         return next((e for e in sorted(ENDINGS, key=len, reverse=True) if name.endswith(e)), "")
 
 
-def resolve(source: Source, columns: Columns) -> tuple[list[TableSource], list[str]]:
+def resolve_sources(source: Source, columns: Columns) -> tuple[list[TableSource], list[str]]:
     """List the tables that are given, with the arm and run of each, and complain of files that are not there.
 
     Raises:
@@ -64,10 +64,10 @@ def resolve(source: Source, columns: Columns) -> tuple[list[TableSource], list[s
     if not named:
         raise CallError(f"No table was given: give {ALLOWED}.")
     if columns.names:
-        named = _renamed(named, _spread(source, columns), columns)
+        named = _with_names(named, _names_per_table(source, columns), columns)
     items = [item for _, item in named]
     stems = _unique([_stem(item, i, len(items)) for i, item in enumerate(items, 1)], items)
-    given = [
+    sources = [
         TableSource(
             title=_title(item, name, stem),
             arm=stem if name is None else name,
@@ -77,7 +77,7 @@ def resolve(source: Source, columns: Columns) -> tuple[list[TableSource], list[s
         )
         for (name, item), stem in zip(named, stems, strict=True)
     ]
-    return given, complaints
+    return sources, complaints
 
 
 def _title(item: object, name: str | None, stem: str) -> str:
@@ -89,15 +89,15 @@ def _title(item: object, name: str | None, stem: str) -> str:
     )
 
 
-def digest(given: TableSource) -> str | None:
+def digest(source: TableSource) -> str | None:
     """The SHA-256 of a file; None for a table in memory."""
-    if given.path is None:
+    if source.path is None:
         return None
     try:
-        with given.path.open("rb") as file:
+        with source.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise TableError(f"{given.title}: cannot be read ({error.strerror or error}).") from None
+        raise TableError(f"{source.title}: cannot be read ({error.strerror or error}).") from None
 
 
 def is_table(value: object) -> bool:
@@ -132,14 +132,14 @@ def _names_arms(source: Mapping[Any, Any]) -> bool:
             return bool(value) and all(_holds_columns(v) or isinstance(v, os.PathLike) for v in value)
         return is_table(value) or isinstance(value, str | os.PathLike)
 
-    found = [stands_for_tables(value) for value in source.values()]
-    if any(found) and not all(found):
+    are_tables = [stands_for_tables(value) for value in source.values()]
+    if any(are_tables) and not all(are_tables):
         kinds = ", ".join(f"'{k}': {type(v).__name__}" for k, v in source.items())
         raise CallError(
             f"The given dict mixes tables and columns ({kinds}): give columns only (name to values) or "
             "arms only (name to table or path)."
         )
-    return all(found)
+    return all(are_tables)
 
 
 def _holds_columns(value: object) -> bool:
@@ -176,16 +176,16 @@ def _collect(value: object) -> str:
     return "call .collect() on it, or " if hasattr(type(value), "collect") else ""
 
 
-def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
+def _files(raw: str | bytes, complaints: list[str]) -> Iterator[Path]:
     """The files that a path or a glob stands for; a file whose name has a star or a bracket comes first."""
-    text = os.fsdecode(given)
+    text = os.fsdecode(raw)
     if not text or "\0" in text:
         complaints.append(f"{text!r}: is no path.")
         return
     typed = text
     text = local(text)
-    if why := elsewhere(text) or fault_of(text):
-        complaints.append(f"{_as_given(typed)}: there is no such file: {why}")
+    if why := unsupported_location(text) or path_fault(text):
+        complaints.append(f"{_shorten_path(typed)}: there is no such file: {why}")
     elif os.path.isdir(text):
         complaints.append(f"{text}: is a folder; give its files, for example '{_files_below(Path(text))}'.")
     elif os.path.isfile(text):
@@ -193,12 +193,12 @@ def _files(given: str | bytes, complaints: list[str]) -> Iterator[Path]:
     elif os.path.exists(text):
         complaints.append(f"{text}: is no ordinary file; write what comes from it to a file, and give that.")
     elif glob.has_magic(text):
-        found = sorted(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
-        yield from map(Path, found)
-        if not found:
+        matches = sorted(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
+        yield from map(Path, matches)
+        if not matches:
             complaints.append(f"{text}: no file matches this pattern.")
     else:
-        complaints.append(_missing(Path(text)) + unexpanded(text))
+        complaints.append(_describe_missing(Path(text)) + unexpanded(text))
 
 
 def _files_below(folder: Path) -> str:
@@ -214,10 +214,10 @@ def _files_below(folder: Path) -> str:
     return str(folder / "*.parquet")
 
 
-def _as_given(path: str) -> str:
+def _shorten_path(path: str) -> str:
     """A path for a complaint: an address has both of its strokes, of which a `Path` keeps one."""
     text = re.sub(r"^(s3|gs|https?|abfss?|hf):/(?!/)", r"\1://", path)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 23]}...{text[-20:]}"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 23]}...{text[-20:]}"
 
 
 def files_of(paths: Sequence[str]) -> list[Path]:
@@ -225,7 +225,7 @@ def files_of(paths: Sequence[str]) -> list[Path]:
     return [file for path in paths for file in _files(path, [])]
 
 
-def _missing(path: Path) -> str:
+def _describe_missing(path: Path) -> str:
     """Say that a file does not exist, with the files that lie where it was looked for."""
     try:
         beside = sorted(p.name for p in path.parent.iterdir() if p.name.lower().endswith(ENDINGS))
@@ -234,16 +234,16 @@ def _missing(path: Path) -> str:
     return f"{path}: there is no such file; {nearest(path.name, beside)}"
 
 
-def _spread(source: Source, columns: Columns) -> tuple[str, ...]:
+def _names_per_table(source: Source, columns: Columns) -> tuple[str, ...]:
     """Names, one per table: a pattern's name goes to each file that it matches."""
-    given = list(source) if isinstance(source, list | tuple) else [source]
-    if isinstance(source, Mapping) or len(given) != len(columns.names):
+    items = list(source) if isinstance(source, list | tuple) else [source]
+    if isinstance(source, Mapping) or len(items) != len(columns.names):
         return columns.names
-    sizes = [len(list(_items(item, "the source", []))) for item in given]
+    sizes = [len(list(_items(item, "the source", []))) for item in items]
     return tuple(name for name, size in zip(columns.names, sizes, strict=True) for _ in range(size))
 
 
-def _renamed(
+def _with_names(
     named: list[tuple[str | None, object]], names: tuple[str, ...], columns: Columns
 ) -> list[tuple[str | None, object]]:
     """The tables with the names that the call gives them, one per table."""
@@ -277,9 +277,9 @@ def _unique(stems: list[str], items: list[object]) -> list[str]:
         f"{item.absolute().parent.name}/{stem}" if isinstance(item, Path) and stem in twice else stem
         for stem, item in zip(stems, items, strict=True)
     ]
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     names = []
     for name in longer:
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        counts[name] = counts.get(name, 0) + 1
+        names.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
     return names

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand.tables.predictions.classes import Classes
-from evenhand.tables.predictions.scores import Scores, order, positive_sql
+from evenhand.tables.predictions.scores import Scores, class_positions, positive_sql
 from evenhand.tables.predictions.validate import ValidatedTable
 from evenhand.tables.schema import Columns, IntArray
 from evenhand.tables.values import Distinct, code, text_sql
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 #: Scores that rank rows against their predictions in this share of pairs or more are those of another class.
-REVERSED = 0.9
+MIN_REVERSED_SHARE = 0.9
 #: Lists fit the predictions in another order when this share of rows does, and less than half in their own.
-FITS = 0.9
-_CLOSE = 1e-9
-_MOST = 10
+MIN_FITTING_SHARE = 0.9
+_TOLERANCE = 1e-9
+_MAX_COMPLAINTS = 10
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ def check_agreement(
         scores = checked.scores
         if scores is None:
             continue
-        compare = _several if classes.positive is None else _binary
+        compare = _compare_multiclass if classes.positive is None else _compare_binary
         wrong, odd = compare(db, checked, scores, classes, columns)
-        complaints += [checked.table.say(what) for what in wrong[:_MOST]]
-        remarks += [checked.table.say(what) for what in odd[:_MOST]]
+        complaints += [checked.table.say(what) for what in wrong[:_MAX_COMPLAINTS]]
+        remarks += [checked.table.say(what) for what in odd[:_MAX_COMPLAINTS]]
     return complaints, remarks
 
 
-def _binary(
+def _compare_binary(
     db: DuckDBPyConnection, checked: ValidatedTable, scores: Scores, classes: Classes, columns: Columns
 ) -> tuple[list[str], list[str]]:
     """Compare P(positive) with two classes of predictions, run by run."""
@@ -92,11 +92,11 @@ def _binary(
         least, most = db.execute(
             f"SELECT min({score}), max({score}) FROM {checked.table.relation}"
         ).fetchall()[0]
-        return [], _one_sided(scores, classes, least, most)
+        return [], _remark_on_extreme_scores(scores, classes, least, most)
     wrong, odd = [], []
     for ranking in _rankings(db, checked, checked.predictions, score, classes, columns):
         where = f"--score '{scores.title}'{ranking.run}"
-        if ranking.auc <= 1 - REVERSED:
+        if ranking.auc <= 1 - MIN_REVERSED_SHARE:
             doubt = (
                 f"is it the score of '{negative}'"
                 if scores.single
@@ -124,7 +124,7 @@ def _binary(
     return wrong, odd
 
 
-def _one_sided(scores: Scores, classes: Classes, least: float, most: float) -> list[str]:
+def _remark_on_extreme_scores(scores: Scores, classes: Classes, least: float, most: float) -> list[str]:
     """Remark on scores that make every row positive, or none."""
     negative, positive = classes.titles
     if least >= 0.5:
@@ -146,9 +146,9 @@ def score_of_positive(scores: Scores, classes: Classes) -> str:
     assert classes.positive is not None
     if scores.single:
         return positive_sql(scores, classes.names, classes.positive)
-    places = order(scores, classes.names, classes.positive)
-    assert isinstance(places, list), places
-    return f"({scores.sql})[{places[classes.positive]}] / list_sum({scores.sql})"
+    positions = class_positions(scores, classes.names, classes.positive)
+    assert isinstance(positions, list), positions
+    return f"({scores.sql})[{positions[classes.positive]}] / list_sum({scores.sql})"
 
 
 def _rankings(
@@ -172,7 +172,7 @@ def _rankings(
     ).fetchall()
     if ordered[0][0]:  # a threshold explains every run, as nearly always; ranks would take much longer
         return []
-    found = db.execute(
+    rankings = db.execute(
         f"WITH d AS (SELECT {run} AS run, s, count(*) FILTER (p = 1) AS pos, count(*) FILTER (p = 0) AS neg "
         f"FROM ({rows}) GROUP BY ALL), w AS (SELECT *, "
         "sum(neg) OVER (PARTITION BY run ORDER BY s) - neg AS neg_below, "
@@ -183,7 +183,7 @@ def _rankings(
     ).fetchall()
     return [
         _Ranking(r or "", int(n), int(m), float(low), float(high), float(auc), int(disagree))
-        for r, n, m, low, high, auc, disagree in found
+        for r, n, m, low, high, auc, disagree in rankings
     ]
 
 
@@ -211,27 +211,31 @@ def _coded(
     return rows, shown or "''"
 
 
-def _several(
+def _compare_multiclass(
     db: DuckDBPyConnection, checked: ValidatedTable, scores: Scores, classes: Classes, columns: Columns
 ) -> tuple[list[str], list[str]]:
     """Compare the class of the largest score with the predicted one, for three classes or more."""
-    places = order(scores, classes.names, None)
-    if checked.predictions is None or not isinstance(places, list):
+    positions = class_positions(scores, classes.names, None)
+    if checked.predictions is None or not isinstance(positions, list):
         return [], []
     rows, run = _coded(db, checked, checked.predictions, scores.sql, classes, columns)
-    own = f"s[list_value({', '.join(map(str, places))})[p + 1]]"
-    largest = f"CASE WHEN {own} >= list_max(s) - {_CLOSE} THEN -1 ELSE list_position(s, list_max(s)) - 1 END"
-    found = db.execute(
+    predicted_score = f"s[list_value({', '.join(map(str, positions))})[p + 1]]"
+    is_largest = f"{predicted_score} >= list_max(s) - {_TOLERANCE}"
+    largest = f"CASE WHEN {is_largest} THEN -1 ELSE list_position(s, list_max(s)) - 1 END"
+    counts = db.execute(
         f"SELECT {run} AS run, p, {largest} AS k, count(*) FROM ({rows}) GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     wrong, odd = [], []
-    for name in dict.fromkeys(row[0] for row in found):
+    for name in dict.fromkeys(row[0] for row in counts):
         table = np.zeros((len(classes.names), scores.length), np.int64)
-        for _, predicted, place, n in (row for row in found if row[0] == name):
-            table[predicted, places[predicted] - 1 if place < 0 else place] += n
+        for _, predicted, position, n in (row for row in counts if row[0] == name):
+            table[predicted, positions[predicted] - 1 if position < 0 else position] += n
         where = f"--score '{scores.title}'{name or ''}"
-        agree, rows_of_run = int(table[range(len(places)), np.array(places) - 1].sum()), int(table.sum())
-        other = _another_order(table, classes.titles, agree)
+        agree, rows_of_run = (
+            int(table[range(len(positions)), np.array(positions) - 1].sum()),
+            int(table.sum()),
+        )
+        other = _find_order(table, classes.titles, agree)
         if other:
             wrong.append(
                 f"{where}: the largest score is that of the predicted class in {agree:,} of {rows_of_run:,} "
@@ -246,7 +250,7 @@ def _several(
     return wrong, odd
 
 
-def _another_order(table: IntArray, names: Sequence[str], agree: int) -> tuple[str, int] | None:
+def _find_order(table: IntArray, names: Sequence[str], agree: int) -> tuple[str, int] | None:
     """Find an order of the scores that fits the predictions where their own does not.
 
     Args:
@@ -262,9 +266,9 @@ def _another_order(table: IntArray, names: Sequence[str], agree: int) -> tuple[s
         return None
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  (0.3 s, and seldom needed)
 
-    classes, places = linear_sum_assignment(table, maximize=True)
-    fits = int(table[classes, places].sum())
-    if fits < FITS * rows:
+    classes, positions = linear_sum_assignment(table, maximize=True)
+    fits = int(table[classes, positions].sum())
+    if fits < MIN_FITTING_SHARE * rows:
         return None
-    listed = [f"'{names[c]}'" for _, c in sorted(zip(places.tolist(), classes.tolist(), strict=True))]
+    listed = [f"'{names[c]}'" for _, c in sorted(zip(positions.tolist(), classes.tolist(), strict=True))]
     return ", ".join(listed[:20]), fits

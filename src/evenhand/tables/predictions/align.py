@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from evenhand.errors import TableError
 from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.predictions.plan import Plan
-from evenhand.tables.predictions.scores import order, positive_sql
-from evenhand.tables.predictions.unpaired import differing, incomplete, repeated
+from evenhand.tables.predictions.scores import class_positions, positive_sql
+from evenhand.tables.predictions.unpaired import describe_missing, describe_repeated, quote_differences
 from evenhand.tables.predictions.validate import ValidatedTable
 from evenhand.tables.schema import ABSENT, Columns
 from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Fetched = dict[str, Any]
 #: Weights between 2 to minus this power and 2 to this power can be squared and added, a billion of them.
-_MOST_BITS = 450
+_MAX_EXPONENT = 450
 
 
 def align(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) -> tuple[Fetched, list[str]]:
@@ -45,9 +45,11 @@ def align(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) 
     """
     if plan.columns.weight is not None:
         plan = replace(plan, weight_shift=_weight_shift(db, tables, plan.columns))
-    whole = all(is_integer(c.table.types[plan.columns.id]) for c in tables if c.has_id)
+    integer_ids = all(is_integer(c.table.types[plan.columns.id]) for c in tables if c.has_id)
     alone = len(plan.places) == 1 and len(tables) == 1
-    coded = " UNION ALL ".join(_coded(db, c, plan, whole=whole, suffix="0" if alone else "") for c in tables)
+    coded = " UNION ALL ".join(
+        _coded(db, c, plan, integer_ids=integer_ids, suffix="0" if alone else "") for c in tables
+    )
     if not alone:
         remarks = _pivot(db, coded, tables, plan)
         return _fetch(db, plan), remarks
@@ -57,7 +59,9 @@ def align(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) 
     return _fetch(db, plan), []
 
 
-def _coded(db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan, *, whole: bool, suffix: str) -> str:
+def _coded(
+    db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan, *, integer_ids: bool, suffix: str
+) -> str:
     """SQL for one table as codes: `id, k, label, p, s, g0..., f0..., w, cluster`."""
     table, columns = checked.table, plan.columns
     sql, kinds = table.columns, table.types
@@ -71,8 +75,10 @@ def _coded(db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan, *, whole
     fields = []
     if plan.by_id:
         key = sql[columns.id]
-        fields.append(f"{f'CAST({key} AS BIGINT)' if whole else name_sql(key, kinds[columns.id])} AS id")
-    fields.append(f"{place_sql(db, checked.table, checked.pairs, plan.places, columns, joins)} AS k")
+        fields.append(
+            f"{f'CAST({key} AS BIGINT)' if integer_ids else name_sql(key, kinds[columns.id])} AS id"
+        )
+    fields.append(f"{run_index_sql(db, checked.table, checked.pairs, plan.places, columns, joins)} AS k")
     fields.append(coded("label", columns.label, checked.labels, plan.classes.codes))
     score = _score(checked, plan)
     if checked.predictions is not None:
@@ -116,20 +122,20 @@ def _weight_shift(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], colu
         max(ends, key=lambda end: end[0]),
     )
     bottom, top = math.frexp(low)[1], math.frexp(high)[1]
-    shift = min(_MOST_BITS - top, 0) or max(-_MOST_BITS - bottom, 0)
-    if bottom + shift >= -_MOST_BITS and top + shift <= _MOST_BITS:
+    shift = min(_MAX_EXPONENT - top, 0) or max(-_MAX_EXPONENT - bottom, 0)
+    if bottom + shift >= -_MAX_EXPONENT and top + shift <= _MAX_EXPONENT:
         return shift
-    told = [
-        f"{value:g} ({checked.table.given.title}{_holder(db, checked, columns, value)})"
+    extremes = [
+        f"{value:g} ({checked.table.source.title}{_describe_holder(db, checked, columns, value)})"
         for value, checked in (smallest, largest)
     ]
     raise TableError(
-        f"column '{name}' (--weight) has weights from {told[0]} to {told[1]}, which lie too far apart to be "
-        "squared and added; give weights whose largest is at most 1e270 times the smallest above 0."
+        f"column '{name}' (--weight) has weights from {extremes[0]} to {extremes[1]}, which are too far "
+        "apart to be squared and added; give weights whose largest is at most 1e270 times the smallest above 0."
     )
 
 
-def _holder(db: DuckDBPyConnection, checked: ValidatedTable, columns: Columns, value: float) -> str:
+def _describe_holder(db: DuckDBPyConnection, checked: ValidatedTable, columns: Columns, value: float) -> str:
     """The first example that has a weight."""
     table = checked.table
     if not checked.has_id:
@@ -141,7 +147,7 @@ def _holder(db: DuckDBPyConnection, checked: ValidatedTable, columns: Columns, v
     return f", example '{rows[0][0]}'"
 
 
-def place_sql(
+def run_index_sql(
     db: DuckDBPyConnection,
     table: Table,
     pairs: Sequence[tuple[str | None, str | None, str, str]],
@@ -151,7 +157,7 @@ def place_sql(
 ) -> str:
     """SQL for the place of a row's arm and run; a join that it needs is added to `joins`."""
     if columns.arm is None and columns.run is None:
-        return str(places.index((table.given.arm, table.given.run)))
+        return str(places.index((table.source.arm, table.source.run)))
     relation = f"k{table.number}"
     db.execute(
         f"CREATE TEMP TABLE {relation} AS SELECT unnest(?::VARCHAR[]) AS a, unnest(?::VARCHAR[]) AS r, "
@@ -179,10 +185,10 @@ def _score(checked: ValidatedTable, plan: Plan) -> str:
     if scores.single:
         assert classes.positive is not None
         return positive_sql(scores, classes.names, classes.positive)
-    places = order(scores, classes.names, classes.positive)
-    assert isinstance(places, list), places
+    positions = class_positions(scores, classes.names, classes.positive)
+    assert isinstance(positions, list), positions
     total = f"list_sum({scores.sql})"
-    shares = [f"({scores.sql})[{place}] / {total}" for place in places]
+    shares = [f"({scores.sql})[{position}] / {total}" for position in positions]
     return f"list_value({', '.join(shares)})" if classes.positive is None else shares[classes.positive]
 
 
@@ -211,7 +217,7 @@ def _refuse_duplicates(db: DuckDBPyConnection, checked: ValidatedTable, plan: Pl
         "GROUP BY id HAVING count(*) > 1)",
     )
     if count:
-        raise TableError(repeated(db, [checked], plan, count, first))
+        raise TableError(describe_repeated(db, [checked], plan, count, first))
 
 
 def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[ValidatedTable], plan: Plan) -> list[str]:
@@ -224,39 +230,40 @@ def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[ValidatedTable],
         fields.append(f"max(p) FILTER (WHERE k = {k}) AS p{k}")
         if scored:
             fields.append(f"any_value(s) FILTER (WHERE k = {k}) AS s{k}")
-    db.execute(f"CREATE TEMP TABLE everyone AS SELECT {', '.join(fields)} FROM ({coded}) GROUP BY id")
+    db.execute(f"CREATE TEMP TABLE merged AS SELECT {', '.join(fields)} FROM ({coded}) GROUP BY id")
     places = range(len(plan.places))
     there = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
-    whole, lacking = _wholeness(plan)
-    tests = {"twice": f"rows_of_id > {there}", "partly": f"NOT ({whole})"}
+    complete, lacking = _completeness_sql(plan)
+    tests = {"twice": f"rows_of_id > {there}", "partly": f"NOT ({complete})"}
     tests |= {name: f"differs_{name}" for name in plan.shared} | {
         f"p{k}": test for k, test in enumerate(lacking)
     }
     parts = ", ".join(f"count(*) FILTER ({t}), min(CAST(id AS VARCHAR)) FILTER ({t})" for t in tests.values())
-    row = single_row(db, f"SELECT count(*), {parts} FROM everyone")
-    found = {name: (row[1 + 2 * i], row[2 + 2 * i]) for i, name in enumerate(tests)}
+    row = single_row(db, f"SELECT count(*), {parts} FROM merged")
+    violations = {name: (row[1 + 2 * i], row[2 + 2 * i]) for i, name in enumerate(tests)}
     complaints = []
-    if found["twice"][0]:
-        complaints.append(repeated(db, tables, plan, *found["twice"]))
+    if violations["twice"][0]:
+        complaints.append(describe_repeated(db, tables, plan, *violations["twice"]))
     complaints += [
-        f"The arms and runs differ in {what} for {found[name][0]:,} examples (first: '{found[name][1]}': "
-        f"{differing(db, coded, plan, name, found[name][1])}); what is true of an example is the same in "
-        "every table."
+        f"The arms and runs differ in {what} for {count:,} examples (first: '{first}': "
+        f"{quote_differences(db, coded, plan, name, first)}); every table must have the same value for an "
+        "example."
         for name, what in plan.shared.items()
-        if found[name][0]
+        for count, first in [violations[name]]
+        if count
     ]
-    missing, _ = found["partly"]
+    missing, _ = violations["partly"]
     left = row[0] - missing
     if missing and (not plan.columns.inner or not left):
-        complaints += incomplete(db, tables, plan, found, left, whole)
+        complaints += describe_missing(db, tables, plan, violations, left, complete)
     if complaints:
         raise TableError(complaints)
-    db.execute(f"CREATE TEMP VIEW wide AS SELECT * FROM everyone WHERE {whole}")
-    kept = f"{missing:,} of {row[0]:,} examples are not in every arm and run and were left out (--inner)."
-    return [kept] if missing else []
+    db.execute(f"CREATE TEMP VIEW wide AS SELECT * FROM merged WHERE {complete}")
+    remark = f"{missing:,} of {row[0]:,} examples are not in every arm and run and were left out (--inner)."
+    return [remark] if missing else []
 
 
-def _wholeness(plan: Plan) -> tuple[str, list[str]]:
+def _completeness_sql(plan: Plan) -> tuple[str, list[str]]:
     """SQL for "every place has the row that should", and for each place "it lacks a row".
 
     With rows by run, a row that one arm's run has should be in the runs of that name of all arms.

@@ -14,7 +14,7 @@ _TRUTH = {"true": "1", "false": "0", "1": "1", "0": "0"}
 
 
 @dataclass(frozen=True)
-class Answers:
+class TableValues:
     """What one table says about classes.
 
     Attributes:
@@ -49,8 +49,8 @@ class Classes:
     titles: tuple[str, ...] = ()
 
 
-def decide(
-    answers: Sequence[Answers], positive: str | None, titles: Sequence[str] = ()
+def resolve_classes(
+    answers: Sequence[TableValues], positive: str | None, titles: Sequence[str] = ()
 ) -> Classes | list[str]:
     """Find the classes, or complain.
 
@@ -62,7 +62,7 @@ def decide(
     written = {text for a in answers for text in (*a.labels, *(a.predictions or {}))}
     truth = all(text.strip().lower() in _TRUTH for text in written)
     canon = {text: _canonical(text, truth) for text in written}
-    wanted = None if positive is None else _canonical(tidy(positive) or positive, truth)
+    canonical_positive = None if positive is None else _canonical(tidy(positive) or positive, truth)
     labels = {canon[text] for a in answers for text in a.labels}
     observed = labels | {canon[text] for a in answers for text in (a.predictions or {})}
     gaps = _gaps(answers, canon)
@@ -75,10 +75,16 @@ def decide(
     shares = _shares(answers, canon, labels)
     if shares and not scored:
         return shares
-    foreign = [a for a in answers if a.predictions and not scored and _strangers(a, canon, labels)[1]]
+    foreign = [
+        a for a in answers if a.predictions and not scored and _unknown_predictions(a, canon, labels)[1]
+    ]
     if foreign and len(every) > 2:
         return _unknown(foreign, canon, labels)
-    chosen = _binary(every, wanted) if len(every) <= 2 else _several(answers, every, wanted)
+    chosen = (
+        _binary(every, canonical_positive)
+        if len(every) <= 2
+        else _several(answers, every, canonical_positive)
+    )
     if isinstance(chosen, list):
         return chosen
     names, remarks = chosen
@@ -102,7 +108,7 @@ def _title(name: str, titles: Sequence[str]) -> str:
     return titles[int(name)] if titles and name.isdecimal() and int(name) < len(titles) else name
 
 
-def _gaps(answers: Sequence[Answers], canon: Mapping[str, str]) -> list[str]:
+def _gaps(answers: Sequence[TableValues], canon: Mapping[str, str]) -> list[str]:
     """Complain of words for a missing value that are a label without a prediction, or the other way round.
 
     A class that is called `None` occurs as a label, and some model predicts it or gives it a score.
@@ -128,7 +134,9 @@ def _gaps(answers: Sequence[Answers], canon: Mapping[str, str]) -> list[str]:
     return complaints
 
 
-def _strangers(answers: Answers, canon: Mapping[str, str], labels: set[str]) -> tuple[dict[str, int], bool]:
+def _unknown_predictions(
+    answers: TableValues, canon: Mapping[str, str], labels: set[str]
+) -> tuple[dict[str, int], bool]:
     """Count the predictions of a table that are no label, by value; and whether all of them are."""
     predictions = answers.predictions or {}
     strange = {text: n for text, n in predictions.items() if canon[text] not in labels}
@@ -136,23 +144,23 @@ def _strangers(answers: Answers, canon: Mapping[str, str], labels: set[str]) -> 
 
 
 def _never_labels(
-    answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str], titles: Sequence[str]
+    answers: Sequence[TableValues], canon: Mapping[str, str], labels: set[str], titles: Sequence[str]
 ) -> list[str]:
     """Remark on predictions that no label has: a class that is rare, or another spelling of one."""
     remarks = []
     for a in answers:
-        strange, _ = _strangers(a, canon, labels)
+        strange, _ = _unknown_predictions(a, canon, labels)
         if strange:
             rows = sum(strange.values())
-            told = shown([_title(text, titles) for text in strange])
+            listed = shown([_title(text, titles) for text in strange])
             remarks.append(
-                f"{a.title}: {rows:,} predictions are {told}, which no label is; they count as wrong."
+                f"{a.title}: {rows:,} predictions are {listed}, which no label is; they count as wrong."
             )
     return remarks
 
 
 def _never_predicted(
-    answers: Sequence[Answers], canon: Mapping[str, str], titles: Sequence[str]
+    answers: Sequence[TableValues], canon: Mapping[str, str], titles: Sequence[str]
 ) -> list[str]:
     """Remark on labels that no table predicts: a rare class, or a word for something else."""
     if any(a.predictions is None for a in answers):
@@ -162,18 +170,18 @@ def _never_predicted(
     if not never:
         return []
     rows = sum(never.values())
-    told = shown([_title(text, titles) for text in never])
-    return [f"{rows:,} labels are {told}, which is never predicted; each counts as a class."]
+    listed = shown([_title(text, titles) for text in never])
+    return [f"{rows:,} labels are {listed}, which is never predicted; each counts as a class."]
 
 
-def _shares(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str]) -> list[str]:
+def _shares(answers: Sequence[TableValues], canon: Mapping[str, str], labels: set[str]) -> list[str]:
     """Complain of labels with fractions that predictions lack: shares of annotators, or measurements."""
     broken = fractional(in_order(labels))
     complaints = []
     for a in answers:
         if not broken or a.predictions is None:
             continue
-        strange, _ = _strangers(a, canon, labels)
+        strange, _ = _unknown_predictions(a, canon, labels)
         predicted = {canon[text] for text in a.predictions}
         if predicted.isdisjoint(broken) or 2 * sum(strange.values()) > sum(a.predictions.values()):
             complaints.append(
@@ -192,20 +200,20 @@ def _canonical(text: str, truth: bool) -> str:
 def _with_scored(observed: set[str], scores: Iterable[Scores]) -> set[str]:
     """The classes together with those that have scores but occur in no row."""
     every = set(observed)
-    for found in scores:
-        if found.single:
+    for table_scores in scores:
+        if table_scores.single:
             continue
-        columns = set(found.suffixes) or {str(i) for i in range(found.length)}
+        columns = set(table_scores.suffixes) or {str(i) for i in range(table_scores.length)}
         if observed <= columns:
             every |= columns
     return every
 
 
-def _unknown(answers: Sequence[Answers], canon: Mapping[str, str], labels: set[str]) -> list[str]:
+def _unknown(answers: Sequence[TableValues], canon: Mapping[str, str], labels: set[str]) -> list[str]:
     """Complain of predictions that are no label."""
     complaints = []
     for a in answers:
-        strange, _ = _strangers(a, canon, labels)
+        strange, _ = _unknown_predictions(a, canon, labels)
         if strange:
             rows = sum(strange.values())
             known = in_order(labels)
@@ -221,8 +229,8 @@ def _advice(strange: Sequence[str], labels: Sequence[str]) -> str:
     numbers = [_number(text) for text in strange]
     if all(number is not None and 0 <= number <= 1 and number != int(number) for number in numbers):
         return "are they probabilities? --score names their column."
-    whole = all(text.removeprefix("LABEL_").isdecimal() for text in strange)
-    if whole and not any(text.isdecimal() for text in labels):
+    class_numbers = all(text.removeprefix("LABEL_").isdecimal() for text in strange)
+    if class_numbers and not any(text.isdecimal() for text in labels):
         return "are they the numbers of the classes? Give labels and predictions by the same names."
     if {text.casefold() for text in strange} <= {text.casefold() for text in labels}:
         return "they differ in capital letters only; write them alike."
@@ -239,14 +247,14 @@ def _number(text: str) -> float | None:
 
 
 def _several(
-    answers: Sequence[Answers], every: set[str], wanted: str | None
+    answers: Sequence[TableValues], every: set[str], positive: str | None
 ) -> tuple[list[str], list[str]] | list[str]:
     """Three classes or more, in order."""
     names = in_order(every)
     complaints = []
-    if wanted is not None:
+    if positive is not None:
         complaints.append(
-            f"--positive '{wanted}': a positive class is for two classes, but there are {len(names)}: "
+            f"--positive '{positive}': a positive class is for two classes, but there are {len(names)}: "
             f"{shown(names)}."
         )
     complaints += [
@@ -258,20 +266,20 @@ def _several(
     return complaints or (names, [])
 
 
-def _binary(every: set[str], wanted: str | None) -> tuple[list[str], list[str]] | list[str]:
+def _binary(every: set[str], positive: str | None) -> tuple[list[str], list[str]] | list[str]:
     """Two classes, the negative one first; where only one occurs, the other is still named."""
     names = in_order(every)
-    pair = next((pair for pair in SELF_EVIDENT if every <= set(pair) and wanted in {None, *pair}), None)
+    pair = next((pair for pair in SELF_EVIDENT if every <= set(pair) and positive in {None, *pair}), None)
     if pair is not None:
-        return list(reversed(pair) if wanted == pair[0] else pair), []
-    if wanted is None:
+        return list(reversed(pair) if positive == pair[0] else pair), []
+    if positive is None:
         known = "the classes are" if len(names) > 1 else "the only class is"
         return [f"--positive: {known} {shown(names)}; say with --positive VALUE which one is positive."]
     if len(names) == 2:
-        if wanted not in every:
-            return [f"--positive '{wanted}': is none of the classes; {nearest(wanted, names)}"]
-        return sorted(names, key=lambda name: name == wanted), []
-    if wanted in every:
-        return [f"not {wanted}", wanted], [f"Every label and prediction is '{wanted}'."]
-    remark = f"No label and no prediction is '{wanted}', the positive class; all are '{names[0]}'."
-    return [names[0], wanted], [remark]
+        if positive not in every:
+            return [f"--positive '{positive}': is none of the classes; {nearest(positive, names)}"]
+        return sorted(names, key=lambda name: name == positive), []
+    if positive in every:
+        return [f"not {positive}", positive], [f"Every label and prediction is '{positive}'."]
+    remark = f"No label and no prediction is '{positive}', the positive class; all are '{names[0]}'."
+    return [names[0], positive], [remark]

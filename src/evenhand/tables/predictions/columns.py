@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.errors import nearest
 from evenhand.tables.io.database import Table, literal
-from evenhand.tables.predictions.scores import matched, score_columns
+from evenhand.tables.predictions.scores import match_columns, score_columns
 from evenhand.tables.schema import Columns
 from evenhand.tables.values import bare_sql, is_list, is_nested, name_sql, shape_of, text_sql, tidy
 
@@ -41,7 +41,7 @@ def needed_columns(
             why = ", by which rows of several arms or runs are paired," if option == "--id" else ""
             complaints[f"column '{name}' ({option}){why} is not there{also}; {nearest(name, known)}"] = None
     for pattern in columns.memberships:
-        names = matched(pattern, known)
+        names = match_columns(pattern, known)
         single += names
         if not names:
             complaints[f"--memberships '{pattern}' matches no column; {nearest(pattern, known)}"] = None
@@ -53,16 +53,16 @@ def needed_columns(
 
 def _required(table: Table, columns: Columns, *, several: bool) -> list[tuple[str, str]]:
     """(option, column) of every column that must be there."""
-    wanted: list[tuple[str, str | None]] = [("--label", columns.label)]
-    wanted += [("--by", name) for name in columns.by]
-    wanted += [("--intersect", name) for names in columns.intersect for name in names]
-    wanted += [("--weight", columns.weight), ("--cluster", columns.cluster)]
-    wanted += [("--arm", columns.arm), ("--run", columns.run)]
+    required: list[tuple[str, str | None]] = [("--label", columns.label)]
+    required += [("--by", name) for name in columns.by]
+    required += [("--intersect", name) for names in columns.intersect for name in names]
+    required += [("--weight", columns.weight), ("--cluster", columns.cluster)]
+    required += [("--arm", columns.arm), ("--run", columns.run)]
     if columns.prediction != "prediction" or not score_columns(table, columns):
-        wanted.append(("--prediction", columns.prediction))
+        required.append(("--prediction", columns.prediction))
     if columns.id != "example_id" or several or columns.arm is not None or columns.run is not None:
-        wanted.append(("--id", columns.id))
-    return [(option, name) for option, name in wanted if name is not None]
+        required.append(("--id", columns.id))
+    return [(option, name) for option, name in required if name is not None]
 
 
 def _nested(table: Table, single: Sequence[str], scores: Sequence[str]) -> list[str]:
@@ -77,7 +77,7 @@ def _nested(table: Table, single: Sequence[str], scores: Sequence[str]) -> list[
     return complaints
 
 
-def filters(columns: Columns) -> str:
+def filter_options(columns: Columns) -> str:
     """The filters of a call, as they are written on the command line."""
     shown_filters = [f"--where {name}={value}" for name, value in columns.where]
     if columns.split is not None:
@@ -85,7 +85,7 @@ def filters(columns: Columns) -> str:
     return " ".join(shown_filters) or f"keeping {SPLIT} 'test'"
 
 
-def condition(
+def selection_sql(
     db: DuckDBPyConnection, table: Table, columns: Columns, *, must_match: bool = True
 ) -> str | list[str]:
     """SQL for the rows that are wanted, or complaints: no such column, or (`must_match`) no such row."""
@@ -109,60 +109,62 @@ def condition(
             continue
         test = _equals(sql, kind, value)
         if must_match and (len(filters) == 1 or option != "--where"):
-            complaints += _without_match(db, table, (option, name, value), test)
+            complaints += _complain_without_match(db, table, (option, name, value), test)
         parts.append(f"({test})")
     return complaints or " AND ".join(parts) or "true"
 
 
-def elsewhere(db: DuckDBPyConnection, table: Table, columns: Columns, wanted: str) -> list[str]:
+def remarks_on_other_splits(
+    db: DuckDBPyConnection, table: Table, columns: Columns, selection: str
+) -> list[str]:
     """Tell of wanted rows whose examples the table has under another value of its split column, too.
 
     Args:
         db: the database.
         table: an opened table, with all its rows.
         columns: how its columns are to be read.
-        wanted: SQL for the rows that are wanted.
+        selection: SQL for the rows that are wanted.
     """
-    own = [name for name in (columns.id, columns.arm, columns.run) if name is not None]
-    if SPLIT not in table.columns or any(name not in table.columns for name in own):
+    key_columns = [name for name in (columns.id, columns.arm, columns.run) if name is not None]
+    if SPLIT not in table.columns or any(name not in table.columns for name in key_columns):
         return []
     part = text_sql(table.columns[SPLIT], table.types[SPLIT])
-    keys = [name_sql(table.columns[name], table.types[name]) for name in own]
+    keys = [name_sql(table.columns[name], table.types[name]) for name in key_columns]
     named = ", ".join(f"{sql} AS k{i}" for i, sql in enumerate(keys))
-    mine = f"SELECT DISTINCT {part} AS part FROM {table.relation} WHERE {wanted}"
-    apart = f"{part} NOT IN ({mine})"
+    selected_parts = f"SELECT DISTINCT {part} AS part FROM {table.relation} WHERE {selection}"
+    apart = f"{part} NOT IN ({selected_parts})"
     if not db.execute(f"SELECT 1 FROM {table.relation} WHERE {apart} LIMIT 1").fetchall():
         return []
-    found = db.execute(
+    duplicates = db.execute(
         f"SELECT part, count(*), min(k0) FROM (SELECT DISTINCT {named}, {part} AS part FROM {table.relation} "
-        f"WHERE {apart}) SEMI JOIN (SELECT {named} FROM {table.relation} WHERE {wanted}) "
+        f"WHERE {apart}) SEMI JOIN (SELECT {named} FROM {table.relation} WHERE {selection}) "
         f"USING ({', '.join(f'k{i}' for i in range(len(keys)))}) GROUP BY part ORDER BY part"
     ).fetchall()
-    if not found:
+    if not duplicates:
         return []
-    told = "; ".join(f"{n:,} under '{part}' (first: '{first}')" for part, n, first in found)
+    listed = "; ".join(f"{n:,} under '{part}' (first: '{first}')" for part, n, first in duplicates)
     return [
-        f"rows that are judged have examples that column '{SPLIT}' puts elsewhere too: {told}. What was "
+        f"rows that are judged have examples that column '{SPLIT}' puts elsewhere too: {listed}. What was "
         "trained or chosen on them is judged on what it has seen."
     ]
 
 
 def _equals(sql: str, kind: str, value: str) -> str:
     """SQL for whether a column has a value, which the call gives as text."""
-    wanted = tidy(value)
+    tidied = tidy(value)
     text = bare_sql(f"({text_sql(sql, kind)})")
     if value.strip().lower() in {"true", "false"}:
         return f"lower({text}) = {literal(value.strip().lower())}"
     if kind == "BOOLEAN":
-        wanted = {"1": "true", "0": "false"}.get(value, value).lower()
-    return f"{text} = {literal(value)} OR {text} = {literal(wanted or value)}"
+        tidied = {"1": "true", "0": "false"}.get(value, value).lower()
+    return f"{text} = {literal(value)} OR {text} = {literal(tidied or value)}"
 
 
-def _without_match(
-    db: DuckDBPyConnection, table: Table, wanted: tuple[str, str, str], test: str
+def _complain_without_match(
+    db: DuckDBPyConnection, table: Table, criterion: tuple[str, str, str], test: str
 ) -> list[str]:
     """Complain when no row passes a single filter, and say which values there are."""
-    option, name, value = wanted
+    option, name, value = criterion
     if db.execute(f"SELECT 1 FROM {table.relation} WHERE {test} LIMIT 1").fetchall():
         return []
     text = text_sql(table.columns[name], table.types[name])

@@ -13,7 +13,7 @@ from evenhand.tables.values import MAYBE_MISSING, in_order, shown
 IGNORED_LABEL = "-100"
 
 #: Up to so many different labels are classes, however few rows there are.
-FEW = 20
+FEW_CLASSES = 20
 
 #: Pairs of class names of which the last one is positive without anybody saying so.
 SELF_EVIDENT = (("0", "1"), ("-1", "1"))
@@ -28,7 +28,7 @@ _SEVERAL_LABELS = re.compile(
 _SEPARATORS = (",", ";", "|")
 
 
-def not_classes(counts: Mapping[str, int]) -> str | None:
+def describe_nested_labels(counts: Mapping[str, int]) -> str | None:
     """Say why the values of a column are not classes: several labels stand in one value.
 
     Args:
@@ -49,7 +49,7 @@ def not_classes(counts: Mapping[str, int]) -> str | None:
     return None
 
 
-def measured(counts: Mapping[str, int]) -> str | None:
+def describe_measurements(counts: Mapping[str, int]) -> str | None:
     """Say why the values of a column look like measurements: many, nearly all different, or with fractions.
 
     Answers to questions are many as well. What tells them apart is another column: answers are often equal to
@@ -60,7 +60,7 @@ def measured(counts: Mapping[str, int]) -> str | None:
     """
     rows = sum(counts.values())
     fractions = fractional(counts)
-    if len(counts) > FEW and (fractions or 5 * len(counts) >= 4 * rows):
+    if len(counts) > FEW_CLASSES and (fractions or 5 * len(counts) >= 4 * rows):
         kind = "measurements" if numbers_of(counts) is not None else "texts"
         return (
             f"has {len(counts):,} different values in {rows:,} rows (first: '{next(iter(counts))[:40]}'), as "

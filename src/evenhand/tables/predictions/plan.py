@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evenhand.errors import CallError, TableError
-from evenhand.tables.groups import crossings
-from evenhand.tables.predictions.classes import Answers, Classes, decide
-from evenhand.tables.predictions.scores import class_of_single, order
+from evenhand.tables.groups import oversized_intersections
+from evenhand.tables.predictions.classes import Classes, TableValues, resolve_classes
+from evenhand.tables.predictions.scores import class_of_single, class_positions
 from evenhand.tables.predictions.validate import ValidatedTable, group_columns
 from evenhand.tables.schema import Columns
 from evenhand.tables.values import in_order
@@ -71,46 +71,48 @@ def resolve_schema(
         CallError: the call does not fit them, for example its positive class.
         TableError: they do not agree.
     """
-    classes = decide([_answers(checked) for checked in tables], columns.positive, class_names)
-    complaints = list(classes) if isinstance(classes, list) else _misplaced(tables, classes)
+    classes = resolve_classes([_table_values(checked) for checked in tables], columns.positive, class_names)
+    complaints = list(classes) if isinstance(classes, list) else _complain_of_scores(tables, classes)
     groups = {
         name: in_order(value for checked in tables for value in checked.groups[name].counts)
         for name in group_columns(columns)
     }
-    complaints += crossings(columns, groups)
+    complaints += oversized_intersections(columns, groups)
     flags = _flags(tables[0])
     for checked in tables[1:]:
         odd = ", ".join(sorted(set(_flags(checked)) ^ set(flags)))
         if odd:
-            first = tables[0].table.given.title
+            first = tables[0].table.source.title
             complaints.append(
                 checked.table.say(f"--memberships matches other columns than in {first}: {odd}.")
             )
-    places = places_of([_own(checked) for checked in tables])
-    complaints += unlike_runs(places) if columns.resplit else []
+    arm_runs = list_arm_runs([_arm_runs(checked) for checked in tables])
+    complaints += unlike_runs(arm_runs) if columns.resplit else []
     by_id = all(checked.has_id for checked in tables)
     if complaints or isinstance(classes, list):
         about_call = all(complaint.startswith("--") for complaint in complaints)
         raise CallError(complaints) if about_call else TableError(complaints)
-    scored = tuple(need_scores and all(c.scores for c in tables if place in _own(c)) for place in places)
-    return Plan(columns, classes, groups, tables[0].memberships, tuple(places), scored, by_id)
+    scored = tuple(
+        need_scores and all(c.scores for c in tables if arm_run in _arm_runs(c)) for arm_run in arm_runs
+    )
+    return Plan(columns, classes, groups, tables[0].memberships, tuple(arm_runs), scored, by_id)
 
 
-def _answers(checked: ValidatedTable) -> Answers:
+def _table_values(checked: ValidatedTable) -> TableValues:
     predictions = None if checked.predictions is None else checked.predictions.counts
-    return Answers(checked.table.given.title, checked.labels.counts, predictions, checked.scores)
+    return TableValues(checked.table.source.title, checked.labels.counts, predictions, checked.scores)
 
 
-def _misplaced(tables: Sequence[ValidatedTable], classes: Classes) -> list[str]:
+def _complain_of_scores(tables: Sequence[ValidatedTable], classes: Classes) -> list[str]:
     """Complain of scores that do not stand one per class."""
     complaints = []
     for checked in tables:
         if checked.scores is None:
             continue
         if not checked.scores.single:
-            places = order(checked.scores, classes.names, classes.positive)
-            if isinstance(places, str):
-                complaints.append(checked.table.say(places))
+            positions = class_positions(checked.scores, classes.names, classes.positive)
+            if isinstance(positions, str):
+                complaints.append(checked.table.say(positions))
         elif classes.positive is not None:
             odd = class_of_single(checked.scores, classes.names, classes.positive)
             complaints += [checked.table.say(odd)] if odd else []
@@ -122,33 +124,33 @@ def _flags(checked: ValidatedTable) -> list[str]:
     return list(dict.fromkeys(name for names in checked.memberships.values() for name in names))
 
 
-def _own(checked: ValidatedTable) -> list[tuple[str, str]]:
+def _arm_runs(checked: ValidatedTable) -> list[tuple[str, str]]:
     """The (arm, run) of a table."""
     return [(arm, run) for _, _, arm, run in checked.pairs]
 
 
-def unlike_runs(places: Sequence[tuple[str, str]]) -> list[str]:
+def unlike_runs(arm_runs: Sequence[tuple[str, str]]) -> list[str]:
     """Complain of arms whose runs have other names than the first arm's: runs are paired by their names."""
     runs: dict[str, list[str]] = {}
-    for arm, run in places:
+    for arm, run in arm_runs:
         runs.setdefault(arm, []).append(run)
     (first, expected), *others = runs.items()
     return [
         f"--resplit pairs the runs of all arms by name, but '{first}' has {', '.join(expected[:10])} and "
-        f"'{arm}' has {', '.join(own[:10])}; --run names the column that says a row's run."
-        for arm, own in others
-        if set(own) != set(expected)
+        f"'{arm}' has {', '.join(names[:10])}; --run names the column that says a row's run."
+        for arm, names in others
+        if set(names) != set(expected)
     ]
 
 
-def places_of(pairs: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
+def list_arm_runs(pairs: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
     """Every (arm, run): arms in the order of the tables, then as numbers or text; so are runs.
 
     Args:
         pairs: the arms and runs of each table.
     """
     arms: dict[str, dict[str, None]] = {}
-    for own in pairs:
-        for arm in in_order(arm for arm, _ in own):
-            arms.setdefault(arm, {}).update(dict.fromkeys(in_order(r for a, r in own if a == arm)))
+    for table_pairs in pairs:
+        for arm in in_order(arm for arm, _ in table_pairs):
+            arms.setdefault(arm, {}).update(dict.fromkeys(in_order(r for a, r in table_pairs if a == arm)))
     return [(arm, run) for arm, runs in arms.items() for run in runs]

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from evenhand.errors import TableError
-from evenhand.tables.groups import attributes, coinciding, refuse_impossible
+from evenhand.tables.groups import build_attributes, refuse_impossible, remarks_on_equal_names
 from evenhand.tables.io.database import session
-from evenhand.tables.io.formats import examine_each
+from evenhand.tables.io.formats import validate_each
 from evenhand.tables.io.rephrasing import rephrase
-from evenhand.tables.io.sources import TableSource, digest, resolve
+from evenhand.tables.io.sources import TableSource, digest, resolve_sources
 from evenhand.tables.predictions.agreement import check_agreement
 from evenhand.tables.predictions.align import Fetched, align
 from evenhand.tables.predictions.plan import Plan, resolve_schema
@@ -50,12 +50,12 @@ def load(
     import duckdb  # noqa: PLC0415  (0.1 s)
 
     refuse_impossible(columns)
-    given, complaints = resolve(source, columns)
+    sources, complaints = resolve_sources(source, columns)
     with session() as db:
-        several = len(given) > 1
+        several = len(sources) > 1
         use = ScoreUse(needed=need_scores, optional=optional_scores)
-        tables, more = examine_each(
-            db, given, lambda table: validate(db, table, columns, several=several, use=use)
+        tables, more = validate_each(
+            db, sources, lambda table: validate(db, table, columns, several=several, use=use)
         )
         if complaints or more:
             raise TableError([*complaints, *more])
@@ -67,24 +67,25 @@ def load(
             fetched, remarks = align(db, tables, plan)
             lacking = [name for name, column in fetched.items() if _has_gaps(name, column)]
         except duckdb.Error as error:
-            raise TableError(f"{_titles(given)}: {rephrase(error, given[0])}") from None
+            raise TableError(f"{_titles(sources)}: {rephrase(error, sources[0])}") from None
     if lacking:
         raise TableError(
-            f"{_titles(given)}: gave other values when read a second time; a file is damaged, or is changing."
+            f"{_titles(sources)}: gave other values when read a second time; a file is damaged or is being "
+            "changed."
         )
     problems = [
         *(remark for checked in tables for remark in checked.remarks),
         *plan.classes.remarks,
         *doubts,
-        *coinciding(columns, plan.groups),
+        *remarks_on_equal_names(columns, plan.groups),
         *remarks,
     ]
     return _predictions(plan, fetched, tuple(_input(checked) for checked in tables), tuple(problems))
 
 
-def _titles(given: Sequence[TableSource]) -> str:
+def _titles(sources: Sequence[TableSource]) -> str:
     """What a complaint calls tables of which one is at fault."""
-    return given[0].title if len(given) == 1 else " or ".join(one.title for one in given[:10])
+    return sources[0].title if len(sources) == 1 else " or ".join(source.title for source in sources[:10])
 
 
 def _has_gaps(name: str, column: object) -> bool:
@@ -94,21 +95,21 @@ def _has_gaps(name: str, column: object) -> bool:
 
 def _input(checked: ValidatedTable) -> Input:
     """A table as results tell it."""
-    return input_of(checked.table.given, [arm for _, _, arm, _ in checked.pairs], checked.rows)
+    return input_of(checked.table.source, [arm for _, _, arm, _ in checked.pairs], checked.rows)
 
 
-def input_of(given: TableSource, arms: Sequence[str], rows: int) -> Input:
+def input_of(source: TableSource, arms: Sequence[str], rows: int) -> Input:
     """A table as results tell it.
 
     Args:
-        given: the table.
+        source: the table.
         arms: the arm of each of its runs.
         rows: rows that were read.
     """
     runs = Counter(arms)
-    name = next(iter(runs)) if len(runs) == 1 else given.run
-    path = None if given.path is None else str(given.path)
-    return Input(name, path, digest(given), rows, max(runs.values()))
+    name = next(iter(runs)) if len(runs) == 1 else source.run
+    path = None if source.path is None else str(source.path)
+    return Input(name, path, digest(source), rows, max(runs.values()))
 
 
 def _predictions(
@@ -135,7 +136,7 @@ def _predictions(
         positive=plan.classes.positive,
         label=_codes(fetched, "label"),
         arms=tuple(_arm(plan, fetched, arm) for arm in dict.fromkeys(arm for arm, _ in plan.places)),
-        attributes=attributes(plan.columns, groups, members),
+        attributes=build_attributes(plan.columns, groups, members),
         count=count,
         weight=weight,
         weight_squared=squared,
@@ -163,12 +164,12 @@ def _arm(plan: Plan, fetched: Fetched, arm: str) -> Arm:
     return Arm(arm, tuple(plan.places[k][1] for k in places), prediction, score)
 
 
-def _score(plan: Plan, fetched: Fetched, place: int) -> FloatArray:
+def _score(plan: Plan, fetched: Fetched, k: int) -> FloatArray:
     """[n, classes] scores of one run."""
     if plan.classes.positive is None:
-        shares = [fetched.pop(f"s{place}_{c}") for c in range(len(plan.classes.names))]
+        shares = [fetched.pop(f"s{k}_{c}") for c in range(len(plan.classes.names))]
         return np.stack([_filled(s) for s in shares], axis=1)
-    positive = _filled(fetched.pop(f"s{place}"))
+    positive = _filled(fetched.pop(f"s{k}"))
     return np.stack([1.0 - positive, positive], axis=1)
 
 

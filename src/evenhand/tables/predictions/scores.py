@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3
 #: A probability that rounding moves out of [0, 1] by less than this is 0 or 1 (float32 has 7 digits).
 ROUNDING = 1e-6
-_GUESSED = "score_*"
+_DEFAULT_PATTERN = "score_*"
 _LOGITS = "scores are probabilities; divide percentages by 100, and turn logits into probabilities first"
 
 
@@ -62,13 +62,13 @@ class Scores:
 def score_columns(table: Table, columns: Columns) -> tuple[str, ...]:
     """Names of the columns that hold scores; empty when there are none."""
     if columns.score is None:
-        return ("score",) if "score" in table.columns else matched(_GUESSED, table.columns)
+        return ("score",) if "score" in table.columns else match_columns(_DEFAULT_PATTERN, table.columns)
     if "*" in columns.score:
-        return matched(columns.score, table.columns)
+        return match_columns(columns.score, table.columns)
     return (columns.score,) if columns.score in table.columns else ()
 
 
-def matched(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
+def match_columns(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
     """Names that a pattern with one star matches, in the table's order."""
     before, _, after = pattern.partition("*")
     return tuple(
@@ -78,12 +78,12 @@ def matched(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def find(db: DuckDBPyConnection, table: Table, columns: Columns) -> Scores | None:
+def find_scores(db: DuckDBPyConnection, table: Table, columns: Columns) -> Scores | None:
     """Find the scores of a staged table."""
     names = score_columns(table, columns)
     if not names:
         return None
-    title = columns.score or ("score" if names == ("score",) else _GUESSED)
+    title = columns.score or ("score" if names == ("score",) else _DEFAULT_PATTERN)
     sql, kind = table.columns[names[0]], table.types[names[0]]
     if "*" in title:
         guessed = columns.score is None
@@ -158,13 +158,15 @@ def _class_of(scores: Scores, classes: Sequence[str]) -> int | None:
     return small.index(suffix) if suffix in small else None
 
 
-def check(db: DuckDBPyConnection, table: Table, scores: Scores, example: str) -> tuple[Scores, list[str]]:
+def check_scores(
+    db: DuckDBPyConnection, table: Table, scores: Scores, example: str
+) -> tuple[Scores, list[str]]:
     """Complain of scores that are no probabilities, and find the length of lists.
 
     Args:
         db: the database.
         table: a staged table.
-        scores: what `find` found.
+        scores: what `find_scores` found.
         example: SQL for the name of an example, or NULL.
     """
     s = scores.sql
@@ -181,10 +183,10 @@ def check(db: DuckDBPyConnection, table: Table, scores: Scores, example: str) ->
             f"NOT {gap} AND {low} >= -{ROUNDING} AND {high} <= 1 + {ROUNDING} "
             f"AND abs(list_sum({s}) - 1) > {TOLERANCE}"
         )
-    found = offending(db, table, list(tests.values()), example, value=scores.raw)
+    counts = offending(db, table, list(tests.values()), example, value=scores.raw)
     complaints = [
         table.say(f"--score '{scores.title}': in {count:,} rows{first} scores are {what}.")
-        for what, (count, first) in zip(tests, found, strict=True)
+        for what, (count, first) in zip(tests, counts, strict=True)
         if count
     ]
     if complaints:
@@ -201,7 +203,7 @@ def check(db: DuckDBPyConnection, table: Table, scores: Scores, example: str) ->
     return replace(scores, length=longest), complaints
 
 
-def order(scores: Scores, classes: Sequence[str], positive: int | None) -> list[int] | str:
+def class_positions(scores: Scores, classes: Sequence[str], positive: int | None) -> list[int] | str:
     """Where the score of each class stands in a row's list (from 1), or what is wrong.
 
     Args:
@@ -217,8 +219,8 @@ def order(scores: Scores, classes: Sequence[str], positive: int | None) -> list[
         if set(flags) == set(classes):
             return [flags.index(name) + 1 for name in classes]
     if len(classes) == scores.length and (not scores.suffixes or scores.counted):
-        place = {c: rank for rank, c in enumerate(by_value)}
-        ranks = [place[i] for i in range(len(classes))]
+        rank_of = {c: rank for rank, c in enumerate(by_value)}
+        ranks = [rank_of[i] for i in range(len(classes))]
         if not scores.suffixes:
             return [rank + 1 for rank in ranks]
         return [scores.suffixes.index(str(rank)) + 1 for rank in ranks]

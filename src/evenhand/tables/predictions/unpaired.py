@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 #: Ids, values and columns that a hint looks at, and that it names.
-_MOST_IDS, _MOST_COLUMNS, _MOST_VALUES, _FEW = 1000, 100, 3, 20
+_MAX_IDS, _MAX_COLUMNS, _MAX_VALUES, _FEW_VALUES = 1000, 100, 3, 20
 #: Whole numbers up to here are exact as floats of this type.
 _EXACT = {"DOUBLE": 2**53, "FLOAT": 2**24, "HALF": 2**11}
 _SCIENTIFIC = r"[+-]?[0-9]+(?:\.([0-9]+))?[eE][+]?([0-9]+)"
 _BLANKS = r"[\s\x{85}\x{A0}\x{2000}-\x{200D}\x{202F}\x{3000}\x{FEFF}]+"
 #: Ways to write an id that programs change, and SQL that makes them alike. (Blanks around it never count.)
-_ALIKE = {
+_NORMALIZATIONS = {
     "blanks are dropped": f"regexp_replace({{id}}, '{_BLANKS}', '', 'g')",
     "leading zeros are dropped": r"regexp_replace({id}, '(^|[^0-9.])0+([0-9])', '\1\2', 'g')",
     "capital letters are written small": "lower({id})",
 }
 
 
-def place_name(plan: Plan, place: int) -> str:
+def run_title(plan: Plan, k: int) -> str:
     """An arm, with its run where an arm has several."""
-    arm, run = plan.places[place]
+    arm, run = plan.places[k]
     several = len({arm for arm, _ in plan.places}) < len(plan.places)
     return f"{arm} run {run}" if several else arm
 
 
-def differing(db: DuckDBPyConnection, coded: str, plan: Plan, name: str, example: object) -> str:
+def quote_differences(db: DuckDBPyConnection, coded: str, plan: Plan, name: str, example: object) -> str:
     """Say which values the arms and runs have for one example: `'1.5' in a, '1.50' in b`.
 
     Args:
@@ -57,9 +57,9 @@ def differing(db: DuckDBPyConnection, coded: str, plan: Plan, name: str, example
         "GROUP BY v ORDER BY k, v",
         [example],
     ).fetchall()
-    told = [f"'{_value(plan, name, value)}' in {place_name(plan, place)}" for value, place in rows]
-    more = f" and {len(told) - _MOST_VALUES} other values" if len(told) > _MOST_VALUES else ""
-    return ", ".join(told[:_MOST_VALUES]) + more
+    listed = [f"'{_value(plan, name, value)}' in {run_title(plan, k)}" for value, k in rows]
+    more = f" and {len(listed) - _MAX_VALUES} other values" if len(listed) > _MAX_VALUES else ""
+    return ", ".join(listed[:_MAX_VALUES]) + more
 
 
 def _value(plan: Plan, name: str, code: object) -> str:
@@ -73,7 +73,7 @@ def _value(plan: Plan, name: str, code: object) -> str:
     return str(code)
 
 
-def repeated(
+def describe_repeated(
     db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan, count: int, example: object
 ) -> str:
     """Say that keys occur twice, and what tells the rows apart.
@@ -85,28 +85,30 @@ def repeated(
         count: how many ids occur twice.
         example: the first of them.
     """
-    title = tables[0].table.given.title if len(tables) == 1 else "the given tables"
-    hint = "; ".join(_apart(db, tables, plan)) or "give one row per example, arm and run"
+    title = tables[0].table.source.title if len(tables) == 1 else "the given tables"
+    hint = "; ".join(_hints_for_repeated(db, tables, plan)) or "give one row per example, arm and run"
     return (
         f"{title}: {count:,} values of '{plan.columns.id}' (--id) occur more than once in one run (first: "
         f"'{example}'); {hint}."
     )
 
 
-def _apart(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) -> Iterator[str]:
+def _hints_for_repeated(
+    db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan
+) -> Iterator[str]:
     """What may tell rows of one id apart."""
-    yield from _rounded(db, tables, plan)
+    yield from _hints_on_rounding(db, tables, plan)
     for checked in tables:
-        found = _telling(db, checked, plan)
-        if found is None:
+        candidates = _distinguishing_columns(db, checked, plan)
+        if candidates is None:
             continue
-        where = "" if len(tables) == 1 else f"in {checked.table.given.title} "
-        yield f"{where}{_advice(found, plan)}"
+        where = "" if len(tables) == 1 else f"in {checked.table.source.title} "
+        yield f"{where}{_advice(candidates, plan)}"
         return
     homes: dict[tuple[str, str], list[str]] = {}
     for checked in tables:
         for _, _, arm, run in checked.pairs:
-            homes.setdefault((arm, run), []).append(checked.table.given.title)
+            homes.setdefault((arm, run), []).append(checked.table.source.title)
     for (arm, run), titles in homes.items():
         if len(titles) > 1:
             yield f"'{arm}' run '{run}' stands in {shown(titles)}; give every row in one table only"
@@ -114,7 +116,7 @@ def _apart(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan)
 
 
 @dataclass(frozen=True)
-class _Telling:
+class _DistinguishingColumn:
     """A column in which rows of one id differ.
 
     Attributes:
@@ -140,7 +142,9 @@ class _Telling:
         return f"'{self.name}' ({lead}{shown(self.values)}{f', and {number}more' if more else ''})"
 
 
-def _telling(db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan) -> list[_Telling] | None:
+def _distinguishing_columns(
+    db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan
+) -> list[_DistinguishingColumn] | None:
     """Columns in which rows of one key differ, the most telling first; None when no key occurs twice.
 
     Columns that the call names are looked at, too, and come last: what they hold is judged.
@@ -148,28 +152,28 @@ def _telling(db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan) -> lis
     import duckdb  # noqa: PLC0415  (0.1 s)
 
     table, columns = checked.table, plan.columns
-    if not checked.has_id or not checked.source:
+    if not checked.has_id or not checked.selected_rows:
         return None
-    own = [columns.id, *(name for name in (columns.arm, columns.run) if name is not None)]
+    key_columns = [columns.id, *(name for name in (columns.arm, columns.run) if name is not None)]
     options = _options(checked, plan)
-    flat = [n for n in table.columns if n not in own and not is_nested(table.types[n])]
-    others = [n for n in flat if n not in options][:_MOST_COLUMNS] + [n for n in flat if n in options]
-    keys = [name_sql(table.columns[name], table.types[name]) for name in own]
+    flat = [n for n in table.columns if n not in key_columns and not is_nested(table.types[n])]
+    others = [n for n in flat if n not in options][:_MAX_COLUMNS] + [n for n in flat if n in options]
+    keys = [name_sql(table.columns[name], table.types[name]) for name in key_columns]
     fields = [f"{sql} AS k{i}" for i, sql in enumerate(keys)]
     fields += [f"{text_sql(table.columns[n], table.types[n])} AS v{i}" for i, n in enumerate(others)]
     by = ", ".join(f"k{i}" for i in range(len(keys)))
     try:
         db.execute(
             f"CREATE OR REPLACE TEMP TABLE doubled AS WITH every AS (SELECT {', '.join(fields)} FROM "
-            f"{checked.source}), twice AS (SELECT {by} FROM every GROUP BY {by} HAVING count(*) > 1 "
-            f"ORDER BY {by} LIMIT {_MOST_IDS}) SELECT every.* FROM every SEMI JOIN twice USING ({by})"
+            f"{checked.selected_rows}), twice AS (SELECT {by} FROM every GROUP BY {by} HAVING count(*) > 1 "
+            f"ORDER BY {by} LIMIT {_MAX_IDS}) SELECT every.* FROM every SEMI JOIN twice USING ({by})"
         )
     except duckdb.Error:  # what could be read once cannot be read again
         return None
     ids = int(single_row(db, f"SELECT count(*) FROM (SELECT DISTINCT {by} FROM doubled)")[0])
     if not ids:
         return None
-    found = []
+    candidates = []
     for i, name in enumerate(others):
         alone, differs = single_row(
             db,
@@ -180,10 +184,18 @@ def _telling(db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan) -> lis
             values = db.execute(
                 f"SELECT DISTINCT v{i} AS v FROM doubled WHERE v IS NOT NULL AND v <> '' ORDER BY v"
             ).fetchall()
-            some = tuple(str(v)[:40] for (v,) in values[:_MOST_VALUES])
+            some = tuple(str(v)[:40] for (v,) in values[:_MAX_VALUES])
             option = options.get(name, "")
-            found.append(_Telling(name, alone, some, len(values), ids == _MOST_IDS, option))
-    return sorted(found, key=lambda one: (one.option != "", one.size > _FEW, not one.alone, one.size))
+            candidates.append(_DistinguishingColumn(name, alone, some, len(values), ids == _MAX_IDS, option))
+    return sorted(
+        candidates,
+        key=lambda candidate: (
+            candidate.option != "",
+            candidate.size > _FEW_VALUES,
+            not candidate.alone,
+            candidate.size,
+        ),
+    )
 
 
 def _options(checked: ValidatedTable, plan: Plan) -> dict[str, str]:
@@ -200,46 +212,55 @@ def _options(checked: ValidatedTable, plan: Plan) -> dict[str, str]:
     return named | dict.fromkeys(plan.flags, "--memberships") | dict.fromkeys(plan.groups, "--by")
 
 
-def _advice(found: Sequence[_Telling], plan: Plan) -> str:
+def _advice(candidates: Sequence[_DistinguishingColumn], plan: Plan) -> str:
     """How rows of one id are told apart: by columns that are called so, or by those that differ."""
     options = {"arm": plan.columns.arm, "run": plan.columns.run}
     free = [option for option, name in options.items() if name is None]
-    called = [f"--{option} {option}" for option in free if any(one.name == option for one in found)]
+    called = [
+        f"--{option} {option}" for option in free if any(candidate.name == option for candidate in candidates)
+    ]
     if called:
         return f"tell its rows apart with {' '.join(called)}"
-    if not found:
+    if not candidates:
         return "rows of one id are alike in all columns that could tell them apart; give each once"
-    judged, found = [one for one in found if one.option], [one for one in found if not one.option]
-    if not found:
+    judged, candidates = (
+        [candidate for candidate in candidates if candidate.option],
+        [candidate for candidate in candidates if not candidate.option],
+    )
+    if not candidates:
         return _contradicting(judged)
-    told = " and ".join(str(one) for one in found[:_MOST_VALUES])
-    few = [one for one in found[:_MOST_VALUES] if one.size <= _FEW and one.values]
+    listed = " and ".join(str(candidate) for candidate in candidates[:_MAX_VALUES])
+    few = [
+        candidate
+        for candidate in candidates[:_MAX_VALUES]
+        if candidate.size <= _FEW_VALUES and candidate.values
+    ]
     chosen = few[:1] if few and few[0].alone else few[:2]
     if not chosen:
-        return f"the rows of an id differ in {told}; give one row per example, arm and run"
-    filters = " ".join("--where " + _word(f"{one.name}={one.values[0]}") for one in chosen)
+        return f"the rows of an id differ in {listed}; give one row per example, arm and run"
+    filters = " ".join("--where " + _word(f"{candidate.name}={candidate.values[0]}") for candidate in chosen)
     steps = [f"keep one with {filters}"]
     if len(free) >= len(chosen):
-        taken = " ".join(f"--{o} {_word(one.name)}" for o, one in zip(free, chosen, strict=False))
+        taken = " ".join(f"--{o} {_word(candidate.name)}" for o, candidate in zip(free, chosen, strict=False))
         steps.append(f"compare them with {taken}")
         if len(chosen) == 1 and len(free) == 2:
             steps.append(f"take them as runs with --run {_word(chosen[0].name)}")
-    return f"the rows of an id differ in {told}: {', or '.join(steps)}"
+    return f"the rows of an id differ in {listed}: {', or '.join(steps)}"
 
 
-def _contradicting(judged: Sequence[_Telling]) -> str:
+def _contradicting(judged: Sequence[_DistinguishingColumn]) -> str:
     """Say that rows of one id differ in nothing but what is judged, and what to give instead."""
-    told = " and ".join(str(one) for one in judged[:_MOST_VALUES])
-    groups = [one for one in judged if one.option == "--by"]
+    listed = " and ".join(str(column) for column in judged[:_MAX_VALUES])
+    groups = [column for column in judged if column.option == "--by"]
     if len(groups) == len(judged):
         return (
-            f"the rows of an id differ in {told} only: a column of --by says the one group that an example "
+            f"the rows of an id differ in {listed} only: a column of --by says the one group that an example "
             "is in. Give each id once; where examples are in several groups, with a column of 0 and 1 for "
             f"every group, as --memberships {_word(f'{groups[0].name}_*')}"
         )
     return (
-        f"the rows of an id differ in {told} only; give each id once, or add a column that says which model "
-        "or run a row is of, and name it with --arm or --run"
+        f"the rows of an id differ in {listed} only; give each id once, or add a column that names the model "
+        "or run of each row, and pass it as --arm or --run"
     )
 
 
@@ -248,53 +269,53 @@ def _word(text: str) -> str:
     return f"'{text}'" if any(letter.isspace() or letter in '*?[]$&;|<>()"\\`' for letter in text) else text
 
 
-def incomplete(
+def describe_missing(
     db: DuckDBPyConnection,
     tables: Sequence[ValidatedTable],
     plan: Plan,
-    found: dict[str, tuple[int, object]],
+    gaps: dict[str, tuple[int, object]],
     left: int,
-    whole: str,
+    complete: str,
 ) -> list[str]:
     """Say which arms and runs lack which examples, and why that may be.
 
     Args:
-        db: the database; it has the table `everyone`, one row per id.
+        db: the database; it has the table `merged`, one row per id.
         tables: the tables.
         plan: what is read of them.
-        found: under `p0...` how many examples each place lacks, and the first of them.
+        gaps: under `p0...` how many examples each place lacks, and the first of them.
         left: how many examples are in every place.
-        whole: SQL for an example that is.
+        complete: SQL for an example that is.
     """
     several = len({arm for arm, _ in plan.places}) < len(plan.places)
     lacks = [
         f"'{arm}'{f' run {run!r}' if several else ''} lacks {count:,} (first: '{first}')"
         for k, (arm, run) in enumerate(plan.places)
-        for count, first in [found[f"p{k}"]]
+        for count, first in [gaps[f"p{k}"]]
         if count
     ]
     listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")
     if plan.columns.resplit:
         return [f"Runs of one name have different examples in different arms: {listed}."]
-    hints = [*_rounded(db, tables, plan), *_written_alike(db, plan, left, whole)]
+    hints = [*_hints_on_rounding(db, tables, plan), *_hints_on_spelling(db, plan, left, complete)]
     if left:
         hints.append(f"--inner keeps the {left:,} that all have")
     elif not hints:
-        hints.append(_without_common(db, plan))
+        hints.append(_hint_without_common(db, plan))
     return [f"The arms and runs have different examples: {listed}; {'; '.join(hints)}."]
 
 
-def _without_common(db: DuckDBPyConnection, plan: Plan) -> str:
+def _hint_without_common(db: DuckDBPyConnection, plan: Plan) -> str:
     """Ask what may be meant where no example is everywhere: runs that share none may be parts of one run."""
     none = "no example is in all of them: is the id column the right one?"
     arms: dict[str, list[int]] = {}
     for k, (arm, _) in enumerate(plan.places):
         arms.setdefault(arm, []).append(k)
     sets = {f"the runs of '{arm}'": places for arm, places in arms.items() if len(places) > 1}
-    apart = [who for who, places in sets.items() if _share_nothing(db, places)]
+    apart = [who for who, places in sets.items() if _are_disjoint(db, places)]
     if apart:
-        question = f"{' and '.join(apart[:_MOST_VALUES])} share no example: are they parts of one run?"
-    elif not sets and _share_nothing(db, range(len(plan.places))):
+        question = f"{' and '.join(apart[:_MAX_VALUES])} share no example: are they parts of one run?"
+    elif not sets and _are_disjoint(db, range(len(plan.places))):
         question = f"{none} Or are these parts of one run?"
     else:
         return f"{none} It is '{plan.columns.id}' (--id)"
@@ -305,33 +326,33 @@ def _without_common(db: DuckDBPyConnection, plan: Plan) -> str:
     )
 
 
-def _share_nothing(db: DuckDBPyConnection, places: Sequence[int]) -> bool:
+def _are_disjoint(db: DuckDBPyConnection, places: Sequence[int]) -> bool:
     """Whether no example is in two of these places."""
     present = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
-    return bool(single_row(db, f"SELECT max({present}) FROM everyone")[0] == 1)
+    return bool(single_row(db, f"SELECT max({present}) FROM merged")[0] == 1)
 
 
-def _written_alike(db: DuckDBPyConnection, plan: Plan, left: int, whole: str) -> list[str]:
+def _hints_on_spelling(db: DuckDBPyConnection, plan: Plan, left: int, complete: str) -> list[str]:
     """Say that more ids would agree if they were written alike."""
-    (kind,) = single_row(db, "SELECT any_value(typeof(id)) FROM everyone")
+    (kind,) = single_row(db, "SELECT any_value(typeof(id)) FROM merged")
     if kind != "VARCHAR":
         return []
-    forms = {f"once {what}": sql for what, sql in _ALIKE.items()}
+    forms = {f"once {what}": sql for what, sql in _NORMALIZATIONS.items()}
     every = "{id}"
-    for sql in _ALIKE.values():
+    for sql in _NORMALIZATIONS.values():
         every = sql.replace("{id}", every)
     forms["once blanks, leading zeros and case do not count"] = every
     places = range(len(plan.places))
     joined = ", ".join(f"max(p{k}) AS p{k}, count(p{k}) AS n{k}" for k in places)
     most = ", ".join(f"max(n{k})" for k in places)
-    names = list(dict.fromkeys(place_name(plan, k) for k in places))
-    who = " and ".join(names) if len(names) <= _MOST_VALUES else "all arms and runs"
+    names = list(dict.fromkeys(run_title(plan, k) for k in places))
+    who = " and ".join(names) if len(names) <= _MAX_VALUES else "all arms and runs"
     best: tuple[int, str] = (left, "")
     for what, sql in forms.items():
         agree, total, *twice = single_row(
             db,
-            f"SELECT count(*) FILTER ({whole}), count(*), {most} FROM (SELECT {sql.replace('{id}', 'id')} AS "
-            f"alike, {joined} FROM everyone GROUP BY alike)",
+            f"SELECT count(*) FILTER ({complete}), count(*), {most} "
+            f"FROM (SELECT {sql.replace('{id}', 'id')} AS alike, {joined} FROM merged GROUP BY alike)",
         )
         if max(twice) == 1 and agree > best[0]:
             number = "" if agree == total else f"{agree:,} of "
@@ -339,7 +360,7 @@ def _written_alike(db: DuckDBPyConnection, plan: Plan, left: int, whole: str) ->
     return [best[1]] if best[1] else []
 
 
-def _rounded(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) -> Iterator[str]:
+def _hints_on_rounding(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) -> Iterator[str]:
     """Say that ids of a table were rounded to floats, so that they are no longer what they were.
 
     A text such as '1e5' alone is no sign of it: ids of letters and digits look so, too. Rounded texts are
@@ -354,14 +375,14 @@ def _rounded(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Pla
             test = f"abs({sql}) >= {exact}"
         elif kind == "VARCHAR":
             exact, text, number = 2**53, sql, f"TRY_CAST({sql} AS DOUBLE)"
-            whole = f"suffix({sql}, '.0') AND abs({number}) >= {exact}"
+            decimal = f"suffix({sql}, '.0') AND abs({number}) >= {exact}"
             decimals, exponent = (f"regexp_extract({sql}, '^{_SCIENTIFIC}$', {part})" for part in (1, 2))
             short = f"length({decimals}) BETWEEN 1 AND coalesce(TRY_CAST({exponent} AS INTEGER), 0) - 1"
             large = f"abs({number}) >= {exact}"
             written = f"regexp_full_match({sql}, '{_SCIENTIFIC}') AND ({large} OR {short})"
             relation = checked.table.relation
             words = f"SELECT 1 FROM {relation} WHERE {sql} IS NOT NULL AND {number} IS NULL"
-            test = f"(({written}) OR ({whole})) AND NOT EXISTS ({words})"
+            test = f"(({written}) OR ({decimal})) AND NOT EXISTS ({words})"
         else:
             continue
         count, first = single_row(
@@ -369,6 +390,6 @@ def _rounded(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Pla
         )
         if count:
             yield (
-                f"ids of {checked.table.given.title} were rounded to floats (first: '{first}'), which are "
+                f"ids of {checked.table.source.title} were rounded to floats (first: '{first}'), which are "
                 f"exact up to {exact:,} only: write ids as integers or as texts"
             )

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING
 from evenhand.tables.io.database import Table, Unreadable, literal, single_row
 from evenhand.tables.io.formats import stage
 from evenhand.tables.predictions import scores as scoring
-from evenhand.tables.predictions.columns import condition, elsewhere, filters, needed_columns
-from evenhand.tables.predictions.labels import measured, not_classes, remarks_on_groups, several_values
-from evenhand.tables.predictions.scores import Scores, matched, score_columns
+from evenhand.tables.predictions.columns import (
+    filter_options,
+    needed_columns,
+    remarks_on_other_splits,
+    selection_sql,
+)
+from evenhand.tables.predictions.labels import (
+    describe_measurements,
+    describe_nested_labels,
+    remarks_on_groups,
+    several_values,
+)
+from evenhand.tables.predictions.scores import Scores, match_columns, score_columns
 from evenhand.tables.schema import Columns
 from evenhand.tables.values import (
     Distinct,
@@ -32,10 +42,10 @@ from evenhand.tables.values import (
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MOST_GROUPS = 200
-MOST_CLASSES = 1000
+MAX_GROUPS = 200
+MAX_CLASSES = 1000
 #: Labels that equal the predictions in this share of rows are classes, however many they are.
-OFTEN_EQUAL = 0.2
+MIN_EQUAL_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class ValidatedTable:
         scores: where scores are, or None.
         pairs: its arms and runs: the texts that arm and run columns have for them, and their names.
         remarks: what is worth knowing.
-        source: SQL for all columns of the wanted rows.
+        selected_rows: SQL for all columns of the selected rows.
     """
 
     table: Table
@@ -66,7 +76,7 @@ class ValidatedTable:
     scores: Scores | None
     pairs: list[tuple[str | None, str | None, str, str]]
     remarks: tuple[str, ...] = ()
-    source: str = ""
+    selected_rows: str = ""
 
     @property
     def known(self) -> Collection[str]:
@@ -113,24 +123,24 @@ def validate(
         use = ScoreUse(needed=False)
     scored = use.needed or not predicted
     needed, complaints = needed_columns(table, columns, several=several, scored=scored)
-    rows_wanted = condition(db, table, columns)
-    if isinstance(rows_wanted, list):
-        complaints += rows_wanted
-    if complaints or isinstance(rows_wanted, list):
+    selection = selection_sql(db, table, columns)
+    if isinstance(selection, list):
+        complaints += selection
+    if complaints or isinstance(selection, list):
         return [table.say(complaint) for complaint in complaints]
-    doubled = tuple(table.say(what) for what in elsewhere(db, table, columns, rows_wanted))
-    source = f"(SELECT * FROM {table.relation} WHERE {rows_wanted})"
-    table = stage(db, table, needed, rows_wanted)
+    doubled = tuple(table.say(what) for what in remarks_on_other_splits(db, table, columns, selection))
+    selected_rows = f"(SELECT * FROM {table.relation} WHERE {selection})"
+    table = stage(db, table, needed, selection)
     rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
     if not rows:
-        why = "has no rows." if rows_wanted == "true" else f"no rows are left after {filters(columns)}."
+        why = "has no rows." if selection == "true" else f"no rows are left after {filter_options(columns)}."
         return [table.say(why)]
     numbers = (*(score_columns(table, columns) if scored else ()), columns.weight)
     table = parse_numbers(db, table, [name for name in numbers if name is not None and name in needed])
-    found = _values(db, table, columns, rows, use if scored else None)
-    if isinstance(found, list):
-        return found
-    return replace(found, remarks=(*doubled, *found.remarks), source=source)
+    validated = _values(db, table, columns, rows, use if scored else None)
+    if isinstance(validated, list):
+        return validated
+    return replace(validated, remarks=(*doubled, *validated.remarks), selected_rows=selected_rows)
 
 
 def _nested_scores(table: Table, columns: Columns) -> bool:
@@ -148,14 +158,14 @@ def _values(
         return [table.say(repeated)]
     reader = Reader(db, table, example_sql(table, columns.id), [])
     complaints = reader.complaints
-    labels = reader.read("--label", columns.label, MOST_CLASSES)
+    labels = reader.read("--label", columns.label, MAX_CLASSES)
     predictions = None
     if columns.prediction in table.columns:
-        predictions = reader.read("--prediction", columns.prediction, MOST_CLASSES)
-    complaints += _measurements(reader, columns, labels, predictions)
-    groups = {name: reader.read("--by", name, MOST_GROUPS) for name in group_columns(columns)}
+        predictions = reader.read("--prediction", columns.prediction, MAX_CLASSES)
+    complaints += _complain_of_measurements(reader, columns, labels, predictions)
+    groups = {name: reader.read("--by", name, MAX_GROUPS) for name in group_columns(columns)}
     pairs = arms_and_runs(reader, columns)
-    members = {pattern: matched(pattern, table.columns) for pattern in columns.memberships}
+    members = {pattern: match_columns(pattern, table.columns) for pattern in columns.memberships}
     check_flags(reader, list(dict.fromkeys(name for names in members.values() for name in names)))
     if columns.weight is not None:
         _check_weights(reader, columns.weight)
@@ -179,20 +189,20 @@ def _values(
     )
 
 
-def _measurements(
+def _complain_of_measurements(
     reader: Reader, columns: Columns, labels: Distinct, predictions: Distinct | None
 ) -> list[str]:
     """Complain of labels and predictions that look like measurements, and hardly ever agree."""
     table = reader.table
-    odd = [("--label", columns.label, measured(labels.counts))]
+    odd = [("--label", columns.label, describe_measurements(labels.counts))]
     if predictions is not None:
-        odd.append(("--prediction", columns.prediction, measured(predictions.counts)))
+        odd.append(("--prediction", columns.prediction, describe_measurements(predictions.counts)))
     if predictions is not None and any(what for _, _, what in odd):
         pair = [text_sql(table.columns[n], table.types[n]) for n in (columns.label, columns.prediction)]
         agree, rows = single_row(
             reader.db, f"SELECT count(*) FILTER ({pair[0]} = {pair[1]}), count(*) FROM {table.relation}"
         )
-        if agree >= OFTEN_EQUAL * rows:
+        if agree >= MIN_EQUAL_SHARE * rows:
             return []
     return [table.say(f"column '{name}' ({option}) {what}") for option, name, what in odd if what]
 
@@ -233,7 +243,7 @@ def _scores(
     if use is None:
         unread = f"{shown(names)}: not read, because no metric of scores is computed."
         return None, [], [table.say(unread)] if names else []
-    scores = scoring.find(reader.db, table, columns)
+    scores = scoring.find_scores(reader.db, table, columns)
     if scores is None:
         return None, [], []
     if columns.prediction in table.columns and not scores.fits(labels.counts):
@@ -241,7 +251,7 @@ def _scores(
     if dispensable and scores.single and len(labels.counts) > 2:
         unfit = "one score per row, but more than two classes"
         return None, [], [table.say(f"{shown(names)}: not read ({unfit}); metrics of scores are left out.")]
-    scores, wrong = scoring.check(reader.db, table, scores, reader.example)
+    scores, wrong = scoring.check_scores(reader.db, table, scores, reader.example)
     if wrong and dispensable:
         left_out = (
             f"Nobody named it, so metrics of scores are left out; --score '{scores.title}' insists on it."
@@ -292,7 +302,7 @@ class Reader:
             )
             self.complain(option, name, f"has no value in {count:,} rows{first}; {advice}.")
         if option in {"--label", "--prediction"}:
-            odd = not_classes(values.counts)
+            odd = describe_nested_labels(values.counts)
         else:
             nested = several_values(values.counts, intervals=True)
             odd = nested and f"is nested (first: '{nested[:60]}'); give one value per row."
@@ -305,27 +315,27 @@ def arms_and_runs(reader: Reader, columns: Columns) -> list[tuple[str | None, st
     """The arms and runs of a table: as its columns say (raw texts), and as they are called."""
     table = reader.table
     if columns.arm is None and columns.run is None:
-        return [(None, None, table.given.arm, table.given.run)]
+        return [(None, None, table.source.arm, table.source.run)]
     sql = {"arm": "NULL", "run": "NULL"}
     known = len(reader.complaints)
     for field, name in (("arm", columns.arm), ("run", columns.run)):
         if name is not None:
-            reader.read(f"--{field}", name, MOST_CLASSES)
+            reader.read(f"--{field}", name, MAX_CLASSES)
             sql[field] = text_sql(table.columns[name], table.types[name])
     if len(reader.complaints) > known:
         return []
     rows = reader.db.execute(
         f"SELECT {sql['arm']} AS a, {sql['run']} AS r FROM {table.relation} GROUP BY a, r ORDER BY a, r"
     ).fetchall()
-    return [(a, r, tidy(a) or table.given.arm, tidy(r) or table.given.run) for a, r in rows]
+    return [(a, r, tidy(a) or table.source.arm, tidy(r) or table.source.run) for a, r in rows]
 
 
 def check_flags(reader: Reader, names: list[str]) -> None:
     """Complain of membership columns that are not 0 or 1 in every row."""
     table = reader.table
     tests = [f"{flag_sql(table.columns[n], table.types[n])} IS NULL" for n in names]
-    found = offending(reader.db, table, tests, reader.example)
-    for name, test, (count, first) in zip(names, tests, found, strict=True):
+    counts = offending(reader.db, table, tests, reader.example)
+    for name, test, (count, first) in zip(names, tests, counts, strict=True):
         if count:
             text = text_sql(table.columns[name], table.types[name])
             odd = reader.db.execute(

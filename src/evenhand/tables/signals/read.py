@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from evenhand.errors import CallError, TableError
-from evenhand.tables.groups import attributes, crossings, refuse_impossible
+from evenhand.tables.groups import build_attributes, oversized_intersections, refuse_impossible
 from evenhand.tables.io.database import session
-from evenhand.tables.io.formats import examine_each
+from evenhand.tables.io.formats import validate_each
 from evenhand.tables.io.paths import local
-from evenhand.tables.io.sources import ENDINGS, resolve
-from evenhand.tables.predictions.columns import filters
+from evenhand.tables.io.sources import ENDINGS, resolve_sources
+from evenhand.tables.predictions.columns import filter_options
 from evenhand.tables.predictions.read import input_of
 from evenhand.tables.schema import Attribute, Columns, FloatArray, Source
 from evenhand.tables.signals.schema import SignalArm, Signals
@@ -37,25 +37,26 @@ def load_signals(source: Source, columns: Columns, signals: Collection[str] = SI
         TableError: tables are wrong; carries every complaint about every table.
     """
     refuse_impossible(columns)
-    given, complaints = resolve(_without_folders(source), columns)
+    sources, complaints = resolve_sources(_without_folders(source), columns)
     with session() as db:
-        found, more = examine_each(db, given, lambda table: validate(db, table, columns, signals))
-    opened = [one for one in found if one is not None]
+        validated, more = validate_each(db, sources, lambda table: validate(db, table, columns, signals))
+    tables = [table for table in validated if table is not None]
     complaints += more
-    if given and not opened and not complaints:
-        complaints.append(f"No table has a row that is wanted ({filters(columns)}).")
+    if sources and not tables and not complaints:
+        complaints.append(f"No table has a row that is wanted ({filter_options(columns)}).")
     if not complaints:
-        complaints = _disagreements(opened, columns)
+        complaints = _complain_of_disagreements(tables, columns)
     if complaints:
         raise TableError(complaints)
-    parts = [part for one in opened for part in one.parts]
-    arms = tuple(_arm(name, [p for p in parts if p.key.arm == name]) for name in _arm_names(opened))
+    parts = [part for table in tables for part in table.parts]
+    arms = tuple(_arm(name, [p for p in parts if p.key.arm == name]) for name in _arm_names(tables))
     return Signals(
         ids=tuple(parts[0].ids),
         arms=arms,
-        attributes=_attributes(parts, opened, columns),
+        attributes=_attributes(parts, tables, columns),
         inputs=tuple(
-            input_of(one.table.given, [part.key.arm for part in one.parts], one.rows) for one in opened
+            input_of(table.table.source, [part.key.arm for part in table.parts], table.rows)
+            for table in tables
         ),
         problems=tuple(_remarks(arms)),
     )
@@ -66,9 +67,9 @@ def files_of(folder: Path) -> list[Path]:
     runs = sorted(folder.glob("runs/*/signals.parquet"))
     if runs:
         return runs
-    own = folder / "signals.parquet"
-    if own.is_file():
-        return [own]
+    single = folder / "signals.parquet"
+    if single.is_file():
+        return [single]
     return sorted(p for p in folder.iterdir() if p.is_file() and p.name.lower().endswith(ENDINGS))
 
 
@@ -76,15 +77,15 @@ def _without_folders(source: Source) -> Source:
     """The source with the files of every folder in its place."""
     if isinstance(source, str | os.PathLike) and os.path.isdir(local(os.fspath(source))):
         try:
-            found = files_of(Path(local(os.fspath(source))))
+            files = files_of(Path(local(os.fspath(source))))
         except OSError as error:
             raise CallError(f"{os.fspath(source)}: cannot be read ({error.strerror or error}).") from None
-        if not found:
+        if not files:
             raise CallError(
                 f"{os.fspath(source)}: holds no signals: neither runs/*/signals.parquet (a study whose runs "
                 "wrote signals) nor a table of its own."
             )
-        return found
+        return files
     if isinstance(source, list | tuple):
         flat: list[object] = []
         for item in source:
@@ -94,24 +95,24 @@ def _without_folders(source: Source) -> Source:
     return source
 
 
-def _arm_names(opened: Sequence[ValidatedSignals]) -> list[str]:
-    return list(dict.fromkeys(part.key.arm for one in opened for part in one.parts))
+def _arm_names(tables: Sequence[ValidatedSignals]) -> list[str]:
+    return list(dict.fromkeys(part.key.arm for table in tables for part in table.parts))
 
 
-def _disagreements(opened: Sequence[ValidatedSignals], columns: Columns) -> list[str]:
+def _complain_of_disagreements(tables: Sequence[ValidatedSignals], columns: Columns) -> list[str]:
     """Complain of tables that do not fit together, and of runs that cannot be attacked."""
-    parts = [part for one in opened for part in one.parts]
+    parts = [part for table in tables for part in table.parts]
     complaints = [
         f"{key} is given {times} times; give every model once." for key, times in
         Counter(p.key for p in parts).items() if times > 1
     ]  # fmt: skip
-    models = sorted({model for one in opened for model in one.models})
+    models = sorted({model for table in tables for model in table.models})
     if len(models) > 1:
         complaints.append(
             f"The tables hold several base models ({shown(models)}), and a model is attacked with references "
             f"of its own kind; keep one with --where 'model={models[0]}'."
         )
-    for name in _arm_names(opened):
+    for name in _arm_names(tables):
         if not any(p.key.target for p in parts if p.key.arm == name):
             complaints.append(f"'{name}' has references only; a model with model_role 'target' is attacked.")
     for part in parts:
@@ -123,40 +124,40 @@ def _disagreements(opened: Sequence[ValidatedSignals], columns: Columns) -> list
                 f"{int(share > 0)} in all of them); an attack is measured on rows of "
                 "which some were in the training set and some were not."
             )
-    complaints += _unlike(parts, opened)
+    complaints += _complain_of_unlike_models(parts, tables)
     groups = {name: list(set(parts[0].groups[name])) for name in parts[0].groups}
-    return complaints + crossings(columns, groups)
+    return complaints + oversized_intersections(columns, groups)
 
 
-def _unlike(parts: Sequence[RunTable], opened: Sequence[ValidatedSignals]) -> list[str]:
+def _complain_of_unlike_models(parts: Sequence[RunTable], tables: Sequence[ValidatedSignals]) -> list[str]:
     """Complain of models with other rows, views, signals or groups than the first one's."""
     first, complaints = parts[0], []
     rows, views = set(first.ids), first.signals["loss"].shape[1]
-    for one in opened[1:]:
-        if one.members != opened[0].members:
-            complaints.append(one.table.say("--memberships matches other columns than in the first table."))
+    for table in tables[1:]:
+        if table.members != tables[0].members:
+            complaints.append(table.table.say("--memberships matches other columns than in the first table."))
     for part in parts[1:]:
         if part.ids != first.ids:
-            own = set(part.ids)
-            lacks, has = rows - own, own - rows
-            told = "; ".join(
+            ids = set(part.ids)
+            lacks, has = rows - ids, ids - rows
+            differences = "; ".join(
                 f"{verb} {len(some):,} (first: '{min(some)}')"
                 for verb, some in (("lacks", lacks), ("has besides", has))
                 if some
             )
             complaints.append(
-                f"{part.key} has other rows than {first.key}: it {told}. All have the same rows."
+                f"{part.key} has other rows than {first.key}: it {differences}. All have the same rows."
             )
             continue
         if part.signals["loss"].shape[1] != views:
             complaints.append(
                 f"{part.key} has {part.signals['loss'].shape[1]} views of a row, {first.key} {views}."
             )
-        complaints += _other_groups(first, part)
+        complaints += _complain_of_unlike_groups(first, part)
     return complaints
 
 
-def _other_groups(first: RunTable, part: RunTable) -> list[str]:
+def _complain_of_unlike_groups(first: RunTable, part: RunTable) -> list[str]:
     """Complain of rows that two models put into unlike groups, with what each says of the first of them."""
     columns: dict[str, tuple[Sequence[object], Sequence[object]]] = {
         g: (first.groups[g], part.groups[g]) for g in first.groups if g in part.groups
@@ -167,14 +168,14 @@ def _other_groups(first: RunTable, part: RunTable) -> list[str]:
         if f in part.flags
     }
     complaints = []
-    for name, (own, other) in columns.items():
-        unlike = [i for i, (a, b) in enumerate(zip(own, other, strict=True)) if a != b]
+    for name, (expected, actual) in columns.items():
+        unlike = [i for i, (a, b) in enumerate(zip(expected, actual, strict=True)) if a != b]
         if unlike:
             i = unlike[0]
             complaints.append(
                 f"{part.key} puts rows into other groups than {first.key} does: column '{name}' differs for "
-                f"{len(unlike):,} rows (first: example '{first.ids[i]}' is '{own[i]}' in {first.key}, "
-                f"'{other[i]}' in {part.key}); a row is in one group for all models."
+                f"{len(unlike):,} rows (first: example '{first.ids[i]}' is '{expected[i]}' in {first.key}, "
+                f"'{actual[i]}' in {part.key}); a row is in one group for all models."
             )
     return complaints
 
@@ -203,32 +204,32 @@ def _arm(name: str, parts: Sequence[RunTable]) -> SignalArm:
 
 
 def _attributes(
-    parts: Sequence[RunTable], opened: Sequence[ValidatedSignals], columns: Columns
+    parts: Sequence[RunTable], tables: Sequence[ValidatedSignals], columns: Columns
 ) -> tuple[Attribute, ...]:
     """Groups of the rows, which all models share."""
     first = parts[0]
     groups = {}
     for name, values in first.groups.items():
         names = in_order(values)
-        place = {value: i for i, value in enumerate(names)}
-        groups[name] = (names, np.array([place[v] for v in values], dtype=np.int64))
+        index = {value: i for i, value in enumerate(names)}
+        groups[name] = (names, np.array([index[v] for v in values], dtype=np.int64))
     members = {
         pattern: (names, np.array([first.flags[n] for n in names], dtype=bool))
-        for pattern, names in opened[0].members.items()
+        for pattern, names in tables[0].members.items()
     }
-    return attributes(columns, groups, members)
+    return build_attributes(columns, groups, members)
 
 
 def _remarks(arms: Sequence[SignalArm]) -> list[str]:
     """Say where the design itself tells of membership."""
-    found = []
+    remarks = []
     for arm in arms:
         counts = arm.member.sum(axis=0)
         if arm.shared and len(arm.runs) > 2 and arm.member.shape[1] > 50 and len(set(counts.tolist())) == 1:
-            found.append(
+            remarks.append(
                 f"{arm.name}: every row is in the training set of exactly {counts[0]} of {len(arm.runs)} "
                 f"runs. "
                 "Where a run is attacked with the others as references, their number of members then tells "
                 "its own: scores are slightly biased. Draw each run's half by itself."
             )
-    return found
+    return remarks

@@ -13,9 +13,9 @@ from evenhand.errors import nearest
 from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.io.formats import stage
 from evenhand.tables.io.quoted import quoted
-from evenhand.tables.predictions.columns import SPLIT, condition
-from evenhand.tables.predictions.scores import matched
-from evenhand.tables.predictions.validate import MOST_GROUPS, group_columns
+from evenhand.tables.predictions.columns import SPLIT, selection_sql
+from evenhand.tables.predictions.scores import match_columns
+from evenhand.tables.predictions.validate import MAX_GROUPS, group_columns
 from evenhand.tables.schema import BoolArray, Columns, FloatArray
 from evenhand.tables.signals.schema import TARGET
 from evenhand.tables.values import (
@@ -109,26 +109,26 @@ def validate(
     table = replace(table, columns={k: v for k, v in table.columns.items() if k not in unread})
     columns = by_default(table, columns)
     needed, complaints = _needed(table, columns)
-    kept = {k: v for k, v in table.columns.items() if k != SPLIT or columns.split is not None}
-    wanted = condition(db, replace(table, columns=kept), columns, must_match=False)
-    if isinstance(wanted, list):
-        complaints += wanted
-    if complaints or isinstance(wanted, list):
+    without_split = {k: v for k, v in table.columns.items() if k != SPLIT or columns.split is not None}
+    selection = selection_sql(db, replace(table, columns=without_split), columns, must_match=False)
+    if isinstance(selection, list):
+        complaints += selection
+    if complaints or isinstance(selection, list):
         return [table.say(complaint) for complaint in complaints]
-    table = stage(db, table, needed, wanted)
+    table = stage(db, table, needed, selection)
     rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
     if not rows:
-        return [table.say("has no rows.")] if wanted == "true" else None
-    members = {pattern: matched(pattern, table.columns) for pattern in columns.memberships}
+        return [table.say("has no rows.")] if selection == "true" else None
+    members = {pattern: match_columns(pattern, table.columns) for pattern in columns.memberships}
     complaints = _values(db, table, columns, members)
     if complaints:
         return [table.say(complaint) for complaint in complaints]
     models: tuple[str, ...] = ()
     if "model" in table.columns:
         sql = text_sql(table.columns["model"], table.types["model"])
-        found = db.execute(f"SELECT DISTINCT {sql} AS v FROM {table.relation} ORDER BY v").fetchall()
-        models = tuple(str(v) for (v,) in found if v is not None)
-    return ValidatedSignals(table, rows, members, _parts(db, table, columns, members), models)
+        model_rows = db.execute(f"SELECT DISTINCT {sql} AS v FROM {table.relation} ORDER BY v").fetchall()
+        models = tuple(str(v) for (v,) in model_rows if v is not None)
+    return ValidatedSignals(table, rows, members, _fetch_runs(db, table, columns, members), models)
 
 
 def by_default(table: Table, columns: Columns) -> Columns:
@@ -144,22 +144,22 @@ def by_default(table: Table, columns: Columns) -> Columns:
 def _needed(table: Table, columns: Columns) -> tuple[list[str], list[str]]:
     """The columns that are needed, and complaints about those that are not there or are nested."""
     known = list(table.columns)
-    wanted: list[tuple[str, str | None, str]] = [("--id", columns.id, ""), ("", MEMBER, f": {NO_RECORD}")]
-    wanted.append(("", "loss", ""))
-    wanted += [("--by", name, "") for name in group_columns(columns)]
-    wanted += [("--arm", columns.arm, ""), ("--run", columns.run, "")]
+    required: list[tuple[str, str | None, str]] = [("--id", columns.id, ""), ("", MEMBER, f": {NO_RECORD}")]
+    required.append(("", "loss", ""))
+    required += [("--by", name, "") for name in group_columns(columns)]
+    required += [("--arm", columns.arm, ""), ("--run", columns.run, "")]
     complaints: dict[str, None] = {}
     single = [name for name in (ROLE, "model") if name in table.columns]
-    for option, name, why in wanted:
+    for option, name, why in required:
         if name is None:
             continue
         if name not in table.columns:
-            told = f" ({option})" if option else ""
-            complaints[f"column '{name}'{told} is not there{why}; {nearest(name, known)}"] = None
+            option_text = f" ({option})" if option else ""
+            complaints[f"column '{name}'{option_text} is not there{why}; {nearest(name, known)}"] = None
         elif name != "loss":
             single.append(name)
     for pattern in columns.memberships:
-        names = matched(pattern, known)
+        names = match_columns(pattern, known)
         single += names
         if not names:
             complaints[f"--memberships '{pattern}' matches no column; {nearest(pattern, known)}"] = None
@@ -187,10 +187,10 @@ def _list_sql(table: Table, name: str) -> str:
         return f"TRY_CAST({sql} AS DOUBLE[])"
     single = f"TRY_CAST({sql} AS DOUBLE)"
     if kind == "VARCHAR":
-        whole = f"trim({sql})"
-        single = f"TRY_CAST({whole} AS DOUBLE)"
+        trimmed = f"trim({sql})"
+        single = f"TRY_CAST({trimmed} AS DOUBLE)"
         return (
-            f"CASE WHEN starts_with({whole}, '[') THEN TRY_CAST({whole} AS DOUBLE[]) "
+            f"CASE WHEN starts_with({trimmed}, '[') THEN TRY_CAST({trimmed} AS DOUBLE[]) "
             f"WHEN {single} IS NULL THEN NULL ELSE [{single}] END"
         )
     return f"CASE WHEN {single} IS NULL THEN NULL ELSE [{single}] END"
@@ -225,24 +225,24 @@ def _values(
     """Complain of values that are missing or are not what they should be, and of rows that occur twice."""
     keys = _key_sql(table, columns)
     tests = [*_key_tests(table, columns), *_flag_tests(table, members), *_signal_tests(table)]
-    found = offending(db, table, [test for _, _, test in tests], keys["id"])
+    counts = offending(db, table, [test for _, _, test in tests], keys["id"])
     complaints = [
-        f"{what} {count:,} rows{first}{_but(quoted(db, table, name, test))}."
-        for (name, what, test), (count, first) in zip(tests, found, strict=True)
+        f"{what} {count:,} rows{first}{_quote_values(quoted(db, table, name, test))}."
+        for (name, what, test), (count, first) in zip(tests, counts, strict=True)
         if count
     ]
     for name in group_columns(columns):
         sql = text_sql(table.columns[name], table.types[name])
         (kinds,) = single_row(db, f"SELECT count(DISTINCT {sql}) FROM {table.relation}")
-        if kinds > MOST_GROUPS:
+        if kinds > MAX_GROUPS:
             complaints.append(
                 f"column '{name}' (--by) has {kinds:,} different values; bin it into groups first."
             )
-    complaints += _repeated(db, table, keys) + _unlike_views(db, table)
+    complaints += _complain_of_repeated(db, table, keys) + _complain_of_unlike_views(db, table)
     return complaints
 
 
-def _but(values: str) -> str:
+def _quote_values(values: str) -> str:
     """Say which values there are instead; of missing ones the complaint speaks already."""
     return "" if values == "nothing" else f": {values}"
 
@@ -304,7 +304,7 @@ def _signal_tests(table: Table) -> list[tuple[str, str, str]]:
     return tests
 
 
-def _repeated(db: DuckDBPyConnection, table: Table, keys: dict[str, str]) -> list[str]:
+def _complain_of_repeated(db: DuckDBPyConnection, table: Table, keys: dict[str, str]) -> list[str]:
     by = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
     count, first = single_row(
         db,
@@ -319,7 +319,7 @@ def _repeated(db: DuckDBPyConnection, table: Table, keys: dict[str, str]) -> lis
     ]
 
 
-def _unlike_views(db: DuckDBPyConnection, table: Table) -> list[str]:
+def _complain_of_unlike_views(db: DuckDBPyConnection, table: Table) -> list[str]:
     """Complain of rows with unlike numbers of views."""
     sizes: dict[str, tuple[int, int]] = {}
     for name in SIGNALS:
@@ -330,11 +330,11 @@ def _unlike_views(db: DuckDBPyConnection, table: Table) -> list[str]:
                 sizes[name] = (int(low), int(high))
     if len({n for pair in sizes.values() for n in pair}) < 2:
         return []
-    told = ", ".join(f"'{k}' {a}" if a == b else f"'{k}' {a} to {b}" for k, (a, b) in sizes.items())
-    return [f"rows and signals have unlike numbers of views ({told}); every row has the same views."]
+    listed = ", ".join(f"'{k}' {a}" if a == b else f"'{k}' {a} to {b}" for k, (a, b) in sizes.items())
+    return [f"rows and signals have unlike numbers of views ({listed}); every row has the same views."]
 
 
-def _parts(
+def _fetch_runs(
     db: DuckDBPyConnection, table: Table, columns: Columns, members: dict[str, tuple[str, ...]]
 ) -> list[RunTable]:
     """Fetch the rows of every model, sorted by id."""
@@ -355,13 +355,13 @@ def _parts(
     whose = [rows[name].tolist() for name in ("a", "r", "k")]
     n = len(rows["id"])
     edges = [0, *(i for i in range(1, n) if any(w[i] != w[i - 1] for w in whose)), n]
-    given, found = table.given, []
+    source, runs = table.source, []
     for start, end in pairwise(edges):
         at = slice(start, end)
         arm, run, role = (tidy(w[start]) for w in whose)
-        found.append(
+        runs.append(
             RunTable(
-                key=Key(arm or given.arm, run or given.run, role or TARGET),
+                key=Key(arm or source.arm, run or source.run, role or TARGET),
                 ids=[str(name) for name in rows["id"][at]],
                 member=np.asarray(rows["m"][at]) == 1,
                 signals={
@@ -374,7 +374,7 @@ def _parts(
                 flags={f: np.asarray(rows[f"f{i}"][at]) == 1 for i, f in enumerate(flags)},
             )
         )
-    return found
+    return runs
 
 
 def _tidied(values: Sequence[object]) -> list[str]:

@@ -9,16 +9,16 @@ import numpy as np
 
 from evenhand.datasets.lib.reading.read import Rows, Texts
 from evenhand.errors import CallError, Complaint, nearest
-from evenhand.tables.groups import attributes, refuse_impossible
-from evenhand.tables.predictions.classes import Answers, decide
+from evenhand.tables.groups import build_attributes, refuse_impossible
+from evenhand.tables.predictions.classes import TableValues, resolve_classes
 from evenhand.tables.predictions.labels import (
+    describe_measurements,
+    describe_nested_labels,
     fractional,
-    measured,
-    not_classes,
     remarks_on_groups,
     several_values,
 )
-from evenhand.tables.predictions.validate import MOST_CLASSES, MOST_GROUPS
+from evenhand.tables.predictions.validate import MAX_CLASSES, MAX_GROUPS
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray
 from evenhand.tables.values import in_order, shown, tidy
 
@@ -98,19 +98,20 @@ class Reader:
         """[kept] class of every row, and the classes, the positive one last when there are two."""
         values = self._full("label", column, kept)
         counts = _counted(values)
-        if len(counts) > MOST_CLASSES:
-            self.complain("label", column, f"has {len(counts):,} different values; at most {MOST_CLASSES:,}.")
+        if len(counts) > MAX_CLASSES:
+            self.complain("label", column, f"has {len(counts):,} different values; at most {MAX_CLASSES:,}.")
             return np.zeros(len(kept), np.int64), ()
         if len(counts) < 2:
             only = f"is '{values[0]}' in all {len(kept):,} rows" if counts else "has no values"
             self.complain("label", column, f"{only}; there must be two classes or more.")
             return np.zeros(len(kept), np.int64), ()
-        odd = not_classes(counts) or measured(counts) or self._soft(counts)
+        odd = describe_nested_labels(counts) or describe_measurements(counts) or self._soft(counts)
         if odd:
             self.complain("label", column, odd)
             return np.zeros(len(kept), np.int64), ()
-        decided = decide(
-            [Answers(self.rows.title, counts, None, None)], None if positive is None else text_of(positive)
+        decided = resolve_classes(
+            [TableValues(self.rows.title, counts, None, None)],
+            None if positive is None else text_of(positive),
         )
         if isinstance(decided, list):
             said = (
@@ -152,7 +153,7 @@ class Reader:
             return ()
         return tuple(
             replace(a, name=a.name.rstrip("_") or a.name) if a.kind == "memberships" else a
-            for a in attributes(asked, groups, members)
+            for a in build_attributes(asked, groups, members)
         )
 
     def _partition(self, column: str, kept: IntArray) -> tuple[list[str], IntArray]:
@@ -165,8 +166,8 @@ class Reader:
         self.remarks.extend(
             self.rows.title + ": " + remark for remark in remarks_on_groups("by", column, _counted(values))
         )
-        if len(names) > MOST_GROUPS:
-            self.complain("by", column, f"has {len(names):,} groups; at most {MOST_GROUPS} can be judged.")
+        if len(names) > MAX_GROUPS:
+            self.complain("by", column, f"has {len(names):,} groups; at most {MAX_GROUPS} can be judged.")
         index = {name: i for i, name in enumerate(names)}
         return names, np.array([index[v] for v in values], np.int64)
 

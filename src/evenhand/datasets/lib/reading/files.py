@@ -14,8 +14,8 @@ from pathlib import Path
 
 from evenhand.datasets.lib.reading.hub import hub_page, hub_reason
 from evenhand.errors import Complaint, InputError, MissingExtraError, NotHereError
-from evenhand.tables.io.paths import elsewhere, fault_of, local, scheme_of
-from evenhand.tables.io.sources import ENDINGS, resolve
+from evenhand.tables.io.paths import local, path_fault, scheme_of, unsupported_location
+from evenhand.tables.io.sources import ENDINGS, resolve_sources
 from evenhand.tables.schema import Columns
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -78,7 +78,7 @@ def _located(path: str, files: str | None, revision: str | None) -> list[Path]:
         return _in_folder(place, files)
     if is_hub_id(path) and not place.exists():
         return [Path(p) for p in from_hub(path, files=files, revision=revision)]
-    given, complaints = resolve(str(place), Columns()) if path else ([], ["dataset.path: is empty."])
+    given, complaints = resolve_sources(str(place), Columns()) if path else ([], ["dataset.path: is empty."])
     if complaints:
         raise InputError(complaints)
     return [one.path for one in given if one.path is not None]
@@ -94,7 +94,7 @@ def place_of(option: str, path: str) -> Path:
     Raises:
         InputError: it can be no path, or means something that is not on this machine.
     """
-    why = elsewhere(local(path)) or fault_of(local(path))
+    why = unsupported_location(local(path)) or path_fault(local(path))
     if why:
         hub = " Of a hub dataset give the id alone, as owner/name." if scheme_of(path) in _HUB else ""
         raise InputError([Complaint(f"{option} '{path}': {why}{hub}", *option.split("."), path)])

@@ -11,7 +11,7 @@ from evenhand.errors import Complaint, InputError, TableError, nearest
 from evenhand.tables.io.database import Table, Unreadable, session
 from evenhand.tables.io.formats import tidy_names, use_table
 from evenhand.tables.io.sources import TableSource
-from evenhand.tables.predictions.scores import matched
+from evenhand.tables.predictions.scores import match_columns
 from evenhand.tables.values import is_nested, shape_of, shown, text_sql, tidy
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _columns(table: Table, wanted: Wanted) -> tuple[dict[str, tuple[str, str]], 
             complaints[nested] = option, name
     found = {}
     for pattern in wanted.patterns:
-        found[pattern] = tuple(matched(pattern, known))
+        found[pattern] = tuple(match_columns(pattern, known))
         if not found[pattern]:
             what = f"memberships '{pattern}' matches no column; {nearest(pattern, known)}"
             complaints[what] = "memberships", pattern
@@ -157,13 +157,13 @@ def _pictures(db: DuckDBPyConnection, table: Table, column: str | None) -> list[
     """A column of pictures: bytes, {bytes, path} or names of files."""
     if column is None:
         return []
-    if table.given.ending not in {".parquet", ".pq"}:
+    if table.source.ending not in {".parquet", ".pq"}:
         rows = db.execute(f"SELECT {table.columns[column]} FROM {table.relation}").fetchall()
         return [value for (value,) in rows]
     import pyarrow.parquet as pq  # noqa: PLC0415  (the database would take bytes for text)
 
-    assert table.given.path is not None
-    with pq.ParquetFile(table.given.path) as file:
+    assert table.source.path is not None
+    with pq.ParquetFile(table.source.path) as file:
         names = file.schema_arrow.names
         written = names[tidy_names(names).index(column)]
         values: list[Any] = file.read(columns=[written]).column(written).to_pylist()
