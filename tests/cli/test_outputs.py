@@ -75,8 +75,8 @@ WRONG = {
     "o/": "this is a folder",
     "none/o": "there is no folder 'none'",
     "a.csv/o": "there is no folder 'a.csv'",
-    "a\0b": "is no path",
-    "a\ud800b": "is no path",
+    "a\0b": "is not a path",
+    "a\ud800b": "is not a path",
     " ": "an empty path",
 }
 
@@ -90,8 +90,8 @@ def test_paths_to_which_nothing_can_be_written(here, capsys, path, option):
 @pytest.mark.parametrize("command", ["attack", "audit --by team", "ls", "status", "report", "show"])
 @pytest.mark.parametrize(
     ("path", "words"),
-    [(LONG, "too long"), ("y/" * 3000, "too long"), ("a\0b", "is no path"),
-     ("s3://b/x.csv", "only files of this"), ("loop", "circle"), ("loop/x.csv", "circle")],
+    [(LONG, "too long"), ("y/" * 3000, "too long"), ("a\0b", "is not a path"),
+     ("s3://b/x.csv", "only files of this"), ("loop", "symbolic links"), ("loop/x.csv", "symbolic links")],
     ids=["long", "deep", "zero", "address", "circle", "in a circle"],
 )  # fmt: skip
 def test_paths_that_cannot_be_looked_up(here, capsys, command, path, words):
@@ -193,4 +193,4 @@ def test_a_pipe_is_no_file(here):
     call = f"{sys.executable} -m evenhand audit <(cat a.csv) --by team"
     done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "is no ordinary file" in done.stderr
+    assert "is not a regular file" in done.stderr

@@ -31,7 +31,7 @@ def test_the_column_goes_before_pronouns():
     assert rate(result, "share_pro") == 0.75  # female, male, male; not the fourth
     assert rate(result, "delta_s") == 0.5  # pro rows all right, of anti rows half
     problems = result.to_dict()["problems"]
-    assert any("'predicted_gender' says whom each completion speaks of" in line for line in problems)
+    assert any("'predicted_gender' gives the gender of each completion" in line for line in problems)
     assert any("'F' as female" in line and "'man' as male" in line for line in problems)
     plain = evenhand.audit(table(), min_group_size=1)
     assert rate(plain, "gender_accuracy") == 0.0

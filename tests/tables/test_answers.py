@@ -127,9 +127,9 @@ TEXT = {"example_id": ["1", "2"], "completion": ["a", "b"]}
     ("change", "said"),
     [
         ({"log_prob": [-1.0, 0.5, -1, -1]}, "above 0 in 1 rows.*example '1'"),
-        ({"log_prob": [-1.0, None, -1, -1]}, "'log_prob' is missing or no finite number in 1 rows"),
-        ({"log_prob": [-1.0, float("-inf"), -1, -1]}, "'log_prob' is missing or no finite number"),
-        ({"log_prob": ["x", "-1", "-1", "-1"]}, "'log_prob' is missing or no finite number"),
+        ({"log_prob": [-1.0, None, -1, -1]}, "'log_prob' is missing or not a finite number in 1 rows"),
+        ({"log_prob": [-1.0, float("-inf"), -1, -1]}, "'log_prob' is missing or not a finite number"),
+        ({"log_prob": ["x", "-1", "-1", "-1"]}, "'log_prob' is missing or not a finite number"),
         ({"n_tokens": [0, 1, 1, 1]}, "an option that has no token has no likelihood"),
         ({"n_tokens": [1.5, 1, 1, 1]}, "no whole number of at least 1"),
         ({"option_token": ["", "B", "A", "B"]}, "'option_token' is empty in 1 rows"),
@@ -143,7 +143,7 @@ TEXT = {"example_id": ["1", "2"], "completion": ["a", "b"]}
         ({"label_meaning": ["m", "f", "m", "m"]}, "'label_meaning' differs within"),
         ({"log_prob_free": [1.0, -1, -1, -1]}, "'log_prob_free' is above 0"),
         ({"truncated": ["x", "0", "0", "0"]}, "'truncated' is neither 0 nor 1"),
-        ({"variant": None}, "column 'variant' is not there, which likelihoods need"),
+        ({"variant": None}, "column 'variant' not found, but likelihoods need it"),
     ],
 )  # fmt: skip
 def test_likelihoods_that_are_refused(change, said):
@@ -168,10 +168,10 @@ def test_all_complaints_at_once():
     [
         ({"weight": "w"}, "--weight: generations have no such column"),
         ({"positive": "1"}, "--positive: generations have no such column"),
-        ({"by": ("rcae",)}, "'rcae' \\(--by\\) is not there; did you mean 'race'"),
+        ({"by": ("rcae",)}, "'rcae' \\(--by\\) not found; did you mean 'race'"),
         ({"memberships": ("x_*",)}, "matches no column"),
-        ({"arm": "method"}, "'method' \\(--arm\\) is not there"),
-        ({"id": "key"}, "column 'key' is not there"),
+        ({"arm": "method"}, "'method' \\(--arm\\) not found"),
+        ({"id": "key"}, "column 'key' not found"),
     ],
 )
 def test_calls_that_are_refused(columns, said):

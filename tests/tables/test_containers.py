@@ -62,7 +62,7 @@ HELD = {
     "xz.jsonl": (lzma.compress(TEXT.encode()), "holds xz data"),
     "zstd.tsv": (b"\x28\xb5\x2f\xfd\x24\x10", "holds zstd data"),
     "archive.csv": (zipped("p.csv"), "holds a zip archive; unpack it, and give the file in it (p.csv)"),
-    "archive.csv.gz": (zipped("p.csv"), "is no gzip file: it holds a zip archive"),
+    "archive.csv.gz": (zipped("p.csv"), "is not a gzip file: it holds a zip archive"),
     "book.csv": (zipped("xl/workbook.xml"), "holds an Excel workbook; save it in Excel as 'CSV UTF-8'"),
     "book.xlsx": (zipped("xl/workbook.xml"), "is of no known format; it holds an Excel workbook"),
     "parquet.csv": (parquet(), "holds parquet data; rename it to parquet.parquet"),

@@ -62,12 +62,12 @@ def test_the_likelihoods_of_a_table_with_labels_are_judged(tmp_path):
 def test_a_wrong_guess_is_told():
     lacking = {k: v for k, v in OPTIONS.items() if k != "option_meaning"} | {"label": [0, 1] * 2}
     with pytest.raises(
-        InputError, match="Taken for likelihoods: there is 'log_prob' and 'option_token', and no"
+        InputError, match="Read as likelihoods: the columns include 'log_prob' and 'option_token', and no"
     ):
         run_any(lacking, Columns(), Settings())
     without = {k: v for k, v in OPTIONS.items() if k != "option_token"}
     with pytest.raises(
-        InputError, match="Taken for predictions although there is 'log_prob': likelihoods need 'opt"
+        InputError, match="Read as predictions although the columns include 'log_prob': likelihoods need 'opt"
     ):
         run_any(without, Columns(), Settings())
     with pytest.raises(InputError) as caught:

@@ -300,10 +300,10 @@ OPTIONS = {
     ("change", "says"),
     [
         ({"log_prob": [0.7, 0.3, 0.5, 0.5]}, "above 0 in 4 rows .*: '0.5', '0.3', '0.7'; .*logarithm"),
-        ({"log_prob": ["-1", "-inf", "n/a", "-1"]}, "no finite number in 2 rows .*: '-inf', 'n/a'"),
-        ({"log_prob": [True, False, True, True]}, "no finite number in 4 rows .*: 'true', 'false'"),
+        ({"log_prob": ["-1", "-inf", "n/a", "-1"]}, "not a finite number in 2 rows .*: '-inf', 'n/a'"),
+        ({"log_prob": [True, False, True, True]}, "not a finite number in 4 rows .*: 'true', 'false'"),
         ({"n_tokens": [1.5, 1, 1, 1]}, "at least 1 in 1 rows .*: '1.5'"),
-        ({"n_tokens": [None, 1, 1, 1]}, "no finite number in 1 rows .*: nothing"),
+        ({"n_tokens": [None, 1, 1, 1]}, "not a finite number in 1 rows .*: nothing"),
         ({"truncated": ["perhaps", "0", "1", "true"]}, "neither 0 nor 1 in 1 rows .*: 'perhaps'"),
         ({"label_meaning": ["Yes", "Yes", "no", "no"]}, "no option has in 1 contexts .first: 'Yes'.*no, yes"),
     ],

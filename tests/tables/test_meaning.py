@@ -255,14 +255,14 @@ def test_the_confidence_of_the_predicted_class_is_refused():
     refused(
         TABLE | {"score": SURE}, "confidence of the predicted class.*1 - score where the prediction is '0'"
     )
-    refused(TABLE | {"score": SURE}, "no score lies below 0.5 .the least is 0.6., though 4 rows")
+    refused(TABLE | {"score": SURE}, "no score is below 0.5 .the smallest is 0.6., though 4 rows")
     right = audited(TABLE | {"score": probability(SURE)})
     assert overall(right, "roc_auc") == 14 / 16  # pairs of a positive and a negative row in order
 
 
 def test_the_confidence_alone_is_remarked():
     result = audited({"label": LABELS, "sex": TABLE["sex"], "score": SURE})
-    assert "no score lies below 0.5" in remarks(result)
+    assert "no score is below 0.5" in remarks(result)
     low = audited({"label": LABELS, "sex": TABLE["sex"], "score": [s / 2 for s in SURE]})
     assert (
         "no score reaches 0.5 (the largest is 0.475), so that every row counts as predicted '0'"
@@ -314,7 +314,7 @@ def test_thresholds_by_group_are_remarked():
 def test_each_arm_of_a_file_is_looked_at():
     two = {k: v + v for k, v in TABLE.items()} | {"method": ["full"] * 8 + ["lora"] * 8}
     two |= {"example_id": [f"x{i}" for i in range(8)] * 2, "score": probability(SURE) + SURE}
-    refused(two, "--score 'score', arm 'lora': no score lies below 0.5", arm="method")
+    refused(two, "--score 'score', arm 'lora': no score is below 0.5", arm="method")
 
 
 THREE = ["a", "b", "c", "a", "b", "c", "a", "b", "c"]
@@ -346,7 +346,7 @@ def test_one_column_of_a_pattern_is_the_score_of_its_class():
     for column in ({"p_yes": p}, {"p_no": [1 - v for v in p]}):
         result = audited(TABLE | words | column, score="p_*", positive="yes")
         assert overall(result, "log_loss") == pytest.approx(overall(plain, "log_loss"))
-    refused(TABLE | {"p_maybe": p}, "matched 'maybe' only, which is no class", score="p_*")
+    refused(TABLE | {"p_maybe": p}, "matched 'maybe' only, which is not a class", score="p_*")
     arrays = audited(TABLE | {"score": [[v] for v in p]})
     assert overall(arrays, "log_loss") == pytest.approx(overall(plain, "log_loss"))
 
@@ -551,7 +551,7 @@ def test_a_constant_score_explains_no_predictions(score):
     if score < 0.5:
         assert "4 of 8 predictions do not follow" in remarks(audited(table))
     else:
-        refused(table, "no score lies below 0.5")
+        refused(table, "no score is below 0.5")
 
 
 def test_a_class_that_has_scores_only_is_remarked():

@@ -55,16 +55,16 @@ FILES = {
     "empty.csv.gz": (gzip.compress(b""), "has no header line"),
     "header.csv": (GOOD.split("\n", maxsplit=1)[0].encode() + b"\n", "has no rows"),
     "blank first.csv": (b"\n" + GOOD.encode(), "begins with an empty line"),
-    "cut.parquet": (parquet_bytes()[:-100], "is no parquet file, or is cut short"),
-    "tiny.parquet": (b"PAR1", "is no parquet file, or is cut short"),
-    "text.parquet": (GOOD.encode(), "is no parquet file, or is cut short"),
+    "cut.parquet": (parquet_bytes()[:-100], "is not a parquet file, or is cut short"),
+    "tiny.parquet": (b"PAR1", "is not a parquet file, or is cut short"),
+    "text.parquet": (GOOD.encode(), "is not a parquet file, or is cut short"),
     "damaged.parquet": (changed_page(), "cannot be read as a parquet"),
-    "cut.csv.gz": (gzip.compress(GOOD.encode() * 5000)[:-40], "is cut short or is no gzip file"),
-    "plain.csv.gz": (GOOD.encode(), "is cut short or is no gzip file"),
-    "cut.jsonl": (LINES.encode()[:-9], "is no proper JSON, at byte"),
-    "cut.jsonl.gz": (gzip.compress(LINES.encode() * 5000)[:-40], "is cut short or is no gzip file"),
-    "text.jsonl": (b"hello\n", "is no proper JSON"),
-    "numbers.json": (b"[1, 2, 3]", "is no list of records"),
+    "cut.csv.gz": (gzip.compress(GOOD.encode() * 5000)[:-40], "is cut short or is not a gzip file"),
+    "plain.csv.gz": (GOOD.encode(), "is cut short or is not a gzip file"),
+    "cut.jsonl": (LINES.encode()[:-9], "is not valid JSON, at byte"),
+    "cut.jsonl.gz": (gzip.compress(LINES.encode() * 5000)[:-40], "is cut short or is not a gzip file"),
+    "text.jsonl": (b"hello\n", "is not valid JSON"),
+    "numbers.json": (b"[1, 2, 3]", "is not a list of records"),
     "by name.json": (
         json.dumps({k: dict(zip("abc", v, strict=True)) for k, v in ROWS.items()}).encode(),
         "columns or its rows, which is not sure; write one record a line",
@@ -83,12 +83,12 @@ FILES = {
     "table": (GOOD.encode(), "is of no known format"),
     "misspelt.csv": (
         GOOD.replace("race", "rase").encode(),
-        r"column 'race' \(--by\) is not there; did you mean 'rase'",
+        r"column 'race' \(--by\) not found; did you mean 'rase'",
     ),
     "no label.csv": (GOOD.replace("label", "lable").encode(), r"'label' \(--label\).*did you mean 'lable'"),
     "no answers.csv": (
         b"label,race\n1,x\n",
-        r"'prediction' \(--prediction\) is not there \(nor are there scores\)",
+        r"'prediction' \(--prediction\) not found \(and no scores\)",
     ),
     "no group.csv": (
         GOOD.replace(",y", ",").encode(),
@@ -205,7 +205,7 @@ TABLES = {
     "no such score": (
         rows(),
         Columns(score="p_*"),
-        r"column 'p_\*' \(--score\) is not there; .*Known: example_id",
+        r"column 'p_\*' \(--score\) not found; .*Known: example_id",
     ),
     "weights below 0": (
         rows(w=[1, -1, 1]),
@@ -234,7 +234,7 @@ TABLES = {
     "no such filter": (
         rows(),
         Columns(where=(("rac", "x"),)),
-        r"'rac' \(--where\) is not there; did you mean 'race'",
+        r"'rac' \(--where\) not found; did you mean 'race'",
     ),
     "filter matches nothing": (rows(), Columns(where=(("race", "z"),)), "no row 'z'.*Known: x, y"),
     "filters match nothing": (
@@ -242,7 +242,7 @@ TABLES = {
         Columns(where=(("race", "y"), ("sex", "F"))),
         "no rows are left after --where race=y --where sex=F",
     ),
-    "no split": (rows(), Columns(split="train"), r"'split' \(--split\) is not there"),
+    "no split": (rows(), Columns(split="train"), r"'split' \(--split\) not found"),
     "no such split": (
         rows(split=["train"] * 3),
         Columns(split="trian"),
@@ -365,19 +365,19 @@ def test_a_bad_call(name):
 
 
 PATHS = {
-    "no/such/folder/x.csv": "there is no such file, and no folder",
-    "god.csv": "there is no such file; did you mean 'good.csv'",
+    "no/such/folder/x.csv": "no such file; its folder",
+    "god.csv": "no such file; did you mean 'good.csv'",
     "*.parquet": "no file matches this pattern",
     "folder": "is a folder; give its files",
-    "": "is no path",
-    "a\0b": "is no path",
-    "x" * 5000 + ".csv": "there is no such file: this name is too long",
-    "s3://bucket/x.parquet": "there is no such file: only files of this machine .*download it first",
+    "": "is not a path",
+    "a\0b": "is not a path",
+    "x" * 5000 + ".csv": "no such file: this name is too long",
+    "s3://bucket/x.parquet": "no such file: only files of this machine .*download it first",
     "https:/e.org/*.csv": r"https://e.org/\*.csv: .*download it first",
     "hf://datasets/o/n/x.parquet": r"this is an address \(hf\)",
     "file://elsewhere/x.csv": r"this is an address \(file\)",
     "-": "standard input is not read; write it to a file",
-    "/dev/null": "is no ordinary file",
+    "/dev/null": "is not a regular file",
 }
 
 

@@ -1,4 +1,4 @@
-"""What kind of table a file is: predictions, generations or likelihoods."""
+"""Detect the kind of a table: predictions, generations or likelihoods."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["predictions", "generations", "likelihoods"]
 
-#: Columns by which a table of answers is known where no metadata say it.
+#: Columns that identify a table of answers without metadata.
 _MARKER_COLUMNS: dict[Kind, frozenset[str]] = {
     "likelihoods": frozenset({"log_prob", "option_token"}),
     "generations": frozenset({"completion"}),
@@ -31,12 +31,12 @@ _SCHEMAS: dict[str, Kind] = {generations.SCHEMA: "generations", likelihoods.SCHE
 
 
 def detect_kind(source: Source, columns: Columns) -> Kind:
-    """Find out what is given, from the metadata of parquet files, else from the columns.
+    """Detect the kind of tables, from the metadata of parquet files, else from the columns.
 
-    A file that cannot be opened counts as predictions: reading it says what is wrong with it.
+    A file that cannot be opened counts as predictions: reading it raises the complaint.
 
     Raises:
-        CallError: the call cannot be meant.
+        CallError: options contradict each other.
         TableError: the tables are of several kinds.
     """
     import duckdb  # noqa: PLC0415  (0.1 s)
@@ -53,17 +53,17 @@ def detect_kind(source: Source, columns: Columns) -> Kind:
     kinds = list(dict.fromkeys(kind_by_title.values()))
     if len(kinds) > 1:
         listed = "; ".join(f"{title}: {kind}" for title, kind in list(kind_by_title.items())[:10])
-        raise TableError(f"The given tables are of several kinds ({listed}); judge each kind by itself.")
+        raise TableError(f"The tables are of several kinds ({listed}); judge each kind by itself.")
     return kinds[0] if kinds else "predictions"
 
 
 def explain_kind(source: Source, columns: Columns, kind: Kind) -> str | None:
-    """Say why tables were taken for a kind, where columns of another kind make this worth saying.
+    """Explain why tables are read as a kind; None unless columns of another kind suggest otherwise.
 
     Args:
-        source: what was given.
-        columns: how its columns are called.
-        kind: what `detect_kind` found.
+        source: paths or tables in memory.
+        columns: names of its columns.
+        kind: the result of `detect_kind`.
     """
     import duckdb  # noqa: PLC0415  (0.1 s)
 
@@ -77,7 +77,7 @@ def explain_kind(source: Source, columns: Columns, kind: Kind) -> str | None:
         if "label" not in names:
             return None
         signs = " and ".join(f"'{name}'" for name in sorted(_MARKER_COLUMNS[kind]))
-        return f"Taken for {kind}: there is {signs}, and no column of predictions or scores."
+        return f"Read as {kind}: the columns include {signs}, and none of predictions or scores."
     signs = " and ".join(f"'{name}'" for name in sorted(set().union(*_MARKER_COLUMNS.values()) & names))
     lacking = [
         f"{k} need {shown(sorted(s - names))} too"
@@ -86,12 +86,12 @@ def explain_kind(source: Source, columns: Columns, kind: Kind) -> str | None:
     ]
     if not signs:
         return None
-    because = "; ".join(lacking) or "there is a column of predictions or scores"
-    return f"Taken for predictions although there is {signs}: {because}."
+    because = "; ".join(lacking) or "a column of predictions or scores exists"
+    return f"Read as predictions although the columns include {signs}: {because}."
 
 
 def _detect_table_kind(db: DuckDBPyConnection, source: TableSource, number: int, columns: Columns) -> Kind:
-    """The kind of one table."""
+    """Detect the kind of one table."""
     if source.ending in {".parquet", ".pq"}:
         assert source.path is not None
         rows = db.execute(
@@ -104,7 +104,7 @@ def _detect_table_kind(db: DuckDBPyConnection, source: TableSource, number: int,
 
 
 def _read_names(db: DuckDBPyConnection, source: TableSource, number: int) -> set[str]:
-    """The columns of a table, as far as its beginning tells."""
+    """Read the names of a table's columns from its beginning."""
     if source.path is not None and "json" in source.ending:
         return set(tidy_names(list(keys_at_start(source))))
     if source.path is not None and ("csv" in source.ending or "tsv" in source.ending):
@@ -113,10 +113,10 @@ def _read_names(db: DuckDBPyConnection, source: TableSource, number: int) -> set
 
 
 def _kind_from_columns(names: set[str], columns: Columns) -> Kind:
-    """The kind of a table with these columns.
+    """Detect the kind of a table from its columns.
 
-    A table of predictions has predictions or scores. Without them a column `label` decides nothing:
-    likelihoods and generations may have one, which is not read.
+    A table of predictions has predictions or scores. A column `label` alone does not make one:
+    likelihoods and generations may have it, too, unread.
     """
     scored = "score" in names or bool(match_columns("score_*", names)) or columns.score is not None
     if scored or columns.prediction in names or columns.prediction != "prediction":

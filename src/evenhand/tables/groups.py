@@ -1,4 +1,4 @@
-"""Attributes out of columns: partitions, memberships that may overlap, and intersections."""
+"""Build attributes from columns: partitions, memberships that may overlap, and intersections."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MAX_INTERSECTION_GROUPS = 1000
 
 
 def refuse_impossible(columns: Columns) -> None:
-    """Complain of attributes that no table could have.
+    """Raise for attributes that no table could have.
 
     Raises:
-        CallError: a pattern has no star, an intersection has fewer than two columns, or two attributes have
-            one name.
+        CallError: a pattern does not have one star, an intersection has fewer than two columns, or two
+            attributes have one name.
     """
     complaints = [
-        f"--memberships '{pattern}': a pattern has exactly one star, which stands for the group, for example "
+        f"--memberships '{pattern}': a pattern has exactly one star, in place of the group, for example "
         f"'{pattern.replace('*', '').rstrip('_') or 'religion'}_*'."
         for pattern in columns.memberships
         if pattern.count("*") != 1
@@ -35,7 +35,7 @@ def refuse_impossible(columns: Columns) -> None:
         if len(set(names)) < 2 or len(set(names)) < len(names)
     ]
     if columns.score is not None and columns.score.count("*") > 1:
-        complaints.append(f"--score '{columns.score}': a pattern has one star, which stands for the class.")
+        complaints.append(f"--score '{columns.score}': a pattern has one star, in place of the class.")
     if columns.inner and columns.resplit:
         complaints.append(
             "--inner and --resplit: with --resplit every run keeps its own examples; give one of the two."
@@ -44,7 +44,7 @@ def refuse_impossible(columns: Columns) -> None:
     names += [pattern.replace("*", "") for pattern in dict.fromkeys(columns.memberships)]
     names += [" x ".join(crossed) for crossed in dict.fromkeys(columns.intersect)]
     complaints += [
-        f"Two attributes are called '{name}'; results are told apart by this name: drop or rename one."
+        f"Two attributes are called '{name}', but results identify attributes by name: drop or rename one."
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
     if complaints:
@@ -69,7 +69,7 @@ def build_attributes(
     """Build the attributes.
 
     Args:
-        columns: which attributes are wanted.
+        columns: the attributes to build.
         groups: names and codes [n] of the groups of every partition column.
         members: columns and flags [columns, n] of every membership pattern.
     """
@@ -87,7 +87,7 @@ def build_attributes(
 
 
 def _crossed(names: Sequence[str], groups: Mapping[str, tuple[Sequence[str], IntArray]]) -> Attribute:
-    """The intersection of partition columns: every combination of their groups, empty ones too."""
+    """Build the intersection of partition columns: every combination of groups, including empty ones."""
     codes: IntArray = np.zeros_like(groups[names[0]][1])
     for name in names:
         codes = codes * len(groups[name][0]) + groups[name][1]
@@ -96,15 +96,15 @@ def _crossed(names: Sequence[str], groups: Mapping[str, tuple[Sequence[str], Int
 
 
 def crossed_names(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Names of all crossings of some columns' groups, which are told apart by them.
+    """Return unique names for all combinations of some columns' groups.
 
     Args:
         groups: names of the groups of each column.
 
     Returns:
-        `A x B` in the order of the product. Where two crossings would have one name, groups that have an x of
-        their own among their words stand in quotation marks, with backslashes as JSON writes them: then every
-        x outside of quotation marks joins, and no two names are the same.
+        `A x B` in the order of the product. Where two combinations would have one name, groups with an x
+        among their words are in quotation marks, escaped as in JSON: then every x outside quotation marks
+        separates groups, and all names differ.
     """
     combined = list(itertools.product(*groups))
     plain = tuple(" x ".join(names) for names in combined)
@@ -114,12 +114,12 @@ def crossed_names(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _quoted(name: str) -> str:
-    """A group's name, in quotation marks where it could be taken for a crossing or for a name in quotes."""
+    """Quote a group's name that could be mistaken for a combination or for a quoted name."""
     return json.dumps(name, ensure_ascii=False) if '"' in name or "x" in name.split(" ") else name
 
 
 def remarks_on_equal_names(columns: Columns, groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """Remarks on intersections whose groups stand in quotation marks, since their joined names coincide."""
+    """Remark on intersections whose groups are in quotation marks, since their joined names coincide."""
     remarks = []
     for names in dict.fromkeys(columns.intersect):
         plain = [" x ".join(c) for c in itertools.product(*(groups[name] for name in names))]
@@ -127,6 +127,6 @@ def remarks_on_equal_names(columns: Columns, groups: Mapping[str, Sequence[str]]
         if twice is not None:
             remarks.append(
                 f"--intersect {','.join(names)}: more than one crossing would be called '{twice}', so groups "
-                "that have an x among their words stand in quotation marks."
+                "that have an x among their words are in quotation marks."
             )
     return remarks

@@ -1,8 +1,8 @@
-"""What a table of predictions is: the words for its columns, and the form in which judges get it.
+"""The schema of a table of predictions: names of its columns, and the aligned arrays that judges take.
 
 A file (csv, parquet, jsonl) or a table in memory has one row per example, or one row per (arm, run,
-example). `Columns` says how its columns are called; `Predictions` is what is left after every check has
-passed: integer codes into stored lists of names, aligned over arms and runs.
+example). `Columns` holds the names of its columns; `Predictions` holds the data after every check:
+integer codes into stored lists of names, aligned over arms and runs.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-#: The answer of a run that does not have the row (see `Columns.resplit`).
+#: The code of a prediction where a run does not have the row (see `Columns.resplit`).
 ABSENT = -1
 
 
 @dataclass(frozen=True)
 class Columns:
-    """How the columns of the given tables are to be read.
+    """Names and roles of the columns of tables.
 
     Attributes:
         by: partition attributes, one column each.
         memberships: patterns such as `target_religion_*`, each one attribute of overlapping 0/1 columns.
         intersect: tuples of partition attributes (named columns) whose crossings are audited.
         label: column of true labels.
-        prediction: column of predicted labels; may be absent when scores are there.
+        prediction: column of predicted labels; may be absent if the table has scores.
         score: column of scores, or a pattern with a star for one column per class; None looks for `score`,
-            then `score_*`, and does without when neither exists.
+            then `score_*`; a table may lack both.
         id: column that names an example; the same in every arm.
         positive: the positive class of binary labels; None means 1 or true.
         weight: column of non-negative weights.
         cluster: column of cluster names: rows of a cluster are not independent of each other.
-        arm: column that says to which arm a row belongs, when one table holds several.
-        run: column that says to which run of its arm a row belongs.
+        arm: column of each row's arm, if one table holds several.
+        run: column of each row's run.
         where: (column, value) pairs; only rows that have all of them are read.
         split: value of the `split` column to read when the table has such a column.
-        names: arm names, one per given table or pattern; equal names are runs of one arm.
+        names: arm names, one per table or pattern; equal names are runs of one arm.
         inner: keep the examples that every arm and run has, instead of refusing unequal sets.
-        resplit: every run has rows of its own, the same for all arms; arms have runs of the same names.
+        resplit: runs have different rows, the same ones in all arms; arms have runs of the same names.
     """
 
     by: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class Attribute:
         kind: groups are disjoint (partition, intersection) or may overlap (memberships).
         groups: group names; codes and flags index this list.
         codes: [n] group of each row, for disjoint groups.
-        flags: [groups, n] whether a row is in a group, for memberships.
+        flags: [groups, n] True if a row is in a group, for memberships.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Attribute:
     flags: BoolArray | None = None
 
     def in_group(self, index: int) -> BoolArray:
-        """[n] which rows are in the group with this index."""
+        """Return [n] True for rows in the group with this index."""
         if self.flags is not None:
             flags: BoolArray = self.flags[index]
             return flags
@@ -94,13 +94,13 @@ class Attribute:
         return same
 
     def at(self, rows: IntArray) -> Attribute:
-        """The same attribute of some rows only."""
+        """Return the attribute of some rows only."""
         codes = None if self.codes is None else self.codes[rows]
         flags = None if self.flags is None else self.flags[:, rows]
         return Attribute(self.name, self.kind, self.groups, codes, flags)
 
     def columns(self) -> list[IntArray]:
-        """[n] integer columns that say all that the attribute says of a row."""
+        """Return integer columns [n] that together determine the groups of a row."""
         if self.flags is not None:
             return list(self.flags.astype(np.int64))
         assert self.codes is not None
@@ -109,14 +109,14 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Input:
-    """A given file or table, as the result's `inputs` tells it.
+    """One entry of the result's `inputs`: a file or table.
 
     Attributes:
-        name: its arm, or the file's own name when it holds several.
-        path: None in memory.
+        name: its arm, or the file's own name if it holds several.
+        path: of the file; None in memory.
         sha256: of the file; None in memory.
-        rows: rows that were read.
-        runs: most runs of an arm in it.
+        rows: number of rows that were read.
+        runs: largest number of runs of an arm in it.
     """
 
     name: str
@@ -147,8 +147,8 @@ class Arm:
 class Predictions:
     """Checked, aligned predictions of all arms.
 
-    A row is an example, or, where nothing needs single rows (no scores, no clusters), a cell of equal
-    examples with their number in `count`: every estimate depends on rows only through these sums.
+    A row is an example, or, without scores and clusters, a cell of equal examples with their number in
+    `count`: every estimate depends on rows only through these sums.
 
     Attributes:
         classes: class names in order; binary ones are (negative, positive).
@@ -156,14 +156,14 @@ class Predictions:
         label: [n] true class.
         arms: the arms.
         attributes: the attributes.
-        count: [n] examples that a row stands for.
-        weight: [n] sum of their weights (equals `count` when there are none).
+        count: [n] number of examples in a row.
+        weight: [n] sum of their weights (equals `count` without weights).
         weight_squared: [n] sum of their squared weights.
-        weighted: whether weights were given.
+        weighted: True if the tables have weights.
         cluster: [n] cluster code of each row, or None.
-        inputs: what was read.
-        problems: remarks on the data that are no reason to refuse it.
-        resplit: whether a run may lack rows that another has; all arms lack the same ones of a run.
+        inputs: the tables that were read.
+        problems: remarks on the data that do not prevent the audit.
+        resplit: True if a run may lack rows that another has; all arms then lack the same rows of a run.
     """
 
     classes: tuple[str, ...]
@@ -181,5 +181,5 @@ class Predictions:
     resplit: bool = False
 
 
-#: What `tables.read.load` accepts: paths or globs, tables in memory, or arm names to either.
+#: The input of `tables.predictions.read.load`: paths or globs, tables in memory, or arm names to either.
 Source = object | Sequence[object] | Mapping[str, object]

@@ -1,11 +1,11 @@
-r"""The meaning of a value: the same text, number, flag or name in every format.
+r"""Normalize values: the same text, number, flag or name in every format.
 
-CSV has text only, parquet has types, and every program writes them in its own dialect. `1`, `1.0`, ` 1` and
-an integer 1 are one value; so are `TRUE` and `True`, and 8 in the morning in Tokyo and 23 o'clock in UTC.
+CSV has text only, parquet has types, and every program has its own notation. `1`, `1.0`, ` 1` and an integer
+1 are one value; so are `TRUE` and `True`, and 08:00 in Tokyo and 23:00 UTC.
 
 **Missing values.** A null, a floating-point NaN, an empty or blank text and the texts `nan`, `NaT`, `<NA>`,
-`null`, `#N/A` and `\N`, in small or capital letters, are missing in every column. `NA`, `N/A`, `None`, `?`
-and `.` are also names (Namibia, no religion): `MAYBE_MISSING` says when they are missing.
+`null`, `#N/A` and `\N`, in lower or upper case, are missing in every column. `NA`, `N/A`, `None`, `?`
+and `.` are also names (Namibia, no religion): `MAYBE_MISSING` explains when they are missing.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from evenhand.tables.io.database import Table, Unreadable, literal, single_row
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-#: Texts in small letters that stand for a missing value in every column.
+#: Lower-case texts that mean a missing value in every column.
 MISSING = frozenset(
     {"", "nan", "-nan", "nat", "<na>", "null", "(null)", "#n/a", "#na", "\\n"}
     | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"}
 )
 
-#: Words for a missing value that are also names. As a group they are kept, and a remark says so; as a label
-#: or a prediction they are a class only where both a label and a prediction (or a column of scores) have
-#: them, and are refused elsewhere.
+#: Words for a missing value that are also names. As a group they remain, with a remark. As a label or a
+#: prediction they are a class only if both a label and a prediction (or a column of scores) have them; else
+#: they are refused.
 MAYBE_MISSING = frozenset(
     {"NA", "na", "N/A", "n/a", "N.A.", "n.a.", "None", "nil", "NIL", "undefined", "?", "."}
 )
 
-#: What surrounds a value without being a part of it: blanks of all widths, and marks that have none.
+#: Characters around a value that are not part of it: blanks of all widths, and marks of zero width.
 _BLANKS = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
@@ -46,7 +46,7 @@ _INTEGER = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+|,0)")
 _R_INTEGER = re.compile(r"[1-9](?:\.[0-9]*[1-9])?e\+(?:0[0-9]|1[0-5])")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(\.\d+)? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?")
 _FLOATS = ("FLOAT", "DOUBLE", "DECIMAL", "HALF")
-#: Up to here floating-point numbers hold every integer.
+#: Floating-point numbers represent every integer up to here.
 LARGEST_EXACT = 2**53
 _NESTED = re.compile(r"STRUCT|MAP|UNION|\[|LIST|VARIANT")
 _INTEGERS = frozenset(["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"])
@@ -54,11 +54,11 @@ _INTEGERS = frozenset(["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "
 
 @dataclass(frozen=True)
 class Distinct:
-    """The different values of one column.
+    """The distinct values of one column.
 
     Attributes:
         relation: temporary table of (raw, text): each value and its text, without missing ones.
-        counts: rows by text, as `tidy` leaves it.
+        counts: number of rows by text, as normalized by `tidy`.
         missing: number of rows without a value.
     """
 
@@ -68,33 +68,33 @@ class Distinct:
 
 
 def is_nested(kind: str) -> bool:
-    """Whether a SQL type holds more than one value."""
+    """Return True if a SQL type holds more than one value."""
     return _NESTED.search(kind) is not None
 
 
 def shape_of(kind: str) -> str:
-    """Say in words what a nested SQL type holds in each row."""
+    """Describe in words the rows of a nested SQL type."""
     if kind.startswith(("STRUCT", "MAP", "UNION")):
         return "records" if kind.endswith(")") else "lists of records"
     return "lists of lists" if kind.count("[") > 1 else "lists"
 
 
 def is_list(kind: str) -> bool:
-    """Whether a SQL type is a list of single values."""
+    """Return True if a SQL type is a list of single values."""
     return kind.endswith("]") and kind.count("[") == 1 and not kind.startswith(("STRUCT", "MAP", "UNION"))
 
 
 def is_integer(kind: str) -> bool:
-    """Whether a SQL type holds integers of at most 64 bits."""
+    """Return True if a SQL type holds integers of at most 64 bits."""
     return kind in _INTEGERS
 
 
 def tidy(text: str | None) -> str | None:
-    """The text that stands for a value in every format; None when the value is missing.
+    """Normalize a value to one text for every format; None if the value is missing.
 
-    Blanks around a text are dropped, letters with marks are composed (NFC), integers lose their `.0`, `TRUE`
-    and `True` become `true`, and moments are written alike: in UTC where they name a time zone, and as a day
-    where they are midnight without one.
+    Blanks around a text are removed, letters with marks are composed (NFC), integers lose their `.0`, `TRUE`
+    and `True` become `true`, and points in time get one notation: in UTC if they name a time zone, and as a
+    day if they are midnight without one.
     """
     if text is None:
         return None
@@ -115,7 +115,7 @@ def tidy(text: str | None) -> str | None:
 
 
 def _moment(text: str, parts: re.Match[str]) -> str:
-    """Write a point in time as the database writes it; a text that is none stays as it is."""
+    """Write a point in time as the database does; return other texts unchanged."""
     day, minute, second, fraction, zone = parts.groups()
     try:
         point = datetime.fromisoformat(f"{day} {minute}{second or ':00'}+00:00")
@@ -138,7 +138,7 @@ def _moment(text: str, parts: re.Match[str]) -> str:
 
 
 def text_sql(sql: str, kind: str) -> str:
-    """SQL for the text of a value, which `tidy` makes the same in every format."""
+    """Return SQL for the text of a value, which `tidy` normalizes for every format."""
     if kind.startswith(_FLOATS):
         number, text = f"CAST({sql} AS DOUBLE)", f"CAST({sql} AS VARCHAR)"
         if kind.startswith("DECIMAL"):  # 0.50 is 0.5
@@ -152,19 +152,19 @@ def text_sql(sql: str, kind: str) -> str:
 
 
 def bare_sql(sql: str) -> str:
-    """SQL for a text without the blanks around it, its letters composed as `tidy` does.
+    """Return SQL for a text without the blanks around it, with letters composed as by `tidy`.
 
-    Few texts need it, and trimming all of ten million takes seconds; so the ends are looked at first.
+    Few texts need it, and trimming ten million takes seconds; so a cheap test of both ends comes first.
     """
     odd = f"strlen({sql}) <> length({sql}) OR {sql} < '!' OR right({sql}, 1) < '!'"
     return f"CASE WHEN {odd} THEN nfc_normalize(trim({sql}, {literal(_BLANKS)})) ELSE {sql} END"
 
 
 def name_sql(sql: str, kind: str) -> str:
-    """SQL for the text of a name of a row (an id, a cluster); NULL when it is missing.
+    """Return SQL for the name of a row (an id, a cluster) as normalized by `tidy`; NULL if it is missing.
 
-    What `tidy` does to the few values of a group is done here to each of millions of rows. Nearly all of them
-    stay as they are, and cheap tests find these first.
+    `tidy` handles the few values of a group in Python; ids are millions, so SQL must give the same result.
+    Nearly all ids remain unchanged, and cheap tests find these first.
     """
     if kind.startswith("TIMESTAMP") and "ZONE" not in kind:
         text = text_sql(sql, kind)
@@ -189,7 +189,7 @@ def name_sql(sql: str, kind: str) -> str:
 
 
 def _plain_sql(sql: str) -> str:
-    """SQL for whether `tidy` certainly leaves a text as it is: it may be false of some that are left, too."""
+    """Return SQL for a sufficient, not necessary, condition that `tidy` leaves a text unchanged."""
     return (
         f"(strlen({sql}) = length({sql}) AND {sql} >= '!' AND right({sql}, 1) >= '!' "
         f"AND (strlen({sql}) > {max(map(len, MISSING))} OR {sql} < ':' AND {sql} >= '0') "
@@ -198,37 +198,37 @@ def _plain_sql(sql: str) -> str:
 
 
 def missing_text_sql(sql: str) -> str:
-    """SQL for whether a text stands for a missing value."""
+    """Return SQL for the test that a text means a missing value."""
     words = ", ".join(literal(word) for word in sorted(MISSING))
     return f"(NOT {_plain_sql(sql)} AND lower({bare_sql(sql)}) IN ({words}))"
 
 
 def missing_sql(sql: str, kind: str) -> str:
-    """SQL for whether there is no value."""
+    """Return SQL for the test that a value is missing."""
     if kind.startswith(_FLOATS):
         return f"({sql} IS NULL OR isnan(CAST({sql} AS DOUBLE)))"
     return f"({sql} IS NULL OR {missing_text_sql(f'CAST({sql} AS VARCHAR)')})"
 
 
 def example_sql(table: Table, column: str) -> str:
-    """SQL for the name of a row's example; NULL when the table has no such column."""
+    """Return SQL for the name of a row's example; NULL if the table does not have the column."""
     return name_sql(table.columns[column], table.types[column]) if column in table.columns else "NULL"
 
 
 def offending(
     db: DuckDBPyConnection, table: Table, tests: Sequence[str], example: str, *, value: str = ""
 ) -> list[tuple[int, str]]:
-    """For every test, how many rows it is true of, and the first of them for a sentence.
+    """Count the rows that meet each condition, and name the first of them.
 
     Args:
         db: the database.
         table: a staged table.
         tests: conditions in SQL.
         example: SQL for the name of an example, or NULL.
-        value: SQL for the value at fault, which the sentence shows; empty where the test says it.
+        value: SQL for the value at fault, which the sentence shows; empty to omit it.
 
     Returns:
-        Counts, and texts such as ` (first: example 'r0', '7')`; empty where there is neither name nor value.
+        Counts, and texts such as ` (first: example 'r0', '7')`; empty without both name and value.
     """
     if not tests:
         return []
@@ -251,7 +251,7 @@ def offending(
 
 
 def _short(text: str) -> str:
-    """A value for a sentence: numbers with six digits, texts cut."""
+    """Shorten a value for a sentence: numbers to six digits, texts to 40 characters."""
     try:
         return text if len(text) <= 8 else f"{float(text):.6g}"
     except ValueError:
@@ -259,10 +259,10 @@ def _short(text: str) -> str:
 
 
 def number_sql(sql: str, kind: str) -> str:
-    """SQL for a number; NULL where there is none.
+    """Return SQL for a number; NULL for other values.
 
-    Texts may have a decimal comma and a percent sign. `1,234` is one and a quarter in one country and a
-    thousand in another, so it is no number; `0,234` is.
+    Texts may have a decimal comma and a percent sign. `1,234` is about one in some countries and above a
+    thousand in others, so it is not read as a number; `0,234` is.
     """
     if kind != "VARCHAR":
         return f"TRY_CAST({sql} AS DOUBLE)"
@@ -278,10 +278,10 @@ def number_sql(sql: str, kind: str) -> str:
 
 
 def parse_numbers(db: DuckDBPyConnection, table: Table, names: Sequence[str]) -> Table:
-    """Turn text columns of a staged table into numbers where every value is one.
+    """Convert text columns of a staged table to numbers where every value is one.
 
-    What follows reads them several times, and parsing a text takes longer than all the rest. A column with a
-    value that is no number keeps its texts, for the complaint to show.
+    Later steps read them several times, and parsing text is the slowest part. A column with a value that is
+    not a number remains text, so that the complaint can quote it.
     """
     if not table.staged:
         return table
@@ -300,19 +300,20 @@ def parse_numbers(db: DuckDBPyConnection, table: Table, names: Sequence[str]) ->
 
 
 def flag_sql(sql: str, kind: str) -> str:
-    """SQL for 0 or 1; NULL where the value is neither."""
+    """Return SQL for a flag, 0 or 1; NULL for other values."""
     text = f"lower(trim({text_sql(sql, kind)}, {literal(_BLANKS)}))"
     ones, zeros = "('1', 'true', '1.0', '1,0')", "('0', 'false', '0.0', '0,0')"
     return f"CASE WHEN {text} IN {ones} THEN 1 WHEN {text} IN {zeros} THEN 0 END"
 
 
 def distinct(db: DuckDBPyConnection, table: Table, column: str, limit: int) -> Distinct:
-    """Read the different values of a column.
+    """Read the distinct values of a column.
 
     Raises:
-        Unreadable: there are more than `limit`.
+        Unreadable: the column has more than `limit`.
     """
     sql, kind = table.columns[column], table.types[column]
+    # At most limit + 1 distinct values leave the database, however many rows the table has.
     relation = f"d{table.number}_{sql}"
     db.execute(
         f"CREATE TEMP TABLE IF NOT EXISTS {relation} AS SELECT raw, {text_sql('raw', kind)} AS text, n "
@@ -333,7 +334,7 @@ def distinct(db: DuckDBPyConnection, table: Table, column: str, limit: int) -> D
 
 
 def code(db: DuckDBPyConnection, values: Distinct, codes: Mapping[str, int], relation: str) -> str:
-    """Make the temporary table `relation` of (raw, code) and return its name."""
+    """Create the temporary table `relation` of (raw, code), and return its name."""
     rows = db.execute(f"SELECT DISTINCT text FROM {values.relation} WHERE text IS NOT NULL").fetchall()
     known = [(text, codes[name]) for (text,) in rows if (name := tidy(text)) is not None and name in codes]
     db.execute(
@@ -345,7 +346,7 @@ def code(db: DuckDBPyConnection, values: Distinct, codes: Mapping[str, int], rel
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Different names, as numbers when all are numbers, else as text."""
+    """Sort distinct names, as numbers if all are numbers, else as text."""
     ordered = sorted(set(names))
     try:
         return sorted(ordered, key=float)
@@ -354,7 +355,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def shown(values: Iterable[str], most: int = 10) -> str:
-    """A list for a sentence."""
+    """Format a list of quoted values for a sentence, at most `most` of them."""
     listed = list(values)
     more = f", and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(f"'{v}'" for v in listed[:most]) + more

@@ -1,4 +1,4 @@
-"""Rows of several tables, one per key: what arms and runs must agree on, and what each answers."""
+"""Align rows of several tables by key: columns on which arms and runs must agree, and the answers of each."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunTable:
-    """One table that has passed the checks that need no other.
+    """One table that has passed the checks that do not need another table.
 
     Attributes:
-        table: the needed columns of the wanted rows.
-        rows: how many there are.
+        table: the needed columns of the selected rows.
+        rows: number of selected rows.
         field_columns: the column of each field that it has.
         groups: values of each partition column.
         members: columns of each membership pattern.
-        pairs: its arms and runs, as texts of the columns and as names.
+        pairs: its arms and runs: (raw arm, raw run, arm, run), raw texts None without such a column.
     """
 
     table: Table
@@ -41,15 +41,15 @@ class RunTable:
 
 @dataclass(frozen=True)
 class AlignedTable:
-    """Answers, one row per key.
+    """Aligned answers of all arms and runs, one row per key.
 
     Attributes:
-        places: the (arm, run) of each place.
-        columns: arrays by name: [n] of keys and of what is shared, [places, n] of answers.
+        places: the (arm, run) of each row of the answers.
+        columns: arrays by name: [n] of keys and shared columns, [places, n] of answers.
         attributes: the groups.
-        inputs: what was read.
-        problems: remarks that are no reason to refuse it.
-        present: [places, n] whether a place has the row; all True unless runs have rows of their own.
+        inputs: the tables that were read.
+        problems: remarks on the data that do not prevent the audit.
+        present: [places, n] True if a run has the row; all True unless runs have rows of their own.
     """
 
     places: tuple[tuple[str, str], ...]
@@ -60,7 +60,7 @@ class AlignedTable:
     present: BoolArray
 
 
-def align(  # noqa: PLR0913  (what a form and a call say of the rows)
+def align(  # noqa: PLR0913  (one argument per property of the rows)
     db: DuckDBPyConnection,
     union: str,
     places: Sequence[tuple[str, str]],
@@ -74,29 +74,30 @@ def align(  # noqa: PLR0913  (what a form and a call say of the rows)
     titles: Sequence[str],
     groups: Mapping[str, Sequence[str]],
 ) -> tuple[dict[str, Any], BoolArray, list[str]]:
-    """Read the paired rows in the order of their keys.
+    """Read the aligned rows in the order of their keys.
 
     Args:
         db: the database.
-        union: SQL for the rows of all tables, with their place `k`.
-        places: arms and runs.
-        columns: which columns were named, for advice, and whether incomplete rows are left out.
-        title: what the rows are.
-        key: columns that name a row.
-        unit: those of them that name what is kept or left out as a whole.
-        shared: columns on which arms and runs agree, and what these are called.
-        answers: columns in which they differ.
-        titles: of the tables.
-        groups: names of the groups, for what is shared as their codes.
+        union: SQL for the rows of all tables, with the index `k` of their (arm, run) in `places`.
+        places: the arms and runs.
+        columns: options of the call: `inner`, `resplit`, and column names for advice.
+        title: noun for the rows in complaints.
+        key: columns that identify a row.
+        unit: key columns that identify rows which are selected or left out together.
+        shared: columns on which arms and runs must agree, with their names in complaints.
+        answers: columns in which they may differ.
+        titles: names of the tables.
+        groups: names of the groups, for shared columns of codes.
 
     Returns:
-        Columns by name, [places, n] whether a place has the row, and remarks.
+        Columns by name, [places, n] True if a run has the row, and remarks.
 
     Raises:
-        TableError: keys occur twice, or arms and runs differ in their keys or in what they must agree on.
+        TableError: keys occur twice, or arms and runs differ in their keys or in shared columns.
     """
     quoted = [f'"{k}"' for k in key]
     fields = [*quoted, "count(*) AS n_rows", "count(DISTINCT k) AS n_places"]
+    # min and max of a shared column within a key differ exactly where tables disagree on it.
     for name in shared:
         fields += [
             f'min("{name}") AS "{name}"',
@@ -119,9 +120,10 @@ def align(  # noqa: PLR0913  (what a form and a call say of the rows)
             values = _quote_difference(db, union, key, name, example, places, groups.get(name))
             complaints.append(
                 f"The arms and runs differ in '{label}' for {differing:,} rows (first: {example}: {values}); "
-                "what is true of a row is the same in every table."
+                "every table must have the same value for a row."
             )
     part = ", ".join(f'"{w}"' for w in unit)
+    # A unit (an example with all its options, say) is complete only if all of its rows are.
     gaps = _missing_sql(places, resplit=columns.resplit)
     db.execute(
         "CREATE TEMP VIEW flagged AS SELECT *, "
@@ -150,9 +152,9 @@ def align(  # noqa: PLR0913  (what a form and a call say of the rows)
 
 
 def _missing_sql(places: Sequence[tuple[str, str]], *, resplit: bool) -> list[str]:
-    """SQL for "this place lacks a row that it should have", for each place.
+    """Return SQL for the test that a run lacks a row that it should have, for each (arm, run).
 
-    With rows by run, a row that one arm's run has should be in the runs of that name of all arms.
+    With `resplit`, a row of one arm's run should be in the runs of the same name of all arms.
     """
     empty = [f"NOT present{k}" for k in range(len(places))]
     if not resplit:
@@ -170,7 +172,7 @@ def _quote_difference(
     places: Sequence[tuple[str, str]],
     groups: Sequence[str] | None,
 ) -> str:
-    """Say what two places hold that differ in a row: `'a' in 'full' run '0', 'b' in 'lora' run '0'`."""
+    """Quote two values that differ in a row: `'a' in 'full' run '0', 'b' in 'lora' run '0'`."""
     rows = db.execute(
         f'SELECT k, CAST("{name}" AS VARCHAR) AS v FROM ({union}) WHERE {_key_sql(key)} = ? ORDER BY k, v',
         [example],
@@ -186,13 +188,13 @@ def _quote_difference(
 
 
 def _key_sql(key: Sequence[str]) -> str:
-    """SQL for a key in a sentence."""
+    """Return SQL that formats a key for a sentence."""
     parts = ", ".join(f"'{name} ' || CAST(\"{name}\" AS VARCHAR)" for name in key)
     return f"concat_ws(', ', {parts})"
 
 
 def _count_rows(db: DuckDBPyConnection, test: str, first: str) -> tuple[int, str]:
-    """Number of rows for which a test holds, and the first of them in words."""
+    """Count the rows that meet a condition, and format the key of the first one."""
     number, example = single_row(db, f"SELECT count(*), {first} FROM merged WHERE {test}")
     return int(number), str(example)
 
@@ -200,9 +202,9 @@ def _count_rows(db: DuckDBPyConnection, test: str, first: str) -> tuple[int, str
 def _describe_repeated(
     count: int, example: str, key: Sequence[str], columns: Columns, titles: Sequence[str]
 ) -> str:
-    """Say that keys occur twice in a run."""
+    """Complain of keys that occur twice in a run."""
     hints = [f"--{o} {o}" for o, named in (("arm", columns.arm), ("run", columns.run)) if named is None]
-    advice = f"tell rows of several arms or runs apart with {' '.join(hints)}" if hints else "give each once"
+    advice = f"distinguish rows of several arms or runs with {' '.join(hints)}" if hints else "give each once"
     title = titles[0] if len(titles) == 1 else "the given tables"
     return (
         f"{title}: {count:,} rows have a key ({', '.join(key)}) that occurs more than once in one run "
@@ -218,7 +220,16 @@ def _describe_missing(
     first: str,
     left: int | None,
 ) -> str:
-    """Say which arms and runs lack which rows; `left` is None where every run has rows of its own."""
+    """Complain of arms and runs that lack rows.
+
+    Args:
+        db: the database, with the table `merged`.
+        places: the arms and runs.
+        gaps: SQL for a row that the run lacks, for each of them.
+        title: noun for the rows.
+        first: SQL for the key of the first row.
+        left: number of rows that all runs have; None if runs have rows of their own.
+    """
     lacks = []
     several = len({arm for arm, _ in places}) < len(places)
     for gap, (arm, run) in zip(gaps, places, strict=True):

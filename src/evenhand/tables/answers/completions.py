@@ -1,4 +1,4 @@
-"""What is remarkable about generated texts before they are judged: missing ones, and such that go on."""
+"""Remarks on generated texts before they are judged: missing, wrapped and overlong ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evenhand.errors import TableError
 from evenhand.tables.io.quoted import shorten
 from evenhand.tables.schema import BoolArray
 
-#: Words that exports write for a value that is missing.
+#: Words that exports write for a missing value.
 _WORDS = frozenset({"none", "null", "nan", "<na>", "n/a", "na", "nil", "undefined"})
 #: Marks by which models end a text or hand over to the next speaker.
 _MARK = re.compile(
@@ -23,18 +23,18 @@ _MARK = re.compile(
 )
 #: After the end of a sentence, one to three words and a colon: `He left. English: She left.`
 _TURN = re.compile(r"[.!?…。][\"'”’»)\]]*\s+[#*]*\s*[^\W\d_]\w*(?: \w+){0,2}\s?:")
-#: A completion is much longer than its references from this many times their words, and this many besides.
+#: A completion is much longer than its references above `factor * words + extra` words.
 _LENGTH_FACTOR, _EXTRA_WORDS = 2, 5
-#: Smallest share of an arm's completions that is worth a remark.
+#: Smallest share of an arm's completions that causes a remark.
 _MIN_SHARE = 0.01
 
-#: Forms in which exports wrap a completion, and what they are called in a remark.
+#: Forms in which exports wrap a completion, with their description in a remark.
 _WRAPPED = (
     (
         "is a list or record written as text",
         re.compile(r"\s*(?:\[\s*['\"{].*\]|\{\s*['\"].*\})\s*", re.DOTALL),
     ),
-    ("stands in quotation marks", re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»)\s*", re.DOTALL)),
+    ("is in quotation marks", re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»)\s*", re.DOTALL)),
     (
         "begins with a label such as 'Translation:'",
         re.compile(
@@ -52,7 +52,7 @@ _WRAPPED = (
 
 Places = Sequence[tuple[str, str]]
 Texts = Sequence[Sequence[str]]
-#: Of each place, the numbers of the rows that it has.
+#: For each (arm, run), the indices of the rows that it has.
 Rows = Sequence[Sequence[int]]
 
 
@@ -64,18 +64,18 @@ def remarks_on_completions(
     references: Texts,
     there: BoolArray | None = None,
 ) -> list[str]:
-    """Remark on completions that are missing or empty, or that go on after their answer.
+    """Remark on completions that are missing or empty, or that continue after their answer.
 
     Args:
-        places: the (arm, run) of each place.
+        places: the (arm, run) of each run.
         ids: [n] names of the rows.
         texts: [places][n] completions.
-        missing: [places, n] whether a completion that a run should have has no value.
-        references: [n] right texts of each row.
-        there: [places, n] whether a run has the row; None is all of them.
+        missing: [places, n] True if a completion that a run should have has no value.
+        references: [n] correct texts of each row.
+        there: [places, n] True if a run has the row; None if every run has every row.
 
     Raises:
-        TableError: a model has no completion at all.
+        TableError: a run has no completion at all.
     """
     there = np.ones_like(missing) if there is None else there
     silent = [
@@ -95,8 +95,8 @@ def remarks_on_completions(
     remarks = []
     if lacking:
         remarks.append(
-            f"Column 'completion' has no value in {lacking}. {judged}; leave these rows out where the model "
-            "was not asked."
+            f"Column 'completion' has no value in {lacking}. {judged}; leave these rows out if the model "
+            "did not get the prompt."
         )
     if blank:
         remarks.append(f"Column 'completion' is empty or blank in {blank}. {judged}.")
@@ -113,14 +113,14 @@ def remarks_on_completions(
 
 
 def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int, i: int) -> bool:
-    """Whether a completion has a form that no reference of its row has."""
+    """Return True if a completion has a form that no reference of its row has."""
     return plain[i] and form.fullmatch(texts[k][i]) is not None
 
 
 def _remark_on_wrapped(
     places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows
 ) -> list[str]:
-    """Remark on completions that hold more than the answer, and on models that always say the same."""
+    """Remark on completions that hold more than the answer, and on models that always write the same text."""
     remarks = []
     for what, form in _WRAPPED:
         plain = [not any(map(form.fullmatch, right)) for right in references]
@@ -145,7 +145,7 @@ def _remark_on_wrapped(
 
 
 def _count_by_arm(places: Places, ids: Sequence[str], rows: Rows, test: Callable[[int, int], bool]) -> str:
-    """Say of how many rows of every arm a test is true, and of which first; empty when of none."""
+    """Count the rows of every arm that pass a test, and name the first; an empty text if none does."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     first = ""
@@ -167,7 +167,7 @@ def _by_arm(counts: Counter[str], sizes: Counter[str]) -> str:
 def _remark_on_overlong(
     places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows
 ) -> list[str]:
-    """Remark on completions that go on after their answer."""
+    """Remark on completions that continue after their answer."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
@@ -186,15 +186,15 @@ def _remark_on_overlong(
         return []
     listed = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common())
     return [
-        f"Completions seem to go on after their answer in {_by_arm(counts, sizes)} ({listed}; first: "
+        f"Completions seem to continue after their answer in {_by_arm(counts, sizes)} ({listed}; first: "
         f"{first}). The whole text is judged: pronouns and words of what follows count in every number, and "
-        "an arm that goes on more than another may differ by that alone. Cut completions where the answer "
-        "ends to judge the answers only."
+        "arms may differ by the length of their continuations alone. Cut completions at the end of the "
+        "answer to judge the answers only."
     ]
 
 
 def _limits(references: Iterable[str]) -> tuple[int, int | None]:
-    """Most lines, and most words, that a completion may have by its references."""
+    """Return the largest numbers of lines and words that the references of a completion allow."""
     lines, words = [1], []
     for text in references:
         lines.append(_lines(text))
@@ -203,7 +203,7 @@ def _limits(references: Iterable[str]) -> tuple[int, int | None]:
 
 
 def _kind(text: str, references: Sequence[str], limits: tuple[int, int | None]) -> str:
-    """In what way a completion goes on; empty when it does not."""
+    """Describe how a completion continues after its answer; an empty text if it does not."""
     lines, words = limits
     if _MARK.search(text) and not any(_MARK.search(r) for r in references):
         return "with a mark of an end or a next speaker"

@@ -1,4 +1,4 @@
-"""Texts that models generated: the table `evenhand.generations/1`, written by runs and read by judges."""
+"""Texts that models generated: the table `evenhand.generations/1`, its writer and reader."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from evenhand.tables.schema import Attribute, BoolArray, Columns, Input, IntArra
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Name and version of the table's form, in the file's metadata.
+#: Name and version of the table's schema, in the file's metadata.
 SCHEMA = "evenhand.generations/1"
 
-#: What may stand between several references in one text.
+#: Separators of several references in one text.
 _JOINED = re.compile(r"\|\|\||<sep>|\[SEP\]|\t", re.IGNORECASE)
-#: What ordinary sentences hold, too: it joins references only where the parts say the same in other words.
+#: Separators that ordinary sentences hold, too: they count only if the parts are paraphrases.
 _PARTED = (r"[\r\n]+", r";", r"\s/\s", r"\|")
 #: A text in quotation marks from its beginning to its end.
 _IN_QUOTES = re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»)\s*", re.DOTALL)
@@ -56,20 +56,20 @@ FORM = TableForm(
 
 @dataclass(frozen=True)
 class Generations:
-    """Checked, paired generations of all arms and runs.
+    """Validated, aligned generations of all arms and runs.
 
     Attributes:
-        places: the (arm, run) of each place.
+        places: the (arm, run) of each run.
         completions: [places][n] texts.
-        references: [n] right texts of each row, the gold first; empty where there are none.
+        references: [n] correct texts of each row, the gold first; empty if a row has none.
         cluster: [n] code of the template (or the named cluster) of each row.
         attributes: of the rows.
-        inputs: what was read.
+        inputs: the tables that were read.
         problems: remarks.
-        genders: [places][n] whom each text speaks of, as the column `predicted_gender` says; None where there
-            is none, and the pronouns of an English text tell.
-        there: [places, n] whether a run has the row (`Columns.resplit`); None is all of them. Runs of one
-            name have the same rows, and the text of a row that a run lacks is empty.
+        genders: [places][n] gender of the person in each text, from the column `predicted_gender`; None
+            without it, and pronouns of the English texts determine the gender.
+        there: [places, n] True if a run has the row (`Columns.resplit`); None if every run has every row.
+            Runs of one name have the same rows, and the text of a row that a run lacks is empty.
     """
 
     places: tuple[tuple[str, str], ...]
@@ -83,7 +83,7 @@ class Generations:
     there: BoolArray | None = None
 
     def attribute(self, name: str) -> Attribute | None:
-        """The attribute of this name, if there is one."""
+        """Return the attribute of this name, or None."""
         return next((a for a in self.attributes if a.name == name), None)
 
 
@@ -99,16 +99,16 @@ def write_generations(  # noqa: PLR0913  (one argument per column)
     *,
     names: dict[str, str],
 ) -> None:
-    """Write generations as parquet, the same bytes for the same texts.
+    """Write generations as parquet; the same texts give the same bytes.
 
     Args:
         path: of the file.
         ids: [m] names of the rows.
-        prompt_ids: [m] which prompt was used.
-        templates: [m] of what sentence pattern a row is one: rows of one are not independent.
-        prompts: [m] what the model was given.
-        completions: [m] what it wrote.
-        references: [m] what it should have written, the gold first.
+        prompt_ids: [m] names of the prompts.
+        templates: [m] sentence pattern of each row: rows of one pattern are not independent.
+        prompts: [m] inputs of the model.
+        completions: [m] outputs of the model.
+        references: [m] correct outputs, the gold first.
         attributes: of the same m rows.
         names: further columns with one value: arm, run, model.
     """
@@ -127,14 +127,14 @@ def write_generations(  # noqa: PLR0913  (one argument per column)
 
 
 def load_generations(source: Source, columns: Columns) -> Generations:
-    """Read, check and pair generations.
+    """Read, validate and align generations.
 
     Args:
         source: files, globs or tables in memory.
-        columns: how their columns are called; `cluster` goes before `template`.
+        columns: names of their columns; `cluster` takes precedence over `template`.
 
     Raises:
-        CallError: the call cannot be meant.
+        CallError: options contradict each other or do not fit generations.
         TableError: tables are wrong; carries every complaint about every table.
     """
     paired = read_answers(source, columns, FORM)
@@ -170,10 +170,10 @@ def _genders(
     ids: Sequence[str],
     there: BoolArray,
 ) -> tuple[tuple[tuple[str, ...], ...] | None, list[str]]:
-    """Read [places][n] words of the column `predicted_gender`; remark that they go before pronouns.
+    """Read [places][n] words of the column `predicted_gender`, with a remark that they replace pronouns.
 
     Raises:
-        TableError: a value is none of its words.
+        TableError: a value is not one of its words.
     """
     if column is None:
         return None, []
@@ -187,22 +187,22 @@ def _genders(
         listed = ", ".join(f"'{text}'" for text in strange[:5])
         raise TableError(
             f"column '{PREDICTED_GENDER}' is {listed} in {count:,} answers (first: example '{row}'); each "
-            f"value is one of {allowed(PREDICTED_GENDER)} (write 'unknown' where it cannot be told)."
+            f"value is one of {allowed(PREDICTED_GENDER)} (write 'unknown' if it is not clear)."
         )
-    used = f"Column '{PREDICTED_GENDER}' says whom each completion speaks of; its pronouns are not read."
+    used = f"Column '{PREDICTED_GENDER}' gives the gender of each completion; its pronouns are not read."
     words = tuple(tuple(str(read[str(text)]) for text in run_texts) for run_texts in texts)
     return words, [used, *respelt(PREDICTED_GENDER, sorted(read))]
 
 
 def _references(lists: Any, rows: int) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401  (an array of lists)
-    """[n] the references of every row; none without a column."""
+    """Return the references [n] of every row; empty ones without a column."""
     if lists is None:
         return ((),) * rows
     return tuple(tuple(str(text) for text in np.ma.compressed(items)) for items in np.ma.getdata(lists))
 
 
 def _without_references(ids: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
-    """Remark on rows without a reference, and on references that may be several in one."""
+    """Remark on rows without a reference, and on texts that may hold several references."""
     remarks = []
     lacking = [name for name, texts in zip(ids, references, strict=True) if not texts]
     if lacking:
@@ -227,13 +227,13 @@ def _without_references(ids: Sequence[str], references: Sequence[Sequence[str]])
     if 2 * len(in_quotes) > len(ids):
         remarks.append(
             f"Column 'references' holds texts in quotation marks in {len(in_quotes):,} of {len(ids):,} rows "
-            f"(first: example '{in_quotes[0]}'); the marks are compared with the completion, too."
+            f"(first: example '{in_quotes[0]}'); the marks are part of the comparison with the completion."
         )
     return remarks
 
 
 def _holds_alike(text: str) -> bool:
-    """Whether a text falls into parts of which each shares at least a third of its words with the first."""
+    """Return True if a text splits into parts that share at least a third of their words with the first."""
     for mark in _PARTED:
         parts = [set(re.findall(r"\w+", part.lower())) for part in re.split(mark, text.strip())]
         first = parts[0]

@@ -1,4 +1,4 @@
-"""Likelihoods of answer options: the table `evenhand.likelihoods/1`, written by runs and read by judges."""
+"""Likelihoods of answer options: the table `evenhand.likelihoods/1`, its writer and reader."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from evenhand.tables.schema import Attribute, BoolArray, Columns, FloatArray, In
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Name and version of the table's form, in the file's metadata.
+#: Name and version of the table's schema, in the file's metadata.
 SCHEMA = "evenhand.likelihoods/1"
 
-#: No option, no expected meaning.
+#: Code of a missing option or a missing expected meaning.
 NONE = -1
 
-#: A log-probability that rounding lifts above 0 by less than this is 0.
+#: A log-probability above 0 by less than this is a rounding error.
 ROUNDING = 1e-6
 _ABOVE = f"{{x}} > {ROUNDING}"
 
@@ -47,10 +47,10 @@ FORM = TableForm(
     unit=("example_id", "template", "variant", "permutation"),
     tests=(
         ("log_prob", _ABOVE, "is above 0 in {count:,} rows{first}: {values}; the logarithm of a probability "
-         "is at most 0 (turn losses round: log_prob = -loss; of probabilities take the logarithm)."),
+         "is at most 0 (negate losses: log_prob = -loss; take the logarithm of probabilities)."),
         ("log_prob_free", _ABOVE, "is above 0 in {count:,} rows{first}: {values}; the logarithm of a "
          "probability is at most 0."),
-        ("n_tokens", "{x} < 1 OR {x} <> trunc({x})", "is no whole number of at least 1 in {count:,} "
+        ("n_tokens", "{x} < 1 OR {x} <> trunc({x})", "is not a whole number of at least 1 in {count:,} "
          "rows{first}: {values}; an option that has no token has no likelihood."),
     ),
 )  # fmt: skip
@@ -58,17 +58,17 @@ FORM = TableForm(
 
 @dataclass(frozen=True)
 class Likelihoods:
-    """Checked, paired likelihoods of all arms and runs.
+    """Validated, aligned likelihoods of all arms and runs.
 
-    A context is what an option is an answer to: one example in one template and variant (and permutation).
-    Contexts have at most K options; the others are masked.
+    A context is one example in one template and variant (and permutation), whose options are alternative
+    answers. K is the largest number of options of a context; unused positions are masked.
 
     Attributes:
-        places: the (arm, run) of each place.
+        places: the (arm, run) of each run.
         tokens: names of the option tokens.
         meanings: names of the option meanings.
         templates: names of the templates.
-        variants: names of the variants, with the permutation where there are several.
+        variants: names of the variants, with the permutation if a variant has several.
         example: [contexts] code of the example.
         template: [contexts] code.
         variant: [contexts] code.
@@ -76,12 +76,12 @@ class Likelihoods:
         token: [contexts, K] code of each option's token, or `NONE`.
         meaning: [contexts, K] code of each option's meaning, or `NONE`.
         label: [contexts] code of the expected meaning, or `NONE`.
-        log_prob: [places, contexts, K] log-probability of the option's tokens, -inf where there is no option.
-        n_tokens: [places, contexts, K] how many these are.
+        log_prob: [places, contexts, K] log-probability of the option's tokens, -inf at masked positions.
+        n_tokens: [places, contexts, K] number of the option's tokens.
         log_prob_free: [places, contexts, K] the same after a text without content, or None.
-        truncated: [places, contexts] whether the text before the answer was cut.
-        attributes: of the contexts; `template` and `variant` come last, where there are several.
-        inputs: what was read.
+        truncated: [places, contexts] True if the text before the answer was cut.
+        attributes: of the contexts; `template` and `variant` come last, if there are several.
+        inputs: the tables that were read.
         problems: remarks.
     """
 
@@ -107,7 +107,7 @@ class Likelihoods:
 
     @property
     def there(self) -> BoolArray:
-        """[contexts, K] whether there is an option."""
+        """Mask [contexts, K], True where a context has an option."""
         return np.asarray(self.token != NONE)
 
 
@@ -133,18 +133,18 @@ def write_likelihoods(  # noqa: PLR0913, PLR0917  (one argument per column)
     Args:
         path: of the file.
         ids: [m] names of the examples.
-        templates: [m] in which template the example stands.
-        variants: [m] in which variant of it.
-        option_tokens: [m] the option as it is answered.
-        option_meanings: [m] what it means there.
-        log_probs: [m] log-probability of the option's tokens after the prompt, nothing else.
-        n_tokens: [m] how many these are.
+        templates: [m] template of the prompt.
+        variants: [m] variant of the template.
+        option_tokens: [m] text of the option.
+        option_meanings: [m] its meaning in the variant.
+        log_probs: [m] log-probability of the option's tokens alone, given the prompt.
+        n_tokens: [m] number of the option's tokens.
         attributes: of the same m rows.
         names: further columns with one value: arm, run, model.
         log_prob_free: [m] the same after a text without content.
-        truncated: [m] whether the prompt was cut to fit.
-        permutation: [m] which permutation of the meanings the options were shown in.
-        label_meaning: [m] the expected meaning; None where there is none.
+        truncated: [m] True if the prompt was cut to fit.
+        permutation: [m] the permutation of meanings in which the prompt shows the options.
+        label_meaning: [m] the expected meaning, or None.
     """
     import pyarrow as pa  # noqa: PLC0415
 
@@ -169,14 +169,14 @@ def write_likelihoods(  # noqa: PLR0913, PLR0917  (one argument per column)
 
 
 def load_likelihoods(source: Source, columns: Columns) -> Likelihoods:
-    """Read, check and pair likelihoods.
+    """Read, validate and align likelihoods.
 
     Args:
         source: files, globs or tables in memory.
-        columns: how their columns are called; without `cluster`, contexts of one example are a cluster.
+        columns: names of their columns; without `cluster`, contexts of one example are a cluster.
 
     Raises:
-        CallError: the call cannot be meant.
+        CallError: options contradict each other or do not fit likelihoods.
         TableError: tables are wrong; carries every complaint about every table.
     """
     paired = read_answers(source, columns, FORM)
@@ -189,11 +189,13 @@ def _coded(values: Any) -> tuple[tuple[str, ...], IntArray]:  # noqa: ANN401  (a
 
 
 def _by_context(paired: AlignedTable) -> Likelihoods:
-    """Rows of options as contexts with options beside each other."""
+    """Reshape rows of options [m] to contexts [contexts, K]."""
     fetched = paired.columns
     examples, example = _coded(fetched["example_id"])
     templates, template = _coded(fetched["template"])
     forms, form = _coded(_forms(fetched))
+    # Rows are sorted by key, so that the options of a context are adjacent: a context starts where the key
+    # changes, and `position` numbers its options.
     key = np.stack([example, template, form])
     starts = np.flatnonzero(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)])
     context = np.cumsum(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)]) - 1
@@ -247,7 +249,7 @@ def _by_context(paired: AlignedTable) -> Likelihoods:
 
 
 def _forms(fetched: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an array of texts)
-    """Variants, with the permutation where a variant has several."""
+    """Return variants [m], with the permutation if a variant has several."""
     variant = np.asarray(np.ma.getdata(fetched["variant"]), dtype=str)
     if "permutation" not in fetched:
         return variant
@@ -263,13 +265,13 @@ def _where(
 
 
 def _single_options(sizes: IntArray, where: Sequence[str]) -> list[str]:
-    """Complain of contexts with a single option: an answer needs something to be chosen from."""
+    """Complain of contexts with a single option, which leave no choice."""
     alone = np.flatnonzero(sizes < 2)
     if not len(alone):
         return []
     return [
         f"{len(alone):,} contexts have one option only (first: {where[alone[0]]}); a choice needs at least "
-        "two. (Are options of equal text told apart by 'option_token'?)"
+        "two. (Does 'option_token' distinguish options of equal text?)"
     ]
 
 
@@ -281,7 +283,7 @@ def _labels(
     starts: IntArray,
     wrong: list[str],
 ) -> IntArray:
-    """[contexts] the expected meaning; complains of one that no option of the context has."""
+    """Return the expected meaning [contexts]; complain of one that no option of its context has."""
     label = np.full(len(starts), NONE, dtype=np.int64)
     if "label_meaning" not in fetched:
         return label
@@ -298,7 +300,7 @@ def _labels(
     if len(lost):
         wrong.append(
             f"Column 'label_meaning' names a meaning that no option has in {len(lost):,} contexts (first: "
-            f"'{names[starts][lost[0]]}'); options there are "
+            f"'{names[starts][lost[0]]}'); its options are "
             f"{', '.join(sorted({meanings[m] for m in meaning[context == lost[0]]}))}."
         )
     return np.asarray(label)
@@ -307,7 +309,7 @@ def _labels(
 def _template_attributes(
     templates: tuple[str, ...], template: IntArray, forms: tuple[str, ...], form: IntArray, taken: set[str]
 ) -> list[Attribute]:
-    """Template and variant as attributes, where there are several."""
+    """Build template and variant as attributes, if there are several."""
     factors = {"template": (templates, template), "variant": (forms, form)}
     return [
         Attribute(name, "partition", names, codes)
@@ -317,7 +319,7 @@ def _template_attributes(
 
 
 def _alike(meanings: Sequence[str]) -> list[str]:
-    """Remark on meanings that are two only by their spelling."""
+    """Remark on meanings that differ only in spelling."""
     spellings: dict[str, list[str]] = {}
     for meaning in meanings:
         spellings.setdefault(" ".join(meaning.split()).casefold(), []).append(meaning)
@@ -330,7 +332,7 @@ def _alike(meanings: Sequence[str]) -> list[str]:
 
 
 def _cut(truncated: BoolArray, places: Sequence[tuple[str, str]]) -> list[str]:
-    """Say how many prompts were cut to fit."""
+    """Remark on prompts that were cut to fit."""
     worst = int(np.argmax(truncated.sum(axis=1)))
     most = int(truncated[worst].sum())
     if not most:

@@ -1,7 +1,7 @@
-"""Whom an English text speaks of, by its whole-word pronouns, and the same text with other pronouns.
+"""Detect the gender of an English text by its whole-word pronouns, and render it with other pronouns.
 
-A word is bounded by anything that is no letter or digit: quotes, hyphens, underscores of markdown, the
-apostrophe of "she's". Capitals do not matter. "s/he" and "(s)he" name both genders.
+A word is bounded by anything that is not a letter or digit: quotes, hyphens, underscores of markdown, the
+apostrophe of "she's". Case does not matter. "s/he" and "(s)he" name both genders.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 Gender = Literal["male", "female", "neutral"]
 GENDERS: tuple[Gender, ...] = ("male", "female", "neutral")
-#: What `gender_of` can say.
+#: All results of `gender_of`.
 NAMED: tuple[Gender | Literal["unknown"], ...] = (*GENDERS, "unknown")
 
 WORDS: dict[Gender, tuple[str, ...]] = {
@@ -32,7 +32,7 @@ _GENDERED = _word_pattern((*WORDS["male"], *WORDS["female"]))
 
 
 def genders(text: str) -> frozenset[Gender]:
-    """Genders that a text's pronouns name; beside a pronoun of one gender, *they* may stand for others."""
+    """Return the genders of a text's pronouns; beside *he* or *she*, *they* may refer to others."""
     if _BOTH.search(text):
         return frozenset(("male", "female"))
     named = frozenset(gender for gender in GENDERS if _PATTERNS[gender].search(text))
@@ -40,7 +40,7 @@ def genders(text: str) -> frozenset[Gender]:
 
 
 def gender_of(text: str) -> Gender | Literal["unknown"]:
-    """The one gender that a text's pronouns name; both, or none at all, are unknown."""
+    """Return the only gender of a text's pronouns; `unknown` for several or none."""
     named = genders(text)
     return next(iter(named)) if len(named) == 1 else "unknown"
 
@@ -64,7 +64,7 @@ _ROLE_OF = {
     **dict.fromkeys(("himself", "herself", "themselves", "themself"), "reflexive"),
 }
 
-#: After *her* or *his*, a word of these does not begin a noun phrase: the pronoun stands alone.
+#: Words that do not begin a noun phrase: before them, *her* or *his* is not a determiner.
 _NOT_A_NOUN = frozenset({
     "a", "an", "the", "this", "that", "these", "those", "and", "or", "but", "because", "if", "when",
     "whenever", "while", "since", "as", "than", "so", "then", "to", "for", "from", "in", "into",
@@ -89,12 +89,13 @@ _VERB = re.compile(r"(\s+[^\W\d_]+(?:['’]t)?|['’]s|['’]re|['’]ve)(?![^\W
 
 
 def render(text: str, rendering: Rendering) -> str:
-    """The text with its pronouns as *he*, *she* or *they*.
+    """Replace the pronouns of a text by *he*, *she* or *they*.
 
-    Beside a pronoun of a gender a *they* stands for others and stays, as in `gender_of`.
+    Beside *he* or *she*, a *they* refers to others and remains, as in `gender_of`.
 
-    Cases are kept: *her* is possessive before a noun and an object elsewhere, *his* before a noun or alone.
-    Directly after a subject, forms of be, have and do agree; other verbs stay as they are.
+    The grammatical case is preserved: *her* is possessive before a noun and an object elsewhere, *his* a
+    determiner before a noun and a possessive elsewhere. Directly after a subject, forms of be, have and do
+    agree with it; other verbs remain unchanged.
     """
     text = _BOTH.sub(lambda match: _cased("she", match[0].strip("(")), text)
     pieces, at = [], 0
@@ -114,19 +115,22 @@ def render(text: str, rendering: Rendering) -> str:
 
 
 def pattern(text: str) -> str:
-    """The words that texts share which differ only in whom they speak of, without numbers, cases, blanks."""
+    """Return the pattern of a text without gender: the same for texts that differ only in pronouns.
+
+    Case, digits, punctuation and blanks are ignored.
+    """
     text = _BOTH.sub("she", text)
     plain = _CONTRACTED.sub("_'s", _pronouns_of(text).sub("_", text).lower())
     return " ".join(_WORD.sub(lambda match: _SINGULAR.get(match[0], match[0]), plain).split())
 
 
 def _pronouns_of(text: str) -> re.Pattern[str]:
-    """The pronouns of whom a text speaks: beside a pronoun of a gender, no *they*."""
+    """Return the pattern of the pronouns that count in a text: *they* only without *he* and *she*."""
     return _GENDERED if _GENDERED.search(text) else _PATTERNS["neutral"]
 
 
 def _agreeing(verb: str, rest: str, changes: dict[str, str]) -> str:
-    """The verb in its other number; *'s* is short for is or, before a participle, for has."""
+    """Return a verb in its other number; *'s* is short for is or, before a participle, for has."""
     following = _NEXT.match(rest)
     if verb in ("'s", "’s") and following is not None and following[1].lower() in _DONE:
         return f"{verb[0]}ve"
@@ -134,7 +138,7 @@ def _agreeing(verb: str, rest: str, changes: dict[str, str]) -> str:
 
 
 def _role(word: str, rest: str) -> str:
-    """The role of *her* or *his*, by the word that follows."""
+    """Return the role of *her* or *his*, by the next word."""
     following = _NEXT.match(rest)
     before_noun = following is not None and following[1].lower() not in _NOT_A_NOUN
     if word == "her":
@@ -143,7 +147,7 @@ def _role(word: str, rest: str) -> str:
 
 
 def _cased(new: str, old: str) -> str:
-    """The new word in the old one's capitals."""
+    """Return the new word in the case of the old one."""
     if old.isupper():
         return new.upper()
     return new.capitalize() if old[0].isupper() else new

@@ -1,7 +1,7 @@
-"""Tables of what language models answered: checked and paired over arms and runs, whatever their columns are.
+"""Read tables of language models' answers: validated, and aligned over arms and runs.
 
-Generations and likelihoods differ in their columns (a `TableForm`), not in how they are found, opened,
-checked and brought together: rows of one key meet in one row.
+Generations and likelihoods differ in their columns (a `TableForm`) only. They share the steps: locate, open,
+validate, and align rows by key.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ if TYPE_CHECKING:
 
 Kind = Literal["name", "text", "words", "meaning", "texts", "number", "flag"]
 
-#: What a column's values have to be, in complaints.
+#: Complaints about invalid values, by kind of field.
 _COMPLAINTS = {
     "words": "is empty in {count:,} rows{first}; an option without text has no likelihood.",
     "meaning": "is empty in {count:,} rows{first}; every option needs a meaning.",
-    "number": "is missing or no finite number in {count:,} rows{first}: {values}.",
+    "number": "is missing or not a finite number in {count:,} rows{first}: {values}.",
     "flag": "is neither 0 nor 1 in {count:,} rows{first}: {values}.",
 }
 
@@ -70,10 +70,10 @@ class Field:
     Attributes:
         name: the column.
         kind: a name that every row has, a text that may be empty, words that may not, a meaning (a name that
-            may be empty where the column may lack), a list of texts, a number, or 0 and 1.
-        role: whether it is part of the key, is the same for a key in every arm and run, or is an answer.
-        needed: whether a table must have it; else it counts when every table has it.
-        alias: where the call names the column (the id, the cluster), the option that does.
+            may be empty if the column is optional), a list of texts, a number, or a flag of 0 and 1.
+        role: part of the key, shared (the same for a key in every arm and run), or an answer.
+        needed: True if a table must have it; else it is used only if every table has it.
+        alias: the option that names the column (id, cluster), if one does.
     """
 
     name: str
@@ -85,16 +85,15 @@ class Field:
 
 @dataclass(frozen=True)
 class TableForm:
-    """A kind of table.
+    """The schema of one kind of table.
 
     Attributes:
-        title: what its rows are, as `generations`.
+        title: noun for its rows, such as `generations`.
         fields: its columns.
-        whole: the first fields of the key: rows that share them are kept or left out together.
-        groups: partition columns that are attributes whenever they are there, with a vocabulary each.
-        tests: fields, conditions in SQL on the numbers of a column (`{x}`) that no row may meet, and the
-            complaint.
-        resplit: whether runs may have rows of their own.
+        unit: the first fields of the key: rows that share them are selected or left out together.
+        groups: partition columns with a fixed vocabulary, which are attributes if a table has them.
+        tests: (field, SQL condition on the numbers `{x}` of a column that no row may meet, complaint).
+        resplit: True if runs may have rows of their own.
     """
 
     title: str
@@ -106,15 +105,15 @@ class TableForm:
 
 
 def read_answers(source: Source, columns: Columns, form: TableForm) -> AlignedTable:
-    """Read, check and pair the answers of all arms and runs.
+    """Read, validate and align the answers of all arms and runs.
 
     Args:
         source: a path or glob, a table in memory, a list of those, or a mapping of arm names to those.
-        columns: how the columns are called.
-        form: what columns there are.
+        columns: names of the columns.
+        form: the schema of the tables.
 
     Raises:
-        CallError: the call cannot be meant.
+        CallError: options contradict each other or do not fit the tables.
         TableError: tables are wrong; carries every complaint about every table.
     """
     refuse_impossible(columns)
@@ -129,19 +128,21 @@ def read_answers(source: Source, columns: Columns, form: TableForm) -> AlignedTa
 
 
 def _refuse_unfit(columns: Columns, form: TableForm) -> None:
-    """Complain of options that mean nothing for such a table."""
+    """Raise for options that do not apply to such tables."""
     plain = Columns()
     unfit = {"weight": "--weight", "score": "--score", "positive": "--positive"}
     unfit |= {"label": "--label", "prediction": "--prediction"}
     options = [o for name, o in unfit.items() if getattr(columns, name) != getattr(plain, name)]
     if options:
-        raise CallError([f"{option}: {form.title} have no such column; leave it out." for option in options])
+        raise CallError(
+            [f"{option}: tables of {form.title} have no such column; omit it." for option in options]
+        )
     if columns.resplit and not form.resplit:
-        raise CallError(f"--resplit: {form.title} are compared on rows that every run has; leave it out.")
+        raise CallError(f"--resplit: {form.title} are compared on rows that every run has; omit it.")
 
 
 def _column_of(field: Field, columns: Columns) -> str | None:
-    """What a field's column is called: as the call says, where it may."""
+    """Return the name of a field's column, from the option that names it, if any."""
     if field.alias:
         name: str | None = getattr(columns, field.alias)
         return name
@@ -151,14 +152,14 @@ def _column_of(field: Field, columns: Columns) -> str | None:
 def _validate(
     db: DuckDBPyConnection, table: Table, columns: Columns, form: TableForm
 ) -> RunTable | list[str]:
-    """Check one table by itself."""
+    """Validate one table by itself."""
     known = list(table.columns)
     field_columns = {
         f.name: n for f in form.fields if (n := _column_of(f, columns)) is not None and n in table.columns
     }
     by = tuple(dict.fromkeys((*(g for g in form.groups if g in known), *group_columns(columns))))
     complaints = [
-        table.say(f"column '{_column_of(f, columns)}' is not there, which {form.title} need; "
+        table.say(f"column '{_column_of(f, columns)}' not found, but {form.title} need it; "
                   f"{nearest(str(_column_of(f, columns)), known)}")
         for f in form.fields
         if f.needed and f.name not in field_columns
@@ -167,7 +168,7 @@ def _validate(
     if columns.cluster is not None:
         required.append(("--cluster", columns.cluster))
     complaints += [
-        table.say(f"column '{name}' ({option}) is not there; {nearest(name, known)}")
+        table.say(f"column '{name}' ({option}) not found; {nearest(name, known)}")
         for option, name in required
         if name is not None and name not in table.columns
     ]
@@ -207,7 +208,7 @@ def _validate(
 def _values(
     db: DuckDBPyConnection, part: RunTable, by: Sequence[str], columns: Columns, form: TableForm
 ) -> RunTable | list[str]:
-    """Check the values of a staged table."""
+    """Validate the values of a staged table."""
     table, field_columns = part.table, part.field_columns
     example = name_sql(table.columns[columns.id], table.types[columns.id])
     reader = Reader(db, table, example, [])
@@ -256,7 +257,7 @@ def _values(
 def _align_tables(
     db: DuckDBPyConnection, parts: Sequence[RunTable], columns: Columns, form: TableForm
 ) -> AlignedTable:
-    """Bring the tables together."""
+    """Resolve the common schema of the tables, and align their rows."""
     remarks, complaints = [], []
     everywhere = {f.name for f in form.fields if all(f.name in p.field_columns for p in parts)}
     for f in form.fields:
@@ -280,6 +281,7 @@ def _align_tables(
     if columns.resplit and (unlike := unlike_runs(places)):
         raise CallError(unlike)
     fields = [f for f in form.fields if f.name in everywhere]
+    # Optional fields count only if every table has them, so that the rows of the union have equal columns.
     union = " UNION ALL ".join(_coded(db, p, form, fields, groups, flags, places, columns) for p in parts)
     shared = [f.name for f in fields if f.role == "shared"]
     shared += [f"g{i}" for i in range(len(groups))] + [f"f{i}" for i in range(len(flags))]
@@ -308,7 +310,7 @@ def _align_tables(
 
 
 def _group_of(form: TableForm, name: str, text: str) -> str:
-    """The group that a value stands for."""
+    """Return the group of a value, in the words of its vocabulary."""
     return (word_of(name, text) if name in form.groups else None) or text
 
 
@@ -344,7 +346,7 @@ def _coded(
     places: Sequence[tuple[str, str]],
     columns: Columns,
 ) -> str:
-    """SQL for one table: place, fields by their names, groups and flags as codes."""
+    """Return SQL for one table: index `k` of (arm, run), fields by name, groups and flags as codes."""
     table, joins = part.table, list[str]()
     chosen = [f"{run_index_sql(db, table, part.pairs, places, columns, joins)} AS k"]
     for f in fields:
@@ -359,7 +361,7 @@ def _coded(
         else:
             value = _field_sql(column, kind, f.kind)
             if f.role == "shared" and f.kind in {"text", "meaning"}:
-                value = f"coalesce({value}, '')"  # nothing differs from something
+                value = f"coalesce({value}, '')"  # min and max ignore NULL: it would agree with any value
         chosen.append(f'{value} AS "{f.name}"')
     for i, (name, names) in enumerate(groups.items()):
         values: Distinct = part.groups[name]
@@ -373,18 +375,18 @@ def _coded(
 
 
 def _field_sql(column: str, kind: str, field_kind: Kind) -> str:
-    """SQL for a value of a field."""
+    """Return SQL for a value of a field, by its kind."""
     if field_kind == "name":
         return name_sql(column, kind)
     if field_kind == "meaning":
         return f"nullif({_tidied(name_sql(column, kind))}, '')"
     if field_kind == "number":
-        return "NULL::DOUBLE" if kind == "BOOLEAN" else number_sql(column, kind)  # true is no number
+        return "NULL::DOUBLE" if kind == "BOOLEAN" else number_sql(column, kind)  # true is not a number
     if field_kind == "flag":
         return flag_sql(column, kind)
     return text_sql(column, kind)
 
 
 def _tidied(sql: str) -> str:
-    """SQL for a name with true and false in small letters, as every format writes them."""
+    """Return SQL for a name with true and false in lower case, as in every format."""
     return f"CASE WHEN lower({sql}) IN ('true', 'false') THEN lower({sql}) ELSE {sql} END"

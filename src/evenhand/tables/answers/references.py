@@ -1,8 +1,8 @@
 """References of generated texts: a list of texts, or a text that holds one, as exports write it.
 
-Read are JSON, Python and numpy lists, tuples, and R's `c(...)`, all with quotes about each text. A text that
-merely begins with a bracket is one reference. What looks like a list and is none is refused, since as one
-text it would be compared with the completion, bracket, quotes and all.
+Supported are JSON, Python and numpy lists, tuples, and R's `c(...)`, all with quotes around each text. A text
+that merely begins with a bracket is one reference. A text that looks like a list but cannot be parsed is
+refused, since otherwise its brackets and quotes would be compared with the completion.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WRAPPED = re.compile(
     re.DOTALL,
 )
 _DTYPE = re.compile(r",\s*dtype=[^,\]]*$")
-#: What begins a list of texts in quotes, or a record.
+#: The beginning of a list of texts in quotes, or of a record.
 _LISTLIKE = re.compile(
     r"\s*(?:\(?\[+\s*(?:['\"{]|(?:np\.|numpy\.)?str_\()|(?:(?:np\.|numpy\.)?array|list|c|tuple)\([\[(]?\s*['\"]|\{\s*['\"]"
     r"|\(\s*'[^']*'\s*,.*\)\s*$)",
@@ -46,12 +46,12 @@ _PRINTED = re.compile(
     re.DOTALL,
 )
 _BARE_LIST = re.compile(r"\s*\[[^\[\]]*,[^\[\]]*\]\s*", re.DOTALL)
-#: Words that exports write for a value that is missing.
+#: Words that exports write for a missing value.
 _MISSING = frozenset({"None", "null", "NULL", "Null", "NaN", "nan"})
 
 
 def parse(text: str) -> tuple[str, ...] | None:
-    """The references in a text, without missing and blank ones; None for a list that cannot be read."""
+    """Parse the references in a text, without missing and blank ones; None for a list that cannot be read."""
     if not text.strip() or tidy(text) is None or text in _MISSING:
         return ()
     if text.lstrip().startswith('"['):
@@ -69,7 +69,7 @@ def parse(text: str) -> tuple[str, ...] | None:
 
 
 def _unquoted(text: str) -> str:
-    """The text that a JSON string holds."""
+    """Decode a JSON string; return other texts unchanged."""
     try:
         read = json.loads(text)
     except ValueError:
@@ -92,7 +92,7 @@ def _json(text: str) -> list[str | None] | None:
 
 
 def _literals(text: str) -> list[str | None] | None:
-    """Texts in quotes between brackets; None when anything else is there."""
+    """Parse quoted texts between brackets; None for anything else."""
     match = _WRAPPED.fullmatch(text)
     if match is None or {"[": "]", "(": ")"}[match["open"]] != match["close"]:
         return None
@@ -113,7 +113,7 @@ def _literals(text: str) -> list[str | None] | None:
 
 
 def read_lists(db: DuckDBPyConnection, table: Table, name: str, example: str) -> list[str]:
-    """Make the temporary table of each text that may hold references (`raw`) and its list (`texts`).
+    """Create the temporary table of each text that may hold references (`raw`) and its list (`texts`).
 
     Args:
         db: the database.
@@ -136,7 +136,7 @@ def read_lists(db: DuckDBPyConnection, table: Table, name: str, example: str) ->
         )
         return [
             table.say(
-                f"column '{name}' looks like a list of texts and cannot be read as one in {count:,} rows "
+                f"column '{name}' looks like a list of texts but cannot be read as one in {count:,} rows "
                 f"(first: example '{first}': {shorten(str(text))}); {FORM}."
             )
         ]
@@ -150,7 +150,7 @@ def read_lists(db: DuckDBPyConnection, table: Table, name: str, example: str) ->
 
 
 def relation_of(table: Table) -> str:
-    """The name of the temporary table that `read_lists` makes."""
+    """Return the name of the temporary table that `read_lists` creates."""
     return f"texts{table.number}"
 
 
@@ -159,7 +159,7 @@ def _array(texts: list[str]) -> str:
 
 
 def raw_sql(sql: str, kind: str) -> str:
-    """SQL for the text that may hold a list; NULL where the column holds a true list of several texts."""
+    """Return SQL for the text that may hold a list; NULL if the value already is a list of several texts."""
     if not is_list(kind):
         return f"CAST({sql} AS VARCHAR)"
     element = f"CAST({sql}[1] AS VARCHAR)"
@@ -167,7 +167,7 @@ def raw_sql(sql: str, kind: str) -> str:
 
 
 def texts_sql(sql: str, kind: str, relation: str) -> str:
-    """SQL for a row's references, where `relation` is joined by `raw_sql`; blank ones are left out."""
+    """Return SQL for a row's references without blank ones; `relation` is joined by `raw_sql`."""
     if not is_list(kind):
         return f"coalesce({relation}.texts, []::VARCHAR[])"
     elements = f"coalesce(CAST({sql} AS VARCHAR[]), []::VARCHAR[])"

@@ -1,8 +1,7 @@
-"""Columns whose words are fixed: whom a text speaks of, and whether that agrees with a stereotype.
+"""Columns with a fixed vocabulary: the gender of a text, and its agreement with a stereotype.
 
-Capitals, blanks, hyphens and underscores do not matter; the usual words and letters for a gender are read
-as that gender. Every other value is refused: a number or a word of another language is not sure to mean a
-gender.
+Case, blanks, hyphens and underscores do not matter; the usual words and letters for a gender are read as that
+gender. Every other value is refused, since numbers and words of other languages are ambiguous.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _GENDERS = {
     "unknown": _UNKNOWN,
 }
 
-#: By column: what its words are read as, and how these may be spelt.
+#: By column: its words, and their spellings.
 VOCABULARY: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     GOLD_GENDER: _GENDERS,
     PREDICTED_GENDER: _GENDERS,
@@ -54,7 +53,7 @@ _READ = {
 
 
 def word_of(column: str, text: str) -> str | None:
-    """The word of a column's vocabulary that a text is a spelling of; None when it is of none."""
+    """Return the word of a column's vocabulary that a text spells; None if it spells none."""
     return _READ[column].get(_plain(text))
 
 
@@ -65,13 +64,13 @@ def allowed(column: str) -> str:
 
 
 def respelt(column: str, texts: Iterable[str]) -> list[str]:
-    """Say which spellings are read as other words than they are."""
+    """Remark on spellings that are read as another word."""
     changed = [f"'{text}' as {word}" for text in texts if (word := word_of(column, text)) not in {None, text}]
     return [f"Column '{column}' is read with {', '.join(changed)}."] if changed else []
 
 
 def read_words(reader: Reader, name: str, limit: int) -> Distinct:
-    """Read the different values of a column with a vocabulary; complain of words that it does not have."""
+    """Read the distinct values of a column with a vocabulary; complain of other words."""
     values = Distinct("", {}, 0)
     try:
         values = distinct(reader.db, reader.table, name, limit)
@@ -92,7 +91,7 @@ def read_words(reader: Reader, name: str, limit: int) -> Distinct:
         reader.complaints.append(
             reader.table.say(
                 f"column '{name}' has no value in {count:,} rows{first}; each is one of {allowed(name)} "
-                f"(write '{[*VOCABULARY[name]][-1]}' where there is none)."
+                f"(write '{[*VOCABULARY[name]][-1]}' if there is none)."
             )
         )
     return values

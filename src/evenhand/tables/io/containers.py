@@ -1,4 +1,4 @@
-"""What a file holds, by its first bytes and whatever its ending says; compressed files as plain ones."""
+"""Identify the content of files by their first bytes, and unpack compressed ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEAD_BYTES = 1 << 20
 _CHUNK = 1 << 22
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 
-#: First bytes of files that are often found under a wrong ending: what they are, and the next step.
+#: First bytes of files that often have a wrong ending, their format, and the next step.
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (_GZIP, "gzip data", "rename it to {name}.gz"),
     (_PARQUET, "parquet data", "rename it to {stem}.parquet"),
@@ -58,10 +58,10 @@ _ENCODINGS = {
 
 
 def head_of(source: TableSource) -> bytes:
-    """The first bytes of a file of text, unpacked, without a byte order mark.
+    """Read the first bytes of a text file, unpacked, without a byte order mark.
 
     Raises:
-        Unreadable: it holds something else, is damaged, or is encoded in something else than UTF-8.
+        Unreadable: it is not text, is damaged, or is not encoded in UTF-8.
         OSError: it cannot be opened.
     """
     assert source.path is not None
@@ -73,9 +73,9 @@ def head_of(source: TableSource) -> bytes:
             if kind is None and is_text(raw):
                 plain = source.path.name[: -len(".gz")]
                 raise Unreadable(
-                    f"is cut short or is no gzip file: it holds plain text; rename it to {plain}."
+                    f"is cut short or is not a gzip file: it holds plain text; rename it to {plain}."
                 )
-            raise Unreadable(f"is cut short or is no gzip file{f': it holds {kind}' if kind else '.'}")
+            raise Unreadable(f"is cut short or is not a gzip file{f': it holds {kind}' if kind else '.'}")
         if packed:
             file.seek(0)
             raw = _unpacked(file)
@@ -89,9 +89,9 @@ def head_of(source: TableSource) -> bytes:
 
 
 def plain_text(db: DuckDBPyConnection, source: TableSource, number: int) -> Path:
-    """The file itself, or a copy that is unpacked and has no byte order mark.
+    """Return the file itself, or a copy that is unpacked and has no byte order mark.
 
-    Unpacking here checks the sums of a gzip file, which the database does not: it would read damaged data.
+    Unpacking here verifies the checksums of a gzip file; the database does not, and would read damaged data.
 
     Raises:
         Unreadable: the file is damaged.
@@ -118,12 +118,12 @@ def plain_text(db: DuckDBPyConnection, source: TableSource, number: int) -> Path
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are lines of text, such as CSV."""
+    """Return True if the first bytes of a file are lines of text, such as CSV."""
     return bool(head.strip()) and b"\0" not in head and head[:3] != b"PAR" and bool(_LINES.search(head))
 
 
 def identify(source: TableSource, head: bytes) -> str | None:
-    """What kind of file the first bytes are of, with the next step; None for text, or what is not known."""
+    """Identify a file by its first bytes, and advise the next step; None for text and unknown content."""
     assert source.path is not None
     name = source.path.name
     stem = (name[: -len(source.ending)] if source.ending else source.path.stem).removesuffix(".parquet")
@@ -142,7 +142,7 @@ def identify(source: TableSource, head: bytes) -> str | None:
 
 
 def _identify_zip(path: Path) -> str:
-    """What kind of zip archive a file is."""
+    """Identify the content of a zip archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -159,7 +159,7 @@ def _identify_zip(path: Path) -> str:
 
 
 def _unpacked(file: IO[bytes]) -> bytes:
-    """The first bytes of what a gzip file holds."""
+    """Read the first bytes of the content of a gzip file."""
     try:
         with gzip.open(file) as source:
             return source.read(HEAD_BYTES)
@@ -168,23 +168,23 @@ def _unpacked(file: IO[bytes]) -> bytes:
 
 
 def _damage(error: Exception) -> str:
-    """Say what is wrong with a gzip file."""
+    """Describe the damage of a gzip file."""
     if isinstance(error, EOFError):
-        return "is cut short or is no gzip file; copy it or make it again."
-    return "is damaged: what its gzip data unpack to is not what was packed; copy it or make it again."
+        return "is cut short or is not a gzip file; copy it or make it again."
+    return "is damaged: the checksum of its gzip data does not match; copy it or make it again."
 
 
 def _wide_encoding(head: bytes) -> str | None:
-    """The encoding of a text whose letters take two or four bytes each."""
+    """Detect an encoding with two or four bytes per character; None for others."""
     for mark, encoding in _ENCODINGS.items():
         if head.startswith(mark):
             return encoding
     line = head[:400]
-    if line.count(0) < len(line) // 4:  # single bytes of 0 may stand in a text
+    if line.count(0) < len(line) // 4:  # a text may have single null bytes
         return None
-    places = [sum(byte == 0 for byte in line[i::4]) > len(line) // 8 for i in range(4)]
+    zeros = [sum(byte == 0 for byte in line[i::4]) > len(line) // 8 for i in range(4)]
     known = {
         (False, True, True, True): "UTF-32LE", (True, True, True, False): "UTF-32BE",
         (False, True, False, True): "UTF-16LE", (True, False, True, False): "UTF-16BE",
     }  # fmt: skip
-    return known.get((places[0], places[1], places[2], places[3]))
+    return known.get((zeros[0], zeros[1], zeros[2], zeros[3]))

@@ -1,4 +1,4 @@
-"""The database in memory that reads tables, and how its tables, names and errors are spoken of."""
+"""The in-memory database that reads tables; its tables, names and errors."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NOT_UTF8 = "is not encoded in UTF-8; save it as UTF-8 (for example with `iconv -
 
 
 class Unreadable(Exception):
-    """A table cannot be read; the message goes on where the table's title ends."""
+    """A table cannot be read; the message continues a sentence that begins with the table's title."""
 
 
 class Names(dict[str, str]):
-    """What SQL calls the columns of a table, by name.
+    """SQL names of the columns of a table, by name.
 
-    A column with a flaw is a column like any other until SQL is made of it: then the flaw is the complaint.
-    So a flaw in a column that nobody names stops nobody, and none is read in spite of it.
+    Looking up a column with a flaw raises the flaw as a complaint. So a flaw in an unused column does no
+    harm, and a column is never read in spite of its flaw.
     """
 
     def __init__(self, columns: Mapping[str, str], flaws: Mapping[str, str]) -> None:
@@ -45,13 +45,13 @@ class Table:
     """One opened table.
 
     Attributes:
-        given: where it came from.
-        number: its place among all tables, which makes the names of its relations unique.
-        columns: the names of its columns, and what SQL calls them.
+        source: the file or table in memory.
+        number: its index among all tables, which makes the names of its relations unique.
+        columns: SQL names of its columns, by name.
         types: the SQL types of its columns, by name.
-        relation: what stands after FROM.
-        staged: whether the relation is text that must be parsed, and so is worth copying once.
-        flaws: why single columns cannot be read, by name; they are among `columns`, and complain when used.
+        relation: the FROM clause.
+        staged: True if the relation is text that must be parsed, so that one copy saves time.
+        flaws: reasons why single columns cannot be read, by name; `columns` raises them on look-up.
     """
 
     source: TableSource
@@ -66,13 +66,13 @@ class Table:
         object.__setattr__(self, "columns", Names(self.columns, self.flaws))
 
     def say(self, what: str) -> str:
-        """A complaint about this table."""
+        """Format a complaint about this table."""
         return f"{self.source.title}: {what}"
 
 
 @contextlib.contextmanager
 def session() -> Iterator[DuckDBPyConnection]:
-    """A database in memory that touches nothing but the files it is told to read."""
+    """Open a database in memory that accesses only the files that a query names."""
     import duckdb  # noqa: PLC0415  (0.1 s)
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 << 30
@@ -89,7 +89,7 @@ def session() -> Iterator[DuckDBPyConnection]:
             },
         )
         try:
-            db.execute("SET enable_progress_bar = false")  # it would stand among the results
+            db.execute("SET enable_progress_bar = false")  # it would be printed among the results
             db.execute("SET TimeZone = 'UTC'")  # a time's text is the same on every machine
             yield db
         finally:
@@ -97,13 +97,13 @@ def session() -> Iterator[DuckDBPyConnection]:
 
 
 def scratch(db: DuckDBPyConnection, number: int) -> Path:
-    """A file of this session alone, for a copy of table `number` in a form that the database can read."""
+    """Name a temporary file of this session for a readable copy of table `number`."""
     (spill,) = single_row(db, "SELECT current_setting('temp_directory')")
     return Path(spill).parent / f"table-{number}"
 
 
 def pattern(path: Path) -> str:
-    """A path as SQL that stands for this one file, though its name may have stars or brackets."""
+    """Return a path as a SQL literal that matches this file only, even if its name has stars or brackets."""
     text = str(path.absolute())
     if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
         raise Unreadable("has a name that is not UTF-8; rename it.")
@@ -111,19 +111,25 @@ def pattern(path: Path) -> str:
 
 
 def single_row(db: DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
-    """The only row of a result, which is read to its end: an open result would block the next statement."""
+    """Return the only row of a result.
+
+    The result is read to its end, since an open result would block the next statement.
+
+    Raises:
+        Unreadable: the result does not have exactly one row.
+    """
     rows = db.execute(sql).fetchall()
-    if len(rows) != 1:  # a count of a file whose facts contradict each other
-        raise Unreadable("is damaged: what it says of its rows does not fit together; make it again.")
+    if len(rows) != 1:  # a count over a file whose metadata contradict each other
+        raise Unreadable("is damaged: its metadata contradict each other; make it again.")
     return tuple(rows[0])
 
 
 def quote_identifier(name: str) -> str:
-    """A name as SQL."""
+    """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text as SQL."""
+    """Quote a text for SQL."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return "'" + text.replace("'", "''").replace("\0", "' || chr(0) || '") + "'"

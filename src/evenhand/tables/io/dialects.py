@@ -1,4 +1,4 @@
-"""How a CSV file is written: header, delimiter, lines before the header, line breaks in fields."""
+"""The dialect of a CSV file: header, delimiter, lines before the header, line breaks in fields."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _CHUNK = 1 << 22
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a CSV file is written.
+    """The dialect of a CSV file.
 
     Attributes:
         names: columns, as the header names them.
-        delimiter: what stands between values.
+        delimiter: the character between values.
         skip: lines before the header.
-        uneven: whether the lines before the header end otherwise than those after.
-        blanks: whether a blank stands between a delimiter and the quotes of a value.
+        uneven: True if the lines before the header have other line breaks than those after it.
+        blanks: True if there is a blank between a delimiter and the quotes of a value.
     """
 
     names: list[str]
@@ -47,10 +47,10 @@ class Dialect:
 
 
 def dialect_of(source: TableSource) -> Dialect:
-    """Find out how a CSV file is written.
+    """Detect the dialect of a CSV file.
 
     Raises:
-        Unreadable: it has no header line, or is no CSV.
+        Unreadable: it has no header line, or is not CSV.
         OSError: it cannot be opened.
     """
     head = head_of(source)
@@ -80,13 +80,13 @@ def dialect_of(source: TableSource) -> Dialect:
 
 
 def has_escapes(path: Path) -> bool:
-    r"""Whether quotes within values are written as \", as Spark does, and not doubled."""
+    r"""Return True if quotes within values are escaped as \", as Spark does, and not doubled."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return data.find(b'\\"') >= 0
 
 
 def without_blanks(db: DuckDBPyConnection, path: Path, number: int, dialect: Dialect) -> Path:
-    """A copy of a CSV file without the blanks that stand between a delimiter and the quotes of a value."""
+    """Copy a CSV file without the blanks between delimiters and the quotes of values."""
     copy = scratch(db, number).with_suffix(".close")
     apart = dialect.delimiter
     with (
@@ -101,12 +101,12 @@ def without_blanks(db: DuckDBPyConnection, path: Path, number: int, dialect: Dia
         except UnicodeDecodeError:
             raise Unreadable(NOT_UTF8.format("LATIN1")) from None
         except csv.Error as error:
-            raise Unreadable(f"is no proper CSV ({error}).") from None
+            raise Unreadable(f"is not valid CSV ({error}).") from None
     return copy
 
 
 def _refuse_other_encoding(head: bytes, skip: int) -> None:
-    """Complain of a header that is not encoded in UTF-8."""
+    """Raise if the header is not encoded in UTF-8."""
     lines = re.split(rb"\r\n|\r|\n", head, maxsplit=skip + 1)
     try:
         lines[min(skip, len(lines) - 1)].decode("utf-8")
@@ -116,7 +116,11 @@ def _refuse_other_encoding(head: bytes, skip: int) -> None:
 
 
 def _preamble(text: str) -> tuple[int, str, str | None]:
-    """Lines before the header (`sep=;`, `# comment`), what follows, and the delimiter of `sep=`."""
+    """Count the lines before the header (`sep=;`, `# comment`).
+
+    Returns:
+        The number of lines, the text after them, and the delimiter that `sep=` declares.
+    """
     lines, rest, separator = 0, text, None
     while rest:
         end = _BREAK.search(rest)
@@ -131,16 +135,16 @@ def _preamble(text: str) -> tuple[int, str, str | None]:
 
 
 def _is_comment(line: str, after: str) -> bool:
-    """Whether a line that begins with # is a comment, and not a header whose first name does."""
+    """Return True for a comment line, False for a header whose first name begins with #."""
     if not line.startswith("#") or not after:
         return False
     following = next((later for later in _BREAK.split(after, maxsplit=50) if not later.startswith("#")), "")
     fields = {d: (line.count(d), following.count(d)) for d in _DELIMITERS}
-    return all(here != there or not here for here, there in fields.values())
+    return all(here != below or not here for here, below in fields.values())
 
 
 def _delimiter(text: str, usual: str) -> str:
-    """The delimiter of a header: it stands outside quotes, and divides the rows below into as many values."""
+    """Detect the delimiter: outside quotes, it splits the header and the rows into equally many values."""
     widths = {d: list(_widths(text, d)) for d in dict.fromkeys((usual, *_DELIMITERS))}
     possible = [d for d, sizes in widths.items() if sizes and sizes[0] > 1]
     regular = [d for d in possible if len(set(widths[d])) == 1]
@@ -150,7 +154,7 @@ def _delimiter(text: str, usual: str) -> str:
 
 
 def _widths(text: str, delimiter: str) -> Iterator[int]:
-    """Numbers of values of the header and of some rows below."""
+    """Yield the number of values of the header and of some rows below."""
     try:
         for row in islice(
             csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _MAX_INSPECTED_ROWS
@@ -162,11 +166,14 @@ def _widths(text: str, delimiter: str) -> Iterator[int]:
 
 
 def with_even_breaks(db: DuckDBPyConnection, path: Path, number: int, delimiter: str) -> Path | None:
-    r"""A copy of a CSV file whose rows all end in \n, and whose fields with a lone \r stand in quotes.
+    r"""Copy a CSV file so that all rows end in \n and fields with a lone \r are in quotes.
 
-    So pandas writes a text with a carriage return: without quotes, which the database refuses. None where
-    rows end in a lone \r, or all breaks are even.
+    pandas writes a text with a carriage return without quotes, which the database refuses.
+
+    Returns:
+        The copy; None where rows end in a lone \r, or all line breaks are the same.
     """
+    # Alternatives: a quoted field, a line break \r\n, an unquoted field with a lone \r in it.
     apart = re.escape(delimiter.encode())
     field = re.compile(
         rb'(?<![^%b\r\n])"(?:[^"]|"")*"|\r\n|(?<![^%b\r\n])[^%b\r\n]*+\r(?!\n)[^%b\n]*' % ((apart,) * 4)

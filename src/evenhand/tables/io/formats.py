@@ -1,6 +1,6 @@
 """Open tables of every format as relations of one database.
 
-Columns are renamed `c0, c1, ...` at this door, so that no name of a file ever stands in SQL.
+Columns are renamed `c0, c1, ...` here, so that no name from a file ever occurs in SQL.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 T = TypeVar("T")
-#: What stands around a name without being seen: blanks of all kinds, and letters of no width.
-_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
-#: A folder that says what all rows in it have in common, as Spark and Hive write it.
+#: Invisible characters around a name: characters of zero width.
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+#: A folder that names a value that all its rows share, as Spark and Hive write it.
 _PARTITION = re.compile(r"([A-Za-z_]\w*)=([^=]*)")
-#: What the database says of a CSV file in which a lone carriage return seems to end a row.
+#: The database's message on a CSV file in which a lone carriage return seems to end a row.
 _BROKEN_ROWS = re.compile("invalid state|Expected Number of Columns")
-#: What it says of one whose quotes end at another place than it expects.
+#: Its message on one whose quotes end elsewhere than it expects.
 _BROKEN_QUOTES = re.compile(
     "unterminated quote|invalid state|Expected Number of Columns|quote", re.IGNORECASE
 )
@@ -45,7 +45,7 @@ def open_table(db: DuckDBPyConnection, source: TableSource, number: int) -> Tabl
 
     Raises:
         Unreadable: it cannot be read, or has no rows.
-        duckdb.Error: it cannot be read; `rephrase` says why.
+        duckdb.Error: it cannot be read; `rephrase` explains the error.
     """
     if source.path is None:
         return _in_memory(db, source, number)
@@ -53,7 +53,7 @@ def open_table(db: DuckDBPyConnection, source: TableSource, number: int) -> Tabl
         raise Unreadable("is empty (0 bytes).")
     if source.ending not in _OPENERS:
         raise Unreadable(
-            f"is of no known format; {_describe_content(source)}readable are {', '.join(ENDINGS)}."
+            f"has an unknown format; {_describe_content(source)}readable are {', '.join(ENDINGS)}."
         )
     return _OPENERS[source.ending](db, Table(source, number, {}, {}, ""))
 
@@ -61,9 +61,9 @@ def open_table(db: DuckDBPyConnection, source: TableSource, number: int) -> Tabl
 def use_table(
     db: DuckDBPyConnection, source: TableSource, number: int, use: Callable[[Table], T], complaints: list[str]
 ) -> list[T]:
-    """Open a table and use it; what is wrong with it is added to the complaints, and there is no outcome.
+    """Open a table and apply `use` to it; on an error, add a complaint and return an empty list.
 
-    A CSV file whose line breaks the database cannot follow is read from a copy with even ones.
+    A CSV file whose line breaks or escapes the database cannot parse is read again in a normalized form.
     """
     import duckdb  # noqa: PLC0415  (0.1 s)
 
@@ -88,15 +88,15 @@ def use_table(
 def validate_each(
     db: DuckDBPyConnection, sources: Sequence[TableSource], validate: Callable[[Table], T | list[str]]
 ) -> tuple[list[T], list[str]]:
-    """Open and check every table; a broken one does not keep the others from being checked.
+    """Open and validate every table, so that all complaints about all tables are reported together.
 
     Args:
         db: the database.
         sources: the tables.
-        validate: gives what was found in a table that is in order, else every complaint about it.
+        validate: returns the validated table, or every complaint about it.
 
     Returns:
-        What was found, and all complaints.
+        The validated tables, and all complaints.
     """
     results: list[T] = []
     complaints: list[str] = []
@@ -110,16 +110,23 @@ def validate_each(
 
 
 def stage(db: DuckDBPyConnection, table: Table, needed: list[str], where: str) -> Table:
-    """Keep the needed columns of the wanted rows: parsed text as a copy, all else as a view."""
-    chosen = ", ".join(table.columns[name] for name in needed) or "1 AS nothing"
+    """Select columns and rows: as a copy where text must be parsed, else as a view.
+
+    Args:
+        db: the database.
+        table: an opened table.
+        needed: the columns.
+        where: SQL condition of the rows.
+    """
+    chosen = ", ".join(table.columns[name] for name in needed) or "1 AS placeholder"
     kind = "TABLE" if table.staged else "VIEW"
     db.execute(f"CREATE TEMP {kind} t{table.number} AS SELECT {chosen} FROM {table.relation} WHERE {where}")
     return replace(table, relation=f"t{table.number}")
 
 
 def tidy_names(names: Sequence[str]) -> list[str]:
-    """Names of columns without the blanks and unseen letters around them, unless that makes two names one."""
-    plain = [unicodedata.normalize("NFC", name).strip().strip(_UNSEEN).strip() for name in names]
+    """Strip blanks and invisible characters around names, unless that makes two names equal."""
+    plain = [unicodedata.normalize("NFC", name).strip().strip(_INVISIBLE).strip() for name in names]
     taken = Counter(names)
     often = Counter(plain)
     return [
@@ -137,7 +144,7 @@ def _table(
     staged: bool,
     flaws: Mapping[str, str] | None = None,
 ) -> Table:
-    """The table with its columns, and those that the folders of its file name."""
+    """Add the columns of a table, and those that the folders of its file name."""
     column_flaws = dict(flaws or {})
     tidied = tidy_names(names)
     column_flaws |= {
@@ -167,7 +174,7 @@ def _table(
 
 
 def _partitions(source: TableSource, known: Collection[str]) -> dict[str, str | None]:
-    """Columns that the folders of a file name (`race=a/part-0.parquet`), unless the file has them."""
+    """Read columns from the folders of a file (`race=a/part-0.parquet`), unless the file has them."""
     if source.path is None:
         return {}
     matches = [_PARTITION.fullmatch(part) for part in source.path.parts[:-1]]
@@ -176,7 +183,7 @@ def _partitions(source: TableSource, known: Collection[str]) -> dict[str, str | 
 
 
 def _describe_content(source: TableSource) -> str:
-    """What a file of unknown ending holds, where its first bytes tell, with the next step."""
+    """Describe the content of a file with an unknown ending, where its first bytes identify it."""
     assert source.path is not None
     with source.path.open("rb") as file:
         kind = identify(source, file.read(512))
@@ -184,7 +191,7 @@ def _describe_content(source: TableSource) -> str:
 
 
 def _describe(db: DuckDBPyConnection, relation: str) -> tuple[list[str], list[str]]:
-    """Names and types of a relation's columns."""
+    """Return names and types of a relation's columns."""
     rows = db.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     return [row[0] for row in rows], [row[1] for row in rows]
 
@@ -199,14 +206,16 @@ def _parquet(db: DuckDBPyConnection, table: Table) -> Table:
         ending = ".jsonl" if head.lstrip().startswith((b"{", b"[")) else ".csv"
         what = "JSON" if ending == ".jsonl" else "text such as CSV"
         raise Unreadable(
-            f"is no parquet file, or is cut short: it holds {what}; rename it to {path.stem}{ending}."
+            f"is not a parquet file, or is cut short: it holds {what}; rename it to {path.stem}{ending}."
         )
     if kind and not kind.startswith("parquet"):
-        raise Unreadable(f"is no parquet file, or is cut short: it holds {kind}")
+        raise Unreadable(f"is not a parquet file, or is cut short: it holds {kind}")
     file = pattern(path)
     relation = f"read_parquet({file}, binary_as_string = true, hive_partitioning = false)"
     _, types = _describe(db, relation)
     nodes = db.execute(f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({file})").fetchall()
+    # The schema lists nested fields after their parent; only top-level names are columns. DESCRIBE would
+    # rename columns whose names differ in case only.
     names, skip = [], 0
     for name, children in nodes[1:]:
         if skip == 0:
@@ -216,7 +225,7 @@ def _parquet(db: DuckDBPyConnection, table: Table) -> Table:
 
 
 def _extensions(db: DuckDBPyConnection, path: Path) -> dict[str, str]:
-    """Why columns of a parquet file cannot be read: what is stored of them is not what they mean."""
+    """Explain, by name, which columns of a parquet file have an extension type that cannot be read."""
     stored = db.execute(
         f"SELECT value FROM parquet_kv_metadata({pattern(path)}) WHERE key = 'ARROW:schema'"
     ).fetchall()
@@ -266,7 +275,7 @@ def _as_csv(
 
 
 def _reopen_with_escapes(table: Table, error: Exception) -> Table | None:
-    r"""The table with quotes written as \", where they are why it could not be read as usual."""
+    r"""Reopen a CSV file with \" as the escape of quotes, where quotes caused the error; else None."""
     path = table.source.path
     if _OPENERS.get(table.source.ending) is not _csv or not _BROKEN_QUOTES.search(str(error)):
         return None
@@ -278,7 +287,7 @@ def _reopen_with_escapes(table: Table, error: Exception) -> Table | None:
 
 
 def _reopen_with_even_breaks(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | None:
-    """The table from a copy with even line breaks, where uneven ones are why it could not be read."""
+    """Reopen a CSV file from a copy with even line breaks, where uneven ones caused the error; else None."""
     if _OPENERS.get(table.source.ending) is not _csv or not _BROKEN_ROWS.search(str(error)):
         return None
     dialect = dialect_of(table.source)
@@ -295,7 +304,7 @@ def _json(db: DuckDBPyConnection, table: Table) -> Table:
 
 
 def _in_memory(db: DuckDBPyConnection, source: TableSource, number: int) -> Table:
-    """Open a table in memory by way of Arrow."""
+    """Open a table in memory through Arrow."""
     arrow, names, flaws = as_arrow(source.table)
     db.register(f"arrow{number}", arrow)
     _, types = _describe(db, f"arrow{number}")

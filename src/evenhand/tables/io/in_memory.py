@@ -1,4 +1,4 @@
-"""Open tables in memory by way of Arrow, one column at a time where the whole cannot be converted."""
+"""Convert tables in memory to Arrow, column by column where the table cannot be converted at once."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MAX_INSPECTED_VALUES = 100_000
 
 
 def as_arrow(source: object) -> tuple[Any, list[str], dict[int, str]]:
-    """A `pyarrow.Table` of anything that is a table.
+    """Convert a table of any library to a `pyarrow.Table`.
 
     Returns:
-        The table with its columns called `c0`, `c1`, ...; their names; by number, why single columns cannot
-        be read (they are empty in the table).
+        The table with columns `c0`, `c1`, ...; the original names; and, by number, the reasons why single
+        columns cannot be read (these are all null in the table).
 
     Raises:
-        Unreadable: it is no table.
+        Unreadable: it is not a table.
     """
     import pyarrow as pa  # noqa: PLC0415  (only this door needs it)
 
@@ -66,14 +66,14 @@ def as_arrow(source: object) -> tuple[Any, list[str], dict[int, str]]:
 
 
 def read_once(source: object, done: set[int] | None = None) -> object:
-    """What was given, with every stream that can be read only once as a table that can be read again.
+    """Replace every stream that can be read only once by a table that can be read again.
 
     Args:
-        source: what was given.
-        done: the streams that were read before, by identity.
+        source: tables, paths, or containers of them.
+        done: ids of the streams that were read before.
 
     Raises:
-        CallError: one stream is given twice.
+        CallError: one stream occurs twice.
         TableError: a stream breaks off.
     """
     done = set() if done is None else done
@@ -90,7 +90,9 @@ def read_once(source: object, done: set[int] | None = None) -> object:
     import pyarrow as pa  # noqa: PLC0415
 
     if id(source) in done:
-        raise CallError("One stream of rows was given twice, and it can be read once; give two, or a table.")
+        raise CallError(
+            "One stream of rows was given twice, but it can be read only once; give two streams, or a table."
+        )
     done.add(id(source))
     try:
         return pa.table(source)
@@ -103,16 +105,16 @@ def _has_stream(values: Iterable[object]) -> bool:
 
 
 def _is_stream(value: object) -> bool:
-    """Whether a value is a table whose rows may come only once."""
+    """Return True for a table whose rows may be readable only once."""
     kind = type(value)
     return hasattr(kind, "__arrow_c_stream__") and not hasattr(kind, "__len__")
 
 
 def _columns(table: Any) -> Iterator[tuple[str, object]] | None:  # noqa: ANN401  (a table of any library)
-    """Names and values of a table's columns, where these can be of any Python values; else None."""
+    """Iterate over names and values of columns of any Python values; None for a table of typed columns."""
     if isinstance(table, Mapping):
         return ((str(name), values) for name, values in table.items())
-    if hasattr(type(table), "iloc"):  # pandas: by place, since two columns may have one name
+    if hasattr(type(table), "iloc"):  # pandas: by position, since two columns may have one name
         return ((str(name), table.iloc[:, i]) for i, name in enumerate(table.columns))
     if hasattr(type(table), "get_columns"):  # polars: a column may hold Python objects
         return ((str(column.name), column) for column in table.get_columns())
@@ -120,7 +122,7 @@ def _columns(table: Any) -> Iterator[tuple[str, object]] | None:  # noqa: ANN401
 
 
 def _convert_table(table: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
-    """A `pyarrow.Table` of a table whose columns all have one type each."""
+    """Convert a table of typed columns to a `pyarrow.Table`."""
     import pyarrow as pa  # noqa: PLC0415
 
     if isinstance(table, pa.Table):
@@ -133,7 +135,7 @@ def _convert_table(table: object) -> Any:  # noqa: ANN401  (pyarrow has no types
 
 
 def _without_extensions(table: Any) -> tuple[Any, dict[int, str]]:  # noqa: ANN401  (pyarrow has no types)
-    """The table with periods and intervals as texts, and why columns of other such types cannot be read."""
+    """Replace extension types: periods and intervals by texts, others by nulls with a reason."""
     import pyarrow as pa  # noqa: PLC0415
 
     flaws = {}
@@ -151,7 +153,7 @@ def _without_extensions(table: Any) -> tuple[Any, dict[int, str]]:  # noqa: ANN4
 
 
 def _array(values: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
-    """An Arrow array of a column: a list, a numpy array, a series of any library."""
+    """Convert a column (a list, a numpy array, a series of any library) to an Arrow array."""
     import pyarrow as pa  # noqa: PLC0415
 
     if hasattr(type(values), "iloc"):
@@ -161,13 +163,13 @@ def _array(values: object) -> Any:  # noqa: ANN401  (pyarrow has no types)
     array: Any = values if isinstance(values, list | tuple) else np.asarray(values)
     if isinstance(array, np.ndarray) and array.ndim != 1:
         if array.ndim != 2:
-            raise Unreadable(f"is no list of values (it has {array.ndim} dimensions).")
+            raise Unreadable(f"is not a list of values (it has {array.ndim} dimensions).")
         array = list(array)
     return pa.array(array)
 
 
 def _of_series(values: Any) -> Any:  # noqa: ANN401  (pandas and pyarrow have no types)
-    """An Arrow array of a pandas series; periods and intervals are the texts that pandas prints of them."""
+    """Convert a pandas series to an Arrow array; periods and intervals become texts as pandas prints them."""
     import pyarrow as pa  # noqa: PLC0415
 
     if hasattr(values.dtype, "fill_value"):  # a sparse one
@@ -181,7 +183,7 @@ def _of_series(values: Any) -> Any:  # noqa: ANN401  (pandas and pyarrow have no
 
 
 def _of_extension(column: Any) -> Any:  # noqa: ANN401  (pyarrow has no types)
-    """The texts of an Arrow column of periods or intervals."""
+    """Convert an Arrow column of periods or intervals to texts."""
     import pyarrow as pa  # noqa: PLC0415
 
     if not pa.types.is_dictionary(column.type):
@@ -196,7 +198,7 @@ def _of_extension(column: Any) -> Any:  # noqa: ANN401  (pyarrow has no types)
 
 
 def extension_of(kind: Any) -> str | None:  # noqa: ANN401  (pyarrow has no types)
-    """Name a type whose values are not what is stored (a year as its distance from 1970), or None."""
+    """Name an extension type, whose stored values need decoding (a year stored as its distance from 1970)."""
     import pyarrow as pa  # noqa: PLC0415
 
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -205,7 +207,7 @@ def extension_of(kind: Any) -> str | None:  # noqa: ANN401  (pyarrow has no type
 
 
 def _describe_mixture(values: object) -> str:
-    """Say what a column holds that is no column of one kind of values, with one of each kind."""
+    """Describe a column of mixed values, with one example of each kind."""
     advice = "give texts, numbers or truth values"
     some = list(islice(values, _MAX_INSPECTED_VALUES)) if isinstance(values, Iterable) else []
     examples: dict[str, object] = {}

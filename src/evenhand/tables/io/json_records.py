@@ -1,7 +1,7 @@
 """Open JSON as rows: one record a line, a list of records, or one object that holds columns.
 
-Keys are looked up as they are written: `Label` is not `label`. The database's own reader of JSON takes names
-that differ in case for one name, so records come as JSON and values are taken out of them by exact key.
+Keys are case-sensitive: `Label` is not `label`. The database's own JSON reader merges names that differ in
+case, so records are read as JSON values, and values are extracted by exact key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evenhand.tables.io.sources import TableSource
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_NO_RECORDS = 'is no list of records: every row must be an object such as {"label": 1}'
+_NO_RECORDS = 'is not a list of records: every row must be an object such as {"label": 1}'
 _AS_RECORDS = "write one record a line (pandas: to_json(orient='records', lines=True))"
 _MAX_INSPECTED_ROWS = 10_000
 
@@ -30,8 +30,8 @@ class Records:
     Attributes:
         names: keys of the records, each once.
         types: `STRUCT` of keys that hold records, else `VARCHAR`.
-        relation: what stands after FROM, with the columns in the order of the names.
-        doubled: keys that stand twice in one record.
+        relation: the FROM clause, with the columns in the order of the names.
+        doubled: keys that occur twice in one record.
     """
 
     names: list[str]
@@ -45,7 +45,7 @@ def open_records(db: DuckDBPyConnection, source: TableSource, number: int) -> Re
 
     Raises:
         Unreadable: it holds no records.
-        duckdb.Error: it is no JSON.
+        duckdb.Error: it is not valid JSON.
         OSError: it cannot be opened.
     """
     head = head_of(source)
@@ -77,7 +77,7 @@ def open_records(db: DuckDBPyConnection, source: TableSource, number: int) -> Re
 
 
 def layout_of(head: bytes) -> str:
-    """How records stand in a file: as the database calls it."""
+    """Detect the layout of records in a file, by its name in the database."""
     line, _, rest = head.strip().partition(b"\n")
     if line.startswith(b"[") and not (rest.strip() and _is_json(line)):
         return "array"
@@ -87,7 +87,7 @@ def layout_of(head: bytes) -> str:
 
 
 def keys_at_start(source: TableSource) -> set[str]:
-    """The names of columns, as far as the first records tell; the file is not read to its end.
+    """Read the names of columns from the first records; the file is not read to its end.
 
     Raises:
         Unreadable: it holds something else.
@@ -120,7 +120,7 @@ def _is_json(line: bytes) -> bool:
 
 
 def _types(db: DuckDBPyConnection, objects: str, pointers: str, width: int) -> list[str]:
-    """`STRUCT` for every key that holds records, in the first rows that have it."""
+    """Return the type of each key in the first rows: `STRUCT` of records only, else `VARCHAR`."""
     rows = db.execute(
         f"SELECT DISTINCT json_type(json, [{pointers}]) AS v "
         f"FROM (FROM {objects} LIMIT {_MAX_INSPECTED_ROWS})"
@@ -130,7 +130,7 @@ def _types(db: DuckDBPyConnection, objects: str, pointers: str, width: int) -> l
 
 
 def _refuse_others(db: DuckDBPyConnection, objects: str) -> None:
-    """Complain of rows that are no records."""
+    """Raise if a row is not a record."""
     rows = db.execute(
         f"SELECT CAST(json AS VARCHAR) FROM {objects} WHERE json_type(json) <> 'OBJECT' LIMIT 1"
     ).fetchall()
@@ -141,11 +141,7 @@ def _refuse_others(db: DuckDBPyConnection, objects: str) -> None:
 
 
 def _read_single_object(source: TableSource, head: bytes) -> Mapping[str, Any] | None:
-    """The one object that is all of a file; None where it holds more, or something else.
-
-    Raises:
-        Unreadable: a key of it stands there twice.
-    """
+    """Read a file that is one JSON object; None where it holds more, or something else."""
     head = head.strip()
     line, _, rest = head.partition(b"\n")
     if not head.startswith(b"{") or (rest.strip() and _is_json(line)):
@@ -176,14 +172,14 @@ def _read_text(source: TableSource) -> str:
 
 
 def _rows_of(document: Mapping[str, Any]) -> list[str] | None:
-    """The rows of an object that holds a table, as lines of JSON; None where it is a row itself.
+    """Return the rows of an object that holds a table, as lines of JSON; None where it is a row itself.
 
-    Known are the tables of W&B and pandas' `split` (`columns` and `data`), pandas' `table` (`schema` and
+    Supported are the tables of W&B and pandas' `split` (`columns` and `data`), pandas' `table` (`schema` and
     `data`), columns by name as lists, and columns by name or rows by index as objects (pandas' `columns`
     and `index`).
 
     Raises:
-        Unreadable: it holds a table in a way that is not known for sure.
+        Unreadable: it holds a table in an ambiguous or unsupported form.
     """
     names, data = document.get("columns"), document.get("data")
     if isinstance(names, list) and isinstance(data, list):
@@ -213,7 +209,7 @@ def _rows_of(document: Mapping[str, Any]) -> list[str] | None:
 
 
 def _transposed(document: Mapping[str, Mapping[str, Any]]) -> list[str] | None:
-    """Rows of columns that are objects by row, or of rows that are objects by column."""
+    """Return rows as lines of JSON, from columns as objects by row, or rows as objects by column."""
     first = next(iter(document.values()))
     if not first or any(value.keys() != first.keys() for value in document.values()):
         return None
@@ -221,8 +217,8 @@ def _transposed(document: Mapping[str, Mapping[str, Any]]) -> list[str] | None:
     if by_row == all(key.isdigit() for key in document):
         shown = json.dumps({next(iter(document)): first}, ensure_ascii=False)[:60]
         raise Unreadable(
-            f"holds one object whose values are objects ({shown}...): its columns or its rows, which is "
-            f"not sure; {_AS_RECORDS}."
+            f"holds one object whose values are objects ({shown}...): it is unclear whether these are "
+            f"its columns or its rows; {_AS_RECORDS}."
         )
     if by_row:
         return [_line((name, column[key]) for name, column in document.items()) for key in first]
@@ -238,12 +234,12 @@ def _name(value: object) -> str:
 
 
 def _line(pairs: Iterator[tuple[str, Any]] | Sequence[Any] | Any) -> str:  # noqa: ANN401  (items of any mapping)
-    """A record, in which a key may stand twice."""
+    """Format a record as a line of JSON; a key may occur twice."""
     return "{" + ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in pairs) + "}\n"
 
 
 def line_of_fault(source: TableSource) -> tuple[int, int] | None:
-    """The line (from 1) at which a file stops being JSON, and the place in it; None where it is not clear."""
+    """Find the line and column (from 1) at which a file stops being valid JSON; None where it is unclear."""
     import gzip  # noqa: PLC0415
 
     assert source.path is not None
@@ -260,10 +256,10 @@ def line_of_fault(source: TableSource) -> tuple[int, int] | None:
 
 
 def _fault(text: bytes) -> tuple[int, int] | None:
-    """Line and place at which a text stops being JSON."""
+    """Find the line and column at which a text stops being valid JSON; None for valid JSON."""
     try:
         value = json.loads(text)
-        if b"\\u" in text:  # half of a letter in two parts is a text in Python, and none in UTF-8
+        if b"\\u" in text:  # a lone surrogate is a valid str in Python, but not valid UTF-8
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         return error.lineno, error.colno

@@ -1,4 +1,4 @@
-"""Columns of the tables that runs write, as parquet: the same bytes for the same values."""
+"""Write the tables of runs as parquet: the same values give the same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evenhand.tables.schema import Attribute, IntArray
 
 
 def write_parquet(path: Path, columns: Mapping[str, object], metadata: Mapping[str, str]) -> None:
-    """Write columns as one file, whole or not at all.
+    """Write columns as one file, atomically.
 
     Args:
         path: of the file.
@@ -30,10 +30,10 @@ def write_parquet(path: Path, columns: Mapping[str, object], metadata: Mapping[s
 
 
 def run_columns(rows: int, attributes: Sequence[Attribute], names: Mapping[str, str]) -> dict[str, object]:
-    """Columns that every table of a run ends with: its groups, and what names the run.
+    """Build the last columns of every table of a run: its groups, and the names of the run.
 
     Args:
-        rows: how many there are.
+        rows: number of rows.
         attributes: of the same rows.
         names: columns with one value: arm, run, model.
     """
@@ -44,7 +44,7 @@ def run_columns(rows: int, attributes: Sequence[Attribute], names: Mapping[str, 
 
 
 def attribute_columns(attribute: Attribute) -> dict[str, object]:
-    """A partition's column of names, or one 0/1 column per group of memberships."""
+    """Build the column of group names of a partition, or one 0/1 column per group of memberships."""
     import pyarrow as pa  # noqa: PLC0415
 
     if attribute.flags is None:
@@ -58,7 +58,7 @@ def attribute_columns(attribute: Attribute) -> dict[str, object]:
 
 
 def coded(codes: IntArray, names: Sequence[str]) -> object:
-    """A column of few different texts, as codes into them."""
+    """Build a dictionary-encoded column: codes [n] into names."""
     import pyarrow as pa  # noqa: PLC0415
 
     return pa.DictionaryArray.from_arrays(
@@ -67,6 +67,6 @@ def coded(codes: IntArray, names: Sequence[str]) -> object:
 
 
 def repeated(values: Sequence[str]) -> object:
-    """The same of texts that repeat, in the order of their first appearance."""
+    """Build a dictionary-encoded column of texts [n], in the order of their first appearance."""
     index = {value: i for i, value in enumerate(dict.fromkeys(values))}
     return coded(np.array([index[value] for value in values], np.int64), tuple(index))

@@ -1,4 +1,4 @@
-"""Texts that are given as paths: whether the system can look them up at all, and what they mean here."""
+"""Check paths that users give, and translate `~` and `file://` into paths of this machine."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ STANDARD_INPUT = "-"
 
 
 def path_fault(path: str) -> str | None:
-    """Say why the system cannot look up a path; None where it can, whether something is there or not.
+    """Explain why the system cannot look up a path; None where it can, even if the file does not exist.
 
     Args:
-        path: what was given.
+        path: the path as the user gave it.
 
     Returns:
-        What goes on where the path ends: `this name is too long (...).`
+        The rest of a sentence that begins with the path: `this name is too long (...).`
     """
     if not path.strip():
         return "is empty."
     if "\0" in path:
-        return "is no path: it holds a byte of 0."
+        return "is not a path: it contains a null byte."
     try:
         os.stat(path)
     except UnicodeEncodeError:
-        return "is no path: it holds letters that no file's name can have."
+        return "is not a path: it contains characters that no file name can have."
     except OSError as error:
         return _lookup_fault(path, error)
     except ValueError:
-        return "is no path."
+        return "is not a path."
     return None
 
 
 def _lookup_fault(path: str, error: OSError) -> str | None:
-    """Say why a path cannot be looked up; None when nothing is there."""
+    """Explain why a path cannot be looked up; None when the file merely does not exist."""
     if error.errno == errno.ENAMETOOLONG:
         longest = max((len(os.fsencode(part)) for part in Path(path).parts), default=0)
         of_it = (
@@ -48,12 +48,12 @@ def _lookup_fault(path: str, error: OSError) -> str | None:
     if error.errno in {errno.EACCES, errno.EPERM}:
         return "cannot be looked up (Permission denied)."
     if error.errno == errno.ELOOP:
-        return "its links lead round in a circle."
+        return "its symbolic links form a loop."
     return None
 
 
 def local(path: str) -> str:
-    """A path as the system knows it: `~` is the home folder, and `file://` a way to write a path."""
+    """Expand `~` to the home folder and `file://` to a plain path."""
     if path.startswith("~") and not os.path.lexists(path):
         return os.path.expanduser(path)
     if path.lower().startswith("file:/"):
@@ -64,14 +64,14 @@ def local(path: str) -> str:
 
 
 def scheme_of(path: str) -> str | None:
-    """The scheme of an address (`s3`, `https`) that stands where a path should; None where it is a path."""
+    """Return the scheme of a URL (`s3`, `https`) in place of a path; None for a path."""
     scheme = _URL.match(path)
-    there = len(path) < _LONGEST and "\0" not in path and os.path.lexists(path)
-    return None if scheme is None or there else scheme[1]
+    exists = len(path) < _LONGEST and "\0" not in path and os.path.lexists(path)
+    return None if scheme is None or exists else scheme[1]
 
 
 def unsupported_location(path: str) -> str | None:
-    """Say that a path to read means something that is no file of this machine; None where it is a path."""
+    """Explain why a path to read is not a file of this machine; None for an ordinary path."""
     if path == STANDARD_INPUT:
         return "standard input is not read; write it to a file first, and give the file."
     scheme = scheme_of(path)
@@ -85,7 +85,7 @@ def unsupported_location(path: str) -> str | None:
 
 
 def unexpanded(path: str) -> str:
-    """Say what in a missing path may be meant as a variable, or as a folder of Windows; else nothing."""
+    """Point out an unexpanded variable or a Windows folder in a missing path; else return an empty text."""
     if re.search(r"\$\w|\$\{|%\w+%", path):
         return " Variables are not expanded in it; give the folder itself."
     if os.sep == "/" and re.match(r"[A-Za-z]:\\|\\\\", path):

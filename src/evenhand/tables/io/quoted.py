@@ -1,4 +1,4 @@
-"""Values of a user's table in complaints: which ones break a rule."""
+"""Quote the values of a user's table that break a rule, for complaints."""
 
 from __future__ import annotations
 

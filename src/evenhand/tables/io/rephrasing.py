@@ -1,4 +1,4 @@
-"""Why a table cannot be read, in words of this package and not in those of the database."""
+"""Rephrase errors of the database as complaints about a table."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from evenhand.tables.io.quoted import shorten
 from evenhand.tables.io.sources import TableSource
 
 _DAMAGED = "is damaged, or written in a way that is not supported; copy it or make it again."
-#: What the database says of a file, and what is to be said of it.
+#: Parts of the database's messages, and the complaints in their place.
 _KNOWN = {
     "unterminated quote": "{at} opens a quote that is never closed.",
     "Maximum line size": "{at} is longer than 2 MB (is a quote not closed?).",
     "not utf-8 encoded": NOT_UTF8.format("LATIN1") + " The first other letter is in {at}.",
     "Invalid unicode": NOT_UTF8.format("LATIN1"),
-    "state machine reached an invalid state": "is no proper CSV (are its line ends or quotes mixed?).",
-    "magic bytes": "is no parquet file, or is cut short.",
-    "too small to be a Parquet": "is no parquet file, or is cut short.",
+    "state machine reached an invalid state": "is not valid CSV (are its line ends or quotes mixed?).",
+    "magic bytes": "is not a parquet file, or is cut short.",
+    "too small to be a Parquet": "is not a parquet file, or is cut short.",
     "maximum_object_size": "has a record that is too long to be read; is a bracket not closed?",
     "encrypted": "is encrypted; write it without encryption.",
-    "No space left": "needs more space for temporary files than there is.",
+    "No space left": "needs more disk space for temporary files than is free.",
     "Permission denied": "cannot be read (Permission denied).",
 }
 
 
 def rephrase(error: Exception, source: TableSource) -> str:
-    """Say in one sentence why the database could not read a table, without its words.
+    """Explain in one sentence why the database could not read a table.
 
-    No file makes a statement that cannot be parsed: that is a fault of this package, and raised as one.
+    Raises:
+        duckdb.ParserException: the SQL itself is wrong, which is a bug of this package and not of the file.
     """
     if type(error).__name__ == "ParserException":
         raise error
@@ -49,7 +50,7 @@ def rephrase(error: Exception, source: TableSource) -> str:
     if parquet and ("Invalid string encoding" in text or "nvalid unicode" in text):
         return _not_utf8_column(source)
     if type(error).__name__ == "OutOfMemoryException":
-        return "needs more memory than there is."
+        return "needs more memory than is available."
     for sign, message in _KNOWN.items():
         if sign in text:
             return message.format(at=at)
@@ -58,7 +59,7 @@ def rephrase(error: Exception, source: TableSource) -> str:
 
 
 def _other_width(at: str, expected: int, actual: int) -> str:
-    """Say that a line has another number of values than the header."""
+    """Report a line whose number of values differs from the header's."""
     message = f"{at} has {actual} values, but the header names {expected} columns"
     if at == "line 2" and actual == expected + 1:
         return f"{message} (does the header lack the name of R's row names? write with row.names = FALSE)."
@@ -66,24 +67,27 @@ def _other_width(at: str, expected: int, actual: int) -> str:
 
 
 def _no_json(text: str, source: TableSource) -> str:
-    """Say where a file stops being JSON; the database counts lines and records from another start."""
+    """Report where a file stops being valid JSON.
+
+    Lines are counted anew, since the database counts lines and records from another start.
+    """
     from evenhand.tables.io.json_records import line_of_fault  # noqa: PLC0415
 
     position = re.search(r"at byte (\d+) in (line|record/value) \d+: ([^.\n]*)", text)
     fault = line_of_fault(source) if source.path is not None else None
     if position is None:
         where = f", at line {fault[0]}" if fault else ""
-        return f"is no proper JSON{where}."
+        return f"is not valid JSON{where}."
     if fault is None:
-        return f"is no proper JSON ({position[3].strip()})."
+        return f"is not valid JSON ({position[3].strip()})."
     if message := _usual_fault(source, fault[0]):
         return message
     byte = position[1] if position[2] == "line" else fault[1]
-    return f"is no proper JSON, at byte {byte} in line {fault[0]}: {position[3].strip()}."
+    return f"is not valid JSON, at byte {byte} in line {fault[0]}: {position[3].strip()}."
 
 
 def _usual_fault(source: TableSource, number: int) -> str | None:
-    """Say what is often wrong with a line that is no JSON; None where it is something else."""
+    """Describe a common error in a line that is not valid JSON; None for other errors."""
     assert source.path is not None
     with gzip.open(source.path) if source.ending.endswith(".gz") else source.path.open("rb") as file:
         line = next(islice(file, number - 1, None), b"").strip()
@@ -93,10 +97,10 @@ def _usual_fault(source: TableSource, number: int) -> str | None:
         return NOT_UTF8.format("LATIN1") + f" The first other letter is in line {number}."
     shown = shorten(text)
     if text.startswith("{") and text.endswith("},"):
-        return f"is no proper JSON, at line {number}: a comma stands at its end ({shown}); remove it."
+        return f"is not valid JSON, at line {number}: it ends with a comma ({shown}); remove it."
     if re.match(r"[{\[]\s*'", text):
         return (
-            f"is no proper JSON, at line {number}: names and texts stand in double quotes, and here it is "
+            f"is not valid JSON, at line {number}: names and texts must be in double quotes, but the line is "
             f"{shown}; write it with json.dumps."
         )
     if number == 1 and re.match(r"[^{\[]*[,;\t|]", text):
@@ -111,7 +115,7 @@ def _as_csv(source: TableSource) -> str:
 
 
 def _not_utf8_in_memory(source: TableSource) -> str:
-    """Say which columns of a table in memory hold texts that are not encoded in UTF-8."""
+    """Name the columns of a table in memory whose texts are not encoded in UTF-8."""
     import pyarrow as pa  # noqa: PLC0415
 
     from evenhand.tables.io.in_memory import as_arrow  # noqa: PLC0415
@@ -129,7 +133,7 @@ def _not_utf8_in_memory(source: TableSource) -> str:
 
 
 def _not_utf8_column(source: TableSource) -> str:
-    """Say which columns of a parquet file hold texts that are not encoded in UTF-8."""
+    """Name the columns of a parquet file whose texts are not encoded in UTF-8."""
     import duckdb  # noqa: PLC0415  (0.1 s)
 
     names = []

@@ -1,4 +1,4 @@
-"""What was given: paths, globs, tables in memory, or arm names to either, as a flat list of tables."""
+"""Resolve a source (paths, globs, tables in memory, or arm names to either) into a flat list of tables."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ ALLOWED = (
 
 @dataclass(frozen=True)
 class TableSource:
-    """One table as it was given.
+    """One table of a source, before it is opened.
 
     Attributes:
-        title: what complaints call it: the path, or `table 2`.
-        arm: the arm its rows belong to, unless a column says so.
-        run: the run its rows belong to, unless a column says so.
+        title: its name in complaints: the path, or `table 2`.
+        arm: the arm of its rows, unless a column names it.
+        run: the run of its rows, unless a column names it.
         path: the file, or None for a table in memory.
         table: the table in memory, or None for a file.
     """
@@ -46,17 +46,17 @@ class TableSource:
 
     @property
     def ending(self) -> str:
-        """The file's ending, in small letters and with its `.gz`: `.csv.gz`."""
+        """The file's ending in lower case, with its `.gz`: `.csv.gz`."""
         name = self.path.name.lower() if self.path else ""
         return next((e for e in sorted(ENDINGS, key=len, reverse=True) if name.endswith(e)), "")
 
 
 def resolve_sources(source: Source, columns: Columns) -> tuple[list[TableSource], list[str]]:
-    """List the tables that are given, with the arm and run of each, and complain of files that are not there.
+    """List the tables of a source with their arms and runs, and complain of files that do not exist.
 
     Raises:
-        CallError: the source is of no kind that can be read, or names and tables do not match.
-        TableError: there is no such file, and so no telling which name belongs to which.
+        CallError: the type of the source is not supported, or names and tables do not match.
+        TableError: a file does not exist, so that names cannot be assigned to tables.
     """
     named, complaints = _flatten(source)
     if complaints and (columns.names or not named):
@@ -81,7 +81,7 @@ def resolve_sources(source: Source, columns: Columns) -> tuple[list[TableSource]
 
 
 def _title(item: object, name: str | None, stem: str) -> str:
-    """What complaints call a table."""
+    """Name a table in complaints."""
     if isinstance(item, Path):
         return str(item)
     return (
@@ -90,7 +90,7 @@ def _title(item: object, name: str | None, stem: str) -> str:
 
 
 def digest(source: TableSource) -> str | None:
-    """The SHA-256 of a file; None for a table in memory."""
+    """Return the SHA-256 of a file; None for a table in memory."""
     if source.path is None:
         return None
     try:
@@ -101,7 +101,7 @@ def digest(source: TableSource) -> str | None:
 
 
 def is_table(value: object) -> bool:
-    """Whether a value is a table (and not a column, a path or a name)."""
+    """Return True for a table (and not for a column, a path or a name)."""
     kind = type(value)
     if isinstance(value, Mapping) or hasattr(kind, "__dataframe__"):
         return True
@@ -109,15 +109,15 @@ def is_table(value: object) -> bool:
 
 
 def _flatten(source: Source) -> tuple[list[tuple[str | None, object]], list[str]]:
-    """Tables with the names that a mapping gave them; files are `Path`s."""
+    """List tables with the names that a mapping gives them; files become `Path`s."""
     complaints: list[str] = []
     named: list[tuple[str | None, object]] = []
     if isinstance(source, Mapping) and not source:
-        raise CallError("The given dict is empty: give columns (name to values) or arms (name to table).")
+        raise CallError("The dict is empty: give columns (name to values) or arms (name to table).")
     if isinstance(source, Mapping) and _names_arms(source):
         for name, value in source.items():
             if not (isinstance(name, str) and name):
-                raise CallError(f"The given dict has the key {name!r}; the name of an arm is a text.")
+                raise CallError(f"The dict has the key {name!r}; the name of an arm must be a string.")
             named += [(name, item) for item in _items(value, f"arm '{name}'", complaints)]
     else:
         named += [(None, item) for item in _items(source, "the source", complaints)]
@@ -125,32 +125,36 @@ def _flatten(source: Source) -> tuple[list[tuple[str | None, object]], list[str]
 
 
 def _names_arms(source: Mapping[Any, Any]) -> bool:
-    """Whether a mapping goes from arms to tables or paths, and not from columns to values."""
+    """Return True for a mapping from arms to tables or paths, False for one from columns to values.
 
-    def stands_for_tables(value: object) -> bool:
+    Raises:
+        CallError: the mapping mixes both.
+    """
+
+    def is_tables(value: object) -> bool:
         if isinstance(value, list | tuple):
             return bool(value) and all(_holds_columns(v) or isinstance(v, os.PathLike) for v in value)
         return is_table(value) or isinstance(value, str | os.PathLike)
 
-    are_tables = [stands_for_tables(value) for value in source.values()]
+    are_tables = [is_tables(value) for value in source.values()]
     if any(are_tables) and not all(are_tables):
         kinds = ", ".join(f"'{k}': {type(v).__name__}" for k, v in source.items())
         raise CallError(
-            f"The given dict mixes tables and columns ({kinds}): give columns only (name to values) or "
+            f"The dict mixes tables and columns ({kinds}): give columns only (name to values) or "
             "arms only (name to table or path)."
         )
     return all(are_tables)
 
 
 def _holds_columns(value: object) -> bool:
-    """Whether a value in a list is a table, and not a record that stands in a column."""
+    """Return True for a table in a list, False for a record that is the value of a column."""
     if isinstance(value, Mapping):
         return any(hasattr(v, "__len__") and not isinstance(v, str | bytes) for v in value.values())
     return is_table(value)
 
 
 def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]:
-    """The single tables that a value stands for; a path that stands for nothing is a complaint."""
+    """Yield the single tables of a value; a path without a file is a complaint."""
     if isinstance(value, str | os.PathLike):
         yield from _files(os.fspath(value), complaints)
     elif is_table(value):
@@ -159,12 +163,11 @@ def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]
         for item in value:
             if not (is_table(item) or isinstance(item, str | os.PathLike)):
                 raise CallError(
-                    f"A list was given whose items are of type {type(item).__name__}; {_collect(item)}"
-                    f"give {ALLOWED}."
+                    f"A list has items of type {type(item).__name__}; {_collect(item)}give {ALLOWED}."
                 )
             if isinstance(item, Mapping) and item and not _holds_columns(item):
                 raise CallError(
-                    "A list of records was given; give their columns, for example pandas.DataFrame(records)."
+                    "Got a list of records; give their columns, for example pandas.DataFrame(records)."
                 )
             yield from _items(item, where, complaints)
     else:
@@ -172,26 +175,29 @@ def _items(value: object, where: str, complaints: list[str]) -> Iterator[object]
 
 
 def _collect(value: object) -> str:
-    """The next step for a query that has no rows yet (polars' LazyFrame)."""
+    """Advise to execute a query that has no rows yet (polars' LazyFrame)."""
     return "call .collect() on it, or " if hasattr(type(value), "collect") else ""
 
 
 def _files(raw: str | bytes, complaints: list[str]) -> Iterator[Path]:
-    """The files that a path or a glob stands for; a file whose name has a star or a bracket comes first."""
+    """Yield the files of a path or glob.
+
+    An existing file takes precedence over a glob, since the name of a file may have a star or a bracket.
+    """
     text = os.fsdecode(raw)
     if not text or "\0" in text:
-        complaints.append(f"{text!r}: is no path.")
+        complaints.append(f"{text!r}: is not a path.")
         return
     typed = text
     text = local(text)
     if why := unsupported_location(text) or path_fault(text):
-        complaints.append(f"{_shorten_path(typed)}: there is no such file: {why}")
+        complaints.append(f"{_shorten_path(typed)}: no such file: {why}")
     elif os.path.isdir(text):
         complaints.append(f"{text}: is a folder; give its files, for example '{_files_below(Path(text))}'.")
     elif os.path.isfile(text):
         yield Path(text)
     elif os.path.exists(text):
-        complaints.append(f"{text}: is no ordinary file; write what comes from it to a file, and give that.")
+        complaints.append(f"{text}: is not a regular file; write its content to a file, and give that.")
     elif glob.has_magic(text):
         matches = sorted(path for path in glob.glob(text, recursive=True) if Path(path).is_file())
         yield from map(Path, matches)
@@ -202,40 +208,40 @@ def _files(raw: str | bytes, complaints: list[str]) -> Iterator[Path]:
 
 
 def _files_below(folder: Path) -> str:
-    """A pattern of the files in a folder, or in the folders within it."""
-    for way in ("*", "**/*"):
+    """Suggest a pattern for the files in a folder, or in its subfolders."""
+    for prefix in ("*", "**/*"):
         try:
-            names = [p.name.lower() for p in islice(folder.glob(way), 1000)]
+            names = [p.name.lower() for p in islice(folder.glob(prefix), 1000)]
         except OSError:
             break
         for ending in (".parquet", *ENDINGS):
             if any(name.endswith(ending) for name in names):
-                return str(folder / f"{way}{ending}")
+                return str(folder / f"{prefix}{ending}")
     return str(folder / "*.parquet")
 
 
 def _shorten_path(path: str) -> str:
-    """A path for a complaint: an address has both of its strokes, of which a `Path` keeps one."""
+    """Shorten a path for a complaint; restore the second slash of a URL, which `Path` removes."""
     text = re.sub(r"^(s3|gs|https?|abfss?|hf):/(?!/)", r"\1://", path)
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 23]}...{text[-20:]}"
 
 
 def files_of(paths: Sequence[str]) -> list[Path]:
-    """The files that paths and patterns stand for; those that stand for none are left out."""
+    """List the files of paths and patterns; those without a file are left out."""
     return [file for path in paths for file in _files(path, [])]
 
 
 def _describe_missing(path: Path) -> str:
-    """Say that a file does not exist, with the files that lie where it was looked for."""
+    """Report that a file does not exist, and suggest the nearest name in its folder."""
     try:
         beside = sorted(p.name for p in path.parent.iterdir() if p.name.lower().endswith(ENDINGS))
     except OSError:
-        return f"{path}: there is no such file, and no folder '{path.parent}'."
-    return f"{path}: there is no such file; {nearest(path.name, beside)}"
+        return f"{path}: no such file; its folder '{path.parent}' does not exist."
+    return f"{path}: no such file; {nearest(path.name, beside)}"
 
 
 def _names_per_table(source: Source, columns: Columns) -> tuple[str, ...]:
-    """Names, one per table: a pattern's name goes to each file that it matches."""
+    """Return one name per table: every file that a pattern matches gets the name of the pattern."""
     items = list(source) if isinstance(source, list | tuple) else [source]
     if isinstance(source, Mapping) or len(items) != len(columns.names):
         return columns.names
@@ -246,11 +252,13 @@ def _names_per_table(source: Source, columns: Columns) -> tuple[str, ...]:
 def _with_names(
     named: list[tuple[str | None, object]], names: tuple[str, ...], columns: Columns
 ) -> list[tuple[str | None, object]]:
-    """The tables with the names that the call gives them, one per table."""
+    """Return the tables with the names of `columns.names`, one per table."""
     if any(name is not None for name, _ in named):
-        raise CallError("--name: the given dict names the arms already; give one of the two.")
+        raise CallError("--name: the dict names the arms already; give one of the two.")
     if columns.arm is not None:
-        raise CallError(f"--name: column '{columns.arm}' (--arm) says the arms already; give one of the two.")
+        raise CallError(
+            f"--name: column '{columns.arm}' (--arm) names the arms already; give one of the two."
+        )
     if len(names) != len(named):
         tables = ", ".join(str(item) if isinstance(item, Path) else "a table" for _, item in named)
         raise CallError(
@@ -258,12 +266,12 @@ def _with_names(
             f"({tables}); give one name per table or pattern, in order (equal names are runs of one arm)."
         )
     if not all(names):
-        raise CallError("--name: a name is empty; the name of an arm is a text.")
+        raise CallError("--name: a name is empty; the name of an arm must be a non-empty text.")
     return [(name, item) for name, (_, item) in zip(names, named, strict=True)]
 
 
 def _stem(item: object, number: int, count: int) -> str:
-    """The name of a file without its ending; tables in memory are numbered."""
+    """Return the name of a file without its ending; number tables in memory."""
     if not isinstance(item, Path):
         return "table" if count == 1 else f"table {number}"
     ending = TableSource("", "", "", item).ending
@@ -271,7 +279,7 @@ def _stem(item: object, number: int, count: int) -> str:
 
 
 def _unique(stems: list[str], items: list[object]) -> list[str]:
-    """Tell equal names apart, by their folder where that is enough, else by a number."""
+    """Make names unique: by the folder of the file where that suffices, else by a number."""
     twice = {stem for stem in stems if stems.count(stem) > 1}
     longer = [
         f"{item.absolute().parent.name}/{stem}" if isinstance(item, Path) and stem in twice else stem

@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Write files atomically."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 
 from evenhand.errors import CallError
 
-_ORDINARY = 0o666
+_DEFAULT_MODE = 0o666
 
 
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Write a file so that, at any moment, the old content or the new one is there, whole.
+    """Write a file atomically: at any moment it has all of the old or all of the new content.
 
     Args:
-        path: where; its folder must exist.
+        path: the file; its folder must exist.
         content: text (written as UTF-8, line ends as they are) or bytes.
 
     Raises:
-        CallError: there is no such folder, the path is a folder, or the system refuses to write.
+        CallError: the folder does not exist, the path is a folder, or the system refuses to write.
     """
     target = Path(path)
     if not target.parent.is_dir():
-        raise CallError(f"{target}: cannot be written, because there is no folder '{target.parent}'.")
+        raise CallError(f"{target}: cannot be written, because folder '{target.parent}' does not exist.")
     if target.is_dir():
         raise CallError(f"{target}: cannot be written, because it is a folder; give a file name.")
     data = content.encode("utf-8") if isinstance(content, str) else content
@@ -34,7 +34,7 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 def _replace(target: Path, data: bytes) -> None:
-    """Write a neighbour of the target, make sure that it is on disk, and put it in the target's place."""
+    """Write a temporary file beside the target, sync it to disk, and rename it to the target."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:16]}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -49,9 +49,9 @@ def _replace(target: Path, data: bytes) -> None:
 
 
 def _mode(target: Path) -> int:
-    """Permissions of the file that is replaced, or those of any new file."""
+    """Return the permissions of the replaced file, or the default ones of a new file."""
     if target.exists():
         return target.stat().st_mode & 0o777
     mask = os.umask(0)
     os.umask(mask)
-    return _ORDINARY & ~mask
+    return _DEFAULT_MODE & ~mask

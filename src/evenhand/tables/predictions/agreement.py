@@ -1,9 +1,9 @@
-"""Whether a table's scores can be those of its predictions.
+"""Check that a table's scores agree with its predictions.
 
-A column called `score` holds the probability of the positive class here; many programs write the confidence
-of the predicted class under the same name, or list classes in another order. Both are numbers in [0, 1], and
-all metrics of scores come out wrong without a sign. Where a table has predictions too, they show it: whatever
-threshold was taken, rows predicted positive have the larger scores.
+A column called `score` holds the probability of the positive class here. Many programs write the confidence
+of the predicted class under the same name, or list classes in another order. Both are numbers in [0, 1], so
+all metrics of scores would be wrong without any error. Predictions in the same table reveal it: for every
+possible threshold, rows predicted positive have larger scores than rows predicted negative.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from evenhand.tables.values import Distinct, code, text_sql
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-#: Scores that rank rows against their predictions in this share of pairs or more are those of another class.
+#: Scores that contradict the predictions in at least this share of pairs belong to the other class.
 MIN_REVERSED_SHARE = 0.9
-#: Lists fit the predictions in another order when this share of rows does, and less than half in their own.
+#: Another order of classes fits if at least this share of rows agrees with it, and less than half as given.
 MIN_FITTING_SHARE = 0.9
 _TOLERANCE = 1e-9
 _MAX_COMPLAINTS = 10
@@ -33,16 +33,16 @@ _MAX_COMPLAINTS = 10
 
 @dataclass(frozen=True)
 class _Ranking:
-    """How scores order the rows of one run that are predicted negative and positive.
+    """The ranking by score of the rows of one run that are predicted negative and positive.
 
     Attributes:
-        run: the run, as the table's columns name it; empty where they do not.
+        run: the run in a sentence; empty where no column names it.
         negative: rows predicted negative.
         positive: rows predicted positive.
         least: the smallest score.
         most: the largest score.
-        auc: probability that a row predicted positive has the larger score.
-        disagree: rows that are predicted otherwise than the best threshold says.
+        auc: probability that a row predicted positive has a larger score than one predicted negative.
+        disagree: rows whose prediction differs from that of the best threshold.
     """
 
     run: str
@@ -66,7 +66,7 @@ def check_agreement(
         columns: how the columns are called.
 
     Returns:
-        Complaints about scores that no threshold explains, and remarks.
+        Complaints about scores that contradict the predictions, and remarks.
     """
     complaints: list[str] = []
     remarks: list[str] = []
@@ -109,7 +109,7 @@ def _compare_binary(
             )
         elif ranking.least >= 0.5 and ranking.disagree:
             wrong.append(
-                f"{where}: no score lies below 0.5 (the least is {ranking.least:.4g}), though "
+                f"{where}: no score is below 0.5 (the smallest is {ranking.least:.4g}), though "
                 f"{ranking.negative:,} rows are predicted '{negative}', and no threshold on the scores gives "
                 f"these predictions: is it the confidence of the predicted class? Give the probability of "
                 f"'{positive}': 1 - score where the prediction is '{negative}'; or leave scores out "
@@ -125,24 +125,24 @@ def _compare_binary(
 
 
 def _remark_on_extreme_scores(scores: Scores, classes: Classes, least: float, most: float) -> list[str]:
-    """Remark on scores that make every row positive, or none."""
+    """Remark on scores that predict every row positive, or every row negative."""
     negative, positive = classes.titles
     if least >= 0.5:
         return [
-            f"--score '{scores.title}': no score lies below 0.5 (the least is {least:.4g}), so that every "
+            f"--score '{scores.title}': no score is below 0.5 (the smallest is {least:.4g}), so that every "
             f"row counts as predicted '{positive}': is it the confidence of the predicted class? A score is "
             f"the probability of '{positive}'."
         ]
     if most < 0.5:
         return [
             f"--score '{scores.title}': no score reaches 0.5 (the largest is {most:.4g}), so that every row "
-            f"counts as predicted '{negative}'; a column of predictions says otherwise."
+            f"counts as predicted '{negative}'; add a column of predictions if this is wrong."
         ]
     return []
 
 
 def score_of_positive(scores: Scores, classes: Classes) -> str:
-    """SQL for P(positive) of a table with two classes, whatever form its scores have."""
+    """Return SQL for P(positive) of a table with two classes, for every form of scores."""
     assert classes.positive is not None
     if scores.single:
         return positive_sql(scores, classes.names, classes.positive)
@@ -159,10 +159,10 @@ def _rankings(
     classes: Classes,
     columns: Columns,
 ) -> list[_Ranking]:
-    """Rank rows by score in every run that predicts both classes, and count what no threshold explains.
+    """Rank rows by score in every run that predicts both classes, and count rows that no threshold explains.
 
-    Sums over scores in order give both: of the rows of negative and of positive prediction below a score. The
-    best threshold errs in the fewest (positive ones below it) + (negative ones from it on).
+    Cumulative counts of negative and positive predictions over sorted scores give both: the AUC, and the
+    errors of each threshold, (positives below it) + (negatives at or above it). The smallest one is reported.
     """
     rows, run = _coded(db, checked, predictions, score, classes, columns)
     ordered = db.execute(
@@ -170,7 +170,7 @@ def _rankings(
         f"FROM (SELECT {run} AS run, min(s) FILTER (p = 1) AS above, max(s) FILTER (p = 0) AS below, "
         f"min(s) AS least, max(s) AS most FROM ({rows}) GROUP BY ALL)"
     ).fetchall()
-    if ordered[0][0]:  # a threshold explains every run, as nearly always; ranks would take much longer
+    if ordered[0][0]:  # the usual case: a threshold explains every run. Ranking would take much longer.
         return []
     rankings = db.execute(
         f"WITH d AS (SELECT {run} AS run, s, count(*) FILTER (p = 1) AS pos, count(*) FILTER (p = 0) AS neg "
@@ -195,7 +195,7 @@ def _coded(
     classes: Classes,
     columns: Columns,
 ) -> tuple[str, str]:
-    """SQL for the rows (p: predicted class, s: score, run columns), and for the name of a row's run."""
+    """Return SQL for the rows (p: predicted class, s: score, r: run columns), and for the name of a run."""
     table = checked.table
     relation = code(db, predictions, classes.codes, f"a{table.number}")
     named = [
@@ -214,7 +214,7 @@ def _coded(
 def _compare_multiclass(
     db: DuckDBPyConnection, checked: ValidatedTable, scores: Scores, classes: Classes, columns: Columns
 ) -> tuple[list[str], list[str]]:
-    """Compare the class of the largest score with the predicted one, for three classes or more."""
+    """Compare the class with the largest score to the predicted class, for three or more classes."""
     positions = class_positions(scores, classes.names, None)
     if checked.predictions is None or not isinstance(positions, list):
         return [], []
@@ -239,7 +239,7 @@ def _compare_multiclass(
         if other:
             wrong.append(
                 f"{where}: the largest score is that of the predicted class in {agree:,} of {rows_of_run:,} "
-                f"rows; in {other[1]:,} rows it would be if the scores stood in the order {other[0]}. Give "
+                f"rows; with the scores in the order {other[0]} it would be in {other[1]:,} rows. Give "
                 f"one score per class in the order of the class names, or one column per class."
             )
         elif agree < rows_of_run:
@@ -251,15 +251,15 @@ def _compare_multiclass(
 
 
 def _find_order(table: IntArray, names: Sequence[str], agree: int) -> tuple[str, int] | None:
-    """Find an order of the scores that fits the predictions where their own does not.
+    """Find an order of the classes that fits the predictions, where the given order does not.
 
     Args:
-        table: [classes, places] rows by predicted class and by the place of the largest score.
+        table: [classes, positions] number of rows by predicted class and by position of the largest score.
         names: the classes.
         agree: rows whose largest score is that of the predicted class.
 
     Returns:
-        The classes in the order of the places, for a sentence, and the rows that fit; None where none does.
+        The classes by position, for a sentence, and the number of rows that fit; None where no order fits.
     """
     rows = int(table.sum())
     if 2 * agree >= rows:

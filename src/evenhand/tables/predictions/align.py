@@ -1,7 +1,7 @@
-"""Bring the answers of all arms and runs together, one row per example.
+"""Align the answers of all arms and runs by id, one row per example.
 
-Every table becomes rows of small integers (codes); rows with one id meet in one row, in one pass. Where
-nothing needs single rows, equal rows become one with their number.
+Every table becomes rows of small integers (codes), and one GROUP BY over their union joins the rows of an id.
+Where no score or cluster needs single rows, equal rows are collapsed into one row with their count.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Fetched = dict[str, Any]
-#: Weights between 2 to minus this power and 2 to this power can be squared and added, a billion of them.
+#: A billion weights between 2**-450 and 2**450 can be squared and summed without overflow or underflow.
 _MAX_EXPONENT = 450
 
 
 def align(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) -> tuple[Fetched, list[str]]:
-    """Read the paired rows.
+    """Read the aligned rows of all tables.
 
     Args:
         db: the database.
-        tables: tables that have passed their checks.
-        plan: what is read of them.
+        tables: validated tables.
+        plan: the common schema.
 
     Returns:
         The columns `label`, `p0...`, `g0...`, `f0...`, and `n`, `w1`, `w2` (sums over equal rows) or `w`,
         `cluster`, `s0...` (one row per example); and remarks.
 
     Raises:
-        TableError: keys occur twice, or arms differ in their examples or in what is true of them.
+        TableError: keys occur twice, or arms differ in their examples, labels, groups, weights or clusters.
     """
     if plan.columns.weight is not None:
         plan = replace(plan, weight_shift=_weight_shift(db, tables, plan.columns))
+    # Integer ids are compared as integers: faster than texts, and only if every table stores them so.
     integer_ids = all(is_integer(c.table.types[plan.columns.id]) for c in tables if c.has_id)
     alone = len(plan.places) == 1 and len(tables) == 1
     coded = " UNION ALL ".join(
@@ -62,7 +63,10 @@ def align(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) 
 def _coded(
     db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan, *, integer_ids: bool, suffix: str
 ) -> str:
-    """SQL for one table as codes: `id, k, label, p, s, g0..., f0..., w, cluster`."""
+    """Return SQL for one table as codes: `id, k, label, p, s, g0..., f0..., w, cluster`.
+
+    `k` is the index of the row's (arm, run), `p` the predicted class, `s` the scores, `g` groups, `f` flags.
+    """
     table, columns = checked.table, plan.columns
     sql, kinds = table.columns, table.types
     joins: list[str] = []
@@ -92,7 +96,7 @@ def _coded(
     fields += [f"CAST({flag_sql(sql[n], kinds[n])} AS TINYINT) AS f{i}" for i, n in enumerate(plan.flags)]
     if columns.weight is not None:
         w = number_sql(sql[columns.weight], kinds[columns.weight])
-        # In two steps: 2 to the whole power may be no float.
+        # In two factors, since 2 ** weight_shift itself may overflow.
         half = plan.weight_shift // 2
         factors = f" * {2.0**half!r} * {2.0 ** (plan.weight_shift - half)!r}" if plan.weight_shift else ""
         fields.append(f"{w}{factors} AS w")
@@ -102,13 +106,13 @@ def _coded(
 
 
 def _weight_shift(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], columns: Columns) -> int:
-    """The power of two by which weights are multiplied so that their squares can be added.
+    """Return the power of two that scales weights so that their squares can be summed.
 
-    Only ratios of weights count, and a power of two changes none, to the last bit. Weights that can be
-    squared as they are stay as they are.
+    Only ratios of weights matter, and a power of two leaves them exact to the last bit. Weights that can be
+    squared as they are get a shift of 0.
 
     Raises:
-        TableError: weights lie too far apart.
+        TableError: the ratio of the largest to the smallest weight is too large.
     """
     name = str(columns.weight)
     ends = []
@@ -131,12 +135,12 @@ def _weight_shift(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], colu
     ]
     raise TableError(
         f"column '{name}' (--weight) has weights from {extremes[0]} to {extremes[1]}, which are too far "
-        "apart to be squared and added; give weights whose largest is at most 1e270 times the smallest above 0."
+        "apart to be squared and added; the largest weight may be at most 1e270 times the smallest above 0."
     )
 
 
 def _describe_holder(db: DuckDBPyConnection, checked: ValidatedTable, columns: Columns, value: float) -> str:
-    """The first example that has a weight."""
+    """Name the first example that has a given weight."""
     table = checked.table
     if not checked.has_id:
         return ""
@@ -155,7 +159,7 @@ def run_index_sql(
     columns: Columns,
     joins: list[str],
 ) -> str:
-    """SQL for the place of a row's arm and run; a join that it needs is added to `joins`."""
+    """Return SQL for the index in `places` of a row's (arm, run); add the join that it needs to `joins`."""
     if columns.arm is None and columns.run is None:
         return str(places.index((table.source.arm, table.source.run)))
     relation = f"k{table.number}"
@@ -178,7 +182,7 @@ def run_index_sql(
 
 
 def _score(checked: ValidatedTable, plan: Plan) -> str:
-    """SQL for a row's scores: P(positive), or a list in the order of the classes; they sum to 1."""
+    """Return SQL for a row's scores: P(positive), or a list in the order of the classes that sums to 1."""
     scores, classes = checked.scores, plan.classes
     if scores is None:
         return "NULL"
@@ -193,17 +197,17 @@ def _score(checked: ValidatedTable, plan: Plan) -> str:
 
 
 def _answer(score: str, plan: Plan) -> str:
-    """SQL for the class that the scores favour; the first one when several do."""
+    """Return SQL for the class with the largest score; the first one on a tie."""
     if plan.classes.positive is not None:
         return f"CAST({score} >= 0.5 AS SMALLINT)"
     return f"CAST(list_position({score}, list_max({score})) - 1 AS SMALLINT)"
 
 
 def _refuse_duplicates(db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan) -> None:
-    """Complain when an id occurs twice in a single run.
+    """Raise if an id occurs twice in the only run.
 
-    Ids are compared by 64-bit hashes, sorted here, which takes a tenth of the memory of a table of texts;
-    equal hashes are looked into.
+    Ids are compared by sorted 64-bit hashes, which take a tenth of the memory of the texts. Equal hashes may
+    be a collision, so the ids themselves are compared then.
     """
     table = checked.table
     key = name_sql(table.columns[plan.columns.id], table.types[plan.columns.id])
@@ -221,11 +225,17 @@ def _refuse_duplicates(db: DuckDBPyConnection, checked: ValidatedTable, plan: Pl
 
 
 def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[ValidatedTable], plan: Plan) -> list[str]:
-    """Make the table `wide`, one row per example, and compare what the arms say of it."""
+    """Create the view `wide`, one row per example, and check that all tables agree on it.
+
+    One pass over the table `merged` counts every violation and finds its first id: min <> max of a column
+    within an id means that tables disagree, and more rows than runs means that an id occurs twice in a run.
+    """
     fields = ["id", "count(*) AS rows_of_id"]
     for name in plan.shared:
+        # Weights are floats that programs round, so they are compared with a tolerance; all else exactly.
         differs = "max(w) - min(w) > 1e-6 * max(w)" if name == "w" else f"min({name}) <> max({name})"
         fields += [f"min({name}) AS {name}", f"{differs} AS differs_{name}"]
+    # One column per run: p{k} is NULL exactly where run k does not have the id.
     for k, scored in enumerate(plan.scored):
         fields.append(f"max(p) FILTER (WHERE k = {k}) AS p{k}")
         if scored:
@@ -264,9 +274,10 @@ def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[ValidatedTable],
 
 
 def _completeness_sql(plan: Plan) -> tuple[str, list[str]]:
-    """SQL for "every place has the row that should", and for each place "it lacks a row".
+    """Return SQL for a complete row, and for each (arm, run) SQL for a row that it lacks.
 
-    With rows by run, a row that one arm's run has should be in the runs of that name of all arms.
+    A complete row is in every run. With `resplit`, runs have rows of their own: a row of one arm's run must
+    be in the runs of the same name of all arms.
     """
     empty = [f"p{k} IS NULL" for k in range(len(plan.places))]
     if plan.columns.resplit:
@@ -279,7 +290,10 @@ def _completeness_sql(plan: Plan) -> tuple[str, list[str]]:
 
 
 def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
-    """Read the paired rows, or their sums, in an order that does not depend on threads."""
+    """Read the aligned rows, or counts and sums of equal rows.
+
+    ORDER BY, within sums as well, makes the result independent of the number of threads, to the last bit.
+    """
     codes = ["label", *(f"p{k}" for k in range(len(plan.places)))]
     answers = ", ".join(f"coalesce(p{k}, {ABSENT}) AS p{k}" for k in range(len(plan.places)))
     wide = f"(SELECT * REPLACE ({answers}) FROM wide)" if plan.columns.resplit else "wide"

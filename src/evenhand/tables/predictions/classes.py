@@ -1,4 +1,4 @@
-"""Which classes there are, and which one is positive."""
+"""Determine the classes of a task, and the positive one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _TRUTH = {"true": "1", "false": "0", "1": "1", "0": "0"}
 
 @dataclass(frozen=True)
 class TableValues:
-    """What one table says about classes.
+    """The labels, predictions and scores of one table.
 
     Attributes:
-        title: what complaints call the table.
-        labels: rows by label, as written.
-        predictions: rows by prediction, as written; None when the table has scores only.
-        scores: where its scores are, or None.
+        title: the name of the table in complaints.
+        labels: number of rows by label, as written.
+        predictions: number of rows by prediction, as written; None if the table has scores only.
+        scores: the location of its scores, or None.
     """
 
     title: str
@@ -37,9 +37,9 @@ class Classes:
     Attributes:
         names: class names; binary ones are (negative, positive).
         positive: index of the positive class when binary, else None.
-        codes: index of the class for every way to write it.
-        remarks: what is worth knowing about them.
-        titles: what results call the classes.
+        codes: index of the class for every spelling of it.
+        remarks: remarks on the classes.
+        titles: names of the classes in results.
     """
 
     names: tuple[str, ...]
@@ -52,12 +52,15 @@ class Classes:
 def resolve_classes(
     answers: Sequence[TableValues], positive: str | None, titles: Sequence[str] = ()
 ) -> Classes | list[str]:
-    """Find the classes, or complain.
+    """Determine the classes from the values of all tables.
 
     Args:
-        answers: what each table says.
-        positive: the positive class as the call names it.
-        titles: what results call the classes, where tables hold their numbers, from 0; else as tables do.
+        answers: values of each table.
+        positive: the positive class as the user names it.
+        titles: names of the classes in results, where tables hold their numbers from 0; else empty.
+
+    Returns:
+        The classes, or complaints.
     """
     written = {text for a in answers for text in (*a.labels, *(a.predictions or {}))}
     truth = all(text.strip().lower() in _TRUTH for text in written)
@@ -65,6 +68,7 @@ def resolve_classes(
     canonical_positive = None if positive is None else _canonical(tidy(positive) or positive, truth)
     labels = {canon[text] for a in answers for text in a.labels}
     observed = labels | {canon[text] for a in answers for text in (a.predictions or {})}
+    # The order of the checks matters: each one explains a mistake that would make the next one misleading.
     gaps = _gaps(answers, canon)
     if gaps:
         return gaps
@@ -104,14 +108,14 @@ def resolve_classes(
 
 
 def _title(name: str, titles: Sequence[str]) -> str:
-    """What results call a class that tables write so."""
+    """Return the name in results of a class as tables write it."""
     return titles[int(name)] if titles and name.isdecimal() and int(name) < len(titles) else name
 
 
 def _gaps(answers: Sequence[TableValues], canon: Mapping[str, str]) -> list[str]:
-    """Complain of words for a missing value that are a label without a prediction, or the other way round.
+    """Complain of words for a missing value that occur only as labels, or only as predictions.
 
-    A class that is called `None` occurs as a label, and some model predicts it or gives it a score.
+    A real class called `None` occurs as a label, and some model predicts it or gives it a score.
     """
     labels = {canon[text] for a in answers for text in a.labels}
     predicted = {canon[text] for a in answers for text in (a.predictions or {})}
@@ -137,7 +141,7 @@ def _gaps(answers: Sequence[TableValues], canon: Mapping[str, str]) -> list[str]
 def _unknown_predictions(
     answers: TableValues, canon: Mapping[str, str], labels: set[str]
 ) -> tuple[dict[str, int], bool]:
-    """Count the predictions of a table that are no label, by value; and whether all of them are."""
+    """Count the predictions that never occur as a label, by value; True if all predictions are such."""
     predictions = answers.predictions or {}
     strange = {text: n for text, n in predictions.items() if canon[text] not in labels}
     return strange, len(strange) == len(predictions)
@@ -146,7 +150,7 @@ def _unknown_predictions(
 def _never_labels(
     answers: Sequence[TableValues], canon: Mapping[str, str], labels: set[str], titles: Sequence[str]
 ) -> list[str]:
-    """Remark on predictions that no label has: a class that is rare, or another spelling of one."""
+    """Remark on predictions that never occur as a label: a rare class, or another spelling of one."""
     remarks = []
     for a in answers:
         strange, _ = _unknown_predictions(a, canon, labels)
@@ -154,7 +158,8 @@ def _never_labels(
             rows = sum(strange.values())
             listed = shown([_title(text, titles) for text in strange])
             remarks.append(
-                f"{a.title}: {rows:,} predictions are {listed}, which no label is; they count as wrong."
+                f"{a.title}: {rows:,} predictions are {listed}, which never occurs as a label; they count as "
+                "wrong."
             )
     return remarks
 
@@ -162,7 +167,7 @@ def _never_labels(
 def _never_predicted(
     answers: Sequence[TableValues], canon: Mapping[str, str], titles: Sequence[str]
 ) -> list[str]:
-    """Remark on labels that no table predicts: a rare class, or a word for something else."""
+    """Remark on labels that no table predicts: a rare class, or a word that is not a class."""
     if any(a.predictions is None for a in answers):
         return []
     predicted = {canon[text] for a in answers for text in (a.predictions or {})}
@@ -175,7 +180,7 @@ def _never_predicted(
 
 
 def _shares(answers: Sequence[TableValues], canon: Mapping[str, str], labels: set[str]) -> list[str]:
-    """Complain of labels with fractions that predictions lack: shares of annotators, or measurements."""
+    """Complain of fractional labels without such predictions: shares of annotators, or measurements."""
     broken = fractional(in_order(labels))
     complaints = []
     for a in answers:
@@ -192,13 +197,13 @@ def _shares(answers: Sequence[TableValues], canon: Mapping[str, str], labels: se
 
 
 def _canonical(text: str, truth: bool) -> str:
-    """The class that a text means; true and false are 1 and 0 where nothing else occurs."""
+    """Return the class of a text; true and false are 1 and 0 if all values are truth values (`truth`)."""
     bare = text.strip()
     return _TRUTH.get(bare.lower(), bare) if truth else (tidy(bare) or bare)
 
 
 def _with_scored(observed: set[str], scores: Iterable[Scores]) -> set[str]:
-    """The classes together with those that have scores but occur in no row."""
+    """Add the classes that have scores but occur in no row."""
     every = set(observed)
     for table_scores in scores:
         if table_scores.single:
@@ -210,7 +215,7 @@ def _with_scored(observed: set[str], scores: Iterable[Scores]) -> set[str]:
 
 
 def _unknown(answers: Sequence[TableValues], canon: Mapping[str, str], labels: set[str]) -> list[str]:
-    """Complain of predictions that are no label."""
+    """Complain of predictions that never occur as a label."""
     complaints = []
     for a in answers:
         strange, _ = _unknown_predictions(a, canon, labels)
@@ -225,7 +230,7 @@ def _unknown(answers: Sequence[TableValues], canon: Mapping[str, str], labels: s
 
 
 def _advice(strange: Sequence[str], labels: Sequence[str]) -> str:
-    """Say what predictions that are no labels probably are."""
+    """Guess the mistake behind predictions that never occur as a label."""
     numbers = [_number(text) for text in strange]
     if all(number is not None and 0 <= number <= 1 and number != int(number) for number in numbers):
         return "are they probabilities? --score names their column."
@@ -239,7 +244,7 @@ def _advice(strange: Sequence[str], labels: Sequence[str]) -> str:
 
 
 def _number(text: str) -> float | None:
-    """Convert a text to a number; None where it is none."""
+    """Convert a text to a number; None if it is not one."""
     try:
         return float(text)
     except ValueError:
@@ -249,7 +254,7 @@ def _number(text: str) -> float | None:
 def _several(
     answers: Sequence[TableValues], every: set[str], positive: str | None
 ) -> tuple[list[str], list[str]] | list[str]:
-    """Three classes or more, in order."""
+    """Order three or more classes; return (names, remarks) or complaints."""
     names = in_order(every)
     complaints = []
     if positive is not None:
@@ -267,17 +272,20 @@ def _several(
 
 
 def _binary(every: set[str], positive: str | None) -> tuple[list[str], list[str]] | list[str]:
-    """Two classes, the negative one first; where only one occurs, the other is still named."""
+    """Order two classes, the negative one first; return (names, remarks) or complaints.
+
+    Where only one class occurs, the other still gets a name.
+    """
     names = in_order(every)
     pair = next((pair for pair in SELF_EVIDENT if every <= set(pair) and positive in {None, *pair}), None)
     if pair is not None:
         return list(reversed(pair) if positive == pair[0] else pair), []
     if positive is None:
         known = "the classes are" if len(names) > 1 else "the only class is"
-        return [f"--positive: {known} {shown(names)}; say with --positive VALUE which one is positive."]
+        return [f"--positive: {known} {shown(names)}; name the positive one with --positive VALUE."]
     if len(names) == 2:
         if positive not in every:
-            return [f"--positive '{positive}': is none of the classes; {nearest(positive, names)}"]
+            return [f"--positive '{positive}': is not one of the classes; {nearest(positive, names)}"]
         return sorted(names, key=lambda name: name == positive), []
     if positive in every:
         return [f"not {positive}", positive], [f"Every label and prediction is '{positive}'."]

@@ -1,4 +1,4 @@
-"""Which columns and rows of a table are wanted, and whether it has them."""
+"""Determine the columns and rows of a table that are needed, and check that it has them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SPLIT = "split"
 def needed_columns(
     table: Table, columns: Columns, *, several: bool, scored: bool = True
 ) -> tuple[list[str], list[str]]:
-    """The columns that are needed, and complaints about those that are not there or hold no single values.
+    """List the needed columns, and complain of missing and nested ones.
 
     Args:
         table: an opened table.
         columns: how its columns are to be read.
-        several: whether there are other tables, so that rows must be found by their id.
-        scored: whether scores are read.
+        several: True if there are other tables, so that rows are paired by id.
+        scored: True if scores are read.
     """
     known = list(table.columns)
     scores = score_columns(table, columns) if scored else ()
@@ -37,22 +37,22 @@ def needed_columns(
         if name in table.flaws:
             complaints[f"column '{name}' ({option}) {table.flaws[name]}"] = None
         elif name not in table.columns:
-            also = " (nor are there scores)" if option == "--prediction" and not scores else ""
-            why = ", by which rows of several arms or runs are paired," if option == "--id" else ""
-            complaints[f"column '{name}' ({option}){why} is not there{also}; {nearest(name, known)}"] = None
+            also = " (and no scores)" if option == "--prediction" and not scores else ""
+            why = " (it pairs the rows of arms and runs)" if option == "--id" else ""
+            complaints[f"column '{name}' ({option}) not found{also}{why}; {nearest(name, known)}"] = None
     for pattern in columns.memberships:
         names = match_columns(pattern, known)
         single += names
         if not names:
             complaints[f"--memberships '{pattern}' matches no column; {nearest(pattern, known)}"] = None
     if columns.score is not None and not score_columns(table, columns):
-        complaints[f"column '{columns.score}' (--score) is not there; {nearest(columns.score, known)}"] = None
+        complaints[f"column '{columns.score}' (--score) not found; {nearest(columns.score, known)}"] = None
     complaints |= dict.fromkeys(_nested(table, single, scores))
     return [n for n in dict.fromkeys((*single, *scores)) if n in table.columns], list(complaints)
 
 
 def _required(table: Table, columns: Columns, *, several: bool) -> list[tuple[str, str]]:
-    """(option, column) of every column that must be there."""
+    """List (option, column) of every required column."""
     required: list[tuple[str, str | None]] = [("--label", columns.label)]
     required += [("--by", name) for name in columns.by]
     required += [("--intersect", name) for names in columns.intersect for name in names]
@@ -78,7 +78,7 @@ def _nested(table: Table, single: Sequence[str], scores: Sequence[str]) -> list[
 
 
 def filter_options(columns: Columns) -> str:
-    """The filters of a call, as they are written on the command line."""
+    """Format the filters of a call as on the command line."""
     shown_filters = [f"--where {name}={value}" for name, value in columns.where]
     if columns.split is not None:
         shown_filters.append(f"--split {columns.split}")
@@ -88,7 +88,10 @@ def filter_options(columns: Columns) -> str:
 def selection_sql(
     db: DuckDBPyConnection, table: Table, columns: Columns, *, must_match: bool = True
 ) -> str | list[str]:
-    """SQL for the rows that are wanted, or complaints: no such column, or (`must_match`) no such row."""
+    """Return the SQL condition of the selected rows, or complaints.
+
+    Complaints are about columns that do not exist and, with `must_match`, values that no row has.
+    """
     filters = [("--where", name, value) for name, value in columns.where]
     if columns.split is not None:
         filters.append(("--split", SPLIT, columns.split))
@@ -97,9 +100,7 @@ def selection_sql(
     complaints, parts = [], []
     for option, name, value in filters:
         if name not in table.columns:
-            complaints.append(
-                f"column '{name}' ({option}) is not there; {nearest(name, list(table.columns))}"
-            )
+            complaints.append(f"column '{name}' ({option}) not found; {nearest(name, list(table.columns))}")
             continue
         sql, kind = table.columns[name], table.types[name]
         if is_nested(kind):
@@ -117,13 +118,13 @@ def selection_sql(
 def remarks_on_other_splits(
     db: DuckDBPyConnection, table: Table, columns: Columns, selection: str
 ) -> list[str]:
-    """Tell of wanted rows whose examples the table has under another value of its split column, too.
+    """Remark on selected rows whose examples also occur under another value of the split column.
 
     Args:
         db: the database.
         table: an opened table, with all its rows.
         columns: how its columns are to be read.
-        selection: SQL for the rows that are wanted.
+        selection: the SQL condition of the selected rows.
     """
     key_columns = [name for name in (columns.id, columns.arm, columns.run) if name is not None]
     if SPLIT not in table.columns or any(name not in table.columns for name in key_columns):
@@ -144,13 +145,13 @@ def remarks_on_other_splits(
         return []
     listed = "; ".join(f"{n:,} under '{part}' (first: '{first}')" for part, n, first in duplicates)
     return [
-        f"rows that are judged have examples that column '{SPLIT}' puts elsewhere too: {listed}. What was "
-        "trained or chosen on them is judged on what it has seen."
+        f"judged examples also occur under other values of column '{SPLIT}': {listed}. A model that was "
+        "trained or selected on them is judged on data that it has seen."
     ]
 
 
 def _equals(sql: str, kind: str, value: str) -> str:
-    """SQL for whether a column has a value, which the call gives as text."""
+    """Return SQL for the test that a column equals a value, which the user gives as text."""
     tidied = tidy(value)
     text = bare_sql(f"({text_sql(sql, kind)})")
     if value.strip().lower() in {"true", "false"}:
@@ -163,7 +164,7 @@ def _equals(sql: str, kind: str, value: str) -> str:
 def _complain_without_match(
     db: DuckDBPyConnection, table: Table, criterion: tuple[str, str, str], test: str
 ) -> list[str]:
-    """Complain when no row passes a single filter, and say which values there are."""
+    """Complain if no row passes a filter, and suggest an existing value."""
     option, name, value = criterion
     if db.execute(f"SELECT 1 FROM {table.relation} WHERE {test} LIMIT 1").fetchall():
         return []
@@ -172,5 +173,5 @@ def _complain_without_match(
     values = [str(v) for (v,) in rows if v is not None]
     if not rows:
         return ["has no rows."]
-    what = "the rows that are judged by default" if option == "without --split" else f"as {option} says"
+    what = "the rows that are judged by default" if option == "without --split" else option
     return [f"column '{name}' has no row '{value}' ({what}); {nearest(value, values)}"]

@@ -1,4 +1,4 @@
-"""Whether the values of a column can be classes or groups: what measurements, lists and gaps look like."""
+"""Check that the values of a column can be classes or groups: not measurements, lists or missing values."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 
 from evenhand.tables.values import MAYBE_MISSING, in_order, shown
 
-#: The number that torch's cross-entropy, and with it most trainers, leave out of the loss.
+#: The label that torch's cross-entropy, and with it most trainers, ignores in the loss.
 IGNORED_LABEL = "-100"
 
-#: Up to so many different labels are classes, however few rows there are.
+#: Up to this many distinct labels are classes, however few the rows.
 FEW_CLASSES = 20
 
-#: Pairs of class names of which the last one is positive without anybody saying so.
+#: Pairs of class names of which the last one is positive by convention.
 SELF_EVIDENT = (("0", "1"), ("-1", "1"))
 
 _LIST_OF_NUMPY = re.compile(r"\[[-+0-9.eE\s]+\]")
@@ -29,13 +29,13 @@ _SEPARATORS = (",", ";", "|")
 
 
 def describe_nested_labels(counts: Mapping[str, int]) -> str | None:
-    """Say why the values of a column are not classes: several labels stand in one value.
+    """Explain why the values of a column are not classes: one value holds several labels.
 
     Args:
-        counts: rows by value.
+        counts: number of rows by value.
 
     Returns:
-        A sentence that goes on where the column's name ends, or None where they can be classes.
+        The rest of a sentence that begins with the column's name; None where they can be classes.
     """
     nested = several_values(counts) or next(filter(_SEVERAL_LABELS.fullmatch, counts), None)
     if nested is not None:
@@ -50,13 +50,13 @@ def describe_nested_labels(counts: Mapping[str, int]) -> str | None:
 
 
 def describe_measurements(counts: Mapping[str, int]) -> str | None:
-    """Say why the values of a column look like measurements: many, nearly all different, or with fractions.
+    """Explain why the values of a column look like measurements: many, mostly different or fractional.
 
-    Answers to questions are many as well. What tells them apart is another column: answers are often equal to
-    the predictions, measurements hardly ever.
+    Answers to questions have many values as well. The predictions distinguish them: answers often equal the
+    predictions, measurements hardly ever.
 
     Args:
-        counts: rows by value.
+        counts: number of rows by value.
     """
     rows = sum(counts.values())
     fractions = fractional(counts)
@@ -70,7 +70,7 @@ def describe_measurements(counts: Mapping[str, int]) -> str | None:
 
 
 def fractional(values: Iterable[str]) -> list[str]:
-    """List the values that are no whole numbers, where all are numbers."""
+    """List the fractional values, where all values are numbers; else an empty list."""
     listed = list(values)
     numbers = numbers_of(listed)
     if numbers is None:
@@ -83,7 +83,7 @@ def several_values(values: Iterable[str], *, intervals: bool = False) -> str | N
 
     Args:
         values: different values of a column.
-        intervals: whether `[18, 25]` is the name of an interval; `(18, 25)` always is.
+        intervals: True if `[18, 25]` is the name of an interval; `(18, 25)` always is.
 
     Returns:
         The first such value, or None where every value is a single one.
@@ -115,7 +115,7 @@ def _joined_labels(counts: Mapping[str, int]) -> str | None:
 
 
 def numbers_of(values: Iterable[str]) -> list[float] | None:
-    """Convert values to finite numbers; None where one is no number."""
+    """Convert values to finite numbers; None where one is not a number."""
     numbers = []
     for value in values:
         try:
@@ -129,23 +129,23 @@ def numbers_of(values: Iterable[str]) -> list[float] | None:
 
 
 def words_for_missing(values: Iterable[str], *, as_label: bool = False) -> list[str]:
-    """List the values that are also words for a missing one, in order.
+    """List the values that are also words for a missing value, in order.
 
     Args:
         values: different values of a column.
-        as_label: whether the column holds labels or predictions, where trainers write -100.
+        as_label: True if the column holds labels or predictions, where trainers write -100.
     """
     words = MAYBE_MISSING | ({IGNORED_LABEL} if as_label else frozenset())
     return in_order(value for value in values if value in words)
 
 
 def remarks_on_groups(option: str, column: str, counts: Mapping[str, int]) -> list[str]:
-    """Say which groups of a column may be no groups, or the same one.
+    """Remark on groups that may be missing values, or two spellings of one group.
 
     Args:
         option: the option that names the column.
         column: its name.
-        counts: rows by group.
+        counts: number of rows by group.
     """
     remarks = [
         f"column '{column}' ({option}): the {counts[word]:,} rows of '{word}' are a group like any other, "

@@ -1,4 +1,4 @@
-"""What all tables together are: their arms and runs, classes, groups and scores."""
+"""Resolve the schema that all tables share: arms and runs, classes, groups and scores."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from evenhand.tables.values import in_order
 
 @dataclass(frozen=True)
 class Plan:
-    """What is read of every table.
+    """The schema that all tables share.
 
     Attributes:
         columns: how columns are to be read.
         classes: the classes.
         groups: group names of each partition column.
         members: columns of each membership pattern, in the order of the first table.
-        places: the (arm, run) of each place `p0, p1, ...` of an example's row.
-        scored: whether a place has scores; all False when nobody needs them.
-        by_id: whether there are ids by which rows are paired, sorted and told apart.
-        weight_shift: weights are multiplied by 2 to this power, so that they can be squared and added.
+        places: the (arm, run) of each column `p0, p1, ...` of an example's row.
+        scored: [places] True if the run has scores; all False if no scores are needed.
+        by_id: True if all tables have ids, by which rows are paired and sorted.
+        weight_shift: weights are multiplied by 2 to this power, so that they can be squared and summed.
     """
 
     columns: Columns
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def shared(self) -> dict[str, str]:
-        """What arms must agree on: the columns of the paired table and what they are called."""
+        """Columns of the aligned table on which arms must agree, and their names in complaints."""
         named = {"label": f"label ('{self.columns.label}')"}
         named |= {f"g{i}": f"group ('{name}')" for i, name in enumerate(self.groups)}
         named |= {f"f{i}": f"group ('{name}')" for i, name in enumerate(self.flags)}
@@ -59,17 +59,17 @@ class Plan:
 def resolve_schema(
     tables: Sequence[ValidatedTable], columns: Columns, *, need_scores: bool, class_names: Sequence[str] = ()
 ) -> Plan:
-    """Find out what the tables have in common.
+    """Resolve the common schema of the tables.
 
     Args:
-        tables: tables that have passed their own checks.
+        tables: validated tables.
         columns: how their columns are to be read.
-        need_scores: whether scores are wanted.
-        class_names: of classes that the tables hold by their numbers, from 0; else they are the names.
+        need_scores: True if a metric takes scores.
+        class_names: names of the classes, where tables hold their numbers from 0; else empty.
 
     Raises:
-        CallError: the call does not fit them, for example its positive class.
-        TableError: they do not agree.
+        CallError: options do not fit the tables, for example the positive class.
+        TableError: the tables disagree.
     """
     classes = resolve_classes([_table_values(checked) for checked in tables], columns.positive, class_names)
     complaints = list(classes) if isinstance(classes, list) else _complain_of_scores(tables, classes)
@@ -104,7 +104,7 @@ def _table_values(checked: ValidatedTable) -> TableValues:
 
 
 def _complain_of_scores(tables: Sequence[ValidatedTable], classes: Classes) -> list[str]:
-    """Complain of scores that do not stand one per class."""
+    """Complain of scores that are not one per class."""
     complaints = []
     for checked in tables:
         if checked.scores is None:
@@ -125,26 +125,26 @@ def _flags(checked: ValidatedTable) -> list[str]:
 
 
 def _arm_runs(checked: ValidatedTable) -> list[tuple[str, str]]:
-    """The (arm, run) of a table."""
+    """List the (arm, run) pairs of a table."""
     return [(arm, run) for _, _, arm, run in checked.pairs]
 
 
 def unlike_runs(arm_runs: Sequence[tuple[str, str]]) -> list[str]:
-    """Complain of arms whose runs have other names than the first arm's: runs are paired by their names."""
+    """Complain of arms whose runs have other names than the first arm's, since runs are paired by name."""
     runs: dict[str, list[str]] = {}
     for arm, run in arm_runs:
         runs.setdefault(arm, []).append(run)
     (first, expected), *others = runs.items()
     return [
         f"--resplit pairs the runs of all arms by name, but '{first}' has {', '.join(expected[:10])} and "
-        f"'{arm}' has {', '.join(names[:10])}; --run names the column that says a row's run."
+        f"'{arm}' has {', '.join(names[:10])}; name the column of runs with --run."
         for arm, names in others
         if set(names) != set(expected)
     ]
 
 
 def list_arm_runs(pairs: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
-    """Every (arm, run): arms in the order of the tables, then as numbers or text; so are runs.
+    """List every (arm, run): arms in the order of the tables, then as numbers or text, and so are runs.
 
     Args:
         pairs: the arms and runs of each table.

@@ -1,7 +1,7 @@
 """Read tables of predictions: from files or tables in memory to checked, aligned codes.
 
-The way of every table: found (`sources`), opened (`formats`), checked by itself (`check`, `scores`), its
-classes and groups agreed on with the others (`plan`, `classes`, `groups`), paired by id (`pair`).
+Each table is located (`sources`), opened (`formats`) and validated by itself (`validate`, `scores`). Then
+classes and groups of all tables are resolved (`plan`, `classes`, `groups`), and rows aligned by id (`align`).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def load(
 
     Args:
         source: a path or glob, a table in memory, a list of those, or a mapping of arm names to those.
-        columns: how the columns are called.
-        need_scores: whether scores are wanted; without them (and without clusters) equal rows are counted
-            instead of listed.
-        optional_scores: whether a column that happens to be called `score`, and holds no probabilities, is
-            left out with a remark instead of refused.
-        class_names: of classes that the tables hold by their numbers, from 0; else they are the names.
+        columns: names of the columns.
+        need_scores: True if a metric takes scores; without them (and without clusters) equal rows are
+            counted instead of listed.
+        optional_scores: True to ignore, with a remark, a column that happens to be called `score` and does
+            not hold probabilities, instead of refusing it.
+        class_names: names of the classes, where tables hold their numbers from 0; else empty.
 
     Raises:
-        CallError: the call cannot be meant.
+        CallError: options contradict each other or do not fit the tables.
         TableError: tables are wrong; carries every complaint about every table.
     """
     import duckdb  # noqa: PLC0415  (0.1 s)
@@ -84,27 +84,27 @@ def load(
 
 
 def _titles(sources: Sequence[TableSource]) -> str:
-    """What a complaint calls tables of which one is at fault."""
+    """Name several tables of which one is at fault."""
     return sources[0].title if len(sources) == 1 else " or ".join(source.title for source in sources[:10])
 
 
 def _has_gaps(name: str, column: object) -> bool:
-    """Whether a column of codes lacks values that the checks have found; scores of absent rows may lack."""
+    """Return True if a column of codes has nulls, although the checks found none (`s`: scores may have)."""
     return not name.startswith("s") and bool(np.ma.is_masked(column))
 
 
 def _input(checked: ValidatedTable) -> Input:
-    """A table as results tell it."""
+    """Describe a validated table for results."""
     return input_of(checked.table.source, [arm for _, _, arm, _ in checked.pairs], checked.rows)
 
 
 def input_of(source: TableSource, arms: Sequence[str], rows: int) -> Input:
-    """A table as results tell it.
+    """Describe a table for results.
 
     Args:
         source: the table.
         arms: the arm of each of its runs.
-        rows: rows that were read.
+        rows: number of rows that were read.
     """
     runs = Counter(arms)
     name = next(iter(runs)) if len(runs) == 1 else source.run
@@ -115,7 +115,7 @@ def input_of(source: TableSource, arms: Sequence[str], rows: int) -> Input:
 def _predictions(
     plan: Plan, fetched: Fetched, inputs: tuple[Input, ...], problems: tuple[str, ...]
 ) -> Predictions:
-    """The fetched columns in the form that judges get."""
+    """Build `Predictions` from the fetched columns."""
     rows = len(fetched["label"])
     count: FloatArray = np.ones(rows)
     if "n" in fetched:
@@ -149,13 +149,13 @@ def _predictions(
 
 
 def _codes(fetched: Fetched, name: str) -> IntArray:
-    """A column of codes; the checks have found every value to be there."""
-    column = fetched.pop(name)  # ten million rows need not be held twice
+    """Pop a column of codes; the checks ensure that it has no nulls."""
+    column = fetched.pop(name)  # popped, so that ten million rows are not held twice
     return np.asarray(column).astype(np.int64)
 
 
 def _arm(plan: Plan, fetched: Fetched, arm: str) -> Arm:
-    """One arm's answers over its runs."""
+    """Stack the answers of one arm's runs."""
     places = [k for k, (name, _) in enumerate(plan.places) if name == arm]
     prediction = np.stack([_codes(fetched, f"p{k}") for k in places])
     score = None
@@ -165,7 +165,7 @@ def _arm(plan: Plan, fetched: Fetched, arm: str) -> Arm:
 
 
 def _score(plan: Plan, fetched: Fetched, k: int) -> FloatArray:
-    """[n, classes] scores of one run."""
+    """Return the scores [n, classes] of one run."""
     if plan.classes.positive is None:
         shares = [fetched.pop(f"s{k}_{c}") for c in range(len(plan.classes.names))]
         return np.stack([_filled(s) for s in shares], axis=1)
@@ -174,5 +174,5 @@ def _score(plan: Plan, fetched: Fetched, k: int) -> FloatArray:
 
 
 def _filled(column: FloatArray) -> FloatArray:
-    """A column of scores; NaN where a run does not have the row."""
+    """Fill a column of scores with NaN where a run does not have the row."""
     return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan))

@@ -1,4 +1,4 @@
-"""Where a table's scores are, whether they are probabilities, and their order by class."""
+"""Find a table's scores, check that they are probabilities, and determine their order by class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TOLERANCE = 1e-3
-#: A probability that rounding moves out of [0, 1] by less than this is 0 or 1 (float32 has 7 digits).
+#: A probability outside [0, 1] by less than this is a rounding error, read as 0 or 1 (float32 has 7 digits).
 ROUNDING = 1e-6
 _DEFAULT_PATTERN = "score_*"
 _LOGITS = "scores are probabilities; divide percentages by 100, and turn logits into probabilities first"
@@ -28,10 +28,10 @@ class Scores:
     Attributes:
         title: the column or the pattern.
         sql: P(positive) as a number, or one list per row.
-        single: whether `sql` is one number.
+        single: True if `sql` is one number.
         length: length of the lists.
         suffixes: what the pattern's star matched: the class of every column; of a single number, its class.
-        guessed: whether nobody asked for these columns by name.
+        guessed: True if no option names these columns.
         raw: SQL for the values as the table has them, for complaints.
     """
 
@@ -45,11 +45,11 @@ class Scores:
 
     @property
     def counted(self) -> bool:
-        """Whether the suffixes are 0, 1, ... in some order."""
+        """True if the suffixes are 0, 1, ... in some order."""
         return sorted(self.suffixes, key=lambda s: (len(s), s)) == [str(i) for i in range(len(self.suffixes))]
 
     def fits(self, labels: Iterable[str]) -> bool:
-        """Whether these are scores at all; columns that nobody asked for must be named by the labels."""
+        """Return True if these are scores at all: columns that no option names must have names of labels."""
         named = {s.lower() for s in self.suffixes}
         if self.single and named:
             return not self.guessed or named <= {"0", "1"} | {label.strip().lower() for label in labels}
@@ -60,7 +60,7 @@ class Scores:
 
 
 def score_columns(table: Table, columns: Columns) -> tuple[str, ...]:
-    """Names of the columns that hold scores; empty when there are none."""
+    """List the columns of scores; empty where there are none."""
     if columns.score is None:
         return ("score",) if "score" in table.columns else match_columns(_DEFAULT_PATTERN, table.columns)
     if "*" in columns.score:
@@ -69,7 +69,7 @@ def score_columns(table: Table, columns: Columns) -> tuple[str, ...]:
 
 
 def match_columns(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Names that a pattern with one star matches, in the table's order."""
+    """List the names that a pattern with one star matches, in the table's order."""
     before, _, after = pattern.partition("*")
     return tuple(
         name
@@ -109,14 +109,14 @@ def find_scores(db: DuckDBPyConnection, table: Table, columns: Columns) -> Score
 
 
 def _clipped(scores: Scores) -> Scores:
-    """The same scores, 0 or 1 where rounding has moved them out of [0, 1]."""
+    """Clip scores to [0, 1], which rounding errors exceed."""
     if scores.single:
         return replace(scores, sql=f"least(greatest({scores.sql}, 0), 1)")
     return replace(scores, sql=f"list_transform({scores.sql}, lambda p: least(greatest(p, 0), 1))")
 
 
 def _with_commas(sql: str) -> str:
-    """SQL for a list as numpy prints it, `[0.25 0.75]`, with the commas that other lists have."""
+    """Return SQL that inserts commas into a list as numpy prints it, `[0.25 0.75]`."""
     bare = f"trim({sql}, ' []' || chr(10))"
     return (
         f"CASE WHEN contains({sql}, ',') THEN {sql} "
@@ -125,7 +125,7 @@ def _with_commas(sql: str) -> str:
 
 
 def positive_sql(scores: Scores, classes: Sequence[str], positive: int) -> str:
-    """SQL for P(positive) of scores that are one number per row.
+    """Return SQL for P(positive) of scores that are one number per row.
 
     Args:
         scores: single scores; a column such as `score_0` is that of the class in its name.
@@ -136,17 +136,17 @@ def positive_sql(scores: Scores, classes: Sequence[str], positive: int) -> str:
 
 
 def class_of_single(scores: Scores, classes: Sequence[str], positive: int) -> str | None:
-    """Complain of a single column of scores whose name is none of the two classes."""
+    """Complain of a single column of scores whose name is not one of the two classes."""
     if not scores.suffixes or _class_of(scores, classes) is not None:
         return None
     return (
-        f"--score '{scores.title}': the star matched {shown(scores.suffixes)} only, which is no class "
+        f"--score '{scores.title}': the star matched {shown(scores.suffixes)} only, which is not a class "
         f"({shown(classes)}); give the column's name where it is the probability of '{classes[positive]}'."
     )
 
 
 def _class_of(scores: Scores, classes: Sequence[str]) -> int | None:
-    """Index of the class whose score a single column with a suffix is; None where the suffix is no class."""
+    """Return the index of the class that the suffix of a single column names; None if it names none."""
     if not scores.suffixes:
         return None
     small = [name.lower() for name in classes]
@@ -161,12 +161,12 @@ def _class_of(scores: Scores, classes: Sequence[str]) -> int | None:
 def check_scores(
     db: DuckDBPyConnection, table: Table, scores: Scores, example: str
 ) -> tuple[Scores, list[str]]:
-    """Complain of scores that are no probabilities, and find the length of lists.
+    """Complain of scores that are not probabilities, and find the length of lists.
 
     Args:
         db: the database.
         table: a staged table.
-        scores: what `find_scores` found.
+        scores: the result of `find_scores`.
         example: SQL for the name of an example, or NULL.
     """
     s = scores.sql
@@ -175,11 +175,11 @@ def check_scores(
     if not scores.single:
         gap = f"({s} IS NULL OR len({s}) = 0 OR list_count({s}) < len({s}) OR isnan({high}))"
     tests = {
-        "missing or no number": gap,
+        "missing or not a number": gap,
         f"outside [0, 1] ({_LOGITS})": f"NOT {gap} AND ({low} < -{ROUNDING} OR {high} > 1 + {ROUNDING})",
     }
     if not scores.single:
-        tests[f"no distribution: they do not sum to 1 (within {TOLERANCE})"] = (
+        tests[f"not a distribution: they do not sum to 1 (within {TOLERANCE})"] = (
             f"NOT {gap} AND {low} >= -{ROUNDING} AND {high} <= 1 + {ROUNDING} "
             f"AND abs(list_sum({s}) - 1) > {TOLERANCE}"
         )
@@ -204,7 +204,7 @@ def check_scores(
 
 
 def class_positions(scores: Scores, classes: Sequence[str], positive: int | None) -> list[int] | str:
-    """Where the score of each class stands in a row's list (from 1), or what is wrong.
+    """Return the position (from 1) of each class in a row's list of scores, or a complaint.
 
     Args:
         scores: checked scores, one list per row.
@@ -227,8 +227,8 @@ def class_positions(scores: Scores, classes: Sequence[str], positive: int | None
     if scores.suffixes:
         odd = next((suffix for suffix in scores.suffixes if suffix not in classes), scores.suffixes[0])
         return (
-            f"--score '{scores.title}': the star matched {shown(scores.suffixes)}; give one column a class, "
-            f"named by the class: '{odd}'? {nearest(odd, classes)}"
+            f"--score '{scores.title}': the star matched {shown(scores.suffixes)}; give one column per "
+            f"class, named by the class: '{odd}'? {nearest(odd, classes)}"
         )
     return (
         f"--score '{scores.title}': a list has {scores.length} scores, but there are {len(classes)} "
@@ -237,7 +237,7 @@ def class_positions(scores: Scores, classes: Sequence[str], positive: int | None
 
 
 def _sort_key(classes: Sequence[str]) -> list[tuple[float, str]]:
-    """Numbers by size when all classes are numbers, else text."""
+    """Return sort keys: by value if all classes are numbers, else by text."""
     try:
         return [(float(c), c) for c in classes]
     except ValueError:

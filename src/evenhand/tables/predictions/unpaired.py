@@ -1,8 +1,8 @@
-"""Why rows do not pair, in words.
+"""Explain why rows do not pair.
 
-What differs between arms, which column tells rows of one id apart, which ids would agree if they were
-written alike. All of it is looked up once a complaint is certain, so it may read columns that nobody named:
-they serve as hints only.
+Explanations name the values that differ between arms, the column that distinguishes rows of one id, or a
+normalization of ids that makes them agree. They are computed only when a complaint is certain, so they may
+read columns that no option names: these serve as hints only.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from evenhand.tables.values import is_nested, name_sql, shown, text_sql
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-#: Ids, values and columns that a hint looks at, and that it names.
+#: Limits of ids and columns that a hint inspects, and of values that it names; few values of a column.
 _MAX_IDS, _MAX_COLUMNS, _MAX_VALUES, _FEW_VALUES = 1000, 100, 3, 20
-#: Whole numbers up to here are exact as floats of this type.
+#: Integers up to here are exact as floats of this type.
 _EXACT = {"DOUBLE": 2**53, "FLOAT": 2**24, "HALF": 2**11}
 _SCIENTIFIC = r"[+-]?[0-9]+(?:\.([0-9]+))?[eE][+]?([0-9]+)"
 _BLANKS = r"[\s\x{85}\x{A0}\x{2000}-\x{200D}\x{202F}\x{3000}\x{FEFF}]+"
-#: Ways to write an id that programs change, and SQL that makes them alike. (Blanks around it never count.)
+#: Changes of ids that programs make, and SQL that normalizes them. (Blanks around an id never matter.)
 _NORMALIZATIONS = {
     "blanks are dropped": f"regexp_replace({{id}}, '{_BLANKS}', '', 'g')",
     "leading zeros are dropped": r"regexp_replace({id}, '(^|[^0-9.])0+([0-9])', '\1\2', 'g')",
@@ -36,20 +36,20 @@ _NORMALIZATIONS = {
 
 
 def run_title(plan: Plan, k: int) -> str:
-    """An arm, with its run where an arm has several."""
+    """Name the arm and run with index `k`; the run only where an arm has several."""
     arm, run = plan.places[k]
     several = len({arm for arm, _ in plan.places}) < len(plan.places)
     return f"{arm} run {run}" if several else arm
 
 
 def quote_differences(db: DuckDBPyConnection, coded: str, plan: Plan, name: str, example: object) -> str:
-    """Say which values the arms and runs have for one example: `'1.5' in a, '1.50' in b`.
+    """Quote the values that arms and runs have for one example: `'1.5' in a, '1.50' in b`.
 
     Args:
         db: the database.
         coded: SQL for all rows as codes.
-        plan: what is read of the tables.
-        name: a column of the paired table that must be the same everywhere.
+        plan: the common schema.
+        name: a column of the aligned table on which arms must agree.
         example: the id.
     """
     rows = db.execute(
@@ -63,7 +63,7 @@ def quote_differences(db: DuckDBPyConnection, coded: str, plan: Plan, name: str,
 
 
 def _value(plan: Plan, name: str, code: object) -> str:
-    """The text of a code."""
+    """Return the text of a code."""
     if name == "label" and isinstance(code, int):
         return plan.classes.names[code]
     if name.startswith("g") and isinstance(code, int):
@@ -76,13 +76,13 @@ def _value(plan: Plan, name: str, code: object) -> str:
 def describe_repeated(
     db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan, count: int, example: object
 ) -> str:
-    """Say that keys occur twice, and what tells the rows apart.
+    """Complain of keys that occur twice, with a hint on what distinguishes the rows.
 
     Args:
         db: the database.
         tables: the tables.
-        plan: what is read of them.
-        count: how many ids occur twice.
+        plan: the common schema.
+        count: number of ids that occur twice.
         example: the first of them.
     """
     title = tables[0].table.source.title if len(tables) == 1 else "the given tables"
@@ -96,7 +96,7 @@ def describe_repeated(
 def _hints_for_repeated(
     db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan
 ) -> Iterator[str]:
-    """What may tell rows of one id apart."""
+    """Yield hints on what may distinguish rows of one id."""
     yield from _hints_on_rounding(db, tables, plan)
     for checked in tables:
         candidates = _distinguishing_columns(db, checked, plan)
@@ -111,7 +111,7 @@ def _hints_for_repeated(
             homes.setdefault((arm, run), []).append(checked.table.source.title)
     for (arm, run), titles in homes.items():
         if len(titles) > 1:
-            yield f"'{arm}' run '{run}' stands in {shown(titles)}; give every row in one table only"
+            yield f"'{arm}' run '{run}' is in {shown(titles)}; give every row in one table only"
             return
 
 
@@ -121,11 +121,11 @@ class _DistinguishingColumn:
 
     Attributes:
         name: the column.
-        alone: whether it tells all rows of an id apart.
+        alone: True if it distinguishes all rows of an id.
         values: some of its values.
-        size: how many it has, among the ids that were looked at.
-        sampled: whether there are further ids, and so perhaps further values.
-        option: the option that names it; empty where none does.
+        size: number of its values among the inspected ids.
+        sampled: True if there are further ids, and so perhaps further values.
+        option: the option that names it; empty if none does.
     """
 
     name: str
@@ -145,9 +145,9 @@ class _DistinguishingColumn:
 def _distinguishing_columns(
     db: DuckDBPyConnection, checked: ValidatedTable, plan: Plan
 ) -> list[_DistinguishingColumn] | None:
-    """Columns in which rows of one key differ, the most telling first; None when no key occurs twice.
+    """List columns in which rows of one key differ, the most distinctive first; None if no key occurs twice.
 
-    Columns that the call names are looked at, too, and come last: what they hold is judged.
+    Columns that options name come last, since they hold what is judged.
     """
     import duckdb  # noqa: PLC0415  (0.1 s)
 
@@ -168,8 +168,9 @@ def _distinguishing_columns(
             f"{checked.selected_rows}), twice AS (SELECT {by} FROM every GROUP BY {by} HAVING count(*) > 1 "
             f"ORDER BY {by} LIMIT {_MAX_IDS}) SELECT every.* FROM every SEMI JOIN twice USING ({by})"
         )
-    except duckdb.Error:  # what could be read once cannot be read again
+    except duckdb.Error:  # the file changed since it was first read
         return None
+    # `doubled` holds the rows of at most _MAX_IDS repeated keys; v0, v1, ... are candidate columns.
     ids = int(single_row(db, f"SELECT count(*) FROM (SELECT DISTINCT {by} FROM doubled)")[0])
     if not ids:
         return None
@@ -189,17 +190,12 @@ def _distinguishing_columns(
             candidates.append(_DistinguishingColumn(name, alone, some, len(values), ids == _MAX_IDS, option))
     return sorted(
         candidates,
-        key=lambda candidate: (
-            candidate.option != "",
-            candidate.size > _FEW_VALUES,
-            not candidate.alone,
-            candidate.size,
-        ),
+        key=lambda c: (c.option != "", c.size > _FEW_VALUES, not c.alone, c.size),
     )
 
 
 def _options(checked: ValidatedTable, plan: Plan) -> dict[str, str]:
-    """The columns that are judged, and the options that name them."""
+    """Return the judged columns with the options that name them."""
     columns = plan.columns
     named = dict.fromkeys(score_columns(checked.table, columns), "--score")
     single = {
@@ -213,16 +209,16 @@ def _options(checked: ValidatedTable, plan: Plan) -> dict[str, str]:
 
 
 def _advice(candidates: Sequence[_DistinguishingColumn], plan: Plan) -> str:
-    """How rows of one id are told apart: by columns that are called so, or by those that differ."""
+    """Advise how to distinguish rows of one id: by columns `arm` and `run`, or by those that differ."""
     options = {"arm": plan.columns.arm, "run": plan.columns.run}
     free = [option for option, name in options.items() if name is None]
     called = [
         f"--{option} {option}" for option in free if any(candidate.name == option for candidate in candidates)
     ]
     if called:
-        return f"tell its rows apart with {' '.join(called)}"
+        return f"distinguish its rows with {' '.join(called)}"
     if not candidates:
-        return "rows of one id are alike in all columns that could tell them apart; give each once"
+        return "rows of one id are equal in all columns that could distinguish them; give each once"
     judged, candidates = (
         [candidate for candidate in candidates if candidate.option],
         [candidate for candidate in candidates if not candidate.option],
@@ -249,13 +245,13 @@ def _advice(candidates: Sequence[_DistinguishingColumn], plan: Plan) -> str:
 
 
 def _contradicting(judged: Sequence[_DistinguishingColumn]) -> str:
-    """Say that rows of one id differ in nothing but what is judged, and what to give instead."""
+    """Advise on rows of one id that differ only in judged columns."""
     listed = " and ".join(str(column) for column in judged[:_MAX_VALUES])
     groups = [column for column in judged if column.option == "--by"]
     if len(groups) == len(judged):
         return (
-            f"the rows of an id differ in {listed} only: a column of --by says the one group that an example "
-            "is in. Give each id once; where examples are in several groups, with a column of 0 and 1 for "
+            f"the rows of an id differ in {listed} only: a column of --by holds the one group of an "
+            "example. Give each id once; where examples are in several groups, with a column of 0 and 1 for "
             f"every group, as --memberships {_word(f'{groups[0].name}_*')}"
         )
     return (
@@ -265,7 +261,7 @@ def _contradicting(judged: Sequence[_DistinguishingColumn]) -> str:
 
 
 def _word(text: str) -> str:
-    """A word of a command line."""
+    """Quote a word of a command line where necessary."""
     return f"'{text}'" if any(letter.isspace() or letter in '*?[]$&;|<>()"\\`' for letter in text) else text
 
 
@@ -277,15 +273,15 @@ def describe_missing(
     left: int,
     complete: str,
 ) -> list[str]:
-    """Say which arms and runs lack which examples, and why that may be.
+    """Complain of arms and runs that lack examples, with hints on the reason.
 
     Args:
         db: the database; it has the table `merged`, one row per id.
         tables: the tables.
-        plan: what is read of them.
-        gaps: under `p0...` how many examples each place lacks, and the first of them.
-        left: how many examples are in every place.
-        complete: SQL for an example that is.
+        plan: the common schema.
+        gaps: by column `p0...`, how many examples the run lacks, and the first of them.
+        left: number of examples that are in every run.
+        complete: SQL for an example that is in every run.
     """
     several = len({arm for arm, _ in plan.places}) < len(plan.places)
     lacks = [
@@ -306,7 +302,7 @@ def describe_missing(
 
 
 def _hint_without_common(db: DuckDBPyConnection, plan: Plan) -> str:
-    """Ask what may be meant where no example is everywhere: runs that share none may be parts of one run."""
+    """Suggest a reason why no example is in all runs: wrong ids, or files that are parts of one run."""
     none = "no example is in all of them: is the id column the right one?"
     arms: dict[str, list[int]] = {}
     for k, (arm, _) in enumerate(plan.places):
@@ -327,13 +323,13 @@ def _hint_without_common(db: DuckDBPyConnection, plan: Plan) -> str:
 
 
 def _are_disjoint(db: DuckDBPyConnection, places: Sequence[int]) -> bool:
-    """Whether no example is in two of these places."""
+    """Return True if no example is in two of these runs."""
     present = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
     return bool(single_row(db, f"SELECT max({present}) FROM merged")[0] == 1)
 
 
 def _hints_on_spelling(db: DuckDBPyConnection, plan: Plan, left: int, complete: str) -> list[str]:
-    """Say that more ids would agree if they were written alike."""
+    """Suggest the normalization of ids that makes most of them agree, if any does."""
     (kind,) = single_row(db, "SELECT any_value(typeof(id)) FROM merged")
     if kind != "VARCHAR":
         return []
@@ -354,6 +350,7 @@ def _hints_on_spelling(db: DuckDBPyConnection, plan: Plan, left: int, complete: 
             f"SELECT count(*) FILTER ({complete}), count(*), {most} "
             f"FROM (SELECT {sql.replace('{id}', 'id')} AS alike, {joined} FROM merged GROUP BY alike)",
         )
+        # A normalization must not merge two ids of one run: then max(n) would exceed 1.
         if max(twice) == 1 and agree > best[0]:
             number = "" if agree == total else f"{agree:,} of "
             best = agree, f"{number}the ids of {who} agree {what}: write them alike in every table"
@@ -361,10 +358,10 @@ def _hints_on_spelling(db: DuckDBPyConnection, plan: Plan, left: int, complete: 
 
 
 def _hints_on_rounding(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) -> Iterator[str]:
-    """Say that ids of a table were rounded to floats, so that they are no longer what they were.
+    """Report ids that were rounded to floats, and so are wrong.
 
-    A text such as '1e5' alone is no sign of it: ids of letters and digits look so, too. Rounded texts are
-    numbers as all ids of their column are, and too large to be exact or written with too few digits.
+    A text such as '1e5' alone does not prove it, since ids of letters and digits look like that, too. Rounded
+    ids are in a column of numbers only, and are too large to be exact or written with too few digits.
     """
     for checked in tables:
         if not checked.has_id:

@@ -1,4 +1,4 @@
-"""Check one table, and say everything that is wrong with it at once."""
+"""Validate one table, and report all complaints about it at once."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ if TYPE_CHECKING:
 
 MAX_GROUPS = 200
 MAX_CLASSES = 1000
-#: Labels that equal the predictions in this share of rows are classes, however many they are.
+#: Labels that equal the predictions in at least this share of rows are classes, however many there are.
 MIN_EQUAL_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class ValidatedTable:
-    """A table that has passed all checks that need no other table.
+    """A table that has passed all checks that do not need another table.
 
     Attributes:
-        table: the needed columns of the wanted rows.
-        rows: how many there are.
-        has_id: whether there is a column of ids.
+        table: the needed columns of the selected rows.
+        rows: number of selected rows.
+        has_id: True if the table has a column of ids.
         labels: values of the label column.
         predictions: values of the prediction column, or None.
         groups: values of each partition column.
         memberships: columns of each membership pattern, in order.
-        scores: where scores are, or None.
-        pairs: its arms and runs: the texts that arm and run columns have for them, and their names.
-        remarks: what is worth knowing.
+        scores: the location of its scores, or None.
+        pairs: its arms and runs: (raw arm, raw run, arm, run), raw texts None without such a column.
+        remarks: remarks on the data.
         selected_rows: SQL for all columns of the selected rows.
     """
 
@@ -85,18 +85,18 @@ class ValidatedTable:
 
 
 def group_columns(columns: Columns) -> tuple[str, ...]:
-    """All partition columns that are needed, each once."""
+    """List all needed partition columns, each once."""
     return tuple(dict.fromkeys((*columns.by, *(name for names in columns.intersect for name in names))))
 
 
 @dataclass(frozen=True)
 class ScoreUse:
-    """What scores are read for.
+    """The purpose for which scores are read.
 
     Attributes:
-        needed: whether a metric takes scores. Without one they are read only where they make the predictions.
-        optional: whether nobody has named a metric of scores, so that a column that happens to be called
-            `score` and holds no probabilities is left out with a remark.
+        needed: True if a metric takes scores. Else scores are read only where they make the predictions.
+        optional: True if no option names a metric of scores; then a column that happens to be called
+            `score` and does not hold probabilities is ignored with a remark.
     """
 
     needed: bool = True
@@ -106,17 +106,17 @@ class ScoreUse:
 def validate(
     db: DuckDBPyConnection, table: Table, columns: Columns, *, several: bool, use: ScoreUse
 ) -> ValidatedTable | list[str]:
-    """Check a table by itself.
+    """Validate a table by itself.
 
     Args:
         db: the database.
         table: an opened table.
         columns: how its columns are to be read.
-        several: whether there are other tables, so that rows must be found by their id.
-        use: what scores are read for.
+        several: True if there are other tables, so that rows are paired by id.
+        use: the purpose for which scores are read.
 
     Returns:
-        The checked table, or every complaint about it.
+        The validated table, or every complaint about it.
     """
     predicted = columns.prediction in table.columns
     if predicted and use.optional and columns.score is None and _nested_scores(table, columns):
@@ -144,7 +144,7 @@ def validate(
 
 
 def _nested_scores(table: Table, columns: Columns) -> bool:
-    """Whether a column that looks like scores holds records, or lists of records."""
+    """Return True if a column with the name of scores holds records, or lists of records."""
     names = score_columns(table, columns)
     return any(is_nested(table.types[n]) and not (len(names) == 1 and is_list(table.types[n])) for n in names)
 
@@ -152,7 +152,7 @@ def _nested_scores(table: Table, columns: Columns) -> bool:
 def _values(
     db: DuckDBPyConnection, table: Table, columns: Columns, rows: int, use: ScoreUse | None
 ) -> ValidatedTable | list[str]:
-    """Check the values of a staged table; without `use`, scores are not read."""
+    """Validate the values of a staged table; without `use`, scores are not read."""
     repeated = _repeated_headers(db, table, columns)
     if repeated:
         return [table.say(repeated)]
@@ -192,7 +192,7 @@ def _values(
 def _complain_of_measurements(
     reader: Reader, columns: Columns, labels: Distinct, predictions: Distinct | None
 ) -> list[str]:
-    """Complain of labels and predictions that look like measurements, and hardly ever agree."""
+    """Complain of labels and predictions that look like measurements and hardly ever agree."""
     table = reader.table
     odd = [("--label", columns.label, describe_measurements(labels.counts))]
     if predictions is not None:
@@ -208,7 +208,7 @@ def _complain_of_measurements(
 
 
 def _repeated_headers(db: DuckDBPyConnection, table: Table, columns: Columns) -> str | None:
-    """Complain of rows whose every value is the name of its column: files with headers were joined."""
+    """Complain of rows that repeat the header, as in several files that were joined into one."""
     names = [n for n in (columns.label, columns.prediction, *group_columns(columns)) if n in table.columns]
     texts = [n for n in names if table.types[n] == "VARCHAR"]
     if len(texts) < len(names) or len(names) < 2:
@@ -231,10 +231,10 @@ def _scores(
 
     Args:
         reader: of the table.
-        columns: how its columns are called.
+        columns: names of its columns.
         labels: values of the label column.
-        use: what scores are read for; None where they are not read.
-        dispensable: whether the audit goes on without scores that are wrong.
+        use: the purpose for which scores are read; None if they are not read.
+        dispensable: True if the audit ignores invalid scores with a remark.
 
     Returns:
         The scores, complaints and remarks.
@@ -254,7 +254,7 @@ def _scores(
     scores, wrong = scoring.check_scores(reader.db, table, scores, reader.example)
     if wrong and dispensable:
         left_out = (
-            f"Nobody named it, so metrics of scores are left out; --score '{scores.title}' insists on it."
+            f"No option names it, so metrics of scores are left out; --score '{scores.title}' requires it."
         )
         return None, [], [f"{wrong[0]} {left_out}"]
     return scores, wrong, []
@@ -268,7 +268,7 @@ class Reader:
         db: the database.
         table: a staged table.
         example: SQL for the name of an example, or NULL.
-        complaints: what is wrong so far.
+        complaints: the complaints so far.
     """
 
     db: DuckDBPyConnection
@@ -281,7 +281,7 @@ class Reader:
         self.complaints.append(self.table.say(f"column '{name}' ({option}) {what}"))
 
     def read(self, option: str, name: str, limit: int) -> Distinct:
-        """The different values of a column, with complaints when there are too many or some are missing."""
+        """Read the distinct values of a column; complain if there are too many or some are missing."""
         try:
             values = distinct(self.db, self.table, name, limit)
         except Unreadable as error:
@@ -312,7 +312,7 @@ class Reader:
 
 
 def arms_and_runs(reader: Reader, columns: Columns) -> list[tuple[str | None, str | None, str, str]]:
-    """The arms and runs of a table: as its columns say (raw texts), and as they are called."""
+    """List the arms and runs of a table: (raw arm, raw run, arm, run), raw texts as its columns have them."""
     table = reader.table
     if columns.arm is None and columns.run is None:
         return [(None, None, table.source.arm, table.source.run)]
@@ -348,7 +348,7 @@ def check_flags(reader: Reader, names: list[str]) -> None:
 
 
 def _check_weights(reader: Reader, name: str) -> None:
-    """Complain of weights that are no finite numbers of at least 0, or all 0."""
+    """Complain of weights that are not finite numbers of at least 0, or are all 0."""
     w = number_sql(reader.table.columns[name], reader.table.types[name])
     tests = [f"({w} IS NULL OR NOT isfinite({w}) OR {w} < 0)", f"{w} > 0"]
     (bad, first), (above, _) = offending(reader.db, reader.table, tests, "NULL")
@@ -356,7 +356,7 @@ def _check_weights(reader: Reader, name: str) -> None:
         raw = reader.table.columns[name]
         ((bad, first),) = offending(reader.db, reader.table, tests[:1], reader.example, value=raw)
         reader.complain(
-            "--weight", name, f"has {bad:,} values{first} that are no finite numbers of at least 0."
+            "--weight", name, f"has {bad:,} values{first} that are not finite numbers of at least 0."
         )
     elif not above:
         reader.complain("--weight", name, "is 0 in every row; at least one weight is above 0.")

@@ -1,4 +1,4 @@
-"""Write a run's predictions: the table that judges read, and anyone else may."""
+"""Write the table of a run's predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evenhand.tables.schema import Attribute, FloatArray, IntArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Name and version of the table's form, in the file's metadata.
+#: Name and version of the table's schema, in the file's metadata.
 SCHEMA = "evenhand.predictions/1"
 
 
@@ -27,10 +27,10 @@ def write_predictions(
     *,
     names: dict[str, str],
 ) -> None:
-    """Write predictions as parquet, the same bytes for the same numbers.
+    """Write predictions as parquet; the same numbers give the same bytes.
 
-    Classes are numbers, 0 to k - 1, in the order of `classes`, which the file's metadata hold; of two, 1 is
-    the positive one, as every reader of such files takes it.
+    Classes are numbers, 0 to k - 1, in the order of `classes`, which the file's metadata hold. Of two
+    classes, 1 is the positive one.
 
     Args:
         path: of the file.

@@ -29,11 +29,11 @@ def load_signals(source: Source, columns: Columns, signals: Collection[str] = SI
     Args:
         source: a path, a folder (a study's, or one of signals files), a glob, a table in memory, a list of
             those, or a mapping of arm names to those.
-        columns: how the columns are called; `arm` and `run` are found by themselves where a table has them.
-        signals: which signals are read, besides the loss.
+        columns: names of the columns; columns `arm` and `run` are used by default if a table has them.
+        signals: the signals to read, besides the loss.
 
     Raises:
-        CallError: the call cannot be meant.
+        CallError: options contradict each other.
         TableError: tables are wrong; carries every complaint about every table.
     """
     refuse_impossible(columns)
@@ -43,7 +43,7 @@ def load_signals(source: Source, columns: Columns, signals: Collection[str] = SI
     tables = [table for table in validated if table is not None]
     complaints += more
     if sources and not tables and not complaints:
-        complaints.append(f"No table has a row that is wanted ({filter_options(columns)}).")
+        complaints.append(f"No table has rows that match the filters ({filter_options(columns)}).")
     if not complaints:
         complaints = _complain_of_disagreements(tables, columns)
     if complaints:
@@ -63,7 +63,7 @@ def load_signals(source: Source, columns: Columns, signals: Collection[str] = SI
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of signals in a folder: of a study those of its runs, else all tables that lie in it."""
+    """List the files of signals in a folder: those of a study's runs, else all tables in the folder."""
     runs = sorted(folder.glob("runs/*/signals.parquet"))
     if runs:
         return runs
@@ -74,7 +74,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def _without_folders(source: Source) -> Source:
-    """The source with the files of every folder in its place."""
+    """Replace every folder in a source by its files."""
     if isinstance(source, str | os.PathLike) and os.path.isdir(local(os.fspath(source))):
         try:
             files = files_of(Path(local(os.fspath(source))))
@@ -83,7 +83,7 @@ def _without_folders(source: Source) -> Source:
         if not files:
             raise CallError(
                 f"{os.fspath(source)}: holds no signals: neither runs/*/signals.parquet (a study whose runs "
-                "wrote signals) nor a table of its own."
+                "wrote signals) nor a table."
             )
         return files
     if isinstance(source, list | tuple):
@@ -100,7 +100,7 @@ def _arm_names(tables: Sequence[ValidatedSignals]) -> list[str]:
 
 
 def _complain_of_disagreements(tables: Sequence[ValidatedSignals], columns: Columns) -> list[str]:
-    """Complain of tables that do not fit together, and of runs that cannot be attacked."""
+    """Complain of tables that disagree, and of runs that cannot be attacked."""
     parts = [part for table in tables for part in table.parts]
     complaints = [
         f"{key} is given {times} times; give every model once." for key, times in
@@ -109,20 +109,21 @@ def _complain_of_disagreements(tables: Sequence[ValidatedSignals], columns: Colu
     models = sorted({model for table in tables for model in table.models})
     if len(models) > 1:
         complaints.append(
-            f"The tables hold several base models ({shown(models)}), and a model is attacked with references "
-            f"of its own kind; keep one with --where 'model={models[0]}'."
+            f"The tables hold several base models ({shown(models)}), but references need the base model "
+            f"of their target; keep one with --where 'model={models[0]}'."
         )
     for name in _arm_names(tables):
         if not any(p.key.target for p in parts if p.key.arm == name):
-            complaints.append(f"'{name}' has references only; a model with model_role 'target' is attacked.")
+            complaints.append(f"'{name}' has references only; attacks need a model with model_role 'target'.")
+    # An attack on a target needs both members and non-members; references need not have both.
     for part in parts:
         share = int(part.member.sum())
         if part.key.target and share in (0, len(part.ids)):
             lacking = "no members" if share == 0 else "no non-members"
             complaints.append(
                 f"{part.key} has {lacking} among its {len(part.ids):,} rows (column '{MEMBER}' is "
-                f"{int(share > 0)} in all of them); an attack is measured on rows of "
-                "which some were in the training set and some were not."
+                f"{int(share > 0)} in all of them); an attack is measured on "
+                "both members and non-members of the training set."
             )
     complaints += _complain_of_unlike_models(parts, tables)
     groups = {name: list(set(parts[0].groups[name])) for name in parts[0].groups}
@@ -130,7 +131,7 @@ def _complain_of_disagreements(tables: Sequence[ValidatedSignals], columns: Colu
 
 
 def _complain_of_unlike_models(parts: Sequence[RunTable], tables: Sequence[ValidatedSignals]) -> list[str]:
-    """Complain of models with other rows, views, signals or groups than the first one's."""
+    """Complain of models whose rows, views or groups differ from the first model's."""
     first, complaints = parts[0], []
     rows, views = set(first.ids), first.signals["loss"].shape[1]
     for table in tables[1:]:
@@ -146,7 +147,7 @@ def _complain_of_unlike_models(parts: Sequence[RunTable], tables: Sequence[Valid
                 if some
             )
             complaints.append(
-                f"{part.key} has other rows than {first.key}: it {differences}. All have the same rows."
+                f"{part.key} has other rows than {first.key}: it {differences}. Models need the same rows."
             )
             continue
         if part.signals["loss"].shape[1] != views:
@@ -158,7 +159,7 @@ def _complain_of_unlike_models(parts: Sequence[RunTable], tables: Sequence[Valid
 
 
 def _complain_of_unlike_groups(first: RunTable, part: RunTable) -> list[str]:
-    """Complain of rows that two models put into unlike groups, with what each says of the first of them."""
+    """Complain of rows whose groups differ between two models, and quote the first of them."""
     columns: dict[str, tuple[Sequence[object], Sequence[object]]] = {
         g: (first.groups[g], part.groups[g]) for g in first.groups if g in part.groups
     }
@@ -173,7 +174,7 @@ def _complain_of_unlike_groups(first: RunTable, part: RunTable) -> list[str]:
         if unlike:
             i = unlike[0]
             complaints.append(
-                f"{part.key} puts rows into other groups than {first.key} does: column '{name}' differs for "
+                f"{part.key} has rows in other groups than {first.key}: column '{name}' differs for "
                 f"{len(unlike):,} rows (first: example '{first.ids[i]}' is '{expected[i]}' in {first.key}, "
                 f"'{actual[i]}' in {part.key}); a row is in one group for all models."
             )
@@ -181,7 +182,7 @@ def _complain_of_unlike_groups(first: RunTable, part: RunTable) -> list[str]:
 
 
 def _arm(name: str, parts: Sequence[RunTable]) -> SignalArm:
-    """One arm: targets first, runs as numbers or text, then references."""
+    """Stack the models of one arm: targets first, runs as numbers or text, then references."""
     runs = in_order(p.key.run for p in parts)
     roles = in_order(p.key.role for p in parts)
     order = sorted(parts, key=lambda p: (not p.key.target, runs.index(p.key.run), roles.index(p.key.role)))
@@ -206,7 +207,7 @@ def _arm(name: str, parts: Sequence[RunTable]) -> SignalArm:
 def _attributes(
     parts: Sequence[RunTable], tables: Sequence[ValidatedSignals], columns: Columns
 ) -> tuple[Attribute, ...]:
-    """Groups of the rows, which all models share."""
+    """Build the attributes of the rows, which all models share."""
     first = parts[0]
     groups = {}
     for name, values in first.groups.items():
@@ -221,7 +222,7 @@ def _attributes(
 
 
 def _remarks(arms: Sequence[SignalArm]) -> list[str]:
-    """Say where the design itself tells of membership."""
+    """Remark on designs that themselves reveal membership."""
     remarks = []
     for arm in arms:
         counts = arm.member.sum(axis=0)
@@ -229,7 +230,7 @@ def _remarks(arms: Sequence[SignalArm]) -> list[str]:
             remarks.append(
                 f"{arm.name}: every row is in the training set of exactly {counts[0]} of {len(arm.runs)} "
                 f"runs. "
-                "Where a run is attacked with the others as references, their number of members then tells "
-                "its own: scores are slightly biased. Draw each run's half by itself."
+                "If a run is attacked with the others as references, the number of references trained on a "
+                "row then reveals membership: scores are slightly biased. Draw each run's half independently."
             )
     return remarks

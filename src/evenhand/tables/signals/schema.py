@@ -1,8 +1,8 @@
-"""What a table of signals is: what a model says of rows of which some were in its training set.
+"""The schema of a table of signals: a model's losses and margins on rows in and outside its training set.
 
 A file has one row per example, or one per (arm, run, model_role, example): `example_id`, `model_role`
 (`target`, or `reference 0`, `reference 1`, ...), `in_training`, `loss`, `margin`, perhaps `base_loss`, group
-columns, and `arm`, `run`, `model` where one file or folder holds several. A signal is a number, or a list of
+columns, and `arm`, `run`, `model` if one file or folder holds several. A signal is a number, or a list of
 numbers: one per view of the example (as it is, mirrored, ...).
 """
 
@@ -20,7 +20,7 @@ from evenhand.tables.schema import Attribute, BoolArray, FloatArray, Input, IntA
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: Name and version of the table's form, in the file's metadata.
+#: Name and version of the table's schema, in the file's metadata.
 SCHEMA = "evenhand.signals/1"
 
 TARGET = "target"
@@ -32,13 +32,13 @@ class SignalArm:
 
     Attributes:
         name: the arm, as a study or the user names it.
-        runs: [R] names of its models: of targets their run, of references their role.
-        target: [R] whether a model is attacked.
-        member: [R, n] whether an example was in the model's training set.
+        runs: [R] names of its models: of targets their run, of references their run and role.
+        target: [R] True if a model is attacked.
+        member: [R, n] True if an example was in the model's training set.
         loss: [R, n, views] cross-entropy of the true class.
-        margin: [R, n, views] logit of the true class less the log-sum-exp of the others; None where no table
-            has it.
-        base_loss: [R, n, views] loss under the model before training; None where a table lacks it.
+        margin: [R, n, views] logit of the true class minus the log-sum-exp of the others; None if a table
+            lacks it.
+        base_loss: [R, n, views] loss under the model before training; None if a table lacks it.
     """
 
     name: str
@@ -51,17 +51,17 @@ class SignalArm:
 
     @property
     def shared(self) -> bool:
-        """Whether every model is a target in turn, and a reference for the others."""
+        """True if every model is a target in turn, with the others as references."""
         return bool(self.target.all())
 
     @property
     def targets(self) -> IntArray:
-        """[T] indices of the models that are attacked."""
+        """Indices [T] of the models that are attacked."""
         return np.flatnonzero(self.target)
 
     @property
     def target_runs(self) -> tuple[str, ...]:
-        """[T] names of the runs that are attacked."""
+        """Names [T] of the runs that are attacked."""
         return tuple(self.runs[i] for i in self.targets)
 
 
@@ -73,8 +73,8 @@ class Signals:
         ids: [n] names of the examples.
         arms: the arms; all have the same rows and views.
         attributes: of the rows.
-        inputs: what was read.
-        problems: remarks on the data that are no reason to refuse it.
+        inputs: the tables that were read.
+        problems: remarks on the data that do not prevent the attack.
     """
 
     ids: tuple[str, ...]
@@ -96,14 +96,14 @@ def write_signals(  # noqa: PLR0913  (a public facade)
     base_loss: FloatArray | None = None,
     names: Mapping[str, str],
 ) -> None:
-    """Write the signals of one model as parquet, the same bytes for the same numbers.
+    """Write the signals of one model as parquet; the same numbers give the same bytes.
 
     Args:
         path: of the file.
         ids: [n] names of the rows.
-        in_training: [n] whether a row was in the training set, from the recorded training ids.
+        in_training: [n] True if a row was in the training set, from the recorded training ids.
         loss: [n, views] cross-entropy of the true class.
-        margin: [n, views] logit of the true class less the log-sum-exp of the others.
+        margin: [n, views] logit of the true class minus the log-sum-exp of the others.
         attributes: of the same n rows.
         role: `target`, or `reference k`.
         base_loss: [n, views] loss under the model before training.
@@ -125,7 +125,7 @@ def write_signals(  # noqa: PLR0913  (a public facade)
 
 
 def _views(values: FloatArray) -> object:
-    """A column of lists, one number per view."""
+    """Build a column of lists, one number per view, from [n, views]."""
     import pyarrow as pa  # noqa: PLC0415
 
     flat = pa.array(np.asarray(values, dtype=np.float64).ravel().tolist(), pa.float64())

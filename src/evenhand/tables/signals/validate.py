@@ -1,4 +1,4 @@
-"""Check one table of signals, say everything that is wrong with it at once, and fetch its columns."""
+"""Validate one table of signals, report all complaints about it at once, and fetch its columns."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ SIGNALS = ("loss", "margin", "base_loss")
 LOSSES = ("loss", "base_loss")
 ROLE, MEMBER = "model_role", "in_training"
 
-#: A cross-entropy that rounding moves below 0 by less than this is 0.
+#: A cross-entropy below 0 by less than this is a rounding error.
 ROUNDING = 1e-6
 NO_RECORD = (
-    "membership must come from the ids that a run recorded when it was trained: it is never guessed, nor "
-    "derived by splitting again"
+    "membership must come from the ids that a run recorded when it was trained: it is never guessed or "
+    "derived from a new split"
 )
 
 
 @dataclass(frozen=True)
 class Key:
-    """Whose signals rows are: one model's."""
+    """The key of one model's rows: its arm, run and role."""
 
     arm: str
     run: str
@@ -55,7 +55,7 @@ class Key:
 
     @property
     def target(self) -> bool:
-        """Whether the model is attacked."""
+        """True if the model is attacked."""
         return self.role == TARGET
 
     def __str__(self) -> str:
@@ -67,9 +67,9 @@ class RunTable:
     """Signals of one model, sorted by id.
 
     Attributes:
-        key: whose.
+        key: the model.
         ids: [n] names of the examples.
-        member: [n] whether they were in its training set.
+        member: [n] True if they were in its training set.
         signals: [n, views] by name.
         groups: [n] names by partition column.
         flags: [n] by membership column.
@@ -85,7 +85,7 @@ class RunTable:
 
 @dataclass(frozen=True)
 class ValidatedSignals:
-    """A table that has passed the checks that need no other table."""
+    """A table that has passed the checks that do not need another table."""
 
     table: Table
     rows: int
@@ -97,13 +97,16 @@ class ValidatedSignals:
 def validate(
     db: DuckDBPyConnection, table: Table, columns: Columns, signals: Collection[str] = SIGNALS
 ) -> ValidatedSignals | list[str] | None:
-    """Check a table by itself and fetch it, or give every complaint about it; None when no row is wanted.
+    """Validate a table by itself and fetch its rows.
 
     Args:
         db: the database.
         table: an opened table.
-        columns: how its columns are called.
-        signals: the signals to read, besides the loss; what others hold is of no consequence.
+        columns: names of its columns.
+        signals: the signals to read, besides the loss; others are ignored.
+
+    Returns:
+        The validated table, every complaint about it, or None if no row is selected.
     """
     unread = set(SIGNALS) - {"loss", *signals}
     table = replace(table, columns={k: v for k, v in table.columns.items() if k not in unread})
@@ -132,7 +135,7 @@ def validate(
 
 
 def by_default(table: Table, columns: Columns) -> Columns:
-    """The columns of a call, with the `arm` and `run` of a run's own file where the call says nothing."""
+    """Return the columns of a call, with `arm` and `run` of a run's own file by default."""
     arm, run = columns.arm, columns.run
     if arm is None and not columns.names and "arm" in table.columns:
         arm = "arm"
@@ -142,7 +145,7 @@ def by_default(table: Table, columns: Columns) -> Columns:
 
 
 def _needed(table: Table, columns: Columns) -> tuple[list[str], list[str]]:
-    """The columns that are needed, and complaints about those that are not there or are nested."""
+    """List the needed columns, and complain of missing and nested ones."""
     known = list(table.columns)
     required: list[tuple[str, str | None, str]] = [("--id", columns.id, ""), ("", MEMBER, f": {NO_RECORD}")]
     required.append(("", "loss", ""))
@@ -155,7 +158,7 @@ def _needed(table: Table, columns: Columns) -> tuple[list[str], list[str]]:
             continue
         if name not in table.columns:
             option_text = f" ({option})" if option else ""
-            complaints[f"column '{name}'{option_text} is not there{why}; {nearest(name, known)}"] = None
+            complaints[f"column '{name}'{option_text} not found{why}; {nearest(name, known)}"] = None
         elif name != "loss":
             single.append(name)
     for pattern in columns.memberships:
@@ -179,10 +182,10 @@ def _needed(table: Table, columns: Columns) -> tuple[list[str], list[str]]:
 
 
 def _list_sql(table: Table, name: str) -> str:
-    """SQL for a signal as a list of numbers; NULL where it is none."""
+    """Return SQL for a signal as a list of numbers; NULL for other values."""
     sql, kind = table.columns[name], table.types[name]
     if kind.startswith("BOOLEAN"):
-        return "NULL::DOUBLE[]"  # true is no loss of 1
+        return "NULL::DOUBLE[]"  # true is not a loss of 1
     if is_list(kind):
         return f"TRY_CAST({sql} AS DOUBLE[])"
     single = f"TRY_CAST({sql} AS DOUBLE)"
@@ -197,7 +200,7 @@ def _list_sql(table: Table, name: str) -> str:
 
 
 def _key_sql(table: Table, columns: Columns) -> dict[str, str]:
-    """SQL for the id, arm, run and role of a row."""
+    """Return SQL for the id, arm, run and role of a row."""
 
     def text(name: str | None) -> str:
         if name is None or name not in table.columns:
@@ -210,19 +213,19 @@ def _key_sql(table: Table, columns: Columns) -> dict[str, str]:
 
 
 def _role_sql(table: Table) -> str:
-    """SQL for a model's role, whatever its capitals and blanks; NULL where there is none."""
+    """Return SQL for a model's role in lower case without blanks; NULL if it is empty."""
     return f"nullif(lower(trim({text_sql(table.columns[ROLE], table.types[ROLE])})), '')"
 
 
 def _some_role(table: Table) -> str:
-    """SQL for whether any row has a role: a column without any says nothing."""
+    """Return SQL for the test that any row has a role; a column without any role is ignored."""
     return f"(SELECT bool_or({_role_sql(table)} IS NOT NULL) FROM {table.relation})"
 
 
 def _values(
     db: DuckDBPyConnection, table: Table, columns: Columns, members: dict[str, tuple[str, ...]]
 ) -> list[str]:
-    """Complain of values that are missing or are not what they should be, and of rows that occur twice."""
+    """Complain of missing and invalid values, and of rows that occur twice."""
     keys = _key_sql(table, columns)
     tests = [*_key_tests(table, columns), *_flag_tests(table, members), *_signal_tests(table)]
     counts = offending(db, table, [test for _, _, test in tests], keys["id"])
@@ -243,12 +246,12 @@ def _values(
 
 
 def _quote_values(values: str) -> str:
-    """Say which values there are instead; of missing ones the complaint speaks already."""
+    """Append the values at fault to a complaint; missing ones are mentioned already."""
     return "" if values == "nothing" else f": {values}"
 
 
 def _key_tests(table: Table, columns: Columns) -> list[tuple[str, str, str]]:
-    """Columns that name a row or its group, what is wrong with them, and the condition in SQL."""
+    """List tests of columns of names and groups: (column, complaint, SQL condition)."""
     tests = [
         (
             name,
@@ -268,7 +271,7 @@ def _key_tests(table: Table, columns: Columns) -> list[tuple[str, str, str]]:
         for name in group_columns(columns)
     ]
     if ROLE in table.columns:
-        # A role that is misspelt would make a reference of the model that is attacked.
+        # A misspelt role would turn the attacked model into a reference.
         bad = f"NOT regexp_full_match({_role_sql(table)}, '{TARGET}|reference.*')"
         what = f"column '{ROLE}' is neither '{TARGET}' nor 'reference 0', 'reference 1', ... in"
         tests.append((ROLE, what, f"coalesce({bad}, {_some_role(table)})"))
@@ -276,7 +279,7 @@ def _key_tests(table: Table, columns: Columns) -> list[tuple[str, str, str]]:
 
 
 def _flag_tests(table: Table, members: dict[str, tuple[str, ...]]) -> list[tuple[str, str, str]]:
-    """Columns of 0 and 1, what is wrong with them, and the condition in SQL."""
+    """List tests of columns of 0 and 1: (column, complaint, SQL condition)."""
     reasons = {MEMBER: f"is neither 0 nor 1 ({NO_RECORD}) in"}
     reasons |= {name: "(--memberships) is neither 0 nor 1 in" for names in members.values() for name in names}
     return [
@@ -286,7 +289,7 @@ def _flag_tests(table: Table, members: dict[str, tuple[str, ...]]) -> list[tuple
 
 
 def _signal_tests(table: Table) -> list[tuple[str, str, str]]:
-    """Columns of signals, what is wrong with them, and the condition in SQL."""
+    """List tests of columns of signals: (column, complaint, SQL condition)."""
     tests = []
     for name in (name for name in SIGNALS if name in table.columns):
         values = _list_sql(table, name)
@@ -297,7 +300,7 @@ def _signal_tests(table: Table) -> list[tuple[str, str, str]]:
         tests.append((name, f"column '{name}' has no finite number in", f"NOT {finite}"))
         if name in LOSSES:
             what = (
-                f"column '{name}' is below 0, and a cross-entropy is at least 0 (turn log-likelihoods round: "
+                f"column '{name}' is below 0, but a cross-entropy is at least 0 (negate log-likelihoods: "
                 f"{name} = -log_prob), in"
             )
             tests.append((name, what, f"({finite} AND list_min({values}) < -{ROUNDING})"))
@@ -320,7 +323,7 @@ def _complain_of_repeated(db: DuckDBPyConnection, table: Table, keys: dict[str, 
 
 
 def _complain_of_unlike_views(db: DuckDBPyConnection, table: Table) -> list[str]:
-    """Complain of rows with unlike numbers of views."""
+    """Complain of rows and signals whose numbers of views differ."""
     sizes: dict[str, tuple[int, int]] = {}
     for name in SIGNALS:
         if name in table.columns:
@@ -331,7 +334,9 @@ def _complain_of_unlike_views(db: DuckDBPyConnection, table: Table) -> list[str]
     if len({n for pair in sizes.values() for n in pair}) < 2:
         return []
     listed = ", ".join(f"'{k}' {a}" if a == b else f"'{k}' {a} to {b}" for k, (a, b) in sizes.items())
-    return [f"rows and signals have unlike numbers of views ({listed}); every row has the same views."]
+    return [
+        f"rows and signals have different numbers of views ({listed}); every row must have the same views."
+    ]
 
 
 def _fetch_runs(
@@ -352,13 +357,14 @@ def _fetch_runs(
     flags = list(dict.fromkeys(n for names in members.values() for n in names))
     fields += [f"{flag_sql(table.columns[f], table.types[f])} AS f{i}" for i, f in enumerate(flags)]
     rows = db.execute(f"SELECT {', '.join(fields)} FROM {table.relation} ORDER BY a, r, k, id").fetchnumpy()
-    whose = [rows[name].tolist() for name in ("a", "r", "k")]
+    # Rows are sorted by model, so each model is one slice between two changes of its key.
+    model_keys = [rows[name].tolist() for name in ("a", "r", "k")]
     n = len(rows["id"])
-    edges = [0, *(i for i in range(1, n) if any(w[i] != w[i - 1] for w in whose)), n]
+    edges = [0, *(i for i in range(1, n) if any(key[i] != key[i - 1] for key in model_keys)), n]
     source, runs = table.source, []
     for start, end in pairwise(edges):
         at = slice(start, end)
-        arm, run, role = (tidy(w[start]) for w in whose)
+        arm, run, role = (tidy(key[start]) for key in model_keys)
         runs.append(
             RunTable(
                 key=Key(arm or source.arm, run or source.run, role or TARGET),
