@@ -93,7 +93,7 @@ def test_values_are_looked_at_beside_columns_that_are_missing(folder, capsys):
         "study.yaml:8, dataset.by.1",
         "study.yaml:11, dataset.split_column",
     ]
-    assert "positive 'hatefull': is none of the classes; did you mean 'hate'? Known: fine, hate." in said[1]
+    assert "positive 'hatefull': is not one of the classes; did you mean 'hate'? Known: fine, hate." in said[1]
     assert "80 rows have 'en'" not in said[3]
     assert "120 rows have 'en'" in said[3]
 

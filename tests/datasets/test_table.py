@@ -254,9 +254,9 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "c.xlsx").write_bytes(b"PK")
     (tmp_path / "d.csv").write_text("name,text,label\n")
     (tmp_path / "e.csv").write_text("name,text,label\n1,2\n")
-    assert "no parquet file" in refused(str(tmp_path / "a.parquet"))
+    assert "not a parquet file" in refused(str(tmp_path / "a.parquet"))
     assert "empty (0 bytes)" in refused(str(tmp_path / "b.csv"))
-    assert "no known format" in refused(str(tmp_path / "c.xlsx"))
+    assert "unknown format" in refused(str(tmp_path / "c.xlsx"))
     assert "has no rows" in refused(str(tmp_path / "d.csv"))
     assert "line 2 has 2 values" in refused(str(tmp_path / "e.csv"))
 

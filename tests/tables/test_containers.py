@@ -64,7 +64,7 @@ HELD = {
     "archive.csv": (zipped("p.csv"), "holds a zip archive; unpack it, and give the file in it (p.csv)"),
     "archive.csv.gz": (zipped("p.csv"), "is not a gzip file: it holds a zip archive"),
     "book.csv": (zipped("xl/workbook.xml"), "holds an Excel workbook; save it in Excel as 'CSV UTF-8'"),
-    "book.xlsx": (zipped("xl/workbook.xml"), "is of no known format; it holds an Excel workbook"),
+    "book.xlsx": (zipped("xl/workbook.xml"), "has an unknown format; it holds an Excel workbook"),
     "parquet.csv": (parquet(), "holds parquet data; rename it to parquet.parquet"),
     "parquet.jsonl": (parquet(), "holds parquet data; rename it to parquet.parquet"),
     "page.csv": (b"\n<!DOCTYPE html>\n<html>", "holds a web page"),

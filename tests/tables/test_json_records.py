@@ -102,7 +102,7 @@ def test_forms_of_tables(tmp_path, form, ending):
     [
         (json.dumps({"run": 3, "rows": RECORDS}), "whose key 'rows' has the rows"),
         (json.dumps({"columns": ["a", "b"], "data": [[1]]}), "do not have one value for each column"),
-        (FRAME.set_index("example_id").to_json(), "its columns or its rows, which is not sure"),
+        (FRAME.set_index("example_id").to_json(), "unclear whether these are its columns or its rows"),
         (FRAME.to_json(orient="values"), "is not a list of records"),
         (lines() + "null\n", "is not a list of records: every row must be an object .* but one is null"),
         ("[]", "has no rows"),

@@ -112,7 +112,7 @@ def test_such_a_word_is_a_class_only_where_labels_and_predictions_have_it(word):
     labels = [str(v) for v in LABELS[:-2]] + [word, word]
     answers = [str(v) for v in ANSWERS]
     refused(TABLE | {"label": labels, "prediction": answers}, f"2 labels are '{word}'.*no prediction is")
-    refused(TABLE | {"label": answers, "prediction": labels}, f"2 predictions are '{word}'.*no label is")
+    refused(TABLE | {"label": answers, "prediction": labels}, f"2 predictions are '{word}'.*never occurs as a label")
     both = audited(TABLE | {"label": labels, "prediction": [*answers[:-2], word, "0"]})
     assert overall(both) == 5 / 8  # rows 0, 1, 3, 4 and 6
     with pytest.raises(CallError, match=f"2 values are '{word}'"):
@@ -433,7 +433,7 @@ def test_predictions_that_are_no_labels():
     refused(table | {"prediction": ["Neg", "Neu", "Pos"] * 3}, "differ in capital letters only", by="g")
     odd = audited(table | {"prediction": ["neg", "neu", "Pos"] * 3}, by="g")
     assert overall(odd) == pytest.approx(2 / 3)
-    assert "3 predictions are 'Pos', which no label is; they count as wrong" in remarks(odd)
+    assert "3 predictions are 'Pos', which never occurs as a label; they count as wrong" in remarks(odd)
     refused(
         TABLE | {"prediction": [0.93, 0.2, 0.4, 0.1, 0.8, 0.7, 0.6, 0.3]}, "are they probabilities. --score"
     )

@@ -156,7 +156,7 @@ def test_the_columns_that_tell_rows_of_an_id_apart_are_named_and_the_advice_work
 def test_columns_called_arm_and_run_are_named_only_where_they_tell_rows_apart():
     rows = twice(filter=["x", "y"]).assign(run="1")
     assert "'filter'" in refusal(rows)
-    assert "tell its rows apart with --arm arm --run run" in refusal(twice(arm=["a", "b"], run=["1", "2"]))
+    assert "distinguish its rows with --arm arm --run run" in refusal(twice(arm=["a", "b"], run=["1", "2"]))
 
 
 def test_of_a_column_with_many_values_only_its_name_is_told():

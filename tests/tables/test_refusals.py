@@ -67,7 +67,7 @@ FILES = {
     "numbers.json": (b"[1, 2, 3]", "is not a list of records"),
     "by name.json": (
         json.dumps({k: dict(zip("abc", v, strict=True)) for k, v in ROWS.items()}).encode(),
-        "columns or its rows, which is not sure; write one record a line",
+        "columns or its rows; write one record a line",
     ),
     "twice.jsonl": (LINES.replace('"label": 0', '"label": 0, "label": 1').encode(), "names a column twice"),
     "records.jsonl": (re.sub('"([xy])"', r'{"is": "\1"}', LINES).encode(), "column 'race' is nested"),
@@ -79,8 +79,8 @@ FILES = {
     "latin header.csv": (GOOD.replace("race", "racé").encode("latin-1"), "is not encoded in UTF-8"),
     "utf16.csv": (GOOD.encode("utf-16"), "is not encoded in UTF-8.*UTF-16"),
     "twice.csv": (GOOD.replace("example_id", "race").encode(), "more than one column called 'race'"),
-    "table.xlsx": (b"PK", "is of no known format; readable are .csv"),
-    "table": (GOOD.encode(), "is of no known format"),
+    "table.xlsx": (b"PK", "has an unknown format; readable are .csv"),
+    "table": (GOOD.encode(), "has an unknown format"),
     "misspelt.csv": (
         GOOD.replace("race", "rase").encode(),
         r"column 'race' \(--by\) not found; did you mean 'rase'",
@@ -142,7 +142,7 @@ LONG = {"example_id": list(range(300)), "label": [0, 1] * 150, "prediction": [1]
 TABLES = {
     "unequal columns": (rows(label=[1]), BY, "differ in length .*'label': 1"),
     "no columns": ([{}], BY, "has no columns"),
-    "a scalar": (rows(label=3), BY, "'label'.*no list of values"),
+    "a scalar": (rows(label=3), BY, "'label'.*not a list of values"),
     "three dimensions": (rows(score=np.zeros((3, 2, 2))), BY, "'score'.*3 dimensions"),
     "objects": (rows(race=[object()] * 3), BY, r"column 'race' \(--by\) cannot be read: it holds values of"),
     "mixed types": (rows(race=["x", 1, 2.5]), BY, r"'race' \(--by\) cannot be read: it holds texts and num"),
@@ -174,12 +174,12 @@ TABLES = {
     "nan scores": (
         rows(score=[0.5, float("nan"), 0.5]),
         BY,
-        r"in 1 rows \(first: example 'b', 'nan'\).*missing or no number",
+        r"in 1 rows \(first: example 'b', 'nan'\).*missing or not a number",
     ),
     "text scores": (
         rows(score=["0.5", "high", "0.1"]),
         BY,
-        r"in 1 rows \(first: example 'b', 'high'\).*missing or no number",
+        r"in 1 rows \(first: example 'b', 'high'\).*missing or not a number",
     ),
     "shares": (
         rows(score=[[0.5, 0.4], [0.5, 0.5], [1, 0]]),
@@ -298,7 +298,7 @@ TABLES = {
     "arms without --arm": (
         rows(example_id=["a"] * 3, arm=["x", "y", "z"]),
         BY,
-        "tell its rows apart with --arm arm",
+        "distinguish its rows with --arm arm",
     ),
     "runs without --run": (
         rows(example_id=["a"] * 3, arm=["x", "x", "y"], run=["1", "2", "1"]),
@@ -324,13 +324,13 @@ CALLS = {
     "bytes": (b"x.csv", BY, "Got bytes"),
     "an empty list": ([], BY, "No table was given"),
     "an empty dict": ({}, BY, "dict is empty"),
-    "a list of numbers": ([1, 2], BY, "items are of type int"),
+    "a list of numbers": ([1, 2], BY, "items of type int"),
     "tables and columns": ({"a": ROWS, "b": [1, 2]}, BY, "mixes tables and columns"),
     "a dict with a number as arm": ({1: ROWS}, BY, "has the key 1"),
     "too few names": ([ROWS, ROWS], Columns(names=("a",)), r"got 1 \(a\) for 2 tables"),
     "an empty name": ([ROWS, ROWS], Columns(names=("a", "")), "a name is empty"),
     "names twice": ({"a": ROWS}, Columns(names=("b",)), "names the arms already"),
-    "names and arms": ([ROWS], Columns(names=("b",), arm="race"), r"'race' \(--arm\) says the arms already"),
+    "names and arms": ([ROWS], Columns(names=("b",), arm="race"), r"'race' \(--arm\) names the arms already"),
     "no star": (ROWS, Columns(memberships=("m",)), "exactly one star"),
     "two stars": (ROWS, Columns(memberships=("m_*_*",)), "exactly one star"),
     "two stars in scores": (ROWS, Columns(score="p_*_*"), "one star"),
@@ -346,7 +346,7 @@ CALLS = {
         Columns(intersect=(("p", "q"),)),
         "has 1,100 groups; at most 1,000",
     ),
-    "no such positive": (ROWS, Columns(positive="yes"), "'yes': is none of the classes; Known: 0, 1"),
+    "no such positive": (ROWS, Columns(positive="yes"), "'yes': is not one of the classes; Known: 0, 1"),
     "positive of three": (
         ROWS | {"label": [0, 1, 2]},
         Columns(positive="1"),

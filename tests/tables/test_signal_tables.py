@@ -99,7 +99,7 @@ def test_a_flaw_in_a_signal_that_no_attack_takes_stops_nobody():
 def test_groups_that_differ_are_shown_on_both_sides():
     full, lora = rows(race=["a", "b", "a", "b"]), rows(race=["a", "b", "c", "d"])
     says = (
-        r"'lora' run .* into other groups than 'full' run .*: column 'race' differs for 2 rows \(first: "
+        r"'lora' run .* rows in other groups than 'full' run .*: column 'race' differs for 2 rows \(first: "
         r"example 'r' is 'a' in 'full' run '[^']*', 'c' in 'lora'"
     )
     with pytest.raises(TableError, match=says):
