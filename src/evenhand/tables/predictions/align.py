@@ -242,9 +242,9 @@ def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[ValidatedTable],
             fields.append(f"any_value(s) FILTER (WHERE k = {k}) AS s{k}")
     db.execute(f"CREATE TEMP TABLE merged AS SELECT {', '.join(fields)} FROM ({coded}) GROUP BY id")
     places = range(len(plan.places))
-    there = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
+    n_present = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
     complete, lacking = _completeness_sql(plan)
-    tests = {"twice": f"rows_of_id > {there}", "partly": f"NOT ({complete})"}
+    tests = {"twice": f"rows_of_id > {n_present}", "partly": f"NOT ({complete})"}
     tests |= {name: f"differs_{name}" for name in plan.shared} | {
         f"p{k}": test for k, test in enumerate(lacking)
     }
