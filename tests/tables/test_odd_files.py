@@ -99,7 +99,7 @@ def test_unusual_csv_is_read(tmp_path, text):
     [
         (b'{"label": 1, "prediction": 1, "band": "caf\xe9"}', "not encoded in UTF-8"),
         (b'{"label": 1, "prediction": 1, "band": "a"},', "at line 2: it ends with a comma"),
-        (b"{'label': 1, 'prediction': 1, 'band': 'a'}", "at line 2: names and texts must be in double quotes"),
+        (b"{'label': 1, 'prediction': 1, 'band': 'a'}", "names and texts must be in double quotes"),
     ],
 )
 def test_a_line_that_is_no_json_is_told_in_plain_words(tmp_path, line, said):

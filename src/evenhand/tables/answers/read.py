@@ -134,9 +134,7 @@ def _refuse_unfit(columns: Columns, form: TableForm) -> None:
     unfit |= {"label": "--label", "prediction": "--prediction"}
     options = [o for name, o in unfit.items() if getattr(columns, name) != getattr(plain, name)]
     if options:
-        raise CallError(
-            [f"{option}: {form.title} have no such column; omit it." for option in options]
-        )
+        raise CallError([f"{option}: {form.title} have no such column; omit it." for option in options])
     if columns.resplit and not form.resplit:
         raise CallError(f"--resplit: {form.title} are compared on rows that every run has; omit it.")
 
