@@ -14,9 +14,9 @@ from evenhand.errors import CallError
 from evenhand.judge.across_arms.contrasts import Contrast, contrast_rows
 from evenhand.judge.across_arms.series import Series, series_of
 from evenhand.judge.across_arms.trends import interactions, load_bases, trends
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core import pairs as compare
+from evenhand.judge.core.estimates import groups_of, observe
 from evenhand.judge.core.matched import PairedArms
+from evenhand.judge.core.pairs import compare_arms
 from evenhand.judge.metrics import f1
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns
@@ -125,10 +125,10 @@ def test_two_arms_give_the_audits_own_difference(runs):
 
     pairs = []
     for attribute in (None, p.attributes[0]):
-        for group in counts.groups_of(attribute, two):
-            seen = [counts.observe(f1, arm, group, two, 1) for arm in two.arms]
+        for group in groups_of(attribute, two):
+            seen = [observe(f1, arm, group, two, 1) for arm in two.arms]
             m = PairedArms("f1", f1.INFO, None, group, *seen, *two.arms, two)
-            pairs.append(compare.pair(m, 10, np.random.default_rng(0)))
+            pairs.append(compare_arms(m, 10, np.random.default_rng(0)))
     theirs = families.adjust_family(pairs, two, settings, "exploratory", "full")
     for ours, audit in zip(rows, theirs, strict=True):
         for key in ("difference", "low", "high", "p_value", "p_adjusted"):

@@ -20,7 +20,7 @@ def named(values, groupings, names, cluster=None):
         ("" if g < 0 else names[g]) + ("R" if seed else "") + ("S" if snippet else "")
         for g, seed, snippet in found.at
     ]
-    return found, dict(zip(keys, found.whole, strict=True))
+    return found, dict(zip(keys, found.estimates, strict=True))
 
 
 def test_a_two_way_table_by_hand():
@@ -103,7 +103,7 @@ def test_leaving_out_a_cluster_is_computing_without_it():
     found = components(values, groupings, cluster)
     for row, left in zip(found.without, np.unique(cluster), strict=True):
         kept = cluster != left
-        np.testing.assert_allclose(row, components(values[..., kept], groupings, cluster[kept]).whole)
+        np.testing.assert_allclose(row, components(values[..., kept], groupings, cluster[kept]).estimates)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_any_pattern_of_prompts_can_be_solved():
         if len(prompts) > 1:
             found = groupings_of(*prompts.T)
             values = rng.normal(size=(len(prompts), 1, 3))
-            told = components(values, list(found.codes.values()), np.arange(3)).whole
+            told = components(values, list(found.codes.values()), np.arange(3)).estimates
             assert np.abs(told).max() < 1e3
             assert min(found.degrees.values()) >= 1
 

@@ -231,18 +231,18 @@ def attack(
     return run_attack(signals, columns, settings)
 
 
-def _names(given: Names) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _names(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _crossings(given: Iterable[Names]) -> tuple[tuple[str, ...], ...]:
-    return tuple(_crossing(i) for i in ([given] if isinstance(given, str) else given))
+def _crossings(attributes: Iterable[Names]) -> tuple[tuple[str, ...], ...]:
+    return tuple(_crossing(i) for i in ([attributes] if isinstance(attributes, str) else attributes))
 
 
-def _where(given: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((str(k), str(v)) for k, v in (given or {}).items())
+def _where(conditions: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((str(k), str(v)) for k, v in (conditions or {}).items())
 
 
-def _crossing(given: Names) -> tuple[str, ...]:
-    parts = given.split(",") if isinstance(given, str) else given
+def _crossing(attributes: Names) -> tuple[str, ...]:
+    parts = attributes.split(",") if isinstance(attributes, str) else attributes
     return tuple(p.strip() for p in parts)

@@ -71,27 +71,27 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant, all at once."""
         known = (*metric_names(), *disparity_names(), *measure_names())
-        bad = [
+        complaints = [
             f"{option}: {name!r} is no metric and no disparity: {nearest(name, known)}"
-            for option, given in (("--metric", self.metrics), ("--primary", self.primary))
-            for name in given
+            for option, names in (("--metric", self.metrics), ("--primary", self.primary))
+            for name in names
             if name not in known
         ]
-        bad += self._of_margins()
+        complaints += self._margin_complaints()
         options = {
             "--alpha": alpha_fault(self.alpha),
             "--min-group-size": integer_fault(self.min_group_size, 1, "it is an integer of at least 1"),
             "--rng": integer_fault(self.rng, 0, "the seed is an integer of at least 0"),
         }
-        bad += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
-        if bad:
-            raise CallError(bad)
+        complaints += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
+        if complaints:
+            raise CallError(complaints)
         for name in ("margin", "alpha", "min_group_size", "rng"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         margins = {name: plain(value) for name, value in self.margins.items()}
         object.__setattr__(self, "margins", MappingProxyType(margins))
 
-    def _of_margins(self) -> Iterator[str]:
+    def _margin_complaints(self) -> Iterator[str]:
         """Complain of margins that are none, that no loss could exceed, or that nothing is compared with."""
         fault = margin_fault(self.margin, RATE, "accuracy and other rates lie")
         if fault is not None:
@@ -113,15 +113,15 @@ class Settings:
         Raises:
             CallError: there are such.
         """
-        asked = {"--metric": self.metrics, "--primary": self.primary, "--margin": tuple(self.margins)}
-        wrong = [
+        options = {"--metric": self.metrics, "--primary": self.primary, "--margin": tuple(self.margins)}
+        complaints = [
             f"{option}: {name!r} is not measured of {kind}: {nearest(name, known)}"
-            for option, names in asked.items()
+            for option, names in options.items()
             for name in names
             if name not in known
         ]
-        if wrong:
-            raise CallError(wrong)
+        if complaints:
+            raise CallError(complaints)
 
     @property
     def declared(self) -> tuple[str, ...]:
@@ -135,26 +135,26 @@ class Settings:
     @property
     def chosen_metrics(self) -> tuple[str, ...]:
         """Metrics to compute."""
-        wanted = {*self.metrics, *self.declared}
-        return tuple(n for n in metric_names() if not self.metrics or n in wanted)
+        requested = {*self.metrics, *self.declared}
+        return tuple(n for n in metric_names() if not self.metrics or n in requested)
 
     @property
     def chosen_disparities(self) -> tuple[str, ...]:
         """Disparities to compute."""
-        wanted = {*self.metrics, *self.declared}
-        return tuple(n for n in disparity_names() if not self.metrics or n in wanted)
+        requested = {*self.metrics, *self.declared}
+        return tuple(n for n in disparity_names() if not self.metrics or n in requested)
 
     @property
     def computed_metrics(self) -> tuple[str, ...]:
         """The chosen metrics, and those that the chosen disparities are made of."""
-        parts = _parts(self.chosen_disparities)
+        parts = _metrics_of(self.chosen_disparities)
         return tuple(n for n in metric_names() if n in parts or n in self.chosen_metrics)
 
     @property
     def names_scores(self) -> bool:
         """Whether the call names a metric of scores, or a disparity of one."""
         named = {*self.metrics, *self.primary}
-        return any(needs_scores(name) for name in (named | _parts(named)) & {*metric_names()})
+        return any(needs_scores(name) for name in (named | _metrics_of(named)) & {*metric_names()})
 
     def refuse_scores(self) -> None:
         """Refuse metrics of scores that the call names; those of the default are left out in silence.
@@ -189,7 +189,7 @@ def needs_scores(metric: str) -> bool:
     return bool(registry.load(METRICS, metric).INFO.needs == "score")
 
 
-def _parts(disparities: Iterable[str]) -> set[str]:
+def _metrics_of(disparities: Iterable[str]) -> set[str]:
     """Names of the metrics that disparities are made of; other names are passed over."""
     known = {*disparity_names()}
     return {m for d in disparities if d in known for m in registry.load(DISPARITIES, d).INFO.of}

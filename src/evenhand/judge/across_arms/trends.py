@@ -20,10 +20,22 @@ from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns, Predictions
 
 #: Values of an option that a slope needs: two always lie on a line.
-ENOUGH_VALUES = 3
+MIN_VALUES = 3
 
 #: What every row keeps of a settled contrast.
-KEPT = ("low", "high", "level", "interval", "p_value", "p_adjusted", "n", "runs", "unit", "status", "reason")
+CONTRAST_FIELDS = (
+    "low",
+    "high",
+    "level",
+    "interval",
+    "p_value",
+    "p_adjusted",
+    "n",
+    "runs",
+    "unit",
+    "status",
+    "reason",
+)
 
 
 def trends(predictions: Predictions, series: Sequence[Series], settings: Settings) -> list[dict[str, Any]]:
@@ -47,24 +59,26 @@ def trends(predictions: Predictions, series: Sequence[Series], settings: Setting
     """
     _refuse_unknown([arm for s in series for arm in s.arms], predictions)
     by_name = {}
-    for one in series:
-        usable = [(v, arm) for v, arm in zip(one.values, one.arms, strict=True) if v > 0]
-        if len({v for v, _ in usable}) >= ENOUGH_VALUES:
+    for arms_along in series:
+        usable = [(v, arm) for v, arm in zip(arms_along.values, arms_along.arms, strict=True) if v > 0]
+        if len({v for v, _ in usable}) >= MIN_VALUES:
             x = np.log2([v for v, _ in usable])
             centred = x - x.mean()
             weights = centred / np.sum(centred**2)
             arms = [arm for _, arm in usable]
-            contrast = Contrast(f"{one.method} {one.parameter}", dict(zip(arms, weights, strict=True)))
-            by_name[contrast.name] = (one, contrast, [v for v, _ in usable])
+            contrast = Contrast(
+                f"{arms_along.method} {arms_along.parameter}", dict(zip(arms, weights, strict=True))
+            )
+            by_name[contrast.name] = (arms_along, contrast, [v for v, _ in usable])
     rows = []
-    for contrast, found in contrast_rows(predictions, [c for _, c, _ in by_name.values()], settings):
-        one, _, values = by_name[contrast.name]
-        left_out = [f"{one.parameter} {v:g} has no logarithm" for v in one.values if v <= 0]
-        reason = "; ".join(r for r in (found["reason"], *left_out) if r)
+    for contrast, row in contrast_rows(predictions, [c for _, c, _ in by_name.values()], settings):
+        arms_along, _, values = by_name[contrast.name]
+        left_out = [f"{arms_along.parameter} {v:g} has no logarithm" for v in arms_along.values if v <= 0]
+        reason = "; ".join(r for r in (row["reason"], *left_out) if r)
         rows.append(
-            _where(found)
-            | {"method": one.method, "parameter": one.parameter, "values": values}
-            | {"slope": found["difference"], **{k: found[k] for k in KEPT}, "reason": reason}
+            _group_fields(row)
+            | {"method": arms_along.method, "parameter": arms_along.parameter, "values": values}
+            | {"slope": row["difference"], **{k: row[k] for k in CONTRAST_FIELDS}, "reason": reason}
         )
     return rows
 
@@ -132,24 +146,29 @@ def interactions(
     key: dict[str, tuple[str, str]] = {}
     contrasts = []
     for high in others:
-        one, other = models[low], models[high]
-        both = [arm for arm in one if arm in other]
+        arms_low, arms_high = models[low], models[high]
+        both = [arm for arm in arms_low if arm in arms_high]
         for arm in (a for a in both if a != reference and reference in both):
-            weights = {other[arm]: 1.0, other[reference]: -1.0, one[arm]: -1.0, one[reference]: 1.0}
+            weights = {
+                arms_high[arm]: 1.0,
+                arms_high[reference]: -1.0,
+                arms_low[arm]: -1.0,
+                arms_low[reference]: 1.0,
+            }
             contrasts.append(Contrast(f"{arm} {high}", weights))
             key[contrasts[-1].name] = (arm, high)
     rows = []
-    for contrast, found in contrast_rows(predictions, contrasts, settings):
+    for contrast, row in contrast_rows(predictions, contrasts, settings):
         arm, high = key[contrast.name]
         rows.append(
-            _where(found)
+            _group_fields(row)
             | {"arm": arm, "reference": reference, "model_low": low, "model_high": high}
-            | {"difference": found["difference"], **{k: found[k] for k in KEPT}}
+            | {"difference": row["difference"], **{k: row[k] for k in CONTRAST_FIELDS}}
         )
     return rows
 
 
-def _where(row: Mapping[str, Any]) -> dict[str, Any]:
+def _group_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: row[k] for k in ("attribute", "group", "class", "metric")}
 
 

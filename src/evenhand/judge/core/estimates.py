@@ -15,10 +15,10 @@ from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray
 MIN_DISCORDANT_ROWS = 10.0
 
 #: Runs per arm from which on an interval holds for the method and not only for these very runs.
-ENOUGH_RUNS = 5
+MIN_RUNS = 5
 
 
-def too_few(n: float, least: int) -> str:
+def shortage(n: float, least: int) -> str:
     """Say that there are fewer rows than it takes: `1 row, fewer than 10`."""
     return f"{n} row{'' if n == 1 else 's'}, fewer than {least}"
 
@@ -75,11 +75,11 @@ def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Gro
     if attribute is None:
         everything = np.arange(len(predictions.label))
         return [Group(None, None, everything, round(predictions.count.sum()))]
-    found = []
+    groups = []
     for index, name in enumerate(attribute.groups):
         rows = np.flatnonzero(attribute.in_group(index))
-        found.append(Group(attribute.name, name, rows, round(predictions.count[rows].sum())))
-    return found
+        groups.append(Group(attribute.name, name, rows, round(predictions.count[rows].sum())))
+    return groups
 
 
 def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, positive: int) -> Observed:
@@ -105,16 +105,16 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
         probability = arm.score[run][rows] if arm.score is not None else None
         sample = Sample(true, answers[run], weight, positive, probability)
         if predictions.resplit:
-            estimates.append(_of_its_rows(metric, sample, here[run]))
+            estimates.append(_compute_on_present_rows(metric, sample, here[run]))
         else:
             estimates.append(metric.compute(sample))
-    right = _right(answers, true, metric.INFO, positive)
+    right = _answered_right(answers, true, metric.INFO, positive)
     everywhere = bool(here.all())
     if not everywhere:
         right &= here
     values = np.array([e.value for e in estimates])
     reason = next((e.reason for e in estimates if e.reason), "")
-    shares = _weights_of_runs(estimates, weight) if predictions.resplit else None
+    shares = _run_weights(estimates, weight) if predictions.resplit else None
     return Observed(
         values=values,
         value=float(values.mean()),
@@ -128,27 +128,29 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
     )
 
 
-def _of_its_rows(metric: Metric, sample: Sample, here: BoolArray) -> Estimate:
+def _compute_on_present_rows(metric: Metric, sample: Sample, here: BoolArray) -> Estimate:
     """A metric of the rows that a run has; its other rows have no part in it."""
     probability = None if sample.probability is None else sample.probability[here]
-    own = Sample(sample.true[here], sample.answer[here], sample.weight[here], sample.positive, probability)
-    found: Estimate = metric.compute(own)
+    present = Sample(
+        sample.true[here], sample.answer[here], sample.weight[here], sample.positive, probability
+    )
+    estimate: Estimate = metric.compute(present)
 
-    def spread(values: FloatArray | None) -> FloatArray | None:
+    def scatter(values: FloatArray | None) -> FloatArray | None:
         if values is None:
             return None
         everywhere = np.zeros(len(here))
         everywhere[here] = values
         return everywhere
 
-    influence = spread(found.influence)
+    influence = scatter(estimate.influence)
     assert influence is not None
-    numerator, denominator = spread(found.numerator), spread(found.denominator)
-    reason = f"{found.reason} in a run" if found.reason else ""
-    return Estimate(found.value, influence, numerator, denominator, reason)
+    numerator, denominator = scatter(estimate.numerator), scatter(estimate.denominator)
+    reason = f"{estimate.reason} in a run" if estimate.reason else ""
+    return Estimate(estimate.value, influence, numerator, denominator, reason)
 
 
-def _weights_of_runs(estimates: list[Estimate], weight: FloatArray) -> FloatArray | None:
+def _run_weights(estimates: list[Estimate], weight: FloatArray) -> FloatArray | None:
     """[runs] weights of runs with which the ratio of mean sums is the mean of the runs' ratios."""
     totals = [float(np.sum(weight * e.denominator)) for e in estimates if e.denominator is not None]
     if len(totals) < len(estimates) or min(totals, default=0.0) <= 0:
@@ -157,7 +159,7 @@ def _weights_of_runs(estimates: list[Estimate], weight: FloatArray) -> FloatArra
     return np.asarray(inverse / inverse.sum())
 
 
-def _right(answers: IntArray, true: IntArray, info: MetricInfo, positive: int) -> BoolArray:
+def _answered_right(answers: IntArray, true: IntArray, info: MetricInfo, positive: int) -> BoolArray:
     """[runs, n] whether the row is answered right; for one class against the rest, whether that is."""
     if info.classes == "whole":
         return np.asarray(answers == true)
@@ -175,12 +177,12 @@ def _mean_or_none(parts: list[FloatArray | None], shares: FloatArray | None = No
     return _mean(known) if shares is None else np.asarray(shares @ np.stack(known))
 
 
-def variance(influence: FloatArray, rows: IntArray, predictions: Predictions) -> float:
+def row_variance(influence: FloatArray, rows: IntArray, predictions: Predictions) -> float:
     """Variance of an estimate over rows, or over clusters (with the factor C / (C - 1))."""
-    return float(covariance(influence[None, :], rows, predictions)[0, 0])
+    return float(row_covariance(influence[None, :], rows, predictions)[0, 0])
 
 
-def covariance(influence: FloatArray, rows: IntArray, predictions: Predictions) -> FloatArray:
+def row_covariance(influence: FloatArray, rows: IntArray, predictions: Predictions) -> FloatArray:
     """[k, k] covariance of k estimates whose [k, n] influence values lie on the same rows."""
     if predictions.cluster is None:
         return np.asarray((influence * predictions.weight_squared[rows]) @ influence.T)
@@ -230,7 +232,7 @@ def effective_paired(
     weight = p.weight[rows] * below
     total = float(weight.sum())
     mean = float(np.sum(weight * d)) / total
-    spread = variance((d - mean) * below / total, rows, p)
+    spread = row_variance((d - mean) * below / total, rows, p)
     if not spread > 0:
         return floor
     return min((square - mean**2) / spread, float(p.count[rows] @ (below > 0)))
@@ -255,7 +257,7 @@ def effective_rows(observed: Observed, group: Group, predictions: Predictions) -
     floor = independent_rows(np.minimum(below, 1.0), group.rows, predictions)
     if min(p, 1 - p) * floor < MIN_DISCORDANT_ROWS:
         return floor
-    spread = variance(observed.influence, group.rows, predictions)
+    spread = row_variance(observed.influence, group.rows, predictions)
     return p * (1 - p) / spread if spread > 0 else floor
 
 
@@ -266,7 +268,7 @@ def run_variance(candidate: Observed, reference: Observed, *, same_runs: bool) -
     five runs in either arm say nothing about other runs: variance 0, infinite degrees of freedom.
     """
     a, b = reference.values, candidate.values
-    if min(len(a), len(b)) < ENOUGH_RUNS:
+    if min(len(a), len(b)) < MIN_RUNS:
         return 0.0, np.inf
     if same_runs:
         return float(np.var(b - a, ddof=1) / len(a)), len(a) - 1.0

@@ -26,7 +26,7 @@ class Flips:
     between_runs: float
 
 
-def flips(
+def count_flips(
     arms: tuple[Arm, Arm], right: tuple[BoolArray, BoolArray], rows: IntArray, amount: FloatArray
 ) -> Flips:
     """Count the rows whose answer changes from the reference to the candidate.
@@ -53,18 +53,18 @@ def flips(
     return Flips(
         float(np.sum(amount * lost / both)),
         float(np.sum(amount * won / both)),
-        float(np.mean([_between(r & h, h, amount) for r, h in zip(right, here, strict=True)])),
+        float(np.mean([_count_between_runs(r & h, h, amount) for r, h in zip(right, here, strict=True)])),
     )
 
 
 def paired_runs(reference: Sequence[str], candidate: Sequence[str]) -> list[tuple[int, int]]:
     """Indices of the runs that are compared: those of one name, or all with all where no name is shared."""
-    place = {name: j for j, name in enumerate(candidate)}
-    shared = [(i, place[name]) for i, name in enumerate(reference) if name in place]
+    index = {name: j for j, name in enumerate(candidate)}
+    shared = [(i, index[name]) for i, name in enumerate(reference) if name in index]
     return shared or [(i, j) for i in range(len(reference)) for j in range(len(candidate))]
 
 
-def _between(right: BoolArray, here: BoolArray, amount: FloatArray) -> float:
+def _count_between_runs(right: BoolArray, here: BoolArray, amount: FloatArray) -> float:
     """Rows that one run answers right and another one wrong, over ordered pairs of different runs."""
     if len(right) < 2:
         return float("nan")

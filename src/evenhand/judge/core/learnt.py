@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.estimates import classes_of, groups_of, observe
 from evenhand.judge.settings import METRICS
 from evenhand.tables.schema import ABSENT, Arm, FloatArray, Predictions
 
 #: Fewer rows of other classes than this say nothing about a model that never names these classes.
-_FEWEST = 3
+_MIN_OTHER_ROWS = 3
 #: An accuracy up to so much above the share of the commonest class counts as no better, if it is within one
 #: standard error.
 _TOLERANCE = 0.02
@@ -40,11 +40,11 @@ def nothing_learnt(predictions: Predictions, reference: int) -> list[dict[str, A
         (of the commonest class), `accuracy`, `roc_auc` (the best of the classes; None without scores).
     """
     order = sorted(range(len(predictions.arms)), key=lambda i: (i != reference, i))
-    rows = (_row(predictions.arms[i], predictions) for i in order)
+    rows = (_check_arm(predictions.arms[i], predictions) for i in order)
     return [row for row in rows if row is not None]
 
 
-def _row(arm: Arm, p: Predictions) -> dict[str, Any] | None:
+def _check_arm(arm: Arm, p: Predictions) -> dict[str, Any] | None:
     """What stands against an arm; None where nothing does."""
     tables = [_confusion(answers, p) for answers in arm.prediction]
     labels = np.mean([table.sum(axis=1) for table in tables], axis=0)
@@ -53,21 +53,21 @@ def _row(arm: Arm, p: Predictions) -> dict[str, Any] | None:
         return None
     commonest, share = int(labels.argmax()), float(labels.max()) / total
     accuracy = float(np.mean([np.trace(table) / table.sum() for table in tables]))
-    said = [np.flatnonzero(table.sum(axis=0)) for table in tables]
-    constant = all(len(classes) == 1 for classes in said)
+    predicted = [np.flatnonzero(table.sum(axis=0)) for table in tables]
+    constant = all(len(classes) == 1 for classes in predicted)
     if constant:
         others = min(
-            table.sum() - table[classes[0]].sum() for table, classes in zip(tables, said, strict=True)
+            table.sum() - table[classes[0]].sum() for table, classes in zip(tables, predicted, strict=True)
         )
-        if others < _FEWEST:
+        if others < _MIN_OTHER_ROWS:
             return None
-    elif accuracy - share > _tolerance(tables, commonest) or _told_apart(tables):
+    elif accuracy - share > _tolerance(tables, commonest) or _separates_classes(tables):
         return None
     auc, ranks = _ranking(arm, p, labels)
     if ranks and not constant:
         return None
-    one = {int(classes[0]) for classes in said}
-    named = (one.pop() if len(one) == 1 else None) if constant else commonest
+    constants = {int(classes[0]) for classes in predicted}
+    named = (constants.pop() if len(constants) == 1 else None) if constant else commonest
     return {
         "arm": arm.name,
         "kind": ("ranking" if ranks else "constant") if constant else "commonest",
@@ -98,7 +98,7 @@ def _tolerance(tables: Sequence[FloatArray], commonest: int) -> float:
     return min(math.sqrt(moved) / float(table.sum()), _TOLERANCE) + 1e-12
 
 
-def _told_apart(tables: Sequence[FloatArray]) -> bool:
+def _separates_classes(tables: Sequence[FloatArray]) -> bool:
     """Whether answers name some class more often where it is right than where it is not."""
     table = np.mean(tables, axis=0)
     labels, answers, total = table.sum(axis=1), table.sum(axis=0), float(table.sum())
@@ -107,7 +107,7 @@ def _told_apart(tables: Sequence[FloatArray]) -> bool:
         inside, outside, share = float(labels[k]), total - float(labels[k]), float(answers[k]) / total
         difference = table[k, k] / inside - (answers[k] - table[k, k]) / outside
         scores.append(difference / math.sqrt(share * (1 - share) * (1 / inside + 1 / outside)))
-    return bool(scores) and max(scores) > _beyond(len(labels))
+    return bool(scores) and max(scores) > _chance_quantile(len(labels))
 
 
 def _ranking(arm: Arm, p: Predictions, labels: FloatArray) -> tuple[float | None, bool]:
@@ -115,23 +115,23 @@ def _ranking(arm: Arm, p: Predictions, labels: FloatArray) -> tuple[float | None
     if arm.score is None:
         return None, False
     metric = registry.load(METRICS, "roc_auc")
-    [everything] = counts.groups_of(None, p)
+    [everything] = groups_of(None, p)
     total, best, ranks = float(labels.sum()), None, False
-    for _, k in counts.classes_of(metric.INFO, p):
+    for _, k in classes_of(metric.INFO, p):
         inside, outside = float(labels[k]), total - float(labels[k])
         if not inside or not outside:
             continue
-        value = counts.observe(metric, arm, everything, p, k).value
+        value = observe(metric, arm, everything, p, k).value
         if math.isnan(value):
             continue
         best = value if best is None else max(best, value)
         # Of the Mann-Whitney statistic where the scores say nothing.
         spread = math.sqrt((total + 1) / (12 * inside * outside))
-        ranks |= (value - 0.5) / spread > _beyond(len(labels))
+        ranks |= (value - 0.5) / spread > _chance_quantile(len(labels))
     return best, ranks
 
 
-def _beyond(classes: int) -> float:
+def _chance_quantile(classes: int) -> float:
     """The quantile above which one of several classes is told apart better than chance."""
     return NormalDist().inv_cdf(1 - _LEVEL / (1 if classes == 2 else classes))
 

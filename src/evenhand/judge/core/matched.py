@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.core.estimates import MIN_RUNS, Group, Observed
 from evenhand.judge.metrics import MetricInfo
 from evenhand.tables.schema import Arm, Predictions
 
@@ -28,7 +27,7 @@ class PairedArms:
     def unit(self) -> str:
         """What varies: rows, or rows and runs."""
         fewest = min(len(self.reference_arm.runs), len(self.candidate_arm.runs))
-        return "rows and runs" if fewest >= counts.ENOUGH_RUNS else "rows"
+        return "rows and runs" if fewest >= MIN_RUNS else "rows"
 
     @property
     def same_runs(self) -> bool:

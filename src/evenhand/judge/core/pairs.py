@@ -7,10 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import swaps
-from evenhand.judge.core.estimates import MIN_DISCORDANT_ROWS, Group, Observed
-from evenhand.judge.core.flips import Flips, flips
+from evenhand.judge.core.estimates import (
+    MIN_DISCORDANT_ROWS,
+    Group,
+    Observed,
+    effective_paired,
+    per_row,
+    row_dof,
+    row_variance,
+    run_variance,
+    shortage,
+)
+from evenhand.judge.core.flips import Flips, count_flips
 from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Measure, Metric
 from evenhand.judge.settings import Settings
@@ -80,7 +89,7 @@ class PairedEstimate:
     maximum: Any = None
 
 
-def pair(
+def compare_arms(
     matched: PairedArms, min_group_size: int, rng: np.random.Generator, *, margin: bool = False
 ) -> PairedEstimate:
     """Compare two arms by one metric in one group.
@@ -93,15 +102,15 @@ def pair(
     """
     m = matched
     difference = m.candidate.value - m.reference.value
-    kept = _counted(m)
-    amount = m.predictions.count[m.group.rows] * (kept > 0)
-    changed = _flips(m, amount)
+    counted = _counted(m)
+    amount = m.predictions.count[m.group.rows] * (counted > 0)
+    changes = _flips(m, amount)
     status, reason = "ok", ""
     if np.isnan(difference):
         status = "undefined"
         reason = "; ".join(dict.fromkeys(r for r in (m.reference.reason, m.candidate.reason) if r))
     elif m.group.n < min_group_size:
-        status, reason = "too_small", counts.too_few(m.group.n, min_group_size)
+        status, reason = "too_small", shortage(m.group.n, min_group_size)
     base: dict[str, Any] = {
         "candidate": m.candidate_arm.name,
         "attribute": m.group.attribute,
@@ -116,19 +125,19 @@ def pair(
         "n": m.group.n,
         "runs": min(len(m.reference_arm.runs), len(m.candidate_arm.runs)),
         "unit": m.unit,
-        "right_to_wrong": changed.right_to_wrong,
-        "wrong_to_right": changed.wrong_to_right,
-        "between_runs": changed.between_runs,
+        "right_to_wrong": changes.right_to_wrong,
+        "wrong_to_right": changes.wrong_to_right,
+        "between_runs": changes.between_runs,
         "difference": difference,
         "rows": m.group.rows,
     }
     if status != "ok":
         return PairedEstimate(**base, status=status, reason=reason)
     if m.info.inference == "score":
-        return PairedEstimate(**base, **_score(m))
+        return PairedEstimate(**base, **_score_fields(m))
     if m.info.inference == "wald":
-        return PairedEstimate(**base, **_wald(m))
-    return PairedEstimate(**(base | swaps.compare(m, rng, interval=margin)))
+        return PairedEstimate(**base, **_wald_fields(m))
+    return PairedEstimate(**(base | swaps.compare_calibration(m, rng, interval=margin)))
 
 
 def _flips(m: PairedArms, amount: FloatArray) -> Flips:
@@ -136,7 +145,7 @@ def _flips(m: PairedArms, amount: FloatArray) -> Flips:
     if m.reference.right_by_run is None or m.candidate.right_by_run is None:
         return Flips(np.nan, np.nan, np.nan)
     right = m.reference.right_by_run, m.candidate.right_by_run
-    return flips((m.reference_arm, m.candidate_arm), right, m.group.rows, amount)
+    return count_flips((m.reference_arm, m.candidate_arm), right, m.group.rows, amount)
 
 
 def _counted(m: PairedArms) -> FloatArray:
@@ -146,29 +155,29 @@ def _counted(m: PairedArms) -> FloatArray:
     return np.ones(len(m.group.rows))
 
 
-def _score(m: PairedArms) -> dict[str, Any]:
+def _score_fields(m: PairedArms) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     assert m.candidate.numerator is not None
     assert m.reference.numerator is not None
     below = _counted(m)
     weight = p.weight[rows] * below
     total = float(weight.sum())
-    d = counts.per_row(m.candidate.numerator - m.reference.numerator, below)
+    d = per_row(m.candidate.numerator - m.reference.numerator, below)
     mean, square = float(np.sum(weight * d)) / total, float(np.sum(weight * d**2)) / total
     absolute = float(np.sum(weight * np.abs(d))) / total
     influence = (d - mean) * below / total
     changed = float(np.sum(p.count[rows] * (d != 0)))
     single = len(m.reference_arm.runs) == len(m.candidate_arm.runs) == 1
     counted = single and not p.weighted and p.cluster is None
-    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    run_var, run_dof = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
     return {
         "status": "ok",
         "reason": "",
         "absolute": absolute,
         "square": square,
-        "n_effective": counts.effective_paired(d, below, rows, p, square=square),
-        "row_dof": counts.row_dof(rows, p),
-        "run_variance": spread_runs,
+        "n_effective": effective_paired(d, below, rows, p, square=square),
+        "row_dof": row_dof(rows, p),
+        "run_variance": run_var,
         "run_dof": run_dof,
         "better": float(p.count[rows] @ (d > 0)) if counted else np.nan,
         "worse": float(p.count[rows] @ (d < 0)) if counted else np.nan,
@@ -176,26 +185,26 @@ def _score(m: PairedArms) -> dict[str, Any]:
     }
 
 
-def _wald(m: PairedArms) -> dict[str, Any]:
+def _wald_fields(m: PairedArms) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     influence = m.candidate.influence - m.reference.influence
     # Answers count where answers are compared: influence values differ everywhere once one answer does.
-    apart = np.abs(influence) * float(p.weight[rows].sum()) > ROUNDING
-    differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else apart
+    moved = np.abs(influence) * float(p.weight[rows].sum()) > ROUNDING
+    differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else moved
     if m.reference.each is not None and m.candidate.each is not None:
         differ = m.reference.each != m.candidate.each
     changed = round(float(p.count[rows] @ differ))
     if changed < MIN_DISCORDANT_ROWS:
-        reason = f"the arms differ on {counts.too_few(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
+        reason = f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
         return {"status": "too_small", "reason": reason}
-    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
-    clusters = counts.row_dof(rows, p)
+    run_var, run_dof = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    clusters = row_dof(rows, p)
     return {
         "status": "ok",
         "reason": "",
-        "row_variance": counts.variance(influence, rows, p),
+        "row_variance": row_variance(influence, rows, p),
         "row_dof": min(clusters, changed - 1.0),
-        "run_variance": spread_runs,
+        "run_variance": run_var,
         "run_dof": run_dof,
         "influence": influence,
     }
@@ -205,7 +214,7 @@ def compare_with_reference(
     metric: Metric,
     class_name: str | None,
     predictions: Predictions,
-    seen: tuple[list[Group], list[list[Observed]]],
+    estimates: tuple[list[Group], list[list[Observed]]],
     reference: int,
     settings: Settings,
 ) -> list[PairedEstimate]:
@@ -215,12 +224,12 @@ def compare_with_reference(
         metric: what was observed.
         class_name: of which class.
         predictions: the rows.
-        seen: groups, and observations by [arm][group].
+        estimates: groups, and observations by [arm][group].
         reference: index of the reference arm.
         settings: smallest group and seed.
     """
-    (groups, observed), arms = seen, predictions.arms
-    found = []
+    (groups, observed), arms = estimates, predictions.arms
+    pairs = []
     for candidate in (i for i in range(len(arms)) if i != reference):
         for g, group in enumerate(groups):
             matched = PairedArms(
@@ -236,8 +245,8 @@ def compare_with_reference(
             )
             rng = np.random.default_rng((settings.rng, g))
             declared = matched.name in settings.margins
-            found.append(pair(matched, settings.min_group_size, rng, margin=declared))
-    return found
+            pairs.append(compare_arms(matched, settings.min_group_size, rng, margin=declared))
+    return pairs
 
 
 def module_name(metric: Metric) -> str:

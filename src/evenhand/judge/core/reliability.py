@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.core.estimates import MIN_RUNS, Group, Observed, effective_rows, groups_of, row_dof
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.settings import Settings
@@ -37,32 +36,32 @@ def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, 
     """
     if any(arm.score is None for arm in predictions.arms):
         return []
-    groups = [g for a in (None, *predictions.attributes) for g in counts.groups_of(a, predictions)]
+    groups = [g for a in (None, *predictions.attributes) for g in groups_of(a, predictions)]
     return [
         row
         for arm in predictions.arms
         for group in groups
         if group.n >= settings.min_group_size
-        for row in _of_group(arm, group, predictions, settings.alpha)
+        for row in _group_bins(arm, group, predictions, settings.alpha)
     ]
 
 
-def _of_group(arm: Arm, group: Group, p: Predictions, alpha: float) -> list[dict[str, Any]]:
+def _group_bins(arm: Arm, group: Group, p: Predictions, alpha: float) -> list[dict[str, Any]]:
     """The bins of one arm in one group."""
     pairs = [_answers(arm, run, group, p) for run in range(len(arm.runs))]
     here = arm.prediction[:, group.rows] != ABSENT
     confidence = np.where(here, np.stack([c for c, _ in pairs]), 0.0)
     outcome = np.where(here, np.stack([o for _, o in pairs]), 0.0)
-    place = np.stack([bin_of(c, BINS) for c in confidence])
+    bins = np.stack([bin_of(c, BINS) for c in confidence])
     weight = p.weight[group.rows]
-    found = []
-    for index in np.unique(place[here]):
-        inside = ((place == index) & here).astype(np.float64)
+    rows = []
+    for index in np.unique(bins[here]):
+        inside = ((bins == index) & here).astype(np.float64)
         if not float((inside @ weight).sum()) > 0:
             continue
         mean = float((inside * confidence @ weight).sum() / (inside @ weight).sum())
-        share, low, high = _share(inside, outcome, group, p, alpha)
-        found.append(
+        share, low, high = _bin_share(inside, outcome, group, p, alpha)
+        rows.append(
             {
                 "arm": arm.name,
                 "attribute": group.attribute,
@@ -79,7 +78,7 @@ def _of_group(arm: Arm, group: Group, p: Predictions, alpha: float) -> list[dict
                 "runs": len(arm.runs),
             }
         )
-    return found
+    return rows
 
 
 def _answers(arm: Arm, run: int, group: Group, p: Predictions) -> tuple[FloatArray, FloatArray]:
@@ -92,7 +91,7 @@ def _answers(arm: Arm, run: int, group: Group, p: Predictions) -> tuple[FloatArr
     return confidence_and_outcome(sample)
 
 
-def _share(
+def _bin_share(
     inside: FloatArray, outcome: FloatArray, group: Group, p: Predictions, alpha: float
 ) -> tuple[float, float, float]:
     """The share of a bin that came true, with its pointwise limits.
@@ -104,23 +103,23 @@ def _share(
         p: where they come from.
         alpha: 1 - alpha is the level.
     """
-    here = inside.any(axis=0)
-    rows = group.rows[here]
+    present = inside.any(axis=0)
+    rows = group.rows[present]
     weight = p.weight[rows]
-    above, below = (inside * outcome)[:, here], inside[:, here]
+    above, below = (inside * outcome)[:, present], inside[:, present]
     total = float(below.mean(axis=0) @ weight)
     value = min(float(above.mean(axis=0) @ weight) / total, 1.0)
     moved = (above - value * below) / total
     true = above.mean(axis=0)
-    seen = Observed(moved @ weight, value, moved.mean(axis=0), true, below.mean(axis=0), true, "")
-    n = counts.effective_rows(seen, Group(group.attribute, group.name, rows, len(rows)), p)
+    observed = Observed(moved @ weight, value, moved.mean(axis=0), true, below.mean(axis=0), true, "")
+    n = effective_rows(observed, Group(group.attribute, group.name, rows, len(rows)), p)
     if not n > 0:
         return value, float("nan"), float("nan")
-    low, high = (float(v) for v in wilson(value, n, z_to_t(z_of(alpha), counts.row_dof(rows, p))))
-    runs = len(seen.values)
+    low, high = (float(v) for v in wilson(value, n, z_to_t(z_of(alpha), row_dof(rows, p))))
+    runs = len(observed.values)
     part = 0.0
-    if runs >= counts.ENOUGH_RUNS:
-        part = float(t_of(alpha, runs - 1.0)) * float(np.std(seen.values, ddof=1)) / runs**0.5
+    if runs >= MIN_RUNS:
+        part = float(t_of(alpha, runs - 1.0)) * float(np.std(observed.values, ddof=1)) / runs**0.5
     return (
         value,
         max(value - float(np.hypot(value - low, part)), 0.0),

@@ -63,8 +63,8 @@ def equal_mass_bin_of(confidence: FloatArray, weight: FloatArray, bins: int) -> 
 
     A row's bin is where the weight below it and half the weight of its equals lie on the way to the whole.
     """
-    _, place = np.unique(confidence, return_inverse=True)
-    mass = np.bincount(place, weights=weight)
+    _, rank = np.unique(confidence, return_inverse=True)
+    mass = np.bincount(rank, weights=weight)
     middle = np.cumsum(mass) - mass / 2
     index = (middle * bins / max(float(weight.sum()), np.finfo(np.float64).tiny)).astype(np.int64)
-    return np.asarray(np.minimum(index, bins - 1)[place])
+    return np.asarray(np.minimum(index, bins - 1)[rank])

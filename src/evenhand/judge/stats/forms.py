@@ -213,12 +213,12 @@ class Contrasts:
         """[A, M] distance from contrasts c to their lower limits: a quadratic form in rates' distances."""
         down, up = (d[:, None, :] for d in distances)
         # A rate of 0 has an unbounded logarithm below: a contrast that needs that side has no limit there.
-        endless = ((c > 0) & ~np.isfinite(down)).any(axis=2)
+        unbounded = ((c > 0) & ~np.isfinite(down)).any(axis=2)
         part = np.where(c > 0, c * np.where(np.isfinite(down), down, 0.0), c * up)
         total = ((part @ self.rates.correlation[at]) * part).sum(axis=2)
         if paired is not None:
             total += self._same_rows(part, c, at, paired)
-        return np.where(endless, np.inf, np.sqrt(np.maximum(total, 0.0)))
+        return np.where(unbounded, np.inf, np.sqrt(np.maximum(total, 0.0)))
 
     def _paired_distances(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
         """[A, K] distances of b_g - a_g, which share rows, to their own lower and upper limit."""
@@ -249,10 +249,10 @@ class Contrasts:
         k = self.forms.shape[1]
         a, b = part[:, :, :k], part[:, :, k:]
         rho = np.diagonal(self.rates.correlation[at, :k, k:], axis1=1, axis2=2)[:, None, :]
-        usual = a**2 + b**2 + 2 * rho * a * b
+        unpaired = a**2 + b**2 + 2 * rho * a * b
         opposite: BoolArray = c[:, :k] * c[:, k:] < 0
         distance = np.where(c[:, k:] > 0, *(d[:, None, :] for d in paired))
-        return np.asarray(np.where(opposite, distance**2 - usual, 0.0).sum(axis=2))
+        return np.asarray(np.where(opposite, distance**2 - unpaired, 0.0).sum(axis=2))
 
     @cached_property
     def distinct(self) -> IntArray:

@@ -9,7 +9,7 @@ from evenhand.judge.stats.quantiles import beta_quantile
 from evenhand.tables.schema import FloatArray
 
 #: Halvings of an interval of length 1 or 2: limits are good to 1e-10.
-STEPS = 34
+BISECTION_STEPS = 34
 
 
 def wilson(share: npt.ArrayLike, n: npt.ArrayLike, z: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -86,9 +86,9 @@ def tango(
     both = (2, *d.shape)
     inside = np.array(np.broadcast_to(d, both))
     outside = np.array(np.broadcast_to(np.array([-1.0, 1.0]).reshape(2, *[1] * d.ndim), both))
-    for _ in range(STEPS):
+    for _ in range(BISECTION_STEPS):
         middle = (inside + outside) / 2
-        kept = np.abs(tango_statistic(middle, d, s, n)) <= z
-        inside = np.where(kept, middle, inside)
-        outside = np.where(kept, outside, middle)
+        accepted = np.abs(tango_statistic(middle, d, s, n)) <= z
+        inside = np.where(accepted, middle, inside)
+        outside = np.where(accepted, outside, middle)
     return inside[0], inside[1]

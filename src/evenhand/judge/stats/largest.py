@@ -13,10 +13,10 @@ from evenhand.judge.stats.quantiles import z_of
 
 #: Fewest and most draws of the largest contrast, in single precision, and how many numbers to aim at. Few
 #: contrasts get many draws; many contrasts are bounded so loosely that the quantile's error does not show.
-DRAWS, NUMBERS = (2_000, 10_000), 2_000_000
+DRAWS, TARGET_ELEMENTS = (2_000, 10_000), 2_000_000
 
 
-def largest(parts: Sequence[Contrasts], index: int, rng: np.random.Generator) -> Family:
+def draw_largest(parts: Sequence[Contrasts], index: int, rng: np.random.Generator) -> Family:
     """The joint law of all contrasts of several maxima on disjoint rows (true and false positive rates).
 
     A contrast whose variance comes partly from runs is taken as that much less correlated with the others,
@@ -28,27 +28,29 @@ def largest(parts: Sequence[Contrasts], index: int, rng: np.random.Generator) ->
         rng: source of the draws.
     """
     size = sum(len(c.distinct) for c in parts)
-    draws = int(np.clip(NUMBERS // max(size, 1), *DRAWS))
-    reach = np.zeros(draws)
+    draws = int(np.clip(TARGET_ELEMENTS // max(size, 1), *DRAWS))
+    maxima = np.zeros(draws)
     for c in parts:
         spread, run_variance = c.spread[index], c.run_variance[index, c.distinct]
         root = symmetric_root(spread)
         matrix = c.matrix[c.distinct]
         rows = ((matrix @ spread) * matrix).sum(axis=1)
-        known = rows > 1e-12
-        share = np.where(known, np.sqrt(rows / np.where(known, rows + run_variance, 1.0)), 0.0)
-        weights = (matrix @ root) * np.where(known, share / np.sqrt(np.where(known, rows, 1.0)), 0.0)[:, None]
-        own = np.sqrt(np.maximum(1 - share**2, 0.0)).astype(np.float32)
+        varies = rows > 1e-12
+        share = np.where(varies, np.sqrt(rows / np.where(varies, rows + run_variance, 1.0)), 0.0)
+        weights = (matrix @ root) * np.where(varies, share / np.sqrt(np.where(varies, rows, 1.0)), 0.0)[
+            :, None
+        ]
+        run_deviation = np.sqrt(np.maximum(1 - share**2, 0.0)).astype(np.float32)
         normal = rng.standard_normal((draws, len(root)), dtype=np.float32)
         step = max(1, 2_000_000 // len(weights))
         for start in range(0, draws, step):
             block = normal[start : start + step] @ weights.T.astype(np.float32)
-            if own.any():
-                block += own * rng.standard_normal(block.shape, dtype=np.float32)
-            here = reach[start : start + step]
-            np.maximum(here, np.maximum(block.max(axis=1), -block.min(axis=1)), out=here)
-    reach.sort()
-    return Family(max(size, 1), reach)
+            if run_deviation.any():
+                block += run_deviation * rng.standard_normal(block.shape, dtype=np.float32)
+            block_maxima = maxima[start : start + step]
+            np.maximum(block_maxima, np.maximum(block.max(axis=1), -block.min(axis=1)), out=block_maxima)
+    maxima.sort()
+    return Family(max(size, 1), maxima)
 
 
 def critical(family: Family, alpha: float) -> float:
@@ -58,7 +60,7 @@ def critical(family: Family, alpha: float) -> float:
     return family.critical(alpha)
 
 
-def tail(family: Family, z: float) -> float:
+def level_of(family: Family, z: float) -> float:
     """The level whose critical value is z: the inverse of `critical`."""
     low, high = 1e-300, 1.0 - 1e-9
     if critical(family, high) >= z:

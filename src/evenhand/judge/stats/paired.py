@@ -21,7 +21,7 @@ from evenhand.tables.schema import FloatArray
 PSEUDO_ROWS = 2.0
 
 #: Halvings when a p-value is sought: to the last bit or two.
-STEPS = 55
+BISECTION_STEPS = 55
 
 
 class Pointwise(Protocol):
@@ -85,14 +85,14 @@ class ScorePaired:
         d = self.difference
         low = np.maximum(d - np.hypot(d - low, runs), -1.0)
         high = np.minimum(d + np.hypot(high - d, runs), 1.0)
-        kept = self._exact() >= alpha
-        return np.where(kept, np.minimum(low, 0.0), low), np.where(kept, np.maximum(high, 0.0), high)
+        accepted = self._exact() >= alpha
+        return np.where(accepted, np.minimum(low, 0.0), low), np.where(accepted, np.maximum(high, 0.0), high)
 
     def p_values(self) -> FloatArray:
         """[k] two-sided p-values of no difference: the larger of the exact and the score test."""
         s, d = self.scale, np.abs(self.difference)
         inner, outer = np.zeros_like(d), d.copy()
-        for _ in range(STEPS):
+        for _ in range(BISECTION_STEPS):
             middle = (inner + outer) / 2
             z = t_to_z(tango_statistic(middle / s, d / s, self.absolute / s, self.n), self.row_dof)
             short = (d - middle) ** 2 + _run_part(z, self.run_variance, self.run_dof) ** 2 > d**2
@@ -142,7 +142,7 @@ class WaldPaired:
         """[k] two-sided p-values of no difference."""
         d = np.abs(self.difference)
         low, high = np.zeros_like(d), np.full_like(d, 37.0)
-        for _ in range(STEPS):
+        for _ in range(BISECTION_STEPS):
             middle = (low + high) / 2
             short = self.half_width(middle) < d
             low, high = np.where(short, middle, low), np.where(short, high, middle)

@@ -12,13 +12,13 @@ from evenhand.tables.schema import FloatArray, IntArray
 PERMUTATIONS = 1_999
 
 #: From this many rows on the sums over bins of a random swap are drawn from their normal limit.
-MANY = 2_000
+NORMAL_LIMIT_ROWS = 2_000
 
 #: Rows whose sums are made at once.
 _CHUNK = 20_000
 
 #: E|Z| of a standard normal Z.
-_MEAN_SIZE = (2 / np.pi) ** 0.5
+_MEAN_ABS_NORMAL = (2 / np.pi) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,15 @@ def swapped_difference(reference: Binned, candidate: Binned, size: int, rng: np.
     runs, n = reference.bins.shape
     weights = (reference.weights, candidate.weights)
     observed = abs(_mean_error(second, weights[1]) - _mean_error(first, weights[0]))
-    if n < MANY:
+    if n < NORMAL_LIMIT_ROWS:
         swaps = rng.integers(0, 2, size=(PERMUTATIONS, n)).astype(np.float64)
-        drawn = first + (swaps @ _moved(reference, candidate, size, slice(None))).reshape(-1, runs, size)
+        drawn = first + (swaps @ _swap_changes(reference, candidate, size, slice(None))).reshape(
+            -1, runs, size
+        )
     else:
         spread = np.zeros((runs * size, runs * size))
         for start in range(0, n, _CHUNK):
-            moved = _moved(reference, candidate, size, slice(start, start + _CHUNK))
+            moved = _swap_changes(reference, candidate, size, slice(start, start + _CHUNK))
             spread += moved.T @ moved / 4
         away = rng.standard_normal((PERMUTATIONS, runs * size)) @ symmetric_root(spread)
         drawn = total / 2 + away.reshape(-1, runs, size)
@@ -94,7 +96,7 @@ def _mean_error(sums: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray((np.abs(sums).sum(axis=-1) / weights).mean(axis=-1))
 
 
-def _moved(reference: Binned, candidate: Binned, size: int, rows: slice) -> FloatArray:
+def _swap_changes(reference: Binned, candidate: Binned, size: int, rows: slice) -> FloatArray:
     """[n, R * size] what the reference's sums gain when a row is swapped."""
     runs, n = reference.bins[:, rows].shape
     start = np.arange(n) * (runs * size) + np.arange(runs)[:, None] * size
@@ -111,35 +113,35 @@ def hidden_by_noise(arm: Binned, size: int) -> float:
         arm: its bins and gaps.
         size: number of bins.
     """
-    found = []
+    per_run = []
     for bins, gaps, weight in zip(arm.bins, arm.gaps, arm.weights, strict=True):
         rows = np.bincount(bins, weights=gaps != 0, minlength=size)
         total, squares = (np.bincount(bins, weights=gaps**k, minlength=size) for k in (1, 2))
         variance = np.maximum(squares - total**2 / np.maximum(rows, 1), 0.0)
-        found.append(float(np.sqrt(variance).sum() / weight))
-    return float(np.mean(found))
+        per_run.append(float(np.sqrt(variance).sum() / weight))
+    return float(np.mean(per_run))
 
 
-def true_size(seen: FloatArray, noise: FloatArray) -> FloatArray:
-    """The calibration error that is expected to add `seen` to what noise alone shows, spread out evenly.
+def true_size(excess: FloatArray, noise: FloatArray) -> FloatArray:
+    """The calibration error that is expected to add `excess` to what noise alone shows, spread out evenly.
 
     |x + Z| is larger than |x| on average, the more the smaller x is: a small error that is spread over all
     bins hardly shows above the noise of them. This is where it shows least.
 
     Args:
-        seen: [k] excess of the observed error, at least 0.
+        excess: [k] excess of the observed error, at least 0.
         noise: [k] sum over bins of the standard deviations.
     """
     from scipy.special import ndtr  # noqa: PLC0415
 
     size = np.where(noise > 0, noise, 1.0)
-    wanted = seen / size
-    low, high = wanted, wanted + _MEAN_SIZE
+    target = excess / size
+    low, high = target, target + _MEAN_ABS_NORMAL
     for _ in range(60):
         x = (low + high) / 2
-        excess = x * (2 * ndtr(x) - 1) + 2 * np.exp(-(x**2) / 2) / (2 * np.pi) ** 0.5 - _MEAN_SIZE
-        low, high = np.where(excess < wanted, x, low), np.where(excess < wanted, high, x)
-    return np.asarray(np.where((noise > 0) & (seen > 0), high * size, seen))
+        gain = x * (2 * ndtr(x) - 1) + 2 * np.exp(-(x**2) / 2) / (2 * np.pi) ** 0.5 - _MEAN_ABS_NORMAL
+        low, high = np.where(gain < target, x, low), np.where(gain < target, high, x)
+    return np.asarray(np.where((noise > 0) & (excess > 0), high * size, excess))
 
 
 def permuted_gap(

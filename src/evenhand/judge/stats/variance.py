@@ -26,7 +26,7 @@ class Components:
         at: [k] which effect each is: grouping of the prompts (-1: none), with the seed, with the snippet.
     """
 
-    whole: FloatArray
+    estimates: FloatArray
     without: FloatArray
     at: tuple[tuple[int, bool, bool], ...]
 
@@ -34,7 +34,7 @@ class Components:
         """Their share in the sum of all components, untruncated; and [clusters] without each cluster."""
         chosen = list(which)
         parts = self.without[:, chosen].sum(axis=1) / self.without.sum(axis=1)
-        return float(self.whole[chosen].sum() / self.whole.sum()), np.asarray(parts)
+        return float(self.estimates[chosen].sum() / self.estimates.sum()), np.asarray(parts)
 
 
 def components(values: FloatArray, groupings: Sequence[IntArray], cluster: IntArray) -> Components:

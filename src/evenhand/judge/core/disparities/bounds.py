@@ -16,7 +16,7 @@ from evenhand.judge.core.disparities.inputs import Maximum
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.stats.family import Family
 from evenhand.judge.stats.forms import Contrasts, gap_forms, stacked, worst_forms
-from evenhand.judge.stats.largest import critical, largest, tail
+from evenhand.judge.stats.largest import critical, draw_largest, level_of
 from evenhand.tables.schema import FloatArray, IntArray
 
 #: P-values of disparities are sought down to this normal quantile (p = 1e-32), to this tolerance.
@@ -26,36 +26,36 @@ MAX_Z, TOLERANCE = 12.0, 1e-6
 MAX_MATRIX_ELEMENTS = 1_000_000
 
 #: Most draws at a time, each from a source of its own; numpy lets other threads run while it draws.
-MOST_THREADS = 8
+MAX_THREADS = 8
 
 
-def intervals(maxima: Sequence[Maximum], alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def bound_maxima(maxima: Sequence[Maximum], alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """[k] low and high at level 1 - alpha, and the normal quantile at which the contrasts are bounded."""
-    found = np.full((3, len(maxima)), np.nan)
+    limits = np.full((3, len(maxima)), np.nan)
     for index, batch in _batches(maxima):
         z = np.array([critical(family, alpha) for family in batch.families])
-        found[:, index] = *batch.at(z), z
-    low, high, z = found
+        limits[:, index] = *batch.at(z), z
+    low, high, z = limits
     return low, high, z
 
 
-def intervals_and_p_values(
+def bound_and_test_maxima(
     maxima: Sequence[Maximum], alpha: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """[k] what `intervals` says, and the levels at which a limit reaches 0."""
-    found = np.full((4, len(maxima)), np.nan)
+    """[k] what `bound_maxima` says, and the levels at which a limit reaches 0."""
+    limits = np.full((4, len(maxima)), np.nan)
     for index, batch in _batches(maxima):
         z = np.array([critical(family, alpha) for family in batch.families])
-        found[:, index] = *batch.at(z), z, batch.p_values()
-    low, high, z, p = found
+        limits[:, index] = *batch.at(z), z, batch.p_values()
+    low, high, z, p = limits
     return low, high, z, p
 
 
 def _batches(maxima: Sequence[Maximum]) -> Iterator[tuple[IntArray, Batch]]:
     """Maxima of the same disparity over equally many groups, some at a time, and which these are."""
     alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for index, one in enumerate(maxima):
-        alike[one.info, *(r.shape for r in one.rates)].append(index)
+    for index, maximum in enumerate(maxima):
+        alike[maximum.info, *(r.shape for r in maximum.rates)].append(index)
     for indices in alike.values():
         size = Batch.of([maxima[indices[0]]]).size
         step = max(1, MAX_MATRIX_ELEMENTS // size)
@@ -103,16 +103,17 @@ class Batch:
         """[B] the joint law of all contrasts."""
 
         def draw(index: int, seed: tuple[int, ...]) -> Family:
-            return largest(self.parts, index, np.random.default_rng(seed))
+            return draw_largest(self.parts, index, np.random.default_rng(seed))
 
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS)) as pool:
             return list(pool.map(draw, range(len(self.seeds)), self.seeds))
 
     def at(self, z: FloatArray, at: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
         """[A] low and high of some of the maxima when every contrast is bounded at the normal quantile z."""
         which = np.arange(len(self.value)) if at is None else at
         low, high = (
-            np.stack(limits) for limits in zip(*(self._part(c, z, which) for c in self.parts), strict=True)
+            np.stack(limits)
+            for limits in zip(*(self._part_limits(c, z, which) for c in self.parts), strict=True)
         )
         if self.info.combine == "mean":
             return low.mean(axis=0), high.mean(axis=0)
@@ -122,7 +123,7 @@ class Batch:
             return low.max(axis=0), high.max(axis=0)
         return low.min(axis=0), high.min(axis=0)
 
-    def _part(self, c: Contrasts, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
+    def _part_limits(self, c: Contrasts, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
         bounds = c.bounds(z, at)
         low, high = c.maximum(*bounds)
         if self.info.form == "gap":
@@ -144,12 +145,12 @@ class Batch:
         """[B] levels at which a limit reaches 0: roots of that limit in z, by regula falsi (Illinois)."""
         inner, outer = np.full(len(self.value), 1e-6), np.full(len(self.value), MAX_Z)
         every = np.arange(len(self.value))
-        f_inner, f_outer = self._nearer(inner, every), self._nearer(outer, every)
+        f_inner, f_outer = self._nearest_limit(inner, every), self._nearest_limit(outer, every)
         last = np.zeros(len(self.value))
         crosses = ~(f_inner <= 0) & ~(f_outer > 0)
         while len(at := np.flatnonzero(crosses & (outer - inner > TOLERANCE))):
-            z = self._guess(inner[at], outer[at], f_inner[at], f_outer[at])
-            value = self._nearer(z, at)
+            z = self._next_quantile(inner[at], outer[at], f_inner[at], f_outer[at])
+            value = self._nearest_limit(z, at)
             above = value > 0
             again_above, again_below = above & (last[at] == 1), ~above & (last[at] == -1)
             inner[at], outer[at] = np.where(above, z, inner[at]), np.where(above, outer[at], z)
@@ -161,18 +162,20 @@ class Batch:
         reached = np.where(f_outer > 0, outer, inner)
         return np.array(
             [
-                1.0 if none else tail(family, z)
+                1.0 if none else level_of(family, z)
                 for family, z, none in zip(self.families, reached.tolist(), f_inner <= 0, strict=True)
             ]
         )
 
-    def _nearer(self, z: FloatArray, at: IntArray) -> FloatArray:
+    def _nearest_limit(self, z: FloatArray, at: IntArray) -> FloatArray:
         """[A] the limit that is nearer to 0, at z, above 0 as long as 0 is outside."""
         low, high = self.at(z, at)
         return np.where(self.value[at] > 0, low, -high)
 
     @staticmethod
-    def _guess(inner: FloatArray, outer: FloatArray, f_inner: FloatArray, f_outer: FloatArray) -> FloatArray:
+    def _next_quantile(
+        inner: FloatArray, outer: FloatArray, f_inner: FloatArray, f_outer: FloatArray
+    ) -> FloatArray:
         """[A] where to look next."""
         bounded = np.maximum(f_outer, -1.0)
         z = (inner * bounded - outer * f_inner) / (bounded - f_inner)

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.core.estimates import (
+    MIN_RUNS,
+    Group,
+    Observed,
+    effective_paired,
+    effective_rows,
+    per_row,
+    row_covariance,
+)
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.stats.forms import Rates
 from evenhand.judge.stats.paired import PSEUDO_ROWS
@@ -31,7 +38,7 @@ class Maximum:
     seed: tuple[int, ...]
 
 
-def of_one_arm(
+def single_arm_disparity(
     info: DisparityInfo,
     value: float,
     observed: list[list[Observed]],
@@ -44,7 +51,7 @@ def of_one_arm(
     return Maximum(info, value, rates, seed)
 
 
-def of_two_arms(
+def disparity_difference(
     info: DisparityInfo,
     value: float,
     observed: list[tuple[list[Observed], list[Observed]]],
@@ -71,13 +78,13 @@ def _rates(
     arms, groups = [[arm[g] for g in order] for arm in arms], [groups[g] for g in order]
     flat = [(o, g) for arm in arms for o, g in zip(arm, groups, strict=True)]
     value = np.array([o.value for o, _ in flat])
-    n = np.array([counts.effective_rows(o, g, predictions) for o, g in flat])
+    n = np.array([effective_rows(o, g, predictions) for o, g in flat])
     correlation = _correlation(flat, predictions)
     runs = None
     fewest = min(len(arm[0].values) for arm in arms)
-    if fewest >= counts.ENOUGH_RUNS and (same_runs or len({len(a[0].values) for a in arms}) == 1):
+    if fewest >= MIN_RUNS and (same_runs or len({len(a[0].values) for a in arms}) == 1):
         runs = np.stack([o.values for o, _ in flat])
-    elif fewest >= counts.ENOUGH_RUNS:
+    elif fewest >= MIN_RUNS:
         runs = np.stack([o.values[:fewest] for o, _ in flat])
     if len(arms) == 1:
         return Rates(value, n, correlation, runs)
@@ -94,10 +101,10 @@ def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[flo
     assert a.denominator is not None
     weight = p.weight[group.rows] * a.denominator
     total = float(weight.sum())
-    d = counts.per_row(b.numerator - a.numerator, a.denominator)
+    d = per_row(b.numerator - a.numerator, a.denominator)
     mean = float(np.sum(weight * d)) / total
     absolute, square = float(np.sum(weight * np.abs(d))) / total, float(np.sum(weight * d**2)) / total
-    n = counts.effective_paired(d, a.denominator, group.rows, p, square=square)
+    n = effective_paired(d, a.denominator, group.rows, p, square=square)
     scale = (n * square + PSEUDO_ROWS) / (n * absolute + PSEUDO_ROWS)
     return mean, absolute / scale, scale, n
 
@@ -105,10 +112,10 @@ def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[flo
 def _correlation(flat: list[tuple[Observed, Group]], predictions: Predictions) -> FloatArray:
     """[P, P] correlation of rates; a rate whose rows all agree is taken as uncorrelated with the others."""
     size = len(predictions.label)
-    spread = np.zeros((len(flat), size))
+    influence = np.zeros((len(flat), size))
     for row, (o, g) in enumerate(flat):
-        spread[row, g.rows] = o.influence
-    covariance = counts.covariance(spread, np.arange(size), predictions)
+        influence[row, g.rows] = o.influence
+    covariance = row_covariance(influence, np.arange(size), predictions)
     deviation = np.sqrt(np.clip(np.diagonal(covariance), 0, None))
     known = deviation > 0
     scale = np.where(known, 1 / np.where(known, deviation, 1.0), 0.0)
