@@ -35,7 +35,7 @@ def test_arms_that_say_one_class_are_named_first_and_with_the_verdict():
         ("full", "constant", "1", 0.65),
         ("lora", "constant", "1", 0.65),
     ]
-    assert result["problems"][0].startswith("full and lora say '1' of every row: nothing was learnt")
+    assert result["problems"][0].startswith("full and lora predict '1' for every row: nothing was learnt")
     assert result["verdict"]["sentence"].startswith("Nothing was learnt by full and lora (see the remarks). ")
 
 
@@ -94,7 +94,7 @@ def test_one_run_that_learns_is_enough_and_runs_may_say_different_classes():
     result = judged(both(GOOD, [1] * 40), both([1] * 40, [0] * 40), run="run")
     [row] = result["nothing_learnt"]
     assert (row["arm"], row["class"], row["runs"]) == ("lora", None, 2)
-    assert "one and the same class of every row in each of its runs" in result["problems"][0]
+    assert "a single class for every row in each of its runs" in result["problems"][0]
 
 
 def test_three_classes():

@@ -92,12 +92,12 @@ def test_five_groups_can_tell_and_four_cannot():
     assert 0 < clear["low"] < 0.1 < clear["high"]
     (four,) = size_trends(rows(n[:4], y[:4], np.full(4, 0.01)))
     assert (four["status"], four["slope"], four["p_value"]) == ("undefined", None, None)
-    assert four["reason"] == "4 of 4 groups can be used; it takes 5"
+    assert four["reason"] == "4 of 4 groups can be used; at least 5 are needed"
 
 
 def test_groups_of_one_size_cannot_tell():
     (row,) = size_trends(rows([100] * 6, np.linspace(-0.1, 0.1, 6), np.full(6, 0.01)))
-    assert (row["status"], row["reason"]) == ("undefined", "the groups' sizes are too much alike")
+    assert (row["status"], row["reason"]) == ("undefined", "the groups' sizes are too similar")
 
 
 def test_unusable_rows_are_left_out_and_others_are_not_mixed():

@@ -1,6 +1,6 @@
 """An audit from files to result, on one page.
 
-`run_any` finds out what kind of table the files hold; `run_audit` judges predictions:
+`run_any` detects the kind of table; `run_audit` judges predictions:
 
 load -> observe every metric in every group -> rates, pairs -> disparities -> families -> verdict
 """
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
 
 
 def run_any(source: Source, columns: Columns, settings: Settings, *, scoring: str = SCORING) -> AuditResult:
-    """Find out what kind of table is given, and judge it.
+    """Detect the kind of table, and judge it.
 
     Args:
         source: files, globs or tables in memory, all of one kind.
         columns: what their columns mean.
         settings: what to judge and how strictly.
-        scoring: of likelihoods: by which scoring options are chosen.
+        scoring: for likelihood tables, the scoring behind the headline numbers.
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is wrong; all problems are reported together.
     """
     from evenhand.tables.detect import kind_of, why  # noqa: PLC0415  (duckdb)
     from evenhand.tables.io.in_memory import read_once  # noqa: PLC0415
 
-    source = read_once(source)  # the first look at a stream would be the last
+    source = read_once(source)  # a stream can be read only once, and is read here and again by `load`
     kind = kind_of(source, columns)
     try:
         return _run(source, columns, settings, kind, scoring)
@@ -76,7 +76,7 @@ def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResu
         settings: what to judge and how strictly.
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is wrong; all problems are reported together.
     """
     from evenhand.tables.predictions.read import load  # noqa: PLC0415  (duckdb, which a refused call never needs)
 

@@ -33,7 +33,7 @@ from evenhand.judge.core.pairs import PairedEstimate, module_name
 from evenhand.judge.settings import METRICS, Settings
 from evenhand.tables.schema import BoolArray, FloatArray, Predictions
 
-#: Weighted answers that cancel leave a rounding error behind; what is smaller than this is no difference.
+#: Weighted answers that cancel leave a rounding error; smaller values than this count as 0.
 ROUNDING = 1e-9
 
 
@@ -43,7 +43,7 @@ class Contrast:
 
     Attributes:
         name: its name within a family.
-        weights: by the arms' names; arms that are not named have no part in it.
+        weights: by the arms' names; other arms have weight 0.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class ArmEstimates:
-    """What all arms show of one metric in one group."""
+    """Observations of every arm for one metric in one group."""
 
     metric: ModuleType
     class_name: str | None
@@ -62,7 +62,7 @@ class ArmEstimates:
 
 
 def judged_metrics(settings: Settings) -> tuple[str, ...]:
-    """The primary metrics that a contrast can be taken of.
+    """Return the primary metrics for which contrasts are defined.
 
     Disparities are not linear in the arms, and a calibration error depends on the number of rows.
     """
@@ -71,7 +71,7 @@ def judged_metrics(settings: Settings) -> tuple[str, ...]:
 
 
 def needs_scores(settings: Settings) -> bool:
-    """Whether one of these metrics is computed from scores, so that predictions must be loaded with them."""
+    """Return True when one of these metrics needs scores, so that predictions must be loaded with them."""
     return any(registry.load(METRICS, n).INFO.needs == "score" for n in judged_metrics(settings))
 
 
@@ -82,7 +82,7 @@ def contrast_rows(
 
     Args:
         predictions: all arms that the contrasts name, over the same rows.
-        contrasts: what to estimate.
+        contrasts: the contrasts to estimate.
         settings: primary metrics, level, smallest group and seed.
 
     Returns:
@@ -95,7 +95,7 @@ def contrast_rows(
         return []
     scored = needs_scores(settings)
     if scored and any(arm.score is None for arm in predictions.arms):
-        raise CallError("A primary metric needs scores, and not every arm has them.")
+        raise CallError("a primary metric needs scores, and not every arm has them")
     rows_used = predictions if scored else collapse_equal_rows(predictions)
     pairs = [
         (c, _build_pair(c, estimates, settings))
@@ -120,7 +120,7 @@ def _estimate_arms(predictions: Predictions, settings: Settings) -> Iterator[Arm
 
 
 def _build_pair(contrast: Contrast, estimates: ArmEstimates, settings: Settings) -> PairedEstimate:
-    """One contrast as the family code takes it: an estimate with its variances over rows and over runs."""
+    """Build the paired estimate of one contrast, with its variances over rows and over runs."""
     info, group = estimates.metric.INFO, estimates.group
     name = module_name(estimates.metric)
     fewest = min(len(estimates.by_arm[arm].values) for arm in contrast.weights)
@@ -154,11 +154,11 @@ def _build_pair(contrast: Contrast, estimates: ArmEstimates, settings: Settings)
 
 
 def _variances(contrast: Contrast, estimates: ArmEstimates) -> dict[str, Any]:
-    """Variances over rows and runs, or why there are none."""
+    """Compute the variances over rows and runs, or a reason why they cannot be estimated."""
     p, rows = estimates.predictions, estimates.group.rows
     changed = round(float(p.count[rows] @ _rows_that_differ(contrast, estimates)))
     if changed < MIN_DISCORDANT_ROWS:
-        reason = f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
+        reason = f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: too few for an interval"
         return {"status": "too_small", "reason": reason}
     influence = _weighted_sum(contrast, {arm: o.influence for arm, o in estimates.by_arm.items()})
     run_var, run_dof = _run_variance(contrast, estimates)
@@ -174,7 +174,7 @@ def _variances(contrast: Contrast, estimates: ArmEstimates) -> dict[str, Any]:
 
 
 def _rows_that_differ(contrast: Contrast, estimates: ArmEstimates) -> BoolArray:
-    """[n] rows whose answers do not cancel: on them rests what is known of the spread over rows."""
+    """[n] rows whose answers do not cancel; the variance over rows is estimated from these alone."""
     if estimates.metric.INFO.inference == "score":
         shares = {arm: o.numerator for arm, o in estimates.by_arm.items() if o.numerator is not None}
     elif estimates.metric.INFO.needs == "prediction":

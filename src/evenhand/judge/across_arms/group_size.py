@@ -1,9 +1,9 @@
-"""Whether the difference between two methods goes with the size of a group.
+"""Association of the difference between two methods with the size of a group.
 
-Small groups have noisy differences, so the largest ones are found among them even where size does not matter:
-|difference| against size is no evidence, and a plain regression, or a permutation of plain differences, calls
-it a trend in up to 40 % of studies without one. Instead each difference is divided by its own standard
-deviation, and ranks are compared (the rank test for small-study effects: Begg and Mazumdar 1994).
+Small groups have noisy differences, so the largest differences occur in them even where size does not matter:
+a plot of |difference| against size is not evidence, and a plain regression, or a permutation of plain
+differences, detects a trend in up to 40 % of studies without one. Instead each difference is divided by its
+standard deviation, and ranks are compared (the rank test for small-study effects: Begg and Mazumdar 1994).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import numpy as np
 from evenhand.judge.stats.verdict import POWER
 from evenhand.tables.schema import FloatArray, IntArray
 
-#: With four groups even the clearest of 24 orders has a two-sided p-value of 2 / 24.
+#: Minimum number of groups: with four, the smallest two-sided p-value of the 24 orders is 2 / 24.
 MIN_GROUPS = 5
 
-METHOD = "slopes that a permutation of the ranks of standardised differences does not refuse, pointwise"
+METHOD = "slopes not rejected by a permutation test of the ranks of standardised differences, pointwise"
 
-#: Up to so many groups all orders are counted, above that many are drawn.
+#: Up to so many groups all orders are enumerated; with more, so many random orders are drawn.
 _MAX_ENUMERATED, _N_DRAWS = 7, 9_999
 
-#: Slopes that are tried on either side of the estimate, and halvings that refine an end.
+#: Trial slopes on either side of the estimate, and bisection steps that refine an end.
 _N_TRIALS, _HALVINGS = 400, 30
 
 
@@ -36,10 +36,10 @@ class _Series:
     """The groups of one attribute in which one candidate was compared by one metric.
 
     Attributes:
-        first: its first row, for what all have in common.
+        first: its first row, for the fields that all rows share.
         groups: names of the usable groups.
         size: [k] log2 of their rows.
-        difference: [k] candidate less reference.
+        difference: [k] candidate minus reference.
         spread: [k] standard deviation of each difference.
         total: groups, the unusable ones included.
     """
@@ -53,24 +53,24 @@ class _Series:
 
 
 def size_trends(comparisons: Sequence[Mapping[str, Any]], *, seed: int = 0) -> list[dict[str, Any]]:
-    """Whether differences of the primary family rise or fall with the size of the group.
+    """Test whether differences of the primary family rise or fall with the size of the group.
 
-    The hypothesis: the groups' true differences have nothing to do with their sizes; they may be equal or
-    vary among groups. Each difference is centred at their weighted mean and divided by its standard deviation
-    (within groups, and between them: DerSimonian and Laird 1986); what is left is exchangeable, so Spearman's
-    rank correlation with size is referred to the orders of the groups. That is valid with few groups, where a
-    bootstrap is not: it would have three or four points to draw from. The interval reaches from the lowest to
-    the highest slope that the same test does not refuse; with five groups one end is often far away. Groups
-    that share rows (memberships) make all this an approximation.
+    Null hypothesis: the groups' true differences are independent of their sizes; they may be equal or vary
+    among groups. Each difference is centred at their weighted mean and divided by its standard deviation
+    (within groups, and between them: DerSimonian and Laird 1986). The standardised differences are
+    exchangeable, so Spearman's rank correlation with size is compared with its values over the orders of the
+    groups. That is valid with few groups, where a bootstrap is not: it would have few points to resample. The
+    interval reaches from the lowest to the highest slope that the same test does not reject; with five groups
+    one end is often far away. Groups that share rows (memberships) make all this an approximation.
 
     Args:
         comparisons: rows of `comparisons` of an audit.
-        seed: of the orders that are drawn when there are too many to count.
+        seed: seed of the drawn orders, when there are too many to enumerate.
 
     Returns:
         Rows with `slope`, the change of the difference per doubling of a group's rows by weighted least
         squares, its pointwise interval, `p_value`, and `p_adjusted` over all metrics and candidates. With
-        fewer than five usable groups, or sizes too equal, they are None and `reason` says why.
+        fewer than five usable groups, or sizes too equal, they are None and `reason` explains it.
     """
     grouped: dict[tuple[object, ...], list[Mapping[str, Any]]] = {}
     for row in comparisons:
@@ -91,7 +91,11 @@ def size_trends(comparisons: Sequence[Mapping[str, Any]], *, seed: int = 0) -> l
 
 
 def _select_usable(rows: Sequence[Mapping[str, Any]]) -> _Series:
-    """Take the groups with an interval. Standard deviations are told by what could have been detected."""
+    """Select the groups with an interval, and recover the standard deviations of their differences.
+
+    half width = critical * sd and minimum detectable = half width * (critical + POWER) / critical, so
+    POWER / critical = (minimum detectable - half width) / half width, with one critical value per family.
+    """
     usable = [r for r in rows if r["status"] == "ok" and _finite(r["low"]) and _finite(r["high"])]
     half = np.array([(r["high"] - r["low"]) / 2 for r in usable])
     known = [
@@ -118,11 +122,15 @@ def _finite(value: object) -> bool:
 
 
 def _test_block(members: Sequence[_Series], blocks: int, seed: int) -> list[dict[str, Any] | None]:
-    """Judge the metrics and candidates of the same groups: one order of the groups serves them all."""
+    """Test the metrics and candidates of the same groups, with the same permutations for all.
+
+    Shared permutations keep the correlation between metrics, so the single-step adjustment by the largest
+    statistic (Westfall and Young 1993) is not conservative. Blocks of different groups: Bonferroni.
+    """
     rank = _centred_ranks(members[0].size)
     orders = _orders(len(rank), seed)
     shuffled = rank[orders].T
-    # Of one series: whatever its values are, their ranks are 1 to k.
+    # Null distribution for one series: without ties its ranks are 1 to k whatever its values.
     null = np.sort(np.abs(_centred_ranks(np.arange(len(rank), dtype=np.float64)) @ shuffled))
     alpha = 1 - float(members[0].first["level"])
     if _p_value(null, float(null[-1])) > alpha:
@@ -140,7 +148,10 @@ def _test_block(members: Sequence[_Series], blocks: int, seed: int) -> list[dict
 
 
 def _orders(k: int, seed: int) -> IntArray:
-    """[m, k] every order of k groups, or many drawn ones and the observed one."""
+    """[m, k] every order of k groups, or many random ones and the observed one.
+
+    The observed order counts among the drawn ones, or a p-value could be 0 (Phipson and Smyth 2010).
+    """
     if k <= _MAX_ENUMERATED:
         return np.array(list(permutations(range(k))), dtype=np.int64)
     rng = np.random.default_rng(seed)
@@ -148,12 +159,15 @@ def _orders(k: int, seed: int) -> IntArray:
 
 
 def _p_value(null: FloatArray, observed: float) -> float:
-    """Share of a sorted law at or above what was observed."""
+    """Share of a sorted null distribution at or above the observed statistic."""
     return float(1 - np.searchsorted(null, observed - 1e-9) / len(null))
 
 
 def _standardise(difference: FloatArray, spread: FloatArray) -> FloatArray:
-    """[..., k] differences less their weighted mean, in standard deviations within and between groups."""
+    """[..., k] differences minus their weighted mean, over standard deviations within and between groups.
+
+    The variance between groups is the moment estimate of DerSimonian and Laird (1986).
+    """
     weight = 1 / np.maximum(spread, 1e-12) ** 2
     total = weight.sum()
     mean = (difference * weight).sum(axis=-1, keepdims=True) / total
@@ -161,7 +175,7 @@ def _standardise(difference: FloatArray, spread: FloatArray) -> FloatArray:
     between = np.maximum(excess, 0) / (total - (weight**2).sum() / total)
     weight = 1 / (1 / weight + between)
     mean = (difference * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
-    # What differs by rounding only is tied.
+    # Values that differ by rounding only must tie, so that ranks do not depend on the platform.
     return np.asarray(np.round((difference - mean) * np.sqrt(weight), 9))
 
 
@@ -198,7 +212,10 @@ def _residual_variance(residual: FloatArray, weight: FloatArray) -> float:
 def _invert_test(
     series: _Series, rank: FloatArray, null: FloatArray, slope: float, alpha: float
 ) -> tuple[float, float]:
-    """The lowest and highest slope that, taken out of the differences, leaves nothing to refuse."""
+    """Invert the test: the lowest and highest slope whose removal leaves no significant trend.
+
+    A grid brackets both ends (the set of accepted slopes need not be convex), and bisection refines them.
+    """
 
     def accepted(trial: FloatArray) -> FloatArray:
         residual = series.difference - trial[:, None] * series.size
@@ -208,7 +225,7 @@ def _invert_test(
     reach = 4 * float(np.abs(series.difference - series.difference.mean()).max() + series.spread.max())
     unit = reach / float(np.ptp(series.size))
     for _ in range(_HALVINGS):
-        # 0 is always among them, so that the interval and the p-value agree.
+        # 0 is always a trial slope, so that the interval and the p-value agree.
         slopes = np.sort(np.append(slope + unit * np.linspace(-1, 1, 2 * _N_TRIALS + 1), 0.0))
         inside = accepted(slopes)
         if not (inside[0] or inside[-1]):
@@ -230,14 +247,14 @@ def _invert_test(
 
 
 def _build_row(series: _Series, estimates: Mapping[str, Any] | None) -> dict[str, Any]:
-    """One row of `size_trends`."""
+    """Build one row of `sizes`."""
     keys = ("reference", "candidate", "attribute", "class", "metric")
     usable = len(series.groups)
     reason = ""
     if usable < MIN_GROUPS:
-        reason = f"{usable} of {series.total} groups can be used; it takes {MIN_GROUPS}"
+        reason = f"{usable} of {series.total} groups can be used; at least {MIN_GROUPS} are needed"
     elif estimates is None:
-        reason = "the groups' sizes are too much alike"
+        reason = "the groups' sizes are too similar"
     shown = estimates or dict.fromkeys(("slope", "low", "high", "p_value", "p_adjusted"))
     numbers = {k: v if v is not None and math.isfinite(v) else None for k, v in shown.items()}
     return {

@@ -16,7 +16,7 @@ class Series:
     """Arms that differ in one numeric option only.
 
     Attributes:
-        method: what they share: the method, with its other varied options in brackets.
+        method: the shared part of the names: the method, with its other varied options in brackets.
         parameter: the option.
         values: its values, rising.
         arms: the arm of each value.

@@ -1,7 +1,7 @@
-"""What a study says beyond pairs of arms: trends along an option, and methods on bases of different quality.
+"""Trends of a metric along an option, and interactions of methods with base models.
 
 Both are linear contrasts over arms (`contrasts`), each kind one family of simultaneous intervals over all
-groups, primary metrics and methods. They are told with intervals and p-values and get no verdicts.
+groups, primary metrics and methods. They have intervals and p-values, and no verdicts.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from evenhand.judge.across_arms.series import Series
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns, Predictions
 
-#: Values of an option that a slope needs: two always lie on a line.
+#: Minimum values of an option for a slope: a line through two points always fits.
 MIN_VALUES = 3
 
-#: What every row keeps of a settled contrast.
+#: Fields that every row copies from its contrast.
 CONTRAST_FIELDS = (
     "low",
     "high",
@@ -39,7 +39,7 @@ CONTRAST_FIELDS = (
 
 
 def trends(predictions: Predictions, series: Sequence[Series], settings: Settings) -> list[dict[str, Any]]:
-    """Whether a metric changes with an option such as the rank, in every group.
+    """Estimate the trend of each primary metric along an option such as the rank, in every group.
 
     The slope of the metric against log2 of the option's value, by least squares over the arms of a series:
     the change per doubling. Its weights sum to 0, so the slope of the metric is also the slope of its
@@ -55,7 +55,7 @@ def trends(predictions: Predictions, series: Sequence[Series], settings: Setting
         Rows with `method`, `parameter`, `values`, `slope` and its simultaneous interval.
 
     Raises:
-        CallError: a series names an arm that is not there, or scores are needed and missing.
+        CallError: a series names an unknown arm, or needed scores are missing.
     """
     _refuse_unknown([arm for s in series for arm in s.arms], predictions)
     by_name = {}
@@ -91,14 +91,14 @@ def load_bases(
 ) -> tuple[Predictions, dict[str, dict[str, str]]]:
     """Load the runs of several models as arms of one `Predictions`, for `interactions`.
 
-    Rows of two `Predictions` cannot be joined (equal rows are counted, ids are gone), so all are loaded at
-    once.
+    Rows of two `Predictions` cannot be joined (equal rows are aggregated and have no ids), so all are loaded
+    together.
 
     Args:
         files: model -> arm -> its runs' files, each with the run's name in `columns.run`.
-        columns: how the columns are called; `columns.arm` is not used.
-        settings: says whether scores are needed.
-        class_names: of classes that the files hold by their numbers.
+        columns: names of the columns; `columns.arm` is not used.
+        settings: determine whether scores are needed.
+        class_names: names of classes that the files contain as numbers.
 
     Returns:
         The predictions, and for each model the name that each of its arms has there.
@@ -117,13 +117,13 @@ def load_bases(
 def interactions(
     predictions: Predictions, models: Mapping[str, Mapping[str, str]], settings: Settings
 ) -> list[dict[str, Any]]:
-    """Whether a method differs from the reference more on one base model than on another, in every group.
+    """Estimate whether a method differs from the reference more on one base model than on another, by group.
 
     For each candidate arm that the first model and a later one have: (arm - reference) on the later model
-    less (arm - reference) on the first, a contrast of four arms over the same rows.
+    minus (arm - reference) on the first, a contrast of four arms over the same rows.
 
     Args:
-        predictions: the arms of all models as arms of one `Predictions`, as `load_bases` makes it.
+        predictions: the arms of all models as arms of one `Predictions`, from `load_bases`.
         models: for each model, in the study's order, the name in `predictions` of each of its arms.
         settings: reference (an arm as the study names it; None is the first model's first), primary
             metrics, level, smallest group and seed.
@@ -133,7 +133,7 @@ def interactions(
         simultaneous interval.
 
     Raises:
-        CallError: an arm is not there, or scores are needed and missing.
+        CallError: an arm is unknown, or needed scores are missing.
     """
     _refuse_unknown([name for arms in models.values() for name in arms.values()], predictions)
     if len(models) < 2:
@@ -142,7 +142,7 @@ def interactions(
     known = list(dict.fromkeys(arm for arms in models.values() for arm in arms))
     reference = settings.reference or known[0]
     if reference not in known:
-        raise CallError(f"No arm is called {reference!r}: {nearest(reference, known)}")
+        raise CallError(f"no arm is called {reference!r}; {nearest(reference, known)}")
     key: dict[str, tuple[str, str]] = {}
     contrasts = []
     for high in others:
@@ -176,4 +176,4 @@ def _refuse_unknown(names: Sequence[str], predictions: Predictions) -> None:
     known = [arm.name for arm in predictions.arms]
     unknown = [n for n in dict.fromkeys(names) if n not in known]
     if unknown:
-        raise CallError([f"No arm is called {n!r}: {nearest(n, known)}" for n in unknown])
+        raise CallError([f"no arm is called {n!r}; {nearest(n, known)}" for n in unknown])

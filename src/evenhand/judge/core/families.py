@@ -21,7 +21,7 @@ from evenhand.judge.stats.quantiles import z_of
 from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed, settling_half_width
 from evenhand.tables.schema import FloatArray, Predictions
 
-#: Most numbers in the matrix of influence values; larger families use Sidak's critical value.
+#: Maximum elements of the matrix of influence values; larger families use Sidak's critical value.
 MAX_MATRIX_ELEMENTS = 30_000_000
 
 RUN_COLUMNS = ("run_variance", "run_dof")
@@ -36,7 +36,7 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What a family says of one pair."""
+    """Simultaneous limits and p-values of one pair."""
 
     low: float
     high: float
@@ -54,7 +54,7 @@ def adjust_all(
     reference: int,
     settings: Settings,
 ) -> list[dict[str, Any]]:
-    """Sort the pairs into the primary family and one exploratory family per metric, and settle each.
+    """Sort the pairs into the primary family and one exploratory family per metric, and adjust each.
 
     Args:
         pairs: all comparisons.
@@ -127,7 +127,11 @@ def adjust_family(
 
 
 def _joint_distribution(pairs: list[PairedEstimate], predictions: Predictions, seed: int) -> Family:
-    """The joint law of a family; a rate and its complement are one member."""
+    """Return the joint distribution of a family's statistics.
+
+    A rate and its complement (true positive and false negative rate) are the same test and count once:
+    counting both would widen every interval of the family for no protection.
+    """
     first: dict[tuple[object, ...], PairedEstimate] = {}
     for p in pairs:
         first.setdefault((p.candidate, p.attribute, p.group, p.class_name, p.complement_key), p)
@@ -140,6 +144,8 @@ def _joint_distribution(pairs: list[PairedEstimate], predictions: Predictions, s
         if p.influence is not None and p.maximum is None:
             influence[i, p.rows] = p.influence
     covariance = row_covariance(influence, np.arange(rows), predictions)
+    # Runs add variance that is independent between comparisons: it shrinks their correlation, which can only
+    # raise the critical value. Comparisons without influence values have rows of zeros: independent.
     total = np.diagonal(covariance) + np.array([p.run_variance for p in members])
     scale = np.where(total > 0, 1 / np.sqrt(np.where(total > 0, total, 1.0)), 0.0)
     correlation = np.clip(covariance * scale[:, None] * scale[None, :], -1, 1)
@@ -148,7 +154,11 @@ def _joint_distribution(pairs: list[PairedEstimate], predictions: Predictions, s
 
 
 def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) -> list[Limits]:
-    """Simultaneous limits and p-values of every pair, each kind by its own formula at one pointwise level."""
+    """Compute simultaneous limits and p-values of every pair.
+
+    The family fixes one pointwise level; each kind of inference then uses its own formula at that level, so
+    that all intervals hold at once and a p-value below alpha agrees with an interval that excludes 0.
+    """
     pointwise = joint.pointwise(alpha)
     z = float(z_of(pointwise))
     size = len(pairs)
@@ -169,8 +179,8 @@ def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) ->
             ).interval(pointwise)
             run_half[at] = estimates.difference - flat
     at = np.array([i for i, q in enumerate(pairs) if q.inference == "maximum"], dtype=np.int64)
-    found = bound_and_test_maxima([pairs[i].maximum for i in at], pointwise)
-    low[at], high[at], critical[at], p[at] = found
+    bounds = bound_and_test_maxima([pairs[i].maximum for i in at], pointwise)
+    low[at], high[at], critical[at], p[at] = bounds
     adjusted = joint.adjust(p)
     low, high = _widen_by_noise(low, high, _read_field(pairs, "noise"))
     half = (high - low) / 2
@@ -180,7 +190,7 @@ def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) ->
 
 
 def _widen_by_noise(low: FloatArray, high: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Widen intervals that hold 0 by what noise can hide of an error on either side."""
+    """Widen the side of an interval that crosses 0 by the calibration error that noise can hide."""
     if not (noise > 0).any():
         return low, high
     down, up = true_size(np.maximum(-low, 0.0), noise), true_size(np.maximum(high, 0.0), noise)
@@ -202,7 +212,7 @@ def _wald_problem(pairs: list[PairedEstimate]) -> WaldPaired:
 
 
 def margin_of(pair: PairedEstimate, settings: Settings) -> float | None:
-    """The margin of a metric: its own, else the default where that applies, else none."""
+    """Return the margin of a metric: its own, else the default where it applies, else None."""
     if pair.metric in settings.margins:
         return settings.margins[pair.metric]
     return settings.margin if pair.margin_rule else None
@@ -261,6 +271,7 @@ def _build_row(
     by_run = ", rows by run" if resplit else ""
     row["interval"] = f"{METHODS[pair.inference]}{by_run}, simultaneous over {size}"
     detectable = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
+    # A difference larger than the metric's range is not detectable at any true value.
     row["minimum_detectable"] = detectable if detectable <= pair.span else float("nan")
     verdict = judge(limits.low, limits.high, pair.direction, margin)
     row["equivalent"], row["beyond_margin"] = verdict.equivalent, verdict.beyond_margin
@@ -274,7 +285,7 @@ def _build_row(
 
 
 def _to_settle(pair: PairedEstimate, limits: Limits, target: float) -> tuple[int | None, int | None]:
-    """Rows or runs that would settle a pair: one of them where it suffices alone, else both together."""
+    """Return the rows or runs that would settle a pair: one of them if it suffices alone, else both."""
     rows = more_needed(limits.row_half, limits.run_half, target, pair.n)
     if pair.unit == "rows":
         return rows, None

@@ -1,4 +1,4 @@
-"""How many answers change between arms, counted within a run, and between the runs of one arm."""
+"""Counts of answers that change between arms within a run, and between the runs of one arm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evenhand.tables.schema import ABSENT, Arm, BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Flips:
-    """Rows whose answer changes; means over runs where there are several.
+    """Numbers of rows whose answer changes; means over runs where there are several.
 
     Attributes:
         right_to_wrong: the reference answers them right, the candidate wrong.
@@ -31,14 +31,14 @@ def count_flips(
 ) -> Flips:
     """Count the rows whose answer changes from the reference to the candidate.
 
-    Runs of the same name share a seed: each is compared with its own. Where no names are shared, every run
-    is compared with every run.
+    Runs of the same name share a seed: each is compared with its namesake. Where no names are shared, every
+    run is compared with every run.
 
     Args:
         arms: the reference and the candidate.
         right: of each, [runs, n] whether a run answers a row right.
         rows: [n] the rows.
-        amount: [n] examples that a row stands for; 0 leaves it out.
+        amount: [n] examples that a row represents; 0 leaves it out.
     """
     here = tuple(arm.prediction[:, rows] != ABSENT for arm in arms)
     lost, won = np.zeros(len(rows)), np.zeros(len(rows))

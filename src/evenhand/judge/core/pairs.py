@@ -1,4 +1,4 @@
-"""Pairs: what one metric in one group says of two arms on the same rows, before its family is known."""
+"""Pairs: one metric of two arms on the same rows of one group, before adjustment within a family."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from evenhand.judge.metrics import Measure, Metric
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import FloatArray, Predictions
 
-#: Influence values that differ by less than this, over the weight of all rows, are equal: it is rounding.
+#: Influence values that differ by less than this, over the weight of all rows, are equal up to rounding.
 ROUNDING = 1e-9
 
 
@@ -34,10 +34,10 @@ class PairedEstimate:
     """One difference between a candidate and the reference.
 
     Attributes:
-        key: candidate, attribute, group, class and metric: what names a row of the result.
-        twin: the same for every metric that must give the same answer (a rate and its complement).
-        direction: of the metric; its margin rule and span (largest less smallest value) travel with it.
-        difference: candidate less reference; NaN when undefined.
+        candidate, attribute, group, class_name, metric: the identity of a row of the result.
+        complement_key: equal for metrics whose comparisons are the same test (a rate and its complement).
+        direction: of the metric; its margin rule and span (largest minus smallest value) accompany it.
+        difference: candidate minus reference; NaN when undefined.
         absolute: mean |d| of the rows, for `score`.
         square: mean d squared, for `score`.
         n_effective: rows behind the difference, for `score`.
@@ -51,7 +51,9 @@ class PairedEstimate:
         between_runs: rows that two runs of one arm answer differently, in each direction; NaN without runs.
         noise: for `swap`, the calibration error that noise of this size can hide.
         rows: [n] rows of the group.
-        influence: [n] influence of each row on the difference; None where it is too rough to correlate.
+        influence: [n] influence of each row on the difference; None where too few rows differ to estimate
+            correlations from.
+        maximum: inputs of the bounds, for disparities.
     """
 
     candidate: str
@@ -96,7 +98,7 @@ def compare_arms(
 
     Args:
         matched: the observations.
-        min_group_size: of smaller groups nothing but the difference is said.
+        min_group_size: smaller groups get a difference without interval, p-value and verdict.
         rng: source of swaps.
         margin: whether a margin was declared for this metric itself.
     """
@@ -141,7 +143,7 @@ def compare_arms(
 
 
 def _flips(m: PairedArms, amount: FloatArray) -> Flips:
-    """Rows whose answers change; nothing is known where answers are neither right nor wrong."""
+    """Count rows whose answers change; NaN where answers are neither right nor wrong."""
     if m.reference.right_by_run is None or m.candidate.right_by_run is None:
         return Flips(np.nan, np.nan, np.nan)
     right = m.reference.right_by_run, m.candidate.right_by_run
@@ -149,7 +151,7 @@ def _flips(m: PairedArms, amount: FloatArray) -> Flips:
 
 
 def _counted(m: PairedArms) -> FloatArray:
-    """[n] 1 for the rows that a metric looks at whatever the predictions are."""
+    """[n] each row's share in the metric's denominator, which does not depend on the predictions."""
     if m.info.inference == "score" and m.reference.denominator is not None:
         return m.reference.denominator
     return np.ones(len(m.group.rows))
@@ -188,14 +190,15 @@ def _score_fields(m: PairedArms) -> dict[str, Any]:
 def _wald_fields(m: PairedArms) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     influence = m.candidate.influence - m.reference.influence
-    # Answers count where answers are compared: influence values differ everywhere once one answer does.
+    # Metrics of predictions count rows whose answers differ: one changed answer changes the influence values
+    # of all rows, so these cannot be counted.
     moved = np.abs(influence) * float(p.weight[rows].sum()) > ROUNDING
     differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else moved
     if m.reference.each is not None and m.candidate.each is not None:
         differ = m.reference.each != m.candidate.each
     changed = round(float(p.count[rows] @ differ))
     if changed < MIN_DISCORDANT_ROWS:
-        reason = f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
+        reason = f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: too few for an interval"
         return {"status": "too_small", "reason": reason}
     run_var, run_dof = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
     clusters = row_dof(rows, p)
@@ -218,11 +221,11 @@ def compare_with_reference(
     reference: int,
     settings: Settings,
 ) -> list[PairedEstimate]:
-    """Every candidate against the reference, in every group.
+    """Compare every candidate with the reference, in every group.
 
     Args:
-        metric: what was observed.
-        class_name: of which class.
+        metric: the metric's module, or a measure.
+        class_name: the class of a one-against-rest metric, or None.
         predictions: the rows.
         estimates: groups, and observations by [arm][group].
         reference: index of the reference arm.
@@ -250,5 +253,5 @@ def compare_with_reference(
 
 
 def module_name(metric: Metric) -> str:
-    """The name under which a metric goes: its file's name, or a measure's own."""
+    """Return the name of a metric: its file's name, or a measure's `name`."""
     return metric.name if isinstance(metric, Measure) else metric.__name__.rpartition(".")[2]

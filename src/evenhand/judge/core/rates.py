@@ -35,7 +35,7 @@ def rate_row(
     predictions: Predictions,
     settings: Settings,
 ) -> dict[str, Any]:
-    """One row of `rates`."""
+    """Build one row of `rates`."""
     several = len(arm.runs) >= MIN_RUNS
     status, reason = "ok", ""
     low = high = NAN
@@ -67,7 +67,7 @@ def rate_row(
 
 
 def _count_positives(class_name: str | None, group: Group, p: Predictions) -> int | None:
-    """Examples of the positive class; None where no class is meant."""
+    """Count examples of the positive class; None where the metric has no positive class."""
     if class_name is not None:
         positive = p.classes.index(class_name)
     elif p.positive is not None:

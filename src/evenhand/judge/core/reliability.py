@@ -1,4 +1,4 @@
-"""Reliability diagrams: in bins of the score, what a model promises and what comes true, by group."""
+"""Reliability diagrams: mean confidence and observed frequency in bins of the score, by group."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evenhand.tables.schema import ABSENT, Arm, FloatArray, Predictions
 
 
 def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, Any]]:
-    """What came true in each bin of the score, for every arm and group, pooled over an arm's runs.
+    """Compute the observed frequency in each bin of the score, for every arm and group, pooled over runs.
 
     Bins are those of `expected_calibration_error`. Two classes: the confidence is P(positive), the
     `accuracy` of a bin its frequency of the positive class. More: the score of the predicted class, and the
@@ -24,7 +24,7 @@ def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, 
 
     A bin's share is a ratio of sums over rows and runs. Its pointwise interval is Wilson's with the number of
     rows, not of answers: the same row in five runs is one row; clusters and weights count as in `rates`. From
-    five runs on, the spread of the runs is added. A run that lacks a row says nothing of it.
+    five runs on, the spread of the runs is added. A run that lacks a row does not contribute to it.
 
     Args:
         predictions: all arms, with scores.
@@ -94,13 +94,13 @@ def _answers(arm: Arm, run: int, group: Group, p: Predictions) -> tuple[FloatArr
 def _bin_share(
     inside: FloatArray, outcome: FloatArray, group: Group, p: Predictions, alpha: float
 ) -> tuple[float, float, float]:
-    """The share of a bin that came true, with its pointwise limits.
+    """Compute the observed frequency in a bin, with its pointwise limits.
 
     Args:
-        inside: [runs, n] whether a row lies in the bin.
-        outcome: [runs, n] whether it came true.
+        inside: [runs, n] 1 where a row is in the bin.
+        outcome: [runs, n] 1 where the prediction came true.
         group: the rows.
-        p: where they come from.
+        p: the predictions that contain them.
         alpha: 1 - alpha is the level.
     """
     present = inside.any(axis=0)

@@ -19,13 +19,13 @@ def compare_calibration(m: PairedArms, rng: np.random.Generator, *, interval: bo
     """Compare the mean calibration errors of two arms over their runs.
 
     A swap exchanges the arms' answers to a row in all runs at once. With fewer than five runs the share of
-    swaps that differ as much is the p-value, about these very models. From five on the variance of the swaps
-    is that over rows, and the spread of the runs is added, as in every other comparison.
+    swaps that differ as much is the p-value, which holds for these models only. From five runs on the
+    variance of the swaps is the variance over rows, and the variance over runs is added to it.
 
     Args:
         m: the observations.
         rng: source of the swaps.
-        interval: whether a margin was declared for the metric, so that an interval is needed.
+        interval: True when a margin was declared for the metric, so that an interval is needed.
 
     Returns:
         Fields of the pair.
@@ -56,7 +56,7 @@ def compare_calibration(m: PairedArms, rng: np.random.Generator, *, interval: bo
 
 
 def _binned(arm: Arm, m: PairedArms) -> Binned:
-    """What every run of an arm adds to which bin, row by row; a row that a run lacks adds nothing."""
+    """Compute the bin and the weighted gap of every row in every run; a row that a run lacks has gap 0."""
     assert arm.score is not None
     p, rows = m.predictions, m.group.rows
     bins, gaps, weights = [], [], []

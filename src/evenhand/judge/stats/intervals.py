@@ -8,7 +8,7 @@ import numpy.typing as npt
 from evenhand.judge.stats.quantiles import beta_quantile
 from evenhand.tables.schema import FloatArray
 
-#: Halvings of an interval of length 1 or 2: limits are good to 1e-10.
+#: Bisection steps for an interval of length 1 or 2: limits are exact to 1e-10.
 BISECTION_STEPS = 34
 
 
@@ -43,7 +43,7 @@ def clopper_pearson(hits: npt.ArrayLike, n: npt.ArrayLike, alpha: float) -> tupl
 def tango_statistic(
     at: npt.ArrayLike, difference: npt.ArrayLike, discordance: npt.ArrayLike, n: npt.ArrayLike
 ) -> FloatArray:
-    """Score statistic of "the true difference of two paired shares is `at`".
+    """Score statistic of the hypothesis that the true difference of two paired shares is `at`.
 
     Args:
         at: hypothesised difference, in [-1, 1].
@@ -72,7 +72,8 @@ def tango(
 ) -> tuple[FloatArray, FloatArray]:
     """Tango's score interval of the difference of two paired shares, by bisection.
 
-    Zero discordant rows give [-z^2 / (n + z^2), z^2 / (n + z^2)], never zero width.
+    Zero discordant rows give [-z^2 / (n + z^2), z^2 / (n + z^2)], never zero width. The statistic is
+    monotone in the hypothesised difference, so each limit is a single root.
 
     Args:
         difference: observed (b - c) / n.

@@ -1,4 +1,4 @@
-"""The law of the largest of many contrasts: draws of it, and critical values and levels from the draws."""
+"""Distribution of the largest of many contrasts: draws, and critical values and levels from them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from evenhand.judge.stats.family import Family, symmetric_root
 from evenhand.judge.stats.forms import Contrasts
 from evenhand.judge.stats.quantiles import z_of
 
-#: Fewest and most draws of the largest contrast, in single precision, and how many numbers to aim at. Few
-#: contrasts get many draws; many contrasts are bounded so loosely that the quantile's error does not show.
+#: Minimum and maximum draws of the largest contrast, and the number of elements to aim at. Few contrasts get
+#: many draws; many contrasts have such loose bounds that the quantile's error is negligible.
 DRAWS, TARGET_ELEMENTS = (2_000, 10_000), 2_000_000
 
 
 def draw_largest(parts: Sequence[Contrasts], index: int, rng: np.random.Generator) -> Family:
-    """The joint law of all contrasts of several maxima on disjoint rows (true and false positive rates).
+    """Draw the largest of all contrasts of several maxima on disjoint rows (true and false positive rates).
 
-    A contrast whose variance comes partly from runs is taken as that much less correlated with the others,
-    which can only raise the critical value.
+    The variance of a contrast over runs is drawn independently of the other contrasts. That understates their
+    correlation, which can only raise the critical value.
 
     Args:
         parts: the contrasts of each.
-        index: which of the B maxima that these hold.
+        index: index of the maximum among the B that these contain.
         rng: source of the draws.
     """
     size = sum(len(c.distinct) for c in parts)
@@ -54,14 +54,14 @@ def draw_largest(parts: Sequence[Contrasts], index: int, rng: np.random.Generato
 
 
 def critical(family: Family, alpha: float) -> float:
-    """Critical value of all contrasts at level alpha; far in the tail, where draws are few, Sidak's."""
+    """Critical value of all contrasts at level alpha; Sidak's in the tail, beyond 20 draws."""
     if alpha * len(family.maxima) < 20:
         return float(z_of(-np.expm1(np.log1p(-alpha) / family.size)))
     return family.critical(alpha)
 
 
 def level_of(family: Family, z: float) -> float:
-    """The level whose critical value is z: the inverse of `critical`."""
+    """Return the level whose critical value is z: the inverse of `critical`, by bisection of log(alpha)."""
     low, high = 1e-300, 1.0 - 1e-9
     if critical(family, high) >= z:
         return 1.0

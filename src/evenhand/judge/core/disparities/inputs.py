@@ -1,4 +1,4 @@
-"""Disparities of one arm and their differences between two: what bounds of a maximum need to know."""
+"""Inputs of the bounds of disparities, for one arm and for the difference between two."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from evenhand.tables.schema import FloatArray, Predictions
 
 @dataclass(frozen=True)
 class Maximum:
-    """A disparity, or its difference between two arms: `maxima` says what bounds it.
+    """A disparity, or its difference between two arms, as a maximum of linear forms of group rates.
 
     Attributes:
         info: the disparity's facts.
-        value: the estimate: the disparity, or candidate less reference.
-        rates: the group rates of each metric that the disparity looks at.
-        seed: of the draws of the largest contrast.
+        value: the estimate: the disparity, or candidate minus reference.
+        rates: the group rates of each metric of the disparity.
+        seed: seed of the draws of the largest contrast.
     """
 
     info: DisparityInfo
@@ -46,7 +46,7 @@ def single_arm_disparity(
     predictions: Predictions,
     seed: tuple[int, ...],
 ) -> Maximum:
-    """The disparity of one arm: `observed[metric][group]` of the groups that are used."""
+    """Build the inputs for one arm's disparity from `observed[metric][group]` of the usable groups."""
     rates = tuple(_rates([o], groups, predictions, same_runs=True) for o in observed)
     return Maximum(info, value, rates, seed)
 
@@ -61,7 +61,7 @@ def disparity_difference(
     *,
     same_runs: bool,
 ) -> Maximum:
-    """The difference of a disparity: `observed[metric]` is (reference by group, candidate by group)."""
+    """Build the inputs for a difference; `observed[metric]` is (reference by group, candidate by group)."""
     rates = tuple(_rates([a, b], groups, predictions, same_runs=same_runs) for a, b in observed)
     return Maximum(info, value, rates, seed)
 
@@ -71,8 +71,8 @@ def _rates(
 ) -> Rates:
     """Stack the group rates of one or two arms with what their bounds need.
 
-    Groups are in the order of their rates, so that limits do not depend on the order in which they are given:
-    draws of the largest contrast go by place.
+    Groups are sorted by their rates: draws of the largest contrast depend on positions, so limits would
+    otherwise depend on the order of the groups in the data.
     """
     order = sorted(range(len(groups)), key=lambda g: ([arm[g].value for arm in arms], groups[g].n))
     arms, groups = [[arm[g] for g in order] for arm in arms], [groups[g] for g in order]
@@ -95,7 +95,7 @@ def _rates(
 
 
 def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[float, float, float, float]:
-    """Difference, scaled discordance, scale and effective rows of a paired rate (see `ScorePaired`)."""
+    """Return difference, scaled discordance, scale and effective rows of a paired rate (`ScorePaired`)."""
     assert a.numerator is not None
     assert b.numerator is not None
     assert a.denominator is not None
@@ -110,7 +110,7 @@ def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[flo
 
 
 def _correlation(flat: list[tuple[Observed, Group]], predictions: Predictions) -> FloatArray:
-    """[P, P] correlation of rates; a rate whose rows all agree is taken as uncorrelated with the others."""
+    """[P, P] correlation of rates over rows; a rate of 0 or 1 has no influence and correlates with none."""
     size = len(predictions.label)
     influence = np.zeros((len(flat), size))
     for row, (o, g) in enumerate(flat):

@@ -26,7 +26,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class GroupEstimates:
-    """What was observed of one metric and class by the groups of one attribute.
+    """Observations of one metric and class in every group of one attribute.
 
     Attributes:
         predictions: the rows.
@@ -39,13 +39,13 @@ class GroupEstimates:
     arms: list[list[Observed]]
 
 
-#: (metric, class, attribute) -> what was seen
+#: (metric, class, attribute) -> observations
 Table = dict[tuple[str, str | None, str], GroupEstimates]
 
 
 @dataclass(frozen=True)
 class UsableGroups:
-    """The groups that a disparity can use, and why the others are left out."""
+    """The groups that enter a disparity, and the others with the reason."""
 
     indices: list[int]
     names: list[str]
@@ -55,11 +55,11 @@ class UsableGroups:
 def build_disparities(
     table: Table, cells: Predictions, reference: int, settings: Settings
 ) -> tuple[list[dict[str, Any]], list[PairedEstimate]]:
-    """Rows of every chosen disparity, and their comparisons between arms.
+    """Build the rows of every chosen disparity, and their comparisons between arms.
 
     Args:
-        table: what was observed, by metric, class and attribute.
-        cells: the rows behind it.
+        table: observations by metric, class and attribute.
+        cells: the aggregated rows.
         reference: index of the reference arm.
         settings: which disparities, at which level.
     """
@@ -94,7 +94,7 @@ def build_disparities(
 def _usable_groups(
     estimates: list[GroupEstimates], arms: tuple[int, ...], settings: Settings
 ) -> UsableGroups:
-    """Groups that are defined for every metric and arm and large enough; each of the others has a reason."""
+    """Select the groups that are large enough and defined for every metric and arm; others get a reason."""
     indices, names, left_out = [], [], []
     for g, group in enumerate(estimates[0].groups):
         name = str(group.name)
@@ -119,12 +119,12 @@ def _value(disparity: ModuleType, estimates: list[GroupEstimates], arm: int, use
 
 def _undefined_reason(used: UsableGroups) -> str:
     if len(used.indices) < 2:
-        return f"{len(used.indices)} groups can be compared; it takes two"
-    return "every group's rate is 0: a ratio of nothing"
+        return f"{len(used.indices)} groups can be compared; at least two are needed"
+    return "every group's rate is 0, so the ratio is undefined"
 
 
 def _seed(disparity: ModuleType, seed: int) -> tuple[int, ...]:
-    """The seed of a disparity's draws: whatever arms, attributes and classes are called, and their order."""
+    """Return the seed of a disparity's draws, independent of names and order of arms and attributes."""
     return seed, zlib.crc32(disparity.__name__.encode())
 
 
@@ -136,7 +136,7 @@ def _build_row(
     arm: int,
     settings: Settings,
 ) -> tuple[dict[str, Any], Maximum | None]:
-    """One row of `disparities`, and what its limits follow from."""
+    """Build one row of `disparities`, and the inputs of its limits."""
     info, predictions = disparity.INFO, estimates[0].predictions
     used = _usable_groups(estimates, (arm,), settings)
     value = _value(disparity, estimates, arm, used)
@@ -183,11 +183,12 @@ def _size_fair(
     if p.weighted or p.cluster is not None:
         return {"reason": "no p-value: weighted or clustered rows cannot be permuted"}
     if len(this.runs) > 1:
-        return {"reason": "no p-value: it judges single runs"}
+        return {"reason": "no p-value: the test needs a single run per arm"}
     if len(np.unique(rows)) < len(rows):
         return {"reason": "no p-value: the groups overlap"}
     group = np.concatenate([np.full(len(estimates.groups[g].rows), i) for i, g in enumerate(used.indices)])
-    # Draws go by the order of rows, and of groups by their first rows: not by what groups are called.
+    # Draws depend on the order of rows and groups: sort rows by index and groups by their first row, so that
+    # the names of groups do not matter.
     order = np.argsort(rows)
     rows, (_, first, code) = rows[order], np.unique(group[order], return_index=True, return_inverse=True)
     group = np.argsort(np.argsort(first))[code]
@@ -210,7 +211,7 @@ def _build_pair(
     arms: tuple[int, int],
     settings: Settings,
 ) -> PairedEstimate:
-    """The difference of a disparity between two arms, over the groups that both can use."""
+    """Build the pair of a disparity between two arms, over the groups that are usable in both."""
     info, predictions = disparity.INFO, estimates[0].predictions
     reference, candidate = (predictions.arms[a] for a in arms)
     used = _usable_groups(estimates, arms, settings)
