@@ -63,8 +63,8 @@ def audit(
         positive: the positive class of binary labels; None means 1 or true.
         weight: column of weights.
         cluster: column of clusters: rows of one cluster are not independent.
-        arm: column that says to which arm a row belongs.
-        run: column that says to which run of its arm a row belongs.
+        arm: column that names the arm of a row.
+        run: column that names the run of a row within its arm.
         where: only rows with these values are read.
         split: value of the `split` column to read; `test` where there is such a column.
         name: names of the arms, one per file; equal names are runs of one arm.

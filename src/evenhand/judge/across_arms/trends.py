@@ -43,8 +43,8 @@ def trends(predictions: Predictions, series: Sequence[Series], settings: Setting
 
     The slope of the metric against log2 of the option's value, by least squares over the arms of a series:
     the change per doubling. Its weights sum to 0, so the slope of the metric is also the slope of its
-    difference to any reference. Values of 0 and below have no logarithm and are left out, which `reason`
-    says. A series with fewer than three different values above 0 has no trend, and no rows.
+    difference to any reference. Values of 0 and below have no logarithm and are left out, as `reason`
+    states. A series with fewer than three different values above 0 has no trend, and no rows.
 
     Args:
         predictions: all arms of the series, over the same rows.

@@ -2,8 +2,9 @@
 
 Every comparison has a pointwise interval and a pointwise p-value. A family of k requires that all intervals
 hold at once with probability 1 - alpha. On the scale of a normal statistic the critical value is the
-1 - alpha quantile of max |Z_j|, Z normal with the correlation of the comparisons' influence values; comparisons
-of unknown correlation are treated as independent, which can only raise it (Sidak 1967; Royen 2014).
+1 - alpha quantile of max |Z_j|, Z normal with the correlation of the comparisons' influence values;
+comparisons of unknown correlation are treated as independent, which can only raise it (Sidak 1967; Royen
+2014).
 
 Invariant: adjusted p-values agree with simultaneous intervals at the family's level. Both therefore read
 the same draws, with the same rule at ties.
