@@ -56,7 +56,7 @@ def test_equal_arms_of_five_runs_are_covered_and_harmless_and_a_loss_is_not():
     assert worse["harm"] >= 0.9
 
 
-def test_of_unlike_numbers_of_runs_no_p_value_is_said():
+def test_of_unlike_numbers_of_runs_there_is_no_p_value():
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 300)
     rows = [(i, arm, run, label[i], s) for arm, runs in (("a", 2), ("b", 3)) for run in range(runs)

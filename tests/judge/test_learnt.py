@@ -29,7 +29,7 @@ LABEL = [1] * 26 + [0] * 14
 GOOD = [1] * 24 + [0] * 2 + [0] * 11 + [1] * 3
 
 
-def test_arms_that_say_one_class_are_named_first_and_with_the_verdict():
+def test_arms_that_predict_one_class_are_named_first_and_with_the_verdict():
     result = judged(table(LABEL, [1] * 40), table(LABEL, [1] * 40))
     assert [(r["arm"], r["kind"], r["class"], r["share"]) for r in result["nothing_learnt"]] == [
         ("full", "constant", "1", 0.65),
@@ -56,7 +56,7 @@ def test_hardly_another_class_than_the_commonest_is_nothing():
     assert "accuracy 0.645; the share of 'neutral' is 0.645" in result["problems"][0]
 
 
-def test_a_rare_class_that_is_found_is_learnt_though_the_accuracy_is_below_the_share():
+def test_a_rare_class_that_is_detected_is_learnt_though_the_accuracy_is_below_the_share():
     # 20 of 400 rows are positive: 12 are found, with 12 false alarms among 380. Accuracy 0.95 = the share.
     label = [1] * 20 + [0] * 380
     answers = [1] * 12 + [0] * 8 + [1] * 12 + [0] * 368
@@ -86,10 +86,10 @@ def test_scores_of_chance_do_not_save_a_constant_arm():
     assert [(r["arm"], r["kind"]) for r in result["nothing_learnt"]] == [("full", "constant")]
 
 
-def test_one_run_that_learns_is_enough_and_runs_may_say_different_classes():
+def test_one_run_that_learns_is_enough_and_runs_may_predict_different_classes():
     def both(first, second):
-        one, two = table(LABEL, first, run="1"), table(LABEL, second, run="2")
-        return {k: one[k] + two[k] for k in one}
+        left, right = table(LABEL, first, run="1"), table(LABEL, second, run="2")
+        return {k: left[k] + right[k] for k in left}
 
     result = judged(both(GOOD, [1] * 40), both([1] * 40, [0] * 40), run="run")
     [row] = result["nothing_learnt"]
@@ -106,5 +106,5 @@ def test_three_classes():
 
 
 @pytest.mark.parametrize("label", [[1] * 40, [1] * 38 + [0] * 2])
-def test_rows_of_nearly_one_class_say_nothing(label):
+def test_rows_of_nearly_one_class_are_not_judged(label):
     assert judged(table(label, [1] * 40), table(label, [1] * 40), positive="1")["nothing_learnt"] == []

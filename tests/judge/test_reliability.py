@@ -21,12 +21,12 @@ def world(scores, label, *, group=None, classes=("0", "1")):
     scores = np.asarray(scores, dtype=float)
     predictions = scores if scores.ndim == 3 else np.stack([1 - scores, scores], axis=-1)
     label = np.asarray(label, dtype=np.int64)
-    one = np.ones(len(label))
+    ones = np.ones(len(label))
     by = () if group is None else (Attribute("g", "partition", ("a", "b"), np.asarray(group)),)
     names = tuple(str(r) for r in range(len(predictions)))
     arm = Arm("full", names, predictions.argmax(axis=-1), predictions)
     positive = 1 if len(classes) == 2 else None
-    return Predictions(classes, positive, label, (arm,), by, one, one, one)
+    return Predictions(classes, positive, label, (arm,), by, ones, ones, ones)
 
 
 def test_bins_against_counts_by_hand():

@@ -190,7 +190,7 @@ def test_runs_pair_by_name():
         load(other, COLUMNS, need_scores=True)
 
 
-def test_unlike_rows_are_refused_unless_asked_for_and_inner_is_another_wish():
+def test_unlike_rows_are_refused_by_default_and_inner_excludes_resplit():
     with pytest.raises(TableError, match="have different examples"):
         load(table(), dataclasses.replace(COLUMNS, resplit=False), need_scores=True)
     with pytest.raises(CallError, match="--inner and --resplit"):

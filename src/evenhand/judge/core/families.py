@@ -71,8 +71,8 @@ def adjust_all(
     for metric, members in sorted_pairs.items():
         scored = [p.inference != "maximum" and _needs_scores(p.metric) for p in members]
         rows_used = predictions if all(scored) else cells
-        # Influence values of scores refer to single rows, those of rates to aggregated rows, so the two cannot be
-        # correlated: in a mixed family those of scores are dropped, which treats them as independent.
+        # Influence values of scores refer to single rows, those of rates to aggregated rows, so these have no
+        # correlation: in a mixed family those of scores are dropped, which treats them as independent.
         family = [
             dataclasses.replace(p, influence=None) if s and not all(scored) else p
             for p, s in zip(members, scored, strict=True)
