@@ -216,7 +216,8 @@ def _sentence(
         )
     if few_runs:
         sentence += (
-            f" This holds for {scope}, not for the method, which needs at least 5 {wording.runs} of each arm."
+            f" This holds for {scope}, not for the method:"
+            f" conclusions about the method need at least 5 {wording.runs} of each arm."
         )
     return sentence
 
