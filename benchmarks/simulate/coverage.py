@@ -116,13 +116,13 @@ def disparity(
         seen = [[counts.observe(metric, arm, g, p, 1) for g in groups] for arm in p.arms]
         values = [float(module.compute({"accuracy": np.array([o.value for o in s])})) for s in seen]
         arm = i % 2
-        single = gaps.of_one_arm(module.INFO, values[arm], [seen[arm]], groups, p, (0, i))
-        [low], [high], _ = maxima.intervals([single], ALPHA)
+        single = gaps.single_arm_disparity(module.INFO, values[arm], [seen[arm]], groups, p, (0, i))
+        [low], [high], _ = maxima.bound_maxima([single], ALPHA)
         one.append(low - 1e-9 <= true[arm] <= high + 1e-9)
-        pair = gaps.of_two_arms(
+        pair = gaps.disparity_difference(
             module.INFO, values[1] - values[0], [(seen[0], seen[1])], groups, p, (1, i), same_runs=True
         )
-        [low], [high], _ = maxima.intervals([pair], ALPHA)
+        [low], [high], _ = maxima.bound_maxima([pair], ALPHA)
         two.append(low - 1e-9 <= true[1] - true[0] <= high + 1e-9)
         excluded.append(low > 0 or high < 0)
         equivalent.append(low > -MARGIN and high < MARGIN)

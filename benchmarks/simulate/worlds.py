@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
-from evenhand.judge.core.estimates import ENOUGH_RUNS
+from evenhand.judge.core.estimates import MIN_RUNS
 from evenhand.tables.schema import ABSENT, Arm, Attribute, Predictions
 
 METRICS = ("accuracy", "true_positive_rate", "false_positive_rate")
@@ -164,7 +164,7 @@ def _from_rows(world: World, replicates: int, rng: np.random.Generator) -> Momen
         between = (each[:, 1] - each[:, 0]) / n[:, None]
         mean, absolute, square = (by_label(v) / n for v in (d, np.abs(d), d**2))
     nothing = np.full_like(n, np.nan)
-    if runs < ENOUGH_RUNS:  # these very runs: what their own chances would give on endless rows
+    if runs < MIN_RUNS:  # these very runs: what their own chances would give on endless rows
         accuracy, spread = chance.mean(axis=2).swapaxes(0, 1), np.zeros_like(n)
     else:
         accuracy, spread = world.truth()[:, None], between.var(axis=1, ddof=1) / runs

@@ -62,7 +62,7 @@ def test_the_gate(files):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--primary", "accuracy"], "'accuracy' is not measured of likelihoods"),
+        (["--primary", "accuracy"], "'accuracy' is not a metric of likelihoods"),
         (["--scoring", "prid"], "did you mean 'pride'"),
         (["--weight", "site"], "--weight: likelihoods have no such column"),
         (["--by", "sit"], "did you mean 'site'"),

@@ -51,8 +51,8 @@ def arms(n=600, *, seed=0, drop=0.0, classes=2, scores=True):
     return tables
 
 
-def rows_of(result, **wanted):
-    return [r for r in result["comparisons"] if all(r[k] == v for k, v in wanted.items())]
+def rows_of(result, **where):
+    return [r for r in result["comparisons"] if all(r[k] == v for k, v in where.items())]
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +141,9 @@ def test_a_rate_and_its_complement_are_one_member_of_a_family():
     both = evenhand.compare(
         *arms(drop=0.1), by="g", primary=["true_positive_rate", "false_negative_rate"]
     ).to_dict()
-    one = evenhand.compare(*arms(drop=0.1), by="g", primary=["true_positive_rate"]).to_dict()
+    alone = evenhand.compare(*arms(drop=0.1), by="g", primary=["true_positive_rate"]).to_dict()
     for group in "abc":
-        first = rows_of(one, metric="true_positive_rate", group=group, family="primary")[0]
+        first = rows_of(alone, metric="true_positive_rate", group=group, family="primary")[0]
         again = rows_of(both, metric="true_positive_rate", group=group, family="primary")[0]
         other = rows_of(both, metric="false_negative_rate", group=group, family="primary")[0]
         assert (again["low"], again["high"]) == (first["low"], first["high"])
@@ -235,9 +235,9 @@ def test_copies_in_clusters_are_no_new_information():
 def of_answers(label, answers):
     """What is read of two arms' answers to the same rows, all of one group."""
     arms = [Arm(name, ("1",), a[None]) for name, a in zip(("reference", "candidate"), answers, strict=True)]
-    one = np.ones(len(label))
+    ones = np.ones(len(label))
     group = Attribute("g", "partition", ("a",), np.zeros(len(label), np.int64))
-    return Predictions(("0", "1"), 1, label, tuple(arms), (group,), one, one, one)
+    return Predictions(("0", "1"), 1, label, tuple(arms), (group,), ones, ones, ones)
 
 
 @pytest.mark.no_cover
@@ -253,8 +253,8 @@ def test_clusters_cover():
         drawn = of_answers(label, [np.where(right[:, k], label, 1 - label) for k in (0, 1)])
         for name, cluster in (("c", clusters), (None, None)):
             p = dataclasses.replace(drawn, cluster=cluster)
-            found = judge_predictions(p, Columns(by=("g",)), Settings(metrics=("accuracy",)))
-            row = found.comparisons[0]
+            result = judge_predictions(p, Columns(by=("g",)), Settings(metrics=("accuracy",)))
+            row = result.comparisons[0]
             inside[name] += row["low"] <= 0 <= row["high"]
     assert inside["c"] >= 108
     assert inside[None] < inside["c"] - 12
@@ -266,8 +266,8 @@ def test_multiclass_is_one_against_the_rest():
     assert {r["class"] for r in result["rates"] if r["metric"] == "true_positive_rate"} == {"0", "1", "2"}
     assert {r["class"] for r in result["rates"] if r["metric"] == "accuracy"} == {None}
     inside = (a["g"] == "a") & (a["label"] == 2)
-    wanted = {"metric": "true_positive_rate", "class": "2", "group": "a", "input": "reference"}
-    row = next(r for r in result["rates"] if all(r[k] == v for k, v in wanted.items()))
+    where = {"metric": "true_positive_rate", "class": "2", "group": "a", "input": "reference"}
+    row = next(r for r in result["rates"] if all(r[k] == v for k, v in where.items()))
     assert row["value"] == pytest.approx((a["prediction"][inside] == 2).mean())
     assert len(rows_of(result, family="primary")) == 3 * (1 + 3 + 3)
 
@@ -283,14 +283,14 @@ d.pop("created")
 print(json.dumps(d, sort_keys=True))
 """
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    told = []
+    outputs = []
     for threads in ("1", "2"):
         env = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
         done = subprocess.run(
             [sys.executable, "-c", code, root], capture_output=True, text=True, check=True, env=env
         )
-        told.append(done.stdout)
-    assert told[0] == told[1]
+        outputs.append(done.stdout)
+    assert outputs[0] == outputs[1]
 
 
 def test_calibration_is_compared_by_permutation():

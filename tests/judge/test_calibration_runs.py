@@ -12,8 +12,8 @@ ONLY = {"metrics": (ERROR,), "primary": (ERROR,)}
 
 
 def error_of(score, label):
-    place = np.minimum((score * 15).astype(int), 14)
-    return sum(abs((score - label)[place == b].sum()) for b in range(15)) / len(label)
+    bins = np.minimum((score * 15).astype(int), 14)
+    return sum(abs((score - label)[bins == b].sum()) for b in range(15)) / len(label)
 
 
 def test_the_p_value_of_three_runs_is_that_of_swaps_of_rows_in_all_runs_at_once():
@@ -21,18 +21,19 @@ def test_the_p_value_of_three_runs_is_that_of_swaps_of_rows_in_all_runs_at_once(
     row = row_of(p, Settings(**ONLY))
     scores = [arm.score[:, :, 1] for arm in p.arms]
 
-    def difference(one, other):
-        return np.mean([error_of(b, p.label) - error_of(a, p.label) for a, b in zip(one, other, strict=True)])
+    def difference(first, second):
+        pairs = zip(first, second, strict=True)
+        return np.mean([error_of(b, p.label) - error_of(a, p.label) for a, b in pairs])
 
-    seen = difference(*scores)
-    assert row["difference"] == pytest.approx(seen)
+    observed = difference(*scores)
+    assert row["difference"] == pytest.approx(observed)
     assert (row["low"], row["high"], row["verdict"]) == (None, None, None)
     rng = np.random.default_rng(5)
     beyond = 0
     for _ in range(1500):
         swap = rng.random(150) < 0.5
-        one, other = (np.where(swap, scores[1 - i], scores[i]) for i in (0, 1))
-        beyond += abs(difference(one, other)) >= abs(seen) * (1 - 1e-9)
+        first, second = (np.where(swap, scores[1 - i], scores[i]) for i in (0, 1))
+        beyond += abs(difference(first, second)) >= abs(observed) * (1 - 1e-9)
     assert row["p_value"] == pytest.approx(beyond / 1500, abs=0.04)
 
 
@@ -55,15 +56,15 @@ def test_equal_arms_of_five_runs_are_covered_and_harmless_and_a_loss_is_not():
     assert worse["harm"] >= 0.9
 
 
-def test_of_unlike_numbers_of_runs_no_p_value_is_said():
+def test_of_unlike_numbers_of_runs_there_is_no_p_value():
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 300)
     rows = [(i, arm, run, label[i], s) for arm, runs in (("a", 2), ("b", 3)) for run in range(runs)
             for i, s in enumerate(rng.uniform(0, 1, 300))]  # fmt: skip
     names = ("example_id", "arm", "run", "label", "score")
     table = {name: [r[k] for r in rows] for k, name in enumerate(names)}
-    found = evenhand.audit(table, arm="arm", run="run", metric=ERROR)
-    [row] = [r for r in found.comparisons if r["metric"] == ERROR]
+    result = evenhand.audit(table, arm="arm", run="run", metric=ERROR)
+    [row] = [r for r in result.comparisons if r["metric"] == ERROR]
     assert row["p_value"] is None
     assert row["reason"] == "no p-value: the arms have different numbers of runs"
 
@@ -73,6 +74,6 @@ def test_what_noise_hides():
     rng = np.random.default_rng(0)
     for x in (0.3, 1.0, 3.0):
         noise = rng.standard_normal(400_000)
-        seen = np.mean(np.abs(x + noise) - np.abs(noise))
-        assert true_size(np.array([seen]), np.array([1.0]))[0] == pytest.approx(x, abs=0.02)
+        excess = np.mean(np.abs(x + noise) - np.abs(noise))
+        assert true_size(np.array([excess]), np.array([1.0]))[0] == pytest.approx(x, abs=0.02)
     assert list(true_size(np.array([0.0, 0.4]), np.array([1.0, 0.0]))) == [0.0, 0.4]

@@ -26,9 +26,9 @@ def table(full, lora):
 
 
 def everybody(full, lora, metric="accuracy", **more):
-    found = evenhand.audit(table(full, lora), by="g", arm="arm", run="run", min_group_size=1, **more)
+    rows = evenhand.audit(table(full, lora), by="g", arm="arm", run="run", min_group_size=1, **more)
     [row] = [
-        c for c in found.comparisons if c["metric"] == metric and c["group"] is None and not c["attribute"]
+        c for c in rows.comparisons if c["metric"] == metric and c["group"] is None and not c["attribute"]
     ]
     return row["n_right_to_wrong"], row["n_wrong_to_right"], row["n_right_to_wrong_between_runs"]
 
@@ -57,14 +57,14 @@ def test_runs_of_other_names_are_all_compared_with_each_other():
 
 
 def test_a_single_run_has_no_other_seed():
-    one = {"1": FULL["1"]}
-    assert everybody(one, {"1": LORA["1"]}) == (1, 1, None)
-    assert everybody(FULL, one)[:2] == (0, 0)
+    single = {"1": FULL["1"]}
+    assert everybody(single, {"1": LORA["1"]}) == (1, 1, None)
+    assert everybody(FULL, single)[:2] == (0, 0)
 
 
 def test_disparities_count_the_same_way():
-    found = evenhand.audit(table(FULL, FULL), by="g", arm="arm", run="run", min_group_size=1)
-    gaps = [c for c in found.comparisons if c["attribute"] == "g" and c["group"] is None]
+    rows = evenhand.audit(table(FULL, FULL), by="g", arm="arm", run="run", min_group_size=1)
+    gaps = [c for c in rows.comparisons if c["attribute"] == "g" and c["group"] is None]
     assert gaps
     assert {(c["n_right_to_wrong"], c["n_wrong_to_right"]) for c in gaps} == {(0, 0)}
     assert {c["n_right_to_wrong_between_runs"] for c in gaps} == {2}

@@ -91,8 +91,8 @@ def test_the_p_value_is_the_level_at_which_the_interval_reaches_zero():
 
 
 def test_wald_p_value_agrees_with_its_interval_and_with_t():
-    one = WaldPaired(*(np.array([v]) for v in (0.1, 0.002, 12.0, 0.0, np.inf)))
-    assert one.p_values()[0] == pytest.approx(2 * stats.t.sf(0.1 / np.sqrt(0.002), 12), rel=1e-9)
+    rows_only = WaldPaired(*(np.array([v]) for v in (0.1, 0.002, 12.0, 0.0, np.inf)))
+    assert rows_only.p_values()[0] == pytest.approx(2 * stats.t.sf(0.1 / np.sqrt(0.002), 12), rel=1e-9)
     both = WaldPaired(*(np.array([v]) for v in (0.1, 0.001, np.inf, 0.0005, 4.0)))
     p = both.p_values()[0]
     assert both.interval(p)[0][0] == pytest.approx(0, abs=1e-9)

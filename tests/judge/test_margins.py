@@ -31,7 +31,7 @@ def tables(tmp_path):
     return paths
 
 
-def said(capsys):
+def message(capsys):
     return " ".join(capsys.readouterr().err.split())
 
 
@@ -65,7 +65,7 @@ POINTS = {
 def test_margins_of_a_call(margin, tmp_path, capsys):
     out = tmp_path / "out.json"
     assert main(["audit", *tables(tmp_path), "--by", "town", "--margin", margin, "--json", str(out)]) == 2
-    assert POINTS[margin] in said(capsys)
+    assert POINTS[margin] in message(capsys)
     assert not out.exists()
 
 
@@ -168,7 +168,7 @@ def test_margins_of_attacks(options, words, tmp_path, capsys):
     lines = "".join(f"{i},{i % 2},{i % 7 / 3},{'mn'[i % 3 > 1]}\n" for i in range(60))
     path.write_text("example_id,in_training,loss,town\n" + lines)
     assert main(["attack", str(path), "--by", "town", *options]) == 2
-    assert words in said(capsys)
+    assert words in message(capsys)
 
 
 @pytest.mark.parametrize(

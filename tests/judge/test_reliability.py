@@ -19,20 +19,20 @@ SETTINGS = Settings(min_group_size=3)
 def world(scores, label, *, group=None, classes=("0", "1")):
     """Predictions of one arm from [runs, n] P(positive), or [runs, n, classes]."""
     scores = np.asarray(scores, dtype=float)
-    whole = scores if scores.ndim == 3 else np.stack([1 - scores, scores], axis=-1)
+    predictions = scores if scores.ndim == 3 else np.stack([1 - scores, scores], axis=-1)
     label = np.asarray(label, dtype=np.int64)
-    one = np.ones(len(label))
+    ones = np.ones(len(label))
     by = () if group is None else (Attribute("g", "partition", ("a", "b"), np.asarray(group)),)
-    names = tuple(str(r) for r in range(len(whole)))
-    arm = Arm("full", names, whole.argmax(axis=-1), whole)
+    names = tuple(str(r) for r in range(len(predictions)))
+    arm = Arm("full", names, predictions.argmax(axis=-1), predictions)
     positive = 1 if len(classes) == 2 else None
-    return Predictions(classes, positive, label, (arm,), by, one, one, one)
+    return Predictions(classes, positive, label, (arm,), by, ones, ones, ones)
 
 
 def test_bins_against_counts_by_hand():
     rows = reliability(world([[0.01, 0.02, 0.5, 0.52, 0.99, 1.0]], [0, 1, 1, 0, 1, 1]), SETTINGS)
-    told = [(r["bin"], r["n"], round(r["confidence"], 6), r["accuracy"]) for r in rows]
-    assert told == [(0, 2, 0.015, 0.5), (7, 2, 0.51, 0.5), (14, 2, 0.995, 1.0)]
+    bins = [(r["bin"], r["n"], round(r["confidence"], 6), r["accuracy"]) for r in rows]
+    assert bins == [(0, 2, 0.015, 0.5), (7, 2, 0.51, 0.5), (14, 2, 0.995, 1.0)]
     assert [(r["low_edge"], r["high_edge"]) for r in rows] == [(k / 15, (k + 1) / 15) for k in (0, 7, 14)]
     assert rows[0]["low"] == pytest.approx(0.0945312, abs=1e-6)  # Wilson, 1 of 2
     assert rows[0]["high"] == pytest.approx(0.9054688, abs=1e-6)
@@ -43,11 +43,11 @@ def test_bins_add_up_to_the_calibration_error():
     for classes in (2, 4):
         score = rng.dirichlet(np.ones(classes), 500)
         label = rng.integers(0, classes, 500)
-        whole = world(score[None], label, classes=tuple("0123"[:classes]))
-        rows = reliability(whole, SETTINGS)
-        told = sum(r["n"] * abs(r["confidence"] - r["accuracy"]) for r in rows) / 500
+        predictions = world(score[None], label, classes=tuple("0123"[:classes]))
+        rows = reliability(predictions, SETTINGS)
+        bins = sum(r["n"] * abs(r["confidence"] - r["accuracy"]) for r in rows) / 500
         sample = Sample(label, score.argmax(axis=1), np.ones(500), 1, score)
-        assert told == pytest.approx(ece.compute(sample).value, abs=1e-9)
+        assert bins == pytest.approx(ece.compute(sample).value, abs=1e-9)
 
 
 def test_every_group_of_every_attribute_and_small_ones_not():
@@ -88,12 +88,12 @@ def test_the_spread_of_runs_is_added_from_five_on():
 
 
 def test_rows_that_a_run_lacks_are_not_counted():
-    whole = world([[0.2, 0.8, 0.9], [0.2, 0.8, 0.9]], [0, 1, 1])
-    (arm,) = whole.arms
+    predictions = world([[0.2, 0.8, 0.9], [0.2, 0.8, 0.9]], [0, 1, 1])
+    (arm,) = predictions.arms
     score, answer = arm.score.copy(), arm.prediction.copy()
     score[1, 2], answer[1, 2] = np.nan, ABSENT
     some = dataclasses.replace(
-        whole, arms=(dataclasses.replace(arm, score=score, prediction=answer),), resplit=True
+        predictions, arms=(dataclasses.replace(arm, score=score, prediction=answer),), resplit=True
     )
     rows = reliability(some, SETTINGS)
     assert [(r["bin"], r["n"], r["confidence"]) for r in rows] == [(3, 1, 0.2), (12, 1, 0.8), (13, 0.5, 0.9)]
@@ -128,10 +128,6 @@ def test_intervals_hold_over_runs_that_answer_alike():
 
 
 def test_without_scores_there_is_nothing():
-    whole = world([[0.2, 0.8, 0.9]], [0, 1, 1])
-    assert (
-        reliability(
-            dataclasses.replace(whole, arms=(dataclasses.replace(whole.arms[0], score=None),)), SETTINGS
-        )
-        == []
-    )
+    predictions = world([[0.2, 0.8, 0.9]], [0, 1, 1])
+    unscored = dataclasses.replace(predictions.arms[0], score=None)
+    assert reliability(dataclasses.replace(predictions, arms=(unscored,)), SETTINGS) == []

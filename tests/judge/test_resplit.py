@@ -9,8 +9,9 @@ import pytest
 
 import evenhand
 from evenhand.errors import CallError, TableError
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core import pairs as compare
+from evenhand.judge.core.estimates import collapse_equal_rows, groups_of, observe
+from evenhand.judge.core.matched import PairedArms
+from evenhand.judge.core.pairs import compare_arms
 from evenhand.judge.metrics import accuracy, roc_auc
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
@@ -29,8 +30,8 @@ FEW = Settings(min_group_size=1)
 
 def table(runs=RUNS, arms=("full", "lora")):
     rows = [
-        {"arm": arm, "run": run, "example_id": i, "label": values[0], "score": values[1 + place], "grp": "x"}
-        for place, arm in enumerate(arms)
+        {"arm": arm, "run": run, "example_id": i, "label": values[0], "score": values[1 + column], "grp": "x"}
+        for column, arm in enumerate(arms)
         for run, examples in runs.items()
         for i, values in examples.items()
     ]
@@ -41,94 +42,94 @@ def table(runs=RUNS, arms=("full", "lora")):
 
 
 def row(rows, metric, **where):
-    [found] = [r for r in rows if r["metric"] == metric and all(r[k] == v for k, v in where.items())]
-    return found
+    [match] = [r for r in rows if r["metric"] == metric and all(r[k] == v for k, v in where.items())]
+    return match
 
 
-def drop(given, at):
-    return {k: np.delete(v, at) for k, v in given.items()}
+def drop(columns, at):
+    return {k: np.delete(v, at) for k, v in columns.items()}
 
 
 def split_anew(p, rng, share=0.4):
     """The same predictions, of which every run keeps its own part of the rows."""
     runs, n = p.arms[0].prediction.shape
-    kept = rng.random((runs, n)) < share
-    arms = tuple(dataclasses.replace(a, prediction=np.where(kept, a.prediction, ABSENT)) for a in p.arms)
+    present = rng.random((runs, n)) < share
+    arms = tuple(dataclasses.replace(a, prediction=np.where(present, a.prediction, ABSENT)) for a in p.arms)
     return dataclasses.replace(p, arms=arms, resplit=True)
 
 
 def test_rows_of_a_run_are_read_with_the_others_marked_as_absent():
-    found = load(table(), COLUMNS, need_scores=True)
-    assert found.resplit
-    full, lora = found.arms
+    predictions = load(table(), COLUMNS, need_scores=True)
+    assert predictions.resplit
+    full, lora = predictions.arms
     assert full.prediction.tolist() == [[1, 0, 1, 0, ABSENT], [ABSENT, ABSENT, ABSENT, 1, 0]]
     assert lora.prediction.tolist() == [[1, 1, 1, 0, ABSENT], [ABSENT, ABSENT, ABSENT, 0, 1]]
     np.testing.assert_allclose(full.score[1, 3:, 1], [0.6, 0.3])
     assert np.isnan(full.score[1, :3]).all()
     cells = load(table(), COLUMNS, need_scores=False)
     assert cells.count.sum() == 5
-    assert counts.collapse_equal_rows(found).count.sum() == 5
+    assert collapse_equal_rows(predictions).count.sum() == 5
 
 
 def test_the_estimate_is_the_mean_of_the_runs_and_not_of_their_rows():
-    found = evenhand.audit(table(), by="grp", arm="arm", run="run", resplit=True, min_group_size=1)
+    result = evenhand.audit(table(), by="grp", arm="arm", run="run", resplit=True, min_group_size=1)
     # Run 13: full 2 of 4 right, lora 3 of 4. Run 42: full 0 of 2, lora 2 of 2.
     everyone = {"group": None, "attribute": None}
-    assert row(found.rates, "accuracy", input="full", **everyone)["value"] == pytest.approx(1 / 4)
-    assert row(found.rates, "accuracy", input="lora", **everyone)["value"] == pytest.approx(7 / 8)
-    compared = row(found.comparisons, "accuracy", **everyone)
+    assert row(result.rates, "accuracy", input="full", **everyone)["value"] == pytest.approx(1 / 4)
+    assert row(result.rates, "accuracy", input="lora", **everyone)["value"] == pytest.approx(7 / 8)
+    compared = row(result.comparisons, "accuracy", **everyone)
     assert compared["difference"] == pytest.approx((1 / 4 + 1) / 2)
     assert (compared["n"], compared["runs"], compared["unit"]) == (5, 2, "rows")
     assert "rows by run" in compared["interval"]
-    assert found.to_dict()["settings"]["resplit"] is True
+    assert result.to_dict()["settings"]["resplit"] is True
     # AUC of run 13: full ranks a above both and b above d; lora ranks both above both. Run 42: 0 and 1.
-    assert row(found.rates, "roc_auc", input="full", **everyone)["value"] == pytest.approx((3 / 4 + 0) / 2)
-    assert row(found.rates, "roc_auc", input="lora", **everyone)["value"] == pytest.approx(1)
+    assert row(result.rates, "roc_auc", input="full", **everyone)["value"] == pytest.approx((3 / 4 + 0) / 2)
+    assert row(result.rates, "roc_auc", input="lora", **everyone)["value"] == pytest.approx(1)
     full = [np.mean([0.01, 0.64, 0.49, 0.01]), np.mean([0.36, 0.49])]
-    assert row(found.rates, "brier_score", input="full", **everyone)["value"] == pytest.approx(np.mean(full))
+    assert row(result.rates, "brier_score", input="full", **everyone)["value"] == pytest.approx(np.mean(full))
 
 
 def test_a_disparity_is_that_of_the_groups_means_over_runs():
     runs = {"1": {**RUNS["13"], "e": (1, 0.9, 0.1)}, "2": {**RUNS["42"], "a": (1, 0.9, 0.4)}}
-    found = evenhand.audit(table(runs), by="grp", arm="arm", run="run", resplit=True, min_group_size=1)
+    result = evenhand.audit(table(runs), by="grp", arm="arm", run="run", resplit=True, min_group_size=1)
     # full: x (a b d): 2/3 and, of d and a, 1/2; y (c e): 1/2 and, of e, 0.
-    gap = row(found.disparities, "accuracy_difference", input="full")
+    gap = row(result.disparities, "accuracy_difference", input="full")
     assert gap["value"] == pytest.approx((2 / 3 + 1 / 2) / 2 - (1 / 2 + 0) / 2)
 
 
 def test_an_example_in_two_runs_is_one_row():
-    found = load(table(), COLUMNS, need_scores=True)
-    [group] = counts.groups_of(None, found)
-    seen = [counts.observe(accuracy, arm, group, found, 1) for arm in found.arms]
-    m = compare.Matched("accuracy", accuracy.INFO, None, group, *seen, *found.arms, found)
-    pair = compare.pair(m, 1, np.random.default_rng(0))
+    predictions = load(table(), COLUMNS, need_scores=True)
+    [group] = groups_of(None, predictions)
+    observed = [observe(accuracy, arm, group, predictions, 1) for arm in predictions.arms]
+    m = PairedArms("accuracy", accuracy.INFO, None, group, *observed, *predictions.arms, predictions)
+    pair = compare_arms(m, 1, np.random.default_rng(0))
     # d of a b c d e: 0 1 0 (0 in run 13, 1 in run 42) 1; their parts: 1/8 each, d 1/8 + 1/4, e 1/4.
     part = np.array([1, 1, 1, 3, 2]) / 8
     d = np.array([0, 1, 0, 2 / 3, 1])
     assert pair.difference == pytest.approx(part @ d)
     assert pair.square == pytest.approx(part @ d**2)
     assert pair.n_effective == pytest.approx(1 / (part @ part))  # fewer than ten rows differ
-    assert seen[1].right.tolist() == [1, 1, 0, 1, 1]
-    assert seen[0].present.tolist() == [0.5, 0.5, 0.5, 1, 0.5]
+    assert observed[1].right.tolist() == [1, 1, 0, 1, 1]
+    assert observed[0].present.tolist() == [0.5, 0.5, 0.5, 1, 0.5]
 
 
 def test_the_variance_over_rows_adds_the_runs_of_an_example_before_it_squares():
     rng = np.random.default_rng(3)
     p = split_anew(draw({"a": [0.7], "b": [0.8]}, [400], rng, runs=3), rng)
-    [group] = counts.groups_of(None, p)
-    seen = [counts.observe(accuracy, arm, group, p, 1) for arm in p.arms]
-    own, total = np.zeros(400), np.zeros(400)
-    mean = seen[1].value - seen[0].value
+    [group] = groups_of(None, p)
+    observed = [observe(accuracy, arm, group, p, 1) for arm in p.arms]
+    expected, total = np.zeros(400), np.zeros(400)
+    mean = observed[1].value - observed[0].value
     for run in range(3):
         here = p.arms[0].prediction[run] != ABSENT
         right = [(arm.prediction[run] == p.label)[here].astype(float) for arm in p.arms]
         d = right[1] - right[0]
-        own[here] += (d - d.mean()) / here.sum() / 3
+        expected[here] += (d - d.mean()) / here.sum() / 3
         total[here] += (d - mean) / here.sum() / 3
-    influence = seen[1].influence - seen[0].influence
-    np.testing.assert_allclose(influence, own, atol=1e-15)
-    m = compare.Matched("accuracy", accuracy.INFO, None, group, *seen, *p.arms, p)
-    pair = compare.pair(m, 1, np.random.default_rng(0))
+    influence = observed[1].influence - observed[0].influence
+    np.testing.assert_allclose(influence, expected, atol=1e-15)
+    m = PairedArms("accuracy", accuracy.INFO, None, group, *observed, *p.arms, p)
+    pair = compare_arms(m, 1, np.random.default_rng(0))
     implied = (pair.square - pair.difference**2) / pair.n_effective
     # The number of effective rows is at most that of examples, so the interval may be a little wider.
     assert total @ total <= implied < 1.05 * (total @ total)
@@ -141,12 +142,12 @@ def test_runs_that_all_have_the_same_rows_give_nearly_the_ordinary_audit():
         judge_predictions(dataclasses.replace(p, resplit=r), Columns(), Settings()).comparisons
         for r in (False, True)
     )
-    for one, other in zip(usual, anew, strict=True):
-        assert other["difference"] == pytest.approx(one["difference"], abs=1e-12)
-        assert (other["n"], other["unit"]) == (one["n"], one["unit"])
-        if one["low"] is not None:
-            width = one["high"] - one["low"]
-            assert other["high"] - other["low"] == pytest.approx(width, rel=0.05), one["metric"]
+    for ordinary, resplit in zip(usual, anew, strict=True):
+        assert resplit["difference"] == pytest.approx(ordinary["difference"], abs=1e-12)
+        assert (resplit["n"], resplit["unit"]) == (ordinary["n"], ordinary["unit"])
+        if ordinary["low"] is not None:
+            width = ordinary["high"] - ordinary["low"]
+            assert resplit["high"] - resplit["low"] == pytest.approx(width, rel=0.05), ordinary["metric"]
 
 
 def test_from_five_runs_on_the_interval_holds_for_other_runs():
@@ -165,8 +166,8 @@ def test_from_five_runs_on_the_interval_holds_for_other_runs():
 
 def test_a_class_that_a_run_has_no_rows_of_is_undefined_with_a_reason():
     runs = {"1": RUNS["13"], "2": {"d": RUNS["42"]["d"]}}
-    found = evenhand.audit(table(runs), by="grp", arm="arm", run="run", resplit=True, min_group_size=1)
-    compared = row(found.comparisons, "true_positive_rate", group=None)
+    result = evenhand.audit(table(runs), by="grp", arm="arm", run="run", resplit=True, min_group_size=1)
+    compared = row(result.comparisons, "true_positive_rate", group=None)
     assert (compared["status"], compared["difference"]) == ("undefined", None)
     assert compared["reason"] == "no rows with a positive label in a run"
 
@@ -189,7 +190,7 @@ def test_runs_pair_by_name():
         load(other, COLUMNS, need_scores=True)
 
 
-def test_unlike_rows_are_refused_unless_asked_for_and_inner_is_another_wish():
+def test_unlike_rows_are_refused_by_default_and_inner_excludes_resplit():
     with pytest.raises(TableError, match="have different examples"):
         load(table(), dataclasses.replace(COLUMNS, resplit=False), need_scores=True)
     with pytest.raises(CallError, match="--inner and --resplit"):
@@ -197,8 +198,8 @@ def test_unlike_rows_are_refused_unless_asked_for_and_inner_is_another_wish():
 
 
 def test_scores_of_absent_rows_reach_no_metric():
-    found = load(table(), COLUMNS, need_scores=True)
-    [group] = counts.groups_of(None, found)
-    seen = counts.observe(roc_auc, found.arms[0], group, found, 1)
-    assert np.isfinite(seen.influence).all()
-    assert seen.values.tolist() == [0.75, 0.0]
+    predictions = load(table(), COLUMNS, need_scores=True)
+    [group] = groups_of(None, predictions)
+    observed = observe(roc_auc, predictions.arms[0], group, predictions, 1)
+    assert np.isfinite(observed.influence).all()
+    assert observed.values.tolist() == [0.75, 0.0]

@@ -11,8 +11,8 @@ from benchmarks.simulate import coverage, translations
 from benchmarks.simulate.worlds import World, draw
 
 from evenhand.judge.core import estimates as counts
-from evenhand.judge.core import pairs as compare
 from evenhand.judge.core.matched import PairedArms
+from evenhand.judge.core.pairs import compare_arms, module_name
 from evenhand.judge.metrics import accuracy, false_positive_rate, true_positive_rate
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -83,8 +83,8 @@ def test_moments_of_the_simulation_are_those_of_the_audit(runs):
     group = counts.groups_of(p.attributes[0], p)[1]
     for metric in (accuracy, true_positive_rate, false_positive_rate):
         seen = [counts.observe(metric, arm, group, p, 1) for arm in p.arms]
-        m = PairedArms(compare.module_name(metric), metric.INFO, None, group, *seen, *p.arms, p)
-        pair = compare.pair(m, 10, np.random.default_rng(0))
+        m = PairedArms(module_name(metric), metric.INFO, None, group, *seen, *p.arms, p)
+        pair = compare_arms(m, 10, np.random.default_rng(0))
         rows = group.rows
         among = {
             "accuracy": slice(None),

@@ -226,9 +226,9 @@ def test_without_columns_of_gold_the_reference_says_it():
 
 def test_measures_of_another_table_are_refused():
     data = planted(0.6, np.random.default_rng(0), templates=20)
-    with pytest.raises(InputError, match="'option_share' is not measured of generations"):
+    with pytest.raises(InputError, match="'option_share' is not a metric of generations"):
         evenhand.audit(data, primary="option_share")
-    with pytest.raises(InputError, match="'share_pro' is not measured of predictions"):
+    with pytest.raises(InputError, match="'share_pro' is not a metric of predictions"):
         evenhand.audit({"label": [0, 1], "prediction": [0, 1]}, primary="share_pro")
     with pytest.raises(InputError, match="generations have no options"):
         evenhand.audit(data, scoring="pride")

@@ -14,9 +14,9 @@ from evenhand.errors import CallError
 from evenhand.judge.across_arms.contrasts import Contrast, contrast_rows
 from evenhand.judge.across_arms.series import Series, series_of
 from evenhand.judge.across_arms.trends import interactions, load_bases, trends
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core import pairs as compare
+from evenhand.judge.core.estimates import groups_of, observe
 from evenhand.judge.core.matched import PairedArms
+from evenhand.judge.core.pairs import compare_arms
 from evenhand.judge.metrics import f1
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns
@@ -24,7 +24,7 @@ from tests.judge.arms import draw, mean_accuracy
 
 RANKS = (1.0, 4.0, 8.0, 64.0)
 LORA = Series("lora", "rank", RANKS, tuple(f"lora[rank={r:g}]" for r in RANKS))
-ONE = Settings(primary=("accuracy",))
+ACCURACY = Settings(primary=("accuracy",))
 TREND = {
     "attribute", "group", "class", "metric", "method", "parameter", "values", "slope", "low", "high", "level",
     "interval", "p_value", "p_adjusted", "n", "runs", "unit", "status", "reason",
@@ -49,28 +49,28 @@ def at(rows, group, metric="accuracy"):
     return next(r for r in rows if r["group"] == group and r["metric"] == metric)
 
 
-def test_a_planted_slope_is_found_where_it_is():
-    rows = trends(world(0.02, sizes=(4000, 4000)), [LORA], ONE)
-    found = at(rows, "g1")
-    assert set(found) == TREND
-    assert found["low"] < 0.02 < found["high"]
-    assert found["low"] > 0
-    assert found["p_adjusted"] < 0.05
+def test_a_planted_slope_is_detected_in_its_group():
+    rows = trends(world(0.02, sizes=(4000, 4000)), [LORA], ACCURACY)
+    row = at(rows, "g1")
+    assert set(row) == TREND
+    assert row["low"] < 0.02 < row["high"]
+    assert row["low"] > 0
+    assert row["p_adjusted"] < 0.05
     assert at(rows, "g0")["low"] < 0 < at(rows, "g0")["high"]
     assert at(rows, None)["slope"] == pytest.approx(0.01, abs=0.004)
-    assert (found["method"], found["parameter"]) == ("lora", "rank")
-    assert found["values"] == list(RANKS)
+    assert (row["method"], row["parameter"]) == ("lora", "rank")
+    assert row["values"] == list(RANKS)
     json.dumps(rows)
 
 
 @pytest.mark.parametrize("runs", [1, 5])
 def test_the_slope_is_the_least_squares_slope_of_each_run(runs):
     p = world(0.01, runs=runs, sigma=0.2 * (runs > 1), seed=3)
-    found = at(trends(p, [LORA], ONE), "g1")
+    row = at(trends(p, [LORA], ACCURACY), "g1")
     rows = p.attributes[0].codes == 1
     each = np.array([(arm.prediction[:, rows] == p.label[rows]).mean(axis=1) for arm in p.arms[1:]])
     slopes = [np.polyfit(np.log2(RANKS), each[:, s], 1)[0] for s in range(runs)]
-    assert found["slope"] == pytest.approx(np.mean(slopes))
+    assert row["slope"] == pytest.approx(np.mean(slopes))
     less = [np.polyfit(np.log2(RANKS), each[:, s] - 0.37, 1)[0] for s in range(runs)]
     assert np.allclose(slopes, less), "the reference cancels"
     if runs == 5:
@@ -85,7 +85,7 @@ def weights_of(values):
     return dict(zip(LORA.arms, x / (x**2).sum(), strict=True))
 
 
-def pair_of(p, contrast, group, settings=ONE):
+def pair_of(p, contrast, group, settings=ACCURACY):
     return at([row for _, row in contrast_rows(p, [contrast], settings)], group)
 
 
@@ -103,18 +103,18 @@ def test_a_slope_by_hand():
         for arm, a in zip(p.arms, answers, strict=True)
     )
     p = dataclasses.replace(p, label=label, arms=arms)
-    found = at(trends(p, [Series("m", "r", (1.0, 2.0, 4.0), ("a", "b", "c"))], ONE), "g0")
-    assert found["slope"] == pytest.approx(0.15)
+    row = at(trends(p, [Series("m", "r", (1.0, 2.0, 4.0), ("a", "b", "c"))], ACCURACY), "g0")
+    assert row["slope"] == pytest.approx(0.15)
     # 30 rows moved by 1/2, 70 by 0: variance of the mean (30/4/100 - .15^2) / 100
     spread = np.sqrt((0.075 - 0.0225) / 100)
     from scipy.stats import t
 
     # "g0" and the whole are the same rows: the family is one statistic, twice
-    assert half_of(found) == pytest.approx(t.ppf(0.975, 29) * spread, rel=0.02)
+    assert half_of(row) == pytest.approx(t.ppf(0.975, 29) * spread, rel=0.02)
 
 
 @pytest.mark.parametrize("runs", [1, 5])
-def test_two_arms_give_the_audits_own_difference(runs):
+def test_two_arms_give_the_difference_of_the_audit(runs):
     """The contrast (+1, -1) of a metric that the audit compares by influence values."""
     p = world(0.02, runs=runs, sigma=0.1 * (runs > 1), seed=5)
     settings = Settings(primary=("f1",))
@@ -125,10 +125,10 @@ def test_two_arms_give_the_audits_own_difference(runs):
 
     pairs = []
     for attribute in (None, p.attributes[0]):
-        for group in counts.groups_of(attribute, two):
-            seen = [counts.observe(f1, arm, group, two, 1) for arm in two.arms]
-            m = PairedArms("f1", f1.INFO, None, group, *seen, *two.arms, two)
-            pairs.append(compare.pair(m, 10, np.random.default_rng(0)))
+        for group in groups_of(attribute, two):
+            observed = [observe(f1, arm, group, two, 1) for arm in two.arms]
+            m = PairedArms("f1", f1.INFO, None, group, *observed, *two.arms, two)
+            pairs.append(compare_arms(m, 10, np.random.default_rng(0)))
     theirs = families.adjust_family(pairs, two, settings, "exploratory", "full")
     for ours, audit in zip(rows, theirs, strict=True):
         for key in ("difference", "low", "high", "p_value", "p_adjusted"):
@@ -139,9 +139,9 @@ def test_two_arms_give_the_audits_own_difference(runs):
 
 def test_paired_seeds_take_out_what_a_seed_does_to_all_arms():
     p = world(0.0, runs=6, sigma=0.5, shared=1.0, sizes=(2000,), seed=2)
-    paired = at(trends(p, [LORA], ONE), "g0")
+    paired = at(trends(p, [LORA], ACCURACY), "g0")
     apart = tuple(dataclasses.replace(a, runs=tuple(f"{i}{r}" for r in a.runs)) for i, a in enumerate(p.arms))
-    unpaired = at(trends(dataclasses.replace(p, arms=apart), [LORA], ONE), "g0")
+    unpaired = at(trends(dataclasses.replace(p, arms=apart), [LORA], ACCURACY), "g0")
     assert paired["slope"] == unpaired["slope"]
     assert half_of(paired) < 0.5 * half_of(unpaired)
 
@@ -170,7 +170,7 @@ def test_intervals_hold_at_a_true_slope():
     true = {"g0": 0.0, "g1": np.polyfit(np.log2(RANKS), means, 1)[0]}
     for _ in range(300):
         p = draw(accuracy, (200, 200), rng, runs=5, sigma=sigma)
-        rows = trends(p, [LORA], ONE)
+        rows = trends(p, [LORA], ACCURACY)
         held += all(at(rows, g)["low"] <= v <= at(rows, g)["high"] for g, v in true.items())
     assert held / 300 >= 0.93
 
@@ -190,7 +190,7 @@ def test_equal_answers_are_no_differing_rows():
     p = world(0.0, sizes=(300,))
     same = tuple(dataclasses.replace(a, prediction=p.arms[0].prediction) for a in p.arms)
     odd = Series("lora", "rank", (1.0, 3.0, 5.0, 11.0), LORA.arms)
-    row = at(trends(dataclasses.replace(p, arms=same), [odd], ONE), "g0")
+    row = at(trends(dataclasses.replace(p, arms=same), [odd], ACCURACY), "g0")
     assert row["reason"].startswith("the arms differ on 0 rows")
 
 
@@ -202,20 +202,22 @@ def test_an_undefined_rate_says_why():
     assert np.isnan(row["slope"])
 
 
-def test_rank_zero_is_left_out_and_said():
+def test_rank_zero_is_left_out_with_a_reason():
     p = world(0.01, seed=4)
     from_zero = Series("lora", "rank", (0.0, *RANKS[1:]), LORA.arms)
-    row = at(trends(p, [from_zero], ONE), "g1")
+    row = at(trends(p, [from_zero], ACCURACY), "g1")
     assert row["values"] == [4, 8, 64]
     assert row["reason"] == "rank 0 has no logarithm"
     assert row["status"] == "ok"
-    assert trends(p, [Series("lora", "rank", (0.0, 4.0, 8.0), LORA.arms[:3])], ONE) == []
-    assert trends(p, [], ONE) == []
+    assert trends(p, [Series("lora", "rank", (0.0, 4.0, 8.0), LORA.arms[:3])], ACCURACY) == []
+    assert trends(p, [], ACCURACY) == []
 
 
-def test_an_unknown_arm_is_told_with_the_nearest():
+def test_an_unknown_arm_is_reported_with_the_nearest():
     with pytest.raises(CallError, match=r"lora\[rank=4\]"):
-        trends(world(0.0), [Series("lora", "rank", (1.0, 2.0, 4.0), ("full", "full", "lora[rank=5]"))], ONE)
+        trends(
+            world(0.0), [Series("lora", "rank", (1.0, 2.0, 4.0), ("full", "full", "lora[rank=5]"))], ACCURACY
+        )
 
 
 def test_a_primary_metric_of_scores_needs_scores():
@@ -236,7 +238,7 @@ def test_scores_are_judged_on_single_rows():
     p = dataclasses.replace(p, arms=tuple(map(scored, p.arms)))
     rows = trends(p, [LORA], Settings(primary=("accuracy", "brier_score", "expected_calibration_error")))
     assert {r["metric"] for r in rows} == {"accuracy", "brier_score"}
-    alone = trends(p, [LORA], ONE)
+    alone = trends(p, [LORA], ACCURACY)
     assert at(rows, "g1")["slope"] == pytest.approx(at(alone, "g1")["slope"])
     assert at(rows, "g1", "brier_score")["high"] < 0
 
@@ -252,20 +254,20 @@ def bases(gap, rng, *, sizes=(400, 400), **options):
     return draw(accuracy, sizes, rng, **options)
 
 
-def test_a_planted_interaction_is_found_where_it_is():
+def test_a_planted_interaction_is_detected_in_its_group():
     p = bases(0.1, np.random.default_rng(0), sizes=(3000, 3000))
     rows = interactions(p, MODELS, Settings(reference="full"))
-    found = at(rows, "g1")
-    assert set(found) == INTERACTION
-    assert (found["arm"], found["reference"]) == ("lora", "full")
-    assert (found["model_low"], found["model_high"]) == ("weak", "strong")
-    assert 0 < found["low"] < 0.1 < found["high"]
+    row = at(rows, "g1")
+    assert set(row) == INTERACTION
+    assert (row["arm"], row["reference"]) == ("lora", "full")
+    assert (row["model_low"], row["model_high"]) == ("weak", "strong")
+    assert 0 < row["low"] < 0.1 < row["high"]
     assert at(rows, "g0")["p_adjusted"] > 0.05
     right = {a.name: (a.prediction[0] == p.label)[p.attributes[0].codes == 1].mean() for a in p.arms}
     by_hand = (right["strong / lora"] - right["strong / full"]) - (
         right["weak / lora"] - right["weak / full"]
     )
-    assert found["difference"] == pytest.approx(by_hand)
+    assert row["difference"] == pytest.approx(by_hand)
 
 
 @pytest.mark.no_cover
@@ -309,13 +311,15 @@ def test_runs_of_several_models_are_loaded_as_one(tmp_path):
                 paths.append(path)
             files.setdefault(model, {})[arm] = paths
     columns = Columns(by=("grp",), arm="arm", run="run")
-    loaded, names = load_bases(files, columns, ONE)
+    loaded, names = load_bases(files, columns, ACCURACY)
     assert names == MODELS
     assert {a.runs for a in loaded.arms} == {("13", "42")}
-    found = at(interactions(loaded, names, Settings()), "1")
-    assert found["difference"] == pytest.approx(at(interactions(p, MODELS, Settings()), "g1")["difference"])
-    assert found["runs"] == 2
-    assert found["unit"] == "rows"
+    predictions = at(interactions(loaded, names, Settings()), "1")
+    assert predictions["difference"] == pytest.approx(
+        at(interactions(p, MODELS, Settings()), "g1")["difference"]
+    )
+    assert predictions["runs"] == 2
+    assert predictions["unit"] == "rows"
 
 
 def test_series_are_read_from_the_names_of_arms():
@@ -327,14 +331,14 @@ def test_series_are_read_from_the_names_of_arms():
 
 def test_a_product_of_options_gives_a_series_for_each():
     names = [f"lora[rank={r},alpha={a}]" for r in (1, 8) for a in (16, 32)]
-    found = {(s.method, s.parameter): s.arms for s in series_of(names)}
-    assert set(found) == {
+    series = {(s.method, s.parameter): s.arms for s in series_of(names)}
+    assert set(series) == {
         ("lora[alpha=16]", "rank"),
         ("lora[alpha=32]", "rank"),
         ("lora[rank=1]", "alpha"),
         ("lora[rank=8]", "alpha"),
     }
-    assert found["lora[alpha=32]", "rank"] == (names[1], names[3])
+    assert series["lora[alpha=32]", "rank"] == (names[1], names[3])
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed,
 @pytest.mark.parametrize("direction", [1, -1])
 def test_order_of_verdicts(harm_low, harm_high, word, equivalent, beyond, direction):
     low, high = (harm_low, harm_high) if direction < 0 else (-harm_high, -harm_low)
-    found = judge(low, high, direction, 0.02)
-    assert (found.word, found.equivalent, found.beyond_margin) == (word, equivalent, beyond)
+    verdict = judge(low, high, direction, 0.02)
+    assert (verdict.word, verdict.equivalent, verdict.beyond_margin) == (word, equivalent, beyond)
 
 
 def test_no_direction_no_verdict_and_no_margin_no_harmless():

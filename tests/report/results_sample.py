@@ -10,7 +10,7 @@ import numpy as np
 import study_sample
 from scipy.special import expit
 
-from evenhand.judge.across_arms.group_size import sizes
+from evenhand.judge.across_arms.group_size import size_trends
 from evenhand.judge.core.reliability import reliability
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
@@ -62,7 +62,7 @@ def _text(runs: int) -> str:
         "curves": [],
         "cost": [],
         "reliability": reliability(own, SETTINGS),
-        "sizes": sizes(audit["comparisons"]),
+        "sizes": size_trends(audit["comparisons"]),
         "tuning": [
             {
                 "arm": arm, "trial": t, "accuracy": 0.7 + 0.02 * k, "loss": 0.6 - 0.05 * k, "runs": runs,

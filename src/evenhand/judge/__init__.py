@@ -1,1 +1,1 @@
-"""What the tables say: rates, disparities, comparisons and verdicts. No torch, and scipy only late."""
+"""Rates, disparities, comparisons and verdicts from tables. Imports no torch; scipy late."""

@@ -1,4 +1,4 @@
-"""`evenhand.audit`, `evenhand.compare`, `evenhand.attack`: commands without files, keyword for option."""
+"""`evenhand.audit`, `evenhand.compare`, `evenhand.attack`: commands as functions, options as keywords."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def audit(
 
     Args:
         predictions: a path, a glob, a table (pandas, polars, pyarrow, a dict of arrays), a list of those, or
-            a dict of arm names to those. Each file or table is an arm; `arm` and `run` name columns that say
-            it inside one.
+            a dict of arm names to those. Each file or table is an arm; `arm` and `run` name the columns that
+            distinguish arms and runs within one table.
         by: partition attributes, one column each.
         memberships: patterns of overlapping 0/1 columns, as `target_religion_*`.
         intersect: tuples of attributes whose crossings are audited, as `("race", "sex")`.
@@ -63,28 +63,28 @@ def audit(
         positive: the positive class of binary labels; None means 1 or true.
         weight: column of weights.
         cluster: column of clusters: rows of one cluster are not independent.
-        arm: column that says to which arm a row belongs.
-        run: column that says to which run of its arm a row belongs.
+        arm: column that names the arm of a row.
+        run: column that names the run of a row within its arm.
         where: only rows with these values are read.
         split: value of the `split` column to read; `test` where there is such a column.
         name: names of the arms, one per file; equal names are runs of one arm.
         reference: the arm that the others are compared with; the first one by default.
         inner: keep the examples that all arms and runs have, instead of refusing unequal sets.
-        resplit: every run has rows of its own, the same in every arm: a study that draws another split per
-            seed. Each run's metric is of its rows, and what is compared are the means over runs.
+        resplit: every run has its own rows, the same in every arm, as in a study that draws a new split per
+            seed. Metrics are computed per run, and their means over runs are compared.
         metric: metrics and disparities to compute; all by default.
         primary: metrics and disparities whose comparisons get verdicts, chosen before the data are seen.
         margin: the largest harmless difference of rates, or margins by metric.
         alpha: 1 - alpha is the simultaneous level of a family of intervals.
         min_group_size: smaller groups get no verdict and are left out of disparities.
         rng: seed of all random draws.
-        scoring: of likelihoods: by which scoring options are chosen where one is told.
+        scoring: for likelihood tables, the scoring behind the headline numbers; all scorings are compared.
 
     Returns:
         Rates, disparities, comparisons and the verdict; `.to_dict()` is the command's JSON.
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is wrong; all problems are reported together.
 
     Example:
         >>> import numpy as np, evenhand
@@ -139,7 +139,9 @@ def compare(reference: object, candidate: object, *, by: Names = (), **options: 
     taken = {"name", "reference", "arm"} & set(options)
     if taken:
         what = ", ".join(sorted(taken))
-        raise CallError(f"compare: {what} cannot be given: its two arms are its two arguments; use audit.")
+        raise CallError(
+            f"compare does not accept {what}: its two arguments are the two arms. Use audit instead."
+        )
     return audit({"reference": reference, "candidate": candidate}, by=by, **options)
 
 
@@ -164,7 +166,7 @@ def attack(
     permutations: int = 499,
     rng: int = 0,
 ) -> AttackResult:
-    """Infer from signals who was in the training set, by group, and compare arms.
+    """Run membership inference attacks on signals, by group, and compare arms.
 
     Args:
         signals: a path, a folder (a study's, or one of signals), a glob, a table (pandas, polars, pyarrow, a
@@ -181,8 +183,8 @@ def attack(
         reference: the arm that the others are compared with; the first one by default.
         attack: `loss`, `lira`, `lira_t` or `rmia`, with options as `lira[mode=offline]`; by default `loss`,
             `lira` and `rmia`, where signals and references allow.
-        fpr: false positive rates at which true positive rates are told; 0.001, 0.01 and 0.05 by default.
-        primary: numbers whose comparisons get verdicts, chosen before the data are seen.
+        fpr: false positive rates at which true positive rates are reported; 0.001, 0.01 and 0.05 by default.
+        primary: measures whose comparisons get verdicts, chosen before the data are seen.
         margin: the largest harmless difference.
         alpha: 1 - alpha is the simultaneous level of a family of intervals.
         min_group_size: groups with fewer members or non-members get no verdict.
@@ -193,7 +195,7 @@ def attack(
         Rates, comparisons, curves and the verdict; `.to_dict()` is the command's JSON.
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is wrong; all problems are reported together.
 
     Example:
         >>> import numpy as np, evenhand
@@ -231,18 +233,18 @@ def attack(
     return run_attack(signals, columns, settings)
 
 
-def _names(given: Names) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _names(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _crossings(given: Iterable[Names]) -> tuple[tuple[str, ...], ...]:
-    return tuple(_crossing(i) for i in ([given] if isinstance(given, str) else given))
+def _crossings(attributes: Iterable[Names]) -> tuple[tuple[str, ...], ...]:
+    return tuple(_crossing(i) for i in ([attributes] if isinstance(attributes, str) else attributes))
 
 
-def _where(given: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((str(k), str(v)) for k, v in (given or {}).items())
+def _where(conditions: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((str(k), str(v)) for k, v in (conditions or {}).items())
 
 
-def _crossing(given: Names) -> tuple[str, ...]:
-    parts = given.split(",") if isinstance(given, str) else given
+def _crossing(attributes: Names) -> tuple[str, ...]:
+    parts = attributes.split(",") if isinstance(attributes, str) else attributes
     return tuple(p.strip() for p in parts)

@@ -1,4 +1,4 @@
-"""What an audit returns, and the sentence it ends in."""
+"""The result of an audit, and its concluding sentence."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SCHEMA = "evenhand.audit/1"
 WORDS = ("harm", "harmless", "help", "undecided")
 
 #: Metrics that a sentence names one by one.
-MOST_NAMED = 3
+MAX_NAMED_METRICS = 3
 
-#: What verdicts are about: with fewer than five runs of an arm nothing is known of runs that were not made.
+#: The scope of verdicts. Fewer than five runs of an arm do not estimate the variation of further runs.
 THESE_RUNS, THE_METHOD = "these runs", "the method"
 
 
@@ -45,26 +45,26 @@ class AuditResult:
     @property
     def verdict(self) -> dict[str, Any]:
         """Counts of the verdicts, the worst row and the sentence."""
-        found: dict[str, Any] = _without_nan(self.document["verdict"])
-        return found
+        verdict: dict[str, Any] = _without_nan(self.document["verdict"])
+        return verdict
 
     @property
     def rates(self) -> list[dict[str, Any]]:
         """Rows of rates: one arm, group and metric each."""
-        found: list[dict[str, Any]] = _without_nan(self.document["rates"])
-        return found
+        rows: list[dict[str, Any]] = _without_nan(self.document["rates"])
+        return rows
 
     @property
     def disparities(self) -> list[dict[str, Any]]:
         """Rows of disparities: one arm, attribute and disparity each."""
-        found: list[dict[str, Any]] = _without_nan(self.document["disparities"])
-        return found
+        rows: list[dict[str, Any]] = _without_nan(self.document["disparities"])
+        return rows
 
     @property
     def comparisons(self) -> list[dict[str, Any]]:
         """Rows of comparisons: one candidate, group and metric each."""
-        found: list[dict[str, Any]] = _without_nan(self.document["comparisons"])
-        return found
+        rows: list[dict[str, Any]] = _without_nan(self.document["comparisons"])
+        return rows
 
     def __repr__(self) -> str:
         return f"AuditResult({self.document['verdict']['sentence']!r})"
@@ -82,14 +82,14 @@ def _without_nan(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
 
 @dataclass(frozen=True)
 class Wording:
-    """What the sentence of a verdict says in its own words.
+    """The words of a verdict's sentence that differ between kinds of results.
 
     Attributes:
-        alone: all of it where there is one arm only.
-        about: what is compared, before the names of the arms.
-        what: names what a row is about: its number, and the group.
-        runs: what five of each arm are needed of.
-        number: names a metric.
+        alone: the whole sentence of a result with one arm.
+        about: the subject of the comparison, before the names of the arms.
+        what: describes a row by its metric and its group.
+        runs: the noun for repetitions of an arm (runs, seeds).
+        number: the display name of a metric.
     """
 
     alone: str
@@ -105,7 +105,14 @@ def verdict_of(
     reference: str,
     wording: Wording | None = None,
 ) -> dict[str, Any]:
-    """What the primary comparisons are about, their counts, the worst row and a sentence."""
+    """Summarise the primary comparisons: scope, counts of verdicts, the worst row and a sentence.
+
+    Args:
+        comparisons: rows of all families; only those of the primary family count.
+        candidates: names of the candidate arms; none gives the sentence for one arm.
+        reference: name of the reference arm.
+        wording: words of the sentence; those of an audit by default.
+    """
     wording = wording or WORDING
     primary = [c for c in comparisons if c["family"] == "primary"]
     counts = {w: sum(c["verdict"] == w for c in primary) for w in WORDS}
@@ -126,7 +133,7 @@ def verdict_of(
 
 
 def about(comparisons: Sequence[Mapping[str, Any]]) -> str | None:
-    """Say what the verdicts of some comparisons are about: one that is of few runs makes all of them so.
+    """Return the scope of some verdicts: one comparison of few runs limits all of them to these runs.
 
     Returns:
         `these runs` or `the method`; None where no comparison has a verdict.
@@ -137,8 +144,8 @@ def about(comparisons: Sequence[Mapping[str, Any]]) -> str | None:
     return THESE_RUNS if "rows" in units else THE_METHOD
 
 
-def place(row: Mapping[str, Any]) -> str:
-    """How a row's group is called: `race=Black`, `race=Black x sex=F`, `race`, or `all rows`."""
+def group_label(row: Mapping[str, Any]) -> str:
+    """Format the group of a row: `race=Black`, `race=Black x sex=F`, `race`, or `all rows`."""
     attribute, group = row["attribute"], row["group"]
     if attribute is None:
         name = "all rows"
@@ -161,22 +168,22 @@ def title(metric: str) -> str:
 
 
 def facts(metric: str) -> MetricInfo | DisparityInfo:
-    """What is known of a metric, a disparity or a measure of generations and likelihoods.
+    """Return the facts about a metric, a disparity or a measure of generations and likelihoods.
 
     Raises:
-        UnknownNameError: there is none of this name.
+        UnknownNameError: no metric, disparity or measure has this name.
     """
     for name in registry.names(GENERATIVE):
         measures: Mapping[str, MetricInfo] = registry.load(GENERATIVE, name).INFO.measures
         if metric in measures:
             return measures[metric]
     folder = METRICS if metric in registry.names(METRICS) else DISPARITIES
-    found: MetricInfo | DisparityInfo = registry.load(folder, metric).INFO
-    return found
+    info: MetricInfo | DisparityInfo = registry.load(folder, metric).INFO
+    return info
 
 
 def certain_harm(row: Mapping[str, Any]) -> float:
-    """The limit nearest 0: harm that is at least this large."""
+    """Return the size of the limit nearest 0: the harm is at least this large."""
     return min(abs(float(row["low"])), abs(float(row["high"])))
 
 
@@ -187,37 +194,38 @@ def _sentence(
     arms: tuple[Sequence[str], str],
     wording: Wording,
 ) -> str:
-    """One sentence, for these models or these runs or the method, whichever the statistics allow."""
+    """Build the sentence, about the models, the runs or the method, as far as the statistics allow."""
     candidates, reference = arms
     who = candidates[0] if len(candidates) == 1 else f"{len(candidates)} candidates"
-    said = f"{wording.about}{who} against {reference}:"
+    sentence = f"{wording.about}{who} against {reference}:"
     judged = [c for c in primary if c["verdict"]]
     if not judged:
-        return f"{said} no comparison could be judged; see the reasons in the table."
-    thing = "these runs" if max(c["runs"] for c in judged) > 1 else "these very models"
-    few = about(judged) == THESE_RUNS
-    if few:
-        said = f"In {thing}, {said[:1].lower() if wording.about else said[:1]}{said[1:]}"
+        return f"{sentence} no comparison could be judged; the table lists the reasons."
+    scope = "these runs" if max(c["runs"] for c in judged) > 1 else "these very models"
+    few_runs = about(judged) == THESE_RUNS
+    if few_runs:
+        sentence = f"In {scope}, {sentence[:1].lower() if wording.about else sentence[:1]}{sentence[1:]}"
     tally = ", ".join(f"{counts[w]} {w}" for w in WORDS if counts[w])
     compared = f"{len(judged)} comparison{'' if len(judged) == 1 else 's'}"
-    said += f" of {compared} of {_metrics(judged, wording)} by group: {tally}."
+    sentence += f" of {compared} of {_metrics(judged, wording)} by group: {tally}."
     if worst is not None:
         named = f"{worst['candidate']} " if len(candidates) > 1 else ""
-        said += (
+        sentence += (
             f" Worst: {named}{wording.what(worst)}, {worst['difference']:+.3f}"
             f" ({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
         )
-    if few:
-        said += (
-            f" This holds for {thing}, not for the method: that takes at least 5 {wording.runs} of each arm."
+    if few_runs:
+        sentence += (
+            f" This holds for {scope}, not for the method:"
+            f" conclusions about the method need at least 5 {wording.runs} of each arm."
         )
-    return said
+    return sentence
 
 
 def _metrics(judged: Sequence[Mapping[str, Any]], wording: Wording) -> str:
-    """Name the metrics of some comparisons, or say how many there are."""
+    """List the metrics of some comparisons, or count them when they are many."""
     names = [wording.number(metric) for metric in dict.fromkeys(str(c["metric"]) for c in judged)]
-    if len(names) > MOST_NAMED:
+    if len(names) > MAX_NAMED_METRICS:
         return f"{len(names)} metrics"
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
@@ -226,7 +234,7 @@ def _metrics(judged: Sequence[Mapping[str, Any]], wording: Wording) -> str:
 WORDING = Wording(
     alone="One arm: rates and disparities with intervals; a verdict needs a second arm to compare with.",
     about="",
-    what=lambda row: f"{title(row['metric'])} of {place(row)}",
+    what=lambda row: f"{title(row['metric'])} of {group_label(row)}",
     runs="runs",
     number=title,
 )
@@ -241,7 +249,7 @@ def document(
     comparisons: list[dict[str, Any]],
     reference: int,
 ) -> dict[str, Any]:
-    """The whole result, in the order in which it is read."""
+    """Build the document of an audit, with its keys in reading order."""
     arms = [arm.name for arm in predictions.arms]
     candidates = [name for i, name in enumerate(arms) if i != reference]
     idle = nothing_learnt(predictions, reference)
@@ -265,7 +273,7 @@ def document(
             "positive": None if predictions.positive is None else predictions.classes[predictions.positive],
         },
         "inputs": [asdict(i) for i in predictions.inputs],
-        "problems": [*sentences(idle), *predictions.problems, *_thin(rates, settings)],
+        "problems": [*sentences(idle), *predictions.problems, *_sparse_label_remarks(rates, settings)],
         "nothing_learnt": idle,
         "rates": rates,
         "disparities": disparities,
@@ -274,20 +282,20 @@ def document(
     }
 
 
-def _thin(rates: list[dict[str, Any]], settings: Settings) -> list[str]:
-    """Remarks on groups that are large enough, but have few rows of one label: their rates rest on those."""
-    found = []
+def _sparse_label_remarks(rates: list[dict[str, Any]], settings: Settings) -> list[str]:
+    """Remark on groups that are large enough but have few rows of one label, on which their rates rest."""
+    remarks = []
     for metric, word in (("true_positive_rate", "positive"), ("false_positive_rate", "negative")):
-        places = {}
+        labels = {}
         for r in rates:
             if r["metric"] == metric and r["group"] is not None and r["status"] == "ok":
                 rows = r["n_positive"] if word == "positive" else r["n"] - r["n_positive"]
                 if rows < settings.min_group_size:
-                    places[place(r)] = f"{place(r)} ({rows})"
-        if places:
-            shown = ", ".join(list(places.values())[:5]) + (" and others" if len(places) > 5 else "")
-            found.append(
+                    labels[group_label(r)] = f"{group_label(r)} ({rows})"
+        if labels:
+            shown = ", ".join(list(labels.values())[:5]) + (" and others" if len(labels) > 5 else "")
+            remarks.append(
                 f"Few rows with a {word} label: {shown}. The {title(metric)} there, and disparities that"
-                " use it, rest on these few; their intervals are wide."
+                " use it, rest on these few rows, so their intervals are wide."
             )
-    return found
+    return remarks

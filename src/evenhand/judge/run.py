@@ -1,6 +1,6 @@
 """An audit from files to result, on one page.
 
-`run_any` finds out what kind of table the files hold; `run_audit` judges predictions:
+`run_any` detects the kind of table; `run_audit` judges predictions:
 
 load -> observe every metric in every group -> rates, pairs -> disparities -> families -> verdict
 """
@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand import registry
 from evenhand.errors import CallError, TableError
-from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import families
-from evenhand.judge.core import pairs as compare
-from evenhand.judge.core.disparities import rows as tabulate
-from evenhand.judge.core.disparities.rows import GroupEstimates, Table
-from evenhand.judge.core.pairs import PairedEstimate
+from evenhand.judge.core.disparities.rows import GroupEstimates, Table, build_disparities
+from evenhand.judge.core.estimates import classes_of, collapse_equal_rows, groups_of, observe
+from evenhand.judge.core.pairs import PairedEstimate, compare_with_reference
 from evenhand.judge.core.rates import rate_row
 from evenhand.judge.result import AuditResult, document
 from evenhand.judge.settings import (
@@ -35,21 +33,21 @@ if TYPE_CHECKING:
 
 
 def run_any(source: Source, columns: Columns, settings: Settings, *, scoring: str = SCORING) -> AuditResult:
-    """Find out what kind of table is given, and judge it.
+    """Detect the kind of table, and judge it.
 
     Args:
         source: files, globs or tables in memory, all of one kind.
         columns: what their columns mean.
         settings: what to judge and how strictly.
-        scoring: of likelihoods: by which scoring options are chosen.
+        scoring: for likelihood tables, the scoring behind the headline numbers.
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is wrong; all problems are reported together.
     """
     from evenhand.tables.detect import detect_kind, explain_kind  # noqa: PLC0415  (duckdb)
     from evenhand.tables.io.in_memory import read_once  # noqa: PLC0415
 
-    source = read_once(source)  # the first look at a stream would be the last
+    source = read_once(source)  # a stream can be read only once, and is read here and again by `load`
     kind = detect_kind(source, columns)
     try:
         return _run(source, columns, settings, kind, scoring)
@@ -78,7 +76,7 @@ def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResu
         settings: what to judge and how strictly.
 
     Raises:
-        InputError: the call or a table is wrong; every complaint at once.
+        InputError: the call or a table is wrong; all problems are reported together.
     """
     from evenhand.tables.predictions.read import load  # noqa: PLC0415  (duckdb, which a refused call never needs)
 
@@ -91,11 +89,13 @@ def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResu
 def judge_predictions(predictions: Predictions, columns: Columns, settings: Settings) -> AuditResult:
     """Audit predictions that are already checked and aligned."""
     reference = settings.reference_index([arm.name for arm in predictions.arms])
-    cells = counts.collapse_equal_rows(predictions)
+    aggregated = collapse_equal_rows(predictions)
     scored = all(arm.score is not None for arm in predictions.arms)
     if not scored:
         settings.refuse_scores()
-    looked_at = {m for d in settings.chosen_disparities for m in registry.load(DISPARITIES, d).INFO.of}
+    disparity_metrics = {
+        m for d in settings.chosen_disparities for m in registry.load(DISPARITIES, d).INFO.of
+    }
     table: Table = {}
     rate_rows: list[dict[str, Any]] = []
     pairs: list[PairedEstimate] = []
@@ -103,21 +103,23 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
         metric = registry.load(METRICS, name)
         if metric.INFO.needs == "score" and not scored:
             continue
-        on = predictions if metric.INFO.needs == "score" else cells
-        for class_name, positive in counts.classes_of(metric.INFO, on):
-            for attribute in (None, *on.attributes):
-                groups = counts.groups_of(attribute, on)
-                arms = [[counts.observe(metric, a, g, on, positive) for g in groups] for a in on.arms]
-                if attribute is not None and name in looked_at:
-                    table[name, class_name, attribute.name] = GroupEstimates(on, groups, arms)
+        rows_used = predictions if metric.INFO.needs == "score" else aggregated
+        for class_name, positive in classes_of(metric.INFO, rows_used):
+            for attribute in (None, *rows_used.attributes):
+                groups = groups_of(attribute, rows_used)
+                arms = [[observe(metric, a, g, rows_used, positive) for g in groups] for a in rows_used.arms]
+                if attribute is not None and name in disparity_metrics:
+                    table[name, class_name, attribute.name] = GroupEstimates(rows_used, groups, arms)
                 if name not in settings.chosen_metrics:
                     continue
-                for arm, seen in zip(on.arms, arms, strict=True):
-                    for group, observed in zip(groups, seen, strict=True):
-                        rate_rows.append(rate_row(metric, arm, class_name, group, observed, on, settings))
-                pairs += compare.compare_with_reference(
-                    metric, class_name, on, (groups, arms), reference, settings
+                for arm, by_group in zip(rows_used.arms, arms, strict=True):
+                    for group, observed in zip(groups, by_group, strict=True):
+                        rate_rows.append(
+                            rate_row(metric, arm, class_name, group, observed, rows_used, settings)
+                        )
+                pairs += compare_with_reference(
+                    metric, class_name, rows_used, (groups, arms), reference, settings
                 )
-    gap_rows, gap_pairs = tabulate.all_disparities(table, cells, reference, settings)
-    comparisons = families.adjust_all([*pairs, *gap_pairs], cells, predictions, reference, settings)
+    gap_rows, gap_pairs = build_disparities(table, aggregated, reference, settings)
+    comparisons = families.adjust_all([*pairs, *gap_pairs], aggregated, predictions, reference, settings)
     return AuditResult(document(predictions, columns, settings, rate_rows, gap_rows, comparisons, reference))

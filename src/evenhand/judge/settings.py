@@ -1,4 +1,4 @@
-"""What is to be judged, declared before the data are read."""
+"""Settings of an audit, declared before the data are read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
 GENERATIVE = "evenhand.judge.generative"
 PRIMARY = ("accuracy", "true_positive_rate", "false_positive_rate")
 MARGIN = 0.02
-#: The scoring by which likelihoods are told unless the call names another.
+#: The scoring behind the headline numbers of likelihood tables, unless the call names another.
 SCORING = "raw"
 
 
@@ -37,7 +37,7 @@ def disparity_names() -> tuple[str, ...]:
 
 
 def measure_names() -> tuple[str, ...]:
-    """Names of all that is measured of generations and likelihoods."""
+    """Names of all measures of generations and likelihoods."""
     return tuple(
         m for name in registry.names(GENERATIVE) for m in registry.load(GENERATIVE, name).INFO.measures
     )
@@ -45,7 +45,7 @@ def measure_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to judge. All are fixed before a row is read, so that no choice depends on what it shows.
+    """Settings of an audit. All are fixed before a row is read, so that no choice depends on the data.
 
     Attributes:
         reference: name of the reference arm; None is the first one.
@@ -69,30 +69,30 @@ class Settings:
     rng: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant, all at once."""
+        """Check all values; report all problems together."""
         known = (*metric_names(), *disparity_names(), *measure_names())
-        bad = [
-            f"{option}: {name!r} is no metric and no disparity: {nearest(name, known)}"
-            for option, given in (("--metric", self.metrics), ("--primary", self.primary))
-            for name in given
+        complaints = [
+            f"{option}: unknown metric or disparity {name!r}; {nearest(name, known)}"
+            for option, names in (("--metric", self.metrics), ("--primary", self.primary))
+            for name in names
             if name not in known
         ]
-        bad += self._of_margins()
+        complaints += self._margin_complaints()
         options = {
             "--alpha": alpha_fault(self.alpha),
             "--min-group-size": integer_fault(self.min_group_size, 1, "it is an integer of at least 1"),
             "--rng": integer_fault(self.rng, 0, "the seed is an integer of at least 0"),
         }
-        bad += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
-        if bad:
-            raise CallError(bad)
+        complaints += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
+        if complaints:
+            raise CallError(complaints)
         for name in ("margin", "alpha", "min_group_size", "rng"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         margins = {name: plain(value) for name, value in self.margins.items()}
         object.__setattr__(self, "margins", MappingProxyType(margins))
 
-    def _of_margins(self) -> Iterator[str]:
-        """Complain of margins that are none, that no loss could exceed, or that nothing is compared with."""
+    def _margin_complaints(self) -> Iterator[str]:
+        """Yield a complaint for each margin that is invalid, out of range, or for a metric not computed."""
         fault = margin_fault(self.margin, RATE, "accuracy and other rates lie")
         if fault is not None:
             yield f"--margin {shown_number(self.margin)}: {fault}"
@@ -101,27 +101,31 @@ class Settings:
         for name, value in self.margins.items():
             fault = margin_fault(value, range_of(name), f"{name} lies")
             if name not in known:
-                fault = f"{name!r} is no metric and no disparity: {nearest(str(name), known)}"
+                fault = f"unknown metric or disparity {name!r}; {nearest(str(name), known)}"
             elif fault is None and self.metrics and name not in computed:
                 fault = f"{name} is not computed; --metric names only {', '.join(self.metrics)}."
             if fault is not None:
                 yield f"--margin {name}={shown_number(value)}: {fault}"
 
     def refuse_names(self, known: Sequence[str], kind: str) -> None:
-        """Complain of metrics and margins that this kind of table does not have.
+        """Refuse metrics and margins that this kind of table does not have.
+
+        Args:
+            known: the metrics of this kind of table.
+            kind: `predictions`, `generations` or `likelihoods`, for the message.
 
         Raises:
-            CallError: there are such.
+            CallError: a name is not known; all such names are reported together.
         """
-        asked = {"--metric": self.metrics, "--primary": self.primary, "--margin": tuple(self.margins)}
-        wrong = [
-            f"{option}: {name!r} is not measured of {kind}: {nearest(name, known)}"
-            for option, names in asked.items()
+        options = {"--metric": self.metrics, "--primary": self.primary, "--margin": tuple(self.margins)}
+        complaints = [
+            f"{option}: {name!r} is not a metric of {kind}; {nearest(name, known)}"
+            for option, names in options.items()
             for name in names
             if name not in known
         ]
-        if wrong:
-            raise CallError(wrong)
+        if complaints:
+            raise CallError(complaints)
 
     @property
     def declared(self) -> tuple[str, ...]:
@@ -135,29 +139,29 @@ class Settings:
     @property
     def chosen_metrics(self) -> tuple[str, ...]:
         """Metrics to compute."""
-        wanted = {*self.metrics, *self.declared}
-        return tuple(n for n in metric_names() if not self.metrics or n in wanted)
+        requested = {*self.metrics, *self.declared}
+        return tuple(n for n in metric_names() if not self.metrics or n in requested)
 
     @property
     def chosen_disparities(self) -> tuple[str, ...]:
         """Disparities to compute."""
-        wanted = {*self.metrics, *self.declared}
-        return tuple(n for n in disparity_names() if not self.metrics or n in wanted)
+        requested = {*self.metrics, *self.declared}
+        return tuple(n for n in disparity_names() if not self.metrics or n in requested)
 
     @property
     def computed_metrics(self) -> tuple[str, ...]:
-        """The chosen metrics, and those that the chosen disparities are made of."""
-        parts = _parts(self.chosen_disparities)
+        """The chosen metrics, and those that the chosen disparities are computed from."""
+        parts = _metrics_of(self.chosen_disparities)
         return tuple(n for n in metric_names() if n in parts or n in self.chosen_metrics)
 
     @property
     def names_scores(self) -> bool:
-        """Whether the call names a metric of scores, or a disparity of one."""
+        """True when the call names a metric of scores, or a disparity of such a metric."""
         named = {*self.metrics, *self.primary}
-        return any(needs_scores(name) for name in (named | _parts(named)) & {*metric_names()})
+        return any(needs_scores(name) for name in (named | _metrics_of(named)) & {*metric_names()})
 
     def refuse_scores(self) -> None:
-        """Refuse metrics of scores that the call names; those of the default are left out in silence.
+        """Refuse metrics of scores that the call names; those that are computed by default are skipped.
 
         Raises:
             CallError: the call names one.
@@ -167,7 +171,7 @@ class Settings:
         if lacking:
             what = ", ".join(lacking)
             raise CallError(
-                f"{what}: needs scores, and not every table has them; --score names their column."
+                f"{what}: needs scores, and not every table has them; name their column with --score."
             )
 
     def reference_index(self, arms: Sequence[str]) -> int:
@@ -180,16 +184,16 @@ class Settings:
             return 0
         if self.reference not in arms:
             near = nearest(self.reference, arms)
-            raise CallError(f"--reference: no arm is called {self.reference!r}: {near}")
+            raise CallError(f"--reference: no arm is called {self.reference!r}; {near}")
         return arms.index(self.reference)
 
 
 def needs_scores(metric: str) -> bool:
-    """Whether a metric is computed from scores."""
+    """Return True for a metric that is computed from scores."""
     return bool(registry.load(METRICS, metric).INFO.needs == "score")
 
 
-def _parts(disparities: Iterable[str]) -> set[str]:
-    """Names of the metrics that disparities are made of; other names are passed over."""
+def _metrics_of(disparities: Iterable[str]) -> set[str]:
+    """Return the metrics that these disparities are computed from; other names are ignored."""
     known = {*disparity_names()}
     return {m for d in disparities if d in known for m in registry.load(DISPARITIES, d).INFO.of}

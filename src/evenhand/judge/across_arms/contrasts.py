@@ -15,15 +15,26 @@ import numpy as np
 
 from evenhand import registry
 from evenhand.errors import CallError
-from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import families
-from evenhand.judge.core.estimates import ENOUGH_RUNS, MIN_DISCORDANT_ROWS, Group, Observed
+from evenhand.judge.core.estimates import (
+    MIN_DISCORDANT_ROWS,
+    MIN_RUNS,
+    Group,
+    Observed,
+    classes_of,
+    collapse_equal_rows,
+    groups_of,
+    observe,
+    row_dof,
+    row_variance,
+    shortage,
+)
 from evenhand.judge.core.pairs import PairedEstimate, module_name
 from evenhand.judge.settings import METRICS, Settings
 from evenhand.tables.schema import BoolArray, FloatArray, Predictions
 
-#: Weighted answers that cancel leave a rounding error behind; what is smaller than this is no difference.
-CANCELLED = 1e-9
+#: Weighted answers that cancel leave a rounding error; smaller values than this count as 0.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class Contrast:
 
     Attributes:
         name: its name within a family.
-        weights: by the arms' names; arms that are not named have no part in it.
+        weights: by the arms' names; other arms have weight 0.
     """
 
     name: str
@@ -40,18 +51,18 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Place:
-    """What all arms show of one metric in one group."""
+class ArmEstimates:
+    """Observations of every arm for one metric in one group."""
 
     metric: ModuleType
     class_name: str | None
     group: Group
-    seen: Mapping[str, Observed]
+    by_arm: Mapping[str, Observed]
     predictions: Predictions
 
 
 def judged_metrics(settings: Settings) -> tuple[str, ...]:
-    """The primary metrics that a contrast can be taken of.
+    """Return the primary metrics for which contrasts are defined.
 
     Disparities are not linear in the arms, and a calibration error depends on the number of rows.
     """
@@ -60,7 +71,7 @@ def judged_metrics(settings: Settings) -> tuple[str, ...]:
 
 
 def needs_scores(settings: Settings) -> bool:
-    """Whether one of these metrics is computed from scores, so that predictions must be loaded with them."""
+    """Return True when one of these metrics needs scores, so that predictions must be loaded with them."""
     return any(registry.load(METRICS, n).INFO.needs == "score" for n in judged_metrics(settings))
 
 
@@ -71,7 +82,7 @@ def contrast_rows(
 
     Args:
         predictions: all arms that the contrasts name, over the same rows.
-        contrasts: what to estimate.
+        contrasts: the contrasts to estimate.
         settings: primary metrics, level, smallest group and seed.
 
     Returns:
@@ -84,37 +95,41 @@ def contrast_rows(
         return []
     scored = needs_scores(settings)
     if scored and any(arm.score is None for arm in predictions.arms):
-        raise CallError("A primary metric needs scores, and not every arm has them.")
-    on = predictions if scored else counts.collapse_equal_rows(predictions)
-    found = [(c, _pair(c, place, settings)) for place in _places(on, settings) for c in contrasts]
-    rows = families.adjust_family([pair for _, pair in found], on, settings, "contrast", "")
-    return [(contrast, row) for (contrast, _), row in zip(found, rows, strict=True)]
+        raise CallError("a primary metric needs scores, and not every arm has them")
+    rows_used = predictions if scored else collapse_equal_rows(predictions)
+    pairs = [
+        (c, _build_pair(c, estimates, settings))
+        for estimates in _estimate_arms(rows_used, settings)
+        for c in contrasts
+    ]
+    rows = families.adjust_family([pair for _, pair in pairs], rows_used, settings, "contrast", "")
+    return [(contrast, row) for (contrast, _), row in zip(pairs, rows, strict=True)]
 
 
-def _places(predictions: Predictions, settings: Settings) -> Iterator[Place]:
+def _estimate_arms(predictions: Predictions, settings: Settings) -> Iterator[ArmEstimates]:
     for name in judged_metrics(settings):
         metric = registry.load(METRICS, name)
-        for class_name, positive in counts.classes_of(metric.INFO, predictions):
+        for class_name, positive in classes_of(metric.INFO, predictions):
             for attribute in (None, *predictions.attributes):
-                for group in counts.groups_of(attribute, predictions):
-                    seen = {
-                        arm.name: counts.observe(metric, arm, group, predictions, positive)
+                for group in groups_of(attribute, predictions):
+                    by_arm = {
+                        arm.name: observe(metric, arm, group, predictions, positive)
                         for arm in predictions.arms
                     }
-                    yield Place(metric, class_name, group, seen, predictions)
+                    yield ArmEstimates(metric, class_name, group, by_arm, predictions)
 
 
-def _pair(contrast: Contrast, place: Place, settings: Settings) -> PairedEstimate:
-    """One contrast as the family code takes it: an estimate with its variances over rows and over runs."""
-    info, group = place.metric.INFO, place.group
-    name = module_name(place.metric)
-    fewest = min(len(place.seen[arm].values) for arm in contrast.weights)
-    value = sum(w * place.seen[arm].value for arm, w in contrast.weights.items())
+def _build_pair(contrast: Contrast, estimates: ArmEstimates, settings: Settings) -> PairedEstimate:
+    """Build the paired estimate of one contrast, with its variances over rows and over runs."""
+    info, group = estimates.metric.INFO, estimates.group
+    name = module_name(estimates.metric)
+    fewest = min(len(estimates.by_arm[arm].values) for arm in contrast.weights)
+    value = sum(w * estimates.by_arm[arm].value for arm, w in contrast.weights.items())
     base: dict[str, Any] = {
         "candidate": contrast.name,
         "attribute": group.attribute,
         "group": group.name,
-        "class_name": place.class_name,
+        "class_name": estimates.class_name,
         "metric": name,
         "complement_key": min(name, info.complement or name),
         "direction": info.direction,
@@ -123,68 +138,68 @@ def _pair(contrast: Contrast, place: Place, settings: Settings) -> PairedEstimat
         "inference": "wald",
         "n": group.n,
         "runs": fewest,
-        "unit": "rows and runs" if fewest >= ENOUGH_RUNS else "rows",
+        "unit": "rows and runs" if fewest >= MIN_RUNS else "rows",
         "right_to_wrong": np.nan,
         "wrong_to_right": np.nan,
         "difference": float(value),
         "rows": group.rows,
     }
     if np.isnan(value):
-        reasons = dict.fromkeys(place.seen[arm].reason for arm in contrast.weights)
+        reasons = dict.fromkeys(estimates.by_arm[arm].reason for arm in contrast.weights)
         return PairedEstimate(**base, status="undefined", reason="; ".join(r for r in reasons if r))
     if group.n < settings.min_group_size:
-        reason = counts.too_few(group.n, settings.min_group_size)
+        reason = shortage(group.n, settings.min_group_size)
         return PairedEstimate(**base, status="too_small", reason=reason)
-    return PairedEstimate(**base, **_variances(contrast, place))
+    return PairedEstimate(**base, **_variances(contrast, estimates))
 
 
-def _variances(contrast: Contrast, place: Place) -> dict[str, Any]:
-    """Variances over rows and runs, or why there are none."""
-    p, rows = place.predictions, place.group.rows
-    changed = round(float(p.count[rows] @ _differ(contrast, place)))
+def _variances(contrast: Contrast, estimates: ArmEstimates) -> dict[str, Any]:
+    """Compute the variances over rows and runs, or a reason why they cannot be estimated."""
+    p, rows = estimates.predictions, estimates.group.rows
+    changed = round(float(p.count[rows] @ _rows_that_differ(contrast, estimates)))
     if changed < MIN_DISCORDANT_ROWS:
-        reason = f"the arms differ on {counts.too_few(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
+        reason = f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: too few for an interval"
         return {"status": "too_small", "reason": reason}
-    influence = _sum(contrast, {arm: o.influence for arm, o in place.seen.items()})
-    spread_runs, run_dof = _over_runs(contrast, place)
+    influence = _weighted_sum(contrast, {arm: o.influence for arm, o in estimates.by_arm.items()})
+    run_var, run_dof = _run_variance(contrast, estimates)
     return {
         "status": "ok",
         "reason": "",
-        "row_variance": counts.variance(influence, rows, p),
-        "row_dof": min(counts.row_dof(rows, p), changed - 1.0),
-        "run_variance": spread_runs,
+        "row_variance": row_variance(influence, rows, p),
+        "row_dof": min(row_dof(rows, p), changed - 1.0),
+        "run_variance": run_var,
         "run_dof": run_dof,
         "influence": influence,
     }
 
 
-def _differ(contrast: Contrast, place: Place) -> BoolArray:
-    """[n] rows whose answers do not cancel: on them rests what is known of the spread over rows."""
-    if place.metric.INFO.inference == "score":
-        shares = {arm: o.numerator for arm, o in place.seen.items() if o.numerator is not None}
-    elif place.metric.INFO.needs == "prediction":
-        shares = {arm: o.right for arm, o in place.seen.items()}
+def _rows_that_differ(contrast: Contrast, estimates: ArmEstimates) -> BoolArray:
+    """[n] rows whose answers do not cancel; the variance over rows is estimated from these alone."""
+    if estimates.metric.INFO.inference == "score":
+        shares = {arm: o.numerator for arm, o in estimates.by_arm.items() if o.numerator is not None}
+    elif estimates.metric.INFO.needs == "prediction":
+        shares = {arm: o.right for arm, o in estimates.by_arm.items()}
     else:
-        shares = {arm: o.influence * place.group.n for arm, o in place.seen.items()}
-    return np.asarray(np.abs(_sum(contrast, shares)) > CANCELLED)
+        shares = {arm: o.influence * estimates.group.n for arm, o in estimates.by_arm.items()}
+    return np.asarray(np.abs(_weighted_sum(contrast, shares)) > ROUNDING)
 
 
-def _sum(contrast: Contrast, values: Mapping[str, FloatArray]) -> FloatArray:
+def _weighted_sum(contrast: Contrast, values: Mapping[str, FloatArray]) -> FloatArray:
     return np.asarray(sum(w * values[arm] for arm, w in contrast.weights.items()))
 
 
-def _over_runs(contrast: Contrast, place: Place) -> tuple[float, float]:
+def _run_variance(contrast: Contrast, estimates: ArmEstimates) -> tuple[float, float]:
     """Variance of the contrast over runs and its degrees of freedom; 0 and infinite below five runs.
 
     Runs of the same names share their seeds: then the contrast of each run is one draw. Other runs vary
     independently of each other.
     """
-    arms = [a for a in place.predictions.arms if a.name in contrast.weights]
-    values = {a.name: place.seen[a.name].values for a in arms}
+    arms = [a for a in estimates.predictions.arms if a.name in contrast.weights]
+    values = {a.name: estimates.by_arm[a.name].values for a in arms}
     fewest = min(len(v) for v in values.values())
-    if fewest < ENOUGH_RUNS:
+    if fewest < MIN_RUNS:
         return 0.0, np.inf
     if all(a.runs == arms[0].runs for a in arms):
-        return float(np.var(_sum(contrast, values), ddof=1) / fewest), fewest - 1.0
+        return float(np.var(_weighted_sum(contrast, values), ddof=1) / fewest), fewest - 1.0
     spread = sum(contrast.weights[a] ** 2 * np.var(v, ddof=1) / len(v) for a, v in values.items())
     return float(spread), fewest - 1.0

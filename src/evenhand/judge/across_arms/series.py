@@ -16,7 +16,7 @@ class Series:
     """Arms that differ in one numeric option only.
 
     Attributes:
-        method: what they share: the method, with its other varied options in brackets.
+        method: the shared part of the names: the method, with its other varied options in brackets.
         parameter: the option.
         values: its values, rising.
         arms: the arm of each value.
@@ -30,13 +30,13 @@ class Series:
 
 def series_of(arms: Sequence[str]) -> list[Series]:
     """Find all series of two or more different values among the names of arms, in the order of the arms."""
-    found: dict[tuple[str, str], dict[float, str]] = {}
+    by_option: dict[tuple[str, str], dict[float, str]] = {}
     for arm in dict.fromkeys(arms):
         for method, parameter, value in _points(arm):
-            found.setdefault((method, parameter), {}).setdefault(value, arm)
+            by_option.setdefault((method, parameter), {}).setdefault(value, arm)
     return [
         Series(method, parameter, tuple(sorted(points)), tuple(points[v] for v in sorted(points)))
-        for (method, parameter), points in found.items()
+        for (method, parameter), points in by_option.items()
         if len(points) > 1
     ]
 

@@ -1,7 +1,7 @@
-"""What a study says beyond pairs of arms: trends along an option, and methods on bases of different quality.
+"""Trends of a metric along an option, and interactions of methods with base models.
 
 Both are linear contrasts over arms (`contrasts`), each kind one family of simultaneous intervals over all
-groups, primary metrics and methods. They are told with intervals and p-values and get no verdicts.
+groups, primary metrics and methods. They have intervals and p-values, and no verdicts.
 """
 
 from __future__ import annotations
@@ -19,20 +19,32 @@ from evenhand.judge.across_arms.series import Series
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns, Predictions
 
-#: Values of an option that a slope needs: two always lie on a line.
-ENOUGH_VALUES = 3
+#: Minimum values of an option for a slope: a line through two points always fits.
+MIN_VALUES = 3
 
-#: What every row keeps of a settled contrast.
-KEPT = ("low", "high", "level", "interval", "p_value", "p_adjusted", "n", "runs", "unit", "status", "reason")
+#: Fields that every row copies from its contrast.
+CONTRAST_FIELDS = (
+    "low",
+    "high",
+    "level",
+    "interval",
+    "p_value",
+    "p_adjusted",
+    "n",
+    "runs",
+    "unit",
+    "status",
+    "reason",
+)
 
 
 def trends(predictions: Predictions, series: Sequence[Series], settings: Settings) -> list[dict[str, Any]]:
-    """Whether a metric changes with an option such as the rank, in every group.
+    """Estimate the trend of each primary metric along an option such as the rank, in every group.
 
     The slope of the metric against log2 of the option's value, by least squares over the arms of a series:
     the change per doubling. Its weights sum to 0, so the slope of the metric is also the slope of its
-    difference to any reference. Values of 0 and below have no logarithm and are left out, which `reason`
-    says. A series with fewer than three different values above 0 has no trend, and no rows.
+    difference to any reference. Values of 0 and below have no logarithm and are left out, as `reason`
+    states. A series with fewer than three different values above 0 has no trend, and no rows.
 
     Args:
         predictions: all arms of the series, over the same rows.
@@ -43,28 +55,30 @@ def trends(predictions: Predictions, series: Sequence[Series], settings: Setting
         Rows with `method`, `parameter`, `values`, `slope` and its simultaneous interval.
 
     Raises:
-        CallError: a series names an arm that is not there, or scores are needed and missing.
+        CallError: a series names an unknown arm, or needed scores are missing.
     """
     _refuse_unknown([arm for s in series for arm in s.arms], predictions)
     by_name = {}
-    for one in series:
-        usable = [(v, arm) for v, arm in zip(one.values, one.arms, strict=True) if v > 0]
-        if len({v for v, _ in usable}) >= ENOUGH_VALUES:
+    for arms_along in series:
+        usable = [(v, arm) for v, arm in zip(arms_along.values, arms_along.arms, strict=True) if v > 0]
+        if len({v for v, _ in usable}) >= MIN_VALUES:
             x = np.log2([v for v, _ in usable])
             centred = x - x.mean()
             weights = centred / np.sum(centred**2)
             arms = [arm for _, arm in usable]
-            contrast = Contrast(f"{one.method} {one.parameter}", dict(zip(arms, weights, strict=True)))
-            by_name[contrast.name] = (one, contrast, [v for v, _ in usable])
+            contrast = Contrast(
+                f"{arms_along.method} {arms_along.parameter}", dict(zip(arms, weights, strict=True))
+            )
+            by_name[contrast.name] = (arms_along, contrast, [v for v, _ in usable])
     rows = []
-    for contrast, found in contrast_rows(predictions, [c for _, c, _ in by_name.values()], settings):
-        one, _, values = by_name[contrast.name]
-        left_out = [f"{one.parameter} {v:g} has no logarithm" for v in one.values if v <= 0]
-        reason = "; ".join(r for r in (found["reason"], *left_out) if r)
+    for contrast, row in contrast_rows(predictions, [c for _, c, _ in by_name.values()], settings):
+        arms_along, _, values = by_name[contrast.name]
+        left_out = [f"{arms_along.parameter} {v:g} has no logarithm" for v in arms_along.values if v <= 0]
+        reason = "; ".join(r for r in (row["reason"], *left_out) if r)
         rows.append(
-            _where(found)
-            | {"method": one.method, "parameter": one.parameter, "values": values}
-            | {"slope": found["difference"], **{k: found[k] for k in KEPT}, "reason": reason}
+            _group_fields(row)
+            | {"method": arms_along.method, "parameter": arms_along.parameter, "values": values}
+            | {"slope": row["difference"], **{k: row[k] for k in CONTRAST_FIELDS}, "reason": reason}
         )
     return rows
 
@@ -77,14 +91,14 @@ def load_bases(
 ) -> tuple[Predictions, dict[str, dict[str, str]]]:
     """Load the runs of several models as arms of one `Predictions`, for `interactions`.
 
-    Rows of two `Predictions` cannot be joined (equal rows are counted, ids are gone), so all are loaded at
-    once.
+    Rows of two `Predictions` cannot be joined (equal rows are aggregated and have no ids), so all are loaded
+    together.
 
     Args:
         files: model -> arm -> its runs' files, each with the run's name in `columns.run`.
-        columns: how the columns are called; `columns.arm` is not used.
-        settings: says whether scores are needed.
-        class_names: of classes that the files hold by their numbers.
+        columns: names of the columns; `columns.arm` is not used.
+        settings: determine whether scores are needed.
+        class_names: names of classes that the files contain as numbers.
 
     Returns:
         The predictions, and for each model the name that each of its arms has there.
@@ -103,13 +117,13 @@ def load_bases(
 def interactions(
     predictions: Predictions, models: Mapping[str, Mapping[str, str]], settings: Settings
 ) -> list[dict[str, Any]]:
-    """Whether a method differs from the reference more on one base model than on another, in every group.
+    """Estimate whether a method differs from the reference more on one base model than on another, by group.
 
     For each candidate arm that the first model and a later one have: (arm - reference) on the later model
-    less (arm - reference) on the first, a contrast of four arms over the same rows.
+    minus (arm - reference) on the first, a contrast of four arms over the same rows.
 
     Args:
-        predictions: the arms of all models as arms of one `Predictions`, as `load_bases` makes it.
+        predictions: the arms of all models as arms of one `Predictions`, from `load_bases`.
         models: for each model, in the study's order, the name in `predictions` of each of its arms.
         settings: reference (an arm as the study names it; None is the first model's first), primary
             metrics, level, smallest group and seed.
@@ -119,7 +133,7 @@ def interactions(
         simultaneous interval.
 
     Raises:
-        CallError: an arm is not there, or scores are needed and missing.
+        CallError: an arm is unknown, or needed scores are missing.
     """
     _refuse_unknown([name for arms in models.values() for name in arms.values()], predictions)
     if len(models) < 2:
@@ -128,28 +142,33 @@ def interactions(
     known = list(dict.fromkeys(arm for arms in models.values() for arm in arms))
     reference = settings.reference or known[0]
     if reference not in known:
-        raise CallError(f"No arm is called {reference!r}: {nearest(reference, known)}")
+        raise CallError(f"no arm is called {reference!r}; {nearest(reference, known)}")
     key: dict[str, tuple[str, str]] = {}
     contrasts = []
     for high in others:
-        one, other = models[low], models[high]
-        both = [arm for arm in one if arm in other]
+        arms_low, arms_high = models[low], models[high]
+        both = [arm for arm in arms_low if arm in arms_high]
         for arm in (a for a in both if a != reference and reference in both):
-            weights = {other[arm]: 1.0, other[reference]: -1.0, one[arm]: -1.0, one[reference]: 1.0}
+            weights = {
+                arms_high[arm]: 1.0,
+                arms_high[reference]: -1.0,
+                arms_low[arm]: -1.0,
+                arms_low[reference]: 1.0,
+            }
             contrasts.append(Contrast(f"{arm} {high}", weights))
             key[contrasts[-1].name] = (arm, high)
     rows = []
-    for contrast, found in contrast_rows(predictions, contrasts, settings):
+    for contrast, row in contrast_rows(predictions, contrasts, settings):
         arm, high = key[contrast.name]
         rows.append(
-            _where(found)
+            _group_fields(row)
             | {"arm": arm, "reference": reference, "model_low": low, "model_high": high}
-            | {"difference": found["difference"], **{k: found[k] for k in KEPT}}
+            | {"difference": row["difference"], **{k: row[k] for k in CONTRAST_FIELDS}}
         )
     return rows
 
 
-def _where(row: Mapping[str, Any]) -> dict[str, Any]:
+def _group_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: row[k] for k in ("attribute", "group", "class", "metric")}
 
 
@@ -157,4 +176,4 @@ def _refuse_unknown(names: Sequence[str], predictions: Predictions) -> None:
     known = [arm.name for arm in predictions.arms]
     unknown = [n for n in dict.fromkeys(names) if n not in known]
     if unknown:
-        raise CallError([f"No arm is called {n!r}: {nearest(n, known)}" for n in unknown])
+        raise CallError([f"no arm is called {n!r}; {nearest(n, known)}" for n in unknown])

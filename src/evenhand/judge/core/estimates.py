@@ -1,4 +1,4 @@
-"""Rows of each group, what every arm answered there, and what rates and their influence values follow."""
+"""Rows of each group, and the metrics of every arm there with their influence values."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import numpy as np
 from evenhand.judge.metrics import Estimate, Metric, MetricInfo, Sample
 from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
-#: From this many rows on each side a variance is taken from the data, below from its upper bound.
+#: From this many rows on each side (right and wrong, or changed either way) a variance is estimated from
+#: the data. Below, the bound that holds for any answers is used: an estimate from few rows is unstable.
 MIN_DISCORDANT_ROWS = 10.0
 
-#: Runs per arm from which on an interval holds for the method and not only for these very runs.
-ENOUGH_RUNS = 5
+#: Runs per arm from which intervals include the variation between runs, and so hold for the method.
+MIN_RUNS = 5
 
 
-def too_few(n: float, least: int) -> str:
-    """Say that there are fewer rows than it takes: `1 row, fewer than 10`."""
+def shortage(n: float, least: int) -> str:
+    """Describe a shortage of rows: `1 row, fewer than 10`."""
     return f"{n} row{'' if n == 1 else 's'}, fewer than {least}"
 
 
@@ -42,7 +43,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Observed:
-    """One metric in one group as one arm shows it, averaged over the arm's runs.
+    """One metric of one arm in one group, averaged over the arm's runs.
 
     Attributes:
         values: [runs] the metric of each run.
@@ -71,23 +72,23 @@ class Observed:
 
 
 def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Group]:
-    """Every group of an attribute, empty ones too; for None the one group of all rows."""
+    """Return every group of an attribute, empty ones too; for None the single group of all rows."""
     if attribute is None:
         everything = np.arange(len(predictions.label))
         return [Group(None, None, everything, round(predictions.count.sum()))]
-    found = []
+    groups = []
     for index, name in enumerate(attribute.groups):
         rows = np.flatnonzero(attribute.in_group(index))
-        found.append(Group(attribute.name, name, rows, round(predictions.count[rows].sum())))
-    return found
+        groups.append(Group(attribute.name, name, rows, round(predictions.count[rows].sum())))
+    return groups
 
 
 def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, positive: int) -> Observed:
     """Compute a metric for one arm in one group, run by run, and average.
 
-    Where runs have rows of their own (`Predictions.resplit`), each run's metric is of its rows, and a row's
-    influence, numerator and denominator are sums over the runs that have it: an example is one row, and a
-    variance over rows covers that it was answered in several runs.
+    Where each run has its own rows (`Predictions.resplit`), a run's metric uses its rows only, and a row's
+    influence, numerator and denominator are sums over the runs that have it. An example is one row whatever
+    the number of runs, so a variance over rows includes the correlation of its answers between runs.
 
     Args:
         metric: the metric's module.
@@ -105,16 +106,16 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
         probability = arm.score[run][rows] if arm.score is not None else None
         sample = Sample(true, answers[run], weight, positive, probability)
         if predictions.resplit:
-            estimates.append(_of_its_rows(metric, sample, here[run]))
+            estimates.append(_compute_on_present_rows(metric, sample, here[run]))
         else:
             estimates.append(metric.compute(sample))
-    right = _right(answers, true, metric.INFO, positive)
+    right = _answered_right(answers, true, metric.INFO, positive)
     everywhere = bool(here.all())
     if not everywhere:
         right &= here
     values = np.array([e.value for e in estimates])
     reason = next((e.reason for e in estimates if e.reason), "")
-    shares = _weights_of_runs(estimates, weight) if predictions.resplit else None
+    shares = _run_weights(estimates, weight) if predictions.resplit else None
     return Observed(
         values=values,
         value=float(values.mean()),
@@ -128,28 +129,33 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
     )
 
 
-def _of_its_rows(metric: Metric, sample: Sample, here: BoolArray) -> Estimate:
-    """A metric of the rows that a run has; its other rows have no part in it."""
+def _compute_on_present_rows(metric: Metric, sample: Sample, here: BoolArray) -> Estimate:
+    """Compute a metric on the rows of one run; its other rows get zero influence."""
     probability = None if sample.probability is None else sample.probability[here]
-    own = Sample(sample.true[here], sample.answer[here], sample.weight[here], sample.positive, probability)
-    found: Estimate = metric.compute(own)
+    present = Sample(
+        sample.true[here], sample.answer[here], sample.weight[here], sample.positive, probability
+    )
+    estimate: Estimate = metric.compute(present)
 
-    def spread(values: FloatArray | None) -> FloatArray | None:
+    def scatter(values: FloatArray | None) -> FloatArray | None:
         if values is None:
             return None
         everywhere = np.zeros(len(here))
         everywhere[here] = values
         return everywhere
 
-    influence = spread(found.influence)
+    influence = scatter(estimate.influence)
     assert influence is not None
-    numerator, denominator = spread(found.numerator), spread(found.denominator)
-    reason = f"{found.reason} in a run" if found.reason else ""
-    return Estimate(found.value, influence, numerator, denominator, reason)
+    numerator, denominator = scatter(estimate.numerator), scatter(estimate.denominator)
+    reason = f"{estimate.reason} in a run" if estimate.reason else ""
+    return Estimate(estimate.value, influence, numerator, denominator, reason)
 
 
-def _weights_of_runs(estimates: list[Estimate], weight: FloatArray) -> FloatArray | None:
-    """[runs] weights of runs with which the ratio of mean sums is the mean of the runs' ratios."""
+def _run_weights(estimates: list[Estimate], weight: FloatArray) -> FloatArray | None:
+    """[runs] weights under which the ratio of weighted sums equals the mean of the runs' ratios.
+
+    With weights proportional to 1 / D_r, sum_r (N_r / D_r) / sum_r (D_r / D_r) is the mean of N_r / D_r.
+    """
     totals = [float(np.sum(weight * e.denominator)) for e in estimates if e.denominator is not None]
     if len(totals) < len(estimates) or min(totals, default=0.0) <= 0:
         return None
@@ -157,8 +163,8 @@ def _weights_of_runs(estimates: list[Estimate], weight: FloatArray) -> FloatArra
     return np.asarray(inverse / inverse.sum())
 
 
-def _right(answers: IntArray, true: IntArray, info: MetricInfo, positive: int) -> BoolArray:
-    """[runs, n] whether the row is answered right; for one class against the rest, whether that is."""
+def _answered_right(answers: IntArray, true: IntArray, info: MetricInfo, positive: int) -> BoolArray:
+    """[runs, n] correct answers; for one class against the rest, correct decisions about that class."""
     if info.classes == "whole":
         return np.asarray(answers == true)
     return np.asarray((answers == positive) == (true == positive))
@@ -175,13 +181,17 @@ def _mean_or_none(parts: list[FloatArray | None], shares: FloatArray | None = No
     return _mean(known) if shares is None else np.asarray(shares @ np.stack(known))
 
 
-def variance(influence: FloatArray, rows: IntArray, predictions: Predictions) -> float:
-    """Variance of an estimate over rows, or over clusters (with the factor C / (C - 1))."""
-    return float(covariance(influence[None, :], rows, predictions)[0, 0])
+def row_variance(influence: FloatArray, rows: IntArray, predictions: Predictions) -> float:
+    """Variance of an estimate over rows, or over C clusters with the factor C / (C - 1)."""
+    return float(row_covariance(influence[None, :], rows, predictions)[0, 0])
 
 
-def covariance(influence: FloatArray, rows: IntArray, predictions: Predictions) -> FloatArray:
-    """[k, k] covariance of k estimates whose [k, n] influence values lie on the same rows."""
+def row_covariance(influence: FloatArray, rows: IntArray, predictions: Predictions) -> FloatArray:
+    """[k, k] covariance of k estimates whose [k, n] influence values refer to the same rows.
+
+    Rows: sum_i w_i^2 f_i f_i'. Clusters: influence values are summed within each cluster first, which keeps
+    the correlation of their rows (Liang and Zeger 1986); fewer than two clusters give NaN.
+    """
     if predictions.cluster is None:
         return np.asarray((influence * predictions.weight_squared[rows]) @ influence.T)
     _, code = np.unique(predictions.cluster[rows], return_inverse=True)
@@ -195,7 +205,10 @@ def covariance(influence: FloatArray, rows: IntArray, predictions: Predictions) 
 
 
 def independent_rows(below: FloatArray, rows: IntArray, predictions: Predictions) -> float:
-    """Effective number of rows whatever the answers are: (sum w)^2 / sum w^2, over clusters where given."""
+    """Effective number of rows for any answers: (sum w)^2 / sum w^2, with w summed within clusters.
+
+    Source: Kish (1965), Survey Sampling.
+    """
     total = float(np.sum(predictions.weight[rows] * below))
     if predictions.cluster is None:
         square = float(np.sum(predictions.weight_squared[rows] * below**2))
@@ -206,7 +219,7 @@ def independent_rows(below: FloatArray, rows: IntArray, predictions: Predictions
 
 
 def per_row(difference: FloatArray, below: FloatArray) -> FloatArray:
-    """[n] difference of the arms' answers to a row: of their numerators, over the row's part in them."""
+    """[n] difference of the arms' numerators of a row, over the row's share in the denominator; else 0."""
     inside = below > 0
     return np.asarray(np.where(inside, difference / np.where(inside, below, 1.0), 0.0))
 
@@ -214,11 +227,11 @@ def per_row(difference: FloatArray, below: FloatArray) -> FloatArray:
 def effective_paired(
     d: FloatArray, below: FloatArray, rows: IntArray, predictions: Predictions, *, square: float
 ) -> float:
-    """Rows of a plain paired problem that gives a difference of two shares the variance it has here.
+    """Number of unweighted, independent rows that gives a paired difference of shares its variance here.
 
     Args:
         d: [n] difference of the answers to each row.
-        below: [n] the row's part in both shares.
+        below: [n] the row's share in the denominator of both arms.
         rows: [n] the rows.
         predictions: where they come from.
         square: weighted mean of d squared.
@@ -230,24 +243,24 @@ def effective_paired(
     weight = p.weight[rows] * below
     total = float(weight.sum())
     mean = float(np.sum(weight * d)) / total
-    spread = variance((d - mean) * below / total, rows, p)
+    spread = row_variance((d - mean) * below / total, rows, p)
     if not spread > 0:
         return floor
     return min((square - mean**2) / spread, float(p.count[rows] @ (below > 0)))
 
 
 def row_dof(rows: IntArray, predictions: Predictions) -> float:
-    """Degrees of freedom of a variance over rows: clusters less one, or infinite without clusters."""
+    """Degrees of freedom of a variance over rows: clusters minus one, or infinite without clusters."""
     if predictions.cluster is None:
         return np.inf
     return max(len(np.unique(predictions.cluster[rows])) - 1.0, 1.0)
 
 
 def effective_rows(observed: Observed, group: Group, predictions: Predictions) -> float:
-    """Rows of independent, equally weighted answers that would give a share the variance it has here.
+    """Number of independent, equally weighted rows that gives a share its variance here: p (1 - p) / var.
 
-    With few answers on one side the observed variance says little; then the number that holds for any
-    answers is taken.
+    With fewer than `MIN_DISCORDANT_ROWS` answers on one side the observed variance is unreliable; then the
+    number that holds for any answers is returned.
     """
     p = observed.value
     below = observed.present if observed.denominator is None else observed.denominator
@@ -255,7 +268,7 @@ def effective_rows(observed: Observed, group: Group, predictions: Predictions) -
     floor = independent_rows(np.minimum(below, 1.0), group.rows, predictions)
     if min(p, 1 - p) * floor < MIN_DISCORDANT_ROWS:
         return floor
-    spread = variance(observed.influence, group.rows, predictions)
+    spread = row_variance(observed.influence, group.rows, predictions)
     return p * (1 - p) / spread if spread > 0 else floor
 
 
@@ -263,10 +276,11 @@ def run_variance(candidate: Observed, reference: Observed, *, same_runs: bool) -
     """Variance over runs of the difference of two arms' means, and its degrees of freedom.
 
     Runs of the same name are paired (they share a seed); otherwise the arms vary independently. Fewer than
-    five runs in either arm say nothing about other runs: variance 0, infinite degrees of freedom.
+    five runs in either arm do not estimate the variation of further runs: variance 0, infinite degrees of
+    freedom, and the result holds for these runs only.
     """
     a, b = reference.values, candidate.values
-    if min(len(a), len(b)) < ENOUGH_RUNS:
+    if min(len(a), len(b)) < MIN_RUNS:
         return 0.0, np.inf
     if same_runs:
         return float(np.var(b - a, ddof=1) / len(a)), len(a) - 1.0
@@ -274,7 +288,7 @@ def run_variance(candidate: Observed, reference: Observed, *, same_runs: bool) -
 
 
 def classes_of(info: MetricInfo, predictions: Predictions) -> Iterator[tuple[str | None, int]]:
-    """Class names and indices that a metric is computed for: (None, positive) when binary or whole."""
+    """Yield the class names and indices of a metric: (None, positive) when binary or `whole`."""
     if predictions.positive is not None:
         yield None, predictions.positive
     elif info.classes == "whole":
@@ -284,7 +298,11 @@ def classes_of(info: MetricInfo, predictions: Predictions) -> Iterator[tuple[str
 
 
 def collapse_equal_rows(predictions: Predictions) -> Predictions:
-    """Join rows that no prediction metric can tell apart; scores are dropped, clusters forbid it."""
+    """Aggregate rows that are equal for every prediction metric; their counts and weights are summed.
+
+    Rates depend on rows only through such sums, so ten million rows become a few cells. Scores are dropped;
+    predictions with clusters are returned unchanged, since rows of different clusters are not exchangeable.
+    """
     if predictions.cluster is not None:
         return predictions
     columns: list[IntArray] = [predictions.label, *(p for arm in predictions.arms for p in arm.prediction)]
@@ -295,7 +313,7 @@ def collapse_equal_rows(predictions: Predictions) -> Predictions:
     for column in columns:
         lowest = min(int(column.min(initial=0)), 0)
         size = int(column.max(initial=0)) - lowest + 1
-        if width * size > 2**62:
+        if width * size > 2**62:  # the mixed-radix key would overflow int64: renumber it densely first
             _, key = np.unique(key, return_inverse=True)
             width = int(key.max(initial=0)) + 1
         key = key * size + (column - lowest)

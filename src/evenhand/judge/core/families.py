@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.disparities import bounds as maxima
+from evenhand.judge.core.disparities.bounds import bound_and_test_maxima
+from evenhand.judge.core.estimates import row_covariance
 from evenhand.judge.core.pairs import PairedEstimate
 from evenhand.judge.settings import METRICS, Settings
 from evenhand.judge.stats.family import Family, correlated, holm, independent
@@ -21,7 +21,7 @@ from evenhand.judge.stats.quantiles import z_of
 from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed, settling_half_width
 from evenhand.tables.schema import FloatArray, Predictions
 
-#: Most numbers in the matrix of influence values; larger families use Sidak's critical value.
+#: Maximum elements of the matrix of influence values; larger families use Sidak's critical value.
 MAX_MATRIX_ELEMENTS = 30_000_000
 
 RUN_COLUMNS = ("run_variance", "run_dof")
@@ -36,7 +36,7 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What a family says of one pair."""
+    """Simultaneous limits and p-values of one pair."""
 
     low: float
     high: float
@@ -54,7 +54,7 @@ def adjust_all(
     reference: int,
     settings: Settings,
 ) -> list[dict[str, Any]]:
-    """Sort the pairs into the primary family and one exploratory family per metric, and settle each.
+    """Sort the pairs into the primary family and one exploratory family per metric, and adjust each.
 
     Args:
         pairs: all comparisons.
@@ -69,19 +69,20 @@ def adjust_all(
         sorted_pairs["" if p.metric in settings.declared and judged else p.metric].append(p)
     rows: list[dict[str, Any]] = []
     for metric, members in sorted_pairs.items():
-        scored = [p.inference != "maximum" and _scored(p.metric) for p in members]
-        on = predictions if all(scored) else cells
-        # Influence values of scores lie on single rows, those of rates on cells: only one kind correlates.
-        kept = [
+        scored = [p.inference != "maximum" and _needs_scores(p.metric) for p in members]
+        rows_used = predictions if all(scored) else cells
+        # Influence values of scores refer to single rows, those of rates to aggregated rows, so these have no
+        # correlation: in a mixed family those of scores are dropped, which treats them as independent.
+        family = [
             dataclasses.replace(p, influence=None) if s and not all(scored) else p
             for p, s in zip(members, scored, strict=True)
         ]
         kind = "exploratory" if metric else "primary"
-        rows += adjust_family(kept, on, settings, kind, predictions.arms[reference].name)
+        rows += adjust_family(family, rows_used, settings, kind, predictions.arms[reference].name)
     return sorted(rows, key=lambda r: r["family"] != "primary")
 
 
-def _scored(name: str) -> bool:
+def _needs_scores(name: str) -> bool:
     return name in registry.names(METRICS) and registry.load(METRICS, name).INFO.needs == "score"
 
 
@@ -97,17 +98,23 @@ def adjust_family(
         family: `primary` (rows get verdicts) or `exploratory`.
         reference: name of the reference arm.
     """
-    able = [i for i, p in enumerate(pairs) if p.status == "ok" and p.inference != "permutation"]
+    resolvable = [i for i, p in enumerate(pairs) if p.status == "ok" and p.inference != "permutation"]
     limits: dict[int, Limits] = {}
     joint = independent(1)
-    if able:
-        joint = _joint([pairs[i] for i in able], predictions, settings.rng)
-        limits = dict(zip(able, _limits([pairs[i] for i in able], joint, settings.alpha), strict=True))
+    if resolvable:
+        joint = _joint_distribution([pairs[i] for i in resolvable], predictions, settings.rng)
+        limits = dict(
+            zip(
+                resolvable,
+                _compute_limits([pairs[i] for i in resolvable], joint, settings.alpha),
+                strict=True,
+            )
+        )
     permuted = [i for i, p in enumerate(pairs) if p.inference == "permutation"]
     adjusted = holm(np.array([pairs[i].p_value for i in permuted]))
     by_permutation = {i: (pairs[i].p_value, float(a)) for i, a in zip(permuted, adjusted, strict=True)}
     return [
-        _row(
+        _build_row(
             pair,
             limits.get(i),
             by_permutation.get(i),
@@ -120,8 +127,12 @@ def adjust_family(
     ]
 
 
-def _joint(pairs: list[PairedEstimate], predictions: Predictions, seed: int) -> Family:
-    """The joint law of a family; a rate and its complement are one member."""
+def _joint_distribution(pairs: list[PairedEstimate], predictions: Predictions, seed: int) -> Family:
+    """Return the joint distribution of a family's statistics.
+
+    A rate and its complement (true positive and false negative rate) are the same test and count once:
+    counting both would widen every interval of the family for no protection.
+    """
     first: dict[tuple[object, ...], PairedEstimate] = {}
     for p in pairs:
         first.setdefault((p.candidate, p.attribute, p.group, p.class_name, p.complement_key), p)
@@ -129,11 +140,13 @@ def _joint(pairs: list[PairedEstimate], predictions: Predictions, seed: int) -> 
     rows = len(predictions.label)
     if len(members) < 2 or len(members) * rows > MAX_MATRIX_ELEMENTS:
         return independent(len(members))
-    spread = np.zeros((len(members), rows))
+    influence = np.zeros((len(members), rows))
     for i, p in enumerate(members):
         if p.influence is not None and p.maximum is None:
-            spread[i, p.rows] = p.influence
-    covariance = counts.covariance(spread, np.arange(rows), predictions)
+            influence[i, p.rows] = p.influence
+    covariance = row_covariance(influence, np.arange(rows), predictions)
+    # Runs add variance that is independent between comparisons: it shrinks their correlation, which can only
+    # raise the critical value. Comparisons without influence values have rows of zeros: independent.
     total = np.diagonal(covariance) + np.array([p.run_variance for p in members])
     scale = np.where(total > 0, 1 / np.sqrt(np.where(total > 0, total, 1.0)), 0.0)
     correlation = np.clip(covariance * scale[:, None] * scale[None, :], -1, 1)
@@ -141,14 +154,18 @@ def _joint(pairs: list[PairedEstimate], predictions: Predictions, seed: int) -> 
     return correlated(correlation, np.random.default_rng((seed, 1)))
 
 
-def _limits(pairs: list[PairedEstimate], joint: Family, alpha: float) -> list[Limits]:
-    """Simultaneous limits and p-values of every pair, each kind by its own formula at one pointwise level."""
+def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) -> list[Limits]:
+    """Compute simultaneous limits and p-values of every pair.
+
+    The family fixes one pointwise level; each kind of inference then uses its own formula at that level, so
+    that all intervals hold at once and a p-value below alpha agrees with an interval that excludes 0.
+    """
     pointwise = joint.pointwise(alpha)
     z = float(z_of(pointwise))
     size = len(pairs)
     low, high, p = np.full(size, np.nan), np.full(size, np.nan), np.full(size, np.nan)
-    run_half, crit = np.zeros(size), np.full(size, z)
-    for kind, build in (("score", _score), ("wald", _wald), ("swap", _wald)):
+    run_half, critical = np.zeros(size), np.full(size, z)
+    for kind, build in (("score", _score_problem), ("wald", _wald_problem), ("swap", _wald_problem)):
         at = np.array([i for i, q in enumerate(pairs) if q.inference == kind], dtype=np.int64)
         if len(at):
             estimates = build([pairs[i] for i in at])
@@ -163,56 +180,56 @@ def _limits(pairs: list[PairedEstimate], joint: Family, alpha: float) -> list[Li
             ).interval(pointwise)
             run_half[at] = estimates.difference - flat
     at = np.array([i for i, q in enumerate(pairs) if q.inference == "maximum"], dtype=np.int64)
-    found = maxima.intervals_and_p_values([pairs[i].maximum for i in at], pointwise)
-    low[at], high[at], crit[at], p[at] = found
+    bounds = bound_and_test_maxima([pairs[i].maximum for i in at], pointwise)
+    low[at], high[at], critical[at], p[at] = bounds
     adjusted = joint.adjust(p)
-    low, high = _beyond_noise(low, high, _column(pairs, "noise"))
+    low, high = _widen_by_noise(low, high, _read_field(pairs, "noise"))
     half = (high - low) / 2
     row_half = np.sqrt(np.maximum(half**2 - run_half**2, 0.0))
-    columns = (low, high, p, adjusted, row_half, run_half, crit)
+    columns = (low, high, p, adjusted, row_half, run_half, critical)
     return [Limits(*(float(c[i]) for c in columns)) for i in range(size)]
 
 
-def _beyond_noise(low: FloatArray, high: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Widen intervals that hold 0 by what noise can hide of an error on either side."""
+def _widen_by_noise(low: FloatArray, high: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Widen the side of an interval that crosses 0 by the calibration error that noise can hide."""
     if not (noise > 0).any():
         return low, high
     down, up = true_size(np.maximum(-low, 0.0), noise), true_size(np.maximum(high, 0.0), noise)
     return np.where((noise > 0) & (low < 0), -down, low), np.where((noise > 0) & (high > 0), up, high)
 
 
-def _column(pairs: list[PairedEstimate], name: str) -> FloatArray:
+def _read_field(pairs: list[PairedEstimate], name: str) -> FloatArray:
     return np.array([getattr(p, name) for p in pairs], dtype=np.float64)
 
 
-def _score(pairs: list[PairedEstimate]) -> ScorePaired:
+def _score_problem(pairs: list[PairedEstimate]) -> ScorePaired:
     names = ("difference", "absolute", "square", "n_effective", "row_dof", *RUN_COLUMNS, "better", "worse")
-    return ScorePaired(*(_column(pairs, n) for n in names))
+    return ScorePaired(*(_read_field(pairs, n) for n in names))
 
 
-def _wald(pairs: list[PairedEstimate]) -> WaldPaired:
+def _wald_problem(pairs: list[PairedEstimate]) -> WaldPaired:
     names = ("difference", "row_variance", "row_dof", *RUN_COLUMNS)
-    return WaldPaired(*(_column(pairs, n) for n in names))
+    return WaldPaired(*(_read_field(pairs, n) for n in names))
 
 
 def margin_of(pair: PairedEstimate, settings: Settings) -> float | None:
-    """The margin of a metric: its own, else the default where that applies, else none."""
+    """Return the margin of a metric: its own, else the default where it applies, else None."""
     if pair.metric in settings.margins:
         return settings.margins[pair.metric]
     return settings.margin if pair.margin_rule else None
 
 
-def _row(
+def _build_row(
     pair: PairedEstimate,
     limits: Limits | None,
     permuted: tuple[float, float] | None,
     settings: Settings,
     family: str,
     reference: str,
-    law: tuple[int, bool],
+    family_size: tuple[int, bool],
 ) -> dict[str, Any]:
-    """One row of `comparisons`; `law` is the family's size, and whether runs have rows of their own."""
-    size, resplit = law
+    """One row of `comparisons`; `family_size` is (size, whether runs have their own rows)."""
+    size, resplit = family_size
     margin = margin_of(pair, settings)
     row: dict[str, Any] = {
         "reference": reference,
@@ -254,21 +271,22 @@ def _row(
     row["p_value"], row["p_adjusted"] = limits.p, limits.adjusted
     by_run = ", rows by run" if resplit else ""
     row["interval"] = f"{METHODS[pair.inference]}{by_run}, simultaneous over {size}"
-    seen = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
-    row["minimum_detectable"] = seen if seen <= pair.span else float("nan")
-    found = judge(limits.low, limits.high, pair.direction, margin)
-    row["equivalent"], row["beyond_margin"] = found.equivalent, found.beyond_margin
+    detectable = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
+    # A difference larger than the metric's range is not detectable at any true value.
+    row["minimum_detectable"] = detectable if detectable <= pair.span else float("nan")
+    verdict = judge(limits.low, limits.high, pair.direction, margin)
+    row["equivalent"], row["beyond_margin"] = verdict.equivalent, verdict.beyond_margin
     if family != "primary":
         return row
-    row["verdict"] = found.word
-    if found.word == "undecided":
+    row["verdict"] = verdict.word
+    if verdict.word == "undecided":
         target = settling_half_width(pair.difference, pair.direction, margin)
         row["rows_to_settle"], row["runs_to_settle"] = _to_settle(pair, limits, target)
     return row
 
 
 def _to_settle(pair: PairedEstimate, limits: Limits, target: float) -> tuple[int | None, int | None]:
-    """Rows or runs that would settle a pair: one of them where it suffices alone, else both together."""
+    """Return the rows or runs that would settle a pair: one of them if it suffices alone, else both."""
     rows = more_needed(limits.row_half, limits.run_half, target, pair.n)
     if pair.unit == "rows":
         return rows, None

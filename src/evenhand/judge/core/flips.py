@@ -1,4 +1,4 @@
-"""How many answers change between arms, counted within a run, and between the runs of one arm."""
+"""Counts of answers that change between arms within a run, and between the runs of one arm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evenhand.tables.schema import ABSENT, Arm, BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Flips:
-    """Rows whose answer changes; means over runs where there are several.
+    """Numbers of rows whose answer changes; means over runs where there are several.
 
     Attributes:
         right_to_wrong: the reference answers them right, the candidate wrong.
@@ -26,19 +26,19 @@ class Flips:
     between_runs: float
 
 
-def flips(
+def count_flips(
     arms: tuple[Arm, Arm], right: tuple[BoolArray, BoolArray], rows: IntArray, amount: FloatArray
 ) -> Flips:
     """Count the rows whose answer changes from the reference to the candidate.
 
-    Runs of the same name share a seed: each is compared with its own. Where no names are shared, every run
-    is compared with every run.
+    Runs of the same name share a seed: each is compared with its namesake. Where no names are shared, every
+    run is compared with every run.
 
     Args:
         arms: the reference and the candidate.
         right: of each, [runs, n] whether a run answers a row right.
         rows: [n] the rows.
-        amount: [n] examples that a row stands for; 0 leaves it out.
+        amount: [n] examples that a row represents; 0 leaves it out.
     """
     here = tuple(arm.prediction[:, rows] != ABSENT for arm in arms)
     lost, won = np.zeros(len(rows)), np.zeros(len(rows))
@@ -53,18 +53,18 @@ def flips(
     return Flips(
         float(np.sum(amount * lost / both)),
         float(np.sum(amount * won / both)),
-        float(np.mean([_between(r & h, h, amount) for r, h in zip(right, here, strict=True)])),
+        float(np.mean([_count_between_runs(r & h, h, amount) for r, h in zip(right, here, strict=True)])),
     )
 
 
 def paired_runs(reference: Sequence[str], candidate: Sequence[str]) -> list[tuple[int, int]]:
     """Indices of the runs that are compared: those of one name, or all with all where no name is shared."""
-    place = {name: j for j, name in enumerate(candidate)}
-    shared = [(i, place[name]) for i, name in enumerate(reference) if name in place]
+    index = {name: j for j, name in enumerate(candidate)}
+    shared = [(i, index[name]) for i, name in enumerate(reference) if name in index]
     return shared or [(i, j) for i in range(len(reference)) for j in range(len(candidate))]
 
 
-def _between(right: BoolArray, here: BoolArray, amount: FloatArray) -> float:
+def _count_between_runs(right: BoolArray, here: BoolArray, amount: FloatArray) -> float:
     """Rows that one run answers right and another one wrong, over ordered pairs of different runs."""
     if len(right) < 2:
         return float("nan")

@@ -1,4 +1,4 @@
-"""Whether arms have learnt anything at all: what the same answer for every row would reach, and chance."""
+"""Detection of arms that learnt nothing: no better than one class for every row, or than chance."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.estimates import classes_of, groups_of, observe
 from evenhand.judge.settings import METRICS
 from evenhand.tables.schema import ABSENT, Arm, FloatArray, Predictions
 
-#: Fewer rows of other classes than this say nothing about a model that never names these classes.
-_FEWEST = 3
+#: With fewer rows of other classes than this, a model that never predicts them is not judged.
+_MIN_OTHER_ROWS = 3
 #: An accuracy up to so much above the share of the commonest class counts as no better, if it is within one
 #: standard error.
 _TOLERANCE = 0.02
@@ -24,28 +24,28 @@ _LEVEL = 0.02
 
 
 def nothing_learnt(predictions: Predictions, reference: int) -> list[dict[str, Any]]:
-    """Find arms that say one class of every row, or are no better than that.
+    """Find arms that predict one class for every row, or are no better than that.
 
-    An arm is `constant` when every run says one class of all its rows. It is `commonest` when its mean
+    An arm is `constant` when every run predicts one class for all its rows. It is `commonest` when its mean
     accuracy is no better than the share of the commonest class, and neither its answers nor its scores (ROC
-    AUC) tell the classes apart better than chance. A constant arm whose scores do rank the rows is `ranking`:
-    it has learnt something, but its answers show nothing of it.
+    AUC) separate the classes better than chance. A constant arm whose scores do rank the rows is `ranking`:
+    it has learnt something that its predicted classes do not show.
 
     Args:
-        predictions: of all arms; answers of one class only cannot be looked at, and give no row.
+        predictions: predictions of all arms. Labels of a single class give no rows.
         reference: index of the reference arm, which comes first.
 
     Returns:
-        One row for each such arm: `arm`, `kind`, `class` (the one that is said, or the commonest), `share`
+        One row for each such arm: `arm`, `kind`, `class` (the predicted one, or the commonest), `share`
         (of the commonest class), `accuracy`, `roc_auc` (the best of the classes; None without scores).
     """
     order = sorted(range(len(predictions.arms)), key=lambda i: (i != reference, i))
-    rows = (_row(predictions.arms[i], predictions) for i in order)
+    rows = (_check_arm(predictions.arms[i], predictions) for i in order)
     return [row for row in rows if row is not None]
 
 
-def _row(arm: Arm, p: Predictions) -> dict[str, Any] | None:
-    """What stands against an arm; None where nothing does."""
+def _check_arm(arm: Arm, p: Predictions) -> dict[str, Any] | None:
+    """Build the row of an arm that learnt nothing; None for an arm that learnt something."""
     tables = [_confusion(answers, p) for answers in arm.prediction]
     labels = np.mean([table.sum(axis=1) for table in tables], axis=0)
     total = float(labels.sum())
@@ -53,21 +53,21 @@ def _row(arm: Arm, p: Predictions) -> dict[str, Any] | None:
         return None
     commonest, share = int(labels.argmax()), float(labels.max()) / total
     accuracy = float(np.mean([np.trace(table) / table.sum() for table in tables]))
-    said = [np.flatnonzero(table.sum(axis=0)) for table in tables]
-    constant = all(len(classes) == 1 for classes in said)
+    predicted = [np.flatnonzero(table.sum(axis=0)) for table in tables]
+    constant = all(len(classes) == 1 for classes in predicted)
     if constant:
         others = min(
-            table.sum() - table[classes[0]].sum() for table, classes in zip(tables, said, strict=True)
+            table.sum() - table[classes[0]].sum() for table, classes in zip(tables, predicted, strict=True)
         )
-        if others < _FEWEST:
+        if others < _MIN_OTHER_ROWS:
             return None
-    elif accuracy - share > _tolerance(tables, commonest) or _told_apart(tables):
+    elif accuracy - share > _tolerance(tables, commonest) or _separates_classes(tables):
         return None
     auc, ranks = _ranking(arm, p, labels)
     if ranks and not constant:
         return None
-    one = {int(classes[0]) for classes in said}
-    named = (one.pop() if len(one) == 1 else None) if constant else commonest
+    constants = {int(classes[0]) for classes in predicted}
+    named = (constants.pop() if len(constants) == 1 else None) if constant else commonest
     return {
         "arm": arm.name,
         "kind": ("ranking" if ranks else "constant") if constant else "commonest",
@@ -88,9 +88,9 @@ def _confusion(answers: Any, p: Predictions) -> FloatArray:  # noqa: ANN401  (In
 
 
 def _tolerance(tables: Sequence[FloatArray], commonest: int) -> float:
-    """One standard error of an accuracy less the commonest class's share, of one run, but not too much.
+    """Standard error of (accuracy - share of the commonest class) in one run, at most `_TOLERANCE`.
 
-    Both differ only in rows of which the arm says another class than the commonest.
+    The two differ only on rows for which the arm predicts a class other than the commonest.
     """
     table = np.mean(tables, axis=0)
     others = [k for k in range(len(table)) if k != commonest]
@@ -98,8 +98,11 @@ def _tolerance(tables: Sequence[FloatArray], commonest: int) -> float:
     return min(math.sqrt(moved) / float(table.sum()), _TOLERANCE) + 1e-12
 
 
-def _told_apart(tables: Sequence[FloatArray]) -> bool:
-    """Whether answers name some class more often where it is right than where it is not."""
+def _separates_classes(tables: Sequence[FloatArray]) -> bool:
+    """Return True when some class is predicted more often for its own rows than for others.
+
+    A one-sided z test of two shares per class, with Bonferroni's correction over the classes.
+    """
     table = np.mean(tables, axis=0)
     labels, answers, total = table.sum(axis=1), table.sum(axis=0), float(table.sum())
     scores = []
@@ -107,7 +110,7 @@ def _told_apart(tables: Sequence[FloatArray]) -> bool:
         inside, outside, share = float(labels[k]), total - float(labels[k]), float(answers[k]) / total
         difference = table[k, k] / inside - (answers[k] - table[k, k]) / outside
         scores.append(difference / math.sqrt(share * (1 - share) * (1 / inside + 1 / outside)))
-    return bool(scores) and max(scores) > _beyond(len(labels))
+    return bool(scores) and max(scores) > _chance_quantile(len(labels))
 
 
 def _ranking(arm: Arm, p: Predictions, labels: FloatArray) -> tuple[float | None, bool]:
@@ -115,32 +118,33 @@ def _ranking(arm: Arm, p: Predictions, labels: FloatArray) -> tuple[float | None
     if arm.score is None:
         return None, False
     metric = registry.load(METRICS, "roc_auc")
-    [everything] = counts.groups_of(None, p)
+    [everything] = groups_of(None, p)
     total, best, ranks = float(labels.sum()), None, False
-    for _, k in counts.classes_of(metric.INFO, p):
+    for _, k in classes_of(metric.INFO, p):
         inside, outside = float(labels[k]), total - float(labels[k])
         if not inside or not outside:
             continue
-        value = counts.observe(metric, arm, everything, p, k).value
+        value = observe(metric, arm, everything, p, k).value
         if math.isnan(value):
             continue
         best = value if best is None else max(best, value)
-        # Of the Mann-Whitney statistic where the scores say nothing.
+        # Standard deviation of the AUC (the scaled Mann-Whitney statistic) when scores are unrelated to
+        # the class.
         spread = math.sqrt((total + 1) / (12 * inside * outside))
-        ranks |= (value - 0.5) / spread > _beyond(len(labels))
+        ranks |= (value - 0.5) / spread > _chance_quantile(len(labels))
     return best, ranks
 
 
-def _beyond(classes: int) -> float:
-    """The quantile above which one of several classes is told apart better than chance."""
+def _chance_quantile(classes: int) -> float:
+    """Normal quantile of `_LEVEL`, one-sided, with Bonferroni's correction over the classes."""
     return NormalDist().inv_cdf(1 - _LEVEL / (1 if classes == 2 else classes))
 
 
 def sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say what `nothing_learnt` found, arms of the same fault together.
+    """Describe the rows of `nothing_learnt` in sentences, one for all arms with the same fault.
 
     Args:
-        rows: what it returned; of arms that were not to learn anything, `trained` is False.
+        rows: rows of `nothing_learnt`; for arms that were not trained, `trained` is False.
     """
     grouped: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -152,34 +156,34 @@ def _sentence(kind: str, name: str | None, rows: Sequence[Mapping[str, Any]], *,
     """One sentence about arms of one fault."""
     arms = [str(row["arm"]) for row in rows]
     who = _listed(arms)
-    verb = "says" if len(arms) == 1 else "say"
+    verb = "predicts" if len(arms) == 1 else "predict"
     runs = " in each of its runs" if len(arms) == 1 else " in each of their runs"
     runs = runs if max(row["runs"] for row in rows) > 1 else ""
-    what = f"'{name}'" if name is not None else "one and the same class"
-    advice = "" if idle else " (where it was trained: raise the learning rate or the epochs)"
-    nothing = "an untrained model may do so" if idle else f"nothing was learnt{advice}"
+    what = f"'{name}'" if name is not None else "a single class"
+    advice = "" if idle else " (if it was trained, raise the learning rate or the number of epochs)"
+    nothing = "an untrained model may do this" if idle else f"nothing was learnt{advice}"
     if kind == "commonest":
         figures = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
-        them = "it tells" if len(arms) == 1 else "they tell"
+        them = "it separates" if len(arms) == 1 else "they separate"
         be = "is" if len(arms) == 1 else "are"
         return (
-            f"{who} {be} no better than an answer of {what} for every row (accuracy {figures}; the share of "
-            f"{what} is {rows[0]['share']:.3f}), and {them} the classes apart no better than chance: "
-            f"{nothing}; differences between arms, or the lack of any, mean little."
+            f"{who} {be} no better than a prediction of {what} for every row (accuracy {figures}; the share "
+            f"of {what} is {rows[0]['share']:.3f}), and {them} the classes no better than chance: "
+            f"{nothing}; differences between arms, or their absence, mean little."
         )
     if kind == "ranking":
         figures = ", ".join(f"{row['roc_auc']:.3f}" for row in rows)
         their = "its" if len(arms) == 1 else "their"
         return (
-            f"{who} {verb} {what} of every row{runs}, though {their} scores rank the rows better than chance "
-            f"(ROC AUC {figures}): differences of 0 in whatever rests on answers mean nothing; judge by "
-            "roc_auc, log_loss or brier_score, or by another threshold."
+            f"{who} {verb} {what} for every row{runs}, though {their} scores rank the rows better than "
+            f"chance (ROC AUC {figures}): differences of 0 in metrics of predicted classes mean nothing; "
+            "judge by roc_auc, log_loss or brier_score, or by another threshold."
         )
-    return f"{who} {verb} {what} of every row{runs}: {nothing}; differences of 0 mean nothing."
+    return f"{who} {verb} {what} for every row{runs}: {nothing}; differences of 0 mean nothing."
 
 
 def warning(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What comes before the sentence of a verdict where arms have learnt nothing; empty where all have."""
+    """Return the warning that names arms that learnt nothing; empty where every arm has learnt."""
     arms = [str(row["arm"]) for row in rows if row["kind"] != "ranking" and row.get("trained", True)]
     return f"Nothing was learnt by {_listed(arms)} (see the remarks). " if arms else ""
 

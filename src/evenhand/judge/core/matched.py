@@ -1,18 +1,17 @@
-"""Two arms side by side in one group: what pairs are made of."""
+"""The observations of two arms in one group, from which pairs are built."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.core.estimates import MIN_RUNS, Group, Observed
 from evenhand.judge.metrics import MetricInfo
 from evenhand.tables.schema import Arm, Predictions
 
 
 @dataclass(frozen=True)
 class PairedArms:
-    """Two arms' observations of one metric in one group, and where they come from."""
+    """Two arms' observations of one metric in one group, with the predictions behind them."""
 
     name: str
     info: MetricInfo
@@ -26,11 +25,11 @@ class PairedArms:
 
     @property
     def unit(self) -> str:
-        """What varies: rows, or rows and runs."""
+        """The source of variation in the interval: `rows`, or `rows and runs`."""
         fewest = min(len(self.reference_arm.runs), len(self.candidate_arm.runs))
-        return "rows and runs" if fewest >= counts.ENOUGH_RUNS else "rows"
+        return "rows and runs" if fewest >= MIN_RUNS else "rows"
 
     @property
     def same_runs(self) -> bool:
-        """Whether the runs of both arms have the same names, in the same order."""
+        """True when the runs of both arms have the same names in the same order, and so share seeds."""
         return self.reference_arm.runs == self.candidate_arm.runs

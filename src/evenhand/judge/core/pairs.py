@@ -1,4 +1,4 @@
-"""Pairs: what one metric in one group says of two arms on the same rows, before its family is known."""
+"""Pairs: one metric of two arms on the same rows of one group, before adjustment within a family."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import swaps
-from evenhand.judge.core.estimates import MIN_DISCORDANT_ROWS, Group, Observed
-from evenhand.judge.core.flips import Flips, flips
+from evenhand.judge.core.estimates import (
+    MIN_DISCORDANT_ROWS,
+    Group,
+    Observed,
+    effective_paired,
+    per_row,
+    row_dof,
+    row_variance,
+    run_variance,
+    shortage,
+)
+from evenhand.judge.core.flips import Flips, count_flips
 from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Measure, Metric
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import FloatArray, Predictions
 
-#: Influence values that differ by less than this, over the weight of all rows, are equal: it is rounding.
+#: Influence values that differ by less than this, over the weight of all rows, are equal up to rounding.
 ROUNDING = 1e-9
 
 
@@ -25,10 +34,10 @@ class PairedEstimate:
     """One difference between a candidate and the reference.
 
     Attributes:
-        key: candidate, attribute, group, class and metric: what names a row of the result.
-        twin: the same for every metric that must give the same answer (a rate and its complement).
-        direction: of the metric; its margin rule and span (largest less smallest value) travel with it.
-        difference: candidate less reference; NaN when undefined.
+        candidate, attribute, group, class_name, metric: the identity of a row of the result.
+        complement_key: equal for metrics whose comparisons are the same test (a rate and its complement).
+        direction: of the metric; its margin rule and span (largest minus smallest value) accompany it.
+        difference: candidate minus reference; NaN when undefined.
         absolute: mean |d| of the rows, for `score`.
         square: mean d squared, for `score`.
         n_effective: rows behind the difference, for `score`.
@@ -42,7 +51,9 @@ class PairedEstimate:
         between_runs: rows that two runs of one arm answer differently, in each direction; NaN without runs.
         noise: for `swap`, the calibration error that noise of this size can hide.
         rows: [n] rows of the group.
-        influence: [n] influence of each row on the difference; None where it is too rough to correlate.
+        influence: [n] influence of each row on the difference; None where too few rows differ to estimate
+            correlations from.
+        maximum: inputs of the bounds, for disparities.
     """
 
     candidate: str
@@ -80,28 +91,28 @@ class PairedEstimate:
     maximum: Any = None
 
 
-def pair(
+def compare_arms(
     matched: PairedArms, min_group_size: int, rng: np.random.Generator, *, margin: bool = False
 ) -> PairedEstimate:
     """Compare two arms by one metric in one group.
 
     Args:
         matched: the observations.
-        min_group_size: of smaller groups nothing but the difference is said.
+        min_group_size: smaller groups get a difference without interval, p-value and verdict.
         rng: source of swaps.
         margin: whether a margin was declared for this metric itself.
     """
     m = matched
     difference = m.candidate.value - m.reference.value
-    kept = _counted(m)
-    amount = m.predictions.count[m.group.rows] * (kept > 0)
-    changed = _flips(m, amount)
+    counted = _counted(m)
+    amount = m.predictions.count[m.group.rows] * (counted > 0)
+    changes = _flips(m, amount)
     status, reason = "ok", ""
     if np.isnan(difference):
         status = "undefined"
         reason = "; ".join(dict.fromkeys(r for r in (m.reference.reason, m.candidate.reason) if r))
     elif m.group.n < min_group_size:
-        status, reason = "too_small", counts.too_few(m.group.n, min_group_size)
+        status, reason = "too_small", shortage(m.group.n, min_group_size)
     base: dict[str, Any] = {
         "candidate": m.candidate_arm.name,
         "attribute": m.group.attribute,
@@ -116,59 +127,59 @@ def pair(
         "n": m.group.n,
         "runs": min(len(m.reference_arm.runs), len(m.candidate_arm.runs)),
         "unit": m.unit,
-        "right_to_wrong": changed.right_to_wrong,
-        "wrong_to_right": changed.wrong_to_right,
-        "between_runs": changed.between_runs,
+        "right_to_wrong": changes.right_to_wrong,
+        "wrong_to_right": changes.wrong_to_right,
+        "between_runs": changes.between_runs,
         "difference": difference,
         "rows": m.group.rows,
     }
     if status != "ok":
         return PairedEstimate(**base, status=status, reason=reason)
     if m.info.inference == "score":
-        return PairedEstimate(**base, **_score(m))
+        return PairedEstimate(**base, **_score_fields(m))
     if m.info.inference == "wald":
-        return PairedEstimate(**base, **_wald(m))
-    return PairedEstimate(**(base | swaps.compare(m, rng, interval=margin)))
+        return PairedEstimate(**base, **_wald_fields(m))
+    return PairedEstimate(**(base | swaps.compare_calibration(m, rng, interval=margin)))
 
 
 def _flips(m: PairedArms, amount: FloatArray) -> Flips:
-    """Rows whose answers change; nothing is known where answers are neither right nor wrong."""
+    """Count rows whose answers change; NaN where answers are neither right nor wrong."""
     if m.reference.right_by_run is None or m.candidate.right_by_run is None:
         return Flips(np.nan, np.nan, np.nan)
     right = m.reference.right_by_run, m.candidate.right_by_run
-    return flips((m.reference_arm, m.candidate_arm), right, m.group.rows, amount)
+    return count_flips((m.reference_arm, m.candidate_arm), right, m.group.rows, amount)
 
 
 def _counted(m: PairedArms) -> FloatArray:
-    """[n] 1 for the rows that a metric looks at whatever the predictions are."""
+    """[n] each row's share in the metric's denominator, which does not depend on the predictions."""
     if m.info.inference == "score" and m.reference.denominator is not None:
         return m.reference.denominator
     return np.ones(len(m.group.rows))
 
 
-def _score(m: PairedArms) -> dict[str, Any]:
+def _score_fields(m: PairedArms) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     assert m.candidate.numerator is not None
     assert m.reference.numerator is not None
     below = _counted(m)
     weight = p.weight[rows] * below
     total = float(weight.sum())
-    d = counts.per_row(m.candidate.numerator - m.reference.numerator, below)
+    d = per_row(m.candidate.numerator - m.reference.numerator, below)
     mean, square = float(np.sum(weight * d)) / total, float(np.sum(weight * d**2)) / total
     absolute = float(np.sum(weight * np.abs(d))) / total
     influence = (d - mean) * below / total
     changed = float(np.sum(p.count[rows] * (d != 0)))
     single = len(m.reference_arm.runs) == len(m.candidate_arm.runs) == 1
     counted = single and not p.weighted and p.cluster is None
-    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    run_var, run_dof = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
     return {
         "status": "ok",
         "reason": "",
         "absolute": absolute,
         "square": square,
-        "n_effective": counts.effective_paired(d, below, rows, p, square=square),
-        "row_dof": counts.row_dof(rows, p),
-        "run_variance": spread_runs,
+        "n_effective": effective_paired(d, below, rows, p, square=square),
+        "row_dof": row_dof(rows, p),
+        "run_variance": run_var,
         "run_dof": run_dof,
         "better": float(p.count[rows] @ (d > 0)) if counted else np.nan,
         "worse": float(p.count[rows] @ (d < 0)) if counted else np.nan,
@@ -176,26 +187,27 @@ def _score(m: PairedArms) -> dict[str, Any]:
     }
 
 
-def _wald(m: PairedArms) -> dict[str, Any]:
+def _wald_fields(m: PairedArms) -> dict[str, Any]:
     p, rows = m.predictions, m.group.rows
     influence = m.candidate.influence - m.reference.influence
-    # Answers count where answers are compared: influence values differ everywhere once one answer does.
-    apart = np.abs(influence) * float(p.weight[rows].sum()) > ROUNDING
-    differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else apart
+    # Metrics of predictions count rows whose answers differ: one changed answer changes the influence values
+    # of all rows, so these cannot be counted.
+    moved = np.abs(influence) * float(p.weight[rows].sum()) > ROUNDING
+    differ = m.reference.right != m.candidate.right if m.info.needs == "prediction" else moved
     if m.reference.each is not None and m.candidate.each is not None:
         differ = m.reference.each != m.candidate.each
     changed = round(float(p.count[rows] @ differ))
     if changed < MIN_DISCORDANT_ROWS:
-        reason = f"the arms differ on {counts.too_few(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
+        reason = f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: too few for an interval"
         return {"status": "too_small", "reason": reason}
-    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
-    clusters = counts.row_dof(rows, p)
+    run_var, run_dof = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    clusters = row_dof(rows, p)
     return {
         "status": "ok",
         "reason": "",
-        "row_variance": counts.variance(influence, rows, p),
+        "row_variance": row_variance(influence, rows, p),
         "row_dof": min(clusters, changed - 1.0),
-        "run_variance": spread_runs,
+        "run_variance": run_var,
         "run_dof": run_dof,
         "influence": influence,
     }
@@ -205,22 +217,22 @@ def compare_with_reference(
     metric: Metric,
     class_name: str | None,
     predictions: Predictions,
-    seen: tuple[list[Group], list[list[Observed]]],
+    estimates: tuple[list[Group], list[list[Observed]]],
     reference: int,
     settings: Settings,
 ) -> list[PairedEstimate]:
-    """Every candidate against the reference, in every group.
+    """Compare every candidate with the reference, in every group.
 
     Args:
-        metric: what was observed.
-        class_name: of which class.
+        metric: the metric's module, or a measure.
+        class_name: the class of a one-against-rest metric, or None.
         predictions: the rows.
-        seen: groups, and observations by [arm][group].
+        estimates: groups, and observations by [arm][group].
         reference: index of the reference arm.
         settings: smallest group and seed.
     """
-    (groups, observed), arms = seen, predictions.arms
-    found = []
+    (groups, observed), arms = estimates, predictions.arms
+    pairs = []
     for candidate in (i for i in range(len(arms)) if i != reference):
         for g, group in enumerate(groups):
             matched = PairedArms(
@@ -236,10 +248,10 @@ def compare_with_reference(
             )
             rng = np.random.default_rng((settings.rng, g))
             declared = matched.name in settings.margins
-            found.append(pair(matched, settings.min_group_size, rng, margin=declared))
-    return found
+            pairs.append(compare_arms(matched, settings.min_group_size, rng, margin=declared))
+    return pairs
 
 
 def module_name(metric: Metric) -> str:
-    """The name under which a metric goes: its file's name, or a measure's own."""
+    """Return the name of a metric: its file's name, or a measure's `name`."""
     return metric.name if isinstance(metric, Measure) else metric.__name__.rpartition(".")[2]

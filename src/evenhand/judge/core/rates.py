@@ -6,8 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.core.estimates import (
+    MIN_RUNS,
+    Group,
+    Observed,
+    effective_rows,
+    row_dof,
+    row_variance,
+    shortage,
+)
 from evenhand.judge.core.pairs import module_name
 from evenhand.judge.metrics import Metric
 from evenhand.judge.settings import Settings
@@ -28,8 +35,8 @@ def rate_row(
     predictions: Predictions,
     settings: Settings,
 ) -> dict[str, Any]:
-    """One row of `rates`."""
-    several = len(arm.runs) >= counts.ENOUGH_RUNS
+    """Build one row of `rates`."""
+    several = len(arm.runs) >= MIN_RUNS
     status, reason = "ok", ""
     low = high = NAN
     interval: str | None = None
@@ -37,7 +44,7 @@ def rate_row(
         status, reason = "undefined", observed.reason
     else:
         if group.n < settings.min_group_size:
-            status, reason = "too_small", counts.too_few(group.n, settings.min_group_size)
+            status, reason = "too_small", shortage(group.n, settings.min_group_size)
         low, high, interval = _interval(metric, group, observed, predictions, settings.alpha)
     return {
         "input": arm.name,
@@ -50,7 +57,7 @@ def rate_row(
         "high": high,
         "level": 1 - settings.alpha,
         "n": group.n,
-        "n_positive": _positives(class_name, group, predictions),
+        "n_positive": _count_positives(class_name, group, predictions),
         "runs": len(arm.runs),
         "unit": "rows and runs" if several else "rows",
         "status": status,
@@ -59,8 +66,8 @@ def rate_row(
     }
 
 
-def _positives(class_name: str | None, group: Group, p: Predictions) -> int | None:
-    """Examples of the positive class; None where no class is meant."""
+def _count_positives(class_name: str | None, group: Group, p: Predictions) -> int | None:
+    """Count examples of the positive class; None where the metric has no positive class."""
     if class_name is not None:
         positive = p.classes.index(class_name)
     elif p.positive is not None:
@@ -76,16 +83,16 @@ def _interval(
     """Limits of one value: Wilson for shares, normal or t for means, none for calibration errors."""
     info, value = metric.INFO, observed.value
     runs, run_dof = 0.0, np.inf
-    if len(observed.values) >= counts.ENOUGH_RUNS:
+    if len(observed.values) >= MIN_RUNS:
         runs = float(np.var(observed.values, ddof=1) / len(observed.values))
         run_dof = len(observed.values) - 1.0
     if info.inference == "permutation":
         return NAN, NAN, "none: its size depends on the number of rows"
     if info.range == (0, 1):
-        n = counts.effective_rows(observed, group, p)
+        n = effective_rows(observed, group, p)
         if not n > 0:
             return NAN, NAN, "none: no rows"
-        z = z_to_t(z_of(alpha), counts.row_dof(group.rows, p))
+        z = z_to_t(z_of(alpha), row_dof(group.rows, p))
         low, high = (float(v) for v in wilson(value, n, z))
         part = float(t_of(alpha, run_dof)) * np.sqrt(runs) if runs > 0 else 0.0
         return (
@@ -93,10 +100,10 @@ def _interval(
             min(value + float(np.hypot(high - value, part)), 1.0),
             "Wilson, pointwise",
         )
-    spread = counts.variance(observed.influence, group.rows, p)
-    dof = min(counts.row_dof(group.rows, p), max(group.n - 1.0, 1.0))
-    if group.n < 2 or not spread > 0:
+    row_var = row_variance(observed.influence, group.rows, p)
+    dof = min(row_dof(group.rows, p), max(group.n - 1.0, 1.0))
+    if group.n < 2 or not row_var > 0:
         return NAN, NAN, "none: fewer than two different rows"
-    one = WaldPaired(*(np.array([v]) for v in (value, spread, dof, runs, run_dof)))
-    low_w, high_w = one.interval(alpha)
+    estimate = WaldPaired(*(np.array([v]) for v in (value, row_var, dof, runs, run_dof)))
+    low_w, high_w = estimate.interval(alpha)
     return max(float(low_w[0]), info.range[0]), min(float(high_w[0]), info.range[1]), "t, pointwise"

@@ -1,4 +1,4 @@
-"""Reliability diagrams: in bins of the score, what a model promises and what comes true, by group."""
+"""Reliability diagrams: mean confidence and observed frequency in bins of the score, by group."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.core.estimates import MIN_RUNS, Group, Observed, effective_rows, groups_of, row_dof
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.settings import Settings
@@ -17,7 +16,7 @@ from evenhand.tables.schema import ABSENT, Arm, FloatArray, Predictions
 
 
 def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, Any]]:
-    """What came true in each bin of the score, for every arm and group, pooled over an arm's runs.
+    """Compute the observed frequency in each bin of the score, for every arm and group, pooled over runs.
 
     Bins are those of `expected_calibration_error`. Two classes: the confidence is P(positive), the
     `accuracy` of a bin its frequency of the positive class. More: the score of the predicted class, and the
@@ -25,7 +24,7 @@ def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, 
 
     A bin's share is a ratio of sums over rows and runs. Its pointwise interval is Wilson's with the number of
     rows, not of answers: the same row in five runs is one row; clusters and weights count as in `rates`. From
-    five runs on, the spread of the runs is added. A run that lacks a row says nothing of it.
+    five runs on, the spread of the runs is added. A run that lacks a row does not contribute to it.
 
     Args:
         predictions: all arms, with scores.
@@ -37,32 +36,32 @@ def reliability(predictions: Predictions, settings: Settings) -> list[dict[str, 
     """
     if any(arm.score is None for arm in predictions.arms):
         return []
-    groups = [g for a in (None, *predictions.attributes) for g in counts.groups_of(a, predictions)]
+    groups = [g for a in (None, *predictions.attributes) for g in groups_of(a, predictions)]
     return [
         row
         for arm in predictions.arms
         for group in groups
         if group.n >= settings.min_group_size
-        for row in _of_group(arm, group, predictions, settings.alpha)
+        for row in _group_bins(arm, group, predictions, settings.alpha)
     ]
 
 
-def _of_group(arm: Arm, group: Group, p: Predictions, alpha: float) -> list[dict[str, Any]]:
+def _group_bins(arm: Arm, group: Group, p: Predictions, alpha: float) -> list[dict[str, Any]]:
     """The bins of one arm in one group."""
     pairs = [_answers(arm, run, group, p) for run in range(len(arm.runs))]
     here = arm.prediction[:, group.rows] != ABSENT
     confidence = np.where(here, np.stack([c for c, _ in pairs]), 0.0)
     outcome = np.where(here, np.stack([o for _, o in pairs]), 0.0)
-    place = np.stack([bin_of(c, BINS) for c in confidence])
+    bins = np.stack([bin_of(c, BINS) for c in confidence])
     weight = p.weight[group.rows]
-    found = []
-    for index in np.unique(place[here]):
-        inside = ((place == index) & here).astype(np.float64)
+    rows = []
+    for index in np.unique(bins[here]):
+        inside = ((bins == index) & here).astype(np.float64)
         if not float((inside @ weight).sum()) > 0:
             continue
         mean = float((inside * confidence @ weight).sum() / (inside @ weight).sum())
-        share, low, high = _share(inside, outcome, group, p, alpha)
-        found.append(
+        share, low, high = _bin_share(inside, outcome, group, p, alpha)
+        rows.append(
             {
                 "arm": arm.name,
                 "attribute": group.attribute,
@@ -79,7 +78,7 @@ def _of_group(arm: Arm, group: Group, p: Predictions, alpha: float) -> list[dict
                 "runs": len(arm.runs),
             }
         )
-    return found
+    return rows
 
 
 def _answers(arm: Arm, run: int, group: Group, p: Predictions) -> tuple[FloatArray, FloatArray]:
@@ -92,35 +91,35 @@ def _answers(arm: Arm, run: int, group: Group, p: Predictions) -> tuple[FloatArr
     return confidence_and_outcome(sample)
 
 
-def _share(
+def _bin_share(
     inside: FloatArray, outcome: FloatArray, group: Group, p: Predictions, alpha: float
 ) -> tuple[float, float, float]:
-    """The share of a bin that came true, with its pointwise limits.
+    """Compute the observed frequency in a bin, with its pointwise limits.
 
     Args:
-        inside: [runs, n] whether a row lies in the bin.
-        outcome: [runs, n] whether it came true.
+        inside: [runs, n] 1 where a row is in the bin.
+        outcome: [runs, n] 1 where the prediction came true.
         group: the rows.
-        p: where they come from.
+        p: the predictions that contain them.
         alpha: 1 - alpha is the level.
     """
-    here = inside.any(axis=0)
-    rows = group.rows[here]
+    present = inside.any(axis=0)
+    rows = group.rows[present]
     weight = p.weight[rows]
-    above, below = (inside * outcome)[:, here], inside[:, here]
+    above, below = (inside * outcome)[:, present], inside[:, present]
     total = float(below.mean(axis=0) @ weight)
     value = min(float(above.mean(axis=0) @ weight) / total, 1.0)
     moved = (above - value * below) / total
     true = above.mean(axis=0)
-    seen = Observed(moved @ weight, value, moved.mean(axis=0), true, below.mean(axis=0), true, "")
-    n = counts.effective_rows(seen, Group(group.attribute, group.name, rows, len(rows)), p)
+    observed = Observed(moved @ weight, value, moved.mean(axis=0), true, below.mean(axis=0), true, "")
+    n = effective_rows(observed, Group(group.attribute, group.name, rows, len(rows)), p)
     if not n > 0:
         return value, float("nan"), float("nan")
-    low, high = (float(v) for v in wilson(value, n, z_to_t(z_of(alpha), counts.row_dof(rows, p))))
-    runs = len(seen.values)
+    low, high = (float(v) for v in wilson(value, n, z_to_t(z_of(alpha), row_dof(rows, p))))
+    runs = len(observed.values)
     part = 0.0
-    if runs >= counts.ENOUGH_RUNS:
-        part = float(t_of(alpha, runs - 1.0)) * float(np.std(seen.values, ddof=1)) / runs**0.5
+    if runs >= MIN_RUNS:
+        part = float(t_of(alpha, runs - 1.0)) * float(np.std(observed.values, ddof=1)) / runs**0.5
     return (
         value,
         max(value - float(np.hypot(value - low, part)), 0.0),

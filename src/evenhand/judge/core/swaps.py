@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge.core import estimates as counts
+from evenhand.judge.core.estimates import row_dof, run_variance
 from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
@@ -15,17 +15,17 @@ from evenhand.judge.stats.permutation import Binned, hidden_by_noise, swapped_di
 from evenhand.tables.schema import ABSENT, Arm
 
 
-def compare(m: PairedArms, rng: np.random.Generator, *, interval: bool) -> dict[str, Any]:
+def compare_calibration(m: PairedArms, rng: np.random.Generator, *, interval: bool) -> dict[str, Any]:
     """Compare the mean calibration errors of two arms over their runs.
 
     A swap exchanges the arms' answers to a row in all runs at once. With fewer than five runs the share of
-    swaps that differ as much is the p-value, about these very models. From five on the variance of the swaps
-    is that over rows, and the spread of the runs is added, as in every other comparison.
+    swaps that differ as much is the p-value, which holds for these models only. From five runs on the
+    variance of the swaps is the variance over rows, and the variance over runs is added to it.
 
     Args:
         m: the observations.
         rng: source of the swaps.
-        interval: whether a margin was declared for the metric, so that an interval is needed.
+        interval: True when a margin was declared for the metric, so that an interval is needed.
 
     Returns:
         Fields of the pair.
@@ -35,28 +35,28 @@ def compare(m: PairedArms, rng: np.random.Generator, *, interval: bool) -> dict[
     if len(m.reference_arm.runs) != len(m.candidate_arm.runs):
         return {"status": "ok", "reason": "no p-value: the arms have different numbers of runs"}
     arms = tuple(_binned(arm, m) for arm in (m.reference_arm, m.candidate_arm))
-    found = swapped_difference(arms[0], arms[1], BINS, rng)
-    spread_runs, run_dof = counts.run_variance(m.candidate, m.reference, same_runs=m.same_runs)
-    rows = counts.row_dof(m.group.rows, m.predictions)
+    swapped = swapped_difference(arms[0], arms[1], BINS, rng)
+    run_var, run_dof = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    rows = row_dof(m.group.rows, m.predictions)
     fields = {
-        "row_variance": found.variance,
+        "row_variance": swapped.variance,
         "row_dof": rows,
-        "run_variance": spread_runs,
+        "run_variance": run_var,
         "run_dof": run_dof,
     }
     if interval:
         noise = max(hidden_by_noise(arm, BINS) for arm in arms)
         return {"status": "ok", "reason": "", "inference": "swap", "noise": noise, **fields}
-    p_value = found.p_value
-    if spread_runs > 0:
+    p_value = swapped.p_value
+    if run_var > 0:
         difference = m.candidate.value - m.reference.value
-        values = (difference, found.variance, rows, spread_runs, run_dof)
+        values = (difference, swapped.variance, rows, run_var, run_dof)
         p_value = float(WaldPaired(*(np.array([v]) for v in values)).p_values()[0])
     return {"status": "ok", "reason": "", "p_value": p_value}
 
 
 def _binned(arm: Arm, m: PairedArms) -> Binned:
-    """What every run of an arm adds to which bin, row by row; a row that a run lacks adds nothing."""
+    """Compute the bin and the weighted gap of every row in every run; a row that a run lacks has gap 0."""
     assert arm.score is not None
     p, rows = m.predictions, m.group.rows
     bins, gaps, weights = [], [], []

@@ -1,8 +1,8 @@
-"""Disparities: how far groups are apart in one arm.
+"""Disparities: differences between the groups of one arm, as single numbers.
 
 A file here is a disparity; its name is the disparity's name. It defines `INFO` (a `DisparityInfo`) and
-`compute(values)`, from the group values of each metric in `INFO.of`. `INFO.form` says which max-min
-expression it is, and so how its interval and its difference between two arms are bounded.
+`compute(values)`, from the group values of each metric in `INFO.of`. `INFO.form` names the max-min
+expression, which determines the bounds of its interval and of its difference between two arms.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class DisparityInfo:
         direction: +1 higher is better, -1 lower is better.
         range: smallest and largest possible value.
         of: metrics whose group values it compares.
-        form: `gap` (largest less smallest), `ratio` (smallest over largest), `worst` (the worst group's
-            value) or `size_fair` (a gap that is judged by permutation, since it depends on group sizes).
+        form: `gap` (largest minus smallest), `ratio` (smallest over largest), `worst` (the worst group's
+            value) or `size_fair` (a gap tested by permutation, since its size depends on group sizes).
         combine: how the results of several metrics are joined.
         reference: definition or source.
         margin: whether the default margin for rates on [0, 1] applies.
@@ -46,11 +46,11 @@ class DisparityInfo:
 
 
 def gap(values: FloatArray) -> float:
-    """Largest less smallest value."""
+    """Return the largest minus the smallest value."""
     return float(np.max(values) - np.min(values))
 
 
 def ratio(values: FloatArray) -> float:
-    """Smallest over largest value; NaN when all are 0."""
+    """Return the smallest over the largest value; NaN when all are 0."""
     top = float(np.max(values))
     return float(np.min(values)) / top if top > 0 else float("nan")

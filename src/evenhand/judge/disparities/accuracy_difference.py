@@ -16,5 +16,5 @@ INFO = DisparityInfo(
 
 
 def compute(values: Values) -> float:
-    """Largest less smallest accuracy."""
+    """Largest minus smallest accuracy."""
     return gap(values["accuracy"])

@@ -16,5 +16,5 @@ INFO = DisparityInfo(
 
 
 def compute(values: Values) -> float:
-    """Largest less smallest selection rate."""
+    """Largest minus smallest selection rate."""
     return gap(values["selection_rate"])

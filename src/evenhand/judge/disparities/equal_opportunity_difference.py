@@ -16,5 +16,5 @@ INFO = DisparityInfo(
 
 
 def compute(values: Values) -> float:
-    """Largest less smallest true positive rate."""
+    """Largest minus smallest true positive rate."""
     return gap(values["true_positive_rate"])

@@ -20,5 +20,5 @@ INFO = DisparityInfo(
 
 
 def compute(values: Values) -> float:
-    """The smaller of the two ratios; an FPR of 0 in every group is passed over, as in fairlearn."""
+    """The smaller of the two ratios; an FPR of 0 in every group is ignored, as in fairlearn."""
     return min(ratio(values["true_positive_rate"]), ratio(values["false_positive_rate"]))

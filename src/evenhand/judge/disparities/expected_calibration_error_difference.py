@@ -17,5 +17,5 @@ INFO = DisparityInfo(
 
 
 def compute(values: Values) -> float:
-    """Largest less smallest calibration error."""
+    """Largest minus smallest calibration error."""
     return gap(values["expected_calibration_error"])

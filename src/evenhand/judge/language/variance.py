@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.core.estimates import ENOUGH_RUNS
+from evenhand.judge.core.estimates import MIN_RUNS
 from evenhand.judge.prompts.choices import SCORINGS, TIE_TOLERANCE, Chosen
 from evenhand.judge.prompts.crossing import Crossing, crossing_of
 from evenhand.judge.prompts.forms import log_shares
@@ -181,25 +181,25 @@ def _component_row(
     which = [e.index for e in effects]
     # Estimates of variance components may be negative; shares are reported with these truncated at 0, while
     # the interval is that of the untruncated share.
-    positive = np.maximum(estimates.whole, 0.0)
+    positive = np.maximum(estimates.estimates, 0.0)
     row = {
         "variance": float(positive[which].sum()),
-        "variance_untruncated": float(estimates.whole[which].sum()),
+        "variance_untruncated": float(estimates.estimates[which].sum()),
         "degrees": sum(e.degrees for e in effects),
     }
     label, factors = (effects[0].name, effects[0].factors) if name is None else (name, None)
-    if not estimates.whole.sum() > ZERO_VARIANCE:
+    if not estimates.estimates.sum() > ZERO_VARIANCE:
         return _empty_row(kind, label, factors, **row, reason="nothing varies: all shares are the same")
     share = float(positive[which].sum() / positive.sum())
     untruncated, without = estimates.shares(which)
     row |= {"share": share, "share_untruncated": untruncated}
     # The jackknife over snippets covers their sampling only. A component that varies over prompts or seeds
     # needs enough of these as well.
-    fewest = min((e.degrees for e in effects if e.pure), default=ENOUGH_RUNS)
+    fewest = min((e.degrees for e in effects if e.pure), default=MIN_RUNS)
     reason = no_interval
-    if fewest < ENOUGH_RUNS - 1:
+    if fewest < MIN_RUNS - 1:
         reason = (
-            f"{fewest} {'degree' if fewest == 1 else 'degrees'} of freedom, fewer than {ENOUGH_RUNS - 1}: "
+            f"{fewest} {'degree' if fewest == 1 else 'degrees'} of freedom, fewer than {MIN_RUNS - 1}: "
             "no interval holds, and the result does not extend to other prompts or seeds"
         )
     if reason:

@@ -1,4 +1,4 @@
-"""Metrics: numbers of one arm in one group.
+"""Metrics: values of one arm in one group.
 
 A file here is a metric; its name is the metric's name. It defines `INFO` (a `MetricInfo`) and
 `compute(sample) -> Estimate`. Undefined is NaN with a reason, never 0.
@@ -28,7 +28,7 @@ class MetricInfo:
         needs: what it is computed from.
         classes: for more than two classes: one number for all (`whole`) or one per class
             (`one_vs_rest`).
-        inference: how two arms are compared on the same rows: `score` (the difference of two shares of
+        inference: comparison of two arms on the same rows: `score` (the difference of two shares of
             the same rows: Tango's interval), `wald` (influence values) or `permutation` (p-value only).
         complement: the metric that is 1 minus this one: both are one row in a family.
         margin: whether the default margin for rates on [0, 1] applies.
@@ -76,7 +76,7 @@ class Sample:
 
     @property
     def proba(self) -> FloatArray:
-        """[n, classes] scores; asking without scores is a bug."""
+        """[n, classes] scores; a call without scores is a bug."""
         assert self.probability is not None
         return self.probability
 
@@ -88,7 +88,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and how much each row moved it.
+    """An estimate with its influence values.
 
     Attributes:
         value: the estimate; NaN when undefined.
@@ -108,7 +108,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric that is no file of its own, but one of several that a file of another folder measures.
+    """A metric without its own file: one of several that a file of another folder measures.
 
     Attributes:
         name: its name in results.
@@ -121,19 +121,22 @@ class Measure:
     compute: Callable[[Sample], Estimate]
 
 
-#: What counts, rates and comparisons take: a file of this folder, or a measure.
+#: A module of this folder, or a measure: rates and comparisons accept both.
 Metric = ModuleType | Measure
 
 
 def undefined(sample: Sample, reason: str) -> Estimate:
-    """An estimate that does not exist, and why."""
+    """Return an undefined estimate (NaN) with its reason."""
     return Estimate(float("nan"), np.full(len(sample.true), np.nan), reason=reason)
 
 
 def ratio(
     sample: Sample, numerator: BoolArray | FloatArray, denominator: BoolArray | FloatArray | None, empty: str
 ) -> Estimate:
-    """Weighted ratio of sums, sum(w a) / sum(w b), with its influence values (a - R b) / sum(w b).
+    """Weighted ratio of sums R = sum(w a) / sum(w b), with influence values (a - R b) / sum(w b).
+
+    The influence values are the linearisation (delta method) of the ratio: Cochran (1977), Sampling
+    Techniques, chapter 6.
 
     Args:
         sample: the rows.

@@ -1,8 +1,9 @@
-"""Expected calibration error: how far scores are from frequencies, averaged over bins of equal width.
+"""Expected calibration error: the distance of scores from frequencies, averaged over bins of equal width.
 
 Two classes: P(positive) against the frequency of the positive class. More: `top_label`, the score of the
-predicted class against accuracy. The value grows as a group shrinks even for a calibrated model, so arms are
-compared by swapping them within rows, and the verdict comes from the Brier score unless a margin is declared.
+predicted class against accuracy. The value is larger in smaller groups even for a calibrated model (it
+sums absolute values of noisy gaps), so arms are compared by swapping them within rows, and the verdict comes
+from the Brier score unless a margin is declared.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ def bin_of(confidence: FloatArray, bins: int) -> IntArray:
 def equal_mass_bin_of(confidence: FloatArray, weight: FloatArray, bins: int) -> IntArray:
     """[n] index of the bin when each bin gets the same share of the weight; equal confidences share a bin.
 
-    A row's bin is where the weight below it and half the weight of its equals lie on the way to the whole.
+    A row's bin follows from its mid-rank: the weight of smaller confidences plus half the weight of equal
+    ones, as a share of the total weight.
     """
-    _, place = np.unique(confidence, return_inverse=True)
-    mass = np.bincount(place, weights=weight)
+    _, rank = np.unique(confidence, return_inverse=True)
+    mass = np.bincount(rank, weights=weight)
     middle = np.cumsum(mass) - mass / 2
     index = (middle * bins / max(float(weight.sum()), np.finfo(np.float64).tiny)).astype(np.int64)
-    return np.asarray(np.minimum(index, bins - 1)[place])
+    return np.asarray(np.minimum(index, bins - 1)[rank])

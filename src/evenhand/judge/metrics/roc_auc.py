@@ -1,4 +1,4 @@
-"""ROC AUC: how often a positive row has a higher score than a negative one (ties count half)."""
+"""ROC AUC: the probability that a positive row has a higher score than a negative one (ties count half)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def compute(sample: Sample) -> Estimate:
     """P(score of a positive > score of a negative) + P(equal) / 2, weighted.
 
     The influence of a row is its placement value (the weighted share of the other class that it beats)
-    less the AUC, over the weight of its own class.
+    minus the AUC, over the weight of its own class.
     """
     positive, weight = sample.label, sample.weight
     above, below = float(weight[positive].sum()), float(weight[~positive].sum())

@@ -144,9 +144,9 @@ def _paired_estimate(
 def _run_variance(differences: FloatArray) -> tuple[float, float]:
     """Return the variance over targets of the mean difference and its degrees of freedom.
 
-    Below `ENOUGH_RUNS` targets a variance over targets is not estimated: it is 0, and rows alone vary.
+    Below `MIN_RUNS` targets a variance over targets is not estimated: it is 0, and rows alone vary.
     """
-    if len(differences) < counts.ENOUGH_RUNS:
+    if len(differences) < counts.MIN_RUNS:
         return 0.0, np.inf
     return float(np.var(differences, ddof=1) / len(differences)), len(differences) - 1.0
 
@@ -154,7 +154,7 @@ def _run_variance(differences: FloatArray) -> tuple[float, float]:
 def _wald_fields(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict[str, Any]:
     changed = int((influence != 0).sum())
     if changed < MIN_DISCORDANT_ROWS:
-        reason = f"the arms differ on {counts.too_few(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
+        reason = f"the arms differ on {counts.shortage(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
         return {"status": "too_small", "reason": reason}
     return {
         "status": "ok",

@@ -25,7 +25,7 @@ NAN = float("nan")
 
 def unit_of(targets: int) -> str:
     """Name the source of variation: rows of these very targets, or rows and targets."""
-    return "rows and runs" if targets >= counts.ENOUGH_RUNS else "rows"
+    return "rows and runs" if targets >= counts.MIN_RUNS else "rows"
 
 
 def status_of(estimates: AttackEstimates, metric: str, g: int, settings: PrivacySettings) -> tuple[str, str]:
@@ -127,7 +127,7 @@ def _sizes(estimates: AttackEstimates, group: Group, g: int, targets: int) -> di
 
 def run_half_width(values: FloatArray, alpha: float) -> float:
     """Half width of the t interval of a mean over targets; 0 below five targets."""
-    if len(values) < counts.ENOUGH_RUNS:
+    if len(values) < counts.MIN_RUNS:
         return 0.0
     return float(t_of(alpha, len(values) - 1.0) * np.std(values, ddof=1) / np.sqrt(len(values)))
 

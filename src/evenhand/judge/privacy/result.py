@@ -9,7 +9,7 @@ from typing import Any
 
 from evenhand._version import __version__
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
-from evenhand.judge.result import AuditResult, Wording, place, verdict_of
+from evenhand.judge.result import AuditResult, Wording, group_label, verdict_of
 from evenhand.tables.schema import Columns
 from evenhand.tables.signals.schema import Signals
 
@@ -86,7 +86,7 @@ def _wording(rates: Sequence[dict[str, Any]]) -> Wording:
     return Wording(
         alone=f"One arm: {_leakage(rates)} A verdict needs a second arm to compare with.",
         about="Leakage of ",
-        what=lambda row: f"{title(row['metric'])} of {row['attack']} for {place(row)}",
+        what=lambda row: f"{title(row['metric'])} of {row['attack']} for {group_label(row)}",
         runs="attacked runs",
         number=title,
     )

@@ -56,7 +56,7 @@ def range_limits(
     rows = np.einsum("fg,gh,fh->f", forms, covariance, forms)
     runs, dof = np.zeros(len(forms)), np.full(len(forms), np.inf)
     targets = values.shape[1]
-    if targets >= counts.ENOUGH_RUNS:
+    if targets >= counts.MIN_RUNS:
         runs = (forms @ values).var(axis=1, ddof=1) / targets
         dof = np.full(len(forms), targets - 1.0)
     paired = WaldPaired(forms @ values.mean(axis=1), rows, np.full(len(forms), np.inf), runs, dof)

@@ -1,4 +1,4 @@
 """Intervals, families, paired differences, differences of disparities, permutation and power.
 
-Everything here takes and returns arrays; nothing knows about files, groups or metrics.
+All functions take and return arrays, and are independent of files, groups and metrics.
 """

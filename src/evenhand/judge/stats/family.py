@@ -1,9 +1,13 @@
 """Families: one critical value for all their intervals, and p-values that agree with it.
 
-Every comparison has a pointwise interval and a pointwise p-value. A family of k asks that all intervals hold
-at once with probability 1 - alpha. On the scale of a normal statistic the critical value is the 1 - alpha
-quantile of max |Z_j|, Z normal with the correlation of the comparisons' influence values; comparisons whose
-correlation is not known are taken as independent, which can only raise it (Sidak 1967; Royen 2014).
+Every comparison has a pointwise interval and a pointwise p-value. A family of k requires that all intervals
+hold at once with probability 1 - alpha. On the scale of a normal statistic the critical value is the
+1 - alpha quantile of max |Z_j|, Z normal with the correlation of the comparisons' influence values;
+comparisons of unknown correlation are treated as independent, which can only raise it (Sidak 1967; Royen
+2014).
+
+Invariant: adjusted p-values agree with simultaneous intervals at the family's level. Both therefore read
+the same draws, with the same rule at ties.
 """
 
 from __future__ import annotations
@@ -16,14 +20,14 @@ import numpy as np
 from evenhand.judge.stats.quantiles import two_sided, z_of
 from evenhand.tables.schema import FloatArray
 
-#: Draws of max |Z| and the most numbers drawn for them: the quantile's own error is then below 0.01.
+#: Draws of max |Z|, whose quantile then has an error below 0.01, and maximum elements drawn for them.
 DRAWS = 20_000
 MAX_MATRIX_ELEMENTS = 20_000_000
 
 
 @dataclass(frozen=True)
 class Family:
-    """The joint law of the largest of k statistics.
+    """The joint distribution of the largest of k statistics.
 
     Attributes:
         size: k, comparisons that are not copies of each other.
@@ -34,7 +38,10 @@ class Family:
     maxima: FloatArray
 
     def critical(self, alpha: float) -> float:
-        """The critical value on the normal scale: at most Sidak's, at least that of a single interval."""
+        """Critical value on the normal scale: at most Sidak's, at least that of a single interval.
+
+        Both limits hold for any correlation, so they cut off the random error of the draws.
+        """
         sidak = float(z_of(-np.expm1(np.log1p(-alpha) / max(self.size, 1))))
         draws = len(self.maxima)
         if draws == 0:
@@ -44,7 +51,7 @@ class Family:
         return min(sidak, max(drawn, float(z_of(alpha))))
 
     def pointwise(self, alpha: float) -> float:
-        """The level at which each interval of the family is computed."""
+        """Level at which each interval of the family is computed."""
         return float(two_sided(self.critical(alpha)))
 
     def adjust(self, p: FloatArray) -> FloatArray:
@@ -59,12 +66,12 @@ class Family:
 
 
 def independent(size: int) -> Family:
-    """A family about whose correlation nothing is used: Sidak's critical value."""
+    """Return a family without use of its correlation: Sidak's critical value."""
     return Family(size, np.empty(0))
 
 
 def correlated(correlation: FloatArray, rng: np.random.Generator) -> Family:
-    """A family whose statistics have this correlation.
+    """Return a family whose statistics have this correlation.
 
     Args:
         correlation: [k, k], with 1 on the diagonal; rows of zeros for independent statistics.
@@ -72,6 +79,7 @@ def correlated(correlation: FloatArray, rng: np.random.Generator) -> Family:
     """
     k = len(correlation)
     draws = min(DRAWS, MAX_MATRIX_ELEMENTS // max(k, 1))
+    # A quantile of fewer than 1000 draws is too uncertain: such large families use Sidak's bound.
     if k < 2 or draws < 1000:
         return independent(k)
     root = symmetric_root(correlation).astype(np.float32)
@@ -85,9 +93,10 @@ def correlated(correlation: FloatArray, rng: np.random.Generator) -> Family:
 
 
 def symmetric_root(matrix: FloatArray) -> FloatArray:
-    """The symmetric R with R R = matrix: unlike a triangle or scaled eigenvectors, the only one there is.
+    """Return the symmetric R with R R = matrix, the only symmetric positive semi-definite root.
 
-    So draws do not depend on how equal eigenvalues come out, nor on the order of groups or arms.
+    Draws through R therefore do not depend on the basis chosen for equal eigenvalues, nor on the order of
+    groups or arms. Negative eigenvalues, which are rounding errors, count as 0.
     """
     values, vectors = np.linalg.eigh(matrix)
     return np.asarray((vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T)

@@ -1,15 +1,16 @@
 """Largest linear forms of group rates, and their differences between two arms.
 
 Every disparity here is plus or minus max_p F_p r for rows F_p of a matrix and the vector r of group rates:
-a max-min gap takes all r_i - r_j, the worst group all -r_i. The naive bootstrap of such a maximum is biased
+a max-min gap uses all r_i - r_j, the worst group all -r_i. The naive bootstrap of such a maximum is biased
 and cannot cover 0. Instead all linear contrasts are bounded at once, and the maximum of bounds is a bound
 of the maximum:
 
     one arm      max_p L_p  <=  max_p F_p a  <=  max_p U_p
     two arms     min_q max_p L_pq  <=  max_p F_p b - max_q F_q a  <=  max_p min_q U_pq
 
-where [L_pq, U_pq] holds F_p b - F_q a. Since the upper bound takes the least over q, it is never above the
-bound that the range over groups of (b - a) gives.
+where [L_pq, U_pq] holds F_p b - F_q a. Since the upper bound is the minimum over q, it is never above
+the bound from the range over groups of (b - a). Whatever p attains max_p F_p b, the bound for that p
+holds: no form is chosen by its estimate, so there is no selection bias.
 
 An audit has hundreds of such maxima over the same number of groups: they are bounded B at a time.
 """
@@ -27,7 +28,7 @@ from evenhand.judge.stats.intervals import tango, wilson
 from evenhand.judge.stats.quantiles import z_to_t
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
-#: Most pairs of forms that are all bounded: twelve groups' gaps.
+#: Maximum pairs of forms that are all bounded: the gaps of twelve groups have (12 * 11)^2 = 17,424.
 MAX_CONTRAST_PAIRS = 20_000
 
 
@@ -37,10 +38,10 @@ class Rates:
 
     Attributes:
         value: [P] rates.
-        n: [P] rows behind each (effective).
+        n: [P] effective rows of each rate.
         correlation: [P, P] of the rates, from influence values.
-        runs: [P, S] rates of each run, or None when runs are no source of variation.
-        difference: [K] candidate less reference, for two arms.
+        runs: [P, S] rates of each run, or None when runs are not a source of variation.
+        difference: [K] candidate minus reference, for two arms.
         discordance: [K] share of rows on which the arms differ (scaled as in `ScorePaired`).
         scale: [K] size of a row's difference.
         paired_n: [K] effective rows of the paired difference.
@@ -57,20 +58,20 @@ class Rates:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """P, K in two arms (else 0), and S: rates of equal shape can be stacked."""
+        """P, K for two arms (else 0), and S: rates of equal shape can be stacked."""
         groups = 0 if self.difference is None else len(self.difference)
         return (len(self.value), groups, *(() if self.runs is None else self.runs.shape))
 
 
 def stacked(rates: Sequence[Rates]) -> Rates:
-    """B rates of equal shape in one, with a first axis of B."""
+    """Stack B rates of equal shape along a new first axis."""
     columns = {f.name: [getattr(r, f.name) for r in rates] for f in fields(Rates)}
     known = {name: np.stack(column) for name, column in columns.items() if column[0] is not None}
     return Rates(**known)
 
 
 def gap_forms(groups: int) -> FloatArray:
-    """[K (K - 1), K] all differences of two groups: their maximum is the max-min gap."""
+    """[K (K - 1), K] forms of all differences of two groups, whose maximum is the max-min gap."""
     pairs = [(i, j) for i in range(groups) for j in range(groups) if i != j]
     forms = np.zeros((len(pairs), groups))
     for row, (i, j) in enumerate(pairs):
@@ -79,7 +80,7 @@ def gap_forms(groups: int) -> FloatArray:
 
 
 def worst_forms(groups: int) -> FloatArray:
-    """[K, K] minus each group: minus their maximum is the worst group's rate."""
+    """[K, K] forms of minus each group; the negative of their maximum is the worst group's rate."""
     return -np.eye(groups)
 
 
@@ -89,8 +90,8 @@ class Contrasts:
 
     Attributes:
         rates: the group rates, with a first axis of B.
-        forms: [m, K] rows whose maximum is meant.
-        scale: bounds on the rates themselves or on their logarithms (for ratios).
+        forms: [m, K] linear forms of the group rates, whose maximum is bounded.
+        scale: `rate` bounds the rates, `log` their logarithms (for ratios).
     """
 
     rates: Rates
@@ -99,17 +100,17 @@ class Contrasts:
 
     @property
     def two_arms(self) -> bool:
-        """Whether this is a difference between arms."""
+        """True for a difference between two arms."""
         return self.rates.difference is not None
 
     @property
     def coarse(self) -> bool:
-        """Whether there are too many pairs of forms to bound each: see `maximum`."""
+        """True when there are too many pairs of forms to bound each; see `maximum`."""
         return self.two_arms and len(self.forms) ** 2 > MAX_CONTRAST_PAIRS
 
     @cached_property
     def matrix(self) -> FloatArray:
-        """[M, P] the contrasts that are bounded at once.
+        """[M, P] the contrasts that are bounded simultaneously.
 
         One arm: F a. Two arms: F_p b - F_q a in row p * m + q, and on the log scale F b and F a after them;
         coarse: F_p b - F_p a, F b, F a.
@@ -126,7 +127,18 @@ class Contrasts:
         )
 
     def maximum(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Bounds of max F a (one arm) or of max F b - max F a (two arms), from those of every contrast."""
+        """Bound max F a (one arm) or max F b - max F a (two arms) by the bounds of every contrast.
+
+        Coarse: the difference of two maxima is between the smallest and the largest F_p b - F_p a, and also
+        within the difference of the bounds of the two maxima. Both hold, so the tighter is used.
+
+        Args:
+            low: [A, M] lower bounds of the contrasts.
+            high: [A, M] upper bounds.
+
+        Returns:
+            [A] lower and [A] upper bounds of the maximum.
+        """
         if not self.two_arms:
             return low.max(axis=1), high.max(axis=1)
         m = len(self.forms)
@@ -134,13 +146,14 @@ class Contrasts:
             candidate, reference = self.each_maximum(low, high)
             down, up = candidate[0] - reference[1], candidate[1] - reference[0]
             return np.maximum(low[:, :m].min(axis=1), down), np.minimum(high[:, :m].max(axis=1), up)
+        # Axis 1 is p (candidate), axis 2 is q (reference): max_p min_q U_pq and min_q max_p L_pq.
         low, high = (v[:, : m * m].reshape(-1, m, m) for v in (low, high))
         return low.max(axis=1).min(axis=1), high.min(axis=2).max(axis=1)
 
     def each_maximum(
         self, low: FloatArray, high: FloatArray
     ) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
-        """Bounds of max F b and of max F a: two arms, where `matrix` has these rows."""
+        """Bound max F b and max F a separately; for two arms, where `matrix` has these rows."""
         m = len(self.forms)
         candidate, reference = slice(-2 * m, -m), slice(-m, None)
         return (
@@ -150,7 +163,7 @@ class Contrasts:
 
     @cached_property
     def centre(self) -> FloatArray:
-        """[B, P] rates, or their logarithms; a rate of 0 has no logarithm and stands at half a count."""
+        """[B, P] rates, or their logarithms, where a rate of 0 is replaced by half a count."""
         r = self.rates
         if self.scale == "rate":
             return r.value
@@ -158,7 +171,7 @@ class Contrasts:
 
     @cached_property
     def estimate(self) -> FloatArray:
-        """[B, M] value of each contrast."""
+        """[B, M] estimate of each contrast."""
         return np.asarray((self.matrix @ self.centre[:, :, None])[:, :, 0])
 
     @cached_property
@@ -178,11 +191,14 @@ class Contrasts:
         return np.inf if self.rates.runs is None else self.rates.runs.shape[2] - 1.0
 
     def bounds(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
-        """[A, M] low and high of every contrast of some of the maxima.
+        """Bound every contrast of some of the maxima: [A, M] low and [A, M] high.
+
+        Distances to the limits of single rates are combined to that of a contrast (MOVER: Zou and Donner
+        2008), and with the distance over runs as the root of the sum of squares.
 
         Args:
-            z: [A] normal quantiles, of whose level the bounds are.
-            at: [A] which maxima.
+            z: [A] normal quantiles, which determine the level of the bounds.
+            at: [A] indices of the maxima.
         """
         estimate = self.estimate[at]
         runs = np.zeros_like(estimate)
@@ -196,7 +212,7 @@ class Contrasts:
         return low, high
 
     def _distances(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
-        """[A, P] distances of rates to their own lower and upper limit."""
+        """[A, P] distances of the rates to their lower and upper limits."""
         low, high = wilson(self.rates.value[at], self.rates.n[at], z[:, None])
         if self.scale == "log":
             with np.errstate(divide="ignore"):
@@ -210,18 +226,22 @@ class Contrasts:
         distances: tuple[FloatArray, FloatArray],
         paired: tuple[FloatArray, FloatArray] | None,
     ) -> FloatArray:
-        """[A, M] distance from contrasts c to their lower limits: a quadratic form in rates' distances."""
+        """[A, M] distance from contrasts c to their lower limits, a quadratic form in the rates' distances.
+
+        With positive weight a contrast is lowest where the rate is at its lower limit, with negative weight
+        where it is at its upper limit: d^2 = sum_ij c_i d_i rho_ij c_j d_j, with that side's distances.
+        """
         down, up = (d[:, None, :] for d in distances)
-        # A rate of 0 has an unbounded logarithm below: a contrast that needs that side has no limit there.
-        endless = ((c > 0) & ~np.isfinite(down)).any(axis=2)
+        # The logarithm of a rate of 0 is unbounded below, and so is a contrast that needs that side.
+        unbounded = ((c > 0) & ~np.isfinite(down)).any(axis=2)
         part = np.where(c > 0, c * np.where(np.isfinite(down), down, 0.0), c * up)
         total = ((part @ self.rates.correlation[at]) * part).sum(axis=2)
         if paired is not None:
             total += self._same_rows(part, c, at, paired)
-        return np.where(endless, np.inf, np.sqrt(np.maximum(total, 0.0)))
+        return np.where(unbounded, np.inf, np.sqrt(np.maximum(total, 0.0)))
 
     def _paired_distances(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
-        """[A, K] distances of b_g - a_g, which share rows, to their own lower and upper limit."""
+        """[A, K] distances of the paired differences b_g - a_g to their lower and upper limits (Tango)."""
         r, k = self.rates, self.forms.shape[1]
         assert r.difference is not None
         assert r.discordance is not None
@@ -232,7 +252,8 @@ class Contrasts:
         low, high = scale * low, scale * high
         if self.scale == "rate":
             return difference - low, high - difference
-        # On the log scale the limits of b are those of a + (b - a) at the observed a; below 0 there is none.
+        # On the log scale the limits of b are those of a + (b - a) at the observed a. Below 0 the logarithm
+        # has no limit.
         base = np.maximum(r.value[at, :k], 0.5 / (r.n[at, :k] + 1))
         centre = self.centre[at, k:] - self.centre[at, :k]
         with np.errstate(divide="ignore"):
@@ -242,21 +263,24 @@ class Contrasts:
     def _same_rows(
         self, part: FloatArray, c: FloatArray, at: IntArray, paired: tuple[FloatArray, FloatArray]
     ) -> FloatArray:
-        """[A, M] correction where a contrast holds b_g - a_g: those two share rows, so Tango's limits serve.
+        """[A, M] correction of contrasts that contain b_g - a_g, whose rows are the same.
+
+        Tango's limits of the paired difference hold with few discordant rows, where the correlation of two
+        rates is poorly estimated.
 
         Replaces part_a^2 + part_b^2 + 2 rho part_a part_b by the squared distance of the paired interval.
         """
         k = self.forms.shape[1]
         a, b = part[:, :, :k], part[:, :, k:]
         rho = np.diagonal(self.rates.correlation[at, :k, k:], axis1=1, axis2=2)[:, None, :]
-        usual = a**2 + b**2 + 2 * rho * a * b
+        unpaired = a**2 + b**2 + 2 * rho * a * b
         opposite: BoolArray = c[:, :k] * c[:, k:] < 0
         distance = np.where(c[:, k:] > 0, *(d[:, None, :] for d in paired))
-        return np.asarray(np.where(opposite, distance**2 - usual, 0.0).sum(axis=2))
+        return np.asarray(np.where(opposite, distance**2 - unpaired, 0.0).sum(axis=2))
 
     @cached_property
     def distinct(self) -> IntArray:
-        """Rows of `matrix` that are not another one with the sign turned.
+        """Indices of rows of `matrix` that are distinct up to sign; only these need draws.
 
         Square roots of primes are linearly independent over the rationals: two rows have the same sum of
         them, up to sign, only if they are the same row, up to sign.
@@ -267,7 +291,7 @@ class Contrasts:
 
     @cached_property
     def spread(self) -> FloatArray:
-        """[B, P, P] smoothed covariance of the rates: never 0 on the diagonal."""
+        """[B, P, P] covariance of the rates, smoothed (2 successes and 2 failures) against variances of 0."""
         r = self.rates
         share = (r.value * r.n + 2) / (r.n + 4)
         variance = share * (1 - share) / r.n

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from evenhand.judge.stats.quantiles import beta_quantile
 from evenhand.tables.schema import FloatArray
 
-#: Halvings of an interval of length 1 or 2: limits are good to 1e-10.
-STEPS = 34
+#: Bisection steps for an interval of length 1 or 2: limits are exact to 1e-10.
+BISECTION_STEPS = 34
 
 
 def wilson(share: npt.ArrayLike, n: npt.ArrayLike, z: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -43,7 +43,7 @@ def clopper_pearson(hits: npt.ArrayLike, n: npt.ArrayLike, alpha: float) -> tupl
 def tango_statistic(
     at: npt.ArrayLike, difference: npt.ArrayLike, discordance: npt.ArrayLike, n: npt.ArrayLike
 ) -> FloatArray:
-    """Score statistic of "the true difference of two paired shares is `at`".
+    """Score statistic of the hypothesis that the true difference of two paired shares is `at`.
 
     Args:
         at: hypothesised difference, in [-1, 1].
@@ -72,7 +72,8 @@ def tango(
 ) -> tuple[FloatArray, FloatArray]:
     """Tango's score interval of the difference of two paired shares, by bisection.
 
-    Zero discordant rows give [-z^2 / (n + z^2), z^2 / (n + z^2)], never zero width.
+    Zero discordant rows give [-z^2 / (n + z^2), z^2 / (n + z^2)], never zero width. The statistic is
+    monotone in the hypothesised difference, so each limit is a single root.
 
     Args:
         difference: observed (b - c) / n.
@@ -86,9 +87,9 @@ def tango(
     both = (2, *d.shape)
     inside = np.array(np.broadcast_to(d, both))
     outside = np.array(np.broadcast_to(np.array([-1.0, 1.0]).reshape(2, *[1] * d.ndim), both))
-    for _ in range(STEPS):
+    for _ in range(BISECTION_STEPS):
         middle = (inside + outside) / 2
-        kept = np.abs(tango_statistic(middle, d, s, n)) <= z
-        inside = np.where(kept, middle, inside)
-        outside = np.where(kept, outside, middle)
+        accepted = np.abs(tango_statistic(middle, d, s, n)) <= z
+        inside = np.where(accepted, middle, inside)
+        outside = np.where(accepted, outside, middle)
     return inside[0], inside[1]

@@ -1,4 +1,4 @@
-"""Permutation tests of calibration errors, which have no useful interval: they depend on group sizes."""
+"""Permutation tests of calibration errors, whose size depends on the number of rows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from evenhand.tables.schema import FloatArray, IntArray
 PERMUTATIONS = 1_999
 
 #: From this many rows on the sums over bins of a random swap are drawn from their normal limit.
-MANY = 2_000
+NORMAL_LIMIT_ROWS = 2_000
 
-#: Rows whose sums are made at once.
+#: Rows per block when sums are computed.
 _CHUNK = 20_000
 
 #: E|Z| of a standard normal Z.
-_MEAN_SIZE = (2 / np.pi) ** 0.5
+_MEAN_ABS_NORMAL = (2 / np.pi) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Binned:
 
 @dataclass(frozen=True)
 class Swapped:
-    """What random swaps show.
+    """Result of random swaps.
 
     Attributes:
-        p_value: share of swaps that differ at least as much as the arms do (they themselves counted).
-        variance: of the difference over swaps, where no difference is expected.
+        p_value: share of swaps that differ at least as much as the arms do, with the observed arms counted.
+        variance: variance of the difference over swaps, that is under the hypothesis of equal arms.
     """
 
     p_value: float
@@ -57,7 +57,8 @@ class Swapped:
 def swapped_difference(reference: Binned, candidate: Binned, size: int, rng: np.random.Generator) -> Swapped:
     """Compare the mean calibration errors of two arms on the same rows, by swapping the arms within rows.
 
-    A row is swapped in all runs or in none, since runs share their rows.
+    A row is swapped in all runs or in none, since runs share their rows: swaps by run would treat five
+    answers to one row as independent.
 
     Args:
         reference: its [R, n] bins and gaps.
@@ -67,24 +68,29 @@ def swapped_difference(reference: Binned, candidate: Binned, size: int, rng: np.
 
     Returns:
         The p-value of equal errors and the variance of their difference. The total of both arms' sums is
-        fixed, so one arm's sums tell the other's.
+        fixed, so one arm's sums determine the other's.
     """
     first, second = reference.sums(size), candidate.sums(size)
     total = first + second
     runs, n = reference.bins.shape
     weights = (reference.weights, candidate.weights)
     observed = abs(_mean_error(second, weights[1]) - _mean_error(first, weights[0]))
-    if n < MANY:
+    # The sums over bins are sums of independent terms, each 0 or the change of its row with probability 1/2.
+    # Their mean is total / 2 and their covariance sum_i moved_i moved_i' / 4: with many rows they are normal.
+    if n < NORMAL_LIMIT_ROWS:
         swaps = rng.integers(0, 2, size=(PERMUTATIONS, n)).astype(np.float64)
-        drawn = first + (swaps @ _moved(reference, candidate, size, slice(None))).reshape(-1, runs, size)
+        drawn = first + (swaps @ _swap_changes(reference, candidate, size, slice(None))).reshape(
+            -1, runs, size
+        )
     else:
         spread = np.zeros((runs * size, runs * size))
         for start in range(0, n, _CHUNK):
-            moved = _moved(reference, candidate, size, slice(start, start + _CHUNK))
+            moved = _swap_changes(reference, candidate, size, slice(start, start + _CHUNK))
             spread += moved.T @ moved / 4
         away = rng.standard_normal((PERMUTATIONS, runs * size)) @ symmetric_root(spread)
         drawn = total / 2 + away.reshape(-1, runs, size)
     statistic = _mean_error(total - drawn, weights[1]) - _mean_error(drawn, weights[0])
+    # 1e-9: a swap that equals the observed one up to rounding counts as at least as large.
     beyond = np.abs(statistic) >= observed * (1 - 1e-9)
     return Swapped(float((1 + np.sum(beyond)) / (1 + PERMUTATIONS)), float(np.mean(statistic**2)))
 
@@ -94,8 +100,8 @@ def _mean_error(sums: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray((np.abs(sums).sum(axis=-1) / weights).mean(axis=-1))
 
 
-def _moved(reference: Binned, candidate: Binned, size: int, rows: slice) -> FloatArray:
-    """[n, R * size] what the reference's sums gain when a row is swapped."""
+def _swap_changes(reference: Binned, candidate: Binned, size: int, rows: slice) -> FloatArray:
+    """[n, R * size] change of the reference's sums when a row is swapped."""
     runs, n = reference.bins[:, rows].shape
     start = np.arange(n) * (runs * size) + np.arange(runs)[:, None] * size
     cells = np.concatenate([start + candidate.bins[:, rows], start + reference.bins[:, rows]])
@@ -111,41 +117,42 @@ def hidden_by_noise(arm: Binned, size: int) -> float:
         arm: its bins and gaps.
         size: number of bins.
     """
-    found = []
+    per_run = []
     for bins, gaps, weight in zip(arm.bins, arm.gaps, arm.weights, strict=True):
         rows = np.bincount(bins, weights=gaps != 0, minlength=size)
         total, squares = (np.bincount(bins, weights=gaps**k, minlength=size) for k in (1, 2))
         variance = np.maximum(squares - total**2 / np.maximum(rows, 1), 0.0)
-        found.append(float(np.sqrt(variance).sum() / weight))
-    return float(np.mean(found))
+        per_run.append(float(np.sqrt(variance).sum() / weight))
+    return float(np.mean(per_run))
 
 
-def true_size(seen: FloatArray, noise: FloatArray) -> FloatArray:
-    """The calibration error that is expected to add `seen` to what noise alone shows, spread out evenly.
+def true_size(excess: FloatArray, noise: FloatArray) -> FloatArray:
+    """Return the calibration error whose expected excess over that of noise alone is `excess`.
 
-    |x + Z| is larger than |x| on average, the more the smaller x is: a small error that is spread over all
-    bins hardly shows above the noise of them. This is where it shows least.
+    E|x + Z| exceeds E|Z| by less than |x|, and by the least relative to x when x is small: an error spread
+    evenly over all bins is the hardest to detect, and is assumed here. Solves
+    x (2 Phi(x) - 1) + 2 phi(x) - E|Z| = excess / noise for x, by bisection.
 
     Args:
-        seen: [k] excess of the observed error, at least 0.
+        excess: [k] excess of the observed error, at least 0.
         noise: [k] sum over bins of the standard deviations.
     """
     from scipy.special import ndtr  # noqa: PLC0415
 
     size = np.where(noise > 0, noise, 1.0)
-    wanted = seen / size
-    low, high = wanted, wanted + _MEAN_SIZE
+    target = excess / size
+    low, high = target, target + _MEAN_ABS_NORMAL
     for _ in range(60):
         x = (low + high) / 2
-        excess = x * (2 * ndtr(x) - 1) + 2 * np.exp(-(x**2) / 2) / (2 * np.pi) ** 0.5 - _MEAN_SIZE
-        low, high = np.where(excess < wanted, x, low), np.where(excess < wanted, high, x)
-    return np.asarray(np.where((noise > 0) & (seen > 0), high * size, seen))
+        gain = x * (2 * ndtr(x) - 1) + 2 * np.exp(-(x**2) / 2) / (2 * np.pi) ** 0.5 - _MEAN_ABS_NORMAL
+        low, high = np.where(gain < target, x, low), np.where(gain < target, high, x)
+    return np.asarray(np.where((noise > 0) & (excess > 0), high * size, excess))
 
 
 def permuted_gap(
     group: IntArray, bins: IntArray, confidence: FloatArray, outcome: IntArray, rng: np.random.Generator
 ) -> float:
-    """P-value of equal calibration of several groups, by permuting outcomes within bins across groups.
+    """P-value of equal calibration of several groups, by permuting outcomes within bins between groups.
 
     Within a bin of the score, outcomes must not depend on the group. Group sizes and score distributions
     stay what they are, so groups of different size are compared fairly.

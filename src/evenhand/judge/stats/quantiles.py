@@ -1,7 +1,7 @@
 """Quantiles and tails of the normal, t, beta and binomial distributions, over arrays.
 
-`scipy.special` is imported late: it costs as much as reading a million rows, and a call that is refused
-needs none of it.
+`scipy.special` is imported late: its import takes as long as reading a million rows, and a refused call does
+not need it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from evenhand.tables.schema import FloatArray
 
 
 def z_of(alpha: npt.ArrayLike) -> FloatArray:
-    """The z with P(|Z| > z) = alpha for a standard normal Z."""
+    """Return the z with P(|Z| > z) = alpha for a standard normal Z."""
     if np.ndim(alpha) == 0:
         half = float(np.asarray(alpha)) / 2
         return np.asarray(-NormalDist().inv_cdf(half) if half > 0 else np.inf)
@@ -32,7 +32,7 @@ def two_sided(z: npt.ArrayLike) -> FloatArray:
 
 
 def t_of(alpha: npt.ArrayLike, dof: npt.ArrayLike) -> FloatArray:
-    """The t with P(|T| > t) = alpha; infinite degrees of freedom give the normal quantile."""
+    """Return the t with P(|T| > t) = alpha; infinite degrees of freedom give the normal quantile."""
     from scipy.special import ndtri, stdtrit  # noqa: PLC0415
 
     half = np.asarray(np.asarray(alpha, dtype=np.float64) / 2)
@@ -43,14 +43,14 @@ def t_of(alpha: npt.ArrayLike, dof: npt.ArrayLike) -> FloatArray:
 
 
 def z_to_t(z: npt.ArrayLike, dof: npt.ArrayLike) -> FloatArray:
-    """The t quantile at the level at which the normal quantile is z."""
+    """Return the t quantile of the level whose normal quantile is z."""
     if np.isinf(dof).all():
         return np.abs(np.broadcast_to(np.asarray(z, dtype=np.float64), np.broadcast(z, dof).shape))
     return t_of(two_sided(z), dof)
 
 
 def t_to_z(t: npt.ArrayLike, dof: npt.ArrayLike) -> FloatArray:
-    """The normal quantile at the level at which the t quantile is t: the inverse of `z_to_t`."""
+    """Return the normal quantile of the level whose t quantile is t: the inverse of `z_to_t`."""
     if np.isinf(dof).all():
         return np.abs(np.broadcast_to(np.asarray(t, dtype=np.float64), np.broadcast(t, dof).shape))
     from scipy.special import ndtri, stdtr  # noqa: PLC0415
@@ -62,7 +62,7 @@ def t_to_z(t: npt.ArrayLike, dof: npt.ArrayLike) -> FloatArray:
 
 
 def beta_quantile(level: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
-    """Quantile of the beta distribution."""
+    """Return the quantiles of the beta distribution."""
     from scipy.special import betaincinv  # noqa: PLC0415
 
     return np.asarray(betaincinv(*(np.asarray(v, dtype=np.float64) for v in (a, b, level))))

@@ -18,23 +18,23 @@ from evenhand.tables.schema import FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Components:
-    """Variance components, and the same with each cluster of snippets left out.
+    """Variance components, and the same with each cluster of snippets left out (for the jackknife).
 
     Attributes:
         whole: [k] the components, untruncated: a moment estimate may be negative.
         without: [clusters, k] those without each cluster; empty where there is one cluster only.
-        at: [k] which effect each is: grouping of the prompts (-1: none), with the seed, with the snippet.
+        at: [k] the effect of each: (grouping of prompts or -1, crossed with seeds, crossed with snippets).
     """
 
-    whole: FloatArray
+    estimates: FloatArray
     without: FloatArray
     at: tuple[tuple[int, bool, bool], ...]
 
     def shares(self, which: Sequence[int]) -> tuple[float, FloatArray]:
-        """Their share in the sum of all components, untruncated; and [clusters] without each cluster."""
+        """Return the share of some components in the sum of all, untruncated; and [clusters] without each."""
         chosen = list(which)
         parts = self.without[:, chosen].sum(axis=1) / self.without.sum(axis=1)
-        return float(self.whole[chosen].sum() / self.whole.sum()), np.asarray(parts)
+        return float(self.estimates[chosen].sum() / self.estimates.sum()), np.asarray(parts)
 
 
 def components(values: FloatArray, groupings: Sequence[IntArray], cluster: IntArray) -> Components:
@@ -52,12 +52,13 @@ def components(values: FloatArray, groupings: Sequence[IntArray], cluster: IntAr
 
     Returns:
         One component for every grouping (and none), with and without seeds, with and without snippets;
-        factors with one level have none.
+        factors with one level are omitted.
 
     Source: Henderson (1953), Biometrics 9, 226-252, method 1; Searle, Casella and McCulloch (1992), Variance
     Components, section 5.3.
     """
     prompts, seeds, snippets = values.shape
+    # Components do not depend on the mean; centring avoids the cancellation of large squares.
     centred = values - values.mean()
     levels = [np.zeros(prompts, dtype=np.int64), *groupings]
     with_seed = (False, True) if seeds > 1 else (False,)
@@ -74,11 +75,11 @@ def components(values: FloatArray, groupings: Sequence[IntArray], cluster: IntAr
 
 
 def limits(share: float, without: FloatArray, alpha: float) -> tuple[float, float]:
-    """Limits of an untruncated share from its values without each cluster, within [0, 1].
+    """Return limits of an untruncated share from its values without each cluster, within [0, 1].
 
     Jackknife t limits; where the share is more than a standard error away from 0 and 1 also those of its
-    logit, and the wider ends of both: the former alone miss shares of skewed effects too often. They are
-    about these very prompts and seeds, and about snippets as a population.
+    logit, and the wider ends of both: the former alone cover too rarely for skewed effects. They
+    hold for the given prompts and seeds, and for snippets as a population.
 
     Source: Tukey (1958); Arvesen (1969), Annals of Mathematical Statistics 40, 2076-2100, for components.
     """
@@ -92,7 +93,7 @@ def limits(share: float, without: FloatArray, alpha: float) -> tuple[float, floa
 
 
 def _half_width(without: FloatArray, alpha: float) -> tuple[float, float]:
-    """The half width of t limits, and the jackknife's standard error.
+    """Return the half width of t limits, and the jackknife's standard error.
 
     The error's own degrees of freedom are 2 k / (kurtosis - 1): k for normal values, fewer for heavy tails.
     """
@@ -120,7 +121,11 @@ def _sums(values: FloatArray, codes: IntArray, by_seed: bool) -> FloatArray:
 
 
 def _squares(sums: FloatArray, cluster: IntArray, gone: IntArray) -> FloatArray:
-    """[1 or 2, 1 + clusters] T of a grouping and of its crossing with snippets: whole, less each cluster."""
+    """T of a grouping and of its crossing with snippets, for all snippets and without each cluster.
+
+    Returns:
+        [1 or 2, 1 + clusters]; a single snippet has no crossing.
+    """
     snippets = sums.shape[1]
     left = sums.sum(axis=1)[:, None]
     each = np.full(1, (sums**2).sum())

@@ -1,4 +1,4 @@
-"""From an interval to a verdict, and what an undecided one would take."""
+"""Verdicts from intervals, and the rows or runs that an undecided comparison needs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ POWER = 0.8416
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an interval of a difference says.
+    """The verdict on an interval of a difference.
 
     Attributes:
         word: the verdict, or None for a metric without a better direction.
-        equivalent: the whole interval lies within the margin.
-        beyond_margin: the whole interval lies beyond the margin, on either side.
+        equivalent: the whole interval is within the margin.
+        beyond_margin: the whole interval is beyond the margin, on either side.
     """
 
     word: Word | None
@@ -28,13 +28,13 @@ class Verdict:
 
 
 def judge(low: float, high: float, direction: int, margin: float | None) -> Verdict:
-    """Judge the interval of candidate less reference.
+    """Judge the interval of candidate minus reference.
 
     Args:
         low: lower limit.
         high: upper limit.
         direction: +1 when higher is better, -1 when lower is better, 0 for neither.
-        margin: the largest harmless difference; None leaves out `harmless`.
+        margin: the largest harmless difference; None excludes the verdict `harmless`.
 
     Returns:
         On the harm-oriented interval, in this order: harm when low > 0 and high >= margin; help when
@@ -44,9 +44,12 @@ def judge(low: float, high: float, direction: int, margin: float | None) -> Verd
     beyond = None if margin is None else bool(low >= margin or high <= -margin)
     if direction == 0:
         return Verdict(None, equivalent, beyond)
+    # Orient the interval so that positive is harm.
     if direction > 0:
         low, high = -high, -low
     bound = margin or 0.0
+    # Harm needs both: a proven loss, and an interval that does not end below the margin. A small proven loss
+    # whose whole interval is below the margin is harmless.
     if low > 0 and high >= bound:
         return Verdict("harm", equivalent, beyond)
     if high < 0 and low <= -bound:
@@ -57,12 +60,15 @@ def judge(low: float, high: float, direction: int, margin: float | None) -> Verd
 
 
 def minimum_detectable(half_width: float, critical: float) -> float:
-    """The smallest true difference that such an interval would exclude 0 for, with probability 80 %."""
+    """Return the smallest true difference whose interval excludes 0 with probability 80 %.
+
+    (critical + z_0.8) standard deviations, where half_width is `critical` standard deviations.
+    """
     return half_width * (critical + POWER) / critical
 
 
 def settling_half_width(difference: float, direction: int, margin: float | None) -> float:
-    """The widest half width at which this difference would no longer be undecided; 0 when none would do."""
+    """Return the largest half width at which this difference is not undecided; 0 when none suffices."""
     harm = -direction * difference
     wide_enough = [abs(harm)] if harm != 0 else []
     if margin is not None and harm < margin:
@@ -71,16 +77,18 @@ def settling_half_width(difference: float, direction: int, margin: float | None)
 
 
 def more_needed(now: float, fixed: float, target: float, size: float) -> int | None:
-    """Rows (or runs) that bring a half width down to `target` if the difference stays what it is.
+    """Return the rows (or runs) that reduce a half width to `target` if the difference stays the same.
+
+    Solves target^2 = now^2 size / needed + fixed^2.
 
     Args:
         now: the part of the half width that shrinks with the root of `size`.
         fixed: the part that does not.
-        target: wanted half width.
+        target: half width to reach.
         size: rows or runs now.
 
     Returns:
-        The number, or None when it alone cannot settle the matter.
+        The number, or None when rows (or runs) alone cannot settle the comparison.
     """
     room = target**2 - fixed**2
     if room <= 0 or not math.isfinite(now):

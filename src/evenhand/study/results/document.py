@@ -182,7 +182,7 @@ def _judge_model(
     files: Files, columns: Columns, settings: Settings, folder: Path, classes: Sequence[str]
 ) -> dict[str, Any]:
     """The audit of one model's arms; trends, reliability, and the sizes of its groups."""
-    from evenhand.judge.across_arms.group_size import sizes  # noqa: PLC0415
+    from evenhand.judge.across_arms.group_size import size_trends  # noqa: PLC0415
     from evenhand.judge.across_arms.series import series_of  # noqa: PLC0415
     from evenhand.judge.across_arms.trends import trends  # noqa: PLC0415
     from evenhand.judge.core.reliability import reliability  # noqa: PLC0415  (numpy and duckdb)
@@ -198,7 +198,7 @@ def _judge_model(
         "audit": audit,
         "trends": trends(predictions, series, settings) if series else [],
         "reliability": reliability(predictions, settings),
-        "sizes": sizes(audit["comparisons"], seed=settings.rng),
+        "sizes": size_trends(audit["comparisons"], seed=settings.rng),
     }
     return {name: _plain(rows) for name, rows in told.items()}
 

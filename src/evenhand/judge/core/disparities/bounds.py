@@ -1,4 +1,9 @@
-"""Bounds and p-values of disparities, with bounds that hold for a maximum; many at a time."""
+"""Bounds and p-values of disparities, each a maximum of linear forms of group rates; many at a time.
+
+Invariant: every bound follows from simultaneous bounds of all contrasts (`stats/forms.py`) at one critical
+value, so it holds whichever groups attain the maximum. A p-value is the level at which a bound reaches 0, so
+it always agrees with the interval.
+"""
 
 from __future__ import annotations
 
@@ -16,46 +21,55 @@ from evenhand.judge.core.disparities.inputs import Maximum
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.stats.family import Family
 from evenhand.judge.stats.forms import Contrasts, gap_forms, stacked, worst_forms
-from evenhand.judge.stats.largest import critical, largest, tail
+from evenhand.judge.stats.largest import critical, draw_largest, level_of
 from evenhand.tables.schema import FloatArray, IntArray
 
-#: P-values of disparities are sought down to this normal quantile (p = 1e-32), to this tolerance.
+#: The search for p-values ends at this normal quantile (p = 1e-32), with this tolerance.
 MAX_Z, TOLERANCE = 12.0, 1e-6
 
-#: Most numbers in an array of contrasts: so many maxima are bounded at once that it is not larger.
+#: Maximum elements of an array of contrasts; it limits the number of maxima that are bounded at once.
 MAX_MATRIX_ELEMENTS = 1_000_000
 
-#: Most draws at a time, each from a source of its own; numpy lets other threads run while it draws.
-MOST_THREADS = 8
+#: Maximum concurrent draws. Each maximum has its own seed, so results do not depend on the number of threads;
+#: numpy releases the interpreter's lock while it draws.
+MAX_THREADS = 8
 
 
-def intervals(maxima: Sequence[Maximum], alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """[k] low and high at level 1 - alpha, and the normal quantile at which the contrasts are bounded."""
-    found = np.full((3, len(maxima)), np.nan)
+def bound_maxima(maxima: Sequence[Maximum], alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Bound each maximum at level 1 - alpha.
+
+    Returns:
+        [k] low, [k] high, and [k] the normal quantile at which its contrasts are bounded.
+    """
+    limits = np.full((3, len(maxima)), np.nan)
     for index, batch in _batches(maxima):
         z = np.array([critical(family, alpha) for family in batch.families])
-        found[:, index] = *batch.at(z), z
-    low, high, z = found
+        limits[:, index] = *batch.at(z), z
+    low, high, z = limits
     return low, high, z
 
 
-def intervals_and_p_values(
+def bound_and_test_maxima(
     maxima: Sequence[Maximum], alpha: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """[k] what `intervals` says, and the levels at which a limit reaches 0."""
-    found = np.full((4, len(maxima)), np.nan)
+    """Bound each maximum as `bound_maxima` does, and compute p-values.
+
+    Returns:
+        [k] low, high and quantile, and [k] the levels at which a limit reaches 0.
+    """
+    limits = np.full((4, len(maxima)), np.nan)
     for index, batch in _batches(maxima):
         z = np.array([critical(family, alpha) for family in batch.families])
-        found[:, index] = *batch.at(z), z, batch.p_values()
-    low, high, z, p = found
+        limits[:, index] = *batch.at(z), z, batch.p_values()
+    low, high, z, p = limits
     return low, high, z, p
 
 
 def _batches(maxima: Sequence[Maximum]) -> Iterator[tuple[IntArray, Batch]]:
-    """Maxima of the same disparity over equally many groups, some at a time, and which these are."""
+    """Yield batches of maxima of one disparity over equally many groups, each with its indices."""
     alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for index, one in enumerate(maxima):
-        alike[one.info, *(r.shape for r in one.rates)].append(index)
+    for index, maximum in enumerate(maxima):
+        alike[maximum.info, *(r.shape for r in maximum.rates)].append(index)
     for indices in alike.values():
         size = Batch.of([maxima[indices[0]]]).size
         step = max(1, MAX_MATRIX_ELEMENTS // size)
@@ -71,8 +85,8 @@ class Batch:
     Attributes:
         info: the disparity's facts.
         value: [B] the estimates.
-        parts: the contrasts of each metric that the disparity looks at.
-        seeds: of the draws of the largest contrast.
+        parts: the contrasts of each metric of the disparity.
+        seeds: seeds of the draws of the largest contrast, one for each maximum.
     """
 
     info: DisparityInfo
@@ -95,34 +109,43 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """Numbers in an array of one maximum's contrasts."""
+        """Elements of the array of one maximum's contrasts."""
         return max(c.matrix.size for c in self.parts)
 
     @cached_property
     def families(self) -> list[Family]:
-        """[B] the joint law of all contrasts."""
+        """[B] the joint distribution of all contrasts of each maximum."""
 
         def draw(index: int, seed: tuple[int, ...]) -> Family:
-            return largest(self.parts, index, np.random.default_rng(seed))
+            return draw_largest(self.parts, index, np.random.default_rng(seed))
 
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS)) as pool:
             return list(pool.map(draw, range(len(self.seeds)), self.seeds))
 
     def at(self, z: FloatArray, at: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
-        """[A] low and high of some of the maxima when every contrast is bounded at the normal quantile z."""
+        """Bound some of the maxima, with every contrast bounded at the normal quantile z.
+
+        Args:
+            z: [A] normal quantiles.
+            at: [A] indices of the maxima; None is all.
+
+        Returns:
+            [A] low and [A] high of the combined disparity.
+        """
         which = np.arange(len(self.value)) if at is None else at
         low, high = (
-            np.stack(limits) for limits in zip(*(self._part(c, z, which) for c in self.parts), strict=True)
+            np.stack(limits)
+            for limits in zip(*(self._part_limits(c, z, which) for c in self.parts), strict=True)
         )
         if self.info.combine == "mean":
             return low.mean(axis=0), high.mean(axis=0)
-        if self.parts[0].two_arms:  # max(b) - max(a) lies between the least and the largest difference
+        if self.parts[0].two_arms:  # max(b) - max(a) is between the smallest and largest difference
             return low.min(axis=0), high.max(axis=0)
         if self.info.combine == "max":
             return low.max(axis=0), high.max(axis=0)
         return low.min(axis=0), high.min(axis=0)
 
-    def _part(self, c: Contrasts, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
+    def _part_limits(self, c: Contrasts, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
         bounds = c.bounds(z, at)
         low, high = c.maximum(*bounds)
         if self.info.form == "gap":
@@ -131,7 +154,9 @@ class Batch:
             return (-high, -low) if c.two_arms else (np.maximum(-high, 0.0), np.minimum(-low, 1.0))
         if not c.two_arms:
             return np.exp(-high), np.minimum(np.exp(-low), 1.0)
-        # Candidate's ratio over the reference's, turned into a difference by the bounds of the reference's.
+        # The contrasts bound log(candidate's ratio / reference's ratio). The difference of the ratios is
+        # reference's ratio * (exp(.) - 1): bound it with the reference's limits, and also by the difference
+        # of the limits of both ratios. All hold simultaneously, so the tighter applies. 700 avoids overflow.
         down, up = np.expm1(np.minimum(-high, 700.0)), np.expm1(np.minimum(-low, 700.0))
         (candidate_low, candidate_high), (least, most) = (
             [np.exp(np.minimum(-v, 0.0)) for v in reversed(pair)] for pair in c.each_maximum(*bounds)
@@ -141,15 +166,19 @@ class Batch:
         return lower, upper
 
     def p_values(self) -> FloatArray:
-        """[B] levels at which a limit reaches 0: roots of that limit in z, by regula falsi (Illinois)."""
+        """[B] levels at which a limit reaches 0: roots of that limit in z, by regula falsi (Illinois).
+
+        The limit nearer to 0 is monotone in z. Illinois: when one end stays for two steps its value is
+        halved, or convergence would be one-sided and slow. Source: Dowell and Jarratt (1971), BIT 11.
+        """
         inner, outer = np.full(len(self.value), 1e-6), np.full(len(self.value), MAX_Z)
         every = np.arange(len(self.value))
-        f_inner, f_outer = self._nearer(inner, every), self._nearer(outer, every)
+        f_inner, f_outer = self._nearest_limit(inner, every), self._nearest_limit(outer, every)
         last = np.zeros(len(self.value))
         crosses = ~(f_inner <= 0) & ~(f_outer > 0)
         while len(at := np.flatnonzero(crosses & (outer - inner > TOLERANCE))):
-            z = self._guess(inner[at], outer[at], f_inner[at], f_outer[at])
-            value = self._nearer(z, at)
+            z = self._next_quantile(inner[at], outer[at], f_inner[at], f_outer[at])
+            value = self._nearest_limit(z, at)
             above = value > 0
             again_above, again_below = above & (last[at] == 1), ~above & (last[at] == -1)
             inner[at], outer[at] = np.where(above, z, inner[at]), np.where(above, outer[at], z)
@@ -161,21 +190,24 @@ class Batch:
         reached = np.where(f_outer > 0, outer, inner)
         return np.array(
             [
-                1.0 if none else tail(family, z)
+                1.0 if none else level_of(family, z)
                 for family, z, none in zip(self.families, reached.tolist(), f_inner <= 0, strict=True)
             ]
         )
 
-    def _nearer(self, z: FloatArray, at: IntArray) -> FloatArray:
-        """[A] the limit that is nearer to 0, at z, above 0 as long as 0 is outside."""
+    def _nearest_limit(self, z: FloatArray, at: IntArray) -> FloatArray:
+        """[A] the limit nearer to 0 at z, with its sign such that it is positive while 0 is excluded."""
         low, high = self.at(z, at)
         return np.where(self.value[at] > 0, low, -high)
 
     @staticmethod
-    def _guess(inner: FloatArray, outer: FloatArray, f_inner: FloatArray, f_outer: FloatArray) -> FloatArray:
-        """[A] where to look next."""
+    def _next_quantile(
+        inner: FloatArray, outer: FloatArray, f_inner: FloatArray, f_outer: FloatArray
+    ) -> FloatArray:
+        """[A] the next quantile to evaluate: a secant step, kept strictly inside the bracket."""
         bounded = np.maximum(f_outer, -1.0)
         z = (inner * bounded - outer * f_inner) / (bounded - f_inner)
-        # A limit that is 0 over a stretch says nothing of where the stretch begins.
+        # A limit may be exactly 0 over a range of z (a ratio cut off at 0); then the secant would stay at the
+        # outer end, and bisection finds where the range begins.
         z = np.where(f_outer == 0, (inner + outer) / 2, z)
         return np.minimum(np.maximum(z, inner + TOLERANCE / 2), outer - TOLERANCE / 2)

@@ -1,4 +1,4 @@
-"""Disparities of one arm and their differences between two: what bounds of a maximum need to know."""
+"""Inputs of the bounds of disparities, for one arm and for the difference between two."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.estimates import Group, Observed
+from evenhand.judge.core.estimates import (
+    MIN_RUNS,
+    Group,
+    Observed,
+    effective_paired,
+    effective_rows,
+    per_row,
+    row_covariance,
+)
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.stats.forms import Rates
 from evenhand.judge.stats.paired import PSEUDO_ROWS
@@ -16,13 +23,13 @@ from evenhand.tables.schema import FloatArray, Predictions
 
 @dataclass(frozen=True)
 class Maximum:
-    """A disparity, or its difference between two arms: `maxima` says what bounds it.
+    """A disparity, or its difference between two arms, as a maximum of linear forms of group rates.
 
     Attributes:
         info: the disparity's facts.
-        value: the estimate: the disparity, or candidate less reference.
-        rates: the group rates of each metric that the disparity looks at.
-        seed: of the draws of the largest contrast.
+        value: the estimate: the disparity, or candidate minus reference.
+        rates: the group rates of each metric of the disparity.
+        seed: seed of the draws of the largest contrast.
     """
 
     info: DisparityInfo
@@ -31,7 +38,7 @@ class Maximum:
     seed: tuple[int, ...]
 
 
-def of_one_arm(
+def single_arm_disparity(
     info: DisparityInfo,
     value: float,
     observed: list[list[Observed]],
@@ -39,12 +46,12 @@ def of_one_arm(
     predictions: Predictions,
     seed: tuple[int, ...],
 ) -> Maximum:
-    """The disparity of one arm: `observed[metric][group]` of the groups that are used."""
+    """Build the inputs for one arm's disparity from `observed[metric][group]` of the usable groups."""
     rates = tuple(_rates([o], groups, predictions, same_runs=True) for o in observed)
     return Maximum(info, value, rates, seed)
 
 
-def of_two_arms(
+def disparity_difference(
     info: DisparityInfo,
     value: float,
     observed: list[tuple[list[Observed], list[Observed]]],
@@ -54,7 +61,7 @@ def of_two_arms(
     *,
     same_runs: bool,
 ) -> Maximum:
-    """The difference of a disparity: `observed[metric]` is (reference by group, candidate by group)."""
+    """Build the inputs for a difference; `observed[metric]` is (reference by group, candidate by group)."""
     rates = tuple(_rates([a, b], groups, predictions, same_runs=same_runs) for a, b in observed)
     return Maximum(info, value, rates, seed)
 
@@ -64,20 +71,20 @@ def _rates(
 ) -> Rates:
     """Stack the group rates of one or two arms with what their bounds need.
 
-    Groups are in the order of their rates, so that limits do not depend on the order in which they are given:
-    draws of the largest contrast go by place.
+    Groups are sorted by their rates: draws of the largest contrast depend on positions, so limits would
+    otherwise depend on the order of the groups in the data.
     """
     order = sorted(range(len(groups)), key=lambda g: ([arm[g].value for arm in arms], groups[g].n))
     arms, groups = [[arm[g] for g in order] for arm in arms], [groups[g] for g in order]
     flat = [(o, g) for arm in arms for o, g in zip(arm, groups, strict=True)]
     value = np.array([o.value for o, _ in flat])
-    n = np.array([counts.effective_rows(o, g, predictions) for o, g in flat])
+    n = np.array([effective_rows(o, g, predictions) for o, g in flat])
     correlation = _correlation(flat, predictions)
     runs = None
     fewest = min(len(arm[0].values) for arm in arms)
-    if fewest >= counts.ENOUGH_RUNS and (same_runs or len({len(a[0].values) for a in arms}) == 1):
+    if fewest >= MIN_RUNS and (same_runs or len({len(a[0].values) for a in arms}) == 1):
         runs = np.stack([o.values for o, _ in flat])
-    elif fewest >= counts.ENOUGH_RUNS:
+    elif fewest >= MIN_RUNS:
         runs = np.stack([o.values[:fewest] for o, _ in flat])
     if len(arms) == 1:
         return Rates(value, n, correlation, runs)
@@ -88,27 +95,27 @@ def _rates(
 
 
 def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[float, float, float, float]:
-    """Difference, scaled discordance, scale and effective rows of a paired rate (see `ScorePaired`)."""
+    """Return difference, scaled discordance, scale and effective rows of a paired rate (`ScorePaired`)."""
     assert a.numerator is not None
     assert b.numerator is not None
     assert a.denominator is not None
     weight = p.weight[group.rows] * a.denominator
     total = float(weight.sum())
-    d = counts.per_row(b.numerator - a.numerator, a.denominator)
+    d = per_row(b.numerator - a.numerator, a.denominator)
     mean = float(np.sum(weight * d)) / total
     absolute, square = float(np.sum(weight * np.abs(d))) / total, float(np.sum(weight * d**2)) / total
-    n = counts.effective_paired(d, a.denominator, group.rows, p, square=square)
+    n = effective_paired(d, a.denominator, group.rows, p, square=square)
     scale = (n * square + PSEUDO_ROWS) / (n * absolute + PSEUDO_ROWS)
     return mean, absolute / scale, scale, n
 
 
 def _correlation(flat: list[tuple[Observed, Group]], predictions: Predictions) -> FloatArray:
-    """[P, P] correlation of rates; a rate whose rows all agree is taken as uncorrelated with the others."""
+    """[P, P] correlation of rates over rows; a rate of 0 or 1 has no influence and correlates with none."""
     size = len(predictions.label)
-    spread = np.zeros((len(flat), size))
+    influence = np.zeros((len(flat), size))
     for row, (o, g) in enumerate(flat):
-        spread[row, g.rows] = o.influence
-    covariance = counts.covariance(spread, np.arange(size), predictions)
+        influence[row, g.rows] = o.influence
+    covariance = row_covariance(influence, np.arange(size), predictions)
     deviation = np.sqrt(np.clip(np.diagonal(covariance), 0, None))
     known = deviation > 0
     scale = np.where(known, 1 / np.where(known, deviation, 1.0), 0.0)

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.core import estimates as counts
-from evenhand.judge.core.disparities import bounds as maxima
-from evenhand.judge.core.disparities import inputs as gaps
-from evenhand.judge.core.disparities.inputs import Maximum
-from evenhand.judge.core.estimates import Group, Observed
-from evenhand.judge.core.flips import flips
+from evenhand.judge.core.disparities.bounds import bound_maxima
+from evenhand.judge.core.disparities.inputs import Maximum, disparity_difference, single_arm_disparity
+from evenhand.judge.core.estimates import MIN_RUNS, Group, Observed, shortage
+from evenhand.judge.core.flips import count_flips
 from evenhand.judge.core.pairs import PairedEstimate, module_name
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
@@ -28,7 +26,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class GroupEstimates:
-    """What was observed of one metric and class by the groups of one attribute.
+    """Observations of one metric and class in every group of one attribute.
 
     Attributes:
         predictions: the rows.
@@ -41,101 +39,107 @@ class GroupEstimates:
     arms: list[list[Observed]]
 
 
-#: (metric, class, attribute) -> what was seen
+#: (metric, class, attribute) -> observations
 Table = dict[tuple[str, str | None, str], GroupEstimates]
 
 
 @dataclass(frozen=True)
-class Used:
-    """The groups that a disparity can use, and why the others are left out."""
+class UsableGroups:
+    """The groups that enter a disparity, and the others with the reason."""
 
     indices: list[int]
     names: list[str]
     left_out: list[dict[str, str]]
 
 
-def all_disparities(
+def build_disparities(
     table: Table, cells: Predictions, reference: int, settings: Settings
 ) -> tuple[list[dict[str, Any]], list[PairedEstimate]]:
-    """Rows of every chosen disparity, and their comparisons between arms.
+    """Build the rows of every chosen disparity, and their comparisons between arms.
 
     Args:
-        table: what was observed, by metric, class and attribute.
-        cells: the rows behind it.
+        table: observations by metric, class and attribute.
+        cells: the aggregated rows.
         reference: index of the reference arm.
         settings: which disparities, at which level.
     """
     rows: list[dict[str, Any]] = []
     pairs: list[PairedEstimate] = []
-    waiting: list[tuple[dict[str, Any], Maximum]] = []
+    unbounded: list[tuple[dict[str, Any], Maximum]] = []
     for name in settings.chosen_disparities:
         disparity = registry.load(DISPARITIES, name)
         for attribute in cells.attributes:
             for class_name in dict.fromkeys(c for m, c, _ in table if m == disparity.INFO.of[0]):
-                seen = [table.get((m, class_name, attribute.name)) for m in disparity.INFO.of]
-                if all(s is not None for s in seen):
-                    known = [s for s in seen if s is not None]
+                tables = [table.get((m, class_name, attribute.name)) for m in disparity.INFO.of]
+                if all(s is not None for s in tables):
+                    estimates = [s for s in tables if s is not None]
                     for arm in range(len(cells.arms)):
-                        row, maximum = _row(disparity, attribute.name, class_name, known, arm, settings)
+                        row, maximum = _build_row(
+                            disparity, attribute.name, class_name, estimates, arm, settings
+                        )
                         rows.append(row)
                         if maximum is not None:
-                            waiting.append((row, maximum))
+                            unbounded.append((row, maximum))
                         if arm != reference:
                             arms = (reference, arm)
-                            pairs.append(_pair(disparity, attribute.name, class_name, known, arms, settings))
-    low, high, _ = maxima.intervals([maximum for _, maximum in waiting], settings.alpha)
-    for (row, _), limits in zip(waiting, zip(low.tolist(), high.tolist(), strict=True), strict=True):
+                            pairs.append(
+                                _build_pair(disparity, attribute.name, class_name, estimates, arms, settings)
+                            )
+    low, high, _ = bound_maxima([maximum for _, maximum in unbounded], settings.alpha)
+    for (row, _), limits in zip(unbounded, zip(low.tolist(), high.tolist(), strict=True), strict=True):
         row["low"], row["high"] = limits
     return rows, pairs
 
 
-def _used(seen: list[GroupEstimates], arms: tuple[int, ...], settings: Settings) -> Used:
-    """Groups that are defined for every metric and arm and large enough; each of the others has a reason."""
+def _usable_groups(
+    estimates: list[GroupEstimates], arms: tuple[int, ...], settings: Settings
+) -> UsableGroups:
+    """Select the groups that are large enough and defined for every metric and arm; others get a reason."""
     indices, names, left_out = [], [], []
-    for g, group in enumerate(seen[0].groups):
+    for g, group in enumerate(estimates[0].groups):
         name = str(group.name)
-        reasons = [s.arms[a][g].reason for s in seen for a in arms if np.isnan(s.arms[a][g].value)]
+        reasons = [s.arms[a][g].reason for s in estimates for a in arms if np.isnan(s.arms[a][g].value)]
         if reasons:
             left_out.append({"group": name, "reason": reasons[0] or "undefined"})
         elif group.n < settings.min_group_size:
-            left_out.append({"group": name, "reason": counts.too_few(group.n, settings.min_group_size)})
+            left_out.append({"group": name, "reason": shortage(group.n, settings.min_group_size)})
         else:
             indices.append(g)
             names.append(name)
-    return Used(indices, names, left_out)
+    return UsableGroups(indices, names, left_out)
 
 
-def _value(disparity: ModuleType, seen: list[GroupEstimates], arm: int, used: Used) -> float:
+def _value(disparity: ModuleType, estimates: list[GroupEstimates], arm: int, used: UsableGroups) -> float:
     values = {
         metric: np.array([s.arms[arm][g].value for g in used.indices])
-        for metric, s in zip(disparity.INFO.of, seen, strict=True)
+        for metric, s in zip(disparity.INFO.of, estimates, strict=True)
     }
     return float(disparity.compute(values)) if len(used.indices) >= 2 else NAN
 
 
-def _why_undefined(used: Used) -> str:
+def _undefined_reason(used: UsableGroups) -> str:
     if len(used.indices) < 2:
-        return f"{len(used.indices)} groups can be compared; it takes two"
-    return "every group's rate is 0: a ratio of nothing"
+        return f"{len(used.indices)} groups can be compared; at least two are needed"
+    return "every group's rate is 0, so the ratio is undefined"
 
 
 def _seed(disparity: ModuleType, seed: int) -> tuple[int, ...]:
-    """The seed of a disparity's draws: whatever arms, attributes and classes are called, and their order."""
+    """Return the seed of a disparity's draws, independent of names and order of arms and attributes."""
     return seed, zlib.crc32(disparity.__name__.encode())
 
 
-def _row(
+def _build_row(
     disparity: ModuleType,
     attribute: str,
     class_name: str | None,
-    seen: list[GroupEstimates],
+    estimates: list[GroupEstimates],
     arm: int,
     settings: Settings,
 ) -> tuple[dict[str, Any], Maximum | None]:
-    """One row of `disparities`, and what its limits follow from."""
-    info, predictions = disparity.INFO, seen[0].predictions
-    used = _used(seen, (arm,), settings)
-    value = _value(disparity, seen, arm, used)
+    """Build one row of `disparities`, and the inputs of its limits."""
+    info, predictions = disparity.INFO, estimates[0].predictions
+    used = _usable_groups(estimates, (arm,), settings)
+    value = _value(disparity, estimates, arm, used)
     this = predictions.arms[arm]
     row: dict[str, Any] = {
         "input": this.name,
@@ -149,39 +153,42 @@ def _row(
         "groups_used": used.names,
         "groups_left_out": used.left_out,
         "runs": len(this.runs),
-        "unit": "rows and runs" if len(this.runs) >= counts.ENOUGH_RUNS else "rows",
+        "unit": "rows and runs" if len(this.runs) >= MIN_RUNS else "rows",
         "status": "ok",
         "reason": "",
         "interval": None,
         "p_value": NAN,
     }
     if np.isnan(value):
-        return {**row, "status": "undefined", "reason": _why_undefined(used)}, None
+        return {**row, "status": "undefined", "reason": _undefined_reason(used)}, None
     seed = _seed(disparity, settings.rng)
     if info.form == "size_fair":
         row["interval"] = (
             "none: depends on group sizes; p-value by permuting outcomes within bins of the score"
         )
-        return {**row, **_size_fair(seen[0], arm, used, seed)}, None
-    groups = [seen[0].groups[g] for g in used.indices]
-    observed = [[s.arms[arm][g] for g in used.indices] for s in seen]
+        return {**row, **_size_fair(estimates[0], arm, used, seed)}, None
+    groups = [estimates[0].groups[g] for g in used.indices]
+    observed = [[s.arms[arm][g] for g in used.indices] for s in estimates]
     row["interval"] = "simultaneous over all contrasts of groups"
-    return row, gaps.of_one_arm(info, value, observed, groups, predictions, seed)
+    return row, single_arm_disparity(info, value, observed, groups, predictions, seed)
 
 
-def _size_fair(seen: GroupEstimates, arm: int, used: Used, seed: tuple[int, ...]) -> dict[str, Any]:
+def _size_fair(
+    estimates: GroupEstimates, arm: int, used: UsableGroups, seed: tuple[int, ...]
+) -> dict[str, Any]:
     """Permutation p-value of equal calibration, for one run of disjoint groups without weights."""
-    p = seen.predictions
+    p = estimates.predictions
     this = p.arms[arm]
-    rows = np.concatenate([seen.groups[g].rows for g in used.indices])
+    rows = np.concatenate([estimates.groups[g].rows for g in used.indices])
     if p.weighted or p.cluster is not None:
         return {"reason": "no p-value: weighted or clustered rows cannot be permuted"}
     if len(this.runs) > 1:
-        return {"reason": "no p-value: it judges single runs"}
+        return {"reason": "no p-value: the test needs a single run per arm"}
     if len(np.unique(rows)) < len(rows):
         return {"reason": "no p-value: the groups overlap"}
-    group = np.concatenate([np.full(len(seen.groups[g].rows), i) for i, g in enumerate(used.indices)])
-    # Draws go by the order of rows, and of groups by their first rows: not by what groups are called.
+    group = np.concatenate([np.full(len(estimates.groups[g].rows), i) for i, g in enumerate(used.indices)])
+    # Draws depend on the order of rows and groups: sort rows by index and groups by their first row, so that
+    # the names of groups do not matter.
     order = np.argsort(rows)
     rows, (_, first, code) = rows[order], np.unique(group[order], return_index=True, return_inverse=True)
     group = np.argsort(np.argsort(first))[code]
@@ -196,41 +203,41 @@ def _size_fair(seen: GroupEstimates, arm: int, used: Used, seed: tuple[int, ...]
     return {"p_value": value}
 
 
-def _pair(
+def _build_pair(
     disparity: ModuleType,
     attribute: str,
     class_name: str | None,
-    seen: list[GroupEstimates],
+    estimates: list[GroupEstimates],
     arms: tuple[int, int],
     settings: Settings,
 ) -> PairedEstimate:
-    """The difference of a disparity between two arms, over the groups that both can use."""
-    info, predictions = disparity.INFO, seen[0].predictions
+    """Build the pair of a disparity between two arms, over the groups that are usable in both."""
+    info, predictions = disparity.INFO, estimates[0].predictions
     reference, candidate = (predictions.arms[a] for a in arms)
-    used = _used(seen, arms, settings)
-    values = [_value(disparity, seen, a, used) for a in arms]
-    groups = [seen[0].groups[g] for g in used.indices]
+    used = _usable_groups(estimates, arms, settings)
+    values = [_value(disparity, estimates, a, used) for a in arms]
+    groups = [estimates[0].groups[g] for g in used.indices]
     fewest = min(len(reference.runs), len(candidate.runs))
     rows = np.unique(np.concatenate([g.rows for g in groups])) if groups else np.empty(0, dtype=np.int64)
     amount = predictions.count[rows]
     right = tuple(arm.prediction[:, rows] == predictions.label[rows] for arm in (reference, candidate))
-    changed = flips((reference, candidate), (right[0], right[1]), rows, amount)
+    changed = count_flips((reference, candidate), (right[0], right[1]), rows, amount)
     difference = values[1] - values[0]
     maximum = None
     status, reason = "ok", ""
     inference = "permutation" if info.form == "size_fair" else "maximum"
     if np.isnan(difference):
-        status, reason = "undefined", _why_undefined(used)
+        status, reason = "undefined", _undefined_reason(used)
     elif inference == "permutation":
         reason = "no p-value between arms: compare expected_calibration_error group by group"
     else:
         observed = [
             ([s.arms[arms[0]][g] for g in used.indices], [s.arms[arms[1]][g] for g in used.indices])
-            for s in seen
+            for s in estimates
         ]
         seed = _seed(disparity, settings.rng)
         same = reference.runs == candidate.runs
-        maximum = gaps.of_two_arms(info, difference, observed, groups, predictions, seed, same_runs=same)
+        maximum = disparity_difference(info, difference, observed, groups, predictions, seed, same_runs=same)
     return PairedEstimate(
         candidate=candidate.name,
         attribute=attribute,
@@ -244,7 +251,7 @@ def _pair(
         inference=inference,
         n=round(float(amount.sum())),
         runs=fewest,
-        unit="rows and runs" if fewest >= counts.ENOUGH_RUNS else "rows",
+        unit="rows and runs" if fewest >= MIN_RUNS else "rows",
         right_to_wrong=changed.right_to_wrong,
         wrong_to_right=changed.wrong_to_right,
         between_runs=changed.between_runs,
