@@ -90,7 +90,7 @@ def test_labels_by_name(tmp_path):
     assert load(path, positive="hate").classes == ("normal", "hate")
     assert load(path, positive="hate").labels[:2].tolist() == [1, 0]
     said = refused(path)
-    assert "say with 'positive' which one is positive" in said
+    assert "name the positive one with 'positive'" in said
     assert "did you mean 'hate'" in refused(path, positive="hat")
     three = sample.write_csv(tmp_path / "b.csv", sample.posts(label=lambda i: "xyz"[i % 3]))
     assert load(three).classes == ("x", "y", "z")
@@ -240,7 +240,7 @@ def test_files_that_are_not_there(tmp_path):
     (tmp_path / "posts.csv").write_text("a\n")
     assert "did you mean 'posts.csv'" in refused(str(tmp_path / "post.csv"))
     assert "no file matches this pattern" in refused(str(tmp_path / "*.parquet"))
-    assert "no folder" in refused(str(tmp_path / "x" / "post.csv"))
+    assert "does not exist" in refused(str(tmp_path / "x" / "post.csv"))
     (tmp_path / "empty").mkdir()
     assert "holds no table" in refused(str(tmp_path / "empty"))
     said = refused((str(tmp_path / "1.csv"), str(tmp_path / "2.csv")))

@@ -186,7 +186,7 @@ def test_rows_that_are_doubled_are_said_to_be_alike():
     rows = pd.DataFrame(table())
     told = refusal(pd.concat([rows, rows[2:3]]))
     assert "1 values of 'example_id' (--id) occur more than once" in told
-    assert "alike in all columns" in told
+    assert "equal in all columns" in told
 
 
 def test_of_several_tables_the_one_with_doubled_ids_is_named(tmp_path):
@@ -199,7 +199,7 @@ def test_of_several_tables_the_one_with_doubled_ids_is_named(tmp_path):
 def test_a_run_that_stands_in_two_tables_is_named():
     one, two = table(seed=["7"] * 8), table(seed=["7"] * 8)
     told = refusal({"full": [one, two]}, Columns(by=("town",), run="seed"))
-    assert "'full' run '7' stands in" in told
+    assert "'full' run '7' is in" in told
 
 
 def test_a_column_that_nobody_named_stops_nobody():

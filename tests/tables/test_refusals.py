@@ -251,7 +251,7 @@ TABLES = {
     "no ids for pairs": (
         [rows(), {k: v for k, v in ROWS.items() if k != "example_id"}],
         BY,
-        "'example_id'.*by which rows",
+        "'example_id'.*it pairs the rows",
     ),
     "misspelt id": (rows(), Columns(id="exampel_id"), "did you mean 'example_id'"),
     "other examples": (
@@ -303,7 +303,7 @@ TABLES = {
     "runs without --run": (
         rows(example_id=["a"] * 3, arm=["x", "x", "y"], run=["1", "2", "1"]),
         Columns(arm="arm"),
-        "apart with --run run",
+        "distinguish its rows with --run run",
     ),
     "no arm": (rows(arm=["x", "y", None]), Columns(arm="arm"), r"'arm' \(--arm\) has no value in 1 rows"),
 }

@@ -123,7 +123,7 @@ def table(**columns):
         ({"in_training": [0, 0, 0]}, "has no members"),
         ({"loss": [0.1, float("nan"), 0.3]}, "'loss' has no finite number in 1 rows"),
         ({"margin": [0.1, float("inf"), 0.3]}, "'margin' has no finite number in 1 rows"),
-        ({"loss": [[0.1], [0.1, 0.2], [0.3]]}, "unlike numbers of views"),
+        ({"loss": [[0.1], [0.1, 0.2], [0.3]]}, "different numbers of views"),
         ({"loss": [[0.1, 0.2]] * 3, "margin": [[1.0]] * 3}, "'loss' 2, 'margin' 1"),
         ({"example_id": ["a", "b", "a"]}, "1 examples occur more than once"),
         ({"model": ["m", "m", "n"]}, "several base models"),
@@ -182,7 +182,7 @@ def test_where_keeps_one_model(tmp_path):
         write(tmp_path / f"{model}.parquet", arm="x", run=str(i), model=model)
     (arm,) = load_signals(tmp_path, Columns(where=(("model", "m"),))).arms
     assert arm.runs == ("0",)
-    with pytest.raises(TableError, match=r"No table has a row that is wanted \(--where model=k\)"):
+    with pytest.raises(TableError, match=r"No table has rows that match the filters \(--where model=k\)"):
         load_signals(tmp_path, Columns(where=(("model", "k"),)))
 
 

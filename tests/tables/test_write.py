@@ -53,7 +53,7 @@ def test_a_link_is_written_through(tmp_path):
     assert (tmp_path / "real").read_text() == "new"
 
 
-@pytest.mark.parametrize(("name", "words"), [("no/such/a.txt", "there is no folder"), ("", "is a folder")])
+@pytest.mark.parametrize(("name", "words"), [("no/such/a.txt", "does not exist"), ("", "is a folder")])
 def test_refuses(tmp_path, name, words):
     with pytest.raises(CallError, match=words):
         write_atomic(tmp_path / name, "x")
