@@ -140,10 +140,10 @@ def test_only_translation_and_end_are_learnt(kin):
             loss = base.model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
         n = len(ids) - len(prompt)
         total, tokens = total + float(loss) * n, tokens + n
-    lesson = TrainingBatches(found.encoded, found.targets, rows, 13)
+    batches = TrainingBatches(found.encoded, found.targets, rows, 13)
     cut = [(part, np.zeros(len(part), bool)) for part in (rows[:4], rows[4:])]  # two micro-batches, padded
     model = base.copy(0)
-    assert _accumulate_gradients(model, cut, lesson, accelerator) == pytest.approx(total / tokens, rel=1e-5)
+    assert _accumulate_gradients(model, cut, batches, accelerator) == pytest.approx(total / tokens, rel=1e-5)
     values = np.concatenate(token_log_probs(base.model, found.encoded, found.targets, rows, accelerator))
     assert (len(values), -values.mean()) == (tokens, pytest.approx(total / tokens, rel=1e-5))
 
