@@ -269,7 +269,7 @@ def test_pairs_that_are_too_long():
     newline = encoder_of(base).tokenizer("\n")["input_ids"]
     assert all(prompt[-len(newline) :] == newline for prompt in prompts)
     long = replace(data.examples, translations=replace(data.examples.translations, new_tokens=511))
-    with pytest.raises(InputError, match=r"new_tokens: got 511; the model reads 512 tokens"):
+    with pytest.raises(InputError, match=r"new_tokens: got 511; the model's context of 512 tokens"):
         encode_prompts(encoder_of(base), Data(long, data.parts), data.parts.test, 96)
 
 
