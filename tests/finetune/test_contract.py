@@ -167,7 +167,7 @@ def test_lost_head_is_found(folders, data, tmp_path, monkeypatch):
         return saved
 
     monkeypatch.setattr(run.checkpoint, "save", forgetful)
-    with pytest.raises(checks.CheckError, match="the reloaded model"):
+    with pytest.raises(checks.CheckError, match="reloaded"):
         run.train(worlds.job_of(folders["bert"], "lora"), data("bert"), tmp_path)
 
 

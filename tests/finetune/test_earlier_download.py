@@ -1,4 +1,4 @@
-"""Files of an earlier download serve when the hub does not answer, and that is told."""
+"""Files of an earlier download are used when the hub does not answer, with a remark."""
 
 from __future__ import annotations
 

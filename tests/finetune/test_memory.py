@@ -10,8 +10,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from evenhand.finetune.inputs import batches as feed
-from evenhand.finetune.inputs import passes
+from evenhand.finetune.inputs import batches, passes
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling import pretrained as base
 from evenhand.finetune.modeling.pretrained import PretrainedModel
@@ -106,7 +105,7 @@ def test_one_large_base_is_alive_and_its_tokens_are_kept(tmp_path, folders, data
     base._load_cached.cache_clear()
     read = []
     monkeypatch.setattr(
-        feed, "load_tokenizer", lambda place, old=feed.load_tokenizer: read.append(place) or old(place)
+        batches, "load_tokenizer", lambda place, old=batches.load_tokenizer: read.append(place) or old(place)
     )
     other = worlds.folder_of(tmp_path, "bert")
     rows = worlds.data_of(worlds.texts())

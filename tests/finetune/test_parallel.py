@@ -115,9 +115,9 @@ def test_two_processes_write_as_one(kind, together, tmp_path):
 def test_a_divided_model_loads_as_any_other(together, folders, data):
     rows, place = data("llama"), together / "full-fsdp"
     model = transformers.AutoModelForSequenceClassification.from_pretrained(str(place / "model")).eval()
-    feed = encode_rows(load_job_base(worlds.job_of(folders["llama"], "full"), rows), rows.examples, 256)
+    encoded = encode_rows(load_job_base(worlds.job_of(folders["llama"], "full"), rows), rows.examples, 256)
     with torch.no_grad():
-        again = torch.softmax(model(**feed.take(rows.parts.test)).logits.double(), -1).numpy()
+        again = torch.softmax(model(**encoded.take(rows.parts.test)).logits.double(), -1).numpy()
     np.testing.assert_allclose(scores_of(place), again, atol=1e-5)
     facts = json.loads((together / "full-fsdp.json").read_text())
     assert facts["checks"]["reload"] <= 1e-5
@@ -154,11 +154,11 @@ def test_work_is_shared_evenly_and_done_once(processes, n):
 def test_a_step_has_the_same_rows_however_many_take_part(processes, folders, data):
     rows = data("llama")
     job = worlds.job_of(folders["llama"], "full", batch_size=25)
-    feed = encode_rows(load_job_base(job, rows), rows.examples, 256)
+    encoded = encode_rows(load_job_base(job, rows), rows.examples, 256)
 
     def steps(n):
-        lesson = TrainingBatches(feed, ClassTargets(rows.examples.labels), rows.parts.train, 13, n)
-        return [[part.tolist() for part, _ in cuts] for cuts in lesson.epoch(0, job.training)]
+        batches = TrainingBatches(encoded, ClassTargets(rows.examples.labels), rows.parts.train, 13, n)
+        return [[part.tolist() for part, _ in cuts] for cuts in batches.epoch(0, job.training)]
 
     for one, divided in zip(steps(1), steps(processes), strict=True):
         whole = [row for part in one for row in part]

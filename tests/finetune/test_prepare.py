@@ -88,7 +88,7 @@ def test_no_network(offline, datasets, monkeypatch):
     start = time.perf_counter()
     (told,) = said("nobody/no-such-model", datasets["text"]).complaints
     assert time.perf_counter() - start < 5
-    assert "place config.json" in told
+    assert "put config.json" in told
     assert "https://huggingface.co/nobody/no-such-model" in told
     assert "tiny_text" in told
 

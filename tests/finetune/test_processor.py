@@ -93,7 +93,7 @@ def folder_with(tmp_path, family, said, **change):
     return folder
 
 
-def feed(folder, shown):
+def encode(folder, shown):
     data = worlds.data_of(worlds.examples("image", shown, np.arange(len(shown)) % 2, 2))
     return encode_rows(load_base(Model(folder), "image", ("no", "yes"), "float32"), data.examples, 256)
 
@@ -104,7 +104,7 @@ def test_pixels_are_those_of_the_processor(kind, tmp_path):
     folder, shown = folder_with(tmp_path, family, said), pictures()
     own = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
     expected = np.stack([np.asarray(own(rgb(picture))["pixel_values"][0]) for picture in shown])
-    found = feed(folder, shown)
+    found = encode(folder, shown)
     took = found.take(np.arange(len(shown)))["pixel_values"].numpy()
     np.testing.assert_allclose(took, expected, rtol=1e-6, atol=1e-6)
     assert took.dtype == np.float32
@@ -130,7 +130,7 @@ def test_a_large_convnext_is_not_cropped(tmp_path):
 def test_studies_of_square_pictures_repeat_to_the_bit(said, tmp_path):
     """One product and one sum in float32, after Pillow's resizing: the numbers of studies to date."""
     shown = pictures()
-    took = feed(folder_with(tmp_path, "vit", {**SQUARE, **said}), shown).take(np.arange(len(shown)))
+    took = encode(folder_with(tmp_path, "vit", {**SQUARE, **said}), shown).take(np.arange(len(shown)))
     mean = np.array(said.get("image_mean", [0.5] * 3), np.float32)
     deviation = np.array(said.get("image_std", [0.5] * 3), np.float32)
     if said == {"do_normalize": False}:
@@ -145,14 +145,14 @@ def test_mirrored_crops_are_the_crops_of_mirrored_pictures(tmp_path):
     folder = folder_with(tmp_path, "vit", KINDS["dinov2"][1])
     shown = [np.random.default_rng(2).integers(0, 256, (44, 60, 3), np.uint8)]
     rows, turned = np.arange(1), np.array([True])
-    one = feed(folder, shown).take(rows, turned)["pixel_values"]
-    assert torch.equal(one, feed(folder, shown).take(rows)["pixel_values"].flip(-1))
+    one = encode(folder, shown).take(rows, turned)["pixel_values"]
+    assert torch.equal(one, encode(folder, shown).take(rows)["pixel_values"].flip(-1))
 
 
 def test_a_model_of_grey_pictures(tmp_path):
     said = {**SQUARE, "image_mean": [0.4], "image_std": [0.2]}
     folder, shown = folder_with(tmp_path, "vit", said, num_channels=1), pictures()
-    took = feed(folder, shown).take(np.arange(len(shown)))["pixel_values"]
+    took = encode(folder, shown).take(np.arange(len(shown)))["pixel_values"]
     own = transformers.ViTImageProcessorPil(
         size={"height": 16, "width": 16}, image_mean=[0.4], image_std=[0.2]
     )
@@ -162,7 +162,7 @@ def test_a_model_of_grey_pictures(tmp_path):
 
 
 def test_no_file_is_said(tmp_path):
-    found = feed(worlds.folder_of(tmp_path, "vit"), pictures())
+    found = encode(worlds.folder_of(tmp_path, "vit"), pictures())
     (remark,) = found.remarks
     assert "has no preprocessor_config.json: its pictures are resized to 16 x 16 pixels" in remark
     assert float(found.take(np.arange(3))["pixel_values"].min()) == -1
@@ -170,14 +170,14 @@ def test_no_file_is_said(tmp_path):
 
 def test_another_size_than_the_model_reads(tmp_path):
     folder = folder_with(tmp_path, "vit", {**SQUARE, "size": {"height": 24, "width": 32}})
-    found = feed(folder, pictures())
+    found = encode(folder, pictures())
     assert found.pictures.shape[1:3] == (16, 16)
     (remark,) = found.remarks
     assert "produces pictures of 32 x 24 pixels, but the model reads 16 x 16 (config.json)" in remark
 
 
 def test_pictures_that_are_not_resized(tmp_path):
-    found = feed(folder_with(tmp_path, "vit", {**SQUARE, "do_resize": False}), pictures())
+    found = encode(folder_with(tmp_path, "vit", {**SQUARE, "do_resize": False}), pictures())
     assert found.pictures.shape[1:3] == (16, 16)
     assert (found.pictures[2] == pictures()[2]).all()
     assert "the model reads only 16 x 16 pixels" in found.remarks[0]
@@ -201,7 +201,7 @@ def test_pictures_that_are_not_resized(tmp_path):
 def test_files_that_no_model_can_use(said, why, tmp_path):
     folder = folder_with(tmp_path, "vit", said)
     with pytest.raises(InputError) as caught:
-        feed(folder, pictures())
+        encode(folder, pictures())
     assert why in str(caught.value)
     job = worlds.job_of(folder, "full")
     with pytest.raises(InputError) as caught:
@@ -225,6 +225,6 @@ def test_sizes_are_of_the_pictures_that_are_read(tmp_path):
 def test_stand_ins_bring_a_processor():
     for family in ("vit", "swinv2"):
         folder = standin.stand_in(family, "image")
-        found = feed(str(folder), pictures())
+        found = encode(str(folder), pictures())
         assert found.remarks == ()
         assert found.pictures.shape[1:] == (32, 32, 3)

@@ -89,8 +89,8 @@ def untrained(job, rows):
         views.append(replace(rows.examples, inputs=turned))
     found = []
     for examples in views:
-        feed = encode_rows(base, examples, job.training.max_length)
-        scores = probabilities(model, feed, rows.parts.train, accelerator)
+        encoded = encode_rows(base, examples, job.training.max_length)
+        scores = probabilities(model, encoded, rows.parts.train, accelerator)
         found.append(-np.log(scores[np.arange(len(scores)), examples.labels[rows.parts.train]]))
     return np.stack(found, axis=1)
 

@@ -38,7 +38,7 @@ def test_a_stand_in_loads_with_all_roles_of_its_family(kin):
 def test_what_has_no_stand_in_is_told():
     with pytest.raises(InputError, match=r"'tiny_text' has no stand-in; these have one: .*llama"):
         stand_in("tiny_text", "text")
-    with pytest.raises(InputError, match="is of the family ViT, which reads images, but"):
+    with pytest.raises(InputError, match="belongs to the family ViT, which reads images, but"):
         stand_in("vit", "text")
 
 

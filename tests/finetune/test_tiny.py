@@ -132,7 +132,7 @@ def test_what_is_damaged_is_told_and_made_again(harm: str, caplog: pytest.LogCap
         seal.write_text("[]")
     assert _cache.get_or_make("m", {}, filled) == place
     assert ((place / "one").read_text(), (place / "two").read_text()) == ("1", "2")
-    assert "made anew" in caplog.text
+    assert "made again" in caplog.text
     assert json.loads(seal.read_text())["files"].keys() == {"one", "two"}
 
 

@@ -77,9 +77,9 @@ def test_a_pad_token_without_a_row_is_replaced(kind, in_config, tmp_path, datase
     scores = []
     for place in (plain, folder):
         base = load_base(Model(place), "text", ("no", "yes"), "float32")
-        feed = encode_rows(base, data.examples, 64)
+        encoded = encode_rows(base, data.examples, 64)
         with torch.no_grad():
-            scores.append(base.copy(1)(**feed.take(np.arange(20))).logits)
+            scores.append(base.copy(1)(**encoded.take(np.arange(20))).logits)
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-5)
 
 
@@ -88,13 +88,13 @@ def test_the_token_that_replaces_it_ends_no_text(tmp_path):
     texts = ["w1 w2 [SEP]", "w3", "w4 w5 [UNK]", "w6 [PAD]"]
     examples = worlds.examples("text", texts, np.array([0, 1] * 2), 2)
     base = load_base(Model(folder), "text", ("no", "yes"), "float32")
-    feed = encode_rows(base, examples, 64)
-    ends = {feed.ids[i][-1] for i in range(4)}
-    assert feed.pad not in ends
+    encoded = encode_rows(base, examples, 64)
+    ends = {encoded.ids[i][-1] for i in range(4)}
+    assert encoded.pad not in ends
     model = base.copy(1)
     with torch.no_grad():
-        together = model(**feed.take(np.arange(4))).logits
-        alone = torch.cat([model(**feed.take(np.array([i]))).logits for i in range(4)])
+        together = model(**encoded.take(np.arange(4))).logits
+        alone = torch.cat([model(**encoded.take(np.array([i]))).logits for i in range(4)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 

@@ -64,15 +64,15 @@ def test_same_as_transformers_trainer(kind, way, folders, data, tmp_path):
     do(job, rows, folder)
 
     base = load_job_base(job, rows)
-    feed = encode_rows(base, rows.examples, job.training.max_length)
+    encoded = encode_rows(base, rows.examples, job.training.max_length)
     model = adapt.build_adapted_model(base, job)
-    lesson = TrainingBatches(feed, ClassTargets(rows.examples.labels), rows.parts.train, job.seed)
+    batches = TrainingBatches(encoded, ClassTargets(rows.examples.labels), rows.parts.train, job.seed)
     order = [
-        int(r) for e in range(3) for cuts in lesson.epoch(e, job.training) for part, _ in cuts for r in part
+        int(r) for e in range(3) for cuts in batches.epoch(e, job.training) for part, _ in cuts for r in part
     ]
 
     def collate(some):
-        told = feed.take(np.array(some))
+        told = encoded.take(np.array(some))
         return told | {"labels": torch.from_numpy(rows.examples.labels[np.array(some)])}
 
     arguments = transformers.TrainingArguments(
@@ -89,7 +89,7 @@ def test_same_as_transformers_trainer(kind, way, folders, data, tmp_path):
     np.testing.assert_allclose(losses_of(folder), trainer.seen, atol=1e-4)
     model.eval()
     with torch.no_grad():
-        theirs = torch.softmax(model(**feed.take(rows.parts.test)).logits.double(), -1).numpy()
+        theirs = torch.softmax(model(**encoded.take(rows.parts.test)).logits.double(), -1).numpy()
     np.testing.assert_allclose(scores_of(folder), theirs, atol=1e-5)
     assert np.ptp(scores_of(folder)[:, 0]) > 1e-4  # rows differ by more than is allowed
 
@@ -178,13 +178,13 @@ def test_micro_batches_sum_to_the_batch(folders, data):
     for size in (None, 3):
         job = worlds.job_of(folders["llama"], "full", micro_batch=size, batch_size=16)
         base = load_job_base(job, rows)
-        lesson = TrainingBatches(
+        batches = TrainingBatches(
             encode_rows(base, rows.examples, 256), ClassTargets(rows.examples.labels), rows.parts.train, 13
         )
         model = adapt.build_adapted_model(base, job)
-        *_, last = lesson.epoch(0, job.training)
+        *_, last = batches.epoch(0, job.training)
         assert sum(len(r) for r, _ in last) == len(rows.parts.train) % 16 == 12  # a short batch
-        loss = _accumulate_gradients(model, last, lesson, accelerator)
+        loss = _accumulate_gradients(model, last, batches, accelerator)
         found[size] = loss, [p.grad.clone() for p in model.parameters() if p.grad is not None]
     assert found[None][0] == pytest.approx(found[3][0], abs=1e-6)
     for whole, cut in zip(found[None][1], found[3][1], strict=True):
@@ -243,7 +243,7 @@ def test_halved_gives_the_weights_back():
     assert torch.equal(layer.weight, before)
 
 
-def test_feeds_are_kept(folders, datasets):
+def test_encoded_rows_are_cached(folders, datasets):
     base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
     assert encode_rows(base, datasets["text"].examples, 256) is encode_rows(
         base, datasets["text"].examples, 256

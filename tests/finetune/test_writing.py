@@ -140,10 +140,10 @@ def test_only_translation_and_end_are_learnt(kin):
             loss = base.model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
         n = len(ids) - len(prompt)
         total, tokens = total + float(loss) * n, tokens + n
-    lesson = TrainingBatches(found.encoded, found.targets, rows, 13)
+    batches = TrainingBatches(found.encoded, found.targets, rows, 13)
     cut = [(part, np.zeros(len(part), bool)) for part in (rows[:4], rows[4:])]  # two micro-batches, padded
     model = base.copy(0)
-    assert _accumulate_gradients(model, cut, lesson, accelerator) == pytest.approx(total / tokens, rel=1e-5)
+    assert _accumulate_gradients(model, cut, batches, accelerator) == pytest.approx(total / tokens, rel=1e-5)
     values = np.concatenate(token_log_probs(base.model, found.encoded, found.targets, rows, accelerator))
     assert (len(values), -values.mean()) == (tokens, pytest.approx(total / tokens, rel=1e-5))
 
@@ -269,7 +269,7 @@ def test_pairs_that_are_too_long():
     newline = encoder_of(base).tokenizer("\n")["input_ids"]
     assert all(prompt[-len(newline) :] == newline for prompt in prompts)
     long = replace(data.examples, translations=replace(data.examples.translations, new_tokens=511))
-    with pytest.raises(InputError, match=r"new_tokens: got 511; the model reads 512 tokens"):
+    with pytest.raises(InputError, match=r"new_tokens: got 511; the model's context of 512 tokens"):
         encode_prompts(encoder_of(base), Data(long, data.parts), data.parts.test, 96)
 
 

@@ -17,7 +17,7 @@ from tests.finetune import worlds
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 
-def feed(folder, data, max_length=256):
+def encode(folder, data, max_length=256):
     return encode_rows(
         load_base(Model(folder), data.examples.task, data.examples.classes, "float32"),
         data.examples,
@@ -28,7 +28,7 @@ def feed(folder, data, max_length=256):
 def test_texts_equal_the_tokenizer(folders, datasets):
     data = datasets["text"]
     rows = np.array([5, 0, 17])
-    took = feed(folders["bert"], data).take(rows)
+    took = encode(folders["bert"], data).take(rows)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folders["bert"])
     told = tokenizer([data.examples.inputs[i] for i in rows], padding=True, return_tensors="pt")
     for name in ("input_ids", "attention_mask"):
@@ -38,16 +38,16 @@ def test_texts_equal_the_tokenizer(folders, datasets):
 @pytest.mark.parametrize("kind", worlds.TEXT)
 def test_long_texts_are_cut(kind, folders):
     data = Data(worlds.examples("text", [" ".join(["w3"] * 90), "w1", ""] * 2, np.array([0, 1] * 3), 2), None)
-    assert feed(folders[kind], data, 7).lengths.max() == 7
+    assert encode(folders[kind], data, 7).lengths.max() == 7
     base = load_base(Model(folders[kind]), "text", ("no", "yes"), "float32")
-    whole = feed(folders[kind], data, 10_000)
+    whole = encode(folders[kind], data, 10_000)
     assert whole.lengths.max() == worlds.POSITIONS - (1 if kind == "roberta" else 0)
     assert whole.lengths.min() >= 1
     assert base.model(**whole.take(np.arange(6))).logits.isfinite().all()
 
 
 def test_no_pad_token(folders, datasets):
-    found = feed(folders["llama"], datasets["text"])
+    found = encode(folders["llama"], datasets["text"])
     assert found.pad == 3  # its end-of-text token
 
 
@@ -64,14 +64,14 @@ def test_pixels_equal_the_processor(said, tmp_path):
     processor = transformers.ViTImageProcessor(size={"height": 16, "width": 16}, **said)
     (Path(folder) / "preprocessor_config.json").write_text(json.dumps(processor.to_dict(), default=str))
     data = worlds.data_of(worlds.pictures(n=8, size=37))
-    took = feed(folder, data).take(np.arange(8))["pixel_values"].numpy()
+    took = encode(folder, data).take(np.arange(8))["pixel_values"].numpy()
     pil = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
     told = np.stack([np.asarray(pil(Image.fromarray(p))["pixel_values"][0]) for p in data.examples.inputs])
     np.testing.assert_allclose(took, told, atol=1e-5)
 
 
 def test_mirrored_pictures(folders, datasets):
-    found, rows = feed(folders["vit"], datasets["image"]), np.arange(3)
+    found, rows = encode(folders["vit"], datasets["image"]), np.arange(3)
     plain = found.take(rows)["pixel_values"]
     turned = found.take(rows, np.array([True, False, True]))["pixel_values"]
     assert (turned[0] == plain[0].flip(-1)).all()
@@ -85,7 +85,7 @@ def test_pixels_of_the_shared_model():
     if not folder.is_dir():
         pytest.skip("no shared folder")
     data = worlds.data_of(worlds.pictures(n=8, size=64))
-    took = feed(str(folder), data).take(np.arange(8))["pixel_values"].numpy()
+    took = encode(str(folder), data).take(np.arange(8))["pixel_values"].numpy()
     pil = transformers.AutoImageProcessor.from_pretrained(str(folder), backend="pil")
     told = np.stack([np.asarray(pil(Image.fromarray(p))["pixel_values"][0]) for p in data.examples.inputs])
     np.testing.assert_allclose(took, told, atol=1e-5)
@@ -99,5 +99,5 @@ def test_encoded_and_decoded_pictures_agree(folders):
         Image.fromarray(picture).save(out, "PNG")
         encoded.append(out.getvalue())
     other = worlds.examples("image", encoded, plain.labels, 2)
-    one, two = (feed(folders["vit"], worlds.data_of(e)) for e in (plain, other))
+    one, two = (encode(folders["vit"], worlds.data_of(e)) for e in (plain, other))
     assert (one.pictures == two.pictures).all()
