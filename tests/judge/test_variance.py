@@ -230,7 +230,7 @@ def test_runs_of_other_names_are_compared_by_their_means():
         for i, arm in enumerate(("full", "lora"))
     }
     _, difference, _ = split(arms)
-    assert "other names" in difference["seed"]["reason"]
+    assert "different names" in difference["seed"]["reason"]
     assert difference["residual"]["variance"] == pytest.approx(
         0.02**2, rel=0.3
     )  # two arms, halved by two runs
