@@ -93,8 +93,8 @@ def rates(document: Document) -> list[Panel]:
 
 def most_telling(rows: Sequence[Row]) -> list[Row]:
     """Keep the worst rows of a panel, in the document's order, so that panels can be read across."""
-    kept = {id(r) for r in worst_first(rows)[:MOST_LINES]}
-    return [r for r in rows if id(r) in kept]
+    selected = {id(r) for r in worst_first(rows)[:MOST_LINES]}
+    return [r for r in rows if id(r) in selected]
 
 
 def farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
@@ -108,8 +108,8 @@ def farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
         if value is not None and low is not None and high is not None and middle is not None:
             far = abs(value - middle) / max(high - low, 1e-9)
         distance[r["group"]] = max(far, distance.get(r["group"], 0.0))
-    kept = set(sorted(distance, key=lambda g: -distance[g])[:MOST_LINES])
-    return [r for r in rows if r["group"] in kept]
+    selected = set(sorted(distance, key=lambda g: -distance[g])[:MOST_LINES])
+    return [r for r in rows if r["group"] in selected]
 
 
 def domain(rows: Sequence[Row]) -> tuple[float, float]:
@@ -136,12 +136,12 @@ def domain(rows: Sequence[Row]) -> tuple[float, float]:
 
 def _labels(rows: Sequence[Row]) -> list[str]:
     """Name the lines of a panel; equal names, which files may hold, are numbered apart."""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     names = []
     for r in rows:
         name = f"{wording.subject(r)}  ({wording.count(number(r, 'n'))})"
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+        counts[name] = counts.get(name, 0) + 1
+        names.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
     return names
 
 
@@ -149,14 +149,14 @@ def _line(row: Row, label: str) -> dict[str, Any]:
     metric = str(row["metric"])
     scale = 100.0 if wording.in_points(metric) else 1.0
     low, high, difference = (number(row, k) for k in ("low", "high", "difference"))
-    whole = low is not None and high is not None
+    complete = low is not None and high is not None
     return {
         "group": label,
         "difference": None if difference is None else scale * difference,
         "low": None if low is None else scale * low,
         "high": None if high is None else scale * high,
         "verdict": verdict_of(row) or NO_VERDICT,
-        "why": "" if whole else wording.status_reason(row),
+        "why": "" if complete else wording.status_reason(row),
         "told": f"{wording.amount(difference, metric, signed=True)}{wording.unit_of(metric)}",
         "interval": wording.span(row, signed=True),
         "p": wording.p_value(number(row, "p_adjusted")),
@@ -169,7 +169,7 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
     import altair as alt  # noqa: PLC0415
 
     lines = [_line(r, label) for r, label in zip(rows, _labels(rows), strict=True)]
-    whole = alt.InlineData(values=[x for x in lines if not x["why"]])
+    complete = alt.InlineData(values=[x for x in lines if not x["why"]])
     partial = alt.InlineData(values=[x for x in lines if x["why"]])
     labels = [x["group"] for x in lines]
     y = alt.Y("group:N", sort=labels, title=None, scale=alt.Scale(domain=labels))
@@ -200,13 +200,13 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
         layers.append(band.encode(x=alt.X("from:Q", scale=at, title=axis), x2=alt.X2("to:Q")))
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
     layers.append(zero.encode(x=alt.X("zero:Q", scale=at, title=axis)))
-    bars = alt.Chart(whole).mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
+    bars = alt.Chart(complete).mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
     layers.append(
         bars.encode(
             x=alt.X("low:Q", scale=at, title=axis), x2=alt.X2("high:Q"), y=y, color=colour, tooltip=tooltip
         )
     )
-    points = alt.Chart(whole).mark_point(
+    points = alt.Chart(complete).mark_point(
         filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1
     )
     layers.append(points.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))

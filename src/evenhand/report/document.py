@@ -30,9 +30,9 @@ def facts(metric: str) -> Any | None:  # noqa: ANN401  (the INFO of a metric or 
 
 def direction(row: Row) -> int:
     """Say whether higher is better (+1), worse (-1) or depends on the context (0) for a row's metric."""
-    given = row.get("direction")
-    if given is not None:
-        return int(given)
+    stored = row.get("direction")
+    if stored is not None:
+        return int(stored)
     known = facts(str(row["metric"]))
     return int(known.direction) if known else 0
 
@@ -102,8 +102,8 @@ def arms(document: Document) -> list[str]:
 def key_metrics(document: Document, most: int = 3) -> list[str]:
     """Name the metrics to show first: the primary ones that have rates, else the first that there are."""
     there = unique(document["rates"], "metric")
-    asked: Sequence[str] = document.get("settings", {}).get("primary") or ()
-    return [m for m in asked if m in there] or there[:most]
+    declared: Sequence[str] = document.get("settings", {}).get("primary") or ()
+    return [m for m in declared if m in there] or there[:most]
 
 
 def requested(document: Document) -> list[str]:

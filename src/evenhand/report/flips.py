@@ -24,19 +24,19 @@ def flips_line(document: Document, *, most: int) -> str:
     if not rows:
         return ""
     right, wrong = wording.answers(str(metric))
-    said: list[str] = []
+    parts: list[str] = []
     for row in rows[:most]:
         lost, won = (
             wording.count(number(row, "n_right_to_wrong")),
             wording.count(number(row, "n_wrong_to_right")),
         )
         between = number(row, "n_right_to_wrong_between_runs")
-        told = f"{lost} {right}→{wrong} and {won} {wrong}→{right}" if not said else f"{lost} and {won}"
+        text = f"{lost} {right}→{wrong} and {won} {wrong}→{right}" if not parts else f"{lost} and {won}"
         if between is not None:
             spread = wording.count(round(between, 1))
-            told += f" ({spread})" if said else f" ({spread} {right}→{wrong} between two runs of one arm)"
-        said.append(f"{row['candidate']} {told}")
-    said += [wording.many(len(rows) - most, "more candidate")] if len(rows) > most else []
+            text += f" ({spread})" if parts else f" ({spread} {right}→{wrong} between two runs of one arm)"
+        parts.append(f"{row['candidate']} {text}")
+    parts += [wording.many(len(rows) - most, "more candidate")] if len(rows) > most else []
     of = "" if metric == "accuracy" else f" by {wording.metric_name(str(metric))}"
-    whole = wording.many(number(rows[0], "n"), "row")
-    return f"Answers that change{of} against {rows[0]['reference']}, over {whole}: {'; '.join(said)}."
+    total = wording.many(number(rows[0], "n"), "row")
+    return f"Answers that change{of} against {rows[0]['reference']}, over {total}: {'; '.join(parts)}."

@@ -56,14 +56,14 @@ def headline(document: Document) -> Table | None:
 
 def _differences(document: Document, keys: Sequence[_Key]) -> list[list[Cell]]:
     """Give a row per candidate: what it reaches less what the reference reaches."""
-    whole = {(_key(r), str(r["candidate"])): r for r in document["comparisons"] if r["group"] is None}
+    overall = {(_key(r), str(r["candidate"])): r for r in document["comparisons"] if r["group"] is None}
     named = [str(n) for n in unique(document["comparisons"], "candidate")]
-    names = [n for n in named if any((key, n) in whole for key in keys)]
+    names = [n for n in named if any((key, n) in overall for key in keys)]
     if len(names) > MOST_DIFFERENCES:
         return []
     reference = arms(document)[0]
     return [
-        [Cell(f"{name} − {reference}"), *(difference_cell(whole.get((key, name))) for key in keys)]
+        [Cell(f"{name} − {reference}"), *(difference_cell(overall.get((key, name))) for key in keys)]
         for name in names
     ]
 
@@ -77,15 +77,15 @@ def _rows(document: Document) -> Iterator[Row]:
     overall = [r for r in document["rates"] if r["attribute"] is None]
     for attack in unique(overall, "attack"):
         for metric in _metrics(document):
-            found = [r for r in overall if r.get("attack") == attack and r["metric"] == metric]
+            of_metric = [r for r in overall if r.get("attack") == attack and r["metric"] == metric]
             # Of many classes the numbers of each would crowd out all else; options are few.
             few = metric == "option_share"
-            yield from (r for r in found if few or r.get("class") is None)
+            yield from (r for r in of_metric if few or r.get("class") is None)
     gaps = document.get("disparities") or ()
     for attribute in unique(gaps, "attribute"):
         for metric in _gaps(document):
-            found = [r for r in gaps if r["attribute"] == attribute and r["metric"] == metric]
-            yield from (r for r in found if r["class"] is None)
+            of_metric = [r for r in gaps if r["attribute"] == attribute and r["metric"] == metric]
+            yield from (r for r in of_metric if r["class"] is None)
 
 
 def _gaps(document: Document) -> Sequence[str]:
@@ -117,7 +117,7 @@ def _title(key: _Key) -> str:
 
 def _caption(document: Document, differences: Sequence[object]) -> str:
     what = "What attacks find of every arm" if "design" in document else "What every arm reaches"
-    said = f"{what}, over all rows; rates in points, with pointwise intervals"
+    caption = f"{what}, over all rows; rates in points, with pointwise intervals"
     if not differences:
-        return said
-    return f"{said}. Below, the differences to {arms(document)[0]} with their simultaneous intervals"
+        return caption
+    return f"{caption}. Below, the differences to {arms(document)[0]} with their simultaneous intervals"

@@ -99,13 +99,13 @@ def _bundled() -> str:
     """The script, which takes two seconds to bundle: once per user, where there is room to keep it."""
     import vl_convert  # noqa: PLC0415
 
-    place = cached.root() / f"vega-{version('vl-convert-python')}.js"
+    path = cached.root() / f"vega-{version('vl-convert-python')}.js"
     with suppress(OSError, ValueError):
-        digest, _, kept = place.read_bytes().decode().partition("\n")
-        if digest == hashlib.sha256(kept.encode()).hexdigest():
-            return kept
+        digest, _, stored = path.read_bytes().decode().partition("\n")
+        if digest == hashlib.sha256(stored.encode()).hexdigest():
+            return stored
     script: str = vl_convert.javascript_bundle(_USE)
     with suppress(OSError, CallError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(place, f"{hashlib.sha256(script.encode()).hexdigest()}\n{script}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, f"{hashlib.sha256(script.encode()).hexdigest()}\n{script}")
     return script

@@ -229,11 +229,11 @@ def flips(row: Row) -> str:
     if lost is None or won is None:
         return ""
     right, wrong = answers(str(row["metric"]))
-    said = f"{many(lost, 'row')} {right}→{wrong}, {count(won)} {wrong}→{right}"
+    text = f"{many(lost, 'row')} {right}→{wrong}, {count(won)} {wrong}→{right}"
     between = number(row, "n_right_to_wrong_between_runs")
     if between is None:
-        return f"{said}."
-    return f"{said}; between two runs of one arm {count(round(between, 1))} {right}→{wrong}."
+        return f"{text}."
+    return f"{text}; between two runs of one arm {count(round(between, 1))} {right}→{wrong}."
 
 
 def flip_counts(row: Row) -> str:
@@ -259,8 +259,8 @@ def to_settle(row: Row) -> str:
     )
     parts = []
     if smallest is not None:
-        told = f"{amount(smallest, metric)}{unit_of(metric)}"
-        parts.append(f"The smallest difference that these data could have shown is {told}.")
+        size = f"{amount(smallest, metric)}{unit_of(metric)}"
+        parts.append(f"The smallest difference that these data could have shown is {size}.")
     need = []
     if rows is not None:
         has = number(row, "n")
@@ -282,8 +282,8 @@ def needed(row: Row) -> str:
     rows, runs = number(row, "rows_to_settle"), number(row, "runs_to_settle")
     if verdict_of(row) != "undecided" or (rows is None and runs is None):
         return ""
-    told = [_about_rows(rows)] if rows is not None else []
-    return " or ".join([*told, *([f"{about(runs)} runs"] if runs is not None else [])])
+    parts = [_about_rows(rows)] if rows is not None else []
+    return " or ".join([*parts, *([f"{about(runs)} runs"] if runs is not None else [])])
 
 
 def status_reason(row: Row) -> str:
@@ -328,9 +328,9 @@ def counts_line(document: Document) -> str:
     """Say the numbers of verdicts in one line, what they are about, and how many have none."""
     counts = document["verdict"]["counts"]
     about = "In these runs" if of_few_runs(document["comparisons"]) else "Of the method"
-    told = f"{about}: " + "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
+    text = f"{about}: " + "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
     without = [r for r in document["comparisons"] if r["family"] == "primary" and not verdict_of(r)]
-    return told + (f"   ({len(without)} without a verdict)" if without else "")
+    return text + (f"   ({len(without)} without a verdict)" if without else "")
 
 
 def unit_note(document: Document) -> str:
@@ -340,9 +340,9 @@ def unit_note(document: Document) -> str:
         return ""
     runs = int(min(r.get("runs") or 1 for r in rows))
     if of_few_runs(rows):
-        told = "one run, which is one draw" if runs == 1 else f"{runs} runs, each one draw"
+        draws = "one run, which is one draw" if runs == 1 else f"{runs} runs, each one draw"
         few = " From 5 runs per arm on, verdicts are about the method." if runs < 5 else ""
-        return f"These verdicts are about these runs, not the method: an arm has {told}.{few}"
+        return f"These verdicts are about these runs, not the method: an arm has {draws}.{few}"
     return (
         f"These verdicts are about the method on this training set: rows and {runs} runs per arm both vary."
     )
@@ -351,12 +351,12 @@ def unit_note(document: Document) -> str:
 def margin_note(document: Document) -> str:
     """Say the margin of the verdicts; empty where nothing is compared or there is none."""
     settings = document.get("settings", {})
-    default, own = number(settings, "margin"), settings.get("margins") or {}
-    if not document["comparisons"] or (default is None and not own):
+    default, by_metric = number(settings, "margin"), settings.get("margins") or {}
+    if not document["comparisons"] or (default is None and not by_metric):
         return ""
-    told = [] if default is None else [f"{amount(default, 'accuracy')} points"]
-    told += [f"{amount(float(v), str(k))}{unit_of(str(k))} for {metric_name(str(k))}" for k, v in own.items()]
-    return f"The margin is {', '.join(told)}."
+    parts = [] if default is None else [f"{amount(default, 'accuracy')} points"]
+    parts += [f"{amount(float(v), str(k))}{unit_of(str(k))} for {metric_name(str(k))}" for k, v in by_metric.items()]
+    return f"The margin is {', '.join(parts)}."
 
 
 def left_out(shown: int, total: int, what: str, *, rest: str = "the table has all") -> str:

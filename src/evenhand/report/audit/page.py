@@ -117,8 +117,8 @@ def inputs_table(document: Document) -> Table:
 
 def settings_list(document: Document) -> list[tuple[str, str]]:
     """List the settings that say something."""
-    told = [(str(k).replace("_", " "), _listed(v)) for k, v in document.get("settings", {}).items()]
-    return [(k, v) for k, v in told if v]
+    entries = [(str(k).replace("_", " "), _listed(v)) for k, v in document.get("settings", {}).items()]
+    return [(k, v) for k, v in entries if v]
 
 
 def _listed(value: object) -> str:
@@ -141,12 +141,12 @@ def _comparisons(caption: str, rows: Sequence[Row], *, verdicts: bool) -> Table:
 
 def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
     metric = str(row["metric"])
-    said = wording.comparison_sentence(row)
+    sentence = wording.comparison_sentence(row)
     label = wording.verdict_label(row)
     difference, margin, p = (number(row, k) for k in ("difference", "margin", "p_adjusted"))
     lost, n, smallest = (number(row, k) for k in ("n_right_to_wrong", "n", "minimum_detectable"))
     cells = [
-        Cell(wording.subject(row), title=said),
+        Cell(wording.subject(row), title=sentence),
         Cell(wording.metric_name(metric), css="nowrap"),
         Cell(str(row["candidate"])),
         figure(difference, _difference(row), title=str(row.get("interval") or "")),
@@ -158,7 +158,7 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
     if verdicts:
         css = f"verdict {verdict_of(row) or 'none'}"
         note = wording.harmless_note(row) if verdict_of(row) == "harmless" else ""
-        reason = note or (wording.status_reason(row) if verdict_of(row) is None else said)
+        reason = note or (wording.status_reason(row) if verdict_of(row) is None else sentence)
         cells.insert(1, Cell(label, css=css, title=reason))
         undecided = smallest if verdict_of(row) == "undecided" else None
         cells.append(figure(undecided, "" if undecided is None else wording.amount(undecided, metric)))
@@ -167,9 +167,9 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
 
 
 def _difference(row: Row) -> str:
-    told = wording.amount(number(row, "difference"), str(row["metric"]), signed=True)
+    estimate = wording.amount(number(row, "difference"), str(row["metric"]), signed=True)
     bounds = wording.span(row, signed=True)
-    return told if bounds == "–" else f"{told} ({bounds})"
+    return estimate if bounds == "–" else f"{estimate} ({bounds})"
 
 
 def _disparities(document: Document) -> Table:
@@ -182,22 +182,22 @@ def _disparities(document: Document) -> Table:
         of_arms = [at.get((attribute, cls, metric, n)) for n in names]
         gone = dict.fromkeys(group for r in of_arms if r for group, _ in groups_left_out(r))
         name = wording.metric_name(str(metric))
-        told = Cell(name if cls is None else f"{name}, class {cls}")
-        body.append([Cell(str(attribute)), told, *map(value_cell, of_arms), Cell(", ".join(gone) or "none")])
+        label = Cell(name if cls is None else f"{name}, class {cls}")
+        body.append([Cell(str(attribute)), label, *map(value_cell, of_arms), Cell(", ".join(gone) or "none")])
     return Table("Disparities between groups, by arm", head, body)
 
 
 def _rate_tables(document: Document) -> list[tuple[str, Table, Table | None]]:
     """One table per attribute with the main metrics, and one with the rest."""
     main = key_metrics(document)
-    told = []
+    tables = []
     for attribute in unique(document["rates"], "attribute"):
         rows = [r for r in document["rates"] if r["attribute"] == attribute]
         name = "all rows" if attribute is None else str(attribute)
         rest = [r for r in rows if r["metric"] not in main]
         shown = _rates(f"Rates: {name}", [r for r in rows if r["metric"] in main])
-        told.append((name, shown, _rates(f"Other metrics: {name}", rest) if rest else None))
-    return told
+        tables.append((name, shown, _rates(f"Other metrics: {name}", rest) if rest else None))
+    return tables
 
 
 def _rates(caption: str, rows: Sequence[Row]) -> Table:
@@ -217,13 +217,13 @@ def _rates(caption: str, rows: Sequence[Row]) -> Table:
 
 def unusable(rows: Iterable[Row]) -> list[str]:
     """Say which numbers are undefined or come from too few rows, one line per reason and set of metrics."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
+    metrics_by_subject: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if row.get("status", "ok") != "ok":
             key = (wording.subject(row), wording.status_reason(row))
-            found.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
+            metrics_by_subject.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
     alike: dict[tuple[str, str], list[str]] = {}
-    for (who, why), metrics in found.items():
+    for (who, why), metrics in metrics_by_subject.items():
         alike.setdefault((why, ", ".join(metrics)), []).append(who)
     return [f"{_few_names(names)}: {why}. Concerns {metrics}." for (why, metrics), names in alike.items()]
 
@@ -235,12 +235,12 @@ def _few_names(names: Sequence[str]) -> str:
 
 def _left_out(document: Document) -> list[str]:
     """Say which groups are in no disparity, or are missing from some, and why."""
-    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    metrics_by_group: dict[tuple[str, str, str], dict[str, None]] = {}
     for row in document["disparities"]:
         for group, reason in groups_left_out(row):
             key = (str(row["attribute"]), group, f" ({reason})" if reason else "")
-            found.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
+            metrics_by_group.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
     return [
         f"{wording.group_name(attribute, group)} is left out of {', '.join(metrics)}{reason}."
-        for (attribute, group, reason), metrics in found.items()
+        for (attribute, group, reason), metrics in metrics_by_group.items()
     ]

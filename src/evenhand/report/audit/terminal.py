@@ -123,9 +123,9 @@ def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Re
         ("group", False),
         ("metric", False),
     ]
-    own_margin = [("margin", True)] if len(margins) > 1 else []
+    margin_column = [("margin", True)] if len(margins) > 1 else []
     level = wording.percent(number(shown[0], "level"))
-    table = plain_table(*columns, ("diff.", True), (f"{level} interval", True), *own_margin)
+    table = plain_table(*columns, ("diff.", True), (f"{level} interval", True), *margin_column)
     for row in shown:
         metric = str(row["metric"])
         table.add_row(
@@ -135,7 +135,7 @@ def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Re
             plain_text(wording.metric_name(metric)),
             figure_text(wording.amount(number(row, "difference"), metric, signed=True)),
             figure_text(wording.span(row, signed=True)),
-            *([figure_text(wording.amount(number(row, "margin"), metric))] if own_margin else []),
+            *([figure_text(wording.amount(number(row, "margin"), metric))] if margin_column else []),
         )
     console.print()
     console.print(table)
@@ -156,8 +156,8 @@ def _requested(document: Document, shown: Sequence[Row], console: Console, rest:
         *([("candidate", False)] if several else []),
         *(("group", False), ("diff.", True), (f"{level} interval", True), ("adj. p", True)),
     )
-    kept = [r for m in unique(rows, "metric") for r in [r for r in rows if r["metric"] == m][:_MOST_GROUPS]]
-    for row in kept:
+    listed = [r for m in unique(rows, "metric") for r in [r for r in rows if r["metric"] == m][:_MOST_GROUPS]]
+    for row in listed:
         metric, ok = str(row["metric"]), row.get("status", "ok") == "ok"
         difference = wording.amount(number(row, "difference"), metric, signed=True)
         table.add_row(
@@ -170,20 +170,20 @@ def _requested(document: Document, shown: Sequence[Row], console: Console, rest:
         )
     say(console, "Metrics that were asked for:", style="bold")
     console.print(table)
-    note = wording.left_out(len(kept), len(rows), "rows", rest=rest)
-    said = f"Candidate − reference; rates in points. Only primary metrics get verdicts. {note}"
-    say(console, said.strip(), style="dim")
+    note = wording.left_out(len(listed), len(rows), "rows", rest=rest)
+    caption = f"Candidate − reference; rates in points. Only primary metrics get verdicts. {note}"
+    say(console, caption.strip(), style="dim")
     console.print()
 
 
 def _footnote(shown: Sequence[Row], margins: Sequence[float | None], rest: _Rest) -> str:
-    told = []
+    sentences = []
     if any(wording.in_points(str(r["metric"])) for r in shown):
-        told.append("Differences of rates are in points, candidate − reference.")
+        sentences.append("Differences of rates are in points, candidate − reference.")
     if len(margins) == 1 and margins[0] is not None:
-        told.append(f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}.")
-    told.append(wording.left_out(len(shown), rest.total, "harm, undecided and help rows", rest=rest.where))
-    return " ".join(told)
+        sentences.append(f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}.")
+    sentences.append(wording.left_out(len(shown), rest.total, "harm, undecided and help rows", rest=rest.where))
+    return " ".join(sentences)
 
 
 def _single(document: Document, console: Console) -> None:
@@ -198,12 +198,12 @@ def _single(document: Document, console: Console) -> None:
         console.print()
         console.print(_rates(at, shown, metrics[start : start + _MOST_RATES], several=several))
     small = any(r["status"] == "too_small" for r in document["rates"])
-    told = [
+    notes = [
         "Rates are in points, with pointwise intervals.",
         "* has fewer rows than the least group size." if small else "",
         wording.left_out(len(shown), len(keys), "rows", rest=REST),
     ]
-    say(console, " ".join(t for t in told if t), style="dim")
+    say(console, " ".join(t for t in notes if t), style="dim")
     if document["disparities"]:
         console.print()
         _disparities(document["disparities"], console)
@@ -225,13 +225,13 @@ def _rates(at: Mapping[Any, Row], shown: Sequence[_Key], metrics: Sequence[str],
 
 def _few_groups(keys: Sequence[_Key]) -> list[_Key]:
     """Keep the first groups of each attribute, in the document's order."""
-    seen: dict[tuple[Any, Any], int] = {}
-    kept = []
+    counts: dict[tuple[Any, Any], int] = {}
+    selected = []
     for key in keys:
-        seen[key[:2]] = seen.get(key[:2], 0) + 1
-        if seen[key[:2]] <= _MOST_GROUPS:
-            kept.append(key)
-    return kept
+        counts[key[:2]] = counts.get(key[:2], 0) + 1
+        if counts[key[:2]] <= _MOST_GROUPS:
+            selected.append(key)
+    return selected
 
 
 def _disparities(rows: Sequence[Row], console: Console) -> None:
@@ -244,8 +244,8 @@ def _disparities(rows: Sequence[Row], console: Console) -> None:
         gone = ", ".join(group for group, _ in groups_left_out(row)) or "none"
         lead = [plain_text(row["input"])] if several else []
         name = wording.metric_name(str(row["metric"]))
-        told = name if row["class"] is None else f"{name}, class {row['class']}"
-        table.add_row(*lead, plain_text(row["attribute"]), plain_text(told), _value(row), plain_text(gone))
+        label = name if row["class"] is None else f"{name}, class {row['class']}"
+        table.add_row(*lead, plain_text(row["attribute"]), plain_text(label), _value(row), plain_text(gone))
     console.print(table)
 
 

@@ -13,9 +13,9 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
     alpha = float(settings.get("alpha", 0.05))
     level = wording.percent(1 - alpha)
     smallest = settings.get("min_group_size", 10)
-    told = [("What is estimated", _estimated(document))]
+    paragraphs = [("What is estimated", _estimated(document))]
     if document["comparisons"]:
-        told += [
+        paragraphs += [
             ("Families and level", _families(settings, level)),
             ("Verdicts", _verdict_rule(settings)),
             ("What a verdict is about", wording.unit_note(document)),
@@ -27,7 +27,7 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
                 "change of the method.",
             ),
         ]
-    told += [
+    paragraphs += [
         ("Rates and disparities", _pointwise(level)),
         (
             "Undefined and too small",
@@ -42,9 +42,9 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
     ]
     kinds = [k for k in dict.fromkeys(kinds) if k != "None"]
     if kinds:
-        told.append(("Intervals used", "; ".join(kinds) + "."))
-    told.append(("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers."))
-    return told
+        paragraphs.append(("Intervals used", "; ".join(kinds) + "."))
+    paragraphs.append(("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers."))
+    return paragraphs
 
 
 def _estimated(document: Document) -> str:
@@ -72,10 +72,10 @@ def _families(settings: Row, level: str) -> str:
 def _verdict_rule(settings: Row) -> str:
     default = number(settings, "margin")
     margins = settings.get("margins") or {}
-    own = "".join(f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items())
-    said = "" if default is None else f" The margin is {amount(default, 'accuracy')} points for rates{own}."
+    exceptions = "".join(f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items())
+    default_text = "" if default is None else f" The margin is {amount(default, 'accuracy')} points for rates{exceptions}."
     meanings = " ".join(f"{v.capitalize()}: {wording.VERDICT_MEANINGS[v]}" for v in wording.SYMBOLS)
-    return f"{meanings}{said} A metric without a direction, such as the selection rate, gets no verdict."
+    return f"{meanings}{default_text} A metric without a direction, such as the selection rate, gets no verdict."
 
 
 def _pointwise(level: str) -> str:

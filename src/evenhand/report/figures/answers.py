@@ -21,9 +21,9 @@ _NUMBERS = ("level", "n", "runs", "status", "reason", "interval")
 def judged(result: Document, kind: str) -> Iterator[tuple[str, Document]]:
     """Give the models of which `generations` or `likelihoods` were judged, with their documents."""
     for model in result["models"]:
-        found = model.get("generative")
-        if found and found["kind"] == kind:
-            yield str(model["model"]), found
+        judgement = model.get("generative")
+        if judgement and judgement["kind"] == kind:
+            yield str(model["model"]), judgement
 
 
 def shares(result: Document) -> Rows:
@@ -31,8 +31,8 @@ def shares(result: Document) -> Rows:
     metrics = (*answered.GENDERS, *answered.STEREOTYPES)
     return [
         row
-        for model, found in judged(result, "generations")
-        for row in rates_of(model, {"rates": found["shares"]}, metrics)
+        for model, judgement in judged(result, "generations")
+        for row in rates_of(model, {"rates": judgement["shares"]}, metrics)
     ]
 
 
@@ -40,10 +40,10 @@ def gender(result: Document) -> Rows:
     """P9: gender accuracy, ΔG and ΔS of every arm, over all rows and by predisposition."""
     return [
         row
-        for model, found in judged(result, "generations")
+        for model, judgement in judged(result, "generations")
         for row in rates_of(
             model,
-            {"rates": [r for r in found["rates"] if r["attribute"] in (None, PREDISPOSITION)]},
+            {"rates": [r for r in judgement["rates"] if r["attribute"] in (None, PREDISPOSITION)]},
             GENDER_METRICS,
         )
     ]
@@ -55,15 +55,15 @@ def gender_table(result: Document) -> Rows:
     `change_...` are differences to the reference with their simultaneous intervals.
     """
     rows: Rows = []
-    for model, found in judged(result, "generations"):
-        own = [r for r in found["rates"] if r["metric"] in GENDER_METRICS]
-        rates = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in own}
+    for model, judgement in judged(result, "generations"):
+        of_gender = [r for r in judgement["rates"] if r["metric"] in GENDER_METRICS]
+        rates = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in of_gender}
         compared = {
-            (r["attribute"], r["group"], r["candidate"], r["metric"]): r for r in found["comparisons"]
+            (r["attribute"], r["group"], r["candidate"], r["metric"]): r for r in judgement["comparisons"]
         }
         for attribute, group, arm in dict.fromkeys(key[:3] for key in rates):
             row: dict[str, Any] = {"model": model, "attribute": attribute, "group": group, "arm": arm}
-            row["verdicts_about"] = found["verdict"].get("about")
+            row["verdicts_about"] = judgement["verdict"].get("about")
             for metric in GENDER_METRICS:
                 rate = rates.get((attribute, group, arm, metric), {})
                 change = compared.get((attribute, group, arm, metric), {})
@@ -90,8 +90,8 @@ def options(result: Document) -> Rows:
             "column": row["option"] if row["by"] == "meaning" else None,
             **_told(row),
         }
-        for model, found in judged(result, "likelihoods")
-        for row in answered.options(found)
+        for model, judgement in judged(result, "likelihoods")
+        for row in answered.options(judgement)
     ]
 
 
@@ -105,8 +105,8 @@ def twins(result: Document) -> Rows:
             "column": generative_wording.kept(row),
             **_told(row),
         }
-        for model, found in judged(result, "likelihoods")
-        for row in answered.twins(found)
+        for model, judgement in judged(result, "likelihoods")
+        for row in answered.twins(judgement)
     ]
 
 
@@ -121,20 +121,20 @@ def quality(result: Document) -> Rows:
     `change_...` are differences to the reference with their simultaneous intervals.
     """
     rows: Rows = []
-    for model, found in judged(result, "generations"):
-        scores = {(r["input"], r["class"], r["metric"]): r for r in answered.scores(found)}
+    for model, judgement in judged(result, "generations"):
+        scores = {(r["input"], r["class"], r["metric"]): r for r in answered.scores(judgement)}
         compared = {
             (r["candidate"], r["class"], r["metric"]): r
-            for r in found["comparisons"]
+            for r in judgement["comparisons"]
             if r["attribute"] is None
         }
         for arm, against in dict.fromkeys(key[:2] for key in scores):
             row: dict[str, Any] = {"model": model, "arm": arm, "against": against}
-            row["verdicts_about"] = found["verdict"].get("about")
+            row["verdicts_about"] = judgement["verdict"].get("about")
             for metric in dict.fromkeys(key[2] for key in scores):
-                own, change = scores.get((arm, against, metric), {}), compared.get((arm, against, metric), {})
-                row |= {"n": own.get("n"), metric: number(own, "value")}
-                row |= {f"{metric}_{k}": number(own, k) for k in ("low", "high")}
+                score, change = scores.get((arm, against, metric), {}), compared.get((arm, against, metric), {})
+                row |= {"n": score.get("n"), metric: number(score, "value")}
+                row |= {f"{metric}_{k}": number(score, k) for k in ("low", "high")}
                 row[f"change_{metric}"] = number(change, "difference")
                 row |= {f"change_{metric}_{k}": number(change, k) for k in ("low", "high")}
                 row[f"change_{metric}_verdict"] = change.get("verdict")
@@ -149,9 +149,9 @@ def choices(result: Document) -> Rows:
     the meaning. `change_...` are differences to the reference with their simultaneous intervals.
     """
     rows: Rows = []
-    for model, found in judged(result, "likelihoods"):
-        compared = {(r["candidate"], *(r[k] for k in _PLACE)): r for r in found["comparisons"]}
-        for rate in found["rates"]:
+    for model, judgement in judged(result, "likelihoods"):
+        compared = {(r["candidate"], *(r[k] for k in _PLACE)): r for r in judgement["comparisons"]}
+        for rate in judgement["rates"]:
             change = compared.get((rate["input"], *(rate[k] for k in _PLACE)), {})
             row = {"model": model, **{k: rate[k] for k in _PLACE}, **_told(rate)}
             row |= {f"change_{k}": number(change, k) for k in ("difference", "low", "high")}

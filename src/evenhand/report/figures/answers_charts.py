@@ -18,16 +18,16 @@ _TALLEST, _FRAME, _NAMES = 680, 62, 170
 def pages(rows: Rows) -> list[Rows]:
     """Divide the rows that are drawn into pages of whole templates."""
     drawn = [r for r in rows if r["column"] is not None]
-    found: list[Rows] = []
+    result: list[Rows] = []
     left = 0.0
     for block in _blocks(drawn):
         height = _FRAME + _step(drawn) * len(unique(block, "line"))
-        if not found or height > left:
-            found.append([])
+        if not result or height > left:
+            result.append([])
             left = _TALLEST
-        found[-1] += block
+        result[-1] += block
         left -= height
-    return found
+    return result
 
 
 def _blocks(rows: Rows) -> list[Rows]:
@@ -44,16 +44,16 @@ def by_template(rows: Rows) -> Spec:
     names = [str(a) for a in unique(rows, "arm")]
     several, step = len(unique(rows, "model")) > 1, _step(rows)
     blocks = []
-    for own in _blocks(rows):
-        lines, columns = [str(x) for x in unique(own, "line")], [str(x) for x in unique(own, "column")]
+    for block in _blocks(rows):
+        lines, columns = [str(x) for x in unique(block, "line")], [str(x) for x in unique(block, "column")]
         width = min(150, (WIDEST - _NAMES) / len(columns) - 14)
         panels = [
-            _panel([r for r in own if r["column"] == c], lines, names, named=i == 0).properties(
+            _panel([r for r in block if r["column"] == c], lines, names, named=i == 0).properties(
                 width=width, height=step * len(lines), title=_head(c)
             )
             for i, c in enumerate(columns)
         ]
-        title = said.panel_title(str(own[0]["model"]), own[0]["template"], several=several)
+        title = said.panel_title(str(block[0]["model"]), block[0]["template"], several=several)
         blocks.append(style.arranged(panels, columns=len(panels), spacing=12, title=title))
     return style.dressed(style.arranged(blocks))
 
@@ -77,14 +77,14 @@ def _panel(rows: Rows, lines: list[str], names: list[str], *, named: bool) -> An
     side = alt.Axis(labels=named, ticks=False, domain=False, labelPadding=6, grid=False, labelLimit=_NAMES)
     y = alt.Y("line:N", sort=lines, title=None, axis=side, scale=alt.Scale(domain=lines))
     offset = alt.YOffset("arm:N", sort=names, scale=alt.Scale(domain=names, paddingOuter=0.5))
-    ruled, whole = alt.Axis(values=[0, 50, 100], grid=True), alt.Scale(domain=[0, 100], nice=False)
+    ruled, full_scale = alt.Axis(values=[0, 50, 100], grid=True), alt.Scale(domain=[0, 100], nice=False)
     base = alt.Chart(alt.InlineData(values=values)).encode(
         y=y, yOffset=offset, color=alt.Color("arm:N", scale=colours, legend=mark)
     )
-    low = alt.X("low:Q", title=said.SHARE_AXIS, axis=ruled, scale=whole)
+    low = alt.X("low:Q", title=said.SHARE_AXIS, axis=ruled, scale=full_scale)
     bars = base.mark_rule(strokeWidth=1.2).encode(x=low, x2=alt.X2("high:Q"))
     points = base.mark_point(filled=True, size=22, opacity=1).encode(
-        x=alt.X("value:Q", title=said.SHARE_AXIS, axis=ruled, scale=whole),
+        x=alt.X("value:Q", title=said.SHARE_AXIS, axis=ruled, scale=full_scale),
         shape=alt.Shape("arm:N", scale=shapes, legend=mark),
     )
     return alt.layer(bars, points)

@@ -33,17 +33,17 @@ def curves(result: Document) -> Rows:
     one non-member are not there.
     """
     rows: Rows = []
-    for model, found in attacked(result):
-        kept = privacy_charts.curves(found)
-        several = len({r["attribute"] for r in kept}) > 2
-        for curve in kept:
-            told = {k: curve[k] for k in ("attack", "attribute", "group", "n", "runs")}
-            told |= {"model": model, "arm": curve["input"]}
-            told["label"] = line_label({**told, "class": None}, several=several)
+    for model, attack_result in attacked(result):
+        resolved = privacy_charts.curves(attack_result)
+        several = len({r["attribute"] for r in resolved}) > 2
+        for curve in resolved:
+            fields = {k: curve[k] for k in ("attack", "attribute", "group", "n", "runs")}
+            fields |= {"model": model, "arm": curve["input"]}
+            fields["label"] = line_label({**fields, "class": None}, several=several)
             points = zip(
                 curve["fpr"], curve["tpr"], curve["own_fpr"] or [None] * len(curve["fpr"]), strict=True
             )
-            rows += [told | {"fpr": fpr, "tpr": tpr, "own_fpr": own} for fpr, tpr, own in points]
+            rows += [fields | {"fpr": fpr, "tpr": tpr, "own_fpr": group_fpr} for fpr, tpr, group_fpr in points]
     return rows
 
 
@@ -51,24 +51,24 @@ def leakage(result: Document) -> Rows:
     """P6: the primary numbers (AUC, true positive rate at low FPR) of every attack and arm by group."""
     return [
         {"model": model, "attack": attack, **row}
-        for model, found in attacked(result)
-        for attack in unique(found["rates"], "attack")
+        for model, attack_result in attacked(result)
+        for attack in unique(attack_result["rates"], "attack")
         for row in rates_of(
             model,
-            {"rates": [r for r in found["rates"] if r["attack"] == attack]},
-            [str(m) for m in found["settings"]["primary"]],
+            {"rates": [r for r in attack_result["rates"] if r["attack"] == attack]},
+            [str(m) for m in attack_result["settings"]["primary"]],
         )
     ]
 
 
 def pages_of_curves(rows: Rows) -> list[Rows]:
     """Divide curves into pages of some groups each."""
-    found = []
-    for own in split(rows, "model"):
-        labels = unique(own, "label")
+    pages = []
+    for of_model in split(rows, "model"):
+        labels = unique(of_model, "label")
         for start in range(0, len(labels), _GROUPS):
-            found.append([r for r in own if r["label"] in labels[start : start + _GROUPS]])
-    return found
+            pages.append([r for r in of_model if r["label"] in labels[start : start + _GROUPS]])
+    return pages
 
 
 def pages_of_leakage(rows: Rows) -> list[Rows]:
@@ -89,13 +89,13 @@ def roc(rows: Rows, result: Document) -> Spec:
     values: list[dict[str, Any]] = [
         {**{k: r[k] for k in ("attack", "label", "arm", "fpr")}, "tpr": max(r["tpr"], least)} for r in rows
     ]
-    whole = alt.Scale(type="log", domain=[least, 1], nice=False)
+    log_scale = alt.Scale(type="log", domain=[least, 1], nice=False)
     decades = [10.0**k for k in range(round(math.log10(least)), 1)]
     ticks = alt.Axis(values=decades, grid=True, labelExpr="format(100 * datum.value, '~r')")
-    x = alt.X("fpr:Q", scale=whole, axis=ticks, title=said.FALSE_POSITIVE_AXIS)
-    y = alt.Y("tpr:Q", scale=whole, axis=ticks, title=said.TRUE_POSITIVE_AXIS)
+    x = alt.X("fpr:Q", scale=log_scale, axis=ticks, title=said.FALSE_POSITIVE_AXIS)
+    y = alt.Y("tpr:Q", scale=log_scale, axis=ticks, title=said.TRUE_POSITIVE_AXIS)
     base = alt.Chart()
-    start = {"x": alt.datum(least, scale=whole), "y": alt.datum(least, scale=whole)}
+    start = {"x": alt.datum(least, scale=log_scale), "y": alt.datum(least, scale=log_scale)}
     chance = base.mark_rule(strokeDash=[3, 3], color=style.RULE, strokeWidth=0.7).encode(
         **start, x2=alt.datum(1), y2=alt.datum(1)
     )

@@ -34,12 +34,12 @@ def by_group(rows: Rows) -> Spec:
 
     names = [str(a) for a in unique(rows, "arm")]
     metrics = unique(rows, "metric")
-    most = max(len(unique(own, "label")) for own in split(rows, "model", "attribute"))
+    most = max(len(unique(panel_rows, "label")) for panel_rows in split(rows, "model", "attribute"))
     step = 4.2 * len(names) + 7
 
-    def panel(own: Rows, metric: str, title: str) -> Any:  # noqa: ANN401
-        scale, fitting = _shown(own, metric), alt.Scale(zero=False, padding=4)
-        groups = [str(x) for x in unique(own, "label")]
+    def panel(panel_rows: Rows, metric: str, title: str) -> Any:  # noqa: ANN401
+        scale, fitting = _shown(panel_rows, metric), alt.Scale(zero=False, padding=4)
+        groups = [str(x) for x in unique(panel_rows, "label")]
         colours, shapes = style.arm_scales(names)
         mark = style.legend(names)
         x = alt.X(
@@ -64,14 +64,14 @@ def by_group(rows: Rows) -> Spec:
 def _shown(rows: Iterable[Row], metric: str) -> list[dict[str, Any]]:
     """Give values and limits in the unit shown; JSON of a figure holds no other field of its rows."""
     scale = 100.0 if wording.in_points(metric) else 1.0
-    kept = []
+    values = []
     for row in rows:
         value = number(row, "value")
         if value is None:
             continue
         limits = {k: None if (v := number(row, k)) is None else scale * v for k in ("low", "high")}
-        kept.append({"label": row.get("label"), "arm": str(row["arm"]), "value": scale * value, **limits})
-    return kept
+        values.append({"label": row.get("label"), "arm": str(row["arm"]), "value": scale * value, **limits})
+    return values
 
 
 def _grid(
@@ -91,13 +91,13 @@ def _grid(
     several = len(unique(rows, "model")) > 1
     columns = max(int(WIDEST // (width + _AXIS)), 1)
     lines = []
-    for own in split(rows, "model", "attribute"):
-        first = own[0]
+    for line_rows in split(rows, "model", "attribute"):
+        first = line_rows[0]
         title = said.panel_title(str(first["model"]), first["attribute"], several=several)
         title = f"{first['attack']}: {title}" if "attack" in first else title
         line: list[Any] = []
         for metric in metrics:
-            some = [r for r in own if r["metric"] == metric]
+            some = [r for r in line_rows if r["metric"] == metric]
             if some:
                 line.append(panel(some, metric, title if not line else ""))
         lines.append(style.arranged(line, columns=columns))
@@ -112,18 +112,18 @@ def reliability(rows: Rows, result: Document) -> Spec:
     audit: Document = next(m["audit"] for m in result["models"] if m.get("audit"))
     across, upwards = axis(audit)
     blocks = []
-    for own in split(rows, "model"):
-        names, groups = [str(a) for a in unique(own, "arm")], [str(x) for x in unique(own, "label")]
+    for of_model in split(rows, "model"):
+        names, groups = [str(a) for a in unique(of_model, "arm")], [str(x) for x in unique(of_model, "label")]
         keys = ("label", "arm", "confidence", "accuracy", "low", "high", "n")
-        values = [{k: r[k] for k in keys} for r in own]
-        whole = alt.Scale(domain=[0, 1], nice=False)
+        values = [{k: r[k] for k in keys} for r in of_model]
+        unit_scale = alt.Scale(domain=[0, 1], nice=False)
         ticks = alt.Axis(values=[0, 0.5, 1], grid=True, format="~g")
-        x = alt.X("confidence:Q", scale=whole, axis=ticks, title=across)
-        y = alt.Y("accuracy:Q", scale=whole, axis=ticks, title=upwards)
-        low = alt.Y("low:Q", scale=whole, axis=ticks, title=upwards)
+        x = alt.X("confidence:Q", scale=unit_scale, axis=ticks, title=across)
+        y = alt.Y("accuracy:Q", scale=unit_scale, axis=ticks, title=upwards)
+        low = alt.Y("low:Q", scale=unit_scale, axis=ticks, title=upwards)
         size = alt.Size("n:Q", legend=None, scale=alt.Scale(type="sqrt", range=[6, 70]))
         base = alt.Chart()
-        ends = {"x": alt.datum(0, scale=whole), "y": alt.datum(0, scale=whole)}
+        ends = {"x": alt.datum(0, scale=unit_scale), "y": alt.datum(0, scale=unit_scale)}
         ideal = base.mark_rule(strokeDash=[3, 3], color=style.RULE, strokeWidth=0.7)
         diagonal = ideal.encode(**ends, x2=alt.datum(1), y2=alt.datum(1))
         bars = base.mark_rule(color=style.MUTED, opacity=0.55, strokeWidth=1).encode(
@@ -144,7 +144,7 @@ def reliability(rows: Rows, result: Document) -> Spec:
             column=alt.Column("arm:N", sort=names, title=None, header=header),
             spacing=8,
         )
-        blocks.append(facets.properties(title=str(own[0]["model"])) if several else facets)
+        blocks.append(facets.properties(title=str(of_model[0]["model"])) if several else facets)
     return style.dressed(style.arranged(blocks))
 
 
@@ -157,25 +157,25 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
     positive = [v for v in known if v > 0]
     lowest = math.log2(positive[0]) - 1 if logarithmic else 0.0
 
-    def place(value: float) -> float:
+    def position_of(value: float) -> float:
         return (math.log2(value) if value > 0 else lowest) if logarithmic else value
 
-    ends = (place(known[0]), place(known[-1]))
+    ends = (position_of(known[0]), position_of(known[-1]))
     pad = 0.06 * (ends[1] - ends[0])
     labels = f"datum.value <= {lowest + 0.01} ? '0' : format(pow(2, datum.value), '.4~g')"
     labels = labels if logarithmic else "format(datum.value, '.4~g')"
-    numbers = alt.Axis(values=[place(v) for v in known], grid=False, labelOverlap=True, labelExpr=labels)
+    numbers = alt.Axis(values=[position_of(v) for v in known], grid=False, labelOverlap=True, labelExpr=labels)
     title = said.FRACTION_AXIS
     if logarithmic:
         title = said.RANK_AXIS if known[0] == 0 else said.RANK_AXIS_PLAIN
     reference = next((str(r["arm"]) for r in rows if r["value"] is None), "")
     names = [*([reference] if reference else []), *series]
 
-    def panel(own: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
+    def panel(panel_rows: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
         shift = {s: pad * 0.35 * (i - (len(series) - 1) / 2) for i, s in enumerate(series)}
-        values = _valued(own, metric)
+        values = _valued(panel_rows, metric)
         flat = [v | {"series": reference} for v in values if v["at"] is None]
-        points = [v | {"at": place(v["at"]) + shift[v["series"]]} for v in values if v["at"] is not None]
+        points = [v | {"at": position_of(v["at"]) + shift[v["series"]]} for v in values if v["at"] is not None]
         colours, shapes = style.arm_scales(names)
         mark = style.legend(names)
         colour = alt.Color("series:N", scale=colours, legend=mark)
@@ -208,13 +208,13 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
 def _valued(rows: Rows, metric: str) -> list[dict[str, Any]]:
     """Give the values along an option in the unit shown, each at its option's value."""
     factor = 100.0 if wording.in_points(metric) else 1.0
-    found = []
+    values = []
     for row in rows:
         y, low, high = (None if (v := number(row, k)) is None else factor * v for k in ("y", "low", "high"))
         if y is not None:
-            place = {"series": row["series"], "at": number(row, "value")}
-            found.append({**place, "value": y, "low": low, "high": high})
-    return found
+            point = {"series": row["series"], "at": number(row, "value")}
+            values.append({**point, "value": y, "low": low, "high": high})
+    return values
 
 
 def by_size(rows: Rows) -> Spec:
@@ -227,10 +227,10 @@ def by_size(rows: Rows) -> Spec:
     # Arms of one group stand beside each other by pixels, not by sizes that could be another group's.
     beside = math.log2(domain[1] / domain[0]) * _BESIDE / _SIZE_WIDTH
 
-    def panel(own: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
+    def panel(panel_rows: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
         factor = 100.0 if wording.in_points(metric) else 1.0
         values = []
-        for row in own:
+        for row in panel_rows:
             shift = 2 ** (beside * (names.index(str(row["candidate"])) - (len(names) - 1) / 2))
             shown = {
                 k: None if (v := number(row, k)) is None else factor * v
@@ -246,7 +246,7 @@ def by_size(rows: Rows) -> Spec:
             scale=alt.Scale(type="log", base=2, domain=domain, nice=False),
             axis=alt.Axis(tickCount=5, format=",.0f", grid=False),
         )
-        name = said.difference_axis(metric, str(own[0]["reference"]))
+        name = said.difference_axis(metric, str(panel_rows[0]["reference"]))
         ruled, fitting = alt.Axis(tickCount=5, grid=True, titleLimit=150), alt.Scale(zero=True, padding=4)
         zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=style.MUTED, strokeWidth=0.8)
         base = alt.Chart(alt.InlineData(values=values)).encode(x=x, color=colour)
@@ -271,14 +271,14 @@ def forest(rows: Rows) -> Spec:
     """
     several = len(unique(rows, "model")) > 1
     lines = []
-    for own in split([r for r in rows if r["n"] != 0] or rows, "model", "metric"):
-        metric, labels = str(own[0]["metric"]), [str(x) for x in unique(own, "label")]
+    for of_metric in split([r for r in rows if r["n"] != 0] or rows, "model", "metric"):
+        metric, labels = str(of_metric[0]["metric"]), [str(x) for x in unique(of_metric, "label")]
         panels = [
-            _forest_panel([r for r in own if r["candidate"] == c], labels, i % FOREST_COLUMNS == 0)
-            for i, c in enumerate(unique(own, "candidate"))
+            _forest_panel([r for r in of_metric if r["candidate"] == c], labels, i % FOREST_COLUMNS == 0)
+            for i, c in enumerate(unique(of_metric, "candidate"))
         ]
-        name = said.difference_axis(metric, str(own[0]["reference"]))
-        title = f"{name} · {own[0]['model']}" if several else name
+        name = said.difference_axis(metric, str(of_metric[0]["reference"]))
+        title = f"{name} · {of_metric[0]['model']}" if several else name
         shared = {"scale": {"x": "shared"}}
         lines.append(style.arranged(panels, columns=FOREST_COLUMNS, resolve=shared, title=title))
     return style.dressed(style.arranged(lines))

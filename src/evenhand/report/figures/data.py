@@ -55,11 +55,11 @@ def task_of(result: Document) -> str:
 
 def shown_arms(result: Document) -> list[str]:
     """Name the arms that figures by group can hold: all, or the reference and those nearest to harm."""
-    found = list(judgements(result))
-    names = list(dict.fromkeys(name for _, audit in found for name in arms(audit)))
+    judged = list(judgements(result))
+    names = list(dict.fromkeys(name for _, audit in judged for name in arms(audit)))
     if len(names) <= MOST_ARMS:
         return names
-    ranked = worst_first(r for _, audit in found for r in primary(audit))
+    ranked = worst_first(r for _, audit in judged for r in primary(audit))
     candidates = list(dict.fromkeys(str(r["candidate"]) for r in ranked))[: MOST_ARMS - 1]
     return [n for n in names if n == names[0] or n in candidates]
 
@@ -80,8 +80,8 @@ def rates_of(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[di
     attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
     for attribute in attributes or [None]:
         for metric in metrics:
-            own = [r for r in _whole(audit["rates"], metric) if r["attribute"] in (None, attribute)]
-            for row in sorted(own, key=lambda r: r["attribute"] is not None):
+            of_metric = [r for r in _whole(audit["rates"], metric) if r["attribute"] in (None, attribute)]
+            for row in sorted(of_metric, key=lambda r: r["attribute"] is not None):
                 yield {
                     "model": model,
                     "attribute": attribute,
@@ -112,8 +112,8 @@ def reliability(result: Document) -> Rows:
         several = len({attribute for attribute, _ in sizes}) > 2
         for row in model.get("reliability") or ():
             key = row["attribute"], row["group"]
-            told = {**row, "class": None, "n": sizes.get(key)}
-            rows.append({"model": str(model["model"]), "label": line_label(told, several=several), **row})
+            labelled = {**row, "class": None, "n": sizes.get(key)}
+            rows.append({"model": str(model["model"]), "label": line_label(labelled, several=several), **row})
     return rows
 
 
@@ -125,16 +125,16 @@ def along(result: Document, parameter: str) -> Rows:
     rows: Rows = []
     for model, audit in audits(result):
         names = arms(audit)
-        own = [s for s in series_of(names) if s.parameter == parameter]
-        if not own:
+        of_option = [s for s in series_of(names) if s.parameter == parameter]
+        if not of_option:
             continue
-        places: list[tuple[str, float | None, str]] = [
-            (s.method, v, a) for s in own for v, a in zip(s.values, s.arms, strict=True)
+        points: list[tuple[str, float | None, str]] = [
+            (s.method, v, a) for s in of_option for v, a in zip(s.values, s.arms, strict=True)
         ]
-        if parameter == "rank" and "head_only" in names and not any(0 in s.values for s in own):
-            places = [*((s.method, 0.0, "head_only") for s in own), *places]
-        places.append((names[0], None, names[0]))
-        for method, value, arm in places:
+        if parameter == "rank" and "head_only" in names and not any(0 in s.values for s in of_option):
+            points = [*((s.method, 0.0, "head_only") for s in of_option), *points]
+        points.append((names[0], None, names[0]))
+        for method, value, arm in points:
             for row in _overall(audit, arm):
                 rows.append({"model": model, "series": method, "parameter": parameter, "value": value, **row})
     return rows
@@ -142,14 +142,14 @@ def along(result: Document, parameter: str) -> Rows:
 
 def _overall(audit: Document, arm: str) -> Iterator[dict[str, Any]]:
     """The accuracy over all rows and the disparities of an arm, under every attribute."""
-    own = [r for r in audit["disparities"] if r["input"] == arm]
+    of_arm = [r for r in audit["disparities"] if r["input"] == arm]
     # Of more than two classes these have one value for each; the gap in accuracy has one for all.
-    found = [r for m in DISPARITIES for r in _whole(own, m)] or _whole(own, "accuracy_difference")
+    gaps = [r for m in DISPARITIES for r in _whole(of_arm, m)] or _whole(of_arm, "accuracy_difference")
     rates = (r for r in audit["rates"] if r["input"] == arm and r["attribute"] is None)
     accuracy = _whole(rates, "accuracy")
     attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
     for attribute in attributes or [None]:
-        for row in [*accuracy, *(r for r in found if r["attribute"] == attribute)]:
+        for row in [*accuracy, *(r for r in gaps if r["attribute"] == attribute)]:
             yield {
                 "attribute": attribute,
                 "arm": arm,
@@ -166,9 +166,9 @@ def differences(result: Document) -> Rows:
     return _differences(judgements(result))
 
 
-def _differences(found: Iterable[tuple[str, Document]]) -> Rows:
+def _differences(documents: Iterable[tuple[str, Document]]) -> Rows:
     rows: Rows = []
-    for model, audit in found:
+    for model, audit in documents:
         compared = primary(audit)
         several = len({r["attribute"] for r in compared}) > 1
         for row in compared:
@@ -189,8 +189,8 @@ def by_size(result: Document) -> Rows:
         if row["group"] is None or row["class"] is not None or row["difference"] is None or not row["n"]:
             continue
         key = (row["model"], row["candidate"], row["attribute"], row["class"], row["metric"])
-        told = slopes.get(key, {})
-        extra = {f"size_{k}": told.get(k) for k in ("slope", "low", "high", "p_value", "p_adjusted")}
+        slope = slopes.get(key, {})
+        extra = {f"size_{k}": slope.get(k) for k in ("slope", "low", "high", "p_value", "p_adjusted")}
         rows.append(row | extra)
     return rows
 
@@ -202,7 +202,7 @@ def series_names(rows: Sequence[Row]) -> list[str]:
 
 def split(rows: Rows, *keys: str) -> list[Rows]:
     """Sort rows into those that agree in some fields, in order of appearance."""
-    found: dict[tuple[Any, ...], Rows] = {}
+    blocks: dict[tuple[Any, ...], Rows] = {}
     for row in rows:
-        found.setdefault(tuple(row[k] for k in keys), []).append(row)
-    return list(found.values())
+        blocks.setdefault(tuple(row[k] for k in keys), []).append(row)
+    return list(blocks.values())

@@ -177,10 +177,10 @@ def write_figures(result: Document, out: Path) -> Made:
         if figure.draw is not None:
             drawn = [r for r in rows if r[figure.arm] in arms] if figure.arm else rows
             thinned += [figure.name] if len(drawn) < len(rows) else []
-            for place, page in enumerate(figure.pages(drawn), 1):
+            for page_number, page in enumerate(figure.pages(drawn), 1):
                 with fast_charts():
                     spec = figure.draw(page, result)
-                name = figure.name if place == 1 else f"{figure.name}_{place}"
+                name = figure.name if page_number == 1 else f"{figure.name}_{page_number}"
                 for ending, content in rendered(spec).items():
                     write_atomic(out / f"{name}.{ending}", content)
         written.append(figure.name)
@@ -193,9 +193,9 @@ def write_figures(result: Document, out: Path) -> Made:
 
 def _why_not(figure: Figure, result: Document) -> str:
     """Say why there are no rows: what a figure is about was not judged at all, or lacks what it shows."""
-    found = {found.get("kind", "audit") for _, found in data.judgements(result)}
-    found |= {"privacy" for _ in attacks.attacked(result)}
-    if figure.of in found or figure.of == "" or (figure.of == "audit" and not found):
+    kinds = {judged.get("kind", "audit") for _, judged in data.judgements(result)}
+    kinds |= {"privacy" for _ in attacks.attacked(result)}
+    if figure.of in kinds or figure.of == "" or (figure.of == "audit" and not kinds):
         return figure.why_not
     return _LACKS[figure.of]
 

@@ -37,9 +37,9 @@ def arm_scales(names: Sequence[str], *, first: int = 0) -> tuple[Any, Any]:
     """
     import altair as alt  # noqa: PLC0415
 
-    many, places = len(ARM_COLOURS), range(first, first + len(names))
-    colours = [ARM_COLOURS[i % many] for i in places]
-    shapes = [ARM_SHAPES[(i + i // many) % len(ARM_SHAPES)] for i in places]
+    many, positions = len(ARM_COLOURS), range(first, first + len(names))
+    colours = [ARM_COLOURS[i % many] for i in positions]
+    shapes = [ARM_SHAPES[(i + i // many) % len(ARM_SHAPES)] for i in positions]
     return alt.Scale(domain=list(names), range=colours), alt.Scale(domain=list(names), range=shapes)
 
 
@@ -110,5 +110,5 @@ def dressed(chart: Any) -> Spec:  # noqa: ANN401  (any chart)
         "view": {"stroke": None},
         "concat": {"spacing": 14},
     }
-    whole = {"$schema": alt.SCHEMA_URL, "background": "white", "padding": 6, "config": config}
-    return whole | _plain(chart)
+    look = {"$schema": alt.SCHEMA_URL, "background": "white", "padding": 6, "config": config}
+    return look | _plain(chart)

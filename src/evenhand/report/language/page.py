@@ -63,9 +63,9 @@ def generative_view(document: Document) -> dict[str, Any]:
         `sections`: each with `id`, `title`, `text`, `panels`, `tables` and `note`.
     """
     names = arms(document)
-    made = _translation(document, names) if document["kind"] == "generations" else _options(document, names)
+    sections = _translation(document, names) if document["kind"] == "generations" else _options(document, names)
     return {
-        "sections": [s for s in made if s["panels"] or s["tables"]],
+        "sections": [s for s in sections if s["panels"] or s["tables"]],
         "how": generative_wording.how(document),
     }
 
@@ -95,8 +95,8 @@ def _translation(document: Document, names: Sequence[str]) -> list[dict[str, Any
 
 
 def _panel(title: str, rows: Sequence[Row], metrics: Sequence[str], names: Sequence[str]) -> Panel | None:
-    kept = [r for m in metrics for r in rows if r["metric"] == m]
-    return _dots(title, kept, lambda r: wording.metric_name(str(r["metric"])), names)
+    selected = [r for m in metrics for r in rows if r["metric"] == m]
+    return _dots(title, selected, lambda r: wording.metric_name(str(r["metric"])), names)
 
 
 def _dots(title: str, rows: Sequence[Row], label: Callable[[Row], str], names: Sequence[str]) -> Panel | None:
@@ -194,10 +194,10 @@ def _survival(rows: Sequence[Row]) -> Table:
     body = []
     for r in rows:
         difference = number(r, "difference")
-        told = "–" if difference is None else wording.amount(difference, "option_share", signed=True)
+        shown = "–" if difference is None else wording.amount(difference, "option_share", signed=True)
         counts = [figure(number(r, k), str(r[k])) for k in ("looks", "same", "cannot_tell", "opposite")]
         lead = [Cell(str(r["candidate"])), Cell(str(r["meaning"])), Cell(str(r["says"]))]
-        body.append([*lead, figure(difference, told), Cell(str(r["axis"])), *counts, Cell(str(r["finding"]))])
+        body.append([*lead, figure(difference, shown), Cell(str(r["axis"])), *counts, Cell(str(r["finding"]))])
     return Table(generative_wording.SURVIVAL_CAPTION, head, body)
 
 
@@ -218,14 +218,14 @@ def _shifts(rows: Sequence[Row]) -> Table | None:
     for r in rows:
         difference, low, high = (number(r, k) for k in ("difference", "low", "high"))
         span = f" ({low:+.3f} to {high:+.3f})" if low is not None and high is not None else ""
-        told = "–" if difference is None else f"{difference:+.3f}{span}".replace("-", "−")
+        shown = "–" if difference is None else f"{difference:+.3f}{span}".replace("-", "−")
         where = "all" if r["attribute"] is None else str(r["group"])
         p = number(r, "p_adjusted")
         body.append(
             [
                 Cell(wording.metric_name(str(r["metric"]))), Cell(str(r["class"])), Cell(where),
                 Cell(f"{r['candidate']} − {r['reference']}"),
-                figure(difference, told, title=wording.status_reason(r) if not span else ""),
+                figure(difference, shown, title=wording.status_reason(r) if not span else ""),
                 figure(p, wording.p_value(p)), figure(number(r, "n"), wording.count(number(r, "n"))),
             ]
         )  # fmt: skip
@@ -253,8 +253,8 @@ def _priors(rows: Sequence[Row]) -> Table | None:
 
 
 def _rstd(rows: Sequence[Row]) -> Table | None:
-    told = [r for r in rows if number(r, "value") is not None]
-    if not told:
+    known = [r for r in rows if number(r, "value") is not None]
+    if not known:
         return None
     names = ["arm", "scoring", "template", "options", "RStd", "recalls", "contexts"]
     head = [Cell(n, css="figure" if i in (4, 6) else "") for i, n in enumerate(names)]
@@ -266,7 +266,7 @@ def _rstd(rows: Sequence[Row]) -> Table | None:
             Cell(" / ".join(_percent(v) for v in r["recalls"])),
             figure(number(r, "n"), wording.count(number(r, "n"))),
         ]
-        for r in told
+        for r in known
     ]  # fmt: skip
     return Table(generative_wording.RSTD_CAPTION, head, body)
 
@@ -276,12 +276,12 @@ def _every_option(rows: Sequence[Row]) -> Table:
     head = [Cell(n, css="figure" if i > 5 else "") for i, n in enumerate(names)]
     body = []
     for r in rows[:MOST_ROWS]:
-        told = (
+        shown = (
             f"{_percent(number(r, 'value'))} ({_percent(number(r, 'low'))} to {_percent(number(r, 'high'))})"
         )
         lead = [Cell(str(r[k])) for k in ("template", "variant", "by", "option", "scoring", "input")]
         body.append(
-            [*lead, figure(number(r, "value"), told), figure(number(r, "n"), wording.count(number(r, "n")))]
+            [*lead, figure(number(r, "value"), shown), figure(number(r, "n"), wording.count(number(r, "n")))]
         )
     left = wording.left_out(len(body), len(rows), "rows", rest="the result has all")
     return Table(f"{generative_wording.OPTIONS_CAPTION} {left}".strip(), head, body)

@@ -22,12 +22,12 @@ def variance_panels(rows: Sequence[Row]) -> list[Panel]:
     Args:
         rows: of `variance` in a document.
     """
-    told = [r for r in rows if r["share"] is not None and generative_wording.variance_part(r)]
-    made = [
-        ("Variance of the preference of each arm", [r for r in told if r["input"] is not None]),
-        ("Variance of the difference between arms", [r for r in told if r["input"] is None]),
+    known = [r for r in rows if r["share"] is not None and generative_wording.variance_part(r)]
+    charts = [
+        ("Variance of the preference of each arm", [r for r in known if r["input"] is not None]),
+        ("Variance of the difference between arms", [r for r in known if r["input"] is None]),
     ]
-    return [_bars(title, of) for title, of in made if of]
+    return [_bars(title, of) for title, of in charts if of]
 
 
 def _bars(title: str, rows: Sequence[Row]) -> Panel:

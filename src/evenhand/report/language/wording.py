@@ -64,13 +64,13 @@ def quality(document: Document) -> str:
     signatures = document["quality"]["signatures"]
     if not signatures:
         return "No scores: there are no references, or sacrebleu is not installed."
-    told = "; ".join(f"{wording.metric_name(name)}: {text}" for name, text in signatures.items())
+    computed = "; ".join(f"{wording.metric_name(name)}: {text}" for name, text in signatures.items())
     several = any("nrefs:1|" not in text for text in signatures.values())
     more = " Of the gold; a rendering is one reference." if several else ""
     return (
         "Scores against the gold, and against the gold with he, she or they throughout: where a rendering "
         "scores higher than the gold, the pronoun was wrong. Intervals by leaving out templates. "
-        f"sacrebleu: {told}.{more}"
+        f"sacrebleu: {computed}.{more}"
     )
 
 
@@ -84,14 +84,14 @@ def options(document: Document) -> str:
 
 def variance(rows: Sequence[Row]) -> str:
     """Say of the preference of every arm and difference that varies most where its variance comes from."""
-    told = [r for r in rows if number(r, "share") is not None]
-    said = []
-    for subject in dict.fromkeys(variance_subject(r) for r in told):
-        own = [r for r in told if variance_subject(r) == subject]
-        most = max(unique(own, "class"), key=lambda name: _total(own, name))
-        said.append(_variance_sentence(subject, [r for r in own if r["class"] == most]))
-    left = wording.left_out(min(len(said), MOST_SENTENCES), len(said), "sentences")
-    return " ".join([VARIANCE, *said[:MOST_SENTENCES], left]).strip()
+    known = [r for r in rows if number(r, "share") is not None]
+    sentences = []
+    for subject in dict.fromkeys(variance_subject(r) for r in known):
+        of_subject = [r for r in known if variance_subject(r) == subject]
+        most = max(unique(of_subject, "class"), key=lambda name: _total(of_subject, name))
+        sentences.append(_variance_sentence(subject, [r for r in of_subject if r["class"] == most]))
+    left = wording.left_out(min(len(sentences), MOST_SENTENCES), len(sentences), "sentences")
+    return " ".join([VARIANCE, *sentences[:MOST_SENTENCES], left]).strip()
 
 
 def _total(rows: Sequence[Row], meaning: object) -> float:
@@ -114,10 +114,10 @@ def _variance_sentence(subject: str, rows: Sequence[Row]) -> str:
         elif named:
             parts[False].append(f"{variance_share(r, short=True)} with {named}")
     prompt = next((r for r in rows if r["component"] == PROMPT), None)
-    whole = [] if prompt is None else [f"{variance_share(prompt, short=True)} goes with the prompt"]
+    lead = [] if prompt is None else [f"{variance_share(prompt, short=True)} goes with the prompt"]
     listed = f" ({', '.join(parts[True])})" if len(parts[True]) > 1 else ""
-    told = ", ".join([*(w + listed for w in whole), *parts[False]])
-    return f"Of the variance of {what} for '{rows[0]['class']}', {told}."
+    shares = ", ".join([*(w + listed for w in lead), *parts[False]])
+    return f"Of the variance of {what} for '{rows[0]['class']}', {shares}."
 
 
 def variance_subject(row: Row) -> str:
@@ -152,12 +152,12 @@ def summary(document: Document) -> list[str]:
     """Say what a terminal shows before the comparisons: the main shares and scores of every arm."""
     rows = [r for r in document["rates"] if r["attribute"] is None]
     if document["kind"] != "generations":
-        return [f"{arm}: {', '.join(told)}." for arm in unique(rows, "input") if (told := _chosen(rows, arm))]
-    return [f"{arm}: {', '.join(told)}." for arm in unique(rows, "input") if (told := _arm(rows, arm))]
+        return [f"{arm}: {', '.join(parts)}." for arm in unique(rows, "input") if (parts := _chosen(rows, arm))]
+    return [f"{arm}: {', '.join(parts)}." for arm in unique(rows, "input") if (parts := _arm(rows, arm))]
 
 
 def _arm(rows: Sequence[Row], arm: object) -> list[str]:
-    told = []
+    parts = []
     for metric in (
         "share_pro",
         "share_anti",
@@ -170,22 +170,22 @@ def _arm(rows: Sequence[Row], arm: object) -> list[str]:
         for r in rows:
             value = number(r, "value")
             if (r["input"], r["metric"]) == (arm, metric) and value is not None:
-                told.append(f"{_short(metric)} {wording.amount(value, metric)}")
+                parts.append(f"{_short(metric)} {wording.amount(value, metric)}")
     for r in rows:
         value = number(r, "value")
         if r["input"] == arm and r["class"] == "gold" and value is not None:
-            told.append(f"{wording.metric_name(str(r['metric']))} {value:.1f}")
-    return told
+            parts.append(f"{wording.metric_name(str(r['metric']))} {value:.1f}")
+    return parts
 
 
 def _chosen(rows: Sequence[Row], arm: object) -> list[str]:
     """Say which options an arm chooses, and what its answers follow."""
-    own = [r for r in rows if r["input"] == arm and number(r, "value") is not None]
-    told = [f"'{r['class']}' {_rate(r)}" for r in own if r["metric"] == "option_share"]
+    of_arm = [r for r in rows if r["input"] == arm and number(r, "value") is not None]
+    choices = [f"'{r['class']}' {_rate(r)}" for r in of_arm if r["metric"] == "option_share"]
     follows = [f"the {what} {_rate(r)}" for what in ("token", "meaning")
-               for r in own if r["metric"] == f"{what}_followed"]  # fmt: skip
-    right = [f"expected {_rate(r)}" for r in own if r["metric"] == "option_accuracy"]
-    return [*told, *right, *([f"answers follow {' and '.join(follows)}"] if follows else [])]
+               for r in of_arm if r["metric"] == f"{what}_followed"]  # fmt: skip
+    right = [f"expected {_rate(r)}" for r in of_arm if r["metric"] == "option_accuracy"]
+    return [*choices, *right, *([f"answers follow {' and '.join(follows)}"] if follows else [])]
 
 
 def _rate(row: Row) -> str:
@@ -200,7 +200,7 @@ def _short(metric: str) -> str:
 def how(document: Document) -> list[tuple[str, str]]:
     """Say how the numbers of this kind came about."""
     clustered = "template pair" if document["kind"] == "generations" else "example"
-    told = [
+    paragraphs = [
         (
             "Rows that are not independent",
             f"Intervals are clustered by {clustered} (or by the column of --cluster): rows of one are "
@@ -209,12 +209,12 @@ def how(document: Document) -> list[tuple[str, str]]:
     ]
     if document["kind"] == "generations":
         return [
-            *told,
+            *paragraphs,
             ("ΔG and ΔS", "ΔG is F1 of male less F1 of female, ΔS the accuracy on stereotypical rows less "
              "that on anti-stereotypical ones. Their intervals are from influence values."),
         ]  # fmt: skip
     return [
-        *told,
+        *paragraphs,
         ("Token priors", "Per question, log share = form + token + meaning by least squares, over the forms "
          "that the question has; with all cyclic permutations this is the prior of Zheng et al. (2024)."),
         ("Variance", "Components by Henderson's method 1 (in a balanced crossing, the analysis of variance); "

@@ -52,31 +52,31 @@ def curves(document: Document) -> list[Row]:
         for r in document["rates"]
         if r.get("status", "ok") == "ok"
     }
-    found = ({**r, "n": sizes.get((r["attack"], r["attribute"], r["group"]))} for r in document["roc"])
-    return [r for r in found if r["fpr"] and r["n"] is not None]
+    sized = ({**r, "n": sizes.get((r["attack"], r["attribute"], r["group"]))} for r in document["roc"])
+    return [r for r in sized if r["fpr"] and r["n"] is not None]
 
 
 def roc_blocks(document: Document) -> list[Block]:
     """Draw the ROC curves of all arms, one panel per group, log-log."""
     names = arms_of(document)
-    found = curves(document)
+    known = curves(document)
     blocks: list[Block] = []
-    if not found:
+    if not known:
         return blocks
     spec = _roc_spec(names)
-    for attack in unique(found, "attack"):
-        of_attack = [r for r in found if r["attack"] == attack]
+    for attack in unique(known, "attack"):
+        of_attack = [r for r in known if r["attack"] == attack]
         groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in of_attack))
         panels = []
         for attribute, group in groups[: MOST_PANELS - sum(len(b.panels) for b in blocks)]:
-            own = [r for r in of_attack if (r["attribute"], r["group"]) == (attribute, group)]
+            of_group = [r for r in of_attack if (r["attribute"], r["group"]) == (attribute, group)]
             name = wording.group_name(attribute, group)
             panels.append(
                 Panel(
                     title=name,
                     note="",
                     description=f"ROC curve of the attack {attack} for {name}, both axes logarithmic.",
-                    spec={**spec, "datasets": {**spec["datasets"], _POINTS: _points(own)}},
+                    spec={**spec, "datasets": {**spec["datasets"], _POINTS: _points(of_group)}},
                 )
             )
         if panels:
@@ -90,12 +90,12 @@ def _points(curves: Sequence[Row]) -> list[dict[str, Any]]:
             "arm": str(r["input"]),
             "fpr": f,
             "tpr": max(t, LEAST),
-            "own": max(own, LEAST) if own is not None else None,
+            "own": max(group_fpr, LEAST) if group_fpr is not None else None,
             "told": f"{100 * t:.2f} %",
             "at": f"{100 * f:.3g} %",
         }
         for r in curves
-        for f, t, own in zip(r["fpr"], r["tpr"], r["own_fpr"] or [None] * len(r["fpr"]), strict=True)
+        for f, t, group_fpr in zip(r["fpr"], r["tpr"], r["own_fpr"] or [None] * len(r["fpr"]), strict=True)
         if f >= LEAST
     ]
 
@@ -120,9 +120,9 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
     marks = points.mark_point(filled=True, size=18, opacity=0.9).encode(
         x=x, y=y, color=colour, tooltip=tooltip
     )
-    own = alt.Y("own:Q", scale=scale, axis=axis, title="members found")
+    group_fpr = alt.Y("own:Q", scale=scale, axis=axis, title="members found")
     without = points.mark_line(strokeWidth=1.2, strokeDash=[2, 3], opacity=0.8).encode(
-        x=x, y=own, color=colour
+        x=x, y=group_fpr, color=colour
     )
     return finished(alt.layer(chance, without, lines, marks), height=220)
 
@@ -152,10 +152,10 @@ def rate_blocks(document: Document) -> list[Block]:
                         spec=rates_spec([*overall, *some], names),
                     )
                 )
-        kept = panels[: MOST_PANELS - drawn]
-        drawn += len(kept)
-        if kept:
-            blocks.append(Block(str(attack), kept))
+        shown = panels[: MOST_PANELS - drawn]
+        drawn += len(shown)
+        if shown:
+            blocks.append(Block(str(attack), shown))
     return blocks
 
 
@@ -166,13 +166,13 @@ def forest_blocks(document: Document) -> list[Block]:
     for attack in unique(rows, "attack"):
         panels = []
         for metric in unique(rows, "metric"):
-            own = [r for r in rows if (r["attack"], r["metric"]) == (attack, metric)]
+            of_metric = [r for r in rows if (r["attack"], r["metric"]) == (attack, metric)]
             shown = {
-                c: most_telling([r for r in own if r["candidate"] == c]) for c in unique(own, "candidate")
+                c: most_telling([r for r in of_metric if r["candidate"] == c]) for c in unique(of_metric, "candidate")
             }
             bounds = domain([r for some in shown.values() for r in some])
             for candidate, some in shown.items():
-                total = sum(r["candidate"] == candidate for r in own)
+                total = sum(r["candidate"] == candidate for r in of_metric)
                 name = wording.metric_name(str(metric))
                 panels.append(
                     Panel(

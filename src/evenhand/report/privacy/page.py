@@ -102,15 +102,15 @@ def _comparisons(caption: str, rows: Sequence[Row]) -> Table:
     head = [Cell(n, css="figure" if i > 4 else "") for i, n in enumerate(names)]
     body = []
     for row in rows:
-        metric, said = str(row["metric"]), privacy_wording.sentence(row)
+        metric, sentence = str(row["metric"]), privacy_wording.sentence(row)
         difference, p, smallest = (number(row, k) for k in ("difference", "p_adjusted", "minimum_detectable"))
         bounds = wording.span(row, signed=True)
         shown = wording.amount(difference, metric, signed=True) + ("" if bounds == "–" else f" ({bounds})")
         undecided = smallest if verdict_of(row) == "undecided" else None
-        reason = said if verdict_of(row) else wording.status_reason(row)
+        reason = sentence if verdict_of(row) else wording.status_reason(row)
         body.append(
             [
-                Cell(wording.subject(row), title=said),
+                Cell(wording.subject(row), title=sentence),
                 Cell(wording.verdict_label(row), css=privacy_wording.verdict_css(row), title=reason),
                 Cell(str(row["attack"])),
                 Cell(wording.metric_name(metric)),

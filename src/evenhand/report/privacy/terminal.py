@@ -47,9 +47,9 @@ def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
     metrics = [str(m) for m in document["settings"]["primary"]]
     rows = [r for r in document["rates"] if r["metric"] in metrics]
     attack = _strongest(rows, metrics[0])
-    own = [r for r in rows if r["attack"] == attack]
-    groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in own))
-    at = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in own}
+    of_attack = [r for r in rows if r["attack"] == attack]
+    groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in of_attack))
+    at = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in of_attack}
     table = plain_table(("group", False), ("arm", False), *((wording.metric_name(m), True) for m in metrics))
     for attribute, group in groups[:_MOST_GROUPS]:
         for arm in arms_of(document):
@@ -61,8 +61,8 @@ def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
             )
     console.print(table)
     more = wording.left_out(min(len(groups), _MOST_GROUPS), len(groups), "groups", rest=rest)
-    said = f"Attack {attack}, the strongest over all rows; in points, with pointwise intervals. {more}"
-    say(console, said.strip(), style="dim")
+    caption = f"Attack {attack}, the strongest over all rows; in points, with pointwise intervals. {more}"
+    say(console, caption.strip(), style="dim")
     console.print()
 
 
@@ -131,6 +131,6 @@ def privacy_comparisons(
     console.print(table)
     more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
     margin = wording.amount(number(shown[0], "margin"), "accuracy")
-    said = f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {more}"
-    say(console, said.strip(), style="dim")
+    caption = f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {more}"
+    say(console, caption.strip(), style="dim")
     console.print()

@@ -95,7 +95,7 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
     settings = document.get("settings", {})
     level = wording.percent(1 - float(settings.get("alpha", 0.05)))
     smallest = settings.get("min_group_size", 10)
-    told = [
+    paragraphs = [
         ("Attacks", _attacks(document)),
         (
             "Thresholds",
@@ -127,7 +127,7 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
     if document["comparisons"]:
         names = ", ".join(wording.metric_name(str(m)) for m in settings.get("primary", ()))
         margin = number(settings, "margin")
-        told.insert(
+        paragraphs.insert(
             3,
             (
                 "Comparisons",
@@ -139,12 +139,12 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
                 f"{wording.amount(margin, 'accuracy')} points.",
             ),
         )
-    return told
+    return paragraphs
 
 
 def _attacks(document: Document) -> str:
     names = [str(name) for name in document.get("settings", {}).get("attacks", ())]
-    said = {
+    summaries = {
         "loss": "loss takes rows with a small loss for members",
         "lira": "lira compares a row's margin with those of models that were and were not trained on it",
         "lira_t": "lira_t does so with variances that are drawn towards those of other rows, and Student's t",
@@ -153,8 +153,8 @@ def _attacks(document: Document) -> str:
         "of all rows",
     }
     kinds = dict.fromkeys(name.partition("[")[0] for name in names)
-    told = "; ".join(said[k] for k in kinds if k in said)
-    return f"{', '.join(names)}. {told}. Who was a member is taken from recorded training ids only."
+    text = "; ".join(summaries[k] for k in kinds if k in summaries)
+    return f"{', '.join(names)}. {text}. Who was a member is taken from recorded training ids only."
 
 
 def verdict_css(row: Row) -> str:

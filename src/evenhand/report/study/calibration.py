@@ -92,8 +92,8 @@ def reliability_blocks(audit: Document, rows: Sequence[Row]) -> list[Block]:
         panels = []
         for attribute, group in groups[:room]:
             name = wording.group_name(attribute, group)
-            own = [r for r in rows if (r["attribute"], r["group"]) == (attribute, group)]
-            values = [bin_values(r) for r in own if r["arm"] in names]
+            of_group = [r for r in rows if (r["attribute"], r["group"]) == (attribute, group)]
+            values = [bin_values(r) for r in of_group if r["arm"] in names]
             panels.append(
                 Panel(
                     title=f"{name} ({wording.many(sizes.get((attribute, group)), 'row')})",
@@ -131,11 +131,11 @@ def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[st
 
     across, upwards = calibration_wording.axis(audit)
     colours, shapes = [f"var(--arm{i + 1})" for i in look], [ARM_SHAPES[i] for i in look]
-    whole = alt.Scale(domain=[0, 1], nice=False)
+    unit_scale = alt.Scale(domain=[0, 1], nice=False)
     ticks = alt.Axis(values=[0, 0.2, 0.4, 0.6, 0.8, 1], format="~g", grid=True, titleLimit=200)
-    x = alt.X("confidence:Q", scale=whole, title=across, axis=ticks)
-    y = alt.Y("share:Q", scale=whole, title=upwards, axis=ticks)
-    low = alt.Y("low:Q", scale=whole, title=upwards, axis=ticks)
+    x = alt.X("confidence:Q", scale=unit_scale, title=across, axis=ticks)
+    y = alt.Y("share:Q", scale=unit_scale, title=upwards, axis=ticks)
+    low = alt.Y("low:Q", scale=unit_scale, title=upwards, axis=ticks)
     colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
     shape = alt.Shape("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=shapes))
     size = alt.Size("n:Q", legend=None, scale=alt.Scale(type="sqrt", range=[12, 130]))
@@ -143,8 +143,8 @@ def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[st
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     ideal = alt.Chart(alt.InlineData(values=[{"at": 0}, {"at": 1}]))
     diagonal = ideal.mark_line(strokeDash=[4, 4], color="var(--muted)", strokeWidth=1).encode(
-        x=alt.X("at:Q", scale=whole, title=across, axis=ticks),
-        y=alt.Y("at:Q", scale=whole, title=upwards, axis=ticks),
+        x=alt.X("at:Q", scale=unit_scale, title=across, axis=ticks),
+        y=alt.Y("at:Q", scale=unit_scale, title=upwards, axis=ticks),
     )
     points = alt.Chart(alt.NamedData(_BINS))
     bars = points.mark_rule(strokeWidth=1.5, opacity=0.4).encode(
@@ -171,10 +171,10 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
     body = []
     for row in sorted(errors, key=lambda r: _place(r, errors)):
         key = row["attribute"], row["group"], row["input"]
-        own, brier = compared.get((ERROR, *key)), compared.get((BRIER, *key))
+        error, brier = compared.get((ERROR, *key)), compared.get((BRIER, *key))
         value, rows = number(row, "value"), number(row, "n")
-        change = number(own, "difference") if own else None
-        p = number(own, "p_adjusted") if own else None
+        change = number(error, "difference") if error else None
+        p = number(error, "p_adjusted") if error else None
         gap = number(brier, "difference") if brier else None
         css = f"verdict {verdict_of(brier)}" if brier and verdict_of(brier) else ""
         body.append(
@@ -183,8 +183,8 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
                 figure(rows, wording.count(rows)),
                 Cell(str(row["input"])),
                 figure(value, wording.amount(value, ERROR), title=wording.status_reason(row)),
-                figure(change, wording.amount(change, ERROR, signed=True) if own else ""),
-                figure(p, wording.p_value(p) if own else "", title=calibration_wording.p_reason(own or {})),
+                figure(change, wording.amount(change, ERROR, signed=True) if error else ""),
+                figure(p, wording.p_value(p) if error else "", title=calibration_wording.p_reason(error or {})),
                 figure(gap, _brier(brier)),
                 Cell(calibration_wording.brier_finding(brier), css=css),
             ]
@@ -201,8 +201,8 @@ def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
 def _brier(row: Row | None) -> str:
     if row is None:
         return ""
-    told, span = wording.amount(number(row, "difference"), BRIER, signed=True), wording.span(row, signed=True)
-    return told if span == "–" else f"{told} ({span})"
+    estimate, span = wording.amount(number(row, "difference"), BRIER, signed=True), wording.span(row, signed=True)
+    return estimate if span == "–" else f"{estimate} ({span})"
 
 
 def _no_p(audit: Document) -> str:

@@ -48,10 +48,10 @@ def gap_line(row: Row, metric: str) -> str:
         return f"{lead}; {row.get('reason') or 'no p-value'}."
     level = number(row, "level")
     alpha = 0.05 if level is None else 1 - level
-    told = (
+    finding = (
         "more than sizes and chance explain" if p <= alpha + 1e-9 else "no more than sizes and chance explain"
     )
-    return f"{lead}, {told} (permutation p {wording.p_value(p)})."
+    return f"{lead}, {finding} (permutation p {wording.p_value(p)})."
 
 
 def brier_finding(row: Row | None) -> str:

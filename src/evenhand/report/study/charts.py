@@ -52,15 +52,15 @@ def option_curves(audit: Document, series: Series, trends: Sequence[Row]) -> lis
     rows.sort(key=lambda r: r["attribute"] is not None)
     judged = [m for m in audit.get("settings", {}).get("primary", ()) if m in unique(rows, "metric")]
     for metric in judged or unique(rows, "metric")[:3]:
-        found = [r for r in rows if r["metric"] == metric]
+        of_metric = [r for r in rows if r["metric"] == metric]
         slopes = {_key(t): t for t in trends if t["metric"] == metric}
-        total = len(dict.fromkeys(map(_key, found)))
+        total = len(dict.fromkeys(map(_key, of_metric)))
         # Differences of a few rows without any interval would look like trends.
-        certain = list(dict.fromkeys(_key(r) for r in found if number(r, "low") is not None))
-        keys = _clearest(certain or list(dict.fromkeys(map(_key, found))), slopes)
-        shown = {k: [r for r in found if _key(r) == k] for k in keys}
+        certain = list(dict.fromkeys(_key(r) for r in of_metric if number(r, "low") is not None))
+        keys = _clearest(certain or list(dict.fromkeys(map(_key, of_metric))), slopes)
+        shown = {k: [r for r in of_metric if _key(r) == k] for k in keys}
         bounds = domain([r for some in shown.values() for r in some])
-        spec = _option_spec(found[0], series, bounds)
+        spec = _option_spec(of_metric[0], series, bounds)
         panels = [_option_panel(some, series, slopes.get(k), spec) for k, some in shown.items()]
         note = wording.left_out(len(panels), total, "groups", rest="the table of slopes has all")
         blocks.append(Curves(study_wording.metric_title(str(metric)), note, panels))
@@ -82,8 +82,8 @@ def _clearest(keys: Sequence[_Key], slopes: Mapping[_Key, Row]) -> list[_Key]:
         value = number(slopes[key], "p_value") if key in slopes else None
         return 1.0 if value is None else value
 
-    kept = set(sorted(keys, key=p)[:MOST_GROUPS])
-    return [k for k in keys if k in kept]
+    selected = set(sorted(keys, key=p)[:MOST_GROUPS])
+    return [k for k in keys if k in selected]
 
 
 def _option_panel(rows: Sequence[Row], series: Series, slope: Row | None, spec: dict[str, Any]) -> Panel:
@@ -176,13 +176,13 @@ def training_curves(curves: Sequence[Row]) -> list[Panel]:
     Thick lines are means over runs, thin lines single runs; arms that were not trained have none.
     """
     arms = [str(a) for a in unique(curves, "arm")]
-    wanted = (
+    measures = (
         ("points", "loss", "training loss", "lower is better"),
         ("validation", "accuracy", "validation accuracy", "higher is better"),
         ("validation", "loss", "validation loss", "lower is better"),
     )
     panels = []
-    for kind, field, name, better in wanted:
+    for kind, field, name, better in measures:
         singles, means, total = _lines(curves, arms, kind, field)
         if means:
             drawn = len({(x["arm"], x["run"]) for x in singles})

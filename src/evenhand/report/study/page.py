@@ -71,8 +71,8 @@ def summarise_study(
 def _summarise_model(model: Row, sentence: str, console: Console, *, models: int) -> None:
     """Print what is said of one model: leakage first where it was attacked, then what its arms do."""
     judged, privacy, several = judged_of(model), model.get("privacy"), models > 1
-    own = [str(document["verdict"]["sentence"]) for document in (privacy, judged) if document]
-    for line in own or [study_wording.NOTHING_FINISHED]:
+    sentences = [str(document["verdict"]["sentence"]) for document in (privacy, judged) if document]
+    for line in sentences or [study_wording.NOTHING_FINISHED]:
         if several or line not in sentence:
             say(console, f"{model['model']}: {line}" if several else line)
     most = max(_MOST_ROWS // models, 3)
@@ -98,8 +98,8 @@ def _summarise_model(model: Row, sentence: str, console: Console, *, models: int
 
 def judged_of(model: Row) -> Document | None:
     """Give the judgement of a model's answers: the audit of predictions, or that of what it wrote."""
-    found: Document | None = model.get("audit") or model.get("generative")
-    return found
+    document: Document | None = model.get("audit") or model.get("generative")
+    return document
 
 
 def _tell(console: Console, heading: str, lines: Sequence[str]) -> None:
@@ -188,13 +188,13 @@ def _model(model: Row, index: int | None) -> dict[str, Any]:
 
 def _options(audit: Document, trends: Sequence[Row]) -> list[tuple[str, Sequence[study_charts.Curves]]]:
     """Charts along every numeric option that arms differ in, each with its heading."""
-    found: list[tuple[str, Sequence[study_charts.Curves]]] = []
+    sections: list[tuple[str, Sequence[study_charts.Curves]]] = []
     for series in series_of(arms(audit)):
         if sum(v > 0 for v in series.values) > 1:
             blocks = study_charts.option_curves(audit, series, _of(series, trends))
             if blocks:
-                found.append((f"{series.method}, by {series.parameter}", blocks))
-    return found
+                sections.append((f"{series.method}, by {series.parameter}", blocks))
+    return sections
 
 
 def _of(series: Series, trends: Sequence[Row]) -> list[Row]:
@@ -266,7 +266,7 @@ def _cost(model: Row, audit: Document | None) -> Table:
     head = [Cell(n, css="figure" if i else "") for i, n in enumerate(names)]
     body = []
     for row in rows:
-        whole, part, seconds, total, peak = (
+        parameters, trainable, seconds, total, peak = (
             number(row, k)
             for k in ("parameters", "trainable_parameters", "seconds", "seconds_total", "peak_memory_bytes")
         )
@@ -275,9 +275,9 @@ def _cost(model: Row, audit: Document | None) -> Table:
             [
                 Cell(str(row["arm"])),
                 figure(number(row, "runs"), wording.count(number(row, "runs"))),
-                figure(whole, wording.count(whole)),
-                figure(part, wording.count(part)),
-                figure(part, study_wording.share(part, whole)),
+                figure(parameters, wording.count(parameters)),
+                figure(trainable, wording.count(trainable)),
+                figure(trainable, study_wording.share(trainable, parameters)),
                 figure(seconds, study_wording.duration(seconds)),
                 figure(seconds, study_wording.times(seconds, base_seconds)),
                 figure(total, study_wording.duration(total)),
@@ -301,36 +301,36 @@ def _failed(rows: Sequence[Row]) -> Table:
 def _data(result: Document, models: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Problems of the data and of every audit; with several models a line names those that it concerns."""
     problems = [str(p) for p in (*result.get("problems", ()), *result["dataset"].get("problems", ()))]
-    told: dict[str, list[str]] = {"problems": [], "unusable": [], "left_out": []}
-    for key, lines in told.items():
+    remarks: dict[str, list[str]] = {"problems": [], "unusable": [], "left_out": []}
+    for key, lines in remarks.items():
         by_line: dict[str, list[str]] = {line: [] for line in (problems if key == "problems" else ())}
         for model in models:
-            said = [view[key] for view in (model["audit"], model["privacy"]) if view]
-            for line in dict.fromkeys(line for lines in said for line in lines):
+            listed = [view[key] for view in (model["audit"], model["privacy"]) if view]
+            for line in dict.fromkeys(line for lines in listed for line in lines):
                 by_line.setdefault(line, []).append(model["label"])
         for line, labels in by_line.items():
             everywhere = len(labels) in (0, len(models))
             lines.append(line if everywhere else f"{', '.join(labels)}: {line}")
-    return told
+    return remarks
 
 
 def _how(result: Document, models: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    told: list[tuple[str, str]] = next((list(m["audit"]["how"]) for m in models if m["audit"]), [])
-    told += next((list(m["generative"]["how"]) for m in models if m["generative"]), [])
+    paragraphs: list[tuple[str, str]] = next((list(m["audit"]["how"]) for m in models if m["audit"]), [])
+    paragraphs += next((list(m["generative"]["how"]) for m in models if m["generative"]), [])
     audits = [judged for m in result["models"] if (judged := judged_of(m))]
     alpha = float(audits[0].get("settings", {}).get("alpha", 0.05)) if audits else 0.05
     level = wording.percent(1 - alpha)
     if any(m.get("trends") for m in result["models"]):
-        told.append(("Slopes along an option", study_wording.trend_method(level)))
+        paragraphs.append(("Slopes along an option", study_wording.trend_method(level)))
     if any(m.get("sizes") for m in result["models"]):
-        told.append(("Group sizes", relations_wording.size_method(level)))
+        paragraphs.append(("Group sizes", relations_wording.size_method(level)))
     if any(m["calibration"] for m in models):
-        told.append(("Calibration", calibration_wording.calibration_method(level)))
+        paragraphs.append(("Calibration", calibration_wording.calibration_method(level)))
     privacy = next((m["privacy"] for m in result["models"] if m.get("privacy")), None)
     if privacy:
-        told += [
-            (f"Membership inference: {head}", said) for head, said in privacy_wording.how_computed(privacy)
+        paragraphs += [
+            (f"Membership inference: {head}", text) for head, text in privacy_wording.how_computed(privacy)
         ]
     if result.get("interactions"):
-        told.append(("Base models", study_wording.interaction_method(level)))
-    return told
+        paragraphs.append(("Base models", study_wording.interaction_method(level)))
+    return paragraphs

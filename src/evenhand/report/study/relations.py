@@ -55,8 +55,8 @@ def _drawn(row: Row) -> bool:
 
 
 def _by_p(row: Row) -> tuple[float, float]:
-    found = [number(row, k) for k in ("p_adjusted", "p_value")]
-    return 2.0 if found[0] is None else found[0], 2.0 if found[1] is None else found[1]
+    p_values = [number(row, k) for k in ("p_adjusted", "p_value")]
+    return 2.0 if p_values[0] is None else p_values[0], 2.0 if p_values[1] is None else p_values[1]
 
 
 def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
@@ -173,8 +173,8 @@ def utility_panels(audit: Document) -> list[Panel]:
     for metric in DISPARITIES:
         rows = [r for r in audit["disparities"] if r["metric"] == metric]
         for attribute, cls in dict.fromkeys((r["attribute"], r["class"]) for r in rows):
-            own = [r for r in rows if (r["attribute"], r["class"]) == (attribute, cls)]
-            values = [v for r in own if (v := utility_point(r, accuracy.get(r["input"]))) is not None]
+            of_attribute = [r for r in rows if (r["attribute"], r["class"]) == (attribute, cls)]
+            values = [v for r in of_attribute if (v := utility_point(r, accuracy.get(r["input"]))) is not None]
             if values:
                 name = wording.metric_name(metric) + ("" if cls is None else f" of class {cls}")
                 title = f"accuracy against {name}, {attribute}"

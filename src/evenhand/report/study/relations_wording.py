@@ -68,20 +68,20 @@ def size_summary(rows: Sequence[Row], *, most: int = 4) -> list[str]:
     """Say for each attribute whether differences go with the size of its groups, the clearest first."""
     lines = []
     for attribute in dict.fromkeys(r["attribute"] for r in rows):
-        own = [r for r in rows if r["attribute"] == attribute]
-        able = [r for r in own if number(r, "p_adjusted") is not None]
-        found = sorted((r for r in able if clear(r)), key=lambda r: number(r, "p_adjusted") or 0.0)
-        lines += [size_sentence(r) for r in found[:most]]
+        of_attribute = [r for r in rows if r["attribute"] == attribute]
+        able = [r for r in of_attribute if number(r, "p_adjusted") is not None]
+        significant = sorted((r for r in able if clear(r)), key=lambda r: number(r, "p_adjusted") or 0.0)
+        lines += [size_sentence(r) for r in significant[:most]]
         if not able:
-            reasons = "; ".join(dict.fromkeys(str(r.get("reason") or "no estimate") for r in own))
+            reasons = "; ".join(dict.fromkeys(str(r.get("reason") or "no estimate") for r in of_attribute))
             lines.append(f"Groups of {attribute}: whether size matters cannot be told: {reasons}.")
-        elif not found:
+        elif not significant:
             where = f"in none of {len(able)} slopes" if len(able) > 1 else "not in its one slope"
             lines.append(
                 f"Groups of {attribute}: that the difference goes with the size can be told {where}."
             )
-        elif len(able) > len(found):
-            rest = len(able) - len(found)
+        elif len(able) > len(significant):
+            rest = len(able) - len(significant)
             lines.append(f"Groups of {attribute}: for {rest} of {len(able)} slopes nothing can be told.")
     return lines
 
@@ -114,5 +114,5 @@ def tuning_line(rows: Sequence[Row]) -> str:
     numbers = set(trials.values())
     if len(numbers) == 1:
         return f"Every arm here chose among {numbers.pop()} trials."
-    told = ", ".join(f"{arm} {n}" for arm, n in trials.items())
-    return f"The arms had different numbers of trials ({told}), which favours those that had more."
+    counts = ", ".join(f"{arm} {n}" for arm, n in trials.items())
+    return f"The arms had different numbers of trials ({counts}), which favours those that had more."

@@ -168,9 +168,9 @@ def parts_line(dataset: Row) -> str:
     parts = dataset.get("parts") or {}
     each = ", ".join(f"{wording.count(n)} {name}" for name, n in parts.items())
     rows = number(dataset, "rows")
-    said = str(dataset.get("title") or dataset.get("name") or "")
-    whole = "" if rows is None else f": {wording.many(rows, 'row')}"
-    return f"{said}{whole} ({each})." if each else f"{said}{whole}."
+    title = str(dataset.get("title") or dataset.get("name") or "")
+    total = "" if rows is None else f": {wording.many(rows, 'row')}"
+    return f"{title}{total} ({each})." if each else f"{title}{total}."
 
 
 def runs_line(result: Document) -> str:
@@ -178,8 +178,8 @@ def runs_line(result: Document) -> str:
     costs = [c for model in result["models"] for c in model.get("cost", ())]
     runs, open_ = sum(int(c["runs"]) for c in costs), len(result.get("failed", ()))
     models = " and ".join(str(model["model"]) for model in result["models"])
-    said = f"{_many(runs, 'run')} of {_many(len(unique(costs, 'arm')), 'arm')} on {models}"
-    return said + (f"; {_many(open_, 'run')} did not finish." if open_ else ".")
+    text = f"{_many(runs, 'run')} of {_many(len(unique(costs, 'arm')), 'arm')} on {models}"
+    return text + (f"; {_many(open_, 'run')} did not finish." if open_ else ".")
 
 
 def _many(n: int, what: str) -> str:
@@ -221,11 +221,11 @@ def memory(size: float | None) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
 
 
-def share(part: float | None, whole: float | None) -> str:
+def share(part: float | None, total: float | None) -> str:
     """Write a share of parameters: `0.12 %`."""
-    if part is None or not whole:
+    if part is None or not total:
         return "–"
-    return f"{100 * part / whole:.3g} %"
+    return f"{100 * part / total:.3g} %"
 
 
 def times(value: float | None, reference: float | None) -> str:
