@@ -129,7 +129,7 @@ def test_amounts(value, metric, text):
 
 @pytest.mark.parametrize(("value", "text"), [(7, "7"), (99, "99"), (101, "110"), (12099, "13,000")])
 def test_planning_figures_keep_two_digits(value, text):
-    assert wording.about(value) == text
+    assert wording.round_up_figure(value) == text
 
 
 def test_unit_note():
@@ -179,4 +179,4 @@ def test_worst_first():
 
 
 def test_control_characters_do_not_reach_a_terminal():
-    assert wording.plain("a\x1b[31mb\nc\x9b") == "a�[31mb c�"
+    assert wording.replace_control_characters("a\x1b[31mb\nc\x9b") == "a�[31mb c�"

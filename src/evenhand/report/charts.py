@@ -47,7 +47,7 @@ def forest(document: Document) -> list[Panel]:
     for metric in unique(rows, "metric"):
         of_metric = [r for r in rows if r["metric"] == metric]
         candidates = unique(of_metric, "candidate")
-        shown = {c: most_telling([r for r in of_metric if r["candidate"] == c]) for c in candidates}
+        shown = {c: worst_rows([r for r in of_metric if r["candidate"] == c]) for c in candidates}
         bounds = domain([r for some in shown.values() for r in some])
         for candidate, some in list(shown.items())[: MOST_PANELS - len(panels)]:
             total = sum(r["candidate"] == candidate for r in of_metric)
@@ -77,7 +77,7 @@ def rates(document: Document) -> list[Panel]:
         overall = [r for r in of_metric if r["attribute"] is None]
         for attribute in [a for a in unique(of_metric, "attribute") if a is not None] or [None]:
             inside = [r for r in of_metric if r["attribute"] == attribute]
-            some = farthest(inside, overall) if attribute is not None else []
+            some = farthest_from_overall(inside, overall) if attribute is not None else []
             groups = unique(inside, "group")
             name = wording.metric_name(str(metric))
             panels.append(
@@ -91,13 +91,13 @@ def rates(document: Document) -> list[Panel]:
     return panels[:MOST_PANELS]
 
 
-def most_telling(rows: Sequence[Row]) -> list[Row]:
+def worst_rows(rows: Sequence[Row]) -> list[Row]:
     """Keep the worst rows of a panel, in the document's order, so that panels can be read across."""
     selected = {id(r) for r in worst_first(rows)[:MOST_LINES]}
     return [r for r in rows if id(r) in selected]
 
 
-def farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
+def farthest_from_overall(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
     """Keep the groups whose rates stand farthest from the overall rate, in units of their interval."""
     centre = {(r["input"], r["class"]): number(r, "value") for r in overall}
     distance: dict[Any, float] = {}
@@ -214,7 +214,7 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
         align="left", dx=6, fontStyle="italic", fill="var(--muted)", limit=220
     )
     layers.append(words.encode(x=alt.value(0), y=y, text=alt.Text("why:N")))
-    return finished(alt.layer(*layers), height=alt.Step(24, **{"for": "position"}))
+    return apply_style(alt.layer(*layers), height=alt.Step(24, **{"for": "position"}))
 
 
 def rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
@@ -290,7 +290,7 @@ def arm_dots(
     )
     why = words.encode(x=alt.value(0), y=y, text=alt.Text("why:N"), color=alt.value("var(--muted)"))
     step = alt.Step(12 * len(names) + 10, **{"for": "position"})
-    return finished(alt.layer(bars, points, why), height=step)
+    return apply_style(alt.layer(bars, points, why), height=step)
 
 
 def _better(row: Row) -> str:
@@ -302,7 +302,7 @@ def css(kind: str) -> str:
     return f"var(--{kind.replace(' ', '-')})"
 
 
-def finished(chart: Any, *, height: Any) -> dict[str, Any]:  # noqa: ANN401  (any chart; a number or a step)
+def apply_style(chart: Any, *, height: Any) -> dict[str, Any]:  # noqa: ANN401  (any chart; a number or a step)
     """Give a chart the look and the width of the page, as a specification.
 
     The look is set in the specification: each of altair's `configure` would copy the chart with its data.

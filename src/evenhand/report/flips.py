@@ -23,7 +23,7 @@ def flips_line(document: Document, *, most: int) -> str:
     rows = [r for r in able if r["metric"] == metric]
     if not rows:
         return ""
-    right, wrong = wording.answers(str(metric))
+    right, wrong = wording.answer_words(str(metric))
     parts: list[str] = []
     for row in rows[:most]:
         lost, won = (
@@ -36,7 +36,7 @@ def flips_line(document: Document, *, most: int) -> str:
             spread = wording.count(round(between, 1))
             text += f" ({spread})" if parts else f" ({spread} {right}→{wrong} between two runs of one arm)"
         parts.append(f"{row['candidate']} {text}")
-    parts += [wording.many(len(rows) - most, "more candidate")] if len(rows) > most else []
+    parts += [wording.format_quantity(len(rows) - most, "more candidate")] if len(rows) > most else []
     of = "" if metric == "accuracy" else f" by {wording.metric_name(str(metric))}"
-    total = wording.many(number(rows[0], "n"), "row")
+    total = wording.format_quantity(number(rows[0], "n"), "row")
     return f"Answers that change{of} against {rows[0]['reference']}, over {total}: {'; '.join(parts)}."

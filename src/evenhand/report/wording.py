@@ -27,7 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 SIGNS = {"delta_g": "ΔG", "delta_s": "ΔS"}
 
 
-def plain(text: object) -> str:
+def replace_control_characters(text: object) -> str:
     """Replace control characters, which a file's names may hold and a terminal would obey."""
     return _CONTROL.sub("�", str(text)).replace("\n", " ").replace("\t", " ")
 
@@ -101,12 +101,12 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
-def many(value: float | None, what: str) -> str:
+def format_quantity(value: float | None, what: str) -> str:
     """Write a number of things, `1 row`, `2 rows`, `1.5 rows`."""
     return f"{count(value)} {what}{'' if value == 1 else 's'}"
 
 
-def about(value: float) -> str:
+def round_up_figure(value: float) -> str:
     """Write a planning figure with the two digits that it deserves, rounded up."""
     step = 10 ** max(len(str(int(value))) - 2, 0)
     return f"{math.ceil(value / step) * step:,}"
@@ -228,8 +228,8 @@ def flips(row: Row) -> str:
     lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
     if lost is None or won is None:
         return ""
-    right, wrong = answers(str(row["metric"]))
-    text = f"{many(lost, 'row')} {right}→{wrong}, {count(won)} {wrong}→{right}"
+    right, wrong = answer_words(str(row["metric"]))
+    text = f"{format_quantity(lost, 'row')} {right}→{wrong}, {count(won)} {wrong}→{right}"
     between = number(row, "n_right_to_wrong_between_runs")
     if between is None:
         return f"{text}."
@@ -245,7 +245,7 @@ def flip_counts(row: Row) -> str:
     return f"{count(lost)} / {count(won)}" + ("" if between is None else f" ({count(round(between, 1))})")
 
 
-def answers(metric: str) -> tuple[str, str]:
+def answer_words(metric: str) -> tuple[str, str]:
     """Say what an answer is that a metric counts, and one that it does not; shares count no right answers."""
     counts_share = metric.startswith("share_") or metric.endswith(("_share", "_followed"))
     return ("yes", "no") if counts_share else ("right", "wrong")
@@ -267,14 +267,14 @@ def to_settle(row: Row) -> str:
         there = "" if has is None else f" (there are {count(has)})"
         need.append(f"{_about_rows(rows)}{there}")
     if runs is not None:
-        need.append(f"{about(runs)} runs per arm")
+        need.append(f"{round_up_figure(runs)} runs per arm")
     if need:
         parts.append(f"About {' or '.join(need)} would settle it.")
     return " ".join(parts)
 
 
 def _about_rows(rows: float) -> str:
-    return f"{about(rows)} row{'' if rows == 1 else 's'}"
+    return f"{round_up_figure(rows)} row{'' if rows == 1 else 's'}"
 
 
 def needed(row: Row) -> str:
@@ -283,7 +283,7 @@ def needed(row: Row) -> str:
     if verdict_of(row) != "undecided" or (rows is None and runs is None):
         return ""
     parts = [_about_rows(rows)] if rows is not None else []
-    return " or ".join([*parts, *([f"{about(runs)} runs"] if runs is not None else [])])
+    return " or ".join([*parts, *([f"{round_up_figure(runs)} runs"] if runs is not None else [])])
 
 
 def status_reason(row: Row) -> str:
@@ -355,7 +355,9 @@ def margin_note(document: Document) -> str:
     if not document["comparisons"] or (default is None and not by_metric):
         return ""
     parts = [] if default is None else [f"{amount(default, 'accuracy')} points"]
-    parts += [f"{amount(float(v), str(k))}{unit_of(str(k))} for {metric_name(str(k))}" for k, v in by_metric.items()]
+    parts += [
+        f"{amount(float(v), str(k))}{unit_of(str(k))} for {metric_name(str(k))}" for k, v in by_metric.items()
+    ]
     return f"The margin is {', '.join(parts)}."
 
 

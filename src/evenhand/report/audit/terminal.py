@@ -44,24 +44,24 @@ def summarise(document: Document, console: Console, written: Mapping[str, str] |
         console: where to print; 80 columns are enough.
         written: paths of the files that were written, by kind (`html`, `json`, `csv`).
     """
-    say(console, document["verdict"]["sentence"], style="bold")
+    print_paragraph(console, document["verdict"]["sentence"], style="bold")
     if document["comparisons"]:
         comparisons(document, console)
     else:
         _single(document, console)
     problems(document, console)
-    say_where(console, written or {})
+    print_paths(console, written or {})
 
 
-def say(console: Console, text: str, style: str = "") -> None:
+def print_paragraph(console: Console, text: str, style: str = "") -> None:
     """Print a paragraph; no name in it can give the terminal an order."""
-    console.print(Text(wording.plain(text), style=style))
+    console.print(Text(wording.replace_control_characters(text), style=style))
 
 
-def say_where(console: Console, written: Mapping[str, str]) -> None:
+def print_paths(console: Console, written: Mapping[str, str]) -> None:
     """Print where files are, one line each, however long: to be clicked, copied or read by a program."""
     for kind, path in written.items():
-        console.print(Text(wording.plain(f"{kind}: {path}")), soft_wrap=True)
+        console.print(Text(wording.replace_control_characters(f"{kind}: {path}")), soft_wrap=True)
 
 
 def plain_table(*columns: tuple[str, bool]) -> Table:
@@ -69,18 +69,20 @@ def plain_table(*columns: tuple[str, bool]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for heading, figures in columns:
         justify: Literal["left", "right"] = "right" if figures else "left"
-        table.add_column(Text(wording.plain(heading)), justify=justify, overflow="fold", no_wrap=False)
+        table.add_column(
+            Text(wording.replace_control_characters(heading)), justify=justify, overflow="fold", no_wrap=False
+        )
     return table
 
 
 def figure_text(text: str, style: str = "") -> Text:
     """A figure that no line break may cut."""
-    return Text(wording.plain(text).replace(" ", "\N{NO-BREAK SPACE}"), style=style)
+    return Text(wording.replace_control_characters(text).replace(" ", "\N{NO-BREAK SPACE}"), style=style)
 
 
 def plain_text(value: object, style: str = "") -> Text:
     """A text that can give the terminal no order."""
-    return Text(wording.plain(value), style=style)
+    return Text(wording.replace_control_characters(value), style=style)
 
 
 def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = REST) -> None:
@@ -94,13 +96,13 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
     """
     rows = worst_first(primary(document))
     console.print()
-    say(console, wording.counts_line(document))
+    print_paragraph(console, wording.counts_line(document))
     telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
     shown = telling[:most]
     if shown:
         _worst(document, shown, console, _Rest(rest, len(telling)))
     if changed := flips_line(document, most=_MOST_FLIPS):
-        say(console, changed)
+        print_paragraph(console, changed)
     console.print()
     _requested(document, shown, console, rest)
 
@@ -139,7 +141,7 @@ def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Re
         )
     console.print()
     console.print(table)
-    say(console, _footnote(shown, margins, rest), style="dim")
+    print_paragraph(console, _footnote(shown, margins, rest), style="dim")
 
 
 def _requested(document: Document, shown: Sequence[Row], console: Console, rest: str) -> None:
@@ -168,11 +170,11 @@ def _requested(document: Document, shown: Sequence[Row], console: Console, rest:
             figure_text(wording.span(row, signed=True)),
             figure_text(wording.p_value(number(row, "p_adjusted"))),
         )
-    say(console, "Metrics that were asked for:", style="bold")
+    print_paragraph(console, "Metrics that were asked for:", style="bold")
     console.print(table)
     note = wording.left_out(len(listed), len(rows), "rows", rest=rest)
     caption = f"Candidate − reference; rates in points. Only primary metrics get verdicts. {note}"
-    say(console, caption.strip(), style="dim")
+    print_paragraph(console, caption.strip(), style="dim")
     console.print()
 
 
@@ -182,7 +184,9 @@ def _footnote(shown: Sequence[Row], margins: Sequence[float | None], rest: _Rest
         sentences.append("Differences of rates are in points, candidate − reference.")
     if len(margins) == 1 and margins[0] is not None:
         sentences.append(f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}.")
-    sentences.append(wording.left_out(len(shown), rest.total, "harm, undecided and help rows", rest=rest.where))
+    sentences.append(
+        wording.left_out(len(shown), rest.total, "harm, undecided and help rows", rest=rest.where)
+    )
     return " ".join(sentences)
 
 
@@ -203,7 +207,7 @@ def _single(document: Document, console: Console) -> None:
         "* has fewer rows than the least group size." if small else "",
         wording.left_out(len(shown), len(keys), "rows", rest=REST),
     ]
-    say(console, " ".join(t for t in notes if t), style="dim")
+    print_paragraph(console, " ".join(t for t in notes if t), style="dim")
     if document["disparities"]:
         console.print()
         _disparities(document["disparities"], console)
@@ -266,9 +270,9 @@ def problems(document: Document, console: Console) -> None:
     lines = [str(p) for p in document.get("problems", ())]
     if not lines:
         return
-    say(console, "Remarks on the data:", style="bold")
+    print_paragraph(console, "Remarks on the data:", style="bold")
     for problem in lines[:_MOST_PROBLEMS]:
-        say(console, f"- {problem}")
+        print_paragraph(console, f"- {problem}")
     if len(lines) > _MOST_PROBLEMS:
-        say(console, f"- and {len(lines) - _MOST_PROBLEMS} more, in the html and json outputs.")
+        print_paragraph(console, f"- and {len(lines) - _MOST_PROBLEMS} more, in the html and json outputs.")
     console.print()

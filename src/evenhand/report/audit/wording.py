@@ -43,7 +43,9 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
     kinds = [k for k in dict.fromkeys(kinds) if k != "None"]
     if kinds:
         paragraphs.append(("Intervals used", "; ".join(kinds) + "."))
-    paragraphs.append(("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers."))
+    paragraphs.append(
+        ("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers.")
+    )
     return paragraphs
 
 
@@ -72,10 +74,18 @@ def _families(settings: Row, level: str) -> str:
 def _verdict_rule(settings: Row) -> str:
     default = number(settings, "margin")
     margins = settings.get("margins") or {}
-    exceptions = "".join(f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items())
-    default_text = "" if default is None else f" The margin is {amount(default, 'accuracy')} points for rates{exceptions}."
+    exceptions = "".join(
+        f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items()
+    )
+    default_text = (
+        ""
+        if default is None
+        else f" The margin is {amount(default, 'accuracy')} points for rates{exceptions}."
+    )
     meanings = " ".join(f"{v.capitalize()}: {wording.VERDICT_MEANINGS[v]}" for v in wording.SYMBOLS)
-    return f"{meanings}{default_text} A metric without a direction, such as the selection rate, gets no verdict."
+    return (
+        f"{meanings}{default_text} A metric without a direction, such as the selection rate, gets no verdict."
+    )
 
 
 def _pointwise(level: str) -> str:

@@ -7,15 +7,15 @@ from typing import Any
 
 from evenhand.report.document import Document, Row, number
 from evenhand.report.figures.data import Rows, rates_of
-from evenhand.report.language import rows as answered
+from evenhand.report.language import rows as language_rows
 from evenhand.report.language import wording as generative_wording
 from evenhand.tables.answers.vocabulary import PREDISPOSITION
 
 #: What is asked of the gender of translations, beside shares.
 GENDER_METRICS = ("gender_accuracy", "delta_g", "delta_s")
 
-_PLACE = ("attribute", "group", "metric", "class")
-_NUMBERS = ("level", "n", "runs", "status", "reason", "interval")
+_KEY_FIELDS = ("attribute", "group", "metric", "class")
+_EVIDENCE_FIELDS = ("level", "n", "runs", "status", "reason", "interval")
 
 
 def judged(result: Document, kind: str) -> Iterator[tuple[str, Document]]:
@@ -28,7 +28,7 @@ def judged(result: Document, kind: str) -> Iterator[tuple[str, Document]]:
 
 def shares(result: Document) -> Rows:
     """P9: shares of translations by gender, and by stereotype, of every arm by predisposition."""
-    metrics = (*answered.GENDERS, *answered.STEREOTYPES)
+    metrics = (*language_rows.GENDERS, *language_rows.STEREOTYPES)
     return [
         row
         for model, judgement in judged(result, "generations")
@@ -88,10 +88,10 @@ def options(result: Document) -> Rows:
             **{k: row[k] for k in ("scoring", "template", "variant", "by", "option")},
             "line": row["variant"],
             "column": row["option"] if row["by"] == "meaning" else None,
-            **_told(row),
+            **_estimate_fields(row),
         }
         for model, judgement in judged(result, "likelihoods")
-        for row in answered.options(judgement)
+        for row in language_rows.options(judgement)
     ]
 
 
@@ -101,18 +101,18 @@ def twins(result: Document) -> Rows:
         {
             "model": model,
             **{k: row[k] for k in ("scoring", "template", "variant", "twin", "kind", "outcome")},
-            "line": generative_wording.twin(row),
-            "column": generative_wording.kept(row),
-            **_told(row),
+            "line": generative_wording.twin_label(row),
+            "column": generative_wording.outcome_label(row),
+            **_estimate_fields(row),
         }
         for model, judgement in judged(result, "likelihoods")
-        for row in answered.twins(judgement)
+        for row in language_rows.twins(judgement)
     ]
 
 
-def _told(row: Row) -> dict[str, Any]:
+def _estimate_fields(row: Row) -> dict[str, Any]:
     values = {k: number(row, k) for k in ("value", "low", "high")}
-    return {"arm": row["input"], **values, **{k: row[k] for k in _NUMBERS}}
+    return {"arm": row["input"], **values, **{k: row[k] for k in _EVIDENCE_FIELDS}}
 
 
 def quality(result: Document) -> Rows:
@@ -122,7 +122,7 @@ def quality(result: Document) -> Rows:
     """
     rows: Rows = []
     for model, judgement in judged(result, "generations"):
-        scores = {(r["input"], r["class"], r["metric"]): r for r in answered.scores(judgement)}
+        scores = {(r["input"], r["class"], r["metric"]): r for r in language_rows.scores(judgement)}
         compared = {
             (r["candidate"], r["class"], r["metric"]): r
             for r in judgement["comparisons"]
@@ -132,7 +132,10 @@ def quality(result: Document) -> Rows:
             row: dict[str, Any] = {"model": model, "arm": arm, "against": against}
             row["verdicts_about"] = judgement["verdict"].get("about")
             for metric in dict.fromkeys(key[2] for key in scores):
-                score, change = scores.get((arm, against, metric), {}), compared.get((arm, against, metric), {})
+                score, change = (
+                    scores.get((arm, against, metric), {}),
+                    compared.get((arm, against, metric), {}),
+                )
                 row |= {"n": score.get("n"), metric: number(score, "value")}
                 row |= {f"{metric}_{k}": number(score, k) for k in ("low", "high")}
                 row[f"change_{metric}"] = number(change, "difference")
@@ -150,10 +153,10 @@ def choices(result: Document) -> Rows:
     """
     rows: Rows = []
     for model, judgement in judged(result, "likelihoods"):
-        compared = {(r["candidate"], *(r[k] for k in _PLACE)): r for r in judgement["comparisons"]}
+        compared = {(r["candidate"], *(r[k] for k in _KEY_FIELDS)): r for r in judgement["comparisons"]}
         for rate in judgement["rates"]:
-            change = compared.get((rate["input"], *(rate[k] for k in _PLACE)), {})
-            row = {"model": model, **{k: rate[k] for k in _PLACE}, **_told(rate)}
+            change = compared.get((rate["input"], *(rate[k] for k in _KEY_FIELDS)), {})
+            row = {"model": model, **{k: rate[k] for k in _KEY_FIELDS}, **_estimate_fields(rate)}
             row |= {f"change_{k}": number(change, k) for k in ("difference", "low", "high")}
             row |= {f"change_{k}": change.get(k) for k in ("verdict", "unit", "reason")}
             rows.append(row)

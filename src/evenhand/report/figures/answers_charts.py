@@ -6,7 +6,7 @@ from typing import Any
 
 from evenhand.report.document import number, unique
 from evenhand.report.figures import style
-from evenhand.report.figures import wording as said
+from evenhand.report.figures import wording as figure_wording
 from evenhand.report.figures.charts import WIDEST
 from evenhand.report.figures.data import Rows, split
 from evenhand.report.figures.style import Spec
@@ -53,9 +53,9 @@ def by_template(rows: Rows) -> Spec:
             )
             for i, c in enumerate(columns)
         ]
-        title = said.panel_title(str(block[0]["model"]), block[0]["template"], several=several)
-        blocks.append(style.arranged(panels, columns=len(panels), spacing=12, title=title))
-    return style.dressed(style.arranged(blocks))
+        title = figure_wording.panel_title(str(block[0]["model"]), block[0]["template"], several=several)
+        blocks.append(style.concatenate(panels, columns=len(panels), spacing=12, title=title))
+    return style.apply_style(style.concatenate(blocks))
 
 
 def _head(text: str) -> Any:  # noqa: ANN401
@@ -81,10 +81,10 @@ def _panel(rows: Rows, lines: list[str], names: list[str], *, named: bool) -> An
     base = alt.Chart(alt.InlineData(values=values)).encode(
         y=y, yOffset=offset, color=alt.Color("arm:N", scale=colours, legend=mark)
     )
-    low = alt.X("low:Q", title=said.SHARE_AXIS, axis=ruled, scale=full_scale)
+    low = alt.X("low:Q", title=figure_wording.SHARE_AXIS, axis=ruled, scale=full_scale)
     bars = base.mark_rule(strokeWidth=1.2).encode(x=low, x2=alt.X2("high:Q"))
     points = base.mark_point(filled=True, size=22, opacity=1).encode(
-        x=alt.X("value:Q", title=said.SHARE_AXIS, axis=ruled, scale=full_scale),
+        x=alt.X("value:Q", title=figure_wording.SHARE_AXIS, axis=ruled, scale=full_scale),
         shape=alt.Shape("arm:N", scale=shapes, legend=mark),
     )
     return alt.layer(bars, points)

@@ -8,7 +8,7 @@ from typing import Any
 
 from evenhand.report.document import Document, unique
 from evenhand.report.figures import style
-from evenhand.report.figures import wording as said
+from evenhand.report.figures import wording as figure_wording
 from evenhand.report.figures.charts import WIDEST
 from evenhand.report.figures.data import Rows, rates_of, split
 from evenhand.report.figures.style import Spec
@@ -43,7 +43,9 @@ def curves(result: Document) -> Rows:
             points = zip(
                 curve["fpr"], curve["tpr"], curve["own_fpr"] or [None] * len(curve["fpr"]), strict=True
             )
-            rows += [fields | {"fpr": fpr, "tpr": tpr, "own_fpr": group_fpr} for fpr, tpr, group_fpr in points]
+            rows += [
+                fields | {"fpr": fpr, "tpr": tpr, "own_fpr": group_fpr} for fpr, tpr, group_fpr in points
+            ]
     return rows
 
 
@@ -92,8 +94,8 @@ def roc(rows: Rows, result: Document) -> Spec:
     log_scale = alt.Scale(type="log", domain=[least, 1], nice=False)
     decades = [10.0**k for k in range(round(math.log10(least)), 1)]
     ticks = alt.Axis(values=decades, grid=True, labelExpr="format(100 * datum.value, '~r')")
-    x = alt.X("fpr:Q", scale=log_scale, axis=ticks, title=said.FALSE_POSITIVE_AXIS)
-    y = alt.Y("tpr:Q", scale=log_scale, axis=ticks, title=said.TRUE_POSITIVE_AXIS)
+    x = alt.X("fpr:Q", scale=log_scale, axis=ticks, title=figure_wording.FALSE_POSITIVE_AXIS)
+    y = alt.Y("tpr:Q", scale=log_scale, axis=ticks, title=figure_wording.TRUE_POSITIVE_AXIS)
     base = alt.Chart()
     start = {"x": alt.datum(least, scale=log_scale), "y": alt.datum(least, scale=log_scale)}
     chance = base.mark_rule(strokeDash=[3, 3], color=style.RULE, strokeWidth=0.7).encode(
@@ -114,4 +116,4 @@ def roc(rows: Rows, result: Document) -> Spec:
         )
     )
     several = len(list(attacked(result))) > 1
-    return style.dressed(drawn.properties(title=str(rows[0]["model"])) if several else drawn)
+    return style.apply_style(drawn.properties(title=str(rows[0]["model"])) if several else drawn)

@@ -10,7 +10,7 @@ from evenhand.report import wording
 from evenhand.report.charts import NO_VERDICT
 from evenhand.report.document import Document, Row, number, unique
 from evenhand.report.figures import style
-from evenhand.report.figures import wording as said
+from evenhand.report.figures import wording as figure_wording
 from evenhand.report.figures.data import Rows, series_names, split
 from evenhand.report.figures.style import Spec
 from evenhand.report.study.calibration_wording import axis
@@ -50,15 +50,15 @@ def by_group(rows: Rows) -> Spec:
             x=x, xOffset=offset, color=alt.Color("arm:N", scale=colours, legend=mark)
         )
         ruled = alt.Axis(tickCount=5, grid=True)
-        low = alt.Y("low:Q", title=said.metric_axis(metric), scale=fitting, axis=ruled)
+        low = alt.Y("low:Q", title=figure_wording.metric_axis(metric), scale=fitting, axis=ruled)
         bars = base.mark_rule(strokeWidth=1.2).encode(y=low, y2=alt.Y2("high:Q"))
         points = base.mark_point(filled=True, size=22, opacity=1).encode(
-            y=alt.Y("value:Q", title=said.metric_axis(metric), scale=fitting, axis=ruled),
+            y=alt.Y("value:Q", title=figure_wording.metric_axis(metric), scale=fitting, axis=ruled),
             shape=alt.Shape("arm:N", scale=shapes, legend=mark),
         )
         return alt.layer(bars, points).properties(width=step * len(groups), height=125, title=title)
 
-    return style.dressed(_grid(rows, metrics, panel, step * most))
+    return style.apply_style(_grid(rows, metrics, panel, step * most))
 
 
 def _shown(rows: Iterable[Row], metric: str) -> list[dict[str, Any]]:
@@ -93,15 +93,15 @@ def _grid(
     lines = []
     for line_rows in split(rows, "model", "attribute"):
         first = line_rows[0]
-        title = said.panel_title(str(first["model"]), first["attribute"], several=several)
+        title = figure_wording.panel_title(str(first["model"]), first["attribute"], several=several)
         title = f"{first['attack']}: {title}" if "attack" in first else title
         line: list[Any] = []
         for metric in metrics:
             some = [r for r in line_rows if r["metric"] == metric]
             if some:
                 line.append(panel(some, metric, title if not line else ""))
-        lines.append(style.arranged(line, columns=columns))
-    return style.arranged(lines)
+        lines.append(style.concatenate(line, columns=columns))
+    return style.concatenate(lines)
 
 
 def reliability(rows: Rows, result: Document) -> Spec:
@@ -145,7 +145,7 @@ def reliability(rows: Rows, result: Document) -> Spec:
             spacing=8,
         )
         blocks.append(facets.properties(title=str(of_model[0]["model"])) if several else facets)
-    return style.dressed(style.arranged(blocks))
+    return style.apply_style(style.concatenate(blocks))
 
 
 def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
@@ -164,10 +164,12 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
     pad = 0.06 * (ends[1] - ends[0])
     labels = f"datum.value <= {lowest + 0.01} ? '0' : format(pow(2, datum.value), '.4~g')"
     labels = labels if logarithmic else "format(datum.value, '.4~g')"
-    numbers = alt.Axis(values=[position_of(v) for v in known], grid=False, labelOverlap=True, labelExpr=labels)
-    title = said.FRACTION_AXIS
+    numbers = alt.Axis(
+        values=[position_of(v) for v in known], grid=False, labelOverlap=True, labelExpr=labels
+    )
+    title = figure_wording.FRACTION_AXIS
     if logarithmic:
-        title = said.RANK_AXIS if known[0] == 0 else said.RANK_AXIS_PLAIN
+        title = figure_wording.RANK_AXIS if known[0] == 0 else figure_wording.RANK_AXIS_PLAIN
     reference = next((str(r["arm"]) for r in rows if r["value"] is None), "")
     names = [*([reference] if reference else []), *series]
 
@@ -175,7 +177,9 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
         shift = {s: pad * 0.35 * (i - (len(series) - 1) / 2) for i, s in enumerate(series)}
         values = _valued(panel_rows, metric)
         flat = [v | {"series": reference} for v in values if v["at"] is None]
-        points = [v | {"at": position_of(v["at"]) + shift[v["series"]]} for v in values if v["at"] is not None]
+        points = [
+            v | {"at": position_of(v["at"]) + shift[v["series"]]} for v in values if v["at"] is not None
+        ]
         colours, shapes = style.arm_scales(names)
         mark = style.legend(names)
         colour = alt.Color("series:N", scale=colours, legend=mark)
@@ -186,7 +190,7 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
             scale=alt.Scale(domain=[ends[0] - pad, ends[1] + pad], nice=False),
         )
         fitting = alt.Scale(zero=False, padding=4) if metric == "accuracy" else alt.Scale(zero=True)
-        ruled, name = alt.Axis(tickCount=5, grid=True), said.metric_axis(metric)
+        ruled, name = alt.Axis(tickCount=5, grid=True), figure_wording.metric_axis(metric)
         y_value = alt.Y("value:Q", title=name, scale=fitting, axis=ruled)
         y_low = alt.Y("low:Q", title=name, scale=fitting, axis=ruled)
         line = alt.Chart(alt.InlineData(values=flat))
@@ -202,7 +206,7 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
         ]
         return alt.layer(band, level, *parts).properties(width=140, height=115, title=head)
 
-    return style.dressed(_grid(rows, unique(rows, "metric"), panel, 140))
+    return style.apply_style(_grid(rows, unique(rows, "metric"), panel, 140))
 
 
 def _valued(rows: Rows, metric: str) -> list[dict[str, Any]]:
@@ -242,11 +246,11 @@ def by_size(rows: Rows) -> Spec:
         colour = alt.Color("arm:N", scale=colours, legend=mark, sort=names)
         x = alt.X(
             "n:Q",
-            title=said.SIZE_AXIS,
+            title=figure_wording.SIZE_AXIS,
             scale=alt.Scale(type="log", base=2, domain=domain, nice=False),
             axis=alt.Axis(tickCount=5, format=",.0f", grid=False),
         )
-        name = said.difference_axis(metric, str(panel_rows[0]["reference"]))
+        name = figure_wording.difference_axis(metric, str(panel_rows[0]["reference"]))
         ruled, fitting = alt.Axis(tickCount=5, grid=True, titleLimit=150), alt.Scale(zero=True, padding=4)
         zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=style.MUTED, strokeWidth=0.8)
         base = alt.Chart(alt.InlineData(values=values)).encode(x=x, color=colour)
@@ -261,7 +265,7 @@ def by_size(rows: Rows) -> Spec:
             ),
         ).properties(width=_SIZE_WIDTH, height=130, title=head)
 
-    return style.dressed(_grid(rows, unique(rows, "metric"), panel, 140))
+    return style.apply_style(_grid(rows, unique(rows, "metric"), panel, 140))
 
 
 def forest(rows: Rows) -> Spec:
@@ -277,11 +281,11 @@ def forest(rows: Rows) -> Spec:
             _forest_panel([r for r in of_metric if r["candidate"] == c], labels, i % FOREST_COLUMNS == 0)
             for i, c in enumerate(unique(of_metric, "candidate"))
         ]
-        name = said.difference_axis(metric, str(of_metric[0]["reference"]))
+        name = figure_wording.difference_axis(metric, str(of_metric[0]["reference"]))
         title = f"{name} · {of_metric[0]['model']}" if several else name
         shared = {"scale": {"x": "shared"}}
-        lines.append(style.arranged(panels, columns=FOREST_COLUMNS, resolve=shared, title=title))
-    return style.dressed(style.arranged(lines))
+        lines.append(style.concatenate(panels, columns=FOREST_COLUMNS, resolve=shared, title=title))
+    return style.apply_style(style.concatenate(lines))
 
 
 def _forest_panel(rows: Rows, labels: Sequence[str], named: bool) -> Any:  # noqa: ANN401
@@ -323,5 +327,7 @@ def _forest_panel(rows: Rows, labels: Sequence[str], named: bool) -> Any:  # noq
             x=x, shape=alt.Shape("verdict:N", scale=shapes, legend=mark)
         )
     )
-    head = alt.TitleParams(said.broken(str(rows[0]["candidate"])), fontWeight="normal", anchor="middle")
+    head = alt.TitleParams(
+        figure_wording.wrap_arm_name(str(rows[0]["candidate"])), fontWeight="normal", anchor="middle"
+    )
     return alt.layer(*layers).properties(width=104, height=alt.Step(13), title=head)

@@ -18,7 +18,7 @@ DISPARITIES = ("demographic_parity_difference", "equalized_odds_difference")
 MOST_ARMS = 6
 
 #: Fields of a comparison that a figure's table keeps.
-_KEPT = (
+_COMPARISON_FIELDS = (
     *("reference", "candidate", "attribute", "group", "class", "metric", "n", "difference", "low", "high"),
     *("level", "p_value", "p_adjusted", "margin", "verdict", "status", "reason"),
     *("n_right_to_wrong", "n_wrong_to_right", "n_right_to_wrong_between_runs", "runs", "unit"),
@@ -80,7 +80,9 @@ def rates_of(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[di
     attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
     for attribute in attributes or [None]:
         for metric in metrics:
-            of_metric = [r for r in _whole(audit["rates"], metric) if r["attribute"] in (None, attribute)]
+            of_metric = [
+                r for r in _without_class(audit["rates"], metric) if r["attribute"] in (None, attribute)
+            ]
             for row in sorted(of_metric, key=lambda r: r["attribute"] is not None):
                 yield {
                     "model": model,
@@ -98,7 +100,7 @@ def rates_of(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[di
                 }
 
 
-def _whole(rows: Iterable[Row], metric: str) -> list[Row]:
+def _without_class(rows: Iterable[Row], metric: str) -> list[Row]:
     """Take the rows of a metric that are about all classes."""
     return [r for r in rows if r["metric"] == metric and r["class"] is None]
 
@@ -144,9 +146,11 @@ def _overall(audit: Document, arm: str) -> Iterator[dict[str, Any]]:
     """The accuracy over all rows and the disparities of an arm, under every attribute."""
     of_arm = [r for r in audit["disparities"] if r["input"] == arm]
     # Of more than two classes these have one value for each; the gap in accuracy has one for all.
-    gaps = [r for m in DISPARITIES for r in _whole(of_arm, m)] or _whole(of_arm, "accuracy_difference")
+    gaps = [r for m in DISPARITIES for r in _without_class(of_arm, m)] or _without_class(
+        of_arm, "accuracy_difference"
+    )
     rates = (r for r in audit["rates"] if r["input"] == arm and r["attribute"] is None)
-    accuracy = _whole(rates, "accuracy")
+    accuracy = _without_class(rates, "accuracy")
     attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
     for attribute in attributes or [None]:
         for row in [*accuracy, *(r for r in gaps if r["attribute"] == attribute)]:
@@ -173,7 +177,7 @@ def _differences(documents: Iterable[tuple[str, Document]]) -> Rows:
         several = len({r["attribute"] for r in compared}) > 1
         for row in compared:
             label = line_label(row, several=several)
-            rows.append({"model": model, "label": label, **{k: row.get(k) for k in _KEPT}})
+            rows.append({"model": model, "label": label, **{k: row.get(k) for k in _COMPARISON_FIELDS}})
     return rows
 
 

@@ -47,7 +47,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Made:
+class WrittenFigures:
     """What was made.
 
     Attributes:
@@ -132,7 +132,7 @@ FIGURES = (
     Figure(
         "forest", data.differences, wording.NO_ARMS, lambda rows, _: charts.forest(rows), "candidate", of=""
     ),
-    Figure("t1_summary", tables.summary, wording.NOTHING),
+    Figure("t1_summary", tables.summary, wording.NO_REFERENCE_RUN),
     Figure("t2_calibration", tables.calibration, wording.NO_SCORES),
     Figure("t3_translation_quality", answers.quality, wording.NO_QUALITY, of="generations"),
     Figure("t4_translation_gender", answers.gender_table, wording.NO_TRANSLATIONS, of="generations"),
@@ -140,7 +140,7 @@ FIGURES = (
 )
 
 #: Why a figure is not there when a study judges nothing of what it is about.
-_LACKS = {
+_REASON_BY_KIND = {
     "audit": wording.ONLY_WRITTEN,
     "privacy": wording.NO_ATTACKS,
     "generations": wording.NO_TRANSLATIONS,
@@ -148,7 +148,7 @@ _LACKS = {
 }
 
 
-def write_figures(result: Document, out: Path) -> Made:
+def write_figures(result: Document, out: Path) -> WrittenFigures:
     """Write all figures and tables that a study has the data for.
 
     Args:
@@ -188,7 +188,7 @@ def write_figures(result: Document, out: Path) -> Made:
     if thinned:
         total = len({name for _, judged in data.judgements(result) for name in arms_of(judged)})
         left_out.append(wording.some_arms(thinned, len(arms), total))
-    return Made(tuple(written), tuple(left_out))
+    return WrittenFigures(tuple(written), tuple(left_out))
 
 
 def _why_not(figure: Figure, result: Document) -> str:
@@ -197,7 +197,7 @@ def _why_not(figure: Figure, result: Document) -> str:
     kinds |= {"privacy" for _ in attacks.attacked(result)}
     if figure.of in kinds or figure.of == "" or (figure.of == "audit" and not kinds):
         return figure.why_not
-    return _LACKS[figure.of]
+    return _REASON_BY_KIND[figure.of]
 
 
 def rendered(spec: Mapping[str, Any]) -> dict[str, str | bytes]:

@@ -63,7 +63,7 @@ def legend(names: Sequence[str]) -> Any:  # noqa: ANN401  (altair's)
     return alt.Legend(orient="top", title=None, columns=columns, symbolOpacity=1, labelLimit=480)
 
 
-def arranged(panels: Iterable[Any], *, columns: int = 1, **fields: Any) -> Spec:  # noqa: ANN401
+def concatenate(panels: Iterable[Any], *, columns: int = 1, **fields: Any) -> Spec:  # noqa: ANN401
     """Lay charts out in lines of so many columns, as a specification.
 
     altair's own functions copy all charts, deeply, each time that some are put together: two thirds of the
@@ -87,7 +87,7 @@ def _plain(chart: Any) -> Spec:  # noqa: ANN401  (any chart)
     return spec
 
 
-def dressed(chart: Any) -> Spec:  # noqa: ANN401  (any chart)
+def apply_style(chart: Any) -> Spec:  # noqa: ANN401  (any chart)
     """Give a chart, or a specification, the look of all figures."""
     import altair as alt  # noqa: PLC0415
 

@@ -42,7 +42,7 @@ def summary(result: Document) -> Rows:
                 overall = compared.get((arm, None, None, "accuracy"))
                 row |= _change("accuracy", overall)
                 for name, metric in _GAPS.items():
-                    row |= _told(name, _disparity(audit, arm, attribute, metric))
+                    row |= _estimate_fields(name, _disparity(audit, arm, attribute, metric))
                     row |= _change(name, compared.get((arm, attribute, None, metric)))
                 rows.append(row)
     return rows
@@ -58,7 +58,7 @@ def _of_groups(audit: Document, arm: str, attribute: object) -> dict[str, Any]:
         if attribute is not None and r["attribute"] == attribute and r.get("status", "ok") == "ok"
         if (value := number(r, "value")) is not None
     ]
-    fields = _told("accuracy", overall)
+    fields = _estimate_fields("accuracy", overall)
     for name, pick in (("worst", min), ("best", max)):
         value, row = pick(able, key=lambda pair: pair[0]) if able else (None, {})
         fields |= {
@@ -78,7 +78,7 @@ def _disparity(audit: Document, arm: str, attribute: object, metric: str) -> Row
     return next(matching, {})
 
 
-def _told(name: str, row: Row) -> dict[str, Any]:
+def _estimate_fields(name: str, row: Row) -> dict[str, Any]:
     return {
         name: number(row, "value"),
         f"{name}_low": number(row, "low"),
@@ -122,7 +122,7 @@ def calibration(result: Document) -> Rows:
                     "change_calibration_error": number(change, "difference"),
                     "p_value": number(change, "p_value"),
                     "p_adjusted": number(change, "p_adjusted"),
-                    **_told("brier_score", brier),
+                    **_estimate_fields("brier_score", brier),
                     **_change("brier_score", better),
                     "status": error.get("status", "ok"),
                     "reason": error.get("reason") or change.get("reason") or "",

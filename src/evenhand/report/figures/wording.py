@@ -15,7 +15,7 @@ NO_RANKS = "no two arms differ in their rank"
 NO_FRACTIONS = "no two arms differ in their layer_fraction"
 NOT_IMAGES = "the study's rows are texts; p1 has its rates"
 NOT_TEXTS = "the study's rows are images; p2 has its rates"
-NOTHING = "no run of the reference is finished"
+NO_REFERENCE_RUN = "no run of the reference is finished"
 NO_TRANSLATIONS = "the study judges no translations"
 NO_LIKELIHOODS = "the study judges no likelihoods of answers"
 NO_TWINS = "no template was asked inverted or reordered"
@@ -56,7 +56,7 @@ def panel_title(model: str, of_what: object, *, several: bool) -> str:
     return f"{of} · {model}" if several else of
 
 
-def broken(arm: str) -> list[str]:
+def wrap_arm_name(arm: str) -> list[str]:
     """Write an arm's name in lines, one per option when there are several."""
     *head, last = arm.split(",")
     return [*(f"{part}," for part in head), last]

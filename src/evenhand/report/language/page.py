@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand.report import wording
 from evenhand.report.audit.page import audit_view
-from evenhand.report.audit.terminal import say, summarise
+from evenhand.report.audit.terminal import print_paragraph, summarise
 from evenhand.report.charts import MOST_LINES, MOST_PANELS, arm_dots
 from evenhand.report.document import Document, Row, arms, number, unique
-from evenhand.report.language import rows as answered
+from evenhand.report.language import rows as language_rows
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.language.variance import variance_panels, variance_table
 from evenhand.report.rendering import Cell, Panel, Table, fast_charts, figure, render
@@ -47,7 +47,7 @@ def summarise_generative(
         written: paths of the files that were written, by kind.
     """
     for line in generative_wording.summary(document):
-        say(console, line)
+        print_paragraph(console, line)
     if generative_wording.summary(document):
         console.print()
     summarise(document, console, written)
@@ -63,7 +63,9 @@ def generative_view(document: Document) -> dict[str, Any]:
         `sections`: each with `id`, `title`, `text`, `panels`, `tables` and `note`.
     """
     names = arms(document)
-    sections = _translation(document, names) if document["kind"] == "generations" else _options(document, names)
+    sections = (
+        _translation(document, names) if document["kind"] == "generations" else _options(document, names)
+    )
     return {
         "sections": [s for s in sections if s["panels"] or s["tables"]],
         "how": generative_wording.how(document),
@@ -84,8 +86,8 @@ def _translation(document: Document, names: Sequence[str]) -> list[dict[str, Any
     for attribute, group in dict.fromkeys((r["attribute"], r["group"]) for r in rows):
         of = [r for r in rows if (r["attribute"], r["group"]) == (attribute, group)]
         where = wording.group_name(attribute, group)
-        panels.append(_panel(f"Gender of the output: {where}", of, answered.GENDERS, names))
-        panels.append(_panel(f"Stereotype: {where}", of, answered.STEREOTYPES, names))
+        panels.append(_panel(f"Gender of the output: {where}", of, language_rows.GENDERS, names))
+        panels.append(_panel(f"Stereotype: {where}", of, language_rows.STEREOTYPES, names))
     return [
         _section("shares", "Gender of the translations, by predisposition", generative_wording.SHARES,
                  [p for p in panels if p]),
@@ -128,7 +130,7 @@ def _percent(value: float | None) -> str:
 
 
 def _quality(document: Document, names: Sequence[str]) -> list[Table]:
-    rows = answered.scores(document)
+    rows = language_rows.scores(document)
     if not rows:
         return []
     keys = list(dict.fromkeys((r["metric"], r["class"]) for r in rows))
@@ -148,7 +150,7 @@ def _score(row: Row | None) -> Cell:
 
 
 def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
-    options, twins = answered.options(document), answered.twins(document)
+    options, twins = language_rows.options(document), language_rows.twins(document)
     by_template = [
         _dots(f"{t}, by {by}", [r for r in options if (r["template"], r["by"]) == (t, by)],
               lambda r: f"{r['variant']}: {r['option']}", names)
@@ -157,7 +159,7 @@ def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
     inverted = [
         _dots(str(t), [r for r in twins if r["template"] == t],
-              lambda r: f"{generative_wording.twin(r)}: {generative_wording.kept(r)}", names)
+              lambda r: f"{generative_wording.twin_label(r)}: {generative_wording.outcome_label(r)}", names)
         for t in unique(twins, "template")
     ]  # fmt: skip
     bias, variance = document["token_bias"], document.get("variance", ())
@@ -197,7 +199,9 @@ def _survival(rows: Sequence[Row]) -> Table:
         shown = "–" if difference is None else wording.amount(difference, "option_share", signed=True)
         counts = [figure(number(r, k), str(r[k])) for k in ("looks", "same", "cannot_tell", "opposite")]
         lead = [Cell(str(r["candidate"])), Cell(str(r["meaning"])), Cell(str(r["says"]))]
-        body.append([*lead, figure(difference, shown), Cell(str(r["axis"])), *counts, Cell(str(r["finding"]))])
+        body.append(
+            [*lead, figure(difference, shown), Cell(str(r["axis"])), *counts, Cell(str(r["finding"]))]
+        )
     return Table(generative_wording.SURVIVAL_CAPTION, head, body)
 
 

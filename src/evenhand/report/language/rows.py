@@ -10,7 +10,7 @@ GENDERS = tuple(f"share_{gender}" for gender in NAMED)
 STEREOTYPES = ("share_pro", "share_anti")
 
 #: By the kind of a twin, what its answers can keep: where it only reorders, token and meaning go together.
-KEPT = {"inverted": ("meaning", "token"), "reordered": ("both",)}
+OUTCOMES = {"inverted": ("meaning", "token"), "reordered": ("both",)}
 
 
 def options(document: Document) -> list[Row]:
@@ -21,7 +21,7 @@ def options(document: Document) -> list[Row]:
 def twins(document: Document) -> list[Row]:
     """How often answers to twins of templates keep what they can keep, by the declared scoring."""
     rows = (r for r in document["inversions"] if r["scoring"] == document["scoring"])
-    return [r for r in rows if r["outcome"] in KEPT[str(r["kind"])]]
+    return [r for r in rows if r["outcome"] in OUTCOMES[str(r["kind"])]]
 
 
 def scores(document: Document) -> list[Row]:

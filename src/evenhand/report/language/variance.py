@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.charts import MOST_LINES, finished
+from evenhand.report.charts import MOST_LINES, apply_style
 from evenhand.report.document import Row, number
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.rendering import Cell, Panel, Table, figure
@@ -68,7 +68,7 @@ def _spec(lines: Sequence[Row], labels: Sequence[str], parts: Sequence[str]) -> 
             alt.Tooltip("told:N", title="share (interval)"),
         ],
     )
-    return finished(chart, height=alt.Step(24, **{"for": "position"}))
+    return apply_style(chart, height=alt.Step(24, **{"for": "position"}))
 
 
 def _label(row: Row) -> str:

@@ -49,12 +49,12 @@ OPTIONS_CAPTION = "Shares of every option."
 SCORINGS = "How an option's score comes out of its likelihood; the option with the highest score is chosen."
 
 
-def twin(row: Row) -> str:
+def twin_label(row: Row) -> str:
     """Name a twin of a template with its kind."""
     return f"{row['twin']} ({row['kind']})"
 
 
-def kept(row: Row) -> str:
+def outcome_label(row: Row) -> str:
     """Say what answers to a twin do, by an outcome."""
     return "keeps the answer" if row["outcome"] == "both" else f"follows the {row['outcome']}"
 
@@ -152,7 +152,9 @@ def summary(document: Document) -> list[str]:
     """Say what a terminal shows before the comparisons: the main shares and scores of every arm."""
     rows = [r for r in document["rates"] if r["attribute"] is None]
     if document["kind"] != "generations":
-        return [f"{arm}: {', '.join(parts)}." for arm in unique(rows, "input") if (parts := _chosen(rows, arm))]
+        return [
+            f"{arm}: {', '.join(parts)}." for arm in unique(rows, "input") if (parts := _chosen(rows, arm))
+        ]
     return [f"{arm}: {', '.join(parts)}." for arm in unique(rows, "input") if (parts := _arm(rows, arm))]
 
 

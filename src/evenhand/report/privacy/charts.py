@@ -9,12 +9,12 @@ from typing import Any
 from evenhand.report import wording
 from evenhand.report.charts import (
     MOST_PANELS,
+    apply_style,
     domain,
-    farthest,
-    finished,
+    farthest_from_overall,
     forest_spec,
-    most_telling,
     rates_spec,
+    worst_rows,
 )
 from evenhand.report.document import Document, Row, unique
 from evenhand.report.rendering import Panel
@@ -124,7 +124,7 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
     without = points.mark_line(strokeWidth=1.2, strokeDash=[2, 3], opacity=0.8).encode(
         x=x, y=group_fpr, color=colour
     )
-    return finished(alt.layer(chance, without, lines, marks), height=220)
+    return apply_style(alt.layer(chance, without, lines, marks), height=220)
 
 
 def rate_blocks(document: Document) -> list[Block]:
@@ -138,7 +138,7 @@ def rate_blocks(document: Document) -> list[Block]:
             overall = [r for r in rows if r["attribute"] is None]
             for attribute in [a for a in unique(rows, "attribute") if a is not None] or [None]:
                 inside = [r for r in rows if r["attribute"] == attribute]
-                some = farthest(inside, overall) if attribute is not None else []
+                some = farthest_from_overall(inside, overall) if attribute is not None else []
                 name = wording.metric_name(str(metric))
                 panels.append(
                     Panel(
@@ -168,7 +168,8 @@ def forest_blocks(document: Document) -> list[Block]:
         for metric in unique(rows, "metric"):
             of_metric = [r for r in rows if (r["attack"], r["metric"]) == (attack, metric)]
             shown = {
-                c: most_telling([r for r in of_metric if r["candidate"] == c]) for c in unique(of_metric, "candidate")
+                c: worst_rows([r for r in of_metric if r["candidate"] == c])
+                for c in unique(of_metric, "candidate")
             }
             bounds = domain([r for some in shown.values() for r in some])
             for candidate, some in shown.items():

@@ -117,7 +117,7 @@ def _comparisons(caption: str, rows: Sequence[Row]) -> Table:
                 Cell(str(row["candidate"])),
                 figure(difference, shown, title=str(row.get("interval") or "")),
                 figure(p, wording.p_value(p)),
-                figure(number(row, "n_found_now"), privacy_wording.found(row)),
+                figure(number(row, "n_found_now"), privacy_wording.identified_counts(row)),
                 figure(undecided, "" if undecided is None else wording.amount(undecided, metric)),
                 figure(number(row, "rows_to_settle"), wording.needed(row)),
             ]

@@ -13,9 +13,9 @@ from evenhand.report.audit.terminal import (
     figure_text,
     plain_table,
     plain_text,
+    print_paragraph,
+    print_paths,
     problems,
-    say,
-    say_where,
 )
 from evenhand.report.document import Document, Row, number, primary, unique, verdict_of, worst_first
 from evenhand.report.privacy import wording as privacy_wording
@@ -33,13 +33,13 @@ def summarise_attack(document: Document, console: Console, written: Mapping[str,
         console: where to print; 80 columns are enough.
         written: paths of the files that were written, by kind.
     """
-    say(console, str(document["verdict"]["sentence"]), style="bold")
+    print_paragraph(console, str(document["verdict"]["sentence"]), style="bold")
     console.print()
     leakage(document, console)
     if document["comparisons"]:
         privacy_comparisons(document, console)
     problems(document, console)
-    say_where(console, written or {})
+    print_paths(console, written or {})
 
 
 def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
@@ -62,7 +62,7 @@ def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
     console.print(table)
     more = wording.left_out(min(len(groups), _MOST_GROUPS), len(groups), "groups", rest=rest)
     caption = f"Attack {attack}, the strongest over all rows; in points, with pointwise intervals. {more}"
-    say(console, caption.strip(), style="dim")
+    print_paragraph(console, caption.strip(), style="dim")
     console.print()
 
 
@@ -96,7 +96,7 @@ def privacy_comparisons(
         rest: where the others are found.
     """
     rows = worst_first(primary(document))
-    say(console, privacy_wording.counts_without(document))
+    print_paragraph(console, privacy_wording.counts_without(document))
     telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
     shown = telling[:most]
     if not shown:
@@ -131,6 +131,8 @@ def privacy_comparisons(
     console.print(table)
     more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
     margin = wording.amount(number(shown[0], "margin"), "accuracy")
-    caption = f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {more}"
-    say(console, caption.strip(), style="dim")
+    caption = (
+        f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {more}"
+    )
+    print_paragraph(console, caption.strip(), style="dim")
     console.print()

@@ -41,7 +41,7 @@ def sentence(row: Row) -> str:
     return f"{row['attack']}: {wording.comparison_sentence(row)}"
 
 
-def found(row: Row) -> str:
+def identified_counts(row: Row) -> str:
     """Say how many members are found under one arm only, on average; empty where this is not counted."""
     before, now = number(row, "n_found_before"), number(row, "n_found_now")
     if before is None or now is None:
@@ -80,7 +80,7 @@ def design_line(row: Row) -> str:
         kind = f"with {row['references']} models as references that are not attacked"
     runs = f"{row['targets']} attacked run{'' if row['targets'] == 1 else 's'}"
     return (
-        f"{row['input']}: {runs}, {kind}; {wording.many(row['rows'], 'row')}, "
+        f"{row['input']}: {runs}, {kind}; {wording.format_quantity(row['rows'], 'row')}, "
         f"{wording.count(row['members'])} of them members on average{views}."
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.charts import ARM_SHAPES, finished
+from evenhand.report.charts import ARM_SHAPES, apply_style
 from evenhand.report.document import Document, Row, arms, number, unique, verdict_of
 from evenhand.report.rendering import Cell, Panel, Table, figure
 from evenhand.report.study import calibration_wording
@@ -96,7 +96,7 @@ def reliability_blocks(audit: Document, rows: Sequence[Row]) -> list[Block]:
             values = [bin_values(r) for r in of_group if r["arm"] in names]
             panels.append(
                 Panel(
-                    title=f"{name} ({wording.many(sizes.get((attribute, group)), 'row')})",
+                    title=f"{name} ({wording.format_quantity(sizes.get((attribute, group)), 'row')})",
                     note="",
                     description=f"Reliability diagram of {' and '.join(names)} for {name}.",
                     spec={**spec, "datasets": {**spec["datasets"], _BINS: values}},
@@ -154,7 +154,7 @@ def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[st
     marks = points.mark_point(filled=True, opacity=0.9).encode(
         x=x, y=y, color=colour, shape=shape, size=size, tooltip=tooltip
     )
-    return finished(alt.layer(diagonal, bars, lines, marks), height=220)
+    return apply_style(alt.layer(diagonal, bars, lines, marks), height=220)
 
 
 def _table(audit: Document, errors: Sequence[Row]) -> Table:
@@ -169,7 +169,7 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
     names += ["Brier difference (interval)", "finding, by the Brier score"]
     head = [Cell(n, css="figure" if i in (1, 3, 4, 5, 6) else "") for i, n in enumerate(names)]
     body = []
-    for row in sorted(errors, key=lambda r: _place(r, errors)):
+    for row in sorted(errors, key=lambda r: _sort_key(r, errors)):
         key = row["attribute"], row["group"], row["input"]
         error, brier = compared.get((ERROR, *key)), compared.get((BRIER, *key))
         value, rows = number(row, "value"), number(row, "n")
@@ -184,7 +184,9 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
                 Cell(str(row["input"])),
                 figure(value, wording.amount(value, ERROR), title=wording.status_reason(row)),
                 figure(change, wording.amount(change, ERROR, signed=True) if error else ""),
-                figure(p, wording.p_value(p) if error else "", title=calibration_wording.p_reason(error or {})),
+                figure(
+                    p, wording.p_value(p) if error else "", title=calibration_wording.p_reason(error or {})
+                ),
                 figure(gap, _brier(brier)),
                 Cell(calibration_wording.brier_finding(brier), css=css),
             ]
@@ -192,7 +194,7 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
     return Table(calibration_wording.TABLE, head, body)
 
 
-def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
+def _sort_key(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
     """Sort by group as the document has them, and within by arm."""
     groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in rows))
     return groups.index((row["attribute"], row["group"])), unique(rows, "input").index(row["input"])
@@ -201,7 +203,10 @@ def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
 def _brier(row: Row | None) -> str:
     if row is None:
         return ""
-    estimate, span = wording.amount(number(row, "difference"), BRIER, signed=True), wording.span(row, signed=True)
+    estimate, span = (
+        wording.amount(number(row, "difference"), BRIER, signed=True),
+        wording.span(row, signed=True),
+    )
     return estimate if span == "–" else f"{estimate} ({span})"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from evenhand.judge.across_arms.series import Series
 from evenhand.report import wording
-from evenhand.report.charts import NO_VERDICT, SHAPES, css, domain, finished
+from evenhand.report.charts import NO_VERDICT, SHAPES, apply_style, css, domain
 from evenhand.report.document import VERDICTS, Document, Row, number, unique, verdict_of
 from evenhand.report.rendering import Panel
 from evenhand.report.study import wording as study_wording
@@ -167,7 +167,7 @@ def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[
     layers.append(bars.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=colour, tooltip=tooltip))
     marks = points.mark_point(filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1)
     layers.append(marks.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
-    return finished(alt.layer(*layers), height=190)
+    return apply_style(alt.layer(*layers), height=190)
 
 
 def training_curves(curves: Sequence[Row]) -> list[Panel]:
@@ -262,4 +262,4 @@ def _training_spec(
     few = len(means) <= _FEW * len(arms)  # many points would hide the lines; they still answer the pointer
     dots = alt.Chart(alt.InlineData(values=list(means))).mark_point(filled=True, size=30, opacity=float(few))
     marks = dots.encode(x=x, y=y, color=colour, tooltip=tooltip)
-    return finished(alt.layer(thin, thick, marks), height=240)
+    return apply_style(alt.layer(thin, thick, marks), height=240)

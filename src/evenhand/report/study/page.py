@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand.judge.across_arms.series import Series, series_of
 from evenhand.report import wording
 from evenhand.report.audit.page import audit_view
-from evenhand.report.audit.terminal import comparisons, say, say_where
+from evenhand.report.audit.terminal import comparisons, print_paragraph, print_paths
 from evenhand.report.document import Document, Row, arms, number
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.language.page import generative_view
@@ -57,7 +57,7 @@ def summarise_study(
     """
     models = result["models"]
     sentence = str(result["verdict"]["sentence"])
-    say(console, sentence, style="bold")
+    print_paragraph(console, sentence, style="bold")
     if len(models) > 1:
         console.print()
     for model in models:
@@ -65,7 +65,7 @@ def summarise_study(
     _list(console, study_wording.interaction_summary(result.get("interactions", ()), most=2))
     _tell(console, "Remarks:", [str(p) for p in _problems(result)])
     _tell(console, study_wording.failed_line(result), [study_wording.failure(f) for f in result["failed"]])
-    say_where(console, written or {})
+    print_paths(console, written or {})
 
 
 def _summarise_model(model: Row, sentence: str, console: Console, *, models: int) -> None:
@@ -74,7 +74,7 @@ def _summarise_model(model: Row, sentence: str, console: Console, *, models: int
     sentences = [str(document["verdict"]["sentence"]) for document in (privacy, judged) if document]
     for line in sentences or [study_wording.NOTHING_FINISHED]:
         if several or line not in sentence:
-            say(console, f"{model['model']}: {line}" if several else line)
+            print_paragraph(console, f"{model['model']}: {line}" if several else line)
     most = max(_MOST_ROWS // models, 3)
     if privacy:
         console.print()
@@ -82,14 +82,14 @@ def _summarise_model(model: Row, sentence: str, console: Console, *, models: int
         if privacy["comparisons"]:
             privacy_comparisons(privacy, console, most=most, rest=_REST)
         if judged:
-            say(console, study_wording.UTILITY, style="bold")
+            print_paragraph(console, study_wording.UTILITY, style="bold")
     trends = study_wording.trend_summary(model.get("trends", ()), most=2)
     written = generative_wording.summary(judged) if judged and judged.get("kind") else []
     for lines in (trends, written):
         if lines:
             console.print()
         for line in lines:
-            say(console, f"- {line}")
+            print_paragraph(console, f"- {line}")
     if judged and judged["comparisons"]:
         comparisons(judged, console, most=most, rest=_REST)
     else:
@@ -106,7 +106,7 @@ def _tell(console: Console, heading: str, lines: Sequence[str]) -> None:
     """Print a heading and the first lines of a list; nothing when there are none."""
     if not lines:
         return
-    say(console, heading, style="bold")
+    print_paragraph(console, heading, style="bold")
     more = len(lines) - _MOST_LINES
     _list(console, [*lines[:_MOST_LINES], *([f"and {more} more, in the report."] if more > 0 else [])])
 
@@ -114,7 +114,7 @@ def _tell(console: Console, heading: str, lines: Sequence[str]) -> None:
 def _list(console: Console, lines: Sequence[str]) -> None:
     """Print lines as a list, and an empty line after it; nothing when there are none."""
     for line in lines:
-        say(console, f"- {line}")
+        print_paragraph(console, f"- {line}")
     if lines:
         console.print()
 
@@ -206,7 +206,7 @@ def _trends(rows: Sequence[Row]) -> Table:
     names += ["adjusted p", "rows", "finding"]
     head = [Cell(n, css="figure" if i in (4, 5, 6) else "") for i, n in enumerate(names)]
     body = []
-    for row in sorted(rows, key=lambda r: not study_wording.told(r)):
+    for row in sorted(rows, key=lambda r: not study_wording.excludes_zero(r)):
         metric, slope, p = str(row["metric"]), number(row, "slope"), number(row, "p_adjusted")
         span = wording.span(row, signed=True, fine=True)
         shown = wording.amount(slope, metric, signed=True, fine=True) + ("" if span == "–" else f" ({span})")
@@ -236,7 +236,7 @@ def _interactions(rows: Sequence[Row]) -> Table:
     names += ["change (interval)", "adjusted p", "rows", "finding"]
     head = [Cell(n, css="figure" if plain <= i < plain + 3 else "") for i, n in enumerate(names)]
     body = []
-    for row in sorted(rows, key=lambda r: not study_wording.told(r)):
+    for row in sorted(rows, key=lambda r: not study_wording.excludes_zero(r)):
         metric, change, p = str(row["metric"]), number(row, "difference"), number(row, "p_adjusted")
         span = wording.span(row, signed=True)
         shown = wording.amount(change, metric, signed=True) + ("" if span == "–" else f" ({span})")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.charts import ARM_SHAPES, NO_VERDICT, SHAPES, css, domain, finished
+from evenhand.report.charts import ARM_SHAPES, NO_VERDICT, SHAPES, apply_style, css, domain
 from evenhand.report.document import VERDICTS, Document, Row, arms, number, unique, verdict_of
 from evenhand.report.rendering import Cell, Panel, Table, figure
 from evenhand.report.study import relations_wording
@@ -132,7 +132,7 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
         layers.insert(
             0, drawn.encode(y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2=alt.Y2("to:Q"))
         )
-    return finished(alt.layer(*layers), height=190)
+    return apply_style(alt.layer(*layers), height=190)
 
 
 def _sizes_table(rows: Sequence[Row]) -> Table:
@@ -174,7 +174,9 @@ def utility_panels(audit: Document) -> list[Panel]:
         rows = [r for r in audit["disparities"] if r["metric"] == metric]
         for attribute, cls in dict.fromkeys((r["attribute"], r["class"]) for r in rows):
             of_attribute = [r for r in rows if (r["attribute"], r["class"]) == (attribute, cls)]
-            values = [v for r in of_attribute if (v := utility_point(r, accuracy.get(r["input"]))) is not None]
+            values = [
+                v for r in of_attribute if (v := utility_point(r, accuracy.get(r["input"]))) is not None
+            ]
             if values:
                 name = wording.metric_name(metric) + ("" if cls is None else f" of class {cls}")
                 title = f"accuracy against {name}, {attribute}"
@@ -224,7 +226,7 @@ def _utility_spec(values: Sequence[Mapping[str, Any]], names: Sequence[str], met
         x=x, y=alt.Y("accuracy_low:Q", title=upwards, axis=axis, scale=y_scale), y2=alt.Y2("accuracy_high:Q")
     )
     marks = base.mark_point(filled=True, size=90, opacity=1, stroke="var(--paper)", strokeWidth=1)
-    return finished(alt.layer(wide, tall, marks.encode(x=x, y=y, shape=shape)), height=280)
+    return apply_style(alt.layer(wide, tall, marks.encode(x=x, y=y, shape=shape)), height=280)
 
 
 def tuning_table(rows: Sequence[Row]) -> Table:

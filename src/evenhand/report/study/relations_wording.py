@@ -28,7 +28,7 @@ TUNING_CAPTION = (
 )
 
 
-def clear(row: Row) -> bool:
+def is_significant(row: Row) -> bool:
     """Say whether a difference goes with the size of the group, over all metrics and candidates."""
     p = number(row, "p_adjusted")
     level = number(row, "level")
@@ -41,7 +41,7 @@ def size_finding(row: Row) -> str:
     if row.get("status", "ok") != "ok" or slope is None:
         return f"cannot be told: {row.get('reason') or 'no estimate'}"
     shown, unit = wording.span(row, signed=True, fine=True), wording.unit_of(metric)
-    if not clear(row):
+    if not is_significant(row):
         return f"no dependence on the size of a group can be told ({shown}{unit} per doubling)"
     way = "rises" if slope > 0 else "falls"
     size = wording.amount(abs(slope), metric, fine=True)
@@ -50,7 +50,7 @@ def size_finding(row: Row) -> str:
 
 def size_note(row: Row) -> str:
     """Say under a chart what its slope shows; the table has the interval."""
-    if row.get("status", "ok") != "ok" or clear(row):
+    if row.get("status", "ok") != "ok" or is_significant(row):
         return size_finding(row)
     p = wording.p_value(number(row, "p_adjusted"))
     return f"no dependence on the size can be told (adjusted p {p})"
@@ -70,7 +70,9 @@ def size_summary(rows: Sequence[Row], *, most: int = 4) -> list[str]:
     for attribute in dict.fromkeys(r["attribute"] for r in rows):
         of_attribute = [r for r in rows if r["attribute"] == attribute]
         able = [r for r in of_attribute if number(r, "p_adjusted") is not None]
-        significant = sorted((r for r in able if clear(r)), key=lambda r: number(r, "p_adjusted") or 0.0)
+        significant = sorted(
+            (r for r in able if is_significant(r)), key=lambda r: number(r, "p_adjusted") or 0.0
+        )
         lines += [size_sentence(r) for r in significant[:most]]
         if not able:
             reasons = "; ".join(dict.fromkeys(str(r.get("reason") or "no estimate") for r in of_attribute))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from evenhand.report import wording
 from evenhand.report.document import Document, Row, direction, facts, number, unique
 
-_MOST_TOLD = 4
+_MOST_SENTENCES = 4
 
 UTILITY = "What the arms do on the test rows"
 NOTHING_FINISHED = "No run has finished, so nothing can be judged."
@@ -20,7 +20,7 @@ NO_TRENDS = "There are no slopes: a slope takes at least three values of an opti
 NO_TRENDS_WRITTEN = "There are no slopes of what models write: the differences at every value are below."
 
 
-def told(row: Row) -> bool:
+def excludes_zero(row: Row) -> bool:
     """Say whether the interval of a row excludes 0."""
     low, high = number(row, "low"), number(row, "high")
     return low is not None and high is not None and (low > 0 or high < 0)
@@ -42,7 +42,7 @@ def trend_finding(row: Row) -> str:
     if row.get("status", "ok") != "ok" or slope is None or number(row, "low") is None:
         return f"no slope: {wording.status_reason(row)}"
     unit = wording.unit_of(metric)
-    if not told(row):
+    if not excludes_zero(row):
         shown = wording.span(row, signed=True, fine=True)
         return f"{_few(row)}no trend with {parameter} can be told ({shown}{unit} per doubling)"
     way = "grows" if slope > 0 else "falls"
@@ -57,13 +57,13 @@ def trend_sentence(row: Row) -> str:
     return f"{row['method']}, {where}: {metric} {trend_finding(row)}."
 
 
-def trend_summary(trends: Sequence[Row], *, most: int = _MOST_TOLD) -> list[str]:
+def trend_summary(trends: Sequence[Row], *, most: int = _MOST_SENTENCES) -> list[str]:
     """Say for each method and option what its slopes show, the clearest first."""
     lines = []
     for method, parameter in dict.fromkeys((r["method"], r["parameter"]) for r in trends):
         rows = [r for r in trends if (r["method"], r["parameter"]) == (method, parameter)]
         able = [r for r in rows if number(r, "low") is not None]
-        clear = sorted((r for r in able if told(r)), key=_by_p)
+        clear = sorted((r for r in able if excludes_zero(r)), key=_by_p)
         if not able:
             lines.append(f"{method}: no slope with {parameter} could be estimated; the table says why.")
         elif not clear:
@@ -115,7 +115,7 @@ def interaction_finding(row: Row) -> str:
     if row.get("status", "ok") != "ok" or change is None or number(row, "low") is None:
         return f"no estimate: {wording.status_reason(row)}"
     unit = wording.unit_of(metric)
-    if not told(row):
+    if not excludes_zero(row):
         return f"{_few(row)}no dependence on the base can be told ({wording.span(row, signed=True)}{unit})"
     way = "higher" if change > 0 else "lower"
     size = wording.amount(abs(change), metric)
@@ -132,12 +132,12 @@ def interaction_sentence(row: Row) -> str:
     return f"{metric} of {where}, {row['arm']} − {row['reference']}: {interaction_finding(row)}."
 
 
-def interaction_summary(rows: Sequence[Row], *, most: int = _MOST_TOLD) -> list[str]:
+def interaction_summary(rows: Sequence[Row], *, most: int = _MOST_SENTENCES) -> list[str]:
     """Say where the base model matters, the clearest first; nothing without several models."""
     if not rows:
         return []
     able = [r for r in rows if number(r, "low") is not None]
-    clear = sorted((r for r in able if told(r)), key=_by_p)
+    clear = sorted((r for r in able if excludes_zero(r)), key=_by_p)
     if not clear:
         names = dict.fromkeys(str(r[k]) for k in ("model_low", "model_high") for r in rows)
         bases = " and ".join(names)
@@ -169,7 +169,7 @@ def parts_line(dataset: Row) -> str:
     each = ", ".join(f"{wording.count(n)} {name}" for name, n in parts.items())
     rows = number(dataset, "rows")
     title = str(dataset.get("title") or dataset.get("name") or "")
-    total = "" if rows is None else f": {wording.many(rows, 'row')}"
+    total = "" if rows is None else f": {wording.format_quantity(rows, 'row')}"
     return f"{title}{total} ({each})." if each else f"{title}{total}."
 
 
