@@ -69,7 +69,7 @@ def test_five_runs_are_about_the_method():
     document = judged(5, 5)
     assert document["verdict"]["about"] == "the method"
     text, page = shown(document), build_page(document)
-    assert "Of the method: ▼ 2 harm" in text
+    assert "For the method: ▼ 2 harm" in text
     for told in (text, page, document["verdict"]["sentence"]):
         assert "n these runs" not in told
     assert "Compared with full, lora does harm to sex=" in page
@@ -116,7 +116,7 @@ def test_every_metric_that_is_named_is_in_the_terminal():
                               metric="accuracy", margin=0.04).to_dict()  # fmt: skip
     assert harmless["verdict"]["counts"]["harmless"] == 2
     assert "accuracy" in shown(harmless).partition("Of")[0] + shown(harmless)
-    assert "Metrics that were asked for:" in shown(harmless)
+    assert "Requested metrics:" in shown(harmless)
 
 
 def test_slopes_and_bases_of_few_runs_say_so():
@@ -148,7 +148,7 @@ def test_attacks_on_few_runs_say_so(runs):
     for text in (said, page, document["verdict"]["sentence"]):
         assert ("n these runs" in text) is (runs == 3)
     assert ("In these runs: ▼" in said) is (runs == 3)
-    assert ("Of the method: ▼" in said) is (runs == 5)
+    assert ("For the method: ▼" in said) is (runs == 5)
     assert ('<span class="about"> in these runs</span>' in page) is (runs == 3)
 
 

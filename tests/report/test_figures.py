@@ -41,7 +41,7 @@ def out(tmp_path_factory):
     assert made.written == (*PICTURES, *TABLES)
     assert made.left_out == (
         "p1_subgroup_utility: left out, the study's rows are images; p2 has its rates.",
-        "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`).",
+        "p5_attack_roc, p6_leakage: left out, the study runs no attacks (`privacy:`).",
         "p9_translation_shares, p9_translation_gender, t3_translation_quality, t4_translation_gender: "
         "left out, the study judges no translations.",
         "p10_option_shares, p11_template_twins, t5_answers: "

@@ -39,8 +39,8 @@ def out(tmp_path_factory, document):
         made = write_figures(document, folder)
     assert made.written == (*NAMES_OF, "t3_translation_quality", "t4_translation_gender", "t5_answers")
     classified, attacked = made.left_out
-    assert classified.endswith("left out, the study's models write, and classify nothing.")
-    assert attacked == "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`)."
+    assert classified.endswith("left out, the study's models generate answers and do not classify.")
+    assert attacked == "p5_attack_roc, p6_leakage: left out, the study runs no attacks (`privacy:`)."
     return folder
 
 

@@ -81,7 +81,7 @@ def test_likelihoods_are_told(chosen):
     assert "token bias, not belief" in told
     assert "needs the column log_prob_free" in told
     row = next(r for r in chosen["variance"] if (r["input"], r["component"]) == ("lora", "option set"))
-    share = f"{100 * row['share']:.0f} % goes with the prompt"
+    share = f"prompt {100 * row['share']:.0f} %"
     sentence = f"Of the variance of lora's preference for 'm0', {share}, "
     assert sentence in told
     assert f"{100 * row['share']:.1f} %" in told

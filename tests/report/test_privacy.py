@@ -67,10 +67,10 @@ def test_leakage_is_drawn_by_group(document):
 def test_a_study_has_the_section_when_it_was_attacked(document):
     result = one_model()
     plain = build_study_page(result)
-    assert "Who was in the training set?" not in plain
+    assert "what models leak about their training data" not in plain
     result["models"][0]["privacy"] = document
     page = build_study_page(result)
-    assert "Who was in the training set?" in page
+    assert "what models leak about their training data" in page
     assert "Membership inference: Thresholds" in page
     console = Console(width=80, record=True, file=io.StringIO())
     summarise_study(result, console)
@@ -129,8 +129,8 @@ def test_curves_of_a_group_with_too_few_rows_are_not_drawn(document):
 def test_gaps_between_groups_are_told_as_what_they_are(document):
     row = {**document["vulnerability"][0], "level": 0.95}
     told = privacy_wording.gap_finding
-    assert told({**row, "p_value": 0.01}) == "groups are told apart unequally"
+    assert told({**row, "p_value": 0.01}) == "groups are unequally vulnerable"
     assert (
         told({**row, "p_value": 0.3, "p_control": 0.3, "p_alike": 0.01}) == "no more than without any leakage"
     )
-    assert told({**row, "p_value": 0.3, "p_control": 0.01, "p_alike": 0.3}) == "groups may be alike"
+    assert told({**row, "p_value": 0.3, "p_control": 0.01, "p_alike": 0.3}) == "groups may be equally vulnerable"

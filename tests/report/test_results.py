@@ -107,7 +107,7 @@ def test_single_runs_have_p_values_and_the_brier_score_decides():
     [
         (0.01, 0.02, None, "scores are worse"),
         (-0.02, -0.01, None, "scores are better"),
-        (-0.01, 0.01, None, "no difference can be told"),
+        (-0.01, 0.01, None, "no detectable difference"),
         (0.01, 0.02, "harm", "▼ harm"),
         (None, None, None, "too small (9 rows)"),
     ],
@@ -140,11 +140,11 @@ def test_what_slopes_along_the_size_say():
         slope=None, low=None, high=None, p_adjusted=None, status="undefined", reason="4 of 4 groups"
     )
     assert relations_wording.size_summary([few]) == [
-        "Groups of race: whether size matters cannot be told: 4 of 4 groups."
+        "Groups of race: the dependence on group size was not estimated: 4 of 4 groups."
     ]
     both = relations_wording.size_summary([unclear, clear])
     assert both[0].startswith("lora − full")
-    assert both[1] == "Groups of race: for 1 of 2 slopes nothing can be told."
+    assert both[1] == "Groups of race: no detectable dependence in 1 of 2 slopes."
 
 
 def test_size_charts_hold_the_groups_of_the_comparison():
@@ -187,7 +187,7 @@ def test_all_trials_are_told_and_the_chosen_one_is_marked(page):
     assert [c.text for c in table.head][:4] == ["arm", "learning_rate", "epochs", "alpha"]
     assert texts(table)[1] == ["lora[rank=1]", "0.0003", "4", "", "72.0", "0.550", "2", "✓ chosen"]
     assert texts(table)[-1][1:6] == ["", "", "8", "70.0", "–"]
-    assert "Every arm here chose among 2 trials." in words(page)
+    assert "Every arm had 2 trials." in words(page)
     assert "different numbers of trials (lora[rank=1] 2, lora[rank=8] 1)" in relations_wording.tuning_line(
         rows[:3]
     )

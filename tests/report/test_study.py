@@ -283,7 +283,7 @@ ROW = {
             "grows by 1.20 points per doubling of rank (0.30 to 2.10), for the worse",
         ),
         ({"metric": "selection_rate"}, "grows by 1.20 points per doubling of rank (0.30 to 2.10)"),
-        ({"low": -0.004}, "no trend with rank can be told (−0.40 to +2.10 points per doubling)"),
+        ({"low": -0.004}, "no detectable trend with rank (−0.40 to +2.10 points per doubling)"),
         ({"metric": "log_loss"}, "grows by 0.0120 per doubling of rank (0.0030 to 0.0210), for the worse"),
         (
             {"status": "too_small", "reason": "6 rows, fewer than 10", "low": None, "high": None},
@@ -302,13 +302,13 @@ def test_what_a_slope_says(change, said):
 def test_what_all_slopes_say():
     none = [ROW | {"low": -0.004, "group": str(i)} for i in range(3)]
     assert study_wording.trend_summary(none) == [
-        "lora: no trend with rank can be told, in none of 3 slopes by group and metric."
+        "lora: no detectable trend with rank in any of 3 slopes by group and metric."
     ]
     some = study_wording.trend_summary([*none, ROW])
     assert some[0] == (
         "lora, race=Black: accuracy grows by 1.20 points per doubling of rank (0.30 to 2.10), for the better."
     )
-    assert some[1] == "lora: for 3 of 4 slopes no trend can be told."
+    assert some[1] == "lora: 3 of 4 slopes show no detectable trend."
     clear = [ROW | {"group": str(i), "p_adjusted": 0.001 * (9 - i)} for i in range(6)]
     told = study_wording.trend_summary(clear)
     assert [t.split(":")[0] for t in told[:4]] == [f"lora, race={i}" for i in (5, 4, 3, 2)]
@@ -328,12 +328,12 @@ def test_what_a_base_model_changes():
     lower = BASES | {"difference": -0.031, "low": -0.052, "high": -0.010}
     assert finding(lower) == "lower by 3.1 points on strong than on weak (1.0 to 5.2), for the worse"
     open_ = BASES | {"low": -0.01}
-    assert finding(open_) == "no dependence on the base can be told (−1.0 to +5.2 points)"
+    assert finding(open_) == "no detectable dependence on the base model (−1.0 to +5.2 points)"
     assert study_wording.interaction_summary([BASES, open_]) == [
         "Accuracy of race=Black, lora − full: higher by 3.1 points on strong than on weak (1.0 to 5.2), "
         "for the better."
     ]
-    assert "cannot be told in the one comparison." in study_wording.interaction_summary([open_])[0]
+    assert "The one comparison shows no method effect that differs" in study_wording.interaction_summary([open_])[0]
     assert study_wording.interaction_summary([]) == []
 
 

@@ -64,8 +64,8 @@ def test_undecided_says_what_it_could_have_seen_and_what_would_settle_it():
     )  # fmt: skip
     assert "differs by −1.0 points (95 % simultaneous interval −6.0 to +4.0; margin 2.0)" in told
     assert "harm is neither shown nor excluded" in told
-    assert "could have shown is 7.1 points" in told
-    assert "About 5,200 rows (there are 812) or 9 runs per arm would settle it." in told
+    assert "smallest detectable difference with these data is 7.1 points" in told
+    assert "About 5,200 rows (now 812) or 9 runs per arm would settle it." in told
 
 
 @pytest.mark.parametrize(

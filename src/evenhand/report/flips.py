@@ -39,4 +39,4 @@ def flips_line(document: Document, *, most: int) -> str:
     parts += [wording.format_quantity(len(rows) - most, "more candidate")] if len(rows) > most else []
     of = "" if metric == "accuracy" else f" by {wording.metric_name(str(metric))}"
     total = wording.format_quantity(number(rows[0], "n"), "row")
-    return f"Answers that change{of} against {rows[0]['reference']}, over {total}: {'; '.join(parts)}."
+    return f"Answers that changed{of} relative to {rows[0]['reference']}, over {total}: {'; '.join(parts)}."

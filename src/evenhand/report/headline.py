@@ -116,8 +116,8 @@ def _title(key: _Key) -> str:
 
 
 def _caption(document: Document, differences: Sequence[object]) -> str:
-    what = "What attacks find of every arm" if "design" in document else "What every arm reaches"
-    caption = f"{what}, over all rows; rates in points, with pointwise intervals"
+    what = "Attack results of every arm" if "design" in document else "Results of every arm"
+    caption = f"{what} over all rows; rates in points, with pointwise intervals"
     if not differences:
         return caption
-    return f"{caption}. Below, the differences to {arms(document)[0]} with their simultaneous intervals"
+    return f"{caption}. The last rows are differences to {arms(document)[0]} with simultaneous intervals"

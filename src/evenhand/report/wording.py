@@ -260,11 +260,11 @@ def to_settle(row: Row) -> str:
     parts = []
     if smallest is not None:
         size = f"{amount(smallest, metric)}{unit_of(metric)}"
-        parts.append(f"The smallest difference that these data could have shown is {size}.")
+        parts.append(f"The smallest detectable difference with these data is {size}.")
     need = []
     if rows is not None:
         has = number(row, "n")
-        there = "" if has is None else f" (there are {count(has)})"
+        there = "" if has is None else f" (now {count(has)})"
         need.append(f"{_about_rows(rows)}{there}")
     if runs is not None:
         need.append(f"{round_up_figure(runs)} runs per arm")
@@ -327,7 +327,7 @@ def of_few_runs(rows: Iterable[Row]) -> bool:
 def counts_line(document: Document) -> str:
     """Say the numbers of verdicts in one line, what they are about, and how many have none."""
     counts = document["verdict"]["counts"]
-    about = "In these runs" if of_few_runs(document["comparisons"]) else "Of the method"
+    about = "In these runs" if of_few_runs(document["comparisons"]) else "For the method"
     text = f"{about}: " + "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
     without = [r for r in document["comparisons"] if r["family"] == "primary" and not verdict_of(r)]
     return text + (f"   ({len(without)} without a verdict)" if without else "")
@@ -340,8 +340,8 @@ def unit_note(document: Document) -> str:
         return ""
     runs = int(min(r.get("runs") or 1 for r in rows))
     if of_few_runs(rows):
-        draws = "one run, which is one draw" if runs == 1 else f"{runs} runs, each one draw"
-        few = " From 5 runs per arm on, verdicts are about the method." if runs < 5 else ""
+        draws = "one run, which is a single draw" if runs == 1 else f"{runs} runs, each one draw"
+        few = " With 5 or more runs per arm, verdicts are about the method." if runs < 5 else ""
         return f"These verdicts are about these runs, not the method: an arm has {draws}.{few}"
     return (
         f"These verdicts are about the method on this training set: rows and {runs} runs per arm both vary."
@@ -376,8 +376,8 @@ def axis_caption(row: Row) -> str:
 def forest_caption() -> str:
     """Say how a forest plot is read."""
     return (
-        "Each line is the simultaneous interval of the difference candidate − reference, "
-        "each symbol the estimate. "
-        "Differences are plain, not turned: the arrows under each panel say which way is worse. "
-        "The shaded band is the margin on either side of no difference. A line that reaches the edge goes on."
+        "Each line is the simultaneous interval of the difference candidate − reference; "
+        "each symbol is the estimate. "
+        "Signs are the same for every metric: the arrows under each panel show which direction is worse. "
+        "The shaded band is the margin on either side of zero. A line at the edge continues beyond it."
     )

@@ -95,7 +95,7 @@ def _findings(ranked: Sequence[Row]) -> Findings:
     harm = [r for r in telling if verdict_of(r) == "harm"]
     shown = (harm or telling)[:_MOST_SENTENCES]
     rows = [(str(verdict_of(r)), wording.verdict_label(r), wording.comparison_sentence(r)) for r in shown]
-    heading = "Where harm was found, worst first" if harm else "What comes nearest to harm"
+    heading = "Where harm was found, worst first" if harm else "Closest to harm"
     return Findings(heading, rows, wording.left_out(len(shown), len(harm or telling), "comparisons"))
 
 
@@ -112,7 +112,7 @@ def inputs_table(document: Document) -> Table:
         ]
         for i in document["inputs"]
     ]
-    return Table("What was read", head, rows)
+    return Table("Input files", head, rows)
 
 
 def settings_list(document: Document) -> list[tuple[str, str]]:
@@ -132,7 +132,7 @@ def _listed(value: object) -> str:
 def _comparisons(caption: str, rows: Sequence[Row], *, verdicts: bool) -> Table:
     names = ["group", "metric", "candidate", "difference (interval)", "margin", "adjusted p", "rows"]
     names += ["→wrong / →right (run to run)"]
-    names += ["could have shown", "to settle"] if verdicts else []
+    names += ["smallest detectable", "to settle"] if verdicts else []
     head = [Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)]
     if verdicts:
         head.insert(1, Cell(wording.verdict_heading(rows)))
@@ -225,7 +225,7 @@ def unusable(rows: Iterable[Row]) -> list[str]:
     alike: dict[tuple[str, str], list[str]] = {}
     for (who, why), metrics in metrics_by_subject.items():
         alike.setdefault((why, ", ".join(metrics)), []).append(who)
-    return [f"{_few_names(names)}: {why}. Concerns {metrics}." for (why, metrics), names in alike.items()]
+    return [f"{_few_names(names)}: {why}. Affects {metrics}." for (why, metrics), names in alike.items()]
 
 
 def _few_names(names: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ _MOST_PROBLEMS = 5
 _MOST_GROUPS = 12
 _MOST_RATES = 3
 _MOST_FLIPS = 3
-REST = "--html, --json and --csv give all"
+REST = "--html, --json and --csv contain all"
 _Key = tuple[Any, Any, Any, Any]
 STYLES = {"harm": "bold red", "undecided": "yellow", "help": "bold blue", "harmless": "green"}
 
@@ -170,7 +170,7 @@ def _requested(document: Document, shown: Sequence[Row], console: Console, rest:
             figure_text(wording.span(row, signed=True)),
             figure_text(wording.p_value(number(row, "p_adjusted"))),
         )
-    print_paragraph(console, "Metrics that were asked for:", style="bold")
+    print_paragraph(console, "Requested metrics:", style="bold")
     console.print(table)
     note = wording.left_out(len(listed), len(rows), "rows", rest=rest)
     caption = f"Candidate − reference; rates in points. Only primary metrics get verdicts. {note}"
@@ -204,7 +204,7 @@ def _single(document: Document, console: Console) -> None:
     small = any(r["status"] == "too_small" for r in document["rates"])
     notes = [
         "Rates are in points, with pointwise intervals.",
-        "* has fewer rows than the least group size." if small else "",
+        "* fewer rows than the minimum group size." if small else "",
         wording.left_out(len(shown), len(keys), "rows", rest=REST),
     ]
     print_paragraph(console, " ".join(t for t in notes if t), style="dim")

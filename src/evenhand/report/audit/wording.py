@@ -13,27 +13,27 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
     alpha = float(settings.get("alpha", 0.05))
     level = wording.percent(1 - alpha)
     smallest = settings.get("min_group_size", 10)
-    paragraphs = [("What is estimated", _estimated(document))]
+    paragraphs = [("Quantities estimated", _estimated(document))]
     if document["comparisons"]:
         paragraphs += [
             ("Families and level", _families(settings, level)),
             ("Verdicts", _verdict_rule(settings)),
-            ("What a verdict is about", wording.unit_note(document)),
+            ("Scope of the verdicts", wording.unit_note(document)),
             (
                 "Flips",
-                "Rows right→wrong and wrong→right are counted too, run by run, as means over runs: equal "
-                "rates can hide different rows. Beside them stand the rows that change between two runs of "
-                "one arm, as a mean over pairs of its runs and over both arms: so many change without any "
-                "change of the method.",
+                "Rows whose answer changes from right to wrong, or from wrong to right, are counted in each "
+                "run and averaged over runs: equal rates can hide changes in individual rows. The number of "
+                "rows that change between two runs of one arm, averaged over pairs of its runs and over both "
+                "arms, is given for comparison: so many change without any change of the method.",
             ),
         ]
     paragraphs += [
         ("Rates and disparities", _pointwise(level)),
         (
-            "Undefined and too small",
-            "A number that the data do not define, such as a true positive rate without positives, is left "
-            f"empty with its reason, never set to 0. A group of fewer than {smallest} rows keeps its row, "
-            "gets no verdict and is left out of disparities, which name it.",
+            "Undefined values and small groups",
+            "A value that the data do not define, such as a true positive rate without positives, is left "
+            f"empty with its reason, never set to 0. A group of fewer than {smallest} rows is listed "
+            "without a verdict and is left out of disparities, which name it.",
         ),
     ]
     kinds = [
@@ -52,11 +52,13 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
 def _estimated(document: Document) -> str:
     names = arms(document)
     if len(names) < 2:
-        return "Rates of one arm by group, and disparities between its groups; nothing to compare it with."
+        return (
+            "Rates of one arm by group, and disparities between its groups; a single arm has no comparisons."
+        )
     candidates = ", ".join(names[1:])
     return (
         "Differences candidate − reference, row by row on the same examples: "
-        f"{candidates} against {names[0]}. Pairing takes out what the arms have in common."
+        f"{candidates} against {names[0]}. Pairing removes the variation that the arms share."
     )
 
 
@@ -64,10 +66,11 @@ def _families(settings: Row, level: str) -> str:
     names = ", ".join(metric_name(str(m)) for m in settings.get("primary", ())) or "the primary metrics"
     return (
         f"The primary family is {names}, times all groups, attributes and candidates; it was declared before "
-        f"the data were read. Its intervals are simultaneous: with probability {level} all of them hold "
-        "their true differences together, so looking at many groups is paid for. An adjusted p-value is "
-        f"below {float(settings.get('alpha', 0.05)):g} exactly when its interval excludes 0. Everything else "
-        "is exploratory: intervals within the family of its own metric, and no verdict."
+        f"the data were read. Its intervals are simultaneous: with probability {level} all of them "
+        "contain their true differences, which accounts for the number of groups. An adjusted p-value is "
+        f"below {float(settings.get('alpha', 0.05)):g} exactly when its interval excludes 0. All other "
+        "comparisons are exploratory: their intervals hold within the family of one metric, without a "
+        "verdict."
     )
 
 
@@ -90,7 +93,7 @@ def _verdict_rule(settings: Row) -> str:
 
 def _pointwise(level: str) -> str:
     return (
-        f"Rates of single arms carry pointwise {level} intervals: each holds by itself, not all together. "
+        f"Rates of single arms carry pointwise {level} intervals: each holds on its own, not jointly. "
         "Intervals of disparities come from simultaneous bounds on the contrasts between groups, because the "
-        "largest gap among many groups is above zero even where no groups differ."
+        "largest gap among many groups is above zero even if no groups differ."
     )

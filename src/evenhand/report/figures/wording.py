@@ -18,20 +18,20 @@ NOT_TEXTS = "the study's rows are images; p2 has its rates"
 NO_REFERENCE_RUN = "no run of the reference is finished"
 NO_TRANSLATIONS = "the study judges no translations"
 NO_LIKELIHOODS = "the study judges no likelihoods of answers"
-NO_TWINS = "no template was asked inverted or reordered"
-NO_ATTACKS = "the study attacks nothing (`privacy:`)"
-NO_CURVES = "no attack has scores that tell rows apart"
-NO_QUALITY = "there are no references, or sacrebleu was not installed"
-ONLY_WRITTEN = "the study's models write, and classify nothing"
+NO_TWINS = "no template has an inverted or reordered twin"
+NO_ATTACKS = "the study runs no attacks (`privacy:`)"
+NO_CURVES = "no attack has scores that distinguish rows"
+NO_QUALITY = "the tables have no references, or sacrebleu was not installed"
+ONLY_WRITTEN = "the study's models generate answers and do not classify"
 
 RANK_AXIS = "rank (0: head only; then log scale)"
 RANK_AXIS_PLAIN = "rank (log scale)"
-FRACTION_AXIS = "fraction of layers that are adapted"
+FRACTION_AXIS = "fraction of adapted layers"
 SIZE_AXIS = "rows of the group (log scale)"
 
 SHARE_AXIS = "share, %"
-FALSE_POSITIVE_AXIS = "non-members accused, %"
-TRUE_POSITIVE_AXIS = "members found, %"
+FALSE_POSITIVE_AXIS = "false positive rate, %"
+TRUE_POSITIVE_AXIS = "true positive rate, %"
 
 
 def group_label(row: Row) -> str:

@@ -165,11 +165,12 @@ def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
     bias, variance = document["token_bias"], document.get("variance", ())
     bias_tables = (_shifts(bias["shifts"]), _priors(bias["priors"]), _rstd(bias["rstd"]))
     return [
-        _section("survival", "Do conclusions survive template, token and scoring?",
+        _section("survival", "Robustness of conclusions to template, token and scoring",
                  generative_wording.SURVIVAL,
                  tables=[_survival(document["survival"])] if document["survival"] else []),
-        _section("variance", "How much of a preference is the prompt?", generative_wording.variance(variance),
-                 variance_panels(variance), [t for t in [variance_table(variance)] if t]),
+        _section("variance", "Variance of preferences due to the prompt",
+                 generative_wording.variance(variance), variance_panels(variance),
+                 [t for t in [variance_table(variance)] if t]),
         _section("tokens", "Token priors and preferences for meanings", generative_wording.TOKENS,
                  tables=[t for t in bias_tables if t]),
         _section("inversions", "Templates against their twins", generative_wording.INVERSIONS,
@@ -188,10 +189,10 @@ def _survival(rows: Sequence[Row]) -> Table:
         "chosen, by the declared scoring",
         "difference",
         "varied",
-        "looks",
+        "tests",
         "same",
     ]
-    names += ["cannot tell", "opposite", "finding"]
+    names += ["inconclusive", "opposite", "finding"]
     head = [Cell(n, css="figure" if i in (3, 5, 6, 7, 8) else "") for i, n in enumerate(names)]
     body = []
     for r in rows:
@@ -209,9 +210,9 @@ def _shifts(rows: Sequence[Row]) -> Table | None:
     if not rows:
         return None
     names = [
-        "what",
+        "effect",
         "option",
-        "where",
+        "group",
         "candidate − reference",
         "shift in nats (interval)",
         "adjusted p",
@@ -294,7 +295,7 @@ def _every_option(rows: Sequence[Row]) -> Table:
 def _scorings(rows: Sequence[Row]) -> Table:
     head = [
         Cell("scoring"),
-        Cell("what it is"),
+        Cell("definition"),
         Cell("contexts", css="figure"),
         Cell("tied", css="figure"),
         Cell("remark"),

@@ -64,7 +64,7 @@ def _spec(lines: Sequence[Row], labels: Sequence[str], parts: Sequence[str]) -> 
         order=alt.Order("order:Q"),
         tooltip=[
             alt.Tooltip("what:N", title="preference"),
-            alt.Tooltip("part:N", title="goes with"),
+            alt.Tooltip("part:N", title="source"),
             alt.Tooltip("told:N", title="share (interval)"),
         ],
     )
@@ -83,7 +83,14 @@ def variance_table(rows: Sequence[Row]) -> Table | None:
     """
     if not rows:
         return None
-    names = ["arm or difference", "meaning", "goes with", "share (interval)", "as sd, in points", "degrees"]
+    names = [
+        "arm or difference",
+        "meaning",
+        "source",
+        "share (interval)",
+        "as sd, in points",
+        "degrees of freedom",
+    ]
     head = [*(Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)), Cell("remark")]
     body = []
     for r in rows[:MOST_ROWS]:

@@ -9,44 +9,48 @@ from evenhand.report import wording
 from evenhand.report.document import Document, Row, number, unique
 
 SHARES = (
-    "A translation has the gender that its whole-word pronouns name: one of he, him, his, himself or she, "
-    "her, hers, herself; neutral when only they-words stand there; unknown when both genders do, or no "
-    "pronoun at all. Stereotypical is the gender to which the occupation is predisposed."
+    "The gender of a translation is that of its whole-word pronouns: male for he, him, his or himself, "
+    "female for she, her, hers or herself. It is neutral if only they-words occur, and unknown if both "
+    "genders or no pronouns occur. Stereotypical is the gender to which the occupation is predisposed."
 )
 QUALITY_CAPTION = "Scores of the generated texts against the gold and its renderings"
 SURVIVAL = (
-    "The conclusion is which arm chooses a meaning more often, over all templates and variants, by the "
-    "declared scoring. It is asked again in every template, in every variant of the tokens and by every "
-    "scoring. It survives where each look says the same, weakens where some cannot tell, and turns where "
-    "one says the opposite."
+    "A conclusion is which arm chooses a meaning more often, over all templates and variants, by the "
+    "declared scoring. It is tested again in every template, in every variant of the tokens and by every "
+    "scoring. It survives if every test agrees, weakens if some are inconclusive, and turns if one shows "
+    "the opposite."
 )
-SURVIVAL_CAPTION = "Conclusions, asked again; differences in points"
+SURVIVAL_CAPTION = "Robustness of conclusions; differences in points"
 VARIANCE = (
-    "The preference for a meaning is its share of the probability of its options, by the declared scoring. "
-    "Its variance is split over templates, option sets (the variants: words, letters, inverted ...), "
-    "snippets (the examples), seeds (runs) and what only several of these together explain. Intervals are "
-    "about other snippets, never about other prompts. Estimates below 0 count as 0."
+    "The preference for a meaning is its share of the probability of its options, by the declared "
+    "scoring. Its variance is decomposed into templates, option sets (the variants: words, letters, "
+    "inverted ...), snippets (the examples), seeds (runs) and their interactions. Intervals are about "
+    "other snippets, not about other prompts. Estimates below 0 count as 0."
 )
-VARIANCE_CAPTION = "Where the variance of each preference comes from."
+VARIANCE_CAPTION = "Variance components of each preference."
 #: Sentences on variance; the table has the rest.
 MOST_SENTENCES = 6
 TOKENS = (
-    "Where the meanings of the options change places between their tokens, an option's log share splits "
-    "into what goes with the token and what goes with the meaning. The first is a prior of an answer "
-    "token, the second what is left of a belief. An arm that shifts only the first has not changed a "
-    "belief."
+    "Where variants permute the meanings of the options over their tokens, an option's log share splits "
+    "into an effect of the token and an effect of the meaning. The first is a prior of an answer token, "
+    "the second the preference that remains. An arm that shifts only the first has not changed the "
+    "preference."
 )
-SHIFTS_CAPTION = "Paired shifts between arms, question by question; simultaneous intervals"
+SHIFTS_CAPTION = "Paired shifts between arms, by question; simultaneous intervals"
 PRIORS_CAPTION = "Prior of every token, as a share of its options"
-RSTD_CAPTION = "RStd: spread over tokens of the recall of the expected answer, in points; 0 is no token bias"
+RSTD_CAPTION = (
+    "RStd: standard deviation over tokens of the recall of the expected answer, in points; 0 is no token bias"
+)
 INVERSIONS = (
     "Each twin is compared with the plainest form of its question. An inverted twin gives the tokens "
-    "other meanings: an answer that keeps its token then follows the token, one that keeps its meaning "
-    "follows the meaning. A reordered twin has the same meanings at other places of the page: an answer "
-    "keeps both or neither."
+    "other meanings: an answer that keeps its token follows the token, one that keeps its meaning follows"
+    " the meaning. A reordered twin has the same meanings at other positions: an answer keeps both or "
+    "neither."
 )
 OPTIONS_CAPTION = "Shares of every option."
-SCORINGS = "How an option's score comes out of its likelihood; the option with the highest score is chosen."
+SCORINGS = (
+    "Computation of an option's score from its likelihood; the option with the highest score is chosen."
+)
 
 
 def twin_label(row: Row) -> str:
@@ -63,13 +67,13 @@ def quality(document: Document) -> str:
     """Say how the scores were computed."""
     signatures = document["quality"]["signatures"]
     if not signatures:
-        return "No scores: there are no references, or sacrebleu is not installed."
+        return "No scores: the table has no references, or sacrebleu is not installed."
     computed = "; ".join(f"{wording.metric_name(name)}: {text}" for name, text in signatures.items())
     several = any("nrefs:1|" not in text for text in signatures.values())
-    more = " Of the gold; a rendering is one reference." if several else ""
+    more = " These are of the gold; a rendering is a single reference." if several else ""
     return (
         "Scores against the gold, and against the gold with he, she or they throughout: where a rendering "
-        "scores higher than the gold, the pronoun was wrong. Intervals by leaving out templates. "
+        "scores higher than the gold, the pronoun was wrong. Intervals are from leaving out templates. "
         f"sacrebleu: {computed}.{more}"
     )
 
@@ -77,8 +81,9 @@ def quality(document: Document) -> str:
 def options(document: Document) -> str:
     """Say by which scoring the charts are."""
     return (
-        f"Charts show the scoring '{document['scoring']}'. A tie (scores within a millionth) is no option's "
-        "win. Shares by meaning that move from variant to variant, while those by token stay show token bias."
+        f"Charts show the scoring '{document['scoring']}'. A tie (scores within a millionth) counts for "
+        "no option. Shares by meaning that change between variants, while those by token do not, show "
+        "token bias."
     )
 
 
@@ -112,12 +117,12 @@ def _variance_sentence(subject: str, rows: Sequence[Row]) -> str:
         if named and r["kind"] == "component" and not words & {SNIPPET, SEED}:
             parts[True].append(f"{named} {variance_share(r, short=True)}")
         elif named:
-            parts[False].append(f"{variance_share(r, short=True)} with {named}")
+            parts[False].append(f"{named} {variance_share(r, short=True)}")
     prompt = next((r for r in rows if r["component"] == PROMPT), None)
-    lead = [] if prompt is None else [f"{variance_share(prompt, short=True)} goes with the prompt"]
+    lead = [] if prompt is None else [f"prompt {variance_share(prompt, short=True)}"]
     listed = f" ({', '.join(parts[True])})" if len(parts[True]) > 1 else ""
     shares = ", ".join([*(w + listed for w in lead), *parts[False]])
-    return f"Of the variance of {what} for '{rows[0]['class']}', {shares}."
+    return f"Variance of {what} for '{rows[0]['class']}': {shares}."
 
 
 def variance_subject(row: Row) -> str:
@@ -204,21 +209,21 @@ def how(document: Document) -> list[tuple[str, str]]:
     clustered = "template pair" if document["kind"] == "generations" else "example"
     paragraphs = [
         (
-            "Rows that are not independent",
-            f"Intervals are clustered by {clustered} (or by the column of --cluster): rows of one are "
-            "not independent of each other. Arms are compared on the same rows.",
+            "Dependent rows",
+            f"Intervals are clustered by {clustered} (or by the column of --cluster): rows of one cluster "
+            "are not independent. Arms are compared on the same rows.",
         )
     ]
     if document["kind"] == "generations":
         return [
             *paragraphs,
-            ("ΔG and ΔS", "ΔG is F1 of male less F1 of female, ΔS the accuracy on stereotypical rows less "
-             "that on anti-stereotypical ones. Their intervals are from influence values."),
+            ("ΔG and ΔS", "ΔG is F1 of male minus F1 of female, ΔS the accuracy on stereotypical rows "
+             "minus that on anti-stereotypical ones. Their intervals are from influence functions."),
         ]  # fmt: skip
     return [
         *paragraphs,
         ("Token priors", "Per question, log share = form + token + meaning by least squares, over the forms "
          "that the question has; with all cyclic permutations this is the prior of Zheng et al. (2024)."),
         ("Variance", "Components by Henderson's method 1 (in a balanced crossing, the analysis of variance); "
-         "intervals by leaving out snippets, where there are enough of them and four degrees of freedom."),
+         "intervals from leaving out snippets, given enough of them and four degrees of freedom."),
     ]  # fmt: skip

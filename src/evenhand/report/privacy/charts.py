@@ -106,11 +106,11 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
 
     scale = alt.Scale(type="log", domain=[LEAST, 1], nice=False, clamp=True)
     axis = alt.Axis(values=[1e-4, 1e-3, 1e-2, 1e-1, 1], format="~%", grid=True)
-    x = alt.X("fpr:Q", scale=scale, axis=axis, title="non-members accused")
-    y = alt.Y("tpr:Q", scale=scale, axis=axis, title="members found")
+    x = alt.X("fpr:Q", scale=scale, axis=axis, title="false positive rate")
+    y = alt.Y("tpr:Q", scale=scale, axis=axis, title="true positive rate")
     colours = [f"var(--arm{colour})" for _, colour in look(names)]
     colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
-    tips = [("arm", "arm"), ("at", "non-members accused"), ("told", "members found")]
+    tips = [("arm", "arm"), ("at", "false positive rate"), ("told", "true positive rate")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     corners: list[dict[str, float]] = [{"fpr": LEAST, "tpr": LEAST}, {"fpr": 1, "tpr": 1}]
     ends = alt.Chart(alt.InlineData(values=corners))
@@ -120,7 +120,7 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
     marks = points.mark_point(filled=True, size=18, opacity=0.9).encode(
         x=x, y=y, color=colour, tooltip=tooltip
     )
-    group_fpr = alt.Y("own:Q", scale=scale, axis=axis, title="members found")
+    group_fpr = alt.Y("own:Q", scale=scale, axis=axis, title="true positive rate")
     without = points.mark_line(strokeWidth=1.2, strokeDash=[2, 3], opacity=0.8).encode(
         x=x, y=group_fpr, color=colour
     )

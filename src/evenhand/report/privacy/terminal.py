@@ -112,7 +112,7 @@ def privacy_comparisons(
         *lead,
         ("group", False),
         ("attack", False),
-        ("number", False),
+        ("metric", False),
         ("diff.", True),
         (f"{level} interval", True),
     )

@@ -7,10 +7,10 @@ from evenhand.report.document import Document, Row, number, verdict_of
 
 #: Why the table compares arms within a group, and not groups.
 UNLIKE_SIZES = (
-    "Expected calibration errors of groups of unlike size must not be compared: a bin with few rows misses "
-    "its confidence by chance, and the error counts every miss, so it grows as a group shrinks even where a "
-    "model is perfectly calibrated. Compared here are two arms within one group, on the same rows. The Brier "
-    "score has no such drift, so the finding rests on it."
+    "Expected calibration errors of groups of different sizes must not be compared: a bin with few rows "
+    "deviates from its confidence by chance, and the error counts every deviation, so it grows as a group"
+    " shrinks even if a model is perfectly calibrated. The table therefore compares two arms within one "
+    "group, on the same rows. The Brier score does not have this bias, so the finding is based on it."
 )
 
 TABLE = "Calibration by group and arm; calibration errors in points, Brier scores as they are"
@@ -23,9 +23,10 @@ def reliability_caption(audit: Document) -> str:
     if positive is not None:
         promised, true = f"the score of {positive!r}", f"the share of rows that are {positive!r}"
     return (
-        f"Each point is a bin of scores: across, {promised}; upwards, {true}, with a pointwise interval. On "
-        "the dashed line a score is a frequency; below it the model promises too much. Large points hold "
-        "more rows. All runs of an arm are pooled."
+        f"Each point is a bin of scores. The horizontal axis is {promised}; the vertical axis is {true}, "
+        "with "
+        "a pointwise interval. On the dashed line scores equal frequencies; below it the model is "
+        "overconfident. Larger points contain more rows. All runs of an arm are pooled."
     )
 
 
@@ -41,7 +42,7 @@ def gap_line(row: Row, metric: str) -> str:
     """Say how far the groups' calibration errors lie apart, in the unit of `metric`, and what explains it."""
     value, p = number(row, "value"), number(row, "p_value")
     apart = wording.amount(value, metric)
-    lead = f"{row['input']}, groups of {row['attribute']}: calibration errors lie {apart} points apart"
+    lead = f"{row['input']}, groups of {row['attribute']}: calibration errors differ by {apart} points"
     if value is None:
         return f"{row['input']}, groups of {row['attribute']}: {wording.status_reason(row)}."
     if p is None:
@@ -49,7 +50,9 @@ def gap_line(row: Row, metric: str) -> str:
     level = number(row, "level")
     alpha = 0.05 if level is None else 1 - level
     finding = (
-        "more than sizes and chance explain" if p <= alpha + 1e-9 else "no more than sizes and chance explain"
+        "more than group sizes and chance explain"
+        if p <= alpha + 1e-9
+        else "no more than group sizes and chance explain"
     )
     return f"{lead}, {finding} (permutation p {wording.p_value(p)})."
 
@@ -65,7 +68,7 @@ def brier_finding(row: Row | None) -> str:
         return wording.status_reason(row)
     if low > 0 or high < 0:
         return "scores are worse" if low > 0 else "scores are better"
-    return "no difference can be told"
+    return "no detectable difference"
 
 
 def p_reason(row: Row) -> str:
@@ -83,9 +86,9 @@ def calibration_method(level: str) -> str:
     return (
         "Scores are sorted into 15 bins of equal width. The expected calibration error is the mean distance "
         "between confidence and frequency over bins, weighted by rows. Two arms are compared by "
-        "swapping their answers to a row in all runs at random (permutation, adjusted by Holm); from five "
-        "runs on the variance of the swaps and the spread of the runs are joined. A margin declared for it "
-        "gives it an interval, widened by what noise can hide, and a verdict. The "
-        f"interval of a bin is Wilson's, pointwise {level}, with rows and not answers counted; from five "
-        "runs on the spread of the runs is added."
+        "swapping their answers to a row in all runs at random (permutation test, Holm-adjusted); with five "
+        "or more runs the variances of the swaps and between runs are combined. If the study declares a "
+        "margin for it, it gets an interval, widened by the bias that noise can cause, and a verdict. The "
+        f"interval of a bin is Wilson's, pointwise {level}, and counts rows, not answers; with five or more "
+        "runs the variance between runs is added."
     )

@@ -223,7 +223,7 @@ def _trends(rows: Sequence[Row]) -> Table:
                 Cell(study_wording.trend_finding(row), title=str(row.get("reason") or "")),
             ]
         )
-    return Table("Slopes, those that differ from 0 first", head, body)
+    return Table("Slopes; those that differ from 0 come first", head, body)
 
 
 def _interactions(rows: Sequence[Row]) -> Table:
@@ -231,7 +231,7 @@ def _interactions(rows: Sequence[Row]) -> Table:
         f"{high} − {low}" for low, high in dict.fromkeys((r["model_low"], r["model_high"]) for r in rows)
     ]
     several = len(pairs) > 1
-    names = ["group", "metric", "arm − reference", *(["bases"] if several else [])]
+    names = ["group", "metric", "arm − reference", *(["base models"] if several else [])]
     plain = len(names)
     names += ["change (interval)", "adjusted p", "rows", "finding"]
     head = [Cell(n, css="figure" if plain <= i < plain + 3 else "") for i, n in enumerate(names)]
@@ -252,7 +252,7 @@ def _interactions(rows: Sequence[Row]) -> Table:
                 Cell(study_wording.interaction_finding(row)),
             ]
         )
-    caption = "Change of the difference from base to base, those that differ from 0 first"
+    caption = "Change of the difference between base models; those that differ from 0 come first"
     return Table(caption if several else f"{caption}: {pairs[0]}", head, body)
 
 
@@ -290,7 +290,7 @@ def _cost(model: Row, audit: Document | None) -> Table:
 
 def _failed(rows: Sequence[Row]) -> Table:
     keys = ("run_id", "model", "arm", "run", "error")
-    head = [Cell(n) for n in ("run", "model", "arm", "seed", "why")]
+    head = [Cell(n) for n in ("run", "model", "arm", "seed", "reason")]
     return Table(
         "Runs that did not finish",
         head,

@@ -13,11 +13,11 @@ from evenhand.report.document import Document, Row, direction, facts, number, un
 
 _MOST_SENTENCES = 4
 
-UTILITY = "What the arms do on the test rows"
+UTILITY = "Results on the test rows"
 NOTHING_FINISHED = "No run has finished, so nothing can be judged."
 COST = "Parameters, time and memory by arm; the time of all runs includes loading, predicting and saving"
-NO_TRENDS = "There are no slopes: a slope takes at least three values of an option."
-NO_TRENDS_WRITTEN = "There are no slopes of what models write: the differences at every value are below."
+NO_TRENDS = "No slopes: a slope requires at least three values of an option."
+NO_TRENDS_WRITTEN = "Slopes are not computed for generated answers: the differences at every value are below."
 
 
 def excludes_zero(row: Row) -> bool:
@@ -44,7 +44,7 @@ def trend_finding(row: Row) -> str:
     unit = wording.unit_of(metric)
     if not excludes_zero(row):
         shown = wording.span(row, signed=True, fine=True)
-        return f"{_few(row)}no trend with {parameter} can be told ({shown}{unit} per doubling)"
+        return f"{_few(row)}no detectable trend with {parameter} ({shown}{unit} per doubling)"
     way = "grows" if slope > 0 else "falls"
     size = wording.amount(abs(slope), metric, fine=True)
     span = wording.span(row, flipped=slope < 0, fine=True)
@@ -65,24 +65,29 @@ def trend_summary(trends: Sequence[Row], *, most: int = _MOST_SENTENCES) -> list
         able = [r for r in rows if number(r, "low") is not None]
         clear = sorted((r for r in able if excludes_zero(r)), key=_by_p)
         if not able:
-            lines.append(f"{method}: no slope with {parameter} could be estimated; the table says why.")
-        elif not clear:
-            several = f"in none of {len(able)} slopes" if len(able) > 1 else "in its one slope"
             lines.append(
-                f"{method}: {_few(able[0])}no trend with {parameter} can be told, {several} by group and "
-                "metric."
+                f"{method}: no slope with {parameter} could be estimated; the table gives the reasons."
+            )
+        elif not clear:
+            slopes = f"in any of {len(able)} slopes" if len(able) > 1 else "in its one slope"
+            lines.append(
+                f"{method}: {_few(able[0])}no detectable trend with {parameter} {slopes} by group and metric."
             )
         else:
             lines += [trend_sentence(r) for r in clear[:most]]
             rest = len(able) - len(clear)
             more = [_others(len(clear) - most, "slope", "from 0")] if len(clear) > most else []
-            more += [f"for {rest} of {len(able)} slopes no trend can be told"] if rest else []
+            more += [f"{rest} of {len(able)} slopes {_verb(rest)} no detectable trend"] if rest else []
             lines += [f"{method}: {'; '.join(more)}."] if more else []
     return lines
 
 
 def _others(n: int, what: str, how: str) -> str:
     return f"1 more {what} differs {how}" if n == 1 else f"{n} more {what}s differ {how}"
+
+
+def _verb(n: int) -> str:
+    return "shows" if n == 1 else "show"
 
 
 def _by_p(row: Row) -> float:
@@ -94,8 +99,9 @@ def trend_caption(reference: str) -> str:
     """Say how the curves along an option are read."""
     return (
         f"Each point is the difference to {reference} at one value of the option, with the interval of the "
-        "comparisons; the axis of the option is logarithmic. The shaded band is the margin. An interval that "
-        "reaches the edge goes on."
+        "comparisons; the axis of the option is logarithmic. The shaded band is the margin. An interval "
+        "at the "
+        "edge continues beyond it."
     )
 
 
@@ -103,9 +109,10 @@ def trend_method(level: str) -> str:
     """Say how slopes are estimated."""
     return (
         "A slope is the change of a metric per doubling of an option, by least squares over the arms that "
-        "differ in it. What all arms share cancels, so it is also the slope of the difference to the "
-        f"reference. All slopes of a model are one family: their {level} intervals hold together. A slope "
-        "describes a straight line over the tried values and says nothing beyond them. Slopes get no verdict."
+        "differ in it. Effects that all arms share cancel, so it is also the slope of the difference to the "
+        f"reference. All slopes of a model form one family with simultaneous {level} intervals. A slope "
+        "describes "
+        "a straight line over the values in the study, not beyond them. Slopes get no verdict."
     )
 
 
@@ -116,7 +123,9 @@ def interaction_finding(row: Row) -> str:
         return f"no estimate: {wording.status_reason(row)}"
     unit = wording.unit_of(metric)
     if not excludes_zero(row):
-        return f"{_few(row)}no dependence on the base can be told ({wording.span(row, signed=True)}{unit})"
+        return (
+            f"{_few(row)}no detectable dependence on the base model ({wording.span(row, signed=True)}{unit})"
+        )
     way = "higher" if change > 0 else "lower"
     size = wording.amount(abs(change), metric)
     span = wording.span(row, flipped=change < 0)
@@ -140,14 +149,15 @@ def interaction_summary(rows: Sequence[Row], *, most: int = _MOST_SENTENCES) -> 
     clear = sorted((r for r in able if excludes_zero(r)), key=_by_p)
     if not clear:
         names = dict.fromkeys(str(r[k]) for k in ("model_low", "model_high") for r in rows)
-        bases = " and ".join(names)
-        few = " of these runs" if wording.of_few_runs(able) else ""
-        where = f"can be told in none of {len(able)} comparisons"
-        where = "cannot be told in the one comparison" if len(able) == 1 else where
-        return [f"Base models: that methods differ more on one of {bases} than on another {where}{few}."]
+        few = "in these runs, " if wording.of_few_runs(able) else ""
+        which = f"none of the {len(able)} comparisons shows a"
+        which = "the one comparison shows no" if len(able) == 1 else which
+        *first, last = names
+        bases = f"{', '.join(first)} and {last}" if first else last
+        return [_capital(f"{few}{which} method effect that differs between base models {bases}.")]
     lines = [_capital(interaction_sentence(r)) for r in clear[:most]]
     if len(clear) > most:
-        lines.append(f"Base models: {_others(len(clear) - most, 'comparison', 'from base to base')}.")
+        lines.append(f"Base models: {_others(len(clear) - most, 'comparison', 'between base models')}.")
     return lines
 
 
@@ -158,8 +168,9 @@ def _capital(text: str) -> str:
 def interaction_method(level: str) -> str:
     """Say how dependences on the base are estimated."""
     return (
-        "The difference between a candidate and the reference on one base model, less the same difference on "
-        f"another, over the same rows. All of them are one family with {level} intervals, and get no verdict."
+        "The difference between a candidate and the reference on one base model minus the same difference on "
+        f"another, over the same rows. They form one family with simultaneous {level} intervals and get "
+        "no verdict."
     )
 
 
@@ -192,8 +203,8 @@ def failed_line(result: Document) -> str:
     if not open_:
         return ""
     return (
-        f"{_many(open_, 'run')} did not finish; what is said here rests on those that did. "
-        "The same command tries again."
+        f"{_many(open_, 'run')} did not finish; all results use only those that did. "
+        "Run the same command to try again."
     )
 
 
