@@ -82,7 +82,7 @@ def test_likelihoods_are_told(chosen):
     assert "needs the column log_prob_free" in told
     row = next(r for r in chosen["variance"] if (r["input"], r["component"]) == ("lora", "option set"))
     share = f"prompt {100 * row['share']:.0f} %"
-    sentence = f"Of the variance of lora's preference for 'm0', {share}, "
+    sentence = f"Variance of lora's preference for 'm0': {share}, "
     assert sentence in told
     assert f"{100 * row['share']:.1f} %" in told
     assert "one template only" in told

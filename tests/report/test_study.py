@@ -333,7 +333,8 @@ def test_what_a_base_model_changes():
         "Accuracy of race=Black, lora − full: higher by 3.1 points on strong than on weak (1.0 to 5.2), "
         "for the better."
     ]
-    assert "The one comparison shows no method effect that differs" in study_wording.interaction_summary([open_])[0]
+    one = study_wording.interaction_summary([open_])[0]
+    assert one.startswith("The one comparison shows no method effect that differs between base models")
     assert study_wording.interaction_summary([]) == []
 
 
