@@ -25,7 +25,7 @@ from evenhand.report.document import (
 )
 from evenhand.report.rendering import Panel
 
-#: A panel with more lines than this is a wall; the table has them all.
+#: Largest number of lines of a panel that can be read; the table contains all.
 MOST_LINES = 40
 MOST_PANELS = 24
 
@@ -92,13 +92,13 @@ def rates(document: Document) -> list[Panel]:
 
 
 def worst_rows(rows: Sequence[Row]) -> list[Row]:
-    """Keep the worst rows of a panel, in the document's order, so that panels can be read across."""
+    """Select the worst rows of a panel, in the document's order, so that panels can be read across."""
     selected = {id(r) for r in worst_first(rows)[:MOST_LINES]}
     return [r for r in rows if id(r) in selected]
 
 
 def farthest_from_overall(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
-    """Keep the groups whose rates stand farthest from the overall rate, in units of their interval."""
+    """Select the groups whose rates are farthest from the overall rate, in units of their interval."""
     centre = {(r["input"], r["class"]): number(r, "value") for r in overall}
     distance: dict[Any, float] = {}
     for r in rows:
@@ -113,10 +113,10 @@ def farthest_from_overall(rows: Sequence[Row], overall: Sequence[Row]) -> list[R
 
 
 def domain(rows: Sequence[Row]) -> tuple[float, float]:
-    """Give one range of differences for all candidates of a metric, in the units shown; it always holds 0.
+    """Return one range of differences for all candidates of a metric, in the units shown; it contains 0.
 
-    It shows every estimate and every interval with a verdict whole. An undecided interval may be cut off: one
-    group of ten rows would else press all others into a dot.
+    It contains every estimate and every interval with a verdict. An undecided interval may be clipped, since
+    that of one group of ten rows would otherwise shrink all others to a dot.
     """
     ends: list[float] = [0.0]
     open_ends: list[float] = []
@@ -135,7 +135,7 @@ def domain(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
-    """Name the lines of a panel; equal names, which files may hold, are numbered apart."""
+    """Label the lines of a panel; equal labels, which files may contain, are numbered."""
     counts: dict[str, int] = {}
     names = []
     for r in rows:
@@ -259,7 +259,7 @@ def arm_dots(
 
     Args:
         lines: `group`, `arm`, `value`, `low`, `high`, and `told` and `interval` for the tooltip.
-        labels: groups in the order in which they are drawn.
+        labels: groups, in drawing order.
         empty: `group` and `why` of groups without values.
         names: arms, in their order on the page.
         title: of the axis.
@@ -303,9 +303,9 @@ def css(kind: str) -> str:
 
 
 def apply_style(chart: Any, *, height: Any) -> dict[str, Any]:  # noqa: ANN401  (any chart; a number or a step)
-    """Give a chart the look and the width of the page, as a specification.
+    """Return the specification of a chart with the style and the width of the page.
 
-    The look is set in the specification: each of altair's `configure` would copy the chart with its data.
+    The style is set in the specification: each `configure` of altair would copy the chart with its data.
     """
     quiet = {
         "labelColor": "currentColor",

@@ -1,4 +1,4 @@
-"""How many answers change, beside those that change between two runs of one arm."""
+"""Answers that change between arms, compared with those that change between runs of one arm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from evenhand.report.document import Document, number
 
 
 def flips_line(document: Document, *, most: int) -> str:
-    """Say how many answers change over all rows, beside those that change between two runs of one arm.
+    """State how many answers change over all rows, and how many between two runs of one arm.
 
     Args:
         document: of an audit, of generations or of likelihoods.

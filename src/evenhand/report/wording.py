@@ -1,7 +1,7 @@
-"""Every sentence that a report and the terminal can say: pure functions of a document or of one of its rows.
+"""Sentences that all reports and the terminal share: pure functions of a document or of one of its rows.
 
-Rates and their differences are told in points (percentage points); ratios, log loss and the Brier score as
-they are. Words are those of the glossary: harm, harmless, help, undecided; difference, disparity, margin.
+Rates and their differences are in points (percentage points); ratios, log loss and the Brier score are
+unscaled. The terms are those of the glossary: harm, harmless, help, undecided; difference, disparity, margin.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from evenhand.report.document import Document, Row, direction, facts, number, verdict_of
 
-#: A shape beside each colour, so that neither is the only carrier.
+#: A symbol for each verdict, so that colour is not the only cue.
 SYMBOLS = {"harm": "▼", "undecided": "◆", "help": "▲", "harmless": "●"}
 
 VERDICT_MEANINGS = {
@@ -23,23 +23,23 @@ VERDICT_MEANINGS = {
 }
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-#: Signs under which differences are known.
+#: Symbols of metrics.
 SIGNS = {"delta_g": "ΔG", "delta_s": "ΔS"}
 
 
 def replace_control_characters(text: object) -> str:
-    """Replace control characters, which a file's names may hold and a terminal would obey."""
+    """Replace control characters: names in files may contain them, and a terminal would execute them."""
     return _CONTROL.sub("�", str(text)).replace("\n", " ").replace("\t", " ")
 
 
 def metric_name(metric: str) -> str:
-    """Say a metric's name in words: `true_positive_rate` is the true positive rate."""
+    """Return the title of a metric: `true_positive_rate` is the true positive rate."""
     known = facts(metric)
     return str(known.title) if known else metric.replace("_", " ")
 
 
 def in_points(metric: str) -> bool:
-    """Say whether a metric is told in points: rates on [0, 1] are, ratios and losses are not."""
+    """Return whether a metric is shown in points: rates on [0, 1] are, ratios and losses are not."""
     known = facts(metric)
     if known is None or not (known.margin or metric.endswith("_difference")):
         return False
@@ -47,14 +47,14 @@ def in_points(metric: str) -> bool:
 
 
 def unit_of(metric: str) -> str:
-    """Name the unit of differences of a metric: ` points`, or nothing."""
+    """Return the unit of differences of a metric: ` points`, or an empty string."""
     return " points" if in_points(metric) else ""
 
 
 def amount(value: float | None, metric: str, *, signed: bool = False, fine: bool = False) -> str:
-    """Write a value or a difference of a metric: .041 of accuracy is `4.1`, of log loss `0.041`.
+    """Format a value or a difference of a metric: .041 of accuracy is `4.1`, of log loss `0.041`.
 
-    Fine, for slopes, which are small, has a digit more.
+    `fine` adds a digit, for slopes, which are small.
     """
     if value is None:
         return "–"
@@ -65,7 +65,7 @@ def amount(value: float | None, metric: str, *, signed: bool = False, fine: bool
 
 
 def span(row: Row, *, signed: bool = False, flipped: bool = False, fine: bool = False) -> str:
-    """Write the interval of a row, `1.9 to 6.2`; flipped tells it of the negated difference."""
+    """Format the interval of a row, `1.9 to 6.2`; `flipped` is for that of the negated difference."""
     low, high = number(row, "low"), number(row, "high")
     if low is None or high is None:
         return "–"
@@ -76,44 +76,44 @@ def span(row: Row, *, signed: bool = False, flipped: bool = False, fine: bool = 
 
 
 def short_span(row: Row) -> str:
-    """Write the interval of a rate, which is never negative, in little room: `78.6–82.6`."""
+    """Format the interval of a rate, which is never negative, compactly: `78.6–82.6`."""
     low, high = number(row, "low"), number(row, "high")
     metric = str(row["metric"])
     return "–" if low is None or high is None else f"{amount(low, metric)}–{amount(high, metric)}"
 
 
 def percent(level: float | None) -> str:
-    """Write a level: .95 is `95 %`."""
+    """Format a level: .95 is `95 %`."""
     return "–" if level is None else f"{100 * level:.4g} %"
 
 
 def p_value(value: float | None) -> str:
-    """Write a p-value, never as 0."""
+    """Format a p-value; small ones as `<0.001`, never as 0."""
     if value is None:
         return "–"
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def count(value: float | None) -> str:
-    """Write a number of rows with thousands set apart; averages over runs keep a decimal."""
+    """Format a number of rows with thousands separators; averages over runs have one decimal."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
 def format_quantity(value: float | None, what: str) -> str:
-    """Write a number of things, `1 row`, `2 rows`, `1.5 rows`."""
+    """Format a number with its noun, `1 row`, `2 rows`, `1.5 rows`."""
     return f"{count(value)} {what}{'' if value == 1 else 's'}"
 
 
 def round_up_figure(value: float) -> str:
-    """Write a planning figure with the two digits that it deserves, rounded up."""
+    """Round a planning figure up to two significant digits."""
     step = 10 ** max(len(str(int(value))) - 2, 0)
     return f"{math.ceil(value / step) * step:,}"
 
 
 def group_name(attribute: object, group: object) -> str:
-    """Say a group as `race=Black`; a memberships column as it is called; overall as `all rows`."""
+    """Format a group as `race=Black`, a memberships column by its name, overall as `all rows`."""
     if attribute is None:
         return "all rows"
     if group is None:
@@ -128,7 +128,7 @@ def group_name(attribute: object, group: object) -> str:
 
 
 def subject(row: Row) -> str:
-    """Say what a row is about: `race=Black`, `all rows`, `between groups of race`; with its class."""
+    """Name the group, and the class, of a row: `race=Black`, `all rows`, `between groups of race`."""
     name = group_name(row.get("attribute"), row.get("group"))
     return name if row.get("class") is None else f"{name}, class {row['class']}"
 
@@ -154,7 +154,7 @@ def _interval_clause(row: Row, *, signed: bool, flipped: bool) -> str:
 
 
 def comparison_sentence(row: Row) -> str:
-    """Say one comparison: verdict, difference, interval, margin, flips, and what would settle it."""
+    """Describe a comparison: verdict, difference, interval, margin, flips, data needed to settle it."""
     lead = "In these runs, compared" if of_few_runs([row]) else "Compared"
     head = f"{lead} with {row['reference']}, {row['candidate']} "
     difference = number(row, "difference")
@@ -213,7 +213,7 @@ def _finish(sentence: str, row: Row) -> str:
 
 
 def harmless_note(row: Row) -> str:
-    """Say which kind of harmless a row is: equivalent, negligible but not zero, or a gain left open."""
+    """Describe the kind of harmless: equivalent, negligible but nonzero, or a gain not excluded."""
     low, high = number(row, "low"), number(row, "high")
     excludes_zero = low is not None and high is not None and (low > 0 or high < 0)
     if excludes_zero:
@@ -224,7 +224,7 @@ def harmless_note(row: Row) -> str:
 
 
 def flips(row: Row) -> str:
-    """Say how many answers changed in each direction, and between two runs of one arm; empty if unknown."""
+    """State how many answers changed in each direction, and between two runs of one arm; empty if unknown."""
     lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
     if lost is None or won is None:
         return ""
@@ -237,7 +237,7 @@ def flips(row: Row) -> str:
 
 
 def flip_counts(row: Row) -> str:
-    """Write the flips of a row in a cell, `31 / 12 (9)`: with those between two runs of one arm."""
+    """Format the flips of a row for a cell: `31 / 12 (9)`, where 9 is between two runs of one arm."""
     lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
     if lost is None or won is None:
         return "–"
@@ -246,13 +246,13 @@ def flip_counts(row: Row) -> str:
 
 
 def answer_words(metric: str) -> tuple[str, str]:
-    """Say what an answer is that a metric counts, and one that it does not; shares count no right answers."""
+    """Return the words for answers that a metric counts and for others; shares do not count right answers."""
     counts_share = metric.startswith("share_") or metric.endswith(("_share", "_followed"))
     return ("yes", "no") if counts_share else ("right", "wrong")
 
 
 def to_settle(row: Row) -> str:
-    """Say what an undecided row could have shown, and about what would settle it."""
+    """State the smallest detectable difference of an undecided row, and the data needed to settle it."""
     metric = str(row["metric"])
     smallest, rows, runs = (
         number(row, k) for k in ("minimum_detectable", "rows_to_settle", "runs_to_settle")
@@ -278,7 +278,7 @@ def _about_rows(rows: float) -> str:
 
 
 def needed(row: Row) -> str:
-    """Write what would settle an undecided row, for a table's cell."""
+    """Format the data needed to settle an undecided row, for a cell."""
     rows, runs = number(row, "rows_to_settle"), number(row, "runs_to_settle")
     if verdict_of(row) != "undecided" or (rows is None and runs is None):
         return ""
@@ -287,7 +287,7 @@ def needed(row: Row) -> str:
 
 
 def status_reason(row: Row) -> str:
-    """Say why a row has no number, or why its number is not used."""
+    """State the reason for a missing or unused value of a row."""
     status = row.get("status", "ok")
     reason = str(row.get("reason") or "").rstrip(".")
     method = str(row.get("interval") or "")
@@ -298,7 +298,7 @@ def status_reason(row: Row) -> str:
 
 
 def tiles(document: Document, meanings: Mapping[str, str]) -> list[tuple[str, str, int, str, str]]:
-    """Give the counts of the verdicts, each with its symbol, its meaning and what it is about."""
+    """Return (verdict, symbol, count, meaning, scope) of each verdict."""
     counts = document["verdict"]["counts"]
     about = " in these runs" if of_few_runs(document["comparisons"]) else ""
     return [(v, symbol, counts.get(v, 0), meanings[v], about) for v, symbol in SYMBOLS.items()]
@@ -310,7 +310,7 @@ def verdict_heading(rows: Iterable[Row]) -> str:
 
 
 def verdict_label(row: Row) -> str:
-    """Say the verdict in a cell: `▼ harm`, or why there is none."""
+    """Format the verdict for a cell: `▼ harm`, or the reason for its absence."""
     verdict = verdict_of(row)
     if verdict:
         return f"{SYMBOLS[verdict]} {verdict}"
@@ -320,12 +320,12 @@ def verdict_label(row: Row) -> str:
 
 
 def of_few_runs(rows: Iterable[Row]) -> bool:
-    """Say whether verdicts are about the runs at hand only: an arm has fewer than five."""
+    """Return whether verdicts are about the runs at hand only, since an arm has fewer than five."""
     return any(r.get("unit") == "rows" for r in rows)
 
 
 def counts_line(document: Document) -> str:
-    """Say the numbers of verdicts in one line, what they are about, and how many have none."""
+    """State the counts of verdicts in one line, with their scope and the comparisons without one."""
     counts = document["verdict"]["counts"]
     about = "In these runs" if of_few_runs(document["comparisons"]) else "For the method"
     text = f"{about}: " + "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
@@ -334,7 +334,7 @@ def counts_line(document: Document) -> str:
 
 
 def unit_note(document: Document) -> str:
-    """Say whether the verdicts hold for the method or for the runs at hand; empty without comparisons."""
+    """State whether the verdicts hold for the method or for the runs at hand; empty without comparisons."""
     rows = document["comparisons"]
     if not rows:
         return ""
@@ -349,7 +349,7 @@ def unit_note(document: Document) -> str:
 
 
 def margin_note(document: Document) -> str:
-    """Say the margin of the verdicts; empty where nothing is compared or there is none."""
+    """State the margins of the verdicts; empty without comparisons or margins."""
     settings = document.get("settings", {})
     default, by_metric = number(settings, "margin"), settings.get("margins") or {}
     if not document["comparisons"] or (default is None and not by_metric):
@@ -362,19 +362,19 @@ def margin_note(document: Document) -> str:
 
 
 def left_out(shown: int, total: int, what: str, *, rest: str = "the table has all") -> str:
-    """Say how much a chart or a short table leaves out; empty when it shows all."""
+    """State how many items of a chart or a table are shown; empty if all are."""
     return "" if shown >= total else f"{shown} of {total} {what} are shown; {rest}."
 
 
 def axis_caption(row: Row) -> str:
-    """Say what the two ends of a forest plot's axis mean."""
+    """Label the two directions of the axis of a forest plot."""
     unit = "points" if in_points(str(row["metric"])) else "difference"
     left, right = {1: ("worse", "better"), -1: ("better", "worse"), 0: ("lower", "higher")}[direction(row)]
     return f"← {left} · {unit} · {right} →"
 
 
 def forest_caption() -> str:
-    """Say how a forest plot is read."""
+    """Explain how to read a forest plot."""
     return (
         "Each line is the simultaneous interval of the difference candidate − reference; "
         "each symbol is the estimate. "

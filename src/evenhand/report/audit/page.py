@@ -1,4 +1,4 @@
-"""The page of an audit: text, tables and charts, prepared so that the template decides nothing."""
+"""The page of an audit: text, tables and charts, prepared so that the template only lays them out."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def build_page(document: Document) -> str:
     """Build the page of an audit.
 
     Args:
-        document: what `AuditResult.to_dict()` gives, schema `evenhand.audit/1`.
+        document: the dictionary of `AuditResult.to_dict()`, schema `evenhand.audit/1`.
 
     Returns:
-        A whole HTML document that refers to nothing outside itself.
+        A complete HTML document without external references.
     """
     return render("audit.html.j2", {"a": audit_view(document), "document": document})
 
 
 def audit_view(document: Document) -> dict[str, Any]:
-    """Prepare all that a template shows of an audit."""
+    """Prepare the template variables of an audit."""
     ranked = worst_first(primary(document))
     forest = charts.forest(document)
     others = exploratory(document)
@@ -83,7 +83,7 @@ def _title(document: Document) -> str:
 
 @dataclass(frozen=True)
 class Findings:
-    """The sentences that a reader needs first, as (verdict, label, sentence), under a heading."""
+    """The sentences to read first, as (verdict, label, sentence), under a heading."""
 
     heading: str
     rows: Sequence[tuple[str, str, str]]
@@ -100,7 +100,7 @@ def _findings(ranked: Sequence[Row]) -> Findings:
 
 
 def inputs_table(document: Document) -> Table:
-    """List what was read."""
+    """List the input files with their rows, runs and digests."""
     head = [Cell("arm"), Cell("file"), Cell("rows", css="figure"), Cell("runs", css="figure"), Cell("sha256")]
     rows = [
         [
@@ -116,7 +116,7 @@ def inputs_table(document: Document) -> Table:
 
 
 def settings_list(document: Document) -> list[tuple[str, str]]:
-    """List the settings that say something."""
+    """List the settings that are not empty, as (name, text)."""
     entries = [(str(k).replace("_", " "), _listed(v)) for k, v in document.get("settings", {}).items()]
     return [(k, v) for k, v in entries if v]
 
@@ -188,7 +188,7 @@ def _disparities(document: Document) -> Table:
 
 
 def _rate_tables(document: Document) -> list[tuple[str, Table, Table | None]]:
-    """One table per attribute with the main metrics, and one with the rest."""
+    """Make one table of the main metrics, and one of the others, per attribute."""
     main = key_metrics(document)
     tables = []
     for attribute in unique(document["rates"], "attribute"):
@@ -216,7 +216,7 @@ def _rates(caption: str, rows: Sequence[Row]) -> Table:
 
 
 def unusable(rows: Iterable[Row]) -> list[str]:
-    """Say which numbers are undefined or come from too few rows, one line per reason and set of metrics."""
+    """List the values that are undefined or from too few rows, one line per reason and set of metrics."""
     metrics_by_subject: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if row.get("status", "ok") != "ok":
@@ -234,7 +234,7 @@ def _few_names(names: Sequence[str]) -> str:
 
 
 def _left_out(document: Document) -> list[str]:
-    """Say which groups are in no disparity, or are missing from some, and why."""
+    """List the groups that are left out of disparities, each with the metrics and the reason."""
     metrics_by_group: dict[tuple[str, str, str], dict[str, None]] = {}
     for row in document["disparities"]:
         for group, reason in groups_left_out(row):

@@ -1,4 +1,4 @@
-"""What the terminal shows of an audit: the answer at a glance, and where the rest is."""
+"""Terminal summary of an audit: the main results, and where the others are."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def summarise(document: Document, console: Console, written: Mapping[str, str] |
     """Print the answer of an audit.
 
     Args:
-        document: what `AuditResult.to_dict()` gives.
+        document: the dictionary of `AuditResult.to_dict()`.
         console: where to print; 80 columns are enough.
         written: paths of the files that were written, by kind (`html`, `json`, `csv`).
     """
@@ -54,18 +54,18 @@ def summarise(document: Document, console: Console, written: Mapping[str, str] |
 
 
 def print_paragraph(console: Console, text: str, style: str = "") -> None:
-    """Print a paragraph; no name in it can give the terminal an order."""
+    """Print a paragraph, with control characters replaced."""
     console.print(Text(wording.replace_control_characters(text), style=style))
 
 
 def print_paths(console: Console, written: Mapping[str, str]) -> None:
-    """Print where files are, one line each, however long: to be clicked, copied or read by a program."""
+    """Print the paths of files, one per line without wrapping: to be clicked, copied or parsed."""
     for kind, path in written.items():
         console.print(Text(wording.replace_control_characters(f"{kind}: {path}")), soft_wrap=True)
 
 
 def plain_table(*columns: tuple[str, bool]) -> Table:
-    """Make a plain table; a column is its heading and whether it holds figures."""
+    """Make a table; a column is its heading and whether it contains numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for heading, figures in columns:
         justify: Literal["left", "right"] = "right" if figures else "left"
@@ -76,23 +76,23 @@ def plain_table(*columns: tuple[str, bool]) -> Table:
 
 
 def figure_text(text: str, style: str = "") -> Text:
-    """A figure that no line break may cut."""
+    """Return a number with its interval as text that is never wrapped."""
     return Text(wording.replace_control_characters(text).replace(" ", "\N{NO-BREAK SPACE}"), style=style)
 
 
 def plain_text(value: object, style: str = "") -> Text:
-    """A text that can give the terminal no order."""
+    """Return a text with control characters replaced."""
     return Text(wording.replace_control_characters(value), style=style)
 
 
 def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = REST) -> None:
-    """Print the numbers of verdicts and the worst comparisons.
+    """Print the counts of verdicts and the worst comparisons.
 
     Args:
-        document: what `AuditResult.to_dict()` gives.
+        document: the dictionary of `AuditResult.to_dict()`.
         console: where to print.
         most: rows of the table.
-        rest: where the others are found.
+        rest: text on where the other rows are.
     """
     rows = worst_first(primary(document))
     console.print()
@@ -108,14 +108,14 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
 
 
 class _Rest(NamedTuple):
-    """Where other rows are found, and how many rows there are in all."""
+    """The place of the rows that are not shown, and the number of all rows."""
 
     where: str
     total: int
 
 
 def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Rest) -> None:
-    """Print the rows that say most."""
+    """Print the table of the worst rows."""
     rows = primary(document)
     several = len(unique(rows, "candidate")) > 1
     margins = unique(shown, "margin")
@@ -145,7 +145,7 @@ def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Re
 
 
 def _requested(document: Document, shown: Sequence[Row], console: Console, rest: str) -> None:
-    """Print the comparisons of metrics that the call names and that no row above is about."""
+    """Print the comparisons of requested metrics that the table above does not contain."""
     above = {r["metric"] for r in shown}
     rows = [r for m in requested(document) if m not in above for r in document["comparisons"]
             if r["metric"] == m]  # fmt: skip
@@ -191,7 +191,7 @@ def _footnote(shown: Sequence[Row], margins: Sequence[float | None], rest: _Rest
 
 
 def _single(document: Document, console: Console) -> None:
-    """Show the main rates by group, and the disparities, when there is nothing to compare."""
+    """Show the main rates by group, and the disparities, of documents without comparisons."""
     there = set(unique(document["rates"], "metric"))
     metrics = [m for m in requested(document) if m in there] or key_metrics(document)[:_MOST_RATES]
     at = {(r["input"], r["attribute"], r["group"], r["class"], r["metric"]): r for r in document["rates"]}
@@ -228,7 +228,7 @@ def _rates(at: Mapping[Any, Row], shown: Sequence[_Key], metrics: Sequence[str],
 
 
 def _few_groups(keys: Sequence[_Key]) -> list[_Key]:
-    """Keep the first groups of each attribute, in the document's order."""
+    """Select the first groups of each attribute, in the document's order."""
     counts: dict[tuple[Any, Any], int] = {}
     selected = []
     for key in keys:
@@ -266,7 +266,7 @@ def _value(row: Row | None) -> Text:
 
 
 def problems(document: Document, console: Console) -> None:
-    """Print the first remarks on the data; nothing when there are none."""
+    """Print the first remarks on the data, if any."""
     lines = [str(p) for p in document.get("problems", ())]
     if not lines:
         return

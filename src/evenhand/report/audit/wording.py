@@ -1,4 +1,4 @@
-"""How the numbers of an audit came about, in words: the last section of its page."""
+"""The last section of an audit page: the methods behind its numbers, in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evenhand.report.wording import amount, metric_name
 
 
 def how_computed(document: Document) -> list[tuple[str, str]]:
-    """Say how the numbers came about: pairs of a heading and a paragraph."""
+    """Describe the methods behind the numbers, as pairs of a heading and a paragraph."""
     settings = document.get("settings", {})
     alpha = float(settings.get("alpha", 0.05))
     level = wording.percent(1 - alpha)

@@ -1,4 +1,4 @@
-"""Rows of the figures and the table of models that write, out of a document `evenhand.study/1`."""
+"""Rows of figures and tables on generated answers, from a document `evenhand.study/1`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evenhand.report.language import rows as language_rows
 from evenhand.report.language import wording as generative_wording
 from evenhand.tables.answers.vocabulary import PREDISPOSITION
 
-#: What is asked of the gender of translations, beside shares.
+#: Metrics of the gender of translations, besides shares.
 GENDER_METRICS = ("gender_accuracy", "delta_g", "delta_s")
 
 _KEY_FIELDS = ("attribute", "group", "metric", "class")
@@ -19,7 +19,7 @@ _EVIDENCE_FIELDS = ("level", "n", "runs", "status", "reason", "interval")
 
 
 def judged(result: Document, kind: str) -> Iterator[tuple[str, Document]]:
-    """Give the models of which `generations` or `likelihoods` were judged, with their documents."""
+    """Yield the models with judged `generations` or `likelihoods`, and the judgements."""
     for model in result["models"]:
         judgement = model.get("generative")
         if judgement and judgement["kind"] == kind:
@@ -79,8 +79,8 @@ def gender_table(result: Document) -> Rows:
 def options(result: Document) -> Rows:
     """P10: shares of the options of every template and variant, by meaning and by token.
 
-    `line` and `column` are where a row is drawn. Tokens are not: each variant has others, and p11 shows how
-    often they are what an answer follows.
+    `line` and `column` give the position of a row in the figure. Tokens are not drawn: they differ between
+    variants, and p11 shows how often answers follow them.
     """
     return [
         {
@@ -146,7 +146,7 @@ def quality(result: Document) -> Rows:
 
 
 def choices(result: Document) -> Rows:
-    """T5: what every arm chooses and what its answers follow, by group, and the differences.
+    """T5: choices of every arm by group, and the differences.
 
     One row per number: an option's share (its `class`), expected answers, answers that follow the token or
     the meaning. `change_...` are differences to the reference with their simultaneous intervals.

@@ -1,4 +1,4 @@
-"""Drawing of shares of answers by template: rows of answers.py in, Vega-Lite specifications out."""
+"""Charts of shares of answers by template: rows of answers.py in, Vega-Lite specifications out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evenhand.report.figures.charts import WIDEST
 from evenhand.report.figures.data import Rows, split
 from evenhand.report.figures.style import Spec
 
-#: Pixels of a page's height, of what stands above and below a block's lines, of the names of lines.
+#: Pixels: height of a page, frame above and below the lines of a block, width of the line labels.
 _TALLEST, _FRAME, _NAMES = 680, 62, 170
 
 
@@ -35,7 +35,7 @@ def _blocks(rows: Rows) -> list[Rows]:
 
 
 def _step(rows: Rows) -> float:
-    """Pixels of a line: of the arms that stand below each other in it."""
+    """Return the height of a line in pixels: its arms are drawn below each other."""
     return 3.6 * len(unique(rows, "arm")) + 5
 
 

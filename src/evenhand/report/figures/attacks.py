@@ -1,4 +1,4 @@
-"""Rows and drawing of the figures of membership inference, out of a document `evenhand.study/1`."""
+"""Rows and charts of the figures on membership inference, from a document `evenhand.study/1`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from evenhand.report.figures.style import Spec
 from evenhand.report.figures.wording import line_label
 from evenhand.report.privacy import charts as privacy_charts
 
-#: Groups below each other on a page of curves, pixels of their names, and most of a panel's.
+#: Groups on a page of curves; pixels of their labels; largest size of a panel in pixels.
 _GROUPS, _NAMES, _PANEL = 5, 120, 125
 
 
 def attacked(result: Document) -> Iterator[tuple[str, Document]]:
-    """Give the models whose runs were attacked, with what the attacks found."""
+    """Yield the attacked models with the documents of their attacks."""
     for model in result["models"]:
         if model.get("privacy"):
             yield str(model["model"]), model["privacy"]
@@ -30,7 +30,7 @@ def curves(result: Document) -> Rows:
     """P5: points of the ROC curves of every attack, arm and group, at thresholds pooled over groups.
 
     `own_fpr` is the false positive rate among the group's own non-members at the same threshold. Points below
-    one non-member are not there.
+    one non-member are omitted.
     """
     rows: Rows = []
     for model, attack_result in attacked(result):
@@ -50,7 +50,7 @@ def curves(result: Document) -> Rows:
 
 
 def leakage(result: Document) -> Rows:
-    """P6: the primary numbers (AUC, true positive rate at low FPR) of every attack and arm by group."""
+    """P6: the primary metrics (AUC, true positive rate at low FPR) of every attack and arm by group."""
     return [
         {"model": model, "attack": attack, **row}
         for model, attack_result in attacked(result)
@@ -64,7 +64,7 @@ def leakage(result: Document) -> Rows:
 
 
 def pages_of_curves(rows: Rows) -> list[Rows]:
-    """Divide curves into pages of some groups each."""
+    """Divide curves into pages of at most five groups."""
     pages = []
     for of_model in split(rows, "model"):
         labels = unique(of_model, "label")
@@ -74,14 +74,14 @@ def pages_of_curves(rows: Rows) -> list[Rows]:
 
 
 def pages_of_leakage(rows: Rows) -> list[Rows]:
-    """Give each attack and attribute a page."""
+    """Divide rates into one page per attack and attribute."""
     return split(rows, "attack", "attribute")
 
 
 def roc(rows: Rows, result: Document) -> Spec:
     """P5: both axes logarithmic, a panel for every group (down) and attack (across), a line per arm.
 
-    A page has the curves of one model, whose name stands above them where several were attacked.
+    A page has the curves of one model, whose name is above them if several were attacked.
     """
     import altair as alt  # noqa: PLC0415
 

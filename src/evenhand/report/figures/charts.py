@@ -1,4 +1,4 @@
-"""Drawings of figures: rows of data.py in, Vega-Lite specifications out."""
+"""Charts of the figures: rows of data.py in, Vega-Lite specifications out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from evenhand.report.figures.data import Rows, series_names, split
 from evenhand.report.figures.style import Spec
 from evenhand.report.study.calibration_wording import axis
 
-#: Panels of a forest that stand beside each other.
+#: Panels of a forest plot side by side.
 FOREST_COLUMNS = 5
 
-#: Pixels of panels that stand beside each other: more, and letters become too small on a page.
+#: Total width of panels side by side in pixels; wider figures have too small letters on a page.
 WIDEST = 560
 
-#: What an axis takes beside its panel.
+#: Pixels of an axis beside its panel.
 _AXIS = 42
 
-#: Width of a panel by size, and between arms of one group there.
+#: Width of a panel by group size, and the gap between arms of one group there, in pixels.
 _SIZE_WIDTH, _BESIDE = 145, 2.5
 
 
@@ -62,7 +62,7 @@ def by_group(rows: Rows) -> Spec:
 
 
 def _shown(rows: Iterable[Row], metric: str) -> list[dict[str, Any]]:
-    """Give values and limits in the unit shown; JSON of a figure holds no other field of its rows."""
+    """Return values and limits in the unit shown; a specification contains only the fields that it draws."""
     scale = 100.0 if wording.in_points(metric) else 1.0
     values = []
     for row in rows:
@@ -80,13 +80,13 @@ def _grid(
     panel: Callable[[Rows, str, str], Any],
     width: float,
 ) -> Spec:
-    """Lay panels out: the attributes of each model below each other, their metrics beside each other.
+    """Arrange panels: one line per model and attribute, metrics side by side.
 
     Args:
         rows: of all panels.
         metrics: in their order.
         panel: draws one panel from its rows, its metric and its title.
-        width: of a panel in pixels; metrics that do not fit beside each other go below.
+        width: of a panel in pixels; metrics that do not fit side by side wrap to the next line.
     """
     several = len(unique(rows, "model")) > 1
     columns = max(int(WIDEST // (width + _AXIS)), 1)
@@ -210,7 +210,7 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
 
 
 def _valued(rows: Rows, metric: str) -> list[dict[str, Any]]:
-    """Give the values along an option in the unit shown, each at its option's value."""
+    """Return the values along an option, in the unit shown, each with the value of the option."""
     factor = 100.0 if wording.in_points(metric) else 1.0
     values = []
     for row in rows:
@@ -228,7 +228,8 @@ def by_size(rows: Rows) -> Spec:
     names = [str(c) for c in unique(rows, "candidate")]
     sizes = [float(r["n"]) for r in rows]
     domain = [min(sizes) / 1.35, max(sizes) * 1.35]
-    # Arms of one group stand beside each other by pixels, not by sizes that could be another group's.
+    # Arms of one group are offset by a constant number of pixels: an offset in rows would grow with the
+    # size and could reach another group's position.
     beside = math.log2(domain[1] / domain[0]) * _BESIDE / _SIZE_WIDTH
 
     def panel(panel_rows: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
@@ -271,7 +272,7 @@ def by_size(rows: Rows) -> Spec:
 def forest(rows: Rows) -> Spec:
     """Every primary difference with its interval, margin and verdict: a line per group, a panel per arm.
 
-    Groups that no row is about have no line, as variants in which no token can be followed.
+    Groups without rows get no line, such as variants in which answers cannot follow a token.
     """
     several = len(unique(rows, "model")) > 1
     lines = []

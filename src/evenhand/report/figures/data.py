@@ -1,4 +1,4 @@
-"""Rows of each figure, taken out of a document `evenhand.study/1`, in its units."""
+"""Rows of each figure, from a document `evenhand.study/1`, in the units of the document."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from evenhand.report.figures.wording import group_label, line_label
 ERROR, BRIER = "expected_calibration_error", "brier_score"
 DISPARITIES = ("demographic_parity_difference", "equalized_odds_difference")
 
-#: Arms that a figure by group can hold; the CSV beside it has all.
+#: Arms that fit in a figure by group; the CSV file contains all.
 MOST_ARMS = 6
 
-#: Fields of a comparison that a figure's table keeps.
+#: Fields of a comparison in the CSV file of a figure.
 _COMPARISON_FIELDS = (
     *("reference", "candidate", "attribute", "group", "class", "metric", "n", "difference", "low", "high"),
     *("level", "p_value", "p_adjusted", "margin", "verdict", "status", "reason"),
@@ -28,14 +28,14 @@ Rows = list[dict[str, Any]]
 
 
 def audits(result: Document) -> Iterator[tuple[str, Document]]:
-    """Give the models that were judged, with their audits."""
+    """Yield the audited models with their audits."""
     for model in result["models"]:
         if model.get("audit"):
             yield str(model["model"]), model["audit"]
 
 
 def judgements(result: Document) -> Iterator[tuple[str, Document]]:
-    """Give all that was judged of each model: its audit, and what it wrote."""
+    """Yield every judgement of each model: the audit, and that of its generated answers."""
     for model in result["models"]:
         for kind in ("audit", "generative"):
             if model.get(kind):
@@ -43,7 +43,7 @@ def judgements(result: Document) -> Iterator[tuple[str, Document]]:
 
 
 def task_of(result: Document) -> str:
-    """Say what models read: `text` (also where it is not known) or `image`."""
+    """Return the input type of a study: `text` (also if unknown) or `image`."""
     dataset = result["dataset"]
     if dataset.get("task"):
         return str(dataset["task"])
@@ -54,7 +54,7 @@ def task_of(result: Document) -> str:
 
 
 def shown_arms(result: Document) -> list[str]:
-    """Name the arms that figures by group can hold: all, or the reference and those nearest to harm."""
+    """Name the arms that fit in figures by group: all, or the reference and those nearest to harm."""
     judged = list(judgements(result))
     names = list(dict.fromkeys(name for _, audit in judged for name in arms(audit)))
     if len(names) <= MOST_ARMS:
@@ -76,7 +76,7 @@ def calibration(result: Document) -> Rows:
 
 
 def rates_of(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Each attribute's groups, all rows first; rates of one class against the rest stay in the result."""
+    """Yield the rates by attribute, all rows first, without those of single classes."""
     attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
     for attribute in attributes or [None]:
         for metric in metrics:
@@ -101,7 +101,7 @@ def rates_of(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[di
 
 
 def _without_class(rows: Iterable[Row], metric: str) -> list[Row]:
-    """Take the rows of a metric that are about all classes."""
+    """Select the rows of a metric over all classes."""
     return [r for r in rows if r["metric"] == metric and r["class"] is None]
 
 
@@ -143,9 +143,10 @@ def along(result: Document, parameter: str) -> Rows:
 
 
 def _overall(audit: Document, arm: str) -> Iterator[dict[str, Any]]:
-    """The accuracy over all rows and the disparities of an arm, under every attribute."""
+    """Yield the accuracy over all rows and the disparities of an arm, by attribute."""
     of_arm = [r for r in audit["disparities"] if r["input"] == arm]
-    # Of more than two classes these have one value for each; the gap in accuracy has one for all.
+    # With more than two classes these disparities have one value per class, which a line chart of arms
+    # cannot show; the difference in accuracy has a single one.
     gaps = [r for m in DISPARITIES for r in _without_class(of_arm, m)] or _without_class(
         of_arm, "accuracy_difference"
     )
@@ -182,7 +183,7 @@ def _differences(documents: Iterable[tuple[str, Document]]) -> Rows:
 
 
 def by_size(result: Document) -> Rows:
-    """Differences of single groups, beside the slope along the groups' sizes where it was judged."""
+    """Differences of single groups, with the slope along group sizes where it was estimated."""
     rows: Rows = []
     slopes = {
         (str(m["model"]), s["candidate"], s["attribute"], s["class"], s["metric"]): s
@@ -205,7 +206,7 @@ def series_names(rows: Sequence[Row]) -> list[str]:
 
 
 def split(rows: Rows, *keys: str) -> list[Rows]:
-    """Sort rows into those that agree in some fields, in order of appearance."""
+    """Divide rows into blocks with equal values of `keys`, in order of appearance."""
     blocks: dict[tuple[Any, ...], Rows] = {}
     for row in rows:
         blocks.setdefault(tuple(row[k] for k in keys), []).append(row)

@@ -8,7 +8,7 @@ from typing import Any
 from evenhand.report.document import Document, Row, arms, number
 from evenhand.report.figures.data import BRIER, ERROR, Rows, audits
 
-#: Columns of the summary and the disparity that each one shows.
+#: Columns of the summary, with the disparity of each.
 _GAPS = {
     "gap": "accuracy_difference",
     "demographic_parity_difference": "demographic_parity_difference",
@@ -49,7 +49,7 @@ def summary(result: Document) -> Rows:
 
 
 def _of_groups(audit: Document, arm: str, attribute: object) -> dict[str, Any]:
-    """The accuracy over all rows, and the groups where it is lowest and highest."""
+    """Return the accuracy over all rows, and the groups with the lowest and the highest accuracy."""
     of_arm = [r for r in audit["rates"] if r["input"] == arm and r["metric"] == "accuracy"]
     overall: Row = next((r for r in of_arm if r["attribute"] is None), {})
     able = [

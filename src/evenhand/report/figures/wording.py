@@ -1,4 +1,4 @@
-"""Every sentence that figures and tables for a paper say."""
+"""Sentences, labels and axis titles of figures and tables for a paper."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def panel_title(model: str, of_what: object, *, several: bool) -> str:
 
 
 def wrap_arm_name(arm: str) -> list[str]:
-    """Write an arm's name in lines, one per option when there are several."""
+    """Split the name of an arm into lines, one per option."""
     *head, last = arm.split(",")
     return [*(f"{part}," for part in head), last]
 
@@ -75,12 +75,12 @@ def difference_axis(metric: str, reference: str) -> str:
 
 
 def left_out(names: Sequence[str], why: str) -> str:
-    """Say that figures are not made, and why."""
+    """State the reason for figures that are not written."""
     return f"{', '.join(names)}: left out, {why}."
 
 
 def some_arms(names: Sequence[str], shown: int, total: int) -> str:
-    """Say that figures show some of the arms only."""
+    """State that figures show some of the arms only."""
     return (
         f"{', '.join(names)}: {shown} of {total} arms are drawn, the reference and those nearest to harm; "
         "the CSV has all."
@@ -88,5 +88,5 @@ def some_arms(names: Sequence[str], shown: int, total: int) -> str:
 
 
 def written(names: Sequence[str], out: str) -> str:
-    """Say what was made, and where."""
+    """Name the written figures and their folder."""
     return f"figures: {', '.join(names)} in {out}" if names else f"figures: none in {out}"

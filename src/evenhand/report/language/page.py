@@ -1,4 +1,4 @@
-"""What a report says of generated texts and of likelihoods of answer options: sections, and the terminal."""
+"""Report sections and terminal summary of generated texts and of likelihoods of answer options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evenhand.report.rendering import Cell, Panel, Table, fast_charts, figure, r
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Rows of the table of options; the result has all.
+#: Largest number of rows of the table of options; the result contains all.
 MOST_ROWS = 600
 
 
@@ -29,7 +29,7 @@ def build_generative_page(document: Document) -> str:
         document: schema `evenhand.generative/1`.
 
     Returns:
-        A whole HTML document that refers to nothing outside itself.
+        A complete HTML document without external references.
     """
     with fast_charts():
         view = {"a": audit_view(document), "g": generative_view(document), "document": document}
@@ -39,7 +39,7 @@ def build_generative_page(document: Document) -> str:
 def summarise_generative(
     document: Document, console: Console, written: Mapping[str, str] | None = None
 ) -> None:
-    """Print the answer of a judgement of generations or likelihoods.
+    """Print the summary of a judgement of generations or likelihoods.
 
     Args:
         document: schema `evenhand.generative/1`.
@@ -54,7 +54,7 @@ def summarise_generative(
 
 
 def generative_view(document: Document) -> dict[str, Any]:
-    """Prepare the sections that generations or likelihoods have beside those of an audit.
+    """Prepare the sections of generations or likelihoods in addition to those of an audit.
 
     Args:
         document: schema `evenhand.generative/1`.

@@ -1,4 +1,4 @@
-"""How much of a preference is the prompt: bars and the table of its variance components."""
+"""Variance components of preferences: stacked bars and a table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from evenhand.report.document import Row, number
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.rendering import Cell, Panel, Table, figure
 
-#: Rows of the table; the result has all.
+#: Largest number of rows of the table; the result contains all.
 MOST_ROWS = 600
 
 
 def variance_panels(rows: Sequence[Row]) -> list[Panel]:
-    """Draw the shares of every arm's and every difference's variance as stacked bars, one panel of each.
+    """Draw the variance shares of arms and of differences as stacked bars, a panel for each.
 
     Args:
         rows: of `variance` in a document.

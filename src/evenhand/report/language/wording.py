@@ -1,4 +1,4 @@
-"""Every sentence on generated texts and on likelihoods of answer options."""
+"""Sentences on generated texts and on likelihoods of answer options."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARIANCE = (
     "other snippets, not about other prompts. Estimates below 0 count as 0."
 )
 VARIANCE_CAPTION = "Variance components of each preference."
-#: Sentences on variance; the table has the rest.
+#: Largest number of sentences on variance; the table contains the rest.
 MOST_SENTENCES = 6
 TOKENS = (
     "Where variants permute the meanings of the options over their tokens, an option's log share splits "
@@ -59,12 +59,12 @@ def twin_label(row: Row) -> str:
 
 
 def outcome_label(row: Row) -> str:
-    """Say what answers to a twin do, by an outcome."""
+    """Describe an outcome of answers to a twin."""
     return "keeps the answer" if row["outcome"] == "both" else f"follows the {row['outcome']}"
 
 
 def quality(document: Document) -> str:
-    """Say how the scores were computed."""
+    """Describe the computation of the scores, with their signatures."""
     signatures = document["quality"]["signatures"]
     if not signatures:
         return "No scores: the table has no references, or sacrebleu is not installed."
@@ -79,7 +79,7 @@ def quality(document: Document) -> str:
 
 
 def options(document: Document) -> str:
-    """Say by which scoring the charts are."""
+    """State the scoring of the charts."""
     return (
         f"Charts show the scoring '{document['scoring']}'. A tie (scores within a millionth) counts for "
         "no option. Shares by meaning that change between variants, while those by token do not, show "
@@ -88,7 +88,7 @@ def options(document: Document) -> str:
 
 
 def variance(rows: Sequence[Row]) -> str:
-    """Say of the preference of every arm and difference that varies most where its variance comes from."""
+    """Describe the variance components of the most variable preference of every arm and difference."""
     known = [r for r in rows if number(r, "share") is not None]
     sentences = []
     for subject in dict.fromkeys(variance_subject(r) for r in known):
@@ -104,7 +104,7 @@ def _total(rows: Sequence[Row], meaning: object) -> float:
 
 
 def _variance_sentence(subject: str, rows: Sequence[Row]) -> str:
-    """Say the shares of one preference: the prompt with its parts, then the others."""
+    """State the variance shares of one preference: the prompt with its parts, then the others."""
     what = (
         f"{subject}'s preference"
         if rows[0]["input"] is not None
@@ -131,9 +131,9 @@ def variance_subject(row: Row) -> str:
 
 
 def variance_part(row: Row) -> str:
-    """Name the part that a row adds to the whole, empty for one that is within another part.
+    """Name the part of the total variance that a row is; empty for a row within another part.
 
-    Parts: each effect of prompts, snippets, prompts with snippets, and all with seeds.
+    The parts are disjoint: effects of prompts, snippets, prompts x snippets, and all effects with seeds.
     """
     factors = str(row["factors"] or "").split(" x ")
     if row["kind"] == "sum":
@@ -144,7 +144,7 @@ def variance_part(row: Row) -> str:
 
 
 def variance_share(row: Row, *, short: bool = False) -> str:
-    """Write the share of a row, with its interval unless it is to be short."""
+    """Format the share of a row, with its interval unless `short`."""
     share, low, high = (number(row, k) for k in ("share", "low", "high"))
     if share is None:
         return "–"
@@ -154,7 +154,7 @@ def variance_share(row: Row, *, short: bool = False) -> str:
 
 
 def summary(document: Document) -> list[str]:
-    """Say what a terminal shows before the comparisons: the main shares and scores of every arm."""
+    """List the main shares and scores of every arm, for the terminal."""
     rows = [r for r in document["rates"] if r["attribute"] is None]
     if document["kind"] != "generations":
         return [
@@ -186,7 +186,7 @@ def _arm(rows: Sequence[Row], arm: object) -> list[str]:
 
 
 def _chosen(rows: Sequence[Row], arm: object) -> list[str]:
-    """Say which options an arm chooses, and what its answers follow."""
+    """List the shares of the options that an arm chooses, and how often answers follow token and meaning."""
     of_arm = [r for r in rows if r["input"] == arm and number(r, "value") is not None]
     choices = [f"'{r['class']}' {_rate(r)}" for r in of_arm if r["metric"] == "option_share"]
     follows = [f"the {what} {_rate(r)}" for what in ("token", "meaning")
@@ -205,7 +205,7 @@ def _short(metric: str) -> str:
 
 
 def how(document: Document) -> list[tuple[str, str]]:
-    """Say how the numbers of this kind came about."""
+    """Describe the methods behind the numbers of this kind."""
     clustered = "template pair" if document["kind"] == "generations" else "example"
     paragraphs = [
         (

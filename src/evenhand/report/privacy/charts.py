@@ -19,7 +19,7 @@ from evenhand.report.charts import (
 from evenhand.report.document import Document, Row, unique
 from evenhand.report.rendering import Panel
 
-#: The lowest rate that is drawn, where a logarithm needs one above 0.
+#: The lowest rate drawn: a logarithmic axis cannot show 0.
 LEAST = 1e-4
 
 _POINTS = "points"
@@ -41,12 +41,12 @@ def arms_of(document: Document) -> list[str]:
 
 
 def look(names: Sequence[str]) -> list[tuple[str, int]]:
-    """Give each arm the number of its colour."""
+    """Assign each arm the number of its colour."""
     return [(name, i % 6 + 1) for i, name in enumerate(names)]
 
 
 def curves(document: Document) -> list[Row]:
-    """Take the ROC curves that exist, of groups with enough rows for a number, with the group's rows `n`."""
+    """Select the non-empty ROC curves of large enough groups, and add the rows `n` of the group."""
     sizes = {
         (r["attack"], r["attribute"], r["group"]): r["n"]
         for r in document["rates"]
@@ -101,7 +101,7 @@ def _points(curves: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
-    """The drawing, without points: slow to make, so all groups share it."""
+    """Make the specification without its points: it is slow to make, so all groups share it."""
     import altair as alt  # noqa: PLC0415
 
     scale = alt.Scale(type="log", domain=[LEAST, 1], nice=False, clamp=True)
@@ -128,7 +128,7 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
 
 
 def rate_blocks(document: Document) -> list[Block]:
-    """Draw the primary numbers of all arms by group, a block per attack."""
+    """Draw the primary metrics of all arms by group, a block per attack."""
     names, drawn = arms_of(document), 0
     blocks: list[Block] = []
     for attack in unique(document["rates"], "attack"):
@@ -160,7 +160,7 @@ def rate_blocks(document: Document) -> list[Block]:
 
 
 def forest_blocks(document: Document) -> list[Block]:
-    """Draw the primary differences, a block per attack, a panel per number and candidate."""
+    """Draw the primary differences, a block per attack, a panel per metric and candidate."""
     rows = [r for r in document["comparisons"] if r["family"] == "primary"]
     blocks: list[Block] = []
     for attack in unique(rows, "attack"):

@@ -1,4 +1,4 @@
-"""What an attack says, on a page of its own or as a section of a study's."""
+"""The results of an attack, as a page or as a section of a study page."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def build_privacy_page(document: Document) -> str:
     """Build the page of an attack.
 
     Args:
-        document: what `AttackResult.to_dict()` gives, schema `evenhand.attack/1`.
+        document: the dictionary of `AttackResult.to_dict()`, schema `evenhand.attack/1`.
 
     Returns:
-        A whole HTML document that refers to nothing outside itself.
+        A complete HTML document without external references.
     """
     with fast_charts():
         view = privacy_view(document)
@@ -32,7 +32,7 @@ def build_privacy_page(document: Document) -> str:
 
 
 def privacy_view(document: Document) -> dict[str, Any]:
-    """Prepare all that a template shows of an attack.
+    """Prepare the template variables of an attack.
 
     Args:
         document: schema `evenhand.attack/1`.
@@ -77,7 +77,7 @@ def privacy_view(document: Document) -> dict[str, Any]:
 
 
 def _findings(ranked: Sequence[Row]) -> Mapping[str, Any]:
-    """The sentences that a reader needs first, as (verdict, label, sentence), under a heading."""
+    """Select the sentences to read first, as (verdict, label, sentence), under a heading."""
     telling = [r for r in ranked if verdict_of(r) in ("harm", "undecided", "help")]
     harm = [r for r in telling if verdict_of(r) == "harm"]
     shown = (harm or telling)[:_MOST_SENTENCES]
@@ -126,7 +126,7 @@ def _comparisons(caption: str, rows: Sequence[Row]) -> Table:
 
 
 def _rates(document: Document, attack: str, names: Sequence[str]) -> Table:
-    """One line per group and number, a column per arm."""
+    """Make a table of rates: one row per group and metric, a column per arm."""
     rows = [r for r in document["rates"] if r["attack"] == attack]
     at = {(r["metric"], r["attribute"], r["group"], r["input"]): r for r in rows}
     head = [Cell("group"), Cell("metric"), Cell("rows", css="figure"), Cell("members", css="figure")]

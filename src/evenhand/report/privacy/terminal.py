@@ -1,4 +1,4 @@
-"""What the terminal shows of an attack: the answer at a glance, and where the rest is."""
+"""Terminal summary of an attack: the main results, and where the others are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_GROUPS = 12
 
 
 def summarise_attack(document: Document, console: Console, written: Mapping[str, str] | None = None) -> None:
-    """Print the answer of an attack.
+    """Print the summary of an attack.
 
     Args:
         document: schema `evenhand.attack/1`.
@@ -43,7 +43,7 @@ def summarise_attack(document: Document, console: Console, written: Mapping[str,
 
 
 def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
-    """Show the primary numbers over all rows and by group, of the strongest attack of each arm."""
+    """Print the primary metrics over all rows and by group, of the strongest attack of each arm."""
     metrics = [str(m) for m in document["settings"]["primary"]]
     rows = [r for r in document["rates"] if r["metric"] in metrics]
     attack = _strongest(rows, metrics[0])
@@ -67,7 +67,7 @@ def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
 
 
 def _strongest(rows: Sequence[Row], metric: str) -> str:
-    """Name the attack with the largest value over all rows, the first one where none has any."""
+    """Name the attack with the largest value over all rows, the first one if no attack has a value."""
     overall = [r for r in rows if r["attribute"] is None and r["metric"] == metric]
     known = [r for r in overall if number(r, "value") is not None]
     return str(max(known or overall, key=lambda r: number(r, "value") or 0.0)["attack"])
@@ -87,13 +87,13 @@ def _value(row: Row | None) -> str:
 def privacy_comparisons(
     document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = REST
 ) -> None:
-    """Print the numbers of verdicts on leakage and the worst comparisons.
+    """Print the counts of verdicts on leakage and the worst comparisons.
 
     Args:
         document: schema `evenhand.attack/1`.
         console: where to print.
         most: rows of the table.
-        rest: where the others are found.
+        rest: text on where the other rows are.
     """
     rows = worst_first(primary(document))
     print_paragraph(console, privacy_wording.counts_without(document))

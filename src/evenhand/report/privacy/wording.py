@@ -1,4 +1,4 @@
-"""Every sentence of a report about membership inference."""
+"""Sentences of a report on membership inference."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ STABILITY_CAPTION = (
 
 
 def sentence(row: Row) -> str:
-    """Say one comparison, with the attack that it rests on."""
+    """Describe one comparison, with its attack."""
     return f"{row['attack']}: {wording.comparison_sentence(row)}"
 
 
 def identified_counts(row: Row) -> str:
-    """Say how many members are found under one arm only, on average; empty where this is not counted."""
+    """State the mean number of members identified under one arm only; empty if not counted."""
     before, now = number(row, "n_found_before"), number(row, "n_found_now")
     if before is None or now is None:
         return ""
@@ -51,12 +51,12 @@ def identified_counts(row: Row) -> str:
 
 
 def rough(value: float) -> str:
-    """Write a mean number of rows."""
+    """Format a mean number of rows."""
     return f"{value:.1f}" if value < 10 and not float(value).is_integer() else f"{value:,.0f}"
 
 
 def gap_finding(row: Row) -> str:
-    """Say whether a difference between groups is more than chance."""
+    """State whether a difference between groups exceeds chance."""
     p, level = number(row, "p_value"), number(row, "level")
     if p is None or level is None:
         return wording.status_reason(row)
@@ -69,7 +69,7 @@ def gap_finding(row: Row) -> str:
 
 
 def design_line(row: Row) -> str:
-    """Say how the models of an arm are attacked."""
+    """Describe how the models of an arm are attacked."""
     views = f", {row['views']} views of a row" if row["views"] > 1 else ""
     if row["shared"]:
         kind = (
@@ -87,12 +87,12 @@ def design_line(row: Row) -> str:
 
 
 def counts_without(document: Document) -> str:
-    """Say the numbers of verdicts in one line."""
+    """State the counts of verdicts in one line."""
     return wording.counts_line(document)
 
 
 def how_computed(document: Document) -> list[tuple[str, str]]:
-    """Say how the numbers came about: pairs of a heading and a paragraph."""
+    """Describe the methods behind the numbers, as pairs of a heading and a paragraph."""
     settings = document.get("settings", {})
     level = wording.percent(1 - float(settings.get("alpha", 0.05)))
     smallest = settings.get("min_group_size", 10)

@@ -1,4 +1,4 @@
-"""What a study says of calibration: reliability diagrams, calibration errors, the Brier score."""
+"""The calibration section of a study: reliability diagrams, calibration errors, Brier scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evenhand.report.document import Document, Row, arms, number, unique, verdic
 from evenhand.report.rendering import Cell, Panel, Table, figure
 from evenhand.report.study import calibration_wording
 
-#: Diagrams of one page; the result has the numbers of all.
+#: Largest number of diagrams of a page; the result contains the numbers of all.
 MOST_PANELS = 48
 
 ERROR, BRIER, GAP = (
@@ -23,7 +23,7 @@ ERROR, BRIER, GAP = (
 
 _BINS = "bins"
 
-#: Letters for the shapes of arms, in the order of `ARM_SHAPES`.
+#: Characters for the shapes of arms, in the order of `ARM_SHAPES`.
 SYMBOLS = ("●", "■", "▲", "◆", "✚", "▶")
 
 
@@ -35,7 +35,7 @@ def calibration_view(audit: Document, reliability: Sequence[Row]) -> dict[str, A
         reliability: rows of its bins; may be empty.
 
     Returns:
-        What the template shows; None when nothing was measured on scores.
+        The template variables; None without results on scores.
     """
     errors = [r for r in audit["rates"] if r["metric"] == ERROR]
     if not errors and not reliability:
@@ -60,7 +60,7 @@ class Block:
 
     Attributes:
         title: the candidate and the reference.
-        arms: (name, number of its colour, its letter) of each.
+        arms: (name, colour number, symbol) of each.
         panels: the diagrams.
     """
 
@@ -108,7 +108,7 @@ def reliability_blocks(audit: Document, rows: Sequence[Row]) -> list[Block]:
 
 
 def bin_values(row: Row) -> dict[str, Any]:
-    """Give a bin as a point of a chart."""
+    """Convert a bin to a point of a chart."""
     low, high = number(row, "low"), number(row, "high")
     share = wording.amount(number(row, "accuracy"), "accuracy")
     limits = "" if low is None else f" ({wording.short_span({**row, 'metric': 'accuracy'})})"
@@ -126,7 +126,7 @@ def bin_values(row: Row) -> dict[str, Any]:
 
 
 def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[str, Any]:
-    """The drawing, without points: slow to make, so all groups share it."""
+    """Make the specification without its points: it is slow to make, so all groups share it."""
     import altair as alt  # noqa: PLC0415
 
     across, upwards = calibration_wording.axis(audit)
@@ -158,7 +158,7 @@ def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[st
 
 
 def _table(audit: Document, errors: Sequence[Row]) -> Table:
-    """One line per group and arm: its error, and what changed against the reference."""
+    """Make a table with one row per group and arm: its error, and the change against the reference."""
     reference = arms(audit)[0]
     compared = {
         (r["metric"], r["attribute"], r["group"], r["candidate"]): r
@@ -195,7 +195,7 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
 
 
 def _sort_key(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
-    """Sort by group as the document has them, and within by arm."""
+    """Sort by group, then by arm, both in the order of the document."""
     groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in rows))
     return groups.index((row["attribute"], row["group"])), unique(rows, "input").index(row["input"])
 
@@ -211,7 +211,7 @@ def _brier(row: Row | None) -> str:
 
 
 def _no_p(audit: Document) -> str:
-    """Say once why no calibration error has a p-value, when none has."""
+    """State the reason once if no calibration error has a p-value."""
     rows = [r for r in audit["comparisons"] if r["metric"] == ERROR and r.get("status", "ok") == "ok"]
     if not rows or any(number(r, "p_value") is not None for r in rows):
         return ""

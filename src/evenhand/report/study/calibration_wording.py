@@ -1,11 +1,11 @@
-"""Every sentence of a report about calibration: reliability diagrams, calibration errors, the Brier score."""
+"""Sentences on calibration: reliability diagrams, calibration errors, Brier scores."""
 
 from __future__ import annotations
 
 from evenhand.report import wording
 from evenhand.report.document import Document, Row, number, verdict_of
 
-#: Why the table compares arms within a group, and not groups.
+#: The reason why the table compares arms within a group, and not groups.
 UNLIKE_SIZES = (
     "Expected calibration errors of groups of different sizes must not be compared: a bin with few rows "
     "deviates from its confidence by chance, and the error counts every deviation, so it grows as a group"
@@ -17,7 +17,7 @@ TABLE = "Calibration by group and arm; calibration errors in points, Brier score
 
 
 def reliability_caption(audit: Document) -> str:
-    """Say how a reliability diagram is read."""
+    """Explain how to read a reliability diagram."""
     positive = audit.get("settings", {}).get("positive")
     promised, true = "the score of the predicted class", "the share of right predictions"
     if positive is not None:
@@ -39,7 +39,7 @@ def axis(audit: Document) -> tuple[str, str]:
 
 
 def gap_line(row: Row, metric: str) -> str:
-    """Say how far the groups' calibration errors lie apart, in the unit of `metric`, and what explains it."""
+    """State the difference of the groups' calibration errors, in the unit of `metric`, and its p-value."""
     value, p = number(row, "value"), number(row, "p_value")
     apart = wording.amount(value, metric)
     lead = f"{row['input']}, groups of {row['attribute']}: calibration errors differ by {apart} points"
@@ -58,7 +58,7 @@ def gap_line(row: Row, metric: str) -> str:
 
 
 def brier_finding(row: Row | None) -> str:
-    """Say what the Brier score shows of a candidate in one group."""
+    """State the finding on a candidate in one group by the Brier score."""
     if row is None:
         return ""
     if verdict_of(row):
@@ -72,17 +72,17 @@ def brier_finding(row: Row | None) -> str:
 
 
 def p_reason(row: Row) -> str:
-    """Say why a calibration error has no p-value; empty when it has one."""
+    """State the reason for a missing p-value; empty if it exists."""
     return "" if number(row, "p_value") is not None else str(row.get("reason") or "no p-value")
 
 
 def no_p_values(reasons: list[str]) -> str:
-    """Say once why the column of p-values is empty."""
+    """State the reasons for an empty column of p-values."""
     return f"No calibration error has a permutation p-value here: {'; '.join(reasons)}."
 
 
 def calibration_method(level: str) -> str:
-    """Say how calibration is judged."""
+    """Describe the methods of the calibration section."""
     return (
         "Scores are sorted into 15 bins of equal width. The expected calibration error is the mean distance "
         "between confidence and frequency over bins, weighted by rows. Two arms are compared by "

@@ -14,17 +14,17 @@ from evenhand.report.document import VERDICTS, Document, Row, number, unique, ve
 from evenhand.report.rendering import Panel
 from evenhand.report.study import wording as study_wording
 
-#: Groups that are drawn for one metric; the table of slopes has all.
+#: Largest number of groups drawn for one metric; the table of slopes contains all.
 MOST_GROUPS = 12
 
-#: Points that a training curve is averaged to, and lines of single runs in one chart.
+#: Largest numbers of points of a training curve, and of lines of single runs in one chart.
 MOST_POINTS = 60
 MOST_LINES = 60
 
-#: Name of the data that differ from chart to chart of a metric.
+#: Name of the data set that differs between the charts of a metric.
 _POINTS = "points"
 
-#: Points of an arm up to which each is marked, and epochs up to which each has a tick.
+#: Largest number of points that are all marked, and of epochs that all have a tick.
 _FEW = 12
 
 _Key = tuple[Any, Any, Any]
@@ -40,7 +40,7 @@ class Curves:
 
 
 def option_curves(audit: Document, series: Series, trends: Sequence[Row]) -> list[Curves]:
-    """Draw the differences to the reference along an option, one block per metric that was judged by it.
+    """Draw the differences to the reference along an option, one block per primary metric.
 
     Args:
         audit: the comparisons of a model's arms.
@@ -55,7 +55,8 @@ def option_curves(audit: Document, series: Series, trends: Sequence[Row]) -> lis
         of_metric = [r for r in rows if r["metric"] == metric]
         slopes = {_key(t): t for t in trends if t["metric"] == metric}
         total = len(dict.fromkeys(map(_key, of_metric)))
-        # Differences of a few rows without any interval would look like trends.
+        # Groups without any interval are drawn only if no group has one: noise of their few rows looks
+        # like a trend.
         certain = list(dict.fromkeys(_key(r) for r in of_metric if number(r, "low") is not None))
         keys = _clearest(certain or list(dict.fromkeys(map(_key, of_metric))), slopes)
         shown = {k: [r for r in of_metric if _key(r) == k] for k in keys}
@@ -76,7 +77,7 @@ def _key(row: Row) -> _Key:
 
 
 def _clearest(keys: Sequence[_Key], slopes: Mapping[_Key, Row]) -> list[_Key]:
-    """Keep the groups with the clearest slopes, in the document's order."""
+    """Select the groups with the clearest slopes, in the document's order."""
 
     def p(key: _Key) -> float:
         value = number(slopes[key], "p_value") if key in slopes else None
@@ -87,7 +88,7 @@ def _clearest(keys: Sequence[_Key], slopes: Mapping[_Key, Row]) -> list[_Key]:
 
 
 def _option_panel(rows: Sequence[Row], series: Series, slope: Row | None, spec: dict[str, Any]) -> Panel:
-    """One group's chart: the drawing of its metric, with its own points."""
+    """Make the chart of one group: the shared specification of its metric, with the points of the group."""
     first = rows[0]
     name = wording.metric_name(str(first["metric"]))
     where = wording.subject(first)
@@ -101,7 +102,7 @@ def _option_panel(rows: Sequence[Row], series: Series, slope: Row | None, spec: 
 
 
 def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
-    """One point per value above 0: the axis is logarithmic. The reference lies at 0 by definition."""
+    """Make one point per value above 0, as the axis is logarithmic; the reference is at 0 by definition."""
     metric = str(rows[0]["metric"])
     scale = 100.0 if wording.in_points(metric) else 1.0
     by_arm = {r["candidate"]: r for r in rows}
@@ -128,7 +129,7 @@ def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
 
 
 def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[str, Any]:
-    """The drawing of one metric, without points: slow to make, so all groups share it."""
+    """Make the specification of a metric without its points: it is slow to make, so all groups share it."""
     import altair as alt  # noqa: PLC0415
 
     metric = str(row["metric"])
@@ -171,9 +172,9 @@ def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[
 
 
 def training_curves(curves: Sequence[Row]) -> list[Panel]:
-    """Draw the loss in training and what was measured on the validation rows, against the epoch, by arm.
+    """Draw the training loss and the validation metrics against the epoch, by arm.
 
-    Thick lines are means over runs, thin lines single runs; arms that were not trained have none.
+    Thick lines are means over runs, thin lines are single runs; untrained arms have none.
     """
     arms = [str(a) for a in unique(curves, "arm")]
     measures = (
@@ -196,7 +197,7 @@ def training_curves(curves: Sequence[Row]) -> list[Panel]:
 def _lines(
     curves: Sequence[Row], arms: Sequence[str], kind: str, field: str
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    """Points of single runs (a fair share for each arm), of means, and the number of runs."""
+    """Return points of single runs (equally many runs per arm), points of means, and the number of runs."""
     singles, means, total = [], [], 0
     for arm in arms:
         runs = {str(c["run"]): c.get(kind) or () for c in curves if c["arm"] == arm}
@@ -218,7 +219,7 @@ def _lines(
 
 
 def _binned(points: Sequence[Row], field: str) -> list[tuple[float, float]]:
-    """Average a run's points in equal stretches of epochs; few points stay as they are."""
+    """Average the points of a run in bins of equal width in epochs; few points are unchanged."""
     known = [(number(p, "epoch"), number(p, field)) for p in points]
     pairs = [(e, v) for e, v in known if e is not None and v is not None]
     if len(pairs) <= MOST_POINTS:
@@ -259,7 +260,7 @@ def _training_spec(
     thin = runs.encode(x=x, y=y, color=colour, strokeDash=dash, detail=alt.Detail("run:N"))
     mean = alt.Chart(alt.InlineData(values=list(means))).mark_line(strokeWidth=2.4)
     thick = mean.encode(x=x, y=y, color=colour, strokeDash=dash)
-    few = len(means) <= _FEW * len(arms)  # many points would hide the lines; they still answer the pointer
+    few = len(means) <= _FEW * len(arms)  # many dots would hide the lines; they still have tooltips
     dots = alt.Chart(alt.InlineData(values=list(means))).mark_point(filled=True, size=30, opacity=float(few))
     marks = dots.encode(x=x, y=y, color=colour, tooltip=tooltip)
     return apply_style(alt.layer(thin, thick, marks), height=240)

@@ -1,4 +1,4 @@
-"""What a study says, on a page and in the terminal: each model's audit, slopes, bases, training, costs."""
+"""Page and terminal summary of a study: audit, trends, base models, training and costs of each model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from evenhand.report.study.relations import sizes_view, tuning_table, utility_pa
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Rows of a table, and lines of a list, that the terminal shows.
+#: Largest numbers of table rows and of list lines in the terminal.
 _MOST_ROWS = 8
 _MOST_LINES = 5
 _REST = "the report has all"
@@ -38,7 +38,7 @@ def build_study_page(result: Mapping[str, Any]) -> str:
         result: the document of a study, schema `evenhand.study/1`.
 
     Returns:
-        A whole HTML document that refers to nothing outside itself.
+        A complete HTML document without external references.
     """
     with fast_charts():
         view = _view(result)
@@ -48,12 +48,12 @@ def build_study_page(result: Mapping[str, Any]) -> str:
 def summarise_study(
     result: Mapping[str, Any], console: Console, written: Mapping[str, str] | None = None
 ) -> None:
-    """Print the answer of a study.
+    """Print the summary of a study.
 
     Args:
         result: the document of a study, schema `evenhand.study/1`.
         console: where to print; 80 columns are enough.
-        written: paths of the files that were written, by what they are.
+        written: paths of the files that were written, by kind.
     """
     models = result["models"]
     sentence = str(result["verdict"]["sentence"])
@@ -69,7 +69,7 @@ def summarise_study(
 
 
 def _summarise_model(model: Row, sentence: str, console: Console, *, models: int) -> None:
-    """Print what is said of one model: leakage first where it was attacked, then what its arms do."""
+    """Print the summary of one model: leakage first if it was attacked, then the comparisons of arms."""
     judged, privacy, several = judged_of(model), model.get("privacy"), models > 1
     sentences = [str(document["verdict"]["sentence"]) for document in (privacy, judged) if document]
     for line in sentences or [study_wording.NOTHING_FINISHED]:
@@ -97,13 +97,13 @@ def _summarise_model(model: Row, sentence: str, console: Console, *, models: int
 
 
 def judged_of(model: Row) -> Document | None:
-    """Give the judgement of a model's answers: the audit of predictions, or that of what it wrote."""
+    """Return the judgement of a model's answers: the audit of predictions, or that of generated answers."""
     document: Document | None = model.get("audit") or model.get("generative")
     return document
 
 
 def _tell(console: Console, heading: str, lines: Sequence[str]) -> None:
-    """Print a heading and the first lines of a list; nothing when there are none."""
+    """Print a heading and the first lines of a list; nothing if empty."""
     if not lines:
         return
     print_paragraph(console, heading, style="bold")
@@ -112,7 +112,7 @@ def _tell(console: Console, heading: str, lines: Sequence[str]) -> None:
 
 
 def _list(console: Console, lines: Sequence[str]) -> None:
-    """Print lines as a list, and an empty line after it; nothing when there are none."""
+    """Print lines as a list, and an empty line after it; nothing if empty."""
     for line in lines:
         print_paragraph(console, f"- {line}")
     if lines:
@@ -120,7 +120,7 @@ def _list(console: Console, lines: Sequence[str]) -> None:
 
 
 def _problems(result: Document) -> list[str]:
-    """Remarks on the data and on every audit, each once."""
+    """List the remarks on the data and on every audit, each once."""
     judged = [d for m in result["models"] for d in (judged_of(m), m.get("privacy")) if d]
     audits = [document.get("problems", ()) for document in judged]
     every = (result.get("problems", ()), result["dataset"].get("problems", ()), *audits)
@@ -128,7 +128,7 @@ def _problems(result: Document) -> list[str]:
 
 
 def _view(result: Document) -> dict[str, Any]:
-    """Prepare all that the template shows: it decides nothing and computes nothing."""
+    """Prepare the template variables; the template computes nothing."""
     several = len(result["models"]) > 1
     models = [_model(m, i if several else None) for i, m in enumerate(result["models"], 1)]
     interactions = result.get("interactions", ())
@@ -154,7 +154,7 @@ def _view(result: Document) -> dict[str, Any]:
 
 
 def _model(model: Row, index: int | None) -> dict[str, Any]:
-    """Prepare what belongs to one model; its number, where there are several, ends its sections' ids."""
+    """Prepare the template variables of one model; `index` ends its section ids if not None."""
     audit, trends = judged_of(model), model.get("trends", ())
     generative = model.get("generative")
     curves, tuning = model.get("curves", ()), model.get("tuning", ())
@@ -187,7 +187,7 @@ def _model(model: Row, index: int | None) -> dict[str, Any]:
 
 
 def _options(audit: Document, trends: Sequence[Row]) -> list[tuple[str, Sequence[study_charts.Curves]]]:
-    """Charts along every numeric option that arms differ in, each with its heading."""
+    """Draw charts along every numeric option that differs between arms, each with its heading."""
     sections: list[tuple[str, Sequence[study_charts.Curves]]] = []
     for series in series_of(arms(audit)):
         if sum(v > 0 for v in series.values) > 1:
@@ -257,7 +257,7 @@ def _interactions(rows: Sequence[Row]) -> Table:
 
 
 def _cost(model: Row, audit: Document | None) -> Table:
-    """What each arm costs, beside the reference."""
+    """Make the table of the cost of each arm, with ratios to the reference."""
     rows = model["cost"]
     reference = arms(audit)[0] if audit and audit["rates"] else str(rows[0]["arm"])
     base: Row = next((r for r in rows if r["arm"] == reference), {})
@@ -299,7 +299,7 @@ def _failed(rows: Sequence[Row]) -> Table:
 
 
 def _data(result: Document, models: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Problems of the data and of every audit; with several models a line names those that it concerns."""
+    """Collect the problems of the data and of every audit; lines name the affected models."""
     problems = [str(p) for p in (*result.get("problems", ()), *result["dataset"].get("problems", ()))]
     remarks: dict[str, list[str]] = {"problems": [], "unusable": [], "left_out": []}
     for key, lines in remarks.items():

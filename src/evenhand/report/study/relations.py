@@ -1,4 +1,4 @@
-"""What a study says beyond single groups: size against difference, utility against disparity, all trials."""
+"""Sections of a study across groups and arms: group sizes, utility against disparity, tuning trials."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from evenhand.report.document import VERDICTS, Document, Row, arms, number, uniq
 from evenhand.report.rendering import Cell, Panel, Table, figure
 from evenhand.report.study import relations_wording
 
-#: Small charts that a section holds; its table has all.
+#: Largest number of charts of a section; its table contains all.
 MOST_PANELS = 12
 
-#: Disparities that utility is drawn against.
+#: Disparities on the horizontal axis of the utility charts.
 DISPARITIES = ("demographic_parity_difference", "equalized_odds_difference")
 
 _POINTS = "points"
@@ -23,7 +23,7 @@ _Key = tuple[Any, Any, Any, Any]
 
 
 def sizes_view(audit: Document, sizes: Sequence[Row]) -> dict[str, Any] | None:
-    """Prepare the section on group sizes; None when the document says nothing of them."""
+    """Prepare the section on group sizes; None if the document has no such rows."""
     if not sizes:
         return None
     ranked = sorted(sizes, key=_by_p)
@@ -88,7 +88,7 @@ def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
 
 
 def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, Any]:
-    """The drawing of one metric, without points: slow to make, so all its charts share it."""
+    """Make the specification of a metric without its points: it is slow to make, so charts share it."""
     import altair as alt  # noqa: PLC0415
 
     sizes = [float(r["n"]) for r in rows]
@@ -186,7 +186,7 @@ def utility_panels(audit: Document) -> list[Panel]:
 
 
 def utility_point(row: Row, accuracy: Row | None) -> dict[str, Any] | None:
-    """Give an arm as a point: its disparity across, its accuracy upwards; None when either is undefined."""
+    """Convert an arm to a point of disparity (x) and accuracy (y); None if either is undefined."""
     if accuracy is None or number(row, "value") is None or number(accuracy, "value") is None:
         return None
     return {
@@ -230,7 +230,7 @@ def _utility_spec(values: Sequence[Mapping[str, Any]], names: Sequence[str], met
 
 
 def tuning_table(rows: Sequence[Row]) -> Table:
-    """List every trial of every arm, those of an arm together, the chosen one marked."""
+    """List the trials by arm, with the chosen one marked."""
     options = list(dict.fromkeys(k for r in rows for k in r["trial"]))
     names = ["arm", *options, "validation accuracy", "validation loss", "runs", "chosen"]
     head = [Cell(n, css="figure" if 0 < i < len(names) - 1 else "") for i, n in enumerate(names)]

@@ -1,4 +1,4 @@
-"""Every sentence of a report about group sizes, about utility against disparity, and about tuning."""
+"""Sentences on group sizes, on utility against disparity, and on tuning."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ TUNING_CAPTION = (
 
 
 def is_significant(row: Row) -> bool:
-    """Say whether a difference goes with the size of the group, over all metrics and candidates."""
+    """Return whether the adjusted p-value of a slope along group size is significant at its level."""
     p = number(row, "p_adjusted")
     level = number(row, "level")
     return p is not None and p <= 1 - (0.95 if level is None else level) + 1e-9
 
 
 def size_finding(row: Row) -> str:
-    """Say whether a difference goes with the size of the group."""
+    """State the finding on the dependence of a difference on group size."""
     slope, metric = number(row, "slope"), str(row["metric"])
     if row.get("status", "ok") != "ok" or slope is None:
         return f"not estimated: {row.get('reason') or 'no estimate'}"
@@ -50,7 +50,7 @@ def size_finding(row: Row) -> str:
 
 
 def size_note(row: Row) -> str:
-    """Say under a chart what its slope shows; the table has the interval."""
+    """State the finding of a slope below its chart; the table contains the interval."""
     if row.get("status", "ok") != "ok" or is_significant(row):
         return size_finding(row)
     p = wording.p_value(number(row, "p_adjusted"))
@@ -58,7 +58,7 @@ def size_note(row: Row) -> str:
 
 
 def size_sentence(row: Row) -> str:
-    """Say one slope along the size as a whole sentence."""
+    """State one slope along group size as a full sentence."""
     name = wording.metric_name(str(row["metric"]))
     which = name if row.get("class") is None else f"{name} of class {row['class']}"
     of = f"{row['candidate']} − {row['reference']}"
@@ -66,7 +66,7 @@ def size_sentence(row: Row) -> str:
 
 
 def size_summary(rows: Sequence[Row], *, most: int = 4) -> list[str]:
-    """Say for each attribute whether differences go with the size of its groups, the clearest first."""
+    """State the dependence of differences on group size for each attribute, smallest p-value first."""
     lines = []
     for attribute in dict.fromkeys(r["attribute"] for r in rows):
         of_attribute = [r for r in rows if r["attribute"] == attribute]
@@ -90,7 +90,7 @@ def size_summary(rows: Sequence[Row], *, most: int = 4) -> list[str]:
 
 
 def size_method(level: str) -> str:
-    """Say how the dependence on the size is judged."""
+    """Describe the test of dependence on group size."""
     return (
         "Small groups have noisy differences, so a large |difference| in a small group is weak evidence. "
         "Each "
@@ -109,12 +109,12 @@ def utility_axes(metric: str) -> tuple[str, str]:
 
 
 def trial_value(value: object) -> str:
-    """Write an option that was tried."""
+    """Format the value of an option in a trial."""
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def tuning_line(rows: Sequence[Row]) -> str:
-    """Say how many trials each arm had."""
+    """State the number of trials of each arm."""
     trials = {arm: sum(r["arm"] == arm for r in rows) for arm in dict.fromkeys(r["arm"] for r in rows)}
     numbers = set(trials.values())
     if len(numbers) == 1:

@@ -1,7 +1,7 @@
-"""Every sentence that a study's report adds to those of its audits: trends, bases, costs, failed runs.
+"""Sentences of a study report beyond those of its audits: trends, base models, costs, failed runs.
 
-Functions of a document `evenhand.study/1` or of one of its rows. Slopes and differences of rates are told in
-points (percentage points), others as they are.
+Functions of a document `evenhand.study/1` or of one of its rows. Slopes and differences of rates are in
+points (percentage points), others are unscaled.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ NO_TRENDS_WRITTEN = "Slopes are not computed for generated answers: the differen
 
 
 def excludes_zero(row: Row) -> bool:
-    """Say whether the interval of a row excludes 0."""
+    """Return whether the interval of a row excludes 0."""
     low, high = number(row, "low"), number(row, "high")
     return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def _few(row: Row) -> str:
-    """Say that a row is about the runs at hand only, where it is."""
+    """Return "in these runs, " for rows that hold for the runs at hand only."""
     return "in these runs, " if wording.of_few_runs([row]) else ""
 
 
@@ -37,7 +37,7 @@ def _turn(row: Row, change: float) -> str:
 
 
 def trend_finding(row: Row) -> str:
-    """Say what one slope shows: growth, a fall, or that no trend can be told."""
+    """State the finding of one slope: an increase, a decrease, or no detectable trend."""
     metric, parameter, slope = str(row["metric"]), row["parameter"], number(row, "slope")
     if row.get("status", "ok") != "ok" or slope is None or number(row, "low") is None:
         return f"no slope: {wording.status_reason(row)}"
@@ -52,13 +52,13 @@ def trend_finding(row: Row) -> str:
 
 
 def trend_sentence(row: Row) -> str:
-    """Say one slope as a whole sentence."""
+    """State one slope as a full sentence."""
     where, metric = wording.subject(row), wording.metric_name(str(row["metric"]))
     return f"{row['method']}, {where}: {metric} {trend_finding(row)}."
 
 
 def trend_summary(trends: Sequence[Row], *, most: int = _MOST_SENTENCES) -> list[str]:
-    """Say for each method and option what its slopes show, the clearest first."""
+    """Summarise the slopes of each method and option, smallest p-value first."""
     lines = []
     for method, parameter in dict.fromkeys((r["method"], r["parameter"]) for r in trends):
         rows = [r for r in trends if (r["method"], r["parameter"]) == (method, parameter)]
@@ -96,7 +96,7 @@ def _by_p(row: Row) -> float:
 
 
 def trend_caption(reference: str) -> str:
-    """Say how the curves along an option are read."""
+    """Explain how to read the curves along an option."""
     return (
         f"Each point is the difference to {reference} at one value of the option, with the interval of the "
         "comparisons; the axis of the option is logarithmic. The shaded band is the margin. An interval "
@@ -106,7 +106,7 @@ def trend_caption(reference: str) -> str:
 
 
 def trend_method(level: str) -> str:
-    """Say how slopes are estimated."""
+    """Describe the estimation of slopes."""
     return (
         "A slope is the change of a metric per doubling of an option, by least squares over the arms that "
         "differ in it. Effects that all arms share cancel, so it is also the slope of the difference to the "
@@ -117,7 +117,7 @@ def trend_method(level: str) -> str:
 
 
 def interaction_finding(row: Row) -> str:
-    """Say whether the difference between two methods depends on the base model."""
+    """State the finding on the dependence of a method effect on the base model."""
     metric, change = str(row["metric"]), number(row, "difference")
     if row.get("status", "ok") != "ok" or change is None or number(row, "low") is None:
         return f"no estimate: {wording.status_reason(row)}"
@@ -136,13 +136,13 @@ def interaction_finding(row: Row) -> str:
 
 
 def interaction_sentence(row: Row) -> str:
-    """Say one dependence on the base model as a whole sentence."""
+    """State one dependence on the base model as a full sentence."""
     where, metric = wording.subject(row), wording.metric_name(str(row["metric"]))
     return f"{metric} of {where}, {row['arm']} − {row['reference']}: {interaction_finding(row)}."
 
 
 def interaction_summary(rows: Sequence[Row], *, most: int = _MOST_SENTENCES) -> list[str]:
-    """Say where the base model matters, the clearest first; nothing without several models."""
+    """Summarise the dependence on the base model, smallest p-value first; empty for a single model."""
     if not rows:
         return []
     able = [r for r in rows if number(r, "low") is not None]
@@ -166,7 +166,7 @@ def _capital(text: str) -> str:
 
 
 def interaction_method(level: str) -> str:
-    """Say how dependences on the base are estimated."""
+    """Describe the comparison of base models."""
     return (
         "The difference between a candidate and the reference on one base model minus the same difference on "
         f"another, over the same rows. They form one family with simultaneous {level} intervals and get "
@@ -175,7 +175,7 @@ def interaction_method(level: str) -> str:
 
 
 def parts_line(dataset: Row) -> str:
-    """Say how the rows of a data set are split."""
+    """State the number of rows of a data set and of its parts."""
     parts = dataset.get("parts") or {}
     each = ", ".join(f"{wording.count(n)} {name}" for name, n in parts.items())
     rows = number(dataset, "rows")
@@ -185,7 +185,7 @@ def parts_line(dataset: Row) -> str:
 
 
 def runs_line(result: Document) -> str:
-    """Say how many runs are finished, of which arms and models, and how many are not."""
+    """State the numbers of finished runs, of arms and of unfinished runs."""
     costs = [c for model in result["models"] for c in model.get("cost", ())]
     runs, open_ = sum(int(c["runs"]) for c in costs), len(result.get("failed", ()))
     models = " and ".join(str(model["model"]) for model in result["models"])
@@ -198,7 +198,7 @@ def _many(n: int, what: str) -> str:
 
 
 def failed_line(result: Document) -> str:
-    """Say that runs did not finish and that the rest was judged without them; empty when all did."""
+    """State the number of unfinished runs; empty if all finished."""
     open_ = len(result.get("failed", ()))
     if not open_:
         return ""
@@ -209,12 +209,12 @@ def failed_line(result: Document) -> str:
 
 
 def failure(row: Row) -> str:
-    """Say which run did not finish, and why."""
+    """Name an unfinished run with its error."""
     return f"{row['model']}, {row['arm']}, run {row['run']}: {row['error']}"
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time: `4.2 s`, `3 min 5 s`, `2 h 10 min`."""
+    """Format a time: `4.2 s`, `3 min 5 s`, `2 h 10 min`."""
     if seconds is None:
         return "–"
     if seconds < 59.95:
@@ -226,21 +226,21 @@ def duration(seconds: float | None) -> str:
 
 
 def memory(size: float | None) -> str:
-    """Write a number of bytes: `512 MB`, `1.4 GB`."""
+    """Format a number of bytes: `512 MB`, `1.4 GB`."""
     if size is None:
         return "–"
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
 
 
 def share(part: float | None, total: float | None) -> str:
-    """Write a share of parameters: `0.12 %`."""
+    """Format a share of parameters: `0.12 %`."""
     if part is None or not total:
         return "–"
     return f"{100 * part / total:.3g} %"
 
 
 def times(value: float | None, reference: float | None) -> str:
-    """Write a cost as a multiple of the reference's: `×0.31`."""
+    """Format a cost as a multiple of the reference's: `×0.31`."""
     if value is None or not reference:
         return "–"
     return f"×{value / reference:.2g}" if value / reference < 100 else f"×{value / reference:,.0f}"
@@ -252,7 +252,7 @@ def option_axis(parameter: str) -> str:
 
 
 def metric_title(metric: str) -> str:
-    """Name a metric at the head of its charts, and say which way is better."""
+    """Title the charts of a metric, with the better direction."""
     better = {1: "higher is better", -1: "lower is better", 0: "good or bad by context"}
     known = facts(metric)
     name = _capital(wording.metric_name(metric))
