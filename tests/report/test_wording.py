@@ -35,7 +35,7 @@ def test_harm_where_higher_is_worse():
     told = said(metric="false_positive_rate", difference=0.05, low=0.03, high=0.08, beyond_margin=True)
     assert "false positive rate is higher by 5.0 points" in told
     assert "interval 3.0 to 8.0" in told
-    assert "all of the interval lies beyond the margin" in told
+    assert "the entire interval is beyond the margin" in told
 
 
 def test_help():

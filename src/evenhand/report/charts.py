@@ -157,7 +157,7 @@ def _line(row: Row, label: str) -> dict[str, Any]:
         "high": None if high is None else scale * high,
         "verdict": verdict_of(row) or NO_VERDICT,
         "why": "" if complete else wording.status_reason(row),
-        "told": f"{wording.amount(difference, metric, signed=True)}{wording.unit_of(metric)}",
+        "shown": f"{wording.amount(difference, metric, signed=True)}{wording.unit_of(metric)}",
         "interval": wording.span(row, signed=True),
         "p": wording.p_value(number(row, "p_adjusted")),
         "flips": wording.flips(row) or "–",
@@ -181,7 +181,7 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
     )
     tips = [
         ("group", "group (rows)"),
-        ("told", "difference"),
+        ("shown", "difference"),
         ("interval", "interval"),
         ("verdict", "verdict"),
     ]
@@ -229,7 +229,7 @@ def rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
             "value": number(r, "value"),
             "low": number(r, "low"),
             "high": number(r, "high"),
-            "told": wording.amount(number(r, "value"), str(r["metric"])),
+            "shown": wording.amount(number(r, "value"), str(r["metric"])),
             "interval": wording.span(r),
         }
         for r in rows
@@ -258,7 +258,7 @@ def arm_dots(
     """Draw values with intervals, a line of the panel per group, a colour and a shape per arm.
 
     Args:
-        lines: `group`, `arm`, `value`, `low`, `high`, and `told` and `interval` for the tooltip.
+        lines: `group`, `arm`, `value`, `low`, `high`, and `shown` and `interval` for the tooltip.
         labels: groups, in drawing order.
         empty: `group` and `why` of groups without values.
         names: arms, in their order on the page.
@@ -274,7 +274,7 @@ def arm_dots(
     legend = alt.Legend(orient="top", title=None, columns=3, labelLimit=150) if len(names) > 1 else None
     colour = alt.Color("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=range_))
     shape = alt.Shape("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=shapes))
-    tips = [("group", "group (rows)"), ("arm", "arm"), ("told", "value"), ("interval", "interval")]
+    tips = [("group", "group (rows)"), ("arm", "arm"), ("shown", "value"), ("interval", "interval")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     axis = alt.Axis(format="%", tickCount=6) if share else alt.Axis(tickCount=6)
     x = alt.X("low:Q", title=title, axis=axis, scale=alt.Scale(zero=False))

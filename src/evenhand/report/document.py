@@ -94,7 +94,7 @@ def groups_left_out(row: Row) -> list[tuple[str, str]]:
 
 
 def arms(document: Document) -> list[str]:
-    """Name the arms, the reference first when there is one."""
+    """Name the arms, the reference first if there is one."""
     named = [*unique(document["comparisons"], "reference"), *unique(document["rates"], "input")]
     return [str(name) for name in dict.fromkeys(named)]
 

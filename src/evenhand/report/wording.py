@@ -176,7 +176,7 @@ def comparison_sentence(row: Row) -> str:
         )
         beyond = verdict == "harm" and row.get("beyond_margin")
         return _finish(
-            head + body + (", and all of the interval lies beyond the margin" if beyond else ""), row
+            head + body + (", and the entire interval is beyond the margin" if beyond else ""), row
         )
     lead = {
         "harmless": f"is harmless {_to_whom(row)}: ",
@@ -219,7 +219,7 @@ def harmless_note(row: Row) -> str:
     if excludes_zero:
         return "within the margin; a nonzero but negligible difference"
     if row.get("equivalent"):
-        return "equivalent: all of the interval lies within the margin on either side"
+        return "equivalent: the entire interval is within the margin on either side"
     return "a loss as large as the margin is excluded, a gain is not"
 
 

@@ -112,7 +112,7 @@ def _dots(title: str, rows: Sequence[Row], label: Callable[[Row], str], names: S
             "value": number(r, "value"),
             "low": number(r, "low"),
             "high": number(r, "high"),
-            "told": _percent(number(r, "value")),
+            "shown": _percent(number(r, "value")),
             "interval": f"{_percent(number(r, 'low'))} to {_percent(number(r, 'high'))}",
         }
         for r in rows

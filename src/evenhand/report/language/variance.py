@@ -40,7 +40,7 @@ def _bars(title: str, rows: Sequence[Row]) -> Panel:
             "part": generative_wording.variance_part(r),
             "share": number(r, "share"),
             "order": parts.index(generative_wording.variance_part(r)),
-            "told": generative_wording.variance_share(r),
+            "shown": generative_wording.variance_share(r),
         }
         for r in rows
         if _label(r) in shown
@@ -65,7 +65,7 @@ def _spec(lines: Sequence[Row], labels: Sequence[str], parts: Sequence[str]) -> 
         tooltip=[
             alt.Tooltip("what:N", title="preference"),
             alt.Tooltip("part:N", title="source"),
-            alt.Tooltip("told:N", title="share (interval)"),
+            alt.Tooltip("shown:N", title="share (interval)"),
         ],
     )
     return apply_style(chart, height=alt.Step(24, **{"for": "position"}))

@@ -91,7 +91,7 @@ def _points(curves: Sequence[Row]) -> list[dict[str, Any]]:
             "fpr": f,
             "tpr": max(t, LEAST),
             "own": max(group_fpr, LEAST) if group_fpr is not None else None,
-            "told": f"{100 * t:.2f} %",
+            "shown": f"{100 * t:.2f} %",
             "at": f"{100 * f:.3g} %",
         }
         for r in curves
@@ -110,7 +110,7 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
     y = alt.Y("tpr:Q", scale=scale, axis=axis, title="true positive rate")
     colours = [f"var(--arm{colour})" for _, colour in look(names)]
     colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
-    tips = [("arm", "arm"), ("at", "false positive rate"), ("told", "true positive rate")]
+    tips = [("arm", "arm"), ("at", "false positive rate"), ("shown", "true positive rate")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     corners: list[dict[str, float]] = [{"fpr": LEAST, "tpr": LEAST}, {"fpr": 1, "tpr": 1}]
     ends = alt.Chart(alt.InlineData(values=corners))

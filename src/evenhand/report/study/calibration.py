@@ -119,7 +119,7 @@ def bin_values(row: Row) -> dict[str, Any]:
         "low": low,
         "high": high,
         "n": number(row, "n"),
-        "told": f"{share} %{limits}",
+        "shown": f"{share} %{limits}",
         "rows": wording.count(number(row, "n")),
         "edges": f"{row['low_edge']:.2f} to {row['high_edge']:.2f}",
     }
@@ -139,7 +139,7 @@ def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[st
     colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
     shape = alt.Shape("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=shapes))
     size = alt.Size("n:Q", legend=None, scale=alt.Scale(type="sqrt", range=[12, 130]))
-    tips = [("arm", "arm"), ("edges", "scores"), ("told", "came true"), ("rows", "rows per run")]
+    tips = [("arm", "arm"), ("edges", "scores"), ("shown", "observed"), ("rows", "rows per run")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     ideal = alt.Chart(alt.InlineData(values=[{"at": 0}, {"at": 1}]))
     diagonal = ideal.mark_line(strokeDash=[4, 4], color="var(--muted)", strokeWidth=1).encode(

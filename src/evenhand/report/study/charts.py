@@ -121,7 +121,7 @@ def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
                 "low": None if low is None else scale * low,
                 "high": None if high is None else scale * high,
                 "verdict": (verdict_of(row) if row else None) or NO_VERDICT,
-                "told": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
+                "shown": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
                 "interval": wording.span(row, signed=True) if row else "the reference",
             }
         )
@@ -147,7 +147,7 @@ def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[
     shape = alt.Shape(
         "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
     )
-    tips = [("arm", "arm"), ("told", "difference"), ("interval", "interval"), ("verdict", "verdict")]
+    tips = [("arm", "arm"), ("shown", "difference"), ("interval", "interval"), ("verdict", "verdict")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     layers: list[Any] = []
     margin = number(row, "margin")

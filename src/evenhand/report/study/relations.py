@@ -74,7 +74,7 @@ def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
                 "low": None if low is None else scale * low,
                 "high": None if high is None else scale * high,
                 "verdict": verdict_of(row) or NO_VERDICT,
-                "told": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
+                "shown": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
                 "interval": wording.span(row, signed=True),
             }
         )
@@ -105,7 +105,7 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
     shape = alt.Shape(
         "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
     )
-    tips = [("group", "group"), ("rows", "rows"), ("told", "difference"), ("interval", "interval")]
+    tips = [("group", "group"), ("rows", "rows"), ("shown", "difference"), ("interval", "interval")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in [*tips, ("verdict", "verdict")]]
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
     points = alt.Chart(alt.NamedData(_POINTS))
@@ -197,7 +197,7 @@ def utility_point(row: Row, accuracy: Row | None) -> dict[str, Any] | None:
         "accuracy": number(accuracy, "value"),
         "accuracy_low": number(accuracy, "low"),
         "accuracy_high": number(accuracy, "high"),
-        "told": f"{wording.amount(number(row, 'value'), str(row['metric']))} ({wording.span(row)})",
+        "shown": f"{wording.amount(number(row, 'value'), str(row['metric']))} ({wording.span(row)})",
         "right": f"{wording.amount(number(accuracy, 'value'), 'accuracy')} ({wording.span(accuracy)})",
     }
 
@@ -215,7 +215,7 @@ def _utility_spec(values: Sequence[Mapping[str, Any]], names: Sequence[str], met
     x_scale, y_scale = alt.Scale(zero=True, nice=True), alt.Scale(zero=False, padding=6)
     x = alt.X("disparity:Q", title=across, axis=axis, scale=x_scale)
     y = alt.Y("accuracy:Q", title=upwards, axis=axis, scale=y_scale)
-    tips = [("arm", "arm"), ("told", "disparity"), ("right", "accuracy")]
+    tips = [("arm", "arm"), ("shown", "disparity"), ("right", "accuracy")]
     base = alt.Chart(alt.InlineData(values=list(values))).encode(
         color=colour, tooltip=[alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     )
