@@ -99,6 +99,7 @@ def worst_rows(rows: Sequence[Row]) -> list[Row]:
 
 def farthest_from_overall(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
     """Select the groups whose rates are farthest from the overall rate, in units of their interval."""
+    # A distance in units of the interval favours clear differences over noisy ones of small groups.
     centre = {(r["input"], r["class"]): number(r, "value") for r in overall}
     distance: dict[Any, float] = {}
     for r in rows:
@@ -118,6 +119,8 @@ def domain(rows: Sequence[Row]) -> tuple[float, float]:
     It contains every estimate and every interval with a verdict. An undecided interval may be clipped, since
     that of one group of ten rows would otherwise shrink all others to a dot.
     """
+    # Intervals with a verdict set the range; undecided ones extend it to at most twice their median or
+    # twice the range so far, so that a single wide interval cannot dominate.
     ends: list[float] = [0.0]
     open_ends: list[float] = []
     for r in rows:
@@ -172,6 +175,7 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
     complete = alt.InlineData(values=[x for x in lines if not x["why"]])
     partial = alt.InlineData(values=[x for x in lines if x["why"]])
     labels = [x["group"] for x in lines]
+    # The scale names every line, so that lines without an interval keep their position.
     y = alt.Y("group:N", sort=labels, title=None, scale=alt.Scale(domain=labels))
     at = alt.Scale(domain=list(bounds), nice=False, zero=False)
     kinds = [*VERDICTS, NO_VERDICT]

@@ -66,6 +66,7 @@ def worst_first(rows: Iterable[Row]) -> list[Row]:
         verdict = verdict_of(row)
         rank = VERDICTS.index(verdict) if verdict else len(VERDICTS)
         bounds = harm_bounds(row)
+        # Within a verdict, the interval with the largest lower bound on harm comes first.
         return rank, not row.get("beyond_margin"), -bounds[0] if bounds else math.inf
 
     return sorted(rows, key=key)

@@ -56,6 +56,7 @@ def without_formula(text: str) -> str:
     """Return a text that spreadsheets do not evaluate: a formula gets a leading apostrophe."""
     if not text.startswith(_FORMULA):
         return text
+    # A number that begins with a sign is data, not a formula.
     try:
         float(text)
     except ValueError:

@@ -99,6 +99,7 @@ def _vega() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script that is safe inside a page."""
     from markupsafe import Markup  # noqa: PLC0415
 
+    # Inside <script>, only these two sequences can end or nest a script.
     return Markup(_bundled().replace("</script", "<\\/script").replace("<!--", "<\\!--"))
 
 
@@ -109,6 +110,7 @@ def _bundled() -> str:
     path = cached.root() / f"vega-{version('vl-convert-python')}.js"
     with suppress(OSError, ValueError):
         digest, _, stored = path.read_bytes().decode().partition("\n")
+        # The digest detects a file that was cut or edited; then the script is bundled again.
         if digest == hashlib.sha256(stored.encode()).hexdigest():
             return stored
     script: str = vl_convert.javascript_bundle(_USE)

@@ -59,7 +59,7 @@ def amount(value: float | None, metric: str, *, signed: bool = False, fine: bool
     if value is None:
         return "–"
     text = f"{100 * value:.{1 + fine}f}" if in_points(metric) else f"{value:.{3 + fine}f}"
-    if float(text) == 0:
+    if float(text) == 0:  # never "−0.0"
         return text.lstrip("-")
     return (f"+{text}" if signed and value > 0 else text).replace("-", "−")
 
@@ -69,7 +69,7 @@ def span(row: Row, *, signed: bool = False, flipped: bool = False, fine: bool = 
     low, high = number(row, "low"), number(row, "high")
     if low is None or high is None:
         return "–"
-    if flipped:
+    if flipped:  # negation swaps the bounds
         low, high = -high, -low
     metric = str(row["metric"])
     return " to ".join(amount(value, metric, signed=signed, fine=fine) for value in (low, high))

@@ -155,6 +155,7 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
     series = series_names(rows)
     known = sorted({float(r["value"]) for r in rows if r["value"] is not None})
     positive = [v for v in known if v > 0]
+    # A logarithmic axis cannot show rank 0 (the head only): it is drawn one doubling below the lowest rank.
     lowest = math.log2(positive[0]) - 1 if logarithmic else 0.0
 
     def position_of(value: float) -> float:

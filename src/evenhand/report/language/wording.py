@@ -38,7 +38,9 @@ TOKENS = (
 )
 SHIFTS_CAPTION = "Paired shifts between arms, by question; simultaneous intervals"
 PRIORS_CAPTION = "Prior of every token, as a share of its options"
-RSTD_CAPTION = "RStd: standard deviation over tokens of the recall of the expected answer, in points; 0 means no token bias"
+RSTD_CAPTION = (
+    "RStd: standard deviation over tokens of the recall of the expected answer, in points (0: no bias)"
+)
 INVERSIONS = (
     "Each twin is compared with the plainest form of its question. An inverted twin gives the tokens "
     "other meanings: an answer that keeps its token follows the token, one that keeps its meaning follows"

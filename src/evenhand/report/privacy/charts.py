@@ -96,7 +96,7 @@ def _points(curves: Sequence[Row]) -> list[dict[str, Any]]:
         }
         for r in curves
         for f, t, group_fpr in zip(r["fpr"], r["tpr"], r["own_fpr"] or [None] * len(r["fpr"]), strict=True)
-        if f >= LEAST
+        if f >= LEAST  # the curve below it is left of the axis
     ]
 
 

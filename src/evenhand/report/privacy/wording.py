@@ -62,6 +62,7 @@ def gap_finding(row: Row) -> str:
         return wording.status_reason(row)
     if p <= 1 - level + 1e-9:
         return "groups are unequally vulnerable"
+    # Not significant: report the weaker of the two parts of the test, the permutation control first.
     control, alike = number(row, "p_control"), number(row, "p_alike")
     if control is not None and control > 1 - level:
         return "no more than without any leakage"

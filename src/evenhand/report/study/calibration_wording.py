@@ -49,6 +49,7 @@ def gap_line(row: Row, metric: str) -> str:
         return f"{lead}; {row.get('reason') or 'no p-value'}."
     level = number(row, "level")
     alpha = 0.05 if level is None else 1 - level
+    # Levels are stored as 1 - alpha: the tolerance absorbs the rounding of the subtraction.
     finding = (
         "more than group sizes and chance explain"
         if p <= alpha + 1e-9

@@ -213,7 +213,7 @@ def _lines(
         means += [
             {"arm": arm, "epoch": e, "value": fmean(v)}
             for e, v in sorted(by_epoch.items())
-            if len(v) == len(binned)
+            if len(v) == len(binned)  # a mean over fewer runs would jump where one ends
         ]
     return singles, means, total
 

@@ -33,6 +33,7 @@ def sizes_view(audit: Document, sizes: Sequence[Row]) -> dict[str, Any] | None:
     for metric in unique(ranked, "metric"):
         shown = {k: [r for r in rows if _key(r) == k and _drawn(r)] for k in keys if k[3] == metric}
         shown = {k: some for k, some in shown.items() if some}
+        # One range for all charts of a metric, so that they can be compared.
         if shown:
             every = [r for some in shown.values() for r in some]
             spec = _size_spec(every, domain(every))
