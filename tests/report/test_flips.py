@@ -75,7 +75,7 @@ def test_page_and_terminal_say_them():
     assert "4.5 / 2 (1.8)" in cells
 
 
-def test_of_one_run_nothing_is_said_of_other_runs():
+def test_single_runs_have_no_flips_between_runs():
     line = flips_line(judged(runs=("1",)), most=3)
     assert line == (
         "Answers that changed relative to full, over 12 rows: lora 4 right→wrong and 2 wrong→right; "
@@ -92,11 +92,11 @@ def test_more_candidates_are_counted():
 @pytest.mark.parametrize(
     ("place", "name"), [(0, "share of answers that follow the token"), (1, "gender accuracy")]
 )
-def test_models_that_write_count_theirs(place, name):
-    document = written_sample.document()["models"][place]["generative"]
+def test_models_that_write_count_theirs(group, name):
+    document = written_sample.document()["models"][group]["generative"]
     line = flips_line(document, most=3)
     assert line.startswith(f"Answers that changed by {name} relative to ")
-    assert ("yes→no" in line) is (place == 0)
-    assert ("right→wrong" in line) is (place == 1)
+    assert ("yes→no" in line) is (group == 0)
+    assert ("right→wrong" in line) is (group == 1)
     shares = [r for r in document["comparisons"] if r["metric"] == "share_pro"]
     assert all("right" not in wording.flips(r) for r in shares)

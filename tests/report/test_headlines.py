@@ -146,9 +146,9 @@ def test_ranks_come_before_the_counts():
     for key in ("e7", "e8"):
         document = study(key)
         first = section(build_study_page(document))
-        told = trend_summary(document["models"][0]["trends"])
-        assert told
-        assert all(line in first[: first.index("The candidate ")] for line in told)
+        words = trend_summary(document["models"][0]["trends"])
+        assert words
+        assert all(line in first[: first.index("The candidate ")] for line in words)
     document["models"][0]["trends"] = []
     assert "No slopes" in section(build_study_page(document)).partition("The candidate ")[0]
 
@@ -172,13 +172,13 @@ def test_the_terminal_names_the_options_that_are_chosen():
     stream = io.StringIO()
     document = study("e10")
     summarise_study(document, Console(file=stream, width=80))
-    said = " ".join(stream.getvalue().split())
+    text = " ".join(stream.getvalue().split())
     (judged,) = [m["generative"] for m in document["models"]]
     overall = {(r["input"], r["metric"], r["class"]): r["value"] for r in judged["rates"]
                if r["attribute"] is None}  # fmt: skip
     for arm in written_sample.ARMS:
         male, token = overall[arm, "option_share", "male"], overall[arm, "token_followed", None]
-        line = said[said.index(f"- {arm}: '") :].partition(" - ")[0]
+        line = text[text.index(f"- {arm}: '") :].partition(" - ")[0]
         assert f"'male' {wording.amount(male, 'option_share')}" in line
         assert f"answers follow the token {wording.amount(token, 'token_followed')}" in line
 
@@ -196,9 +196,9 @@ def test_a_study_that_attacks_begins_with_leakage(key):
     assert ids[:4] == ["verdict", "study", "privacy", "differences"]
     stream = io.StringIO()
     summarise_study(document, Console(file=stream, width=80))
-    said = " ".join(stream.getvalue().split())
-    assert said.startswith("Leakage of lora[rank=8]")
-    assert said.index("ROC AUC") < said.index("Results on the test rows")
+    text = " ".join(stream.getvalue().split())
+    assert text.startswith("Leakage of lora[rank=8]")
+    assert text.index("ROC AUC") < text.index("Results on the test rows")
     privacy, audit = document["models"][0]["privacy"]["verdict"], document["models"][0]["audit"]["verdict"]
     for word, n in document["verdict"]["counts"].items():
         assert n == privacy["counts"][word] + audit["counts"][word]

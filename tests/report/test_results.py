@@ -52,7 +52,7 @@ def test_a_hostile_name_stays_text(name, page):
     assert "".join(reader.text).count(name) > 20
 
 
-def test_what_is_said_of_calibration(page):
+def test_sentences_on_calibration(page):
     text = words(page)
     assert "groups of unlike size must not be compared" in text
     assert "across, the score of 'female'; upwards, the share of rows that are 'female'" in text
@@ -76,7 +76,7 @@ def test_diagrams_hold_the_bins_of_the_candidate_and_the_reference():
     assert any(p["share"] == row["accuracy"] and p["low"] == row["low"] for p in points)
 
 
-def test_many_diagrams_are_cut_and_said():
+def test_diagrams_are_limited_with_a_note():
     model = results_sample.document()["models"][0]
     rows = [r | {"group": f"g{k}"} for k in range(9) for r in model["reliability"] if r["group"] == "Asian"]
     view = calibration_view(model["audit"], [*model["reliability"], *rows])
@@ -90,20 +90,20 @@ def test_single_runs_have_p_values_and_the_brier_score_decides():
     assert view["blocks"] == []
     assert view["no_p"] == ""
     lines = texts(view["table"])
-    found = next(x for x in lines if x[0] == "race=Asian" and x[2] == "head_only")
+    result = next(x for x in lines if x[0] == "race=Asian" and x[2] == "head_only")
     audit = {
         (r["metric"], r["group"], r["candidate"]): r for r in model["audit"]["comparisons"] if r["group"]
     }
-    own = audit["expected_calibration_error", "Asian", "head_only"]
+    of_arm = audit["expected_calibration_error", "Asian", "head_only"]
     brier = audit["brier_score", "Asian", "head_only"]
-    assert float(found[5]) == pytest.approx(own["p_adjusted"], abs=5e-4)
-    assert found[7] == calibration_wording.brier_finding(brier) != ""
+    assert float(result[5]) == pytest.approx(of_arm["p_adjusted"], abs=5e-4)
+    assert result[7] == calibration_wording.brier_finding(brier) != ""
     assert next(x for x in lines if x[2] == "full")[4:] == ["", "", "", ""]
     assert all("permutation p" in line for line in view["gaps"])
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict", "said"),
+    ("low", "high", "verdict", "finding"),
     [
         (0.01, 0.02, None, "scores are worse"),
         (-0.02, -0.01, None, "scores are better"),
@@ -112,10 +112,10 @@ def test_single_runs_have_p_values_and_the_brier_score_decides():
         (None, None, None, "too small (9 rows)"),
     ],
 )
-def test_the_finding_by_the_brier_score(low, high, verdict, said):
+def test_the_finding_by_the_brier_score(low, high, verdict, finding):
     row = {"metric": "brier_score", "low": low, "high": high, "verdict": verdict}
     row |= {"status": "ok", "reason": ""} if low else {"status": "too_small", "reason": "9 rows"}
-    assert calibration_wording.brier_finding(row) == said
+    assert calibration_wording.brier_finding(row) == finding
 
 
 def size_row(**changes):
@@ -181,7 +181,7 @@ def test_utility_is_drawn_against_both_disparities():
     assert point["accuracy_low"] < point["accuracy"] < point["accuracy_high"]
 
 
-def test_all_trials_are_told_and_the_chosen_one_is_marked(page):
+def test_all_trials_are_listed_and_the_chosen_one_is_marked(page):
     rows = results_sample.document()["models"][0]["tuning"]
     table = tuning_table([*rows, {**rows[0], "trial": {"alpha": 8}, "loss": None}])
     assert [c.text for c in table.head][:4] == ["arm", "learning_rate", "epochs", "alpha"]
