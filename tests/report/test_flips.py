@@ -90,7 +90,7 @@ def test_more_candidates_are_counted():
 
 
 @pytest.mark.parametrize(
-    ("place", "name"), [(0, "share of answers that follow the token"), (1, "gender accuracy")]
+    ("group", "name"), [(0, "share of answers that follow the token"), (1, "gender accuracy")]
 )
 def test_models_that_write_count_theirs(group, name):
     document = written_sample.document()["models"][group]["generative"]

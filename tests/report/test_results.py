@@ -54,7 +54,7 @@ def test_a_hostile_name_stays_text(name, page):
 
 def test_sentences_on_calibration(page):
     text = words(page)
-    assert "groups of unlike size must not be compared" in text
+    assert "groups of different sizes must not be compared" in text
     assert "across, the score of 'female'; upwards, the share of rows that are 'female'" in text
     assert "swapping their answers to a row in all runs at random" in text
     assert "No calibration error has a permutation p-value here" not in text
@@ -135,7 +135,7 @@ def test_what_slopes_along_the_size_say():
     )
     # The interval is pointwise: without the adjusted p-value it is no finding.
     unclear = size_row(p_adjusted=0.3)
-    assert "no dependence on the size" in relations_wording.size_finding(unclear)
+    assert "no detectable dependence on group size" in relations_wording.size_finding(unclear)
     few = size_row(
         slope=None, low=None, high=None, p_adjusted=None, status="undefined", reason="4 of 4 groups"
     )

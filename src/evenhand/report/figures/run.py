@@ -164,7 +164,7 @@ def write_figures(result: Document, out: Path) -> WrittenFigures:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CallError(f"--figures {out}: cannot be made ({error.strerror or error}).") from None
+        raise CallError(f"--figures {out}: cannot be created ({error.strerror or error}).") from None
     written, thinned = [], []
     missing: dict[str, list[str]] = {}
     arms = data.shown_arms(result)

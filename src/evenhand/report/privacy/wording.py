@@ -23,7 +23,7 @@ ROC_CAPTION = (
 )
 RATES_CAPTION = (
     "Intervals are pointwise: each holds on its own. The AUC compares a group's members with its own "
-    "non-members, so 0.5 is chance in every group; the true positive rate uses the threshold of all rows."
+    "non-members, so .5 is chance in every group; the true positive rate uses the threshold of all rows."
 )
 VULNERABILITY_CAPTION = (
     "The difference between the groups of an attribute, and the difference expected by chance if nothing "

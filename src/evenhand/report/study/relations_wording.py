@@ -17,7 +17,7 @@ SIZES_CAPTION = (
 )
 
 UTILITY_CAPTION = (
-    "Each point is an arm. The horizontal axis is the disparity between groups (0: equal), the vertical "
+    "Each point is an arm. The horizontal axis is the disparity between groups, the vertical "
     "axis the accuracy over all rows. Bars are the intervals of both. An arm that is higher and further "
     "to the left is better in both; compare arms by the differences above, not by the overlap of bars."
 )
