@@ -192,7 +192,7 @@ def _survival(rows: Sequence[Row]) -> Table:
         "tests",
         "same",
     ]
-    names += ["inconclusive", "opposite", "finding"]
+    names += ["cannot tell", "opposite", "finding"]
     head = [Cell(n, css="figure" if i in (3, 5, 6, 7, 8) else "") for i, n in enumerate(names)]
     body = []
     for r in rows:

@@ -17,7 +17,7 @@ QUALITY_CAPTION = "Scores of the generated texts against the gold and its render
 SURVIVAL = (
     "A conclusion is which arm chooses a meaning more often, over all templates and variants, by the "
     "declared scoring. It is tested again in every template, in every variant of the tokens and by every "
-    "scoring. It survives if every test agrees, weakens if some are inconclusive, and turns if one shows "
+    "scoring. It survives if every test agrees, weakens if some cannot tell, and turns if one shows "
     "the opposite."
 )
 SURVIVAL_CAPTION = "Robustness of conclusions; differences in points"
