@@ -125,7 +125,7 @@ def test_one_arm_has_no_comparisons_but_rates(plain):
 
 def test_an_empty_document_still_makes_a_page():
     document = {**sample.one_arm(), "rates": [], "disparities": [], "problems": []}
-    assert "every number is defined" in build_page(document)
+    assert "every value is defined" in build_page(document)
 
 
 def lines(panel):

@@ -44,18 +44,18 @@ def test_sections_are_there_where_there_is_something_to_show(page):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_name_stays_text(name, page):
-    made = build_study_page(results_sample.hostile(name))
-    reader = read(made)
+    html = build_study_page(results_sample.hostile(name))
+    reader = read(html)
     assert {t for t, _ in reader.tags} <= {t for t, _ in read(page).tags}
     assert all(not k.startswith("on") for _, attrs in reader.tags for k in attrs)
-    assert any(name in json.dumps(s, ensure_ascii=False).replace('\\"', '"') for s in specs(made))
+    assert any(name in json.dumps(s, ensure_ascii=False).replace('\\"', '"') for s in specs(html))
     assert "".join(reader.text).count(name) > 20
 
 
 def test_sentences_on_calibration(page):
     text = words(page)
     assert "groups of different sizes must not be compared" in text
-    assert "across, the score of 'female'; upwards, the share of rows that are 'female'" in text
+    assert "axis is the score of 'female'; the vertical axis is the share of rows that are 'female'" in text
     assert "swapping their answers to a row in all runs at random" in text
     assert "No calibration error has a permutation p-value here" not in text
 
