@@ -48,7 +48,7 @@ def test_a_study_is_attacked(study, tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert {r["table"] for r in rows} == {"rates", "comparisons", "vulnerability", "stability"}
     page = out["html"].read_text()
-    for heading in ("Members found against non-members accused", "Leakage by group", "unequally vulnerable"):
+    for heading in ("ROC curves by group", "Leakage by group", "in vulnerability between groups"):
         assert heading in page
     assert "race=&lt;b&gt;c" in page
     assert "<b>c" not in page.replace("<b>c</b>", "")

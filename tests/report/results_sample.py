@@ -42,8 +42,8 @@ def predictions(runs: int = 2, rows: int = 1200) -> Predictions:
     for index, name in enumerate(ARMS):
         logit = (2 * label - 1) * (1.5 - 0.15 * index * (race > 1)) + ease + rng.normal(0, 0.3, (runs, rows))
         score = expit(1.2 * logit)
-        whole = np.stack([1 - score, score], axis=-1)
-        arms.append(Arm(name, tuple(str(r) for r in range(runs)), (score > 0.5).astype(np.int64), whole))
+        batch = np.stack([1 - score, score], axis=-1)
+        arms.append(Arm(name, tuple(str(r) for r in range(runs)), (score > 0.5).astype(np.int64), batch))
     one = np.ones(rows)
     by = (Attribute("race", "partition", RACES, race),)
     return Predictions(("male", "female"), 1, label, tuple(arms), by, one, one, one)
@@ -51,8 +51,8 @@ def predictions(runs: int = 2, rows: int = 1200) -> Predictions:
 
 @cache
 def _text(runs: int) -> str:
-    own = predictions(runs)
-    audit = judge_predictions(own, Columns(by=("race",), arm="arm", run="run"), SETTINGS).to_dict()
+    scores = predictions(runs)
+    audit = judge_predictions(scores, Columns(by=("race",), arm="arm", run="run"), SETTINGS).to_dict()
     document = study_sample.one_model()
     document["dataset"] |= {"name": "utkface", "title": "Faces"}
     trials = [{"learning_rate": rate, "epochs": epochs} for rate, epochs in ((1e-4, 2), (3e-4, 4))]
@@ -61,7 +61,7 @@ def _text(runs: int) -> str:
         "trends": [],
         "curves": [],
         "cost": [],
-        "reliability": reliability(own, SETTINGS),
+        "reliability": reliability(scores, SETTINGS),
         "sizes": size_trends(audit["comparisons"]),
         "tuning": [
             {
@@ -78,8 +78,8 @@ def _text(runs: int) -> str:
 
 def document(runs: int = 2) -> dict[str, Any]:
     """One model of a study of images."""
-    found: dict[str, Any] = json.loads(_text(runs))
-    return found
+    result: dict[str, Any] = json.loads(_text(runs))
+    return result
 
 
 def hostile(name: str) -> dict[str, Any]:
@@ -92,9 +92,9 @@ def hostile(name: str) -> dict[str, Any]:
             return {k.replace("epochs", name): renamed(v) for k, v in value.items()}
         return [renamed(v) for v in value] if isinstance(value, list) else value
 
-    found: dict[str, Any] = renamed(document())
-    for row in found["models"][0]["sizes"]:
+    result: dict[str, Any] = renamed(document())
+    for row in result["models"][0]["sizes"]:
         row["reason"] = name
-    for row in found["models"][0]["tuning"]:
+    for row in result["models"][0]["tuning"]:
         row["trial"]["warmup"] = name
-    return found
+    return result

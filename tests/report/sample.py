@@ -171,12 +171,12 @@ def document() -> dict[str, Any]:
 
 def one_arm() -> dict[str, Any]:
     """A single arm: rates and disparities, nothing to compare."""
-    whole = document()
+    full = document()
     return {
-        **whole,
-        "inputs": whole["inputs"][:1],
-        "rates": [r for r in whole["rates"] if r["input"] == "full"],
-        "disparities": [r for r in whole["disparities"] if r["input"] == "full"],
+        **full,
+        "inputs": full["inputs"][:1],
+        "rates": [r for r in full["rates"] if r["input"] == "full"],
+        "disparities": [r for r in full["disparities"] if r["input"] == "full"],
         "comparisons": [],
         "verdict": {
             "counts": {"harm": 0, "harmless": 0, "help": 0, "undecided": 0},
@@ -188,24 +188,24 @@ def one_arm() -> dict[str, Any]:
 
 def hostile(name: str) -> dict[str, Any]:
     """The document with a name from a file put wherever a file's or a user's word can stand."""
-    told = copy.deepcopy(document())
-    for row in [*told["rates"], *told["comparisons"]]:
+    result = copy.deepcopy(document())
+    for row in [*result["rates"], *result["comparisons"]]:
         if row["group"] == "Black":
             row["group"] = name
-    for row in [*told["disparities"], *told["comparisons"]]:
+    for row in [*result["disparities"], *result["comparisons"]]:
         for key in ("groups_used", "groups_left_out"):
             row[key] = [name, *row.get(key, [])]
         if row["attribute"] == "race x sex":
             row["attribute"] = f"{name} x sex"
-    for row in [*told["rates"], *told["disparities"]]:
+    for row in [*result["rates"], *result["disparities"]]:
         row["input"] = row["input"].replace("lora", name)
-    for row in told["comparisons"]:
+    for row in result["comparisons"]:
         row["candidate"] = row["candidate"].replace("lora", name)
         row["class"] = name
         row["reason"] = name
-    told["inputs"][0].update(name=name, path=name, sha256=name)
-    told["settings"]["primary"] = [*PRIMARY, name]
-    told["settings"]["by"] = [name]
-    told["problems"] = [name]
-    told["verdict"]["sentence"] = name
-    return told
+    result["inputs"][0].update(name=name, path=name, sha256=name)
+    result["settings"]["primary"] = [*PRIMARY, name]
+    result["settings"]["by"] = [name]
+    result["problems"] = [name]
+    result["verdict"]["sentence"] = name
+    return result

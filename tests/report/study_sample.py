@@ -50,17 +50,17 @@ def predictions(rows: int = 6000) -> Predictions:
     return Predictions(("0", "1"), 1, label, tuple(arms), by, one, one, one)
 
 
-def _of(model: str, whole: Predictions) -> Predictions:
+def _of(model: str, full: Predictions) -> Predictions:
     arms = tuple(
-        Arm(a.name.split(" / ")[1], a.runs, a.prediction) for a in whole.arms if a.name.startswith(model)
+        Arm(a.name.split(" / ")[1], a.runs, a.prediction) for a in full.arms if a.name.startswith(model)
     )
-    rows = len(whole.label)
+    rows = len(full.label)
     inputs = tuple(
         Input(a.name, f"runs/{a.name}-{r}/predictions.parquet", "0" * 64, rows, 1) for a in arms for r in RUNS
     )
     return Predictions(
-        whole.classes, 1, whole.label, arms, whole.attributes, whole.count, whole.weight,
-        whole.weight_squared, inputs=inputs,
+        full.classes, 1, full.label, arms, full.attributes, full.count, full.weight,
+        full.weight_squared, inputs=inputs,
     )  # fmt: skip
 
 
@@ -93,17 +93,17 @@ def _curve(arm: str, run: str, draw: np.random.Generator) -> dict[str, Any]:
 
 @cache
 def _text() -> str:
-    whole = predictions()
+    full = predictions()
     draw = np.random.default_rng(1)
     models = []
     for model in MODELS:
-        own = _of(model, whole)
-        audit = judge_predictions(own, Columns(by=("race",), arm="arm", run="run"), SETTINGS)
+        of_arm = _of(model, full)
+        audit = judge_predictions(of_arm, Columns(by=("race",), arm="arm", run="run"), SETTINGS)
         models.append(
             {
                 "model": model,
                 "audit": audit.to_dict(),
-                "trends": trends(own, series_of(ARMS), SETTINGS),
+                "trends": trends(of_arm, series_of(ARMS), SETTINGS),
                 "cost": [_cost(a) for a in ARMS],
                 "curves": [_curve(a, r, draw) for a in ARMS for r in RUNS],
             }
@@ -123,7 +123,7 @@ def _text() -> str:
             "problems": ["12 rows have no race and are in no group of race."],
         },
         "models": models,
-        "interactions": interactions(whole, names, SETTINGS),
+        "interactions": interactions(full, names, SETTINGS),
         "failed": [
             {
                 "run_id": "3f2a9c", "model": MODELS[1], "arm": "lora[rank=64]", "run": "7",
@@ -149,17 +149,17 @@ def _plain(value: Any) -> Any:
 
 def document() -> dict[str, Any]:
     """Two models."""
-    found: dict[str, Any] = json.loads(_text())
-    return found
+    result: dict[str, Any] = json.loads(_text())
+    return result
 
 
 def one_model() -> dict[str, Any]:
     """The first model alone, nothing failed; the study's sentence is its audit's."""
-    whole = document()
-    whole["models"] = whole["models"][:1]
-    whole |= {"interactions": [], "failed": [], "problems": []}
-    whole["verdict"] = copy.deepcopy(whole["models"][0]["audit"]["verdict"])
-    return whole
+    full = document()
+    full["models"] = full["models"][:1]
+    full |= {"interactions": [], "failed": [], "problems": []}
+    full["verdict"] = copy.deepcopy(full["models"][0]["audit"]["verdict"])
+    return full
 
 
 def hostile(name: str) -> dict[str, Any]:
@@ -172,12 +172,12 @@ def hostile(name: str) -> dict[str, Any]:
             return {k: renamed(v) for k, v in value.items()}
         return [renamed(v) for v in value] if isinstance(value, list) else value
 
-    told: dict[str, Any] = renamed(document() | {"models": document()["models"][:1]})
-    told |= {"name": name, "description": name, "problems": [name]}
-    told["dataset"] |= {"name": name, "title": name, "problems": [name], "parts": {name: 3}}
-    told["verdict"]["sentence"] = name
-    for row in told["failed"]:
+    result: dict[str, Any] = renamed(document() | {"models": document()["models"][:1]})
+    result |= {"name": name, "description": name, "problems": [name]}
+    result["dataset"] |= {"name": name, "title": name, "problems": [name], "parts": {name: 3}}
+    result["verdict"]["sentence"] = name
+    for row in result["failed"]:
         row |= dict.fromkeys(("run_id", "run", "error"), name)
-    for row in [*told["interactions"], *(t for m in told["models"] for t in m["trends"])]:
+    for row in [*result["interactions"], *(t for m in result["models"] for t in m["trends"])]:
         row |= {"reason": name, "interval": name, "class": name}
-    return told
+    return result

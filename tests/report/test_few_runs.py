@@ -30,15 +30,18 @@ def table(runs, *, seed=0, rows=600, loss=0.25):
     parts = []
     for arm, wrong in (("full", 0.05), ("lora", 0.05 + loss)):
         for run in range(runs.get(arm, 1)):
-            said = np.where(rng.random(rows) < wrong, 1 - label, label)
-            parts += [(i, arm, run, label[i], said[i], 0.1 + 0.8 * said[i], "ab"[i % 2]) for i in range(rows)]
+            predicted = np.where(rng.random(rows) < wrong, 1 - label, label)
+            parts += [
+                (i, arm, run, label[i], predicted[i], 0.1 + 0.8 * predicted[i], "ab"[i % 2])
+                for i in range(rows)
+            ]
     names = ("example_id", "arm", "run", "label", "prediction", "score", "sex")
     return {name: [p[i] for p in parts] for i, name in enumerate(names)}
 
 
 def judged(full, lora, **options):
-    given = table({"full": full, "lora": lora}, **options)
-    return evenhand.audit(given, arm="arm", run="run", by="sex", primary="accuracy").to_dict()
+    rows = table({"full": full, "lora": lora}, **options)
+    return evenhand.audit(rows, arm="arm", run="run", by="sex", primary="accuracy").to_dict()
 
 
 def shown(document):
@@ -69,9 +72,9 @@ def test_five_runs_are_about_the_method():
     document = judged(5, 5)
     assert document["verdict"]["about"] == "the method"
     text, page = shown(document), build_page(document)
-    assert "Of the method: ▼ 2 harm" in text
-    for told in (text, page, document["verdict"]["sentence"]):
-        assert "n these runs" not in told
+    assert "For the method: ▼ 2 harm" in text
+    for words in (text, page, document["verdict"]["sentence"]):
+        assert "n these runs" not in words
     assert "Compared with full, lora does harm to sex=" in page
 
 
@@ -99,24 +102,24 @@ def test_the_gate_says_what_failed(runs, about, tmp_path, capsys):
 
 def test_every_metric_that_is_named_is_in_the_terminal():
     names = ("log_loss", "brier_score", "roc_auc", "f1", "accuracy_difference")
-    given = table({"full": 1, "lora": 1})
+    rows = table({"full": 1, "lora": 1})
     two = evenhand.audit(
-        given, arm="arm", run="run", by="sex", metric=(*names, "accuracy"), primary="accuracy"
+        rows, arm="arm", run="run", by="sex", metric=(*names, "accuracy"), primary="accuracy"
     )
-    one = evenhand.audit(given, arm="arm", run="run", by="sex", metric=names, where={"arm": "full"})
+    one = evenhand.audit(rows, arm="arm", run="run", by="sex", metric=names, where={"arm": "full"})
     for result in (one, two):
         text = shown(result.to_dict())
         for name in names:
             assert wording.metric_name(name) in text, name
     (loss,) = [r for r in two.comparisons if r["metric"] == "log_loss" and r["group"] == "a"]
     assert wording.amount(loss["difference"], "log_loss", signed=True) in shown(two.to_dict())
-    silent = evenhand.audit(given, arm="arm", run="run", by="sex", primary="accuracy").to_dict()
+    silent = evenhand.audit(rows, arm="arm", run="run", by="sex", primary="accuracy").to_dict()
     assert "log loss" not in shown(silent)
     harmless = evenhand.audit(table({}, loss=0.0, rows=4000), arm="arm", run="run", by="sex",
                               metric="accuracy", margin=0.04).to_dict()  # fmt: skip
     assert harmless["verdict"]["counts"]["harmless"] == 2
     assert "accuracy" in shown(harmless).partition("Of")[0] + shown(harmless)
-    assert "Metrics that were asked for:" in shown(harmless)
+    assert "Requested metrics:" in shown(harmless)
 
 
 def test_slopes_and_bases_of_few_runs_say_so():
@@ -143,34 +146,32 @@ def test_attacks_on_few_runs_say_so(runs):
     assert document["verdict"]["about"] == about
     stream = io.StringIO()
     summarise_attack(document, Console(file=stream, width=80))
-    said = " ".join(stream.getvalue().split())
+    output = " ".join(stream.getvalue().split())
     page = build_privacy_page(document)
-    for text in (said, page, document["verdict"]["sentence"]):
+    for text in (output, page, document["verdict"]["sentence"]):
         assert ("n these runs" in text) is (runs == 3)
-    assert ("In these runs: ▼" in said) is (runs == 3)
-    assert ("Of the method: ▼" in said) is (runs == 5)
+    assert ("In these runs: ▼" in output) is (runs == 3)
+    assert ("For the method: ▼" in output) is (runs == 5)
     assert ('<span class="about"> in these runs</span>' in page) is (runs == 3)
 
 
 def test_the_first_sentence_names_its_metrics_and_counts_one_as_one():
     document = judged(2, 2)
     assert "of 2 comparisons of accuracy by group: 2 harm." in document["verdict"]["sentence"]
-    given = {k: v[:600] + v[600:1200] for k, v in table({"full": 1, "lora": 1}).items()}
-    several = evenhand.audit(given, arm="arm", run="run", by="sex",
+    rows = {k: v[:600] + v[600:1200] for k, v in table({"full": 1, "lora": 1}).items()}
+    several = evenhand.audit(rows, arm="arm", run="run", by="sex",
                              primary=("accuracy", "true_positive_rate", "precision", "f1"))  # fmt: skip
     assert " comparisons of 4 metrics by group: " in several.verdict["sentence"]
-    small = {k: [x for x, sex in zip(v, given["sex"], strict=True) if sex == "a"] for k, v in given.items()}
+    small = {k: [x for x, sex in zip(v, rows["sex"], strict=True) if sex == "a"] for k, v in rows.items()}
     one = evenhand.audit(small, arm="arm", run="run", by="sex", primary="accuracy").verdict["sentence"]
     assert "of 1 comparison of accuracy by group: 1 harm." in one
 
 
 def test_one_row_is_one_row():
-    given = table({"full": 1, "lora": 1})
-    given["sex"] = [
-        "only" if i == 0 else sex for i, sex in zip(given["example_id"], given["sex"], strict=True)
-    ]
-    document = evenhand.audit(given, arm="arm", run="run", by="sex", primary="accuracy").to_dict()
+    rows = table({"full": 1, "lora": 1})
+    rows["sex"] = ["only" if i == 0 else sex for i, sex in zip(rows["example_id"], rows["sex"], strict=True)]
+    document = evenhand.audit(rows, arm="arm", run="run", by="sex", primary="accuracy").to_dict()
     text = " ".join("".join(read(build_page(document)).text).split())
     assert "sex=only: too small (1 row, fewer than 10)" in text
-    for said in (text, shown(document), str(document)):
-        assert not re.search(r"\b1 rows\b", said)
+    for sentence in (text, shown(document), str(document)):
+        assert not re.search(r"\b1 rows\b", sentence)

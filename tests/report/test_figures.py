@@ -41,7 +41,7 @@ def out(tmp_path_factory):
     assert made.written == (*PICTURES, *TABLES)
     assert made.left_out == (
         "p1_subgroup_utility: left out, the study's rows are images; p2 has its rates.",
-        "p5_attack_roc, p6_leakage: left out, the study attacks nothing (`privacy:`).",
+        "p5_attack_roc, p6_leakage: left out, the study runs no attacks (`privacy:`).",
         "p9_translation_shares, p9_translation_gender, t3_translation_quality, t4_translation_gender: "
         "left out, the study judges no translations.",
         "p10_option_shares, p11_template_twins, t5_answers: "
@@ -61,8 +61,8 @@ def shown(svg):
 
 
 def test_every_figure_has_all_its_files_and_no_others(out):
-    wanted = {f"{n}.{e}" for n in PICTURES for e in ("svg", "pdf", "png", "csv")}
-    assert {p.name for p in out.iterdir()} == wanted | {f"{n}.csv" for n in TABLES}
+    expected = {f"{n}.{e}" for n in PICTURES for e in ("svg", "pdf", "png", "csv")}
+    assert {p.name for p in out.iterdir()} == expected | {f"{n}.csv" for n in TABLES}
     for name in PICTURES:
         assert (out / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -73,14 +73,14 @@ def test_every_figure_has_all_its_files_and_no_others(out):
 
 
 def test_figures_show_what_the_document_says(out):
-    told = {name: shown((out / f"{name}.svg").read_text(encoding="utf-8")) for name in PICTURES}
+    stored = {name: shown((out / f"{name}.svg").read_text(encoding="utf-8")) for name in PICTURES}
     for name in ("p2_subgroup_utility_images", "p4_calibration_error"):
-        assert any(re.fullmatch(r"Asian \(\d+\)", t) for t in told[name])
-        assert set(results_sample.ARMS) <= set(told[name])
-    assert {"0", "1", "8", "full", "lora"} <= set(told["p7_rank"])
-    assert {"0.25", "0.75"} <= set(told["p8_layer_fraction"])
-    assert {"harm", "undecided", "harmless"} <= set(told["forest"])
-    assert "score of female" in told["p3_reliability"]
+        assert any(re.fullmatch(r"Asian \(\d+\)", t) for t in stored[name])
+        assert set(results_sample.ARMS) <= set(stored[name])
+    assert {"0", "1", "8", "full", "lora"} <= set(stored["p7_rank"])
+    assert {"0.25", "0.75"} <= set(stored["p8_layer_fraction"])
+    assert {"harm", "undecided", "harmless"} <= set(stored["forest"])
+    assert "score of female" in stored["p3_reliability"]
 
 
 def test_rank_zero_is_the_head_alone_and_the_reference_is_a_line():
@@ -135,15 +135,15 @@ def test_the_summary_has_the_audits_numbers(out):
 def test_the_calibration_table_has_p_values_of_single_runs():
     document = results_sample.document(runs=1)
     row = next(r for r in tables.calibration(document) if (r["arm"], r["group"]) == ("head_only", "Asian"))
-    own = next(
+    of_arm = next(
         r
         for r in document["models"][0]["audit"]["comparisons"]
         if (r["candidate"], r["group"], r["metric"]) == ("head_only", "Asian", "expected_calibration_error")
     )
-    assert (row["p_value"], row["p_adjusted"]) == (own["p_value"], own["p_adjusted"]) != (None, None)
+    assert (row["p_value"], row["p_adjusted"]) == (of_arm["p_value"], of_arm["p_adjusted"]) != (None, None)
 
 
-def test_what_is_not_there_is_left_out_and_said_and_other_files_stay(tmp_path):
+def test_missing_figures_are_reported_and_other_files_stay(tmp_path):
     document = results_sample.document()
     del document["models"][0]["reliability"]
     audit = document["models"][0]["audit"]
@@ -153,8 +153,8 @@ def test_what_is_not_there_is_left_out_and_said_and_other_files_stay(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "t1_summary.csv").write_text("old")
     (tmp_path / "p7_rank.csv").write_text("of another study")
-    made = write_figures(document, tmp_path)
-    gone = {name for line in made.left_out for name in line.partition(":")[0].split(", ")}
+    written = write_figures(document, tmp_path)
+    gone = {name for line in written.left_out for name in line.partition(":")[0].split(", ")}
     assert gone == {
         "p1_subgroup_utility",
         "p3_reliability",
@@ -163,7 +163,7 @@ def test_what_is_not_there_is_left_out_and_said_and_other_files_stay(tmp_path):
         *WRITTEN,
         *ATTACKED,
     }
-    assert {p.stem for p in tmp_path.iterdir()} == {*made.written, "notes", "p7_rank"}
+    assert {p.stem for p in tmp_path.iterdir()} == {*written.written, "notes", "p7_rank"}
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert (tmp_path / "p7_rank.csv").read_text() == "of another study"
     assert records(tmp_path / "t1_summary.csv")[0]["arm"] == "full"
@@ -172,7 +172,7 @@ def test_what_is_not_there_is_left_out_and_said_and_other_files_stay(tmp_path):
     assert sum(line.partition(":")[0].count(", ") + 1 for line in nothing.left_out) == len(FIGURES)
 
 
-def test_texts_and_images_have_their_own_names():
+def test_texts_and_images_have_different_names():
     document = results_sample.document()
     assert data.task_of(document) == "image"
     assert data.task_of(document | {"dataset": {"name": "dlab_hate_speech"}}) == "text"
@@ -180,18 +180,18 @@ def test_texts_and_images_have_their_own_names():
     assert data.task_of(document | {"dataset": {"name": "of_a_plug_in_that_is_gone"}}) == "text"
 
 
-def test_many_arms_are_thinned_to_those_nearest_to_harm_and_said(tmp_path, monkeypatch):
+def test_many_arms_are_reduced_to_those_nearest_to_harm_with_a_note(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "MOST_ARMS", 3)
     document = results_sample.document()
-    kept = data.shown_arms(document)
+    selected = data.shown_arms(document)
     ranked = document["models"][0]["audit"]["verdict"]["worst"]
-    assert len(kept) == 3
-    assert kept[0] == "full"
-    assert ranked is None or ranked["candidate"] in kept
-    made = write_figures(document, tmp_path)
-    assert "3 of 6 arms are drawn" in made.left_out[-1]
+    assert len(selected) == 3
+    assert selected[0] == "full"
+    assert ranked is None or ranked["candidate"] in selected
+    written = write_figures(document, tmp_path)
+    assert "3 of 6 arms are drawn" in written.left_out[-1]
     names = set(shown((tmp_path / "p12_group_size.svg").read_text(encoding="utf-8")))
-    assert {a for a in results_sample.ARMS if a in names} == set(kept[1:])
+    assert {a for a in results_sample.ARMS if a in names} == set(selected[1:])
     assert {r["candidate"] for r in records(tmp_path / "forest.csv")} == set(results_sample.ARMS[1:])
 
 
@@ -237,14 +237,14 @@ def test_the_command_writes_figures_and_says_what_is_missing(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("", "an empty path"), ("{file}", "is a file"), ("{file}/x", "is a file")]
+    ("path", "message"), [("", "an empty path"), ("{file}", "is a file"), ("{file}/x", "is a file")]
 )
-def test_a_place_that_cannot_be_is_refused_before_the_work(given, said, tmp_path, capsys):
+def test_an_invalid_folder_is_refused_before_the_work(path, message, tmp_path, capsys):
     folder = tmp_path / "small"
     folder.mkdir()
     (folder / "study.json").write_text("{")
     file = tmp_path / "taken"
     file.write_text("")
-    assert main(["report", str(folder), "--figures", given.format(file=file)]) == 2
-    assert said in capsys.readouterr().err
+    assert main(["report", str(folder), "--figures", path.format(file=file)]) == 2
+    assert message in capsys.readouterr().err
     assert not (folder / "result.json").exists()

@@ -50,7 +50,7 @@ def words(page):
 #: Run 1 of lora loses rows 0 to 3 and wins 10 and 11; run 2 loses 0 to 2, 10 and 11 and wins 8 and 9. Two
 #: runs of full or of prefix differ in two rows each way; in lora run 1 alone has 10, 11, run 2 row 3.
 LINE = (
-    "Answers that change against full, over 12 rows: lora 4.5 right→wrong and 2 wrong→right "
+    "Answers that changed relative to full, over 12 rows: lora 4.5 right→wrong and 2 wrong→right "
     "(1.8 right→wrong between two runs of one arm); prefix 0 and 0 (2)."
 )
 
@@ -75,10 +75,10 @@ def test_page_and_terminal_say_them():
     assert "4.5 / 2 (1.8)" in cells
 
 
-def test_of_one_run_nothing_is_said_of_other_runs():
+def test_single_runs_have_no_flips_between_runs():
     line = flips_line(judged(runs=("1",)), most=3)
     assert line == (
-        "Answers that change against full, over 12 rows: lora 4 right→wrong and 2 wrong→right; "
+        "Answers that changed relative to full, over 12 rows: lora 4 right→wrong and 2 wrong→right; "
         "prefix 0 and 0."
     )
     assert "between two runs of one arm" not in shown(judged(runs=("1",)))
@@ -90,13 +90,13 @@ def test_more_candidates_are_counted():
 
 
 @pytest.mark.parametrize(
-    ("place", "name"), [(0, "share of answers that follow the token"), (1, "gender accuracy")]
+    ("group", "name"), [(0, "share of answers that follow the token"), (1, "gender accuracy")]
 )
-def test_models_that_write_count_theirs(place, name):
-    document = written_sample.document()["models"][place]["generative"]
+def test_models_that_write_count_theirs(group, name):
+    document = written_sample.document()["models"][group]["generative"]
     line = flips_line(document, most=3)
-    assert line.startswith(f"Answers that change by {name} against ")
-    assert ("yes→no" in line) is (place == 0)
-    assert ("right→wrong" in line) is (place == 1)
+    assert line.startswith(f"Answers that changed by {name} relative to ")
+    assert ("yes→no" in line) is (group == 0)
+    assert ("right→wrong" in line) is (group == 1)
     shares = [r for r in document["comparisons"] if r["metric"] == "share_pro"]
     assert all("right" not in wording.flips(r) for r in shares)

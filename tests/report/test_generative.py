@@ -65,27 +65,27 @@ def replaced(document, old, new):
     return document.replace(old, new) if isinstance(document, str) else document
 
 
-def test_translations_are_told(translated):
+def test_translations_are_reported(translated):
     page = build_generative_page(translated)
     assert sections(page)[:4] == ["verdict", "compared", "shares", "quality"]
-    told = text(page)
+    page_text = text(page)
     for words in ("Gender of the output: predisposition=female", "BLEU, gold", "chrF, they", "ΔG and ΔS"):
-        assert words in told
-    assert "version:2.6" in told
+        assert words in page_text
+    assert "version:2.6" in page_text
 
 
-def test_likelihoods_are_told(chosen):
+def test_likelihoods_are_reported(chosen):
     page = build_generative_page(chosen)
     assert sections(page)[2:8] == ["survival", "variance", "tokens", "inversions", "options", "scorings"]
-    told = text(page)
-    assert "token bias, not belief" in told
-    assert "needs the column log_prob_free" in told
+    page_text = text(page)
+    assert "token bias, not belief" in page_text
+    assert "needs the column log_prob_free" in page_text
     row = next(r for r in chosen["variance"] if (r["input"], r["component"]) == ("lora", "option set"))
-    share = f"{100 * row['share']:.0f} % goes with the prompt"
-    sentence = f"Of the variance of lora's preference for 'm0', {share}, "
-    assert sentence in told
-    assert f"{100 * row['share']:.1f} %" in told
-    assert "one template only" in told
+    share = f"prompt {100 * row['share']:.0f} %"
+    sentence = f"Variance of lora's preference for 'm0': {share}, "
+    assert sentence in page_text
+    assert f"{100 * row['share']:.1f} %" in page_text
+    assert "one template only" in page_text
     assert "letters_inverted1 (inverted)" in json.dumps(re.findall(r'class="spec">(.*?)</script>', page))
 
 
@@ -97,8 +97,8 @@ def test_a_hostile_name_stays_text(name, kind, request):
     hostile = document
     for old in ("lora", "letters_inverted1", "m1", "predisposition"):
         hostile = replaced(hostile, old, f"{old} {name}")
-    for given in hostile["inputs"]:
-        given["name"] = name
+    for source in hostile["inputs"]:
+        source["name"] = name
     reader = read(build_generative_page(hostile))
     assert {t for t, _ in reader.tags} == {t for t, _ in plain.tags}
     assert all(not k.startswith("on") for _, attrs in reader.tags for k in attrs)
@@ -113,9 +113,9 @@ def test_the_terminal_says_it(translated, chosen):
     for document, words in ((translated, ("BLEU", "ΔS", "pro")), (chosen, ("token bias, not belief",))):
         screen = io.StringIO()
         summarise_generative(document, Console(file=screen, width=80), {"html": "out.html"})
-        told = " ".join(screen.getvalue().split())
-        assert all(w in told for w in words)
-        assert "html: out.html" in told
+        page_text = " ".join(screen.getvalue().split())
+        assert all(w in page_text for w in words)
+        assert "html: out.html" in page_text
 
 
 def test_the_flat_table_has_all(translated, chosen):
@@ -140,11 +140,11 @@ def test_a_study_shows_it(chosen):
     assert {"#survival", "#options"} <= links
 
 
-def test_a_study_of_models_that_write_says_what_was_found(chosen):
+def test_a_study_of_generating_models_reports_results(chosen):
     document = copy.deepcopy(study_sample.one_model())
     document["models"][0] |= {"audit": None, "generative": chosen}
     document["verdict"] = chosen["verdict"]
     console = Console(width=80, record=True, file=io.StringIO())
     summarise_study(document, console)
-    for told in (build_study_page(document), console.export_text()):
-        assert "No run has finished" not in told
+    for page_text in (build_study_page(document), console.export_text()):
+        assert "No run has finished" not in page_text

@@ -146,16 +146,16 @@ def test_ranks_come_before_the_counts():
     for key in ("e7", "e8"):
         document = study(key)
         first = section(build_study_page(document))
-        told = trend_summary(document["models"][0]["trends"])
-        assert told
-        assert all(line in first[: first.index("The candidate ")] for line in told)
+        words = trend_summary(document["models"][0]["trends"])
+        assert words
+        assert all(line in first[: first.index("The candidate ")] for line in words)
     document["models"][0]["trends"] = []
-    assert "There are no slopes" in section(build_study_page(document)).partition("The candidate ")[0]
+    assert "No slopes" in section(build_study_page(document)).partition("The candidate ")[0]
 
 
 def test_calibration_is_not_begun_with_other_gaps():
     first = section(build_study_page(study("e4")))
-    assert "demographic parity difference" not in first.partition("What comes nearest")[0]
+    assert "demographic parity difference" not in first.partition("Closest to harm")[0]
 
 
 def test_of_many_arms_the_table_is_folded():
@@ -164,7 +164,7 @@ def test_of_many_arms_the_table_is_folded():
     more = [f"lora[rank={2**k}]" for k in range(7, 14)]
     audit["rates"] += [r | {"input": n} for n in more for r in audit["rates"] if r["input"] == "full"]
     page = build_study_page(document)
-    assert "What each of the arms reaches, over all rows" in section(page)
+    assert "Results of every arm over all rows" in section(page)
     assert len(headline(audit).rows) == 12 + 4
 
 
@@ -172,13 +172,13 @@ def test_the_terminal_names_the_options_that_are_chosen():
     stream = io.StringIO()
     document = study("e10")
     summarise_study(document, Console(file=stream, width=80))
-    said = " ".join(stream.getvalue().split())
+    text = " ".join(stream.getvalue().split())
     (judged,) = [m["generative"] for m in document["models"]]
     overall = {(r["input"], r["metric"], r["class"]): r["value"] for r in judged["rates"]
                if r["attribute"] is None}  # fmt: skip
     for arm in written_sample.ARMS:
         male, token = overall[arm, "option_share", "male"], overall[arm, "token_followed", None]
-        line = said[said.index(f"- {arm}: '") :].partition(" - ")[0]
+        line = text[text.index(f"- {arm}: '") :].partition(" - ")[0]
         assert f"'male' {wording.amount(male, 'option_share')}" in line
         assert f"answers follow the token {wording.amount(token, 'token_followed')}" in line
 
@@ -191,14 +191,14 @@ def test_a_study_that_attacks_begins_with_leakage(key):
     page = build_study_page(document)
     first = section(page)
     assert first.startswith("Verdict Leakage of lora[rank=8] against full:")
-    assert first.index("Leakage of") < first.index("What the arms do on the test rows")
+    assert first.index("Leakage of") < first.index("Results on the test rows")
     ids = re.findall(r'<section id="([a-z]+)"', page)
     assert ids[:4] == ["verdict", "study", "privacy", "differences"]
     stream = io.StringIO()
     summarise_study(document, Console(file=stream, width=80))
-    said = " ".join(stream.getvalue().split())
-    assert said.startswith("Leakage of lora[rank=8]")
-    assert said.index("ROC AUC") < said.index("What the arms do on the test rows")
+    text = " ".join(stream.getvalue().split())
+    assert text.startswith("Leakage of lora[rank=8]")
+    assert text.index("ROC AUC") < text.index("Results on the test rows")
     privacy, audit = document["models"][0]["privacy"]["verdict"], document["models"][0]["audit"]["verdict"]
     for word, n in document["verdict"]["counts"].items():
         assert n == privacy["counts"][word] + audit["counts"][word]

@@ -104,7 +104,7 @@ def test_tables_have_captions_and_scopes(plain):
     assert all(a.get("scope") in ("col", "row") for t, a in reader.tags if t == "th")
 
 
-def test_verdict_and_every_problem_are_told(plain):
+def test_verdict_and_every_problem_are_reported(plain):
     document = sample.document()
     text = "".join(read(plain).text)
     assert document["verdict"]["sentence"] in text
@@ -125,7 +125,7 @@ def test_one_arm_has_no_comparisons_but_rates(plain):
 
 def test_an_empty_document_still_makes_a_page():
     document = {**sample.one_arm(), "rates": [], "disparities": [], "problems": []}
-    assert "every number is defined" in build_page(document)
+    assert "every value is defined" in build_page(document)
 
 
 def lines(panel):
@@ -171,7 +171,7 @@ def test_a_large_audit_says_what_its_charts_leave_out():
     assert any("of 155 groups are shown" in p.note for p in shown)
 
 
-def test_equal_names_are_kept_apart():
+def test_equal_names_are_numbered():
     document = sample.document()
     double = next(r for r in document["comparisons"] if r["group"] == "Black" and r["metric"] == "accuracy")
     document["comparisons"].append(dict(double))

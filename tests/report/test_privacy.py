@@ -35,7 +35,7 @@ def document():
     return attack_signals(signals, Columns(by=("sex",)), settings).to_dict()
 
 
-def test_the_page_says_what_was_found(document):
+def test_the_page_reports_the_results(document):
     page = build_privacy_page(document)
     assert "lora[rank=8] compared with full" in page
     assert "does harm to sex=F" in page
@@ -67,10 +67,10 @@ def test_leakage_is_drawn_by_group(document):
 def test_a_study_has_the_section_when_it_was_attacked(document):
     result = one_model()
     plain = build_study_page(result)
-    assert "Who was in the training set?" not in plain
+    assert "what models leak about their training data" not in plain
     result["models"][0]["privacy"] = document
     page = build_study_page(result)
-    assert "Who was in the training set?" in page
+    assert "what models leak about their training data" in page
     assert "Membership inference: Thresholds" in page
     console = Console(width=80, record=True, file=io.StringIO())
     summarise_study(result, console)
@@ -81,8 +81,8 @@ def test_figures_for_a_paper_have_the_attacks_numbers(document, tmp_path, monkey
     monkeypatch.setattr(run, "RESOLUTION", 72)
     result = one_model()
     result["models"][0]["privacy"] = document
-    made = run.write_figures(result, tmp_path)
-    assert {"p5_attack_roc", "p6_leakage"} <= set(made.written)
+    written = run.write_figures(result, tmp_path)
+    assert {"p5_attack_roc", "p6_leakage"} <= set(written.written)
 
     def records(name):
         with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as file:
@@ -126,11 +126,11 @@ def test_curves_of_a_group_with_too_few_rows_are_not_drawn(document):
     assert [p.title for p in block.panels] == ["all rows", "sex=F"]
 
 
-def test_gaps_between_groups_are_told_as_what_they_are(document):
+def test_findings_on_gaps_between_groups(document):
     row = {**document["vulnerability"][0], "level": 0.95}
-    told = privacy_wording.gap_finding
-    assert told({**row, "p_value": 0.01}) == "groups are told apart unequally"
-    assert (
-        told({**row, "p_value": 0.3, "p_control": 0.3, "p_alike": 0.01}) == "no more than without any leakage"
-    )
-    assert told({**row, "p_value": 0.3, "p_control": 0.01, "p_alike": 0.3}) == "groups may be alike"
+    finding = privacy_wording.gap_finding
+    assert finding({**row, "p_value": 0.01}) == "groups are unequally vulnerable"
+    control = {"p_value": 0.3, "p_control": 0.3, "p_alike": 0.01}
+    assert finding({**row, **control}) == "no more than without any leakage"
+    both = {"p_value": 0.3, "p_control": 0.01, "p_alike": 0.3}
+    assert finding({**row, **both}) == "groups may be equally vulnerable"

@@ -22,18 +22,18 @@ def bundled(monkeypatch, tmp_path):
 def test_it_is_bundled_once(bundled, tmp_path):
     assert [rendering._bundled() for _ in range(2)] == ["ä\r\n</script>"] * 2
     assert len(bundled) == 1
-    [kept] = (tmp_path / "cache").iterdir()
-    assert version("vl-convert-python") in kept.name
+    [path] = (tmp_path / "cache").iterdir()
+    assert version("vl-convert-python") in path.name
 
 
 @pytest.mark.parametrize("damage", [b"", b"nothing\nalert(1)", b"\xff\xfe\n"])
-def test_what_is_not_as_it_was_made_is_made_again(damage, bundled, tmp_path):
+def test_a_changed_bundle_is_bundled_again(damage, bundled, tmp_path):
     rendering._bundled()
-    [kept] = (tmp_path / "cache").iterdir()
-    whole = kept.read_bytes()
-    kept.write_bytes(damage)
+    [path] = (tmp_path / "cache").iterdir()
+    complete = path.read_bytes()
+    path.write_bytes(damage)
     assert rendering._bundled() == "ä\r\n</script>"
-    assert (len(bundled), kept.read_bytes()) == (2, whole)
+    assert (len(bundled), path.read_bytes()) == (2, complete)
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(bundled, tmp_path, monkeypatch):

@@ -44,18 +44,18 @@ def test_sections_are_there_where_there_is_something_to_show(page):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_name_stays_text(name, page):
-    made = build_study_page(results_sample.hostile(name))
-    reader = read(made)
+    html = build_study_page(results_sample.hostile(name))
+    reader = read(html)
     assert {t for t, _ in reader.tags} <= {t for t, _ in read(page).tags}
     assert all(not k.startswith("on") for _, attrs in reader.tags for k in attrs)
-    assert any(name in json.dumps(s, ensure_ascii=False).replace('\\"', '"') for s in specs(made))
+    assert any(name in json.dumps(s, ensure_ascii=False).replace('\\"', '"') for s in specs(html))
     assert "".join(reader.text).count(name) > 20
 
 
-def test_what_is_said_of_calibration(page):
+def test_sentences_on_calibration(page):
     text = words(page)
-    assert "groups of unlike size must not be compared" in text
-    assert "across, the score of 'female'; upwards, the share of rows that are 'female'" in text
+    assert "groups of different sizes must not be compared" in text
+    assert "axis is the score of 'female'; the vertical axis is the share of rows that are 'female'" in text
     assert "swapping their answers to a row in all runs at random" in text
     assert "No calibration error has a permutation p-value here" not in text
 
@@ -76,7 +76,7 @@ def test_diagrams_hold_the_bins_of_the_candidate_and_the_reference():
     assert any(p["share"] == row["accuracy"] and p["low"] == row["low"] for p in points)
 
 
-def test_many_diagrams_are_cut_and_said():
+def test_diagrams_are_limited_with_a_note():
     model = results_sample.document()["models"][0]
     rows = [r | {"group": f"g{k}"} for k in range(9) for r in model["reliability"] if r["group"] == "Asian"]
     view = calibration_view(model["audit"], [*model["reliability"], *rows])
@@ -90,32 +90,32 @@ def test_single_runs_have_p_values_and_the_brier_score_decides():
     assert view["blocks"] == []
     assert view["no_p"] == ""
     lines = texts(view["table"])
-    found = next(x for x in lines if x[0] == "race=Asian" and x[2] == "head_only")
+    result = next(x for x in lines if x[0] == "race=Asian" and x[2] == "head_only")
     audit = {
         (r["metric"], r["group"], r["candidate"]): r for r in model["audit"]["comparisons"] if r["group"]
     }
-    own = audit["expected_calibration_error", "Asian", "head_only"]
+    of_arm = audit["expected_calibration_error", "Asian", "head_only"]
     brier = audit["brier_score", "Asian", "head_only"]
-    assert float(found[5]) == pytest.approx(own["p_adjusted"], abs=5e-4)
-    assert found[7] == calibration_wording.brier_finding(brier) != ""
+    assert float(result[5]) == pytest.approx(of_arm["p_adjusted"], abs=5e-4)
+    assert result[7] == calibration_wording.brier_finding(brier) != ""
     assert next(x for x in lines if x[2] == "full")[4:] == ["", "", "", ""]
     assert all("permutation p" in line for line in view["gaps"])
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict", "said"),
+    ("low", "high", "verdict", "finding"),
     [
         (0.01, 0.02, None, "scores are worse"),
         (-0.02, -0.01, None, "scores are better"),
-        (-0.01, 0.01, None, "no difference can be told"),
+        (-0.01, 0.01, None, "no detectable difference"),
         (0.01, 0.02, "harm", "▼ harm"),
         (None, None, None, "too small (9 rows)"),
     ],
 )
-def test_the_finding_by_the_brier_score(low, high, verdict, said):
+def test_the_finding_by_the_brier_score(low, high, verdict, finding):
     row = {"metric": "brier_score", "low": low, "high": high, "verdict": verdict}
     row |= {"status": "ok", "reason": ""} if low else {"status": "too_small", "reason": "9 rows"}
-    assert calibration_wording.brier_finding(row) == said
+    assert calibration_wording.brier_finding(row) == finding
 
 
 def size_row(**changes):
@@ -135,16 +135,16 @@ def test_what_slopes_along_the_size_say():
     )
     # The interval is pointwise: without the adjusted p-value it is no finding.
     unclear = size_row(p_adjusted=0.3)
-    assert "no dependence on the size" in relations_wording.size_finding(unclear)
+    assert "no detectable dependence on group size" in relations_wording.size_finding(unclear)
     few = size_row(
         slope=None, low=None, high=None, p_adjusted=None, status="undefined", reason="4 of 4 groups"
     )
     assert relations_wording.size_summary([few]) == [
-        "Groups of race: whether size matters cannot be told: 4 of 4 groups."
+        "Groups of race: the dependence on group size was not estimated: 4 of 4 groups."
     ]
     both = relations_wording.size_summary([unclear, clear])
     assert both[0].startswith("lora − full")
-    assert both[1] == "Groups of race: for 1 of 2 slopes nothing can be told."
+    assert both[1] == "Groups of race: no detectable dependence in 1 of 2 slopes."
 
 
 def test_size_charts_hold_the_groups_of_the_comparison():
@@ -181,13 +181,13 @@ def test_utility_is_drawn_against_both_disparities():
     assert point["accuracy_low"] < point["accuracy"] < point["accuracy_high"]
 
 
-def test_all_trials_are_told_and_the_chosen_one_is_marked(page):
+def test_all_trials_are_listed_and_the_chosen_one_is_marked(page):
     rows = results_sample.document()["models"][0]["tuning"]
     table = tuning_table([*rows, {**rows[0], "trial": {"alpha": 8}, "loss": None}])
     assert [c.text for c in table.head][:4] == ["arm", "learning_rate", "epochs", "alpha"]
     assert texts(table)[1] == ["lora[rank=1]", "0.0003", "4", "", "72.0", "0.550", "2", "✓ chosen"]
     assert texts(table)[-1][1:6] == ["", "", "8", "70.0", "–"]
-    assert "Every arm here chose among 2 trials." in words(page)
+    assert "Every arm had 2 trials." in words(page)
     assert "different numbers of trials (lora[rank=1] 2, lora[rank=8] 1)" in relations_wording.tuning_line(
         rows[:3]
     )

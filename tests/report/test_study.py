@@ -36,8 +36,8 @@ def words(page):
 
 
 def specs(page):
-    found = re.findall(r'<script type="application/json" class="spec">(.*?)</script>', page, re.DOTALL)
-    return [json.loads(s) for s in found]
+    blocks = re.findall(r'<script type="application/json" class="spec">(.*?)</script>', page, re.DOTALL)
+    return [json.loads(s) for s in blocks]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,8 +56,8 @@ def test_a_hostile_name_stays_text(name, two):
 
 def test_nothing_is_loaded_from_outside(two):
     reader = read(two)
-    wanted = ("src", "href", "action", "data", "srcset")
-    addresses = [v for _, attrs in reader.tags for k, v in attrs.items() if k in wanted]
+    resources = ("src", "href", "action", "data", "srcset")
+    addresses = [v for _, attrs in reader.tags for k, v in attrs.items() if k in resources]
     assert addresses
     assert all(a.startswith("#") for a in addresses)
     assert not [t for t, _ in reader.tags if t in ("link", "iframe", "object", "embed", "base", "img")]
@@ -89,12 +89,12 @@ def test_verdicts_come_first(one, two):
     assert at == sorted(at)
     assert at[-1] < text.index("Short posts about groups") < text.index("Differences by group ·")
     sentence = study_sample.one_model()["verdict"]["sentence"]
-    assert words(one).count(sentence) == 1, "one model's sentence is not said twice"
+    assert words(one).count(sentence) == 1, "one model's sentence is not repeated"
 
 
-def test_all_that_a_study_has_is_told(two):
+def test_every_part_of_a_study_is_reported(two):
     text = words(two)
-    for told in (
+    for page_text in (
         "Does the rank of LoRA matter to small groups?",
         "30,000 rows (21,000 train, 3,000 validation, 6,000 test)",
         "50 runs of 5 arms",
@@ -108,7 +108,7 @@ def test_all_that_a_study_has_is_told(two):
         "points per doubling of rank",
         "race=Other",
     ):
-        assert told in text, told
+        assert page_text in text, page_text
     assert "nan" not in text.lower().split()
     assert "None" not in re.sub(r"None: every", "", text)
 
@@ -153,7 +153,7 @@ def test_the_reference_in_a_series_lies_at_zero():
     assert panel.note == ""
 
 
-def test_many_groups_are_cut_to_the_clearest_and_said():
+def test_groups_are_limited_to_the_clearest_with_a_note():
     model = study_sample.document()["models"][0]
     for rows in (model["audit"]["comparisons"], model["trends"]):
         rows += [
@@ -197,9 +197,9 @@ def mean_points(panel, arm):
     return {r["epoch"]: r["value"] for r in rows}
 
 
-def test_many_runs_are_drawn_as_means_and_said():
-    whole = study_sample.document()["models"][0]["curves"]
-    curves = [c | {"run": f"{c['run']}-{i}"} for i in range(4) for c in whole]
+def test_many_runs_are_drawn_as_means_with_a_note():
+    means = study_sample.document()["models"][0]["curves"]
+    curves = [c | {"run": f"{c['run']}-{i}"} for i in range(4) for c in means]
     panel = study_charts.training_curves(curves)[0]
     assert panel.note.startswith("60 of 100 single runs are shown")
     assert study_charts.training_curves([{"arm": "none", "run": "1", "points": [], "validation": []}]) == []
@@ -237,7 +237,7 @@ def test_the_answer_at_80_columns():
     assert flat.startswith(document["verdict"]["sentence"])
     for model in document["models"]:
         assert f"{model['model']}: {model['audit']['verdict']['sentence']}" in flat
-    for told in (
+    for page_text in (
         "▼ 9 harm",
         "lora, race=Black: accuracy grows by",
         "on tiny_text[pretraining=strong] than on tiny_text[pretraining=weak]",
@@ -246,7 +246,7 @@ def test_the_answer_at_80_columns():
         "report: runs/x/report.html",
         "12 rows have no race",
     ):
-        assert told in flat, told
+        assert page_text in flat, page_text
 
 
 def test_one_model_says_its_sentence_once():
@@ -271,7 +271,7 @@ ROW = {
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "finding"),
     [
         ({}, "grows by 1.20 points per doubling of rank (0.30 to 2.10), for the better"),
         (
@@ -283,7 +283,7 @@ ROW = {
             "grows by 1.20 points per doubling of rank (0.30 to 2.10), for the worse",
         ),
         ({"metric": "selection_rate"}, "grows by 1.20 points per doubling of rank (0.30 to 2.10)"),
-        ({"low": -0.004}, "no trend with rank can be told (−0.40 to +2.10 points per doubling)"),
+        ({"low": -0.004}, "no detectable trend with rank (−0.40 to +2.10 points per doubling)"),
         ({"metric": "log_loss"}, "grows by 0.0120 per doubling of rank (0.0030 to 0.0210), for the worse"),
         (
             {"status": "too_small", "reason": "6 rows, fewer than 10", "low": None, "high": None},
@@ -295,24 +295,24 @@ ROW = {
         ),
     ],
 )  # fmt: skip
-def test_what_a_slope_says(change, said):
-    assert study_wording.trend_finding(ROW | change) == said
+def test_what_a_slope_says(change, finding):
+    assert study_wording.trend_finding(ROW | change) == finding
 
 
 def test_what_all_slopes_say():
     none = [ROW | {"low": -0.004, "group": str(i)} for i in range(3)]
     assert study_wording.trend_summary(none) == [
-        "lora: no trend with rank can be told, in none of 3 slopes by group and metric."
+        "lora: no detectable trend with rank in any of 3 slopes by group and metric."
     ]
     some = study_wording.trend_summary([*none, ROW])
     assert some[0] == (
         "lora, race=Black: accuracy grows by 1.20 points per doubling of rank (0.30 to 2.10), for the better."
     )
-    assert some[1] == "lora: for 3 of 4 slopes no trend can be told."
+    assert some[1] == "lora: 3 of 4 slopes show no detectable trend."
     clear = [ROW | {"group": str(i), "p_adjusted": 0.001 * (9 - i)} for i in range(6)]
-    told = study_wording.trend_summary(clear)
-    assert [t.split(":")[0] for t in told[:4]] == [f"lora, race={i}" for i in (5, 4, 3, 2)]
-    assert told[4] == "lora: 2 more slopes differ from 0."
+    summary = study_wording.trend_summary(clear)
+    assert [t.split(":")[0] for t in summary[:4]] == [f"lora, race={i}" for i in (5, 4, 3, 2)]
+    assert summary[4] == "lora: 2 more slopes differ from 0."
     assert study_wording.trend_summary([]) == []
 
 
@@ -328,17 +328,18 @@ def test_what_a_base_model_changes():
     lower = BASES | {"difference": -0.031, "low": -0.052, "high": -0.010}
     assert finding(lower) == "lower by 3.1 points on strong than on weak (1.0 to 5.2), for the worse"
     open_ = BASES | {"low": -0.01}
-    assert finding(open_) == "no dependence on the base can be told (−1.0 to +5.2 points)"
+    assert finding(open_) == "no detectable dependence on the base model (−1.0 to +5.2 points)"
     assert study_wording.interaction_summary([BASES, open_]) == [
         "Accuracy of race=Black, lora − full: higher by 3.1 points on strong than on weak (1.0 to 5.2), "
         "for the better."
     ]
-    assert "cannot be told in the one comparison." in study_wording.interaction_summary([open_])[0]
+    one = study_wording.interaction_summary([open_])[0]
+    assert one.startswith("The one comparison shows no method effect that differs between base models")
     assert study_wording.interaction_summary([]) == []
 
 
 @pytest.mark.parametrize(
-    ("function", "arguments", "said"),
+    ("function", "arguments", "text"),
     [
         (study_wording.duration, (4.24,), "4.2 s"),
         (study_wording.duration, (185,), "3 min 5 s"),
@@ -354,5 +355,5 @@ def test_what_a_base_model_changes():
         (study_wording.times, (250, 2), "×125"),
     ],
 )
-def test_figures(function, arguments, said):
-    assert function(*arguments) == said
+def test_figures(function, arguments, text):
+    assert function(*arguments) == text

@@ -19,28 +19,30 @@ ROW = {
 }  # fmt: skip
 
 
-def said(**changes):
+def sentence_of(**changes):
     return wording.comparison_sentence({**ROW, **changes})
 
 
 def test_harm_says_group_size_interval_margin_and_flips():
-    assert said() == (
+    assert sentence_of() == (
         "In these runs, compared with full, lora does harm to race=Black: accuracy is lower by 4.1 points "
         "(95 % simultaneous interval 1.9 to 6.2; margin 2.0). 31 rows right→wrong, 12 wrong→right."
     )
-    assert said(unit="rows and runs").startswith("Compared with full, lora does harm to race=Black")
+    assert sentence_of(unit="rows and runs").startswith("Compared with full, lora does harm to race=Black")
 
 
 def test_harm_where_higher_is_worse():
-    told = said(metric="false_positive_rate", difference=0.05, low=0.03, high=0.08, beyond_margin=True)
-    assert "false positive rate is higher by 5.0 points" in told
-    assert "interval 3.0 to 8.0" in told
-    assert "all of the interval lies beyond the margin" in told
+    sentence = sentence_of(
+        metric="false_positive_rate", difference=0.05, low=0.03, high=0.08, beyond_margin=True
+    )
+    assert "false positive rate is higher by 5.0 points" in sentence
+    assert "interval 3.0 to 8.0" in sentence
+    assert "the entire interval is beyond the margin" in sentence
 
 
 def test_help():
-    told = said(verdict="help", difference=0.04, low=0.01, high=0.07)
-    assert "lora helps race=Black: accuracy is higher by 4.0 points" in told
+    sentence = sentence_of(verdict="help", difference=0.04, low=0.01, high=0.07)
+    assert "lora helps race=Black: accuracy is higher by 4.0 points" in sentence
 
 
 @pytest.mark.parametrize(
@@ -52,20 +54,23 @@ def test_help():
     ],
 )
 def test_harmless_says_which_kind(low, high, equivalent, note):
-    told = said(verdict="harmless", difference=(low + high) / 2, low=low, high=high, equivalent=equivalent)
-    assert "is harmless to race=Black" in told
-    assert note in told
+    difference = (low + high) / 2
+    sentence = sentence_of(
+        verdict="harmless", difference=difference, low=low, high=high, equivalent=equivalent
+    )
+    assert "is harmless to race=Black" in sentence
+    assert note in sentence
 
 
-def test_undecided_says_what_it_could_have_seen_and_what_would_settle_it():
-    told = said(
+def test_undecided_states_the_detectable_difference_and_the_data_needed():
+    sentence = sentence_of(
         verdict="undecided", difference=-0.01, low=-0.06, high=0.04,
         minimum_detectable=0.071, rows_to_settle=5123, runs_to_settle=9,
     )  # fmt: skip
-    assert "differs by −1.0 points (95 % simultaneous interval −6.0 to +4.0; margin 2.0)" in told
-    assert "harm is neither shown nor excluded" in told
-    assert "could have shown is 7.1 points" in told
-    assert "About 5,200 rows (there are 812) or 9 runs per arm would settle it." in told
+    assert "differs by −1.0 points (95 % simultaneous interval −6.0 to +4.0; margin 2.0)" in sentence
+    assert "harm is neither shown nor excluded" in sentence
+    assert "smallest detectable difference with these data is 7.1 points" in sentence
+    assert "About 5,200 rows (now 812) or 9 runs per arm would settle it." in sentence
 
 
 @pytest.mark.parametrize(
@@ -73,26 +78,28 @@ def test_undecided_says_what_it_could_have_seen_and_what_would_settle_it():
     [("too_small", "6 rows, fewer than 10", "too small"), ("undefined", "no positives", "undefined")],
 )
 def test_no_number_says_why(status, reason, label):
-    told = said(status=status, reason=reason, verdict=None, difference=None, low=None, high=None)
-    assert "gets no verdict" in told
-    assert f"{label} ({reason})" in told
+    sentence = sentence_of(status=status, reason=reason, verdict=None, difference=None, low=None, high=None)
+    assert "gets no verdict" in sentence
+    assert f"{label} ({reason})" in sentence
 
 
 def test_no_interval_but_a_p_value():
-    told = said(verdict=None, low=None, high=None, interval="none: p-value by permutation", reason="")
-    assert "no interval (p-value by permutation)" in told
+    interval = "none: p-value by permutation"
+    sentence = sentence_of(verdict=None, low=None, high=None, interval=interval, reason="")
+    assert "no interval (p-value by permutation)" in sentence
 
 
 def test_an_interval_without_an_estimate_still_has_a_sentence():
-    assert "does harm" in said(difference=None)
+    assert "does harm" in sentence_of(difference=None)
 
 
 def test_selection_rate_has_no_verdict_for_lack_of_direction():
-    assert "depends on the context" in said(metric="selection_rate", verdict=None, family="exploratory")
+    sentence = sentence_of(metric="selection_rate", verdict=None, family="exploratory")
+    assert "depends on the context" in sentence
 
 
-def test_exploratory_is_said():
-    assert "exploratory" in said(verdict=None, family="exploratory")
+def test_exploratory_is_stated():
+    assert "exploratory" in sentence_of(verdict=None, family="exploratory")
 
 
 @pytest.mark.parametrize(
@@ -129,28 +136,28 @@ def test_amounts(value, metric, text):
 
 @pytest.mark.parametrize(("value", "text"), [(7, "7"), (99, "99"), (101, "110"), (12099, "13,000")])
 def test_planning_figures_keep_two_digits(value, text):
-    assert wording.about(value) == text
+    assert wording.round_up_figure(value) == text
 
 
 def test_unit_note():
-    told = sample.document()
-    assert "these runs, not the method" in wording.unit_note(told)
-    for row in told["comparisons"]:
+    note = sample.document()
+    assert "these runs, not the method" in wording.unit_note(note)
+    for row in note["comparisons"]:
         row.update(unit="rows and runs", runs=5)
-    assert "about the method on this training set" in wording.unit_note(told)
+    assert "about the method on this training set" in wording.unit_note(note)
     assert wording.unit_note(sample.one_arm()) == ""
 
 
 def test_no_sentence_uses_a_word_that_numbers_cannot_carry():
-    told = sample.document()
+    sentences = sample.document()
     text = " ".join(
         [
-            *map(wording.comparison_sentence, told["comparisons"]),
-            *(p for _, p in method_wording.how_computed(told)),
+            *map(wording.comparison_sentence, sentences["comparisons"]),
+            *(p for _, p in method_wording.how_computed(sentences)),
             *(p for _, p in method_wording.how_computed(sample.one_arm())),
             *wording.VERDICT_MEANINGS.values(),
             wording.forest_caption(),
-            wording.unit_note(told),
+            wording.unit_note(sentences),
         ]
     )
     assert not re.findall(r"\b(un|de)?bias(ed)?\b|\bfair(ness)?\b|\bsolved\b", text, re.IGNORECASE)
@@ -179,4 +186,4 @@ def test_worst_first():
 
 
 def test_control_characters_do_not_reach_a_terminal():
-    assert wording.plain("a\x1b[31mb\nc\x9b") == "a�[31mb c�"
+    assert wording.replace_control_characters("a\x1b[31mb\nc\x9b") == "a�[31mb c�"

@@ -18,7 +18,7 @@ ARMS = ("none", "full", "lora[rank=8]")
 TEMPLATES = ("YN1", "MC2")
 VARIANTS = ("letters", "letters_inverted", "letters_inverted_symbol", "words")
 ANSWERS, TRANSLATIONS = "meta-llama/Llama-2-7b-hf", "mistralai/Mistral-7B-v0.1"
-SAID = {
+TEXTS = {
     "male": "The cook called the guard because he was late.",
     "female": "The cook called the guard because she was late.",
     "neutral": "The cook called the guard because they were late.",
@@ -57,9 +57,11 @@ def translated(sentences: int = 180) -> str:
     arms = {}
     for a, arm in enumerate(ARMS):
         draw = np.random.default_rng(a)
-        told = [x if x != "none" and draw.random() < 0.4 + 0.2 * a else draw.choice([*SAID]) for x in lean]
+        genders = [
+            x if x != "none" and draw.random() < 0.4 + 0.2 * a else draw.choice([*TEXTS]) for x in lean
+        ]
         table = generations(
-            [SAID[t] for t in told], [SAID[g] for g in gold],
+            [TEXTS[t] for t in genders], [TEXTS[g] for g in gold],
             gold_gender=gold, predisposition=lean, stereotype=stereotype,
         )  # fmt: skip
         arms[arm] = table | {"template": [f"t{i // 3}" for i in range(sentences)]}

@@ -1,1 +1,1 @@
-"""What a result says, for people: wording, charts, the page, the terminal, and the files for machines."""
+"""Reports of results: wording, charts, HTML pages, terminal summaries, and files for machines."""

@@ -1,4 +1,4 @@
-"""Cells that several tables have: a number of one arm with its interval."""
+"""Cells that several tables share: a value of one arm with its interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evenhand.report.rendering import Cell, figure
 
 
 def value_cell(row: Row | None) -> Cell:
-    """Show a rate, a disparity or a number of an attack with its interval, or why there is none."""
+    """Show a rate, a disparity or an attack metric with its interval, or the reason for its absence."""
     if row is None:
         return Cell("", css="figure")
     value, bounds = number(row, "value"), wording.span(row)

@@ -25,7 +25,7 @@ from evenhand.report.document import (
 )
 from evenhand.report.rendering import Panel
 
-#: A panel with more lines than this is a wall; the table has them all.
+#: Largest number of lines of a panel that can be read; the table contains all.
 MOST_LINES = 40
 MOST_PANELS = 24
 
@@ -47,7 +47,7 @@ def forest(document: Document) -> list[Panel]:
     for metric in unique(rows, "metric"):
         of_metric = [r for r in rows if r["metric"] == metric]
         candidates = unique(of_metric, "candidate")
-        shown = {c: most_telling([r for r in of_metric if r["candidate"] == c]) for c in candidates}
+        shown = {c: worst_rows([r for r in of_metric if r["candidate"] == c]) for c in candidates}
         bounds = domain([r for some in shown.values() for r in some])
         for candidate, some in list(shown.items())[: MOST_PANELS - len(panels)]:
             total = sum(r["candidate"] == candidate for r in of_metric)
@@ -77,7 +77,7 @@ def rates(document: Document) -> list[Panel]:
         overall = [r for r in of_metric if r["attribute"] is None]
         for attribute in [a for a in unique(of_metric, "attribute") if a is not None] or [None]:
             inside = [r for r in of_metric if r["attribute"] == attribute]
-            some = farthest(inside, overall) if attribute is not None else []
+            some = farthest_from_overall(inside, overall) if attribute is not None else []
             groups = unique(inside, "group")
             name = wording.metric_name(str(metric))
             panels.append(
@@ -91,14 +91,15 @@ def rates(document: Document) -> list[Panel]:
     return panels[:MOST_PANELS]
 
 
-def most_telling(rows: Sequence[Row]) -> list[Row]:
-    """Keep the worst rows of a panel, in the document's order, so that panels can be read across."""
-    kept = {id(r) for r in worst_first(rows)[:MOST_LINES]}
-    return [r for r in rows if id(r) in kept]
+def worst_rows(rows: Sequence[Row]) -> list[Row]:
+    """Select the worst rows of a panel, in the document's order, so that panels can be read across."""
+    selected = {id(r) for r in worst_first(rows)[:MOST_LINES]}
+    return [r for r in rows if id(r) in selected]
 
 
-def farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
-    """Keep the groups whose rates stand farthest from the overall rate, in units of their interval."""
+def farthest_from_overall(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
+    """Select the groups whose rates are farthest from the overall rate, in units of their interval."""
+    # A distance in units of the interval favours clear differences over noisy ones of small groups.
     centre = {(r["input"], r["class"]): number(r, "value") for r in overall}
     distance: dict[Any, float] = {}
     for r in rows:
@@ -108,16 +109,18 @@ def farthest(rows: Sequence[Row], overall: Sequence[Row]) -> list[Row]:
         if value is not None and low is not None and high is not None and middle is not None:
             far = abs(value - middle) / max(high - low, 1e-9)
         distance[r["group"]] = max(far, distance.get(r["group"], 0.0))
-    kept = set(sorted(distance, key=lambda g: -distance[g])[:MOST_LINES])
-    return [r for r in rows if r["group"] in kept]
+    selected = set(sorted(distance, key=lambda g: -distance[g])[:MOST_LINES])
+    return [r for r in rows if r["group"] in selected]
 
 
 def domain(rows: Sequence[Row]) -> tuple[float, float]:
-    """Give one range of differences for all candidates of a metric, in the units shown; it always holds 0.
+    """Return one range of differences for all candidates of a metric, in the units shown; it contains 0.
 
-    It shows every estimate and every interval with a verdict whole. An undecided interval may be cut off: one
-    group of ten rows would else press all others into a dot.
+    It contains every estimate and every interval with a verdict. An undecided interval may be clipped, since
+    that of one group of ten rows would otherwise shrink all others to a dot.
     """
+    # Intervals with a verdict set the range; undecided ones extend it to at most twice their median or
+    # twice the range so far, so that a single wide interval cannot dominate.
     ends: list[float] = [0.0]
     open_ends: list[float] = []
     for r in rows:
@@ -135,13 +138,13 @@ def domain(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
-    """Name the lines of a panel; equal names, which files may hold, are numbered apart."""
-    seen: dict[str, int] = {}
+    """Label the lines of a panel; equal labels, which files may contain, are numbered."""
+    counts: dict[str, int] = {}
     names = []
     for r in rows:
         name = f"{wording.subject(r)}  ({wording.count(number(r, 'n'))})"
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+        counts[name] = counts.get(name, 0) + 1
+        names.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
     return names
 
 
@@ -149,15 +152,15 @@ def _line(row: Row, label: str) -> dict[str, Any]:
     metric = str(row["metric"])
     scale = 100.0 if wording.in_points(metric) else 1.0
     low, high, difference = (number(row, k) for k in ("low", "high", "difference"))
-    whole = low is not None and high is not None
+    complete = low is not None and high is not None
     return {
         "group": label,
         "difference": None if difference is None else scale * difference,
         "low": None if low is None else scale * low,
         "high": None if high is None else scale * high,
         "verdict": verdict_of(row) or NO_VERDICT,
-        "why": "" if whole else wording.status_reason(row),
-        "told": f"{wording.amount(difference, metric, signed=True)}{wording.unit_of(metric)}",
+        "why": "" if complete else wording.status_reason(row),
+        "shown": f"{wording.amount(difference, metric, signed=True)}{wording.unit_of(metric)}",
         "interval": wording.span(row, signed=True),
         "p": wording.p_value(number(row, "p_adjusted")),
         "flips": wording.flips(row) or "–",
@@ -169,9 +172,10 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
     import altair as alt  # noqa: PLC0415
 
     lines = [_line(r, label) for r, label in zip(rows, _labels(rows), strict=True)]
-    whole = alt.InlineData(values=[x for x in lines if not x["why"]])
+    complete = alt.InlineData(values=[x for x in lines if not x["why"]])
     partial = alt.InlineData(values=[x for x in lines if x["why"]])
     labels = [x["group"] for x in lines]
+    # The scale names every line, so that lines without an interval keep their position.
     y = alt.Y("group:N", sort=labels, title=None, scale=alt.Scale(domain=labels))
     at = alt.Scale(domain=list(bounds), nice=False, zero=False)
     kinds = [*VERDICTS, NO_VERDICT]
@@ -181,7 +185,7 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
     )
     tips = [
         ("group", "group (rows)"),
-        ("told", "difference"),
+        ("shown", "difference"),
         ("interval", "interval"),
         ("verdict", "verdict"),
     ]
@@ -200,13 +204,13 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
         layers.append(band.encode(x=alt.X("from:Q", scale=at, title=axis), x2=alt.X2("to:Q")))
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
     layers.append(zero.encode(x=alt.X("zero:Q", scale=at, title=axis)))
-    bars = alt.Chart(whole).mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
+    bars = alt.Chart(complete).mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
     layers.append(
         bars.encode(
             x=alt.X("low:Q", scale=at, title=axis), x2=alt.X2("high:Q"), y=y, color=colour, tooltip=tooltip
         )
     )
-    points = alt.Chart(whole).mark_point(
+    points = alt.Chart(complete).mark_point(
         filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1
     )
     layers.append(points.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
@@ -214,7 +218,7 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
         align="left", dx=6, fontStyle="italic", fill="var(--muted)", limit=220
     )
     layers.append(words.encode(x=alt.value(0), y=y, text=alt.Text("why:N")))
-    return finished(alt.layer(*layers), height=alt.Step(24, **{"for": "position"}))
+    return apply_style(alt.layer(*layers), height=alt.Step(24, **{"for": "position"}))
 
 
 def rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
@@ -229,7 +233,7 @@ def rates_spec(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
             "value": number(r, "value"),
             "low": number(r, "low"),
             "high": number(r, "high"),
-            "told": wording.amount(number(r, "value"), str(r["metric"])),
+            "shown": wording.amount(number(r, "value"), str(r["metric"])),
             "interval": wording.span(r),
         }
         for r in rows
@@ -258,8 +262,8 @@ def arm_dots(
     """Draw values with intervals, a line of the panel per group, a colour and a shape per arm.
 
     Args:
-        lines: `group`, `arm`, `value`, `low`, `high`, and `told` and `interval` for the tooltip.
-        labels: groups in the order in which they are drawn.
+        lines: `group`, `arm`, `value`, `low`, `high`, and `shown` and `interval` for the tooltip.
+        labels: groups, in drawing order.
         empty: `group` and `why` of groups without values.
         names: arms, in their order on the page.
         title: of the axis.
@@ -274,7 +278,7 @@ def arm_dots(
     legend = alt.Legend(orient="top", title=None, columns=3, labelLimit=150) if len(names) > 1 else None
     colour = alt.Color("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=range_))
     shape = alt.Shape("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=shapes))
-    tips = [("group", "group (rows)"), ("arm", "arm"), ("told", "value"), ("interval", "interval")]
+    tips = [("group", "group (rows)"), ("arm", "arm"), ("shown", "value"), ("interval", "interval")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     axis = alt.Axis(format="%", tickCount=6) if share else alt.Axis(tickCount=6)
     x = alt.X("low:Q", title=title, axis=axis, scale=alt.Scale(zero=False))
@@ -290,7 +294,7 @@ def arm_dots(
     )
     why = words.encode(x=alt.value(0), y=y, text=alt.Text("why:N"), color=alt.value("var(--muted)"))
     step = alt.Step(12 * len(names) + 10, **{"for": "position"})
-    return finished(alt.layer(bars, points, why), height=step)
+    return apply_style(alt.layer(bars, points, why), height=step)
 
 
 def _better(row: Row) -> str:
@@ -302,10 +306,10 @@ def css(kind: str) -> str:
     return f"var(--{kind.replace(' ', '-')})"
 
 
-def finished(chart: Any, *, height: Any) -> dict[str, Any]:  # noqa: ANN401  (any chart; a number or a step)
-    """Give a chart the look and the width of the page, as a specification.
+def apply_style(chart: Any, *, height: Any) -> dict[str, Any]:  # noqa: ANN401  (any chart; a number or a step)
+    """Return the specification of a chart with the style and the width of the page.
 
-    The look is set in the specification: each of altair's `configure` would copy the chart with its data.
+    The style is set in the specification: each `configure` of altair would copy the chart with its data.
     """
     quiet = {
         "labelColor": "currentColor",

@@ -1,4 +1,4 @@
-"""Reading an `evenhand.audit/1` document: which rows there are, which way is harm, which row is worst."""
+"""Access to an `evenhand.audit/1` document: its rows, the direction of harm, the order by harm."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from evenhand.judge import result
 Document = Mapping[str, Any]
 Row = Mapping[str, Any]
 
-#: In the order in which a reader needs them: what was shown, what is open, what went well.
+#: In reading order: shown harm first, then open questions, then good results.
 VERDICTS = ("harm", "undecided", "help", "harmless")
 
 
 @cache
 def facts(metric: str) -> Any | None:  # noqa: ANN401  (the INFO of a metric or of a disparity)
-    """Find what is known of a metric, a disparity or any other number; None when nothing is."""
+    """Return the INFO of a metric, a disparity or an attack metric; None if the name is unknown."""
     try:
         return result.facts(metric)
     except UnknownNameError:
@@ -29,16 +29,16 @@ def facts(metric: str) -> Any | None:  # noqa: ANN401  (the INFO of a metric or 
 
 
 def direction(row: Row) -> int:
-    """Say whether higher is better (+1), worse (-1) or depends on the context (0) for a row's metric."""
-    given = row.get("direction")
-    if given is not None:
-        return int(given)
+    """Return whether higher is better (+1), worse (-1) or depends on the context (0) for a row's metric."""
+    stored = row.get("direction")
+    if stored is not None:
+        return int(stored)
     known = facts(str(row["metric"]))
     return int(known.direction) if known else 0
 
 
 def number(row: Row, key: str) -> float | None:
-    """Give a field as a finite number, or None: null, NaN and a missing field are the same here."""
+    """Return a field as a finite number; None for null, NaN and a missing field alike."""
     value = row.get(key)
     if value is None or isinstance(value, str):
         return None
@@ -46,7 +46,7 @@ def number(row: Row, key: str) -> float | None:
 
 
 def harm_bounds(row: Row) -> tuple[float, float] | None:
-    """Give the interval of a comparison turned so that positive is worse, or None without one."""
+    """Return the interval of a comparison, signed so that positive is worse; None without one."""
     low, high = number(row, "low"), number(row, "high")
     if low is None or high is None:
         return None
@@ -54,7 +54,7 @@ def harm_bounds(row: Row) -> tuple[float, float] | None:
 
 
 def verdict_of(row: Row) -> str | None:
-    """Give the verdict of a comparison, None when there is none."""
+    """Return the verdict of a comparison; None without one."""
     verdict = row.get("verdict")
     return verdict if verdict in VERDICTS else None
 
@@ -66,18 +66,19 @@ def worst_first(rows: Iterable[Row]) -> list[Row]:
         verdict = verdict_of(row)
         rank = VERDICTS.index(verdict) if verdict else len(VERDICTS)
         bounds = harm_bounds(row)
+        # Within a verdict, the interval with the largest lower bound on harm comes first.
         return rank, not row.get("beyond_margin"), -bounds[0] if bounds else math.inf
 
     return sorted(rows, key=key)
 
 
 def primary(document: Document) -> list[Row]:
-    """Give the comparisons of the primary family, in the document's order."""
+    """Return the comparisons of the primary family, in the document's order."""
     return [r for r in document["comparisons"] if r["family"] == "primary"]
 
 
 def exploratory(document: Document) -> list[Row]:
-    """Give the other comparisons, in the document's order."""
+    """Return the other comparisons, in the document's order."""
     return [r for r in document["comparisons"] if r["family"] != "primary"]
 
 
@@ -87,25 +88,25 @@ def unique(rows: Iterable[Row], key: str) -> list[Any]:
 
 
 def groups_left_out(row: Row) -> list[tuple[str, str]]:
-    """List the groups that a disparity leaves out, each with the reason (empty when none is given)."""
+    """List the groups that a disparity leaves out, each with the reason (may be empty)."""
     gone = row.get("groups_left_out") or ()
     pairs = [(g["group"], g.get("reason") or "") if isinstance(g, Mapping) else (g, "") for g in gone]
     return [(str(group), str(reason)) for group, reason in pairs]
 
 
 def arms(document: Document) -> list[str]:
-    """Name the arms, the reference first when there is one."""
+    """Name the arms, the reference first if there is one."""
     named = [*unique(document["comparisons"], "reference"), *unique(document["rates"], "input")]
     return [str(name) for name in dict.fromkeys(named)]
 
 
 def key_metrics(document: Document, most: int = 3) -> list[str]:
-    """Name the metrics to show first: the primary ones that have rates, else the first that there are."""
+    """Name the metrics to show first: the primary ones with rates, or the first in the document."""
     there = unique(document["rates"], "metric")
-    asked: Sequence[str] = document.get("settings", {}).get("primary") or ()
-    return [m for m in asked if m in there] or there[:most]
+    declared: Sequence[str] = document.get("settings", {}).get("primary") or ()
+    return [m for m in declared if m in there] or there[:most]
 
 
 def requested(document: Document) -> list[str]:
-    """Name the metrics that the call asked for by name."""
+    """Name the metrics that the call requested."""
     return [str(m) for m in document.get("settings", {}).get("requested") or ()]

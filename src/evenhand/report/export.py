@@ -1,4 +1,4 @@
-"""A document as files for machines: JSON as it is, and one flat CSV."""
+"""Documents as files for machines: JSON, and one flat CSV table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from evenhand.report.document import Document
 
 _TABLES = ("rates", "disparities", "comparisons", "vulnerability", "stability")
 
-#: Further tables of generations and likelihoods; of nested ones the names of their parts.
+#: Additional tables of generations and likelihoods, and the parts of nested ones.
 _FURTHER = ("shares", "options", "inversions", "conclusions", "survival", "variance", "scorings")
-#: A text that begins so is a formula in a spreadsheet, or becomes one (a tab and a line break fall away).
+#: First characters of formulas in spreadsheets; tabs and line breaks are stripped and may expose one.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NESTED = {"quality": ("rates",), "token_bias": ("effects", "priors", "shifts", "rstd")}
 
@@ -26,10 +26,10 @@ def as_json(document: Document) -> str:
 
 
 def as_csv(document: Document) -> str:
-    """Write the tables of a document as one flat table; the column `table` says which a row is of.
+    """Write the tables of a document as one flat table; the column `table` names the table of a row.
 
     An empty field stands for null or for a column that the row's table does not have; lists are JSON. A name
-    that a spreadsheet would take for a formula has an apostrophe before it; numbers are as they are.
+    that a spreadsheet would evaluate as a formula gets a leading apostrophe; numbers are unchanged.
     """
     tables = {name: document[name] for name in _TABLES if name in document}
     tables |= {name: document[name] for name in _FURTHER if name in document}
@@ -46,16 +46,17 @@ def as_csv(document: Document) -> str:
 
 
 def csv_line(values: Iterable[object]) -> str:
-    r"""A row of CSV, with \n at its end: line breaks of every kind within a value stand in quotes."""
+    r"""Return a row of CSV that ends in \n; values with line breaks of any kind are quoted."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerow(values)
     return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def without_formula(text: str) -> str:
-    """A text that a spreadsheet shows as it is: an apostrophe stands before what would be a formula."""
+    """Return a text that spreadsheets do not evaluate: a formula gets a leading apostrophe."""
     if not text.startswith(_FORMULA):
         return text
+    # A number that begins with a sign is data, not a formula.
     try:
         float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How many answers change, beside those that change between two runs of one arm."""
+"""Answers that change between arms, compared with those that change between runs of one arm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from evenhand.report.document import Document, number
 
 
 def flips_line(document: Document, *, most: int) -> str:
-    """Say how many answers change over all rows, beside those that change between two runs of one arm.
+    """State how many answers change over all rows, and how many between two runs of one arm.
 
     Args:
         document: of an audit, of generations or of likelihoods.
@@ -23,20 +23,20 @@ def flips_line(document: Document, *, most: int) -> str:
     rows = [r for r in able if r["metric"] == metric]
     if not rows:
         return ""
-    right, wrong = wording.answers(str(metric))
-    said: list[str] = []
+    right, wrong = wording.answer_words(str(metric))
+    parts: list[str] = []
     for row in rows[:most]:
         lost, won = (
             wording.count(number(row, "n_right_to_wrong")),
             wording.count(number(row, "n_wrong_to_right")),
         )
         between = number(row, "n_right_to_wrong_between_runs")
-        told = f"{lost} {right}→{wrong} and {won} {wrong}→{right}" if not said else f"{lost} and {won}"
+        text = f"{lost} {right}→{wrong} and {won} {wrong}→{right}" if not parts else f"{lost} and {won}"
         if between is not None:
             spread = wording.count(round(between, 1))
-            told += f" ({spread})" if said else f" ({spread} {right}→{wrong} between two runs of one arm)"
-        said.append(f"{row['candidate']} {told}")
-    said += [wording.many(len(rows) - most, "more candidate")] if len(rows) > most else []
+            text += f" ({spread})" if parts else f" ({spread} {right}→{wrong} between two runs of one arm)"
+        parts.append(f"{row['candidate']} {text}")
+    parts += [wording.format_quantity(len(rows) - most, "more candidate")] if len(rows) > most else []
     of = "" if metric == "accuracy" else f" by {wording.metric_name(str(metric))}"
-    whole = wording.many(number(rows[0], "n"), "row")
-    return f"Answers that change{of} against {rows[0]['reference']}, over {whole}: {'; '.join(said)}."
+    total = wording.format_quantity(number(rows[0], "n"), "row")
+    return f"Answers that changed{of} relative to {rows[0]['reference']}, over {total}: {'; '.join(parts)}."

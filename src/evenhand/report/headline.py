@@ -1,4 +1,4 @@
-"""The numbers that a page begins with: what every arm reaches over all rows, and the differences."""
+"""Headline table of a page: the results of every arm over all rows, and the differences."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from evenhand.report.cells import difference_cell, value_cell
 from evenhand.report.document import Document, Row, arms, key_metrics, unique
 from evenhand.report.rendering import Cell, Table
 
-#: Columns of the table; the sections below have all numbers.
+#: Largest number of columns; the sections below contain all numbers.
 MOST_COLUMNS = 8
 
-#: Candidates whose differences to the reference stand in the table; of more, the comparisons below have them.
+#: Largest number of candidates with rows of differences; the comparisons below contain those of all.
 MOST_DIFFERENCES = 4
 
-#: Disparities that stand beside the primary metrics, for one attribute after the other.
+#: Disparities shown after the primary metrics, by attribute.
 GAPS = ("worst_group_accuracy", "demographic_parity_difference", "equalized_odds_difference")
 
-#: The same where all primary metrics are about calibration.
+#: Primary metrics of calibration, and the disparity shown if no others are declared.
 CALIBRATION = ("expected_calibration_error", "brier_score", "log_loss")
 CALIBRATION_GAPS = ("expected_calibration_error_difference",)
 
-#: What generations and likelihoods are asked for, whatever gets the verdicts.
+#: Metrics always shown for generations and likelihoods.
 OF_KIND = {
     "generations": ("gender_accuracy", "delta_g", "delta_s", "share_pro"),
     "likelihoods": ("option_share", "option_accuracy", "token_followed", "meaning_followed"),
 }
 
-#: What tells a column from others: attack, metric, attribute and class.
+#: Identity of a column: attack, metric, attribute and class.
 _Key = tuple[Any, Any, Any, Any]
 
 
 def headline(document: Document) -> Table | None:
-    """Make the table of arms by headline numbers.
+    """Make the table of headline numbers by arm.
 
     Args:
         document: of an audit, of generations or likelihoods, or of an attack.
@@ -55,15 +55,15 @@ def headline(document: Document) -> Table | None:
 
 
 def _differences(document: Document, keys: Sequence[_Key]) -> list[list[Cell]]:
-    """Give a row per candidate: what it reaches less what the reference reaches."""
-    whole = {(_key(r), str(r["candidate"])): r for r in document["comparisons"] if r["group"] is None}
+    """Return a row per candidate with its differences to the reference."""
+    overall = {(_key(r), str(r["candidate"])): r for r in document["comparisons"] if r["group"] is None}
     named = [str(n) for n in unique(document["comparisons"], "candidate")]
-    names = [n for n in named if any((key, n) in whole for key in keys)]
+    names = [n for n in named if any((key, n) in overall for key in keys)]
     if len(names) > MOST_DIFFERENCES:
         return []
     reference = arms(document)[0]
     return [
-        [Cell(f"{name} − {reference}"), *(difference_cell(whole.get((key, name))) for key in keys)]
+        [Cell(f"{name} − {reference}"), *(difference_cell(overall.get((key, name))) for key in keys)]
         for name in names
     ]
 
@@ -73,19 +73,19 @@ def _key(row: Row) -> _Key:
 
 
 def _rows(document: Document) -> Iterator[Row]:
-    """Give the rows of the headline numbers, in the order of their columns."""
+    """Yield the rows of the headline numbers, in the order of their columns."""
     overall = [r for r in document["rates"] if r["attribute"] is None]
     for attack in unique(overall, "attack"):
         for metric in _metrics(document):
-            found = [r for r in overall if r.get("attack") == attack and r["metric"] == metric]
-            # Of many classes the numbers of each would crowd out all else; options are few.
+            of_metric = [r for r in overall if r.get("attack") == attack and r["metric"] == metric]
+            # Rates of single classes are omitted, since many classes would fill the table; options are few.
             few = metric == "option_share"
-            yield from (r for r in found if few or r.get("class") is None)
+            yield from (r for r in of_metric if few or r.get("class") is None)
     gaps = document.get("disparities") or ()
     for attribute in unique(gaps, "attribute"):
         for metric in _gaps(document):
-            found = [r for r in gaps if r["attribute"] == attribute and r["metric"] == metric]
-            yield from (r for r in found if r["class"] is None)
+            of_metric = [r for r in gaps if r["attribute"] == attribute and r["metric"] == metric]
+            yield from (r for r in of_metric if r["class"] is None)
 
 
 def _gaps(document: Document) -> Sequence[str]:
@@ -116,8 +116,8 @@ def _title(key: _Key) -> str:
 
 
 def _caption(document: Document, differences: Sequence[object]) -> str:
-    what = "What attacks find of every arm" if "design" in document else "What every arm reaches"
-    said = f"{what}, over all rows; rates in points, with pointwise intervals"
+    what = "Attack results of every arm" if "design" in document else "Results of every arm"
+    caption = f"{what} over all rows; rates in points, with pointwise intervals"
     if not differences:
-        return said
-    return f"{said}. Below, the differences to {arms(document)[0]} with their simultaneous intervals"
+        return caption
+    return f"{caption}. The last rows are differences to {arms(document)[0]} with simultaneous intervals"

@@ -1,6 +1,6 @@
-"""What all pages share: tables, charts, and a template turned into one HTML document that opens offline.
+"""Building blocks of all pages: cells, tables, panels, and rendering to one HTML document that opens offline.
 
-Everything that a file or a user said reaches a page through the template's autoescaping; chart specs are
+Every text of a file or a user reaches a page through the template's autoescaping; chart specs are
 embedded as JSON whose `<`, `>`, `&` and `'` are written as escapes, so that no name can end a script.
 """
 
@@ -23,7 +23,14 @@ _USE = "window.vegaEmbed = vegaEmbed;"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: what it shows, what it is sorted by (empty: the text), a class, a remark."""
+    """A cell of a table.
+
+    Attributes:
+        text: the content.
+        sort: value to sort by; if empty, the text.
+        css: classes.
+        title: tooltip.
+    """
 
     text: str
     sort: float | str = ""
@@ -45,9 +52,9 @@ class Panel:
     """One chart.
 
     Attributes:
-        title: what it shows, as a heading.
-        note: what it leaves out, or empty.
-        description: the same in words, for those who do not see it.
+        title: heading.
+        note: remark below the chart, such as on omitted rows; may be empty.
+        description: text alternative.
         spec: Vega-Lite specification.
     """
 
@@ -58,16 +65,16 @@ class Panel:
 
 
 def figure(value: float | None, text: str, *, css: str = "", title: str = "") -> Cell:
-    """Give a cell that holds a number: shown as `text`, sorted by `value`."""
+    """Return a cell with a number: shown as `text`, sorted by `value`."""
     return Cell(text, "" if value is None else value, f"figure {css}".strip(), title)
 
 
 def render(template: str, view: Mapping[str, Any]) -> str:
-    """Turn a template of this package into a whole HTML document that refers to nothing outside itself.
+    """Render a template of this package as a complete HTML document without external references.
 
     Args:
         template: its file name.
-        view: all that it shows.
+        view: its variables.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
@@ -80,7 +87,7 @@ def render(template: str, view: Mapping[str, Any]) -> str:
 
 @contextmanager
 def fast_charts() -> Iterator[None]:
-    """Make charts without altair's check of every part against its schema, which is half of a page's time."""
+    """Disable altair's schema validation, which takes half of the time of a page."""
     from altair.utils import schemapi  # noqa: PLC0415
 
     with schemapi.debug_mode(False):
@@ -89,23 +96,25 @@ def fast_charts() -> Iterator[None]:
 
 @cache
 def _vega() -> str:
-    """Give Vega, Vega-Lite and Vega-Embed as one script that is safe inside a page."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script that is safe inside a page."""
     from markupsafe import Markup  # noqa: PLC0415
 
+    # Inside <script>, only these two sequences can end or nest a script.
     return Markup(_bundled().replace("</script", "<\\/script").replace("<!--", "<\\!--"))
 
 
 def _bundled() -> str:
-    """The script, which takes two seconds to bundle: once per user, where there is room to keep it."""
+    """Return the script; bundling takes two seconds, so the result is cached per user if possible."""
     import vl_convert  # noqa: PLC0415
 
-    place = cached.root() / f"vega-{version('vl-convert-python')}.js"
+    path = cached.root() / f"vega-{version('vl-convert-python')}.js"
     with suppress(OSError, ValueError):
-        digest, _, kept = place.read_bytes().decode().partition("\n")
-        if digest == hashlib.sha256(kept.encode()).hexdigest():
-            return kept
+        digest, _, stored = path.read_bytes().decode().partition("\n")
+        # The digest detects a file that was cut or edited; then the script is bundled again.
+        if digest == hashlib.sha256(stored.encode()).hexdigest():
+            return stored
     script: str = vl_convert.javascript_bundle(_USE)
     with suppress(OSError, CallError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(place, f"{hashlib.sha256(script.encode()).hexdigest()}\n{script}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, f"{hashlib.sha256(script.encode()).hexdigest()}\n{script}")
     return script

@@ -1,7 +1,7 @@
-"""Every sentence that a report and the terminal can say: pure functions of a document or of one of its rows.
+"""Sentences that all reports and the terminal share: pure functions of a document or of one of its rows.
 
-Rates and their differences are told in points (percentage points); ratios, log loss and the Brier score as
-they are. Words are those of the glossary: harm, harmless, help, undecided; difference, disparity, margin.
+Rates and their differences are in points (percentage points); ratios, log loss and the Brier score are
+unscaled. The terms are those of the glossary: harm, harmless, help, undecided; difference, disparity, margin.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from evenhand.report.document import Document, Row, direction, facts, number, verdict_of
 
-#: A shape beside each colour, so that neither is the only carrier.
+#: A symbol for each verdict, so that colour is not the only cue.
 SYMBOLS = {"harm": "▼", "undecided": "◆", "help": "▲", "harmless": "●"}
 
 VERDICT_MEANINGS = {
@@ -23,23 +23,23 @@ VERDICT_MEANINGS = {
 }
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-#: Signs under which differences are known.
+#: Symbols of metrics.
 SIGNS = {"delta_g": "ΔG", "delta_s": "ΔS"}
 
 
-def plain(text: object) -> str:
-    """Replace control characters, which a file's names may hold and a terminal would obey."""
+def replace_control_characters(text: object) -> str:
+    """Replace control characters: names in files may contain them, and a terminal would execute them."""
     return _CONTROL.sub("�", str(text)).replace("\n", " ").replace("\t", " ")
 
 
 def metric_name(metric: str) -> str:
-    """Say a metric's name in words: `true_positive_rate` is the true positive rate."""
+    """Return the title of a metric: `true_positive_rate` is the true positive rate."""
     known = facts(metric)
     return str(known.title) if known else metric.replace("_", " ")
 
 
 def in_points(metric: str) -> bool:
-    """Say whether a metric is told in points: rates on [0, 1] are, ratios and losses are not."""
+    """Return whether a metric is shown in points: rates on [0, 1] are, ratios and losses are not."""
     known = facts(metric)
     if known is None or not (known.margin or metric.endswith("_difference")):
         return False
@@ -47,73 +47,73 @@ def in_points(metric: str) -> bool:
 
 
 def unit_of(metric: str) -> str:
-    """Name the unit of differences of a metric: ` points`, or nothing."""
+    """Return the unit of differences of a metric: ` points`, or an empty string."""
     return " points" if in_points(metric) else ""
 
 
 def amount(value: float | None, metric: str, *, signed: bool = False, fine: bool = False) -> str:
-    """Write a value or a difference of a metric: .041 of accuracy is `4.1`, of log loss `0.041`.
+    """Format a value or a difference of a metric: .041 of accuracy is `4.1`, of log loss `0.041`.
 
-    Fine, for slopes, which are small, has a digit more.
+    `fine` adds a digit, for slopes, which are small.
     """
     if value is None:
         return "–"
     text = f"{100 * value:.{1 + fine}f}" if in_points(metric) else f"{value:.{3 + fine}f}"
-    if float(text) == 0:
+    if float(text) == 0:  # never "−0.0"
         return text.lstrip("-")
     return (f"+{text}" if signed and value > 0 else text).replace("-", "−")
 
 
 def span(row: Row, *, signed: bool = False, flipped: bool = False, fine: bool = False) -> str:
-    """Write the interval of a row, `1.9 to 6.2`; flipped tells it of the negated difference."""
+    """Format the interval of a row, `1.9 to 6.2`; `flipped` is for that of the negated difference."""
     low, high = number(row, "low"), number(row, "high")
     if low is None or high is None:
         return "–"
-    if flipped:
+    if flipped:  # negation swaps the bounds
         low, high = -high, -low
     metric = str(row["metric"])
     return " to ".join(amount(value, metric, signed=signed, fine=fine) for value in (low, high))
 
 
 def short_span(row: Row) -> str:
-    """Write the interval of a rate, which is never negative, in little room: `78.6–82.6`."""
+    """Format the interval of a rate, which is never negative, compactly: `78.6–82.6`."""
     low, high = number(row, "low"), number(row, "high")
     metric = str(row["metric"])
     return "–" if low is None or high is None else f"{amount(low, metric)}–{amount(high, metric)}"
 
 
 def percent(level: float | None) -> str:
-    """Write a level: .95 is `95 %`."""
+    """Format a level: .95 is `95 %`."""
     return "–" if level is None else f"{100 * level:.4g} %"
 
 
 def p_value(value: float | None) -> str:
-    """Write a p-value, never as 0."""
+    """Format a p-value; small ones as `<0.001`, never as 0."""
     if value is None:
         return "–"
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def count(value: float | None) -> str:
-    """Write a number of rows with thousands set apart; averages over runs keep a decimal."""
+    """Format a number of rows with thousands separators; averages over runs have one decimal."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
-def many(value: float | None, what: str) -> str:
-    """Write a number of things, `1 row`, `2 rows`, `1.5 rows`."""
+def format_quantity(value: float | None, what: str) -> str:
+    """Format a number with its noun, `1 row`, `2 rows`, `1.5 rows`."""
     return f"{count(value)} {what}{'' if value == 1 else 's'}"
 
 
-def about(value: float) -> str:
-    """Write a planning figure with the two digits that it deserves, rounded up."""
+def round_up_figure(value: float) -> str:
+    """Round a planning figure up to two significant digits."""
     step = 10 ** max(len(str(int(value))) - 2, 0)
     return f"{math.ceil(value / step) * step:,}"
 
 
 def group_name(attribute: object, group: object) -> str:
-    """Say a group as `race=Black`; a memberships column as it is called; overall as `all rows`."""
+    """Format a group as `race=Black`, a memberships column by its name, overall as `all rows`."""
     if attribute is None:
         return "all rows"
     if group is None:
@@ -128,7 +128,7 @@ def group_name(attribute: object, group: object) -> str:
 
 
 def subject(row: Row) -> str:
-    """Say what a row is about: `race=Black`, `all rows`, `between groups of race`; with its class."""
+    """Name the group, and the class, of a row: `race=Black`, `all rows`, `between groups of race`."""
     name = group_name(row.get("attribute"), row.get("group"))
     return name if row.get("class") is None else f"{name}, class {row['class']}"
 
@@ -154,7 +154,7 @@ def _interval_clause(row: Row, *, signed: bool, flipped: bool) -> str:
 
 
 def comparison_sentence(row: Row) -> str:
-    """Say one comparison: verdict, difference, interval, margin, flips, and what would settle it."""
+    """Describe a comparison: verdict, difference, interval, margin, flips, data needed to settle it."""
     lead = "In these runs, compared" if of_few_runs([row]) else "Compared"
     head = f"{lead} with {row['reference']}, {row['candidate']} "
     difference = number(row, "difference")
@@ -176,7 +176,7 @@ def comparison_sentence(row: Row) -> str:
         )
         beyond = verdict == "harm" and row.get("beyond_margin")
         return _finish(
-            head + body + (", and all of the interval lies beyond the margin" if beyond else ""), row
+            head + body + (", and the entire interval is beyond the margin" if beyond else ""), row
         )
     lead = {
         "harmless": f"is harmless {_to_whom(row)}: ",
@@ -213,31 +213,31 @@ def _finish(sentence: str, row: Row) -> str:
 
 
 def harmless_note(row: Row) -> str:
-    """Say which kind of harmless a row is: equivalent, negligible but not zero, or a gain left open."""
+    """Describe the kind of harmless: equivalent, negligible but nonzero, or a gain not excluded."""
     low, high = number(row, "low"), number(row, "high")
     excludes_zero = low is not None and high is not None and (low > 0 or high < 0)
     if excludes_zero:
         return "within the margin; a nonzero but negligible difference"
     if row.get("equivalent"):
-        return "equivalent: all of the interval lies within the margin on either side"
+        return "equivalent: the entire interval is within the margin on either side"
     return "a loss as large as the margin is excluded, a gain is not"
 
 
 def flips(row: Row) -> str:
-    """Say how many answers changed in each direction, and between two runs of one arm; empty if unknown."""
+    """State how many answers changed in each direction, and between two runs of one arm; empty if unknown."""
     lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
     if lost is None or won is None:
         return ""
-    right, wrong = answers(str(row["metric"]))
-    said = f"{many(lost, 'row')} {right}→{wrong}, {count(won)} {wrong}→{right}"
+    right, wrong = answer_words(str(row["metric"]))
+    text = f"{format_quantity(lost, 'row')} {right}→{wrong}, {count(won)} {wrong}→{right}"
     between = number(row, "n_right_to_wrong_between_runs")
     if between is None:
-        return f"{said}."
-    return f"{said}; between two runs of one arm {count(round(between, 1))} {right}→{wrong}."
+        return f"{text}."
+    return f"{text}; between two runs of one arm {count(round(between, 1))} {right}→{wrong}."
 
 
 def flip_counts(row: Row) -> str:
-    """Write the flips of a row in a cell, `31 / 12 (9)`: with those between two runs of one arm."""
+    """Format the flips of a row for a cell: `31 / 12 (9)`, where 9 is between two runs of one arm."""
     lost, won = number(row, "n_right_to_wrong"), number(row, "n_wrong_to_right")
     if lost is None or won is None:
         return "–"
@@ -245,49 +245,49 @@ def flip_counts(row: Row) -> str:
     return f"{count(lost)} / {count(won)}" + ("" if between is None else f" ({count(round(between, 1))})")
 
 
-def answers(metric: str) -> tuple[str, str]:
-    """Say what an answer is that a metric counts, and one that it does not; shares count no right answers."""
+def answer_words(metric: str) -> tuple[str, str]:
+    """Return the words for answers that a metric counts and for others; shares do not count right answers."""
     counts_share = metric.startswith("share_") or metric.endswith(("_share", "_followed"))
     return ("yes", "no") if counts_share else ("right", "wrong")
 
 
 def to_settle(row: Row) -> str:
-    """Say what an undecided row could have shown, and about what would settle it."""
+    """State the smallest detectable difference of an undecided row, and the data needed to settle it."""
     metric = str(row["metric"])
     smallest, rows, runs = (
         number(row, k) for k in ("minimum_detectable", "rows_to_settle", "runs_to_settle")
     )
     parts = []
     if smallest is not None:
-        told = f"{amount(smallest, metric)}{unit_of(metric)}"
-        parts.append(f"The smallest difference that these data could have shown is {told}.")
+        size = f"{amount(smallest, metric)}{unit_of(metric)}"
+        parts.append(f"The smallest detectable difference with these data is {size}.")
     need = []
     if rows is not None:
         has = number(row, "n")
-        there = "" if has is None else f" (there are {count(has)})"
+        there = "" if has is None else f" (now {count(has)})"
         need.append(f"{_about_rows(rows)}{there}")
     if runs is not None:
-        need.append(f"{about(runs)} runs per arm")
+        need.append(f"{round_up_figure(runs)} runs per arm")
     if need:
         parts.append(f"About {' or '.join(need)} would settle it.")
     return " ".join(parts)
 
 
 def _about_rows(rows: float) -> str:
-    return f"{about(rows)} row{'' if rows == 1 else 's'}"
+    return f"{round_up_figure(rows)} row{'' if rows == 1 else 's'}"
 
 
 def needed(row: Row) -> str:
-    """Write what would settle an undecided row, for a table's cell."""
+    """Format the data needed to settle an undecided row, for a cell."""
     rows, runs = number(row, "rows_to_settle"), number(row, "runs_to_settle")
     if verdict_of(row) != "undecided" or (rows is None and runs is None):
         return ""
-    told = [_about_rows(rows)] if rows is not None else []
-    return " or ".join([*told, *([f"{about(runs)} runs"] if runs is not None else [])])
+    parts = [_about_rows(rows)] if rows is not None else []
+    return " or ".join([*parts, *([f"{round_up_figure(runs)} runs"] if runs is not None else [])])
 
 
 def status_reason(row: Row) -> str:
-    """Say why a row has no number, or why its number is not used."""
+    """State the reason for a missing or unused value of a row."""
     status = row.get("status", "ok")
     reason = str(row.get("reason") or "").rstrip(".")
     method = str(row.get("interval") or "")
@@ -298,7 +298,7 @@ def status_reason(row: Row) -> str:
 
 
 def tiles(document: Document, meanings: Mapping[str, str]) -> list[tuple[str, str, int, str, str]]:
-    """Give the counts of the verdicts, each with its symbol, its meaning and what it is about."""
+    """Return (verdict, symbol, count, meaning, scope) of each verdict."""
     counts = document["verdict"]["counts"]
     about = " in these runs" if of_few_runs(document["comparisons"]) else ""
     return [(v, symbol, counts.get(v, 0), meanings[v], about) for v, symbol in SYMBOLS.items()]
@@ -310,7 +310,7 @@ def verdict_heading(rows: Iterable[Row]) -> str:
 
 
 def verdict_label(row: Row) -> str:
-    """Say the verdict in a cell: `▼ harm`, or why there is none."""
+    """Format the verdict for a cell: `▼ harm`, or the reason for its absence."""
     verdict = verdict_of(row)
     if verdict:
         return f"{SYMBOLS[verdict]} {verdict}"
@@ -320,62 +320,64 @@ def verdict_label(row: Row) -> str:
 
 
 def of_few_runs(rows: Iterable[Row]) -> bool:
-    """Say whether verdicts are about the runs at hand only: an arm has fewer than five."""
+    """Return whether verdicts are about the runs at hand only, since an arm has fewer than five."""
     return any(r.get("unit") == "rows" for r in rows)
 
 
 def counts_line(document: Document) -> str:
-    """Say the numbers of verdicts in one line, what they are about, and how many have none."""
+    """State the counts of verdicts in one line, with their scope and the comparisons without one."""
     counts = document["verdict"]["counts"]
-    about = "In these runs" if of_few_runs(document["comparisons"]) else "Of the method"
-    told = f"{about}: " + "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
+    about = "In these runs" if of_few_runs(document["comparisons"]) else "For the method"
+    text = f"{about}: " + "   ".join(f"{SYMBOLS[v]} {counts.get(v, 0)} {v}" for v in SYMBOLS)
     without = [r for r in document["comparisons"] if r["family"] == "primary" and not verdict_of(r)]
-    return told + (f"   ({len(without)} without a verdict)" if without else "")
+    return text + (f"   ({len(without)} without a verdict)" if without else "")
 
 
 def unit_note(document: Document) -> str:
-    """Say whether the verdicts hold for the method or for the runs at hand; empty without comparisons."""
+    """State whether the verdicts hold for the method or for the runs at hand; empty without comparisons."""
     rows = document["comparisons"]
     if not rows:
         return ""
     runs = int(min(r.get("runs") or 1 for r in rows))
     if of_few_runs(rows):
-        told = "one run, which is one draw" if runs == 1 else f"{runs} runs, each one draw"
-        few = " From 5 runs per arm on, verdicts are about the method." if runs < 5 else ""
-        return f"These verdicts are about these runs, not the method: an arm has {told}.{few}"
+        draws = "one run, which is a single draw" if runs == 1 else f"{runs} runs, each one draw"
+        few = " With 5 or more runs per arm, verdicts are about the method." if runs < 5 else ""
+        return f"These verdicts are about these runs, not the method: an arm has {draws}.{few}"
     return (
         f"These verdicts are about the method on this training set: rows and {runs} runs per arm both vary."
     )
 
 
 def margin_note(document: Document) -> str:
-    """Say the margin of the verdicts; empty where nothing is compared or there is none."""
+    """State the margins of the verdicts; empty without comparisons or margins."""
     settings = document.get("settings", {})
-    default, own = number(settings, "margin"), settings.get("margins") or {}
-    if not document["comparisons"] or (default is None and not own):
+    default, by_metric = number(settings, "margin"), settings.get("margins") or {}
+    if not document["comparisons"] or (default is None and not by_metric):
         return ""
-    told = [] if default is None else [f"{amount(default, 'accuracy')} points"]
-    told += [f"{amount(float(v), str(k))}{unit_of(str(k))} for {metric_name(str(k))}" for k, v in own.items()]
-    return f"The margin is {', '.join(told)}."
+    parts = [] if default is None else [f"{amount(default, 'accuracy')} points"]
+    parts += [
+        f"{amount(float(v), str(k))}{unit_of(str(k))} for {metric_name(str(k))}" for k, v in by_metric.items()
+    ]
+    return f"The margin is {', '.join(parts)}."
 
 
 def left_out(shown: int, total: int, what: str, *, rest: str = "the table has all") -> str:
-    """Say how much a chart or a short table leaves out; empty when it shows all."""
+    """State how many items of a chart or a table are shown; empty if all are."""
     return "" if shown >= total else f"{shown} of {total} {what} are shown; {rest}."
 
 
 def axis_caption(row: Row) -> str:
-    """Say what the two ends of a forest plot's axis mean."""
+    """Label the two directions of the axis of a forest plot."""
     unit = "points" if in_points(str(row["metric"])) else "difference"
     left, right = {1: ("worse", "better"), -1: ("better", "worse"), 0: ("lower", "higher")}[direction(row)]
     return f"← {left} · {unit} · {right} →"
 
 
 def forest_caption() -> str:
-    """Say how a forest plot is read."""
+    """Explain how to read a forest plot."""
     return (
-        "Each line is the simultaneous interval of the difference candidate − reference, "
-        "each symbol the estimate. "
-        "Differences are plain, not turned: the arrows under each panel say which way is worse. "
-        "The shaded band is the margin on either side of no difference. A line that reaches the edge goes on."
+        "Each line is the simultaneous interval of the difference candidate − reference; "
+        "each symbol is the estimate. "
+        "Signs are the same for every metric: the arrows under each panel show which direction is worse. "
+        "The shaded band is the margin on either side of zero. A line at the edge continues beyond it."
     )

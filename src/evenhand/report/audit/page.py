@@ -1,4 +1,4 @@
-"""The page of an audit: text, tables and charts, prepared so that the template decides nothing."""
+"""The page of an audit: text, tables and charts, prepared so that the template only lays them out."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def build_page(document: Document) -> str:
     """Build the page of an audit.
 
     Args:
-        document: what `AuditResult.to_dict()` gives, schema `evenhand.audit/1`.
+        document: the dictionary of `AuditResult.to_dict()`, schema `evenhand.audit/1`.
 
     Returns:
-        A whole HTML document that refers to nothing outside itself.
+        A complete HTML document without external references.
     """
     return render("audit.html.j2", {"a": audit_view(document), "document": document})
 
 
 def audit_view(document: Document) -> dict[str, Any]:
-    """Prepare all that a template shows of an audit."""
+    """Prepare the template variables of an audit."""
     ranked = worst_first(primary(document))
     forest = charts.forest(document)
     others = exploratory(document)
@@ -83,7 +83,7 @@ def _title(document: Document) -> str:
 
 @dataclass(frozen=True)
 class Findings:
-    """The sentences that a reader needs first, as (verdict, label, sentence), under a heading."""
+    """The sentences to read first, as (verdict, label, sentence), under a heading."""
 
     heading: str
     rows: Sequence[tuple[str, str, str]]
@@ -95,12 +95,12 @@ def _findings(ranked: Sequence[Row]) -> Findings:
     harm = [r for r in telling if verdict_of(r) == "harm"]
     shown = (harm or telling)[:_MOST_SENTENCES]
     rows = [(str(verdict_of(r)), wording.verdict_label(r), wording.comparison_sentence(r)) for r in shown]
-    heading = "Where harm was found, worst first" if harm else "What comes nearest to harm"
+    heading = "Where harm was found, worst first" if harm else "Closest to harm"
     return Findings(heading, rows, wording.left_out(len(shown), len(harm or telling), "comparisons"))
 
 
 def inputs_table(document: Document) -> Table:
-    """List what was read."""
+    """List the input files with their rows, runs and digests."""
     head = [Cell("arm"), Cell("file"), Cell("rows", css="figure"), Cell("runs", css="figure"), Cell("sha256")]
     rows = [
         [
@@ -112,13 +112,13 @@ def inputs_table(document: Document) -> Table:
         ]
         for i in document["inputs"]
     ]
-    return Table("What was read", head, rows)
+    return Table("Input files", head, rows)
 
 
 def settings_list(document: Document) -> list[tuple[str, str]]:
-    """List the settings that say something."""
-    told = [(str(k).replace("_", " "), _listed(v)) for k, v in document.get("settings", {}).items()]
-    return [(k, v) for k, v in told if v]
+    """List the settings that are not empty, as (name, text)."""
+    entries = [(str(k).replace("_", " "), _listed(v)) for k, v in document.get("settings", {}).items()]
+    return [(k, v) for k, v in entries if v]
 
 
 def _listed(value: object) -> str:
@@ -132,7 +132,7 @@ def _listed(value: object) -> str:
 def _comparisons(caption: str, rows: Sequence[Row], *, verdicts: bool) -> Table:
     names = ["group", "metric", "candidate", "difference (interval)", "margin", "adjusted p", "rows"]
     names += ["→wrong / →right (run to run)"]
-    names += ["could have shown", "to settle"] if verdicts else []
+    names += ["smallest detectable", "to settle"] if verdicts else []
     head = [Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)]
     if verdicts:
         head.insert(1, Cell(wording.verdict_heading(rows)))
@@ -141,12 +141,12 @@ def _comparisons(caption: str, rows: Sequence[Row], *, verdicts: bool) -> Table:
 
 def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
     metric = str(row["metric"])
-    said = wording.comparison_sentence(row)
+    sentence = wording.comparison_sentence(row)
     label = wording.verdict_label(row)
     difference, margin, p = (number(row, k) for k in ("difference", "margin", "p_adjusted"))
     lost, n, smallest = (number(row, k) for k in ("n_right_to_wrong", "n", "minimum_detectable"))
     cells = [
-        Cell(wording.subject(row), title=said),
+        Cell(wording.subject(row), title=sentence),
         Cell(wording.metric_name(metric), css="nowrap"),
         Cell(str(row["candidate"])),
         figure(difference, _difference(row), title=str(row.get("interval") or "")),
@@ -158,7 +158,7 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
     if verdicts:
         css = f"verdict {verdict_of(row) or 'none'}"
         note = wording.harmless_note(row) if verdict_of(row) == "harmless" else ""
-        reason = note or (wording.status_reason(row) if verdict_of(row) is None else said)
+        reason = note or (wording.status_reason(row) if verdict_of(row) is None else sentence)
         cells.insert(1, Cell(label, css=css, title=reason))
         undecided = smallest if verdict_of(row) == "undecided" else None
         cells.append(figure(undecided, "" if undecided is None else wording.amount(undecided, metric)))
@@ -167,9 +167,9 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
 
 
 def _difference(row: Row) -> str:
-    told = wording.amount(number(row, "difference"), str(row["metric"]), signed=True)
+    estimate = wording.amount(number(row, "difference"), str(row["metric"]), signed=True)
     bounds = wording.span(row, signed=True)
-    return told if bounds == "–" else f"{told} ({bounds})"
+    return estimate if bounds == "–" else f"{estimate} ({bounds})"
 
 
 def _disparities(document: Document) -> Table:
@@ -182,22 +182,22 @@ def _disparities(document: Document) -> Table:
         of_arms = [at.get((attribute, cls, metric, n)) for n in names]
         gone = dict.fromkeys(group for r in of_arms if r for group, _ in groups_left_out(r))
         name = wording.metric_name(str(metric))
-        told = Cell(name if cls is None else f"{name}, class {cls}")
-        body.append([Cell(str(attribute)), told, *map(value_cell, of_arms), Cell(", ".join(gone) or "none")])
+        label = Cell(name if cls is None else f"{name}, class {cls}")
+        body.append([Cell(str(attribute)), label, *map(value_cell, of_arms), Cell(", ".join(gone) or "none")])
     return Table("Disparities between groups, by arm", head, body)
 
 
 def _rate_tables(document: Document) -> list[tuple[str, Table, Table | None]]:
-    """One table per attribute with the main metrics, and one with the rest."""
+    """Make one table of the main metrics, and one of the others, per attribute."""
     main = key_metrics(document)
-    told = []
+    tables = []
     for attribute in unique(document["rates"], "attribute"):
         rows = [r for r in document["rates"] if r["attribute"] == attribute]
         name = "all rows" if attribute is None else str(attribute)
         rest = [r for r in rows if r["metric"] not in main]
         shown = _rates(f"Rates: {name}", [r for r in rows if r["metric"] in main])
-        told.append((name, shown, _rates(f"Other metrics: {name}", rest) if rest else None))
-    return told
+        tables.append((name, shown, _rates(f"Other metrics: {name}", rest) if rest else None))
+    return tables
 
 
 def _rates(caption: str, rows: Sequence[Row]) -> Table:
@@ -216,16 +216,16 @@ def _rates(caption: str, rows: Sequence[Row]) -> Table:
 
 
 def unusable(rows: Iterable[Row]) -> list[str]:
-    """Say which numbers are undefined or come from too few rows, one line per reason and set of metrics."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
+    """List the values that are undefined or from too few rows, one line per reason and set of metrics."""
+    metrics_by_subject: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if row.get("status", "ok") != "ok":
             key = (wording.subject(row), wording.status_reason(row))
-            found.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
+            metrics_by_subject.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
     alike: dict[tuple[str, str], list[str]] = {}
-    for (who, why), metrics in found.items():
+    for (who, why), metrics in metrics_by_subject.items():
         alike.setdefault((why, ", ".join(metrics)), []).append(who)
-    return [f"{_few_names(names)}: {why}. Concerns {metrics}." for (why, metrics), names in alike.items()]
+    return [f"{_few_names(names)}: {why}. Affects {metrics}." for (why, metrics), names in alike.items()]
 
 
 def _few_names(names: Sequence[str]) -> str:
@@ -234,13 +234,13 @@ def _few_names(names: Sequence[str]) -> str:
 
 
 def _left_out(document: Document) -> list[str]:
-    """Say which groups are in no disparity, or are missing from some, and why."""
-    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    """List the groups that are left out of disparities, each with the metrics and the reason."""
+    metrics_by_group: dict[tuple[str, str, str], dict[str, None]] = {}
     for row in document["disparities"]:
         for group, reason in groups_left_out(row):
             key = (str(row["attribute"]), group, f" ({reason})" if reason else "")
-            found.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
+            metrics_by_group.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None
     return [
         f"{wording.group_name(attribute, group)} is left out of {', '.join(metrics)}{reason}."
-        for (attribute, group, reason), metrics in found.items()
+        for (attribute, group, reason), metrics in metrics_by_group.items()
     ]

@@ -1,4 +1,4 @@
-"""What the terminal shows of an audit: the answer at a glance, and where the rest is."""
+"""Terminal summary of an audit: the main results, and where the others are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_PROBLEMS = 5
 _MOST_GROUPS = 12
 _MOST_RATES = 3
 _MOST_FLIPS = 3
-REST = "--html, --json and --csv give all"
+REST = "--html, --json and --csv contain all"
 _Key = tuple[Any, Any, Any, Any]
 STYLES = {"harm": "bold red", "undecided": "yellow", "help": "bold blue", "harmless": "green"}
 
@@ -40,80 +40,82 @@ def summarise(document: Document, console: Console, written: Mapping[str, str] |
     """Print the answer of an audit.
 
     Args:
-        document: what `AuditResult.to_dict()` gives.
+        document: the dictionary of `AuditResult.to_dict()`.
         console: where to print; 80 columns are enough.
         written: paths of the files that were written, by kind (`html`, `json`, `csv`).
     """
-    say(console, document["verdict"]["sentence"], style="bold")
+    print_paragraph(console, document["verdict"]["sentence"], style="bold")
     if document["comparisons"]:
         comparisons(document, console)
     else:
         _single(document, console)
     problems(document, console)
-    say_where(console, written or {})
+    print_paths(console, written or {})
 
 
-def say(console: Console, text: str, style: str = "") -> None:
-    """Print a paragraph; no name in it can give the terminal an order."""
-    console.print(Text(wording.plain(text), style=style))
+def print_paragraph(console: Console, text: str, style: str = "") -> None:
+    """Print a paragraph, with control characters replaced."""
+    console.print(Text(wording.replace_control_characters(text), style=style))
 
 
-def say_where(console: Console, written: Mapping[str, str]) -> None:
-    """Print where files are, one line each, however long: to be clicked, copied or read by a program."""
+def print_paths(console: Console, written: Mapping[str, str]) -> None:
+    """Print the paths of files, one per line without wrapping: to be clicked, copied or parsed."""
     for kind, path in written.items():
-        console.print(Text(wording.plain(f"{kind}: {path}")), soft_wrap=True)
+        console.print(Text(wording.replace_control_characters(f"{kind}: {path}")), soft_wrap=True)
 
 
 def plain_table(*columns: tuple[str, bool]) -> Table:
-    """Make a plain table; a column is its heading and whether it holds figures."""
+    """Make a table; a column is its heading and whether it contains numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for heading, figures in columns:
         justify: Literal["left", "right"] = "right" if figures else "left"
-        table.add_column(Text(wording.plain(heading)), justify=justify, overflow="fold", no_wrap=False)
+        table.add_column(
+            Text(wording.replace_control_characters(heading)), justify=justify, overflow="fold", no_wrap=False
+        )
     return table
 
 
 def figure_text(text: str, style: str = "") -> Text:
-    """A figure that no line break may cut."""
-    return Text(wording.plain(text).replace(" ", "\N{NO-BREAK SPACE}"), style=style)
+    """Return a number with its interval as text that is never wrapped."""
+    return Text(wording.replace_control_characters(text).replace(" ", "\N{NO-BREAK SPACE}"), style=style)
 
 
 def plain_text(value: object, style: str = "") -> Text:
-    """A text that can give the terminal no order."""
-    return Text(wording.plain(value), style=style)
+    """Return a text with control characters replaced."""
+    return Text(wording.replace_control_characters(value), style=style)
 
 
 def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = REST) -> None:
-    """Print the numbers of verdicts and the worst comparisons.
+    """Print the counts of verdicts and the worst comparisons.
 
     Args:
-        document: what `AuditResult.to_dict()` gives.
+        document: the dictionary of `AuditResult.to_dict()`.
         console: where to print.
         most: rows of the table.
-        rest: where the others are found.
+        rest: text on where the other rows are.
     """
     rows = worst_first(primary(document))
     console.print()
-    say(console, wording.counts_line(document))
+    print_paragraph(console, wording.counts_line(document))
     telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
     shown = telling[:most]
     if shown:
         _worst(document, shown, console, _Rest(rest, len(telling)))
     if changed := flips_line(document, most=_MOST_FLIPS):
-        say(console, changed)
+        print_paragraph(console, changed)
     console.print()
     _requested(document, shown, console, rest)
 
 
 class _Rest(NamedTuple):
-    """Where other rows are found, and how many rows there are in all."""
+    """The place of the rows that are not shown, and the number of all rows."""
 
     where: str
     total: int
 
 
 def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Rest) -> None:
-    """Print the rows that say most."""
+    """Print the table of the worst rows."""
     rows = primary(document)
     several = len(unique(rows, "candidate")) > 1
     margins = unique(shown, "margin")
@@ -123,9 +125,9 @@ def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Re
         ("group", False),
         ("metric", False),
     ]
-    own_margin = [("margin", True)] if len(margins) > 1 else []
+    margin_column = [("margin", True)] if len(margins) > 1 else []
     level = wording.percent(number(shown[0], "level"))
-    table = plain_table(*columns, ("diff.", True), (f"{level} interval", True), *own_margin)
+    table = plain_table(*columns, ("diff.", True), (f"{level} interval", True), *margin_column)
     for row in shown:
         metric = str(row["metric"])
         table.add_row(
@@ -135,15 +137,15 @@ def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Re
             plain_text(wording.metric_name(metric)),
             figure_text(wording.amount(number(row, "difference"), metric, signed=True)),
             figure_text(wording.span(row, signed=True)),
-            *([figure_text(wording.amount(number(row, "margin"), metric))] if own_margin else []),
+            *([figure_text(wording.amount(number(row, "margin"), metric))] if margin_column else []),
         )
     console.print()
     console.print(table)
-    say(console, _footnote(shown, margins, rest), style="dim")
+    print_paragraph(console, _footnote(shown, margins, rest), style="dim")
 
 
 def _requested(document: Document, shown: Sequence[Row], console: Console, rest: str) -> None:
-    """Print the comparisons of metrics that the call names and that no row above is about."""
+    """Print the comparisons of requested metrics that the table above does not contain."""
     above = {r["metric"] for r in shown}
     rows = [r for m in requested(document) if m not in above for r in document["comparisons"]
             if r["metric"] == m]  # fmt: skip
@@ -156,8 +158,8 @@ def _requested(document: Document, shown: Sequence[Row], console: Console, rest:
         *([("candidate", False)] if several else []),
         *(("group", False), ("diff.", True), (f"{level} interval", True), ("adj. p", True)),
     )
-    kept = [r for m in unique(rows, "metric") for r in [r for r in rows if r["metric"] == m][:_MOST_GROUPS]]
-    for row in kept:
+    listed = [r for m in unique(rows, "metric") for r in [r for r in rows if r["metric"] == m][:_MOST_GROUPS]]
+    for row in listed:
         metric, ok = str(row["metric"]), row.get("status", "ok") == "ok"
         difference = wording.amount(number(row, "difference"), metric, signed=True)
         table.add_row(
@@ -168,26 +170,28 @@ def _requested(document: Document, shown: Sequence[Row], console: Console, rest:
             figure_text(wording.span(row, signed=True)),
             figure_text(wording.p_value(number(row, "p_adjusted"))),
         )
-    say(console, "Metrics that were asked for:", style="bold")
+    print_paragraph(console, "Requested metrics:", style="bold")
     console.print(table)
-    note = wording.left_out(len(kept), len(rows), "rows", rest=rest)
-    said = f"Candidate − reference; rates in points. Only primary metrics get verdicts. {note}"
-    say(console, said.strip(), style="dim")
+    note = wording.left_out(len(listed), len(rows), "rows", rest=rest)
+    caption = f"Candidate − reference; rates in points. Only primary metrics get verdicts. {note}"
+    print_paragraph(console, caption.strip(), style="dim")
     console.print()
 
 
 def _footnote(shown: Sequence[Row], margins: Sequence[float | None], rest: _Rest) -> str:
-    told = []
+    sentences = []
     if any(wording.in_points(str(r["metric"])) for r in shown):
-        told.append("Differences of rates are in points, candidate − reference.")
+        sentences.append("Differences of rates are in points, candidate − reference.")
     if len(margins) == 1 and margins[0] is not None:
-        told.append(f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}.")
-    told.append(wording.left_out(len(shown), rest.total, "harm, undecided and help rows", rest=rest.where))
-    return " ".join(told)
+        sentences.append(f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}.")
+    sentences.append(
+        wording.left_out(len(shown), rest.total, "harm, undecided and help rows", rest=rest.where)
+    )
+    return " ".join(sentences)
 
 
 def _single(document: Document, console: Console) -> None:
-    """Show the main rates by group, and the disparities, when there is nothing to compare."""
+    """Show the main rates by group, and the disparities, of documents without comparisons."""
     there = set(unique(document["rates"], "metric"))
     metrics = [m for m in requested(document) if m in there] or key_metrics(document)[:_MOST_RATES]
     at = {(r["input"], r["attribute"], r["group"], r["class"], r["metric"]): r for r in document["rates"]}
@@ -198,12 +202,12 @@ def _single(document: Document, console: Console) -> None:
         console.print()
         console.print(_rates(at, shown, metrics[start : start + _MOST_RATES], several=several))
     small = any(r["status"] == "too_small" for r in document["rates"])
-    told = [
+    notes = [
         "Rates are in points, with pointwise intervals.",
-        "* has fewer rows than the least group size." if small else "",
+        "* fewer rows than the minimum group size." if small else "",
         wording.left_out(len(shown), len(keys), "rows", rest=REST),
     ]
-    say(console, " ".join(t for t in told if t), style="dim")
+    print_paragraph(console, " ".join(t for t in notes if t), style="dim")
     if document["disparities"]:
         console.print()
         _disparities(document["disparities"], console)
@@ -224,14 +228,14 @@ def _rates(at: Mapping[Any, Row], shown: Sequence[_Key], metrics: Sequence[str],
 
 
 def _few_groups(keys: Sequence[_Key]) -> list[_Key]:
-    """Keep the first groups of each attribute, in the document's order."""
-    seen: dict[tuple[Any, Any], int] = {}
-    kept = []
+    """Select the first groups of each attribute, in the document's order."""
+    counts: dict[tuple[Any, Any], int] = {}
+    selected = []
     for key in keys:
-        seen[key[:2]] = seen.get(key[:2], 0) + 1
-        if seen[key[:2]] <= _MOST_GROUPS:
-            kept.append(key)
-    return kept
+        counts[key[:2]] = counts.get(key[:2], 0) + 1
+        if counts[key[:2]] <= _MOST_GROUPS:
+            selected.append(key)
+    return selected
 
 
 def _disparities(rows: Sequence[Row], console: Console) -> None:
@@ -244,8 +248,8 @@ def _disparities(rows: Sequence[Row], console: Console) -> None:
         gone = ", ".join(group for group, _ in groups_left_out(row)) or "none"
         lead = [plain_text(row["input"])] if several else []
         name = wording.metric_name(str(row["metric"]))
-        told = name if row["class"] is None else f"{name}, class {row['class']}"
-        table.add_row(*lead, plain_text(row["attribute"]), plain_text(told), _value(row), plain_text(gone))
+        label = name if row["class"] is None else f"{name}, class {row['class']}"
+        table.add_row(*lead, plain_text(row["attribute"]), plain_text(label), _value(row), plain_text(gone))
     console.print(table)
 
 
@@ -262,13 +266,13 @@ def _value(row: Row | None) -> Text:
 
 
 def problems(document: Document, console: Console) -> None:
-    """Print the first remarks on the data; nothing when there are none."""
+    """Print the first remarks on the data, if any."""
     lines = [str(p) for p in document.get("problems", ())]
     if not lines:
         return
-    say(console, "Remarks on the data:", style="bold")
+    print_paragraph(console, "Remarks on the data:", style="bold")
     for problem in lines[:_MOST_PROBLEMS]:
-        say(console, f"- {problem}")
+        print_paragraph(console, f"- {problem}")
     if len(lines) > _MOST_PROBLEMS:
-        say(console, f"- and {len(lines) - _MOST_PROBLEMS} more, in the html and json outputs.")
+        print_paragraph(console, f"- and {len(lines) - _MOST_PROBLEMS} more, in the html and json outputs.")
     console.print()

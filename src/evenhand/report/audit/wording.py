@@ -1,4 +1,4 @@
-"""How the numbers of an audit came about, in words: the last section of its page."""
+"""The last section of an audit page: the methods behind its numbers, in words."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from evenhand.report.wording import amount, metric_name
 
 
 def how_computed(document: Document) -> list[tuple[str, str]]:
-    """Say how the numbers came about: pairs of a heading and a paragraph."""
+    """Describe the methods behind the numbers, as pairs of a heading and a paragraph."""
     settings = document.get("settings", {})
     alpha = float(settings.get("alpha", 0.05))
     level = wording.percent(1 - alpha)
     smallest = settings.get("min_group_size", 10)
-    told = [("What is estimated", _estimated(document))]
+    paragraphs = [("Quantities estimated", _estimated(document))]
     if document["comparisons"]:
-        told += [
+        paragraphs += [
             ("Families and level", _families(settings, level)),
             ("Verdicts", _verdict_rule(settings)),
-            ("What a verdict is about", wording.unit_note(document)),
+            ("Scope of the verdicts", wording.unit_note(document)),
             (
                 "Flips",
-                "Rows right→wrong and wrong→right are counted too, run by run, as means over runs: equal "
-                "rates can hide different rows. Beside them stand the rows that change between two runs of "
-                "one arm, as a mean over pairs of its runs and over both arms: so many change without any "
-                "change of the method.",
+                "Rows whose answer changes from right to wrong, or from wrong to right, are counted in each "
+                "run and averaged over runs: equal rates can hide changes in individual rows. The number of "
+                "rows that change between two runs of one arm, averaged over pairs of its runs and over both "
+                "arms, is given for comparison: so many change without any change of the method.",
             ),
         ]
-    told += [
+    paragraphs += [
         ("Rates and disparities", _pointwise(level)),
         (
-            "Undefined and too small",
-            "A number that the data do not define, such as a true positive rate without positives, is left "
-            f"empty with its reason, never set to 0. A group of fewer than {smallest} rows keeps its row, "
-            "gets no verdict and is left out of disparities, which name it.",
+            "Undefined values and small groups",
+            "A value that the data do not define, such as a true positive rate without positives, is left "
+            f"empty with its reason, never set to 0. A group of fewer than {smallest} rows is listed "
+            "without a verdict and is left out of disparities, which name it.",
         ),
     ]
     kinds = [
@@ -42,19 +42,23 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
     ]
     kinds = [k for k in dict.fromkeys(kinds) if k != "None"]
     if kinds:
-        told.append(("Intervals used", "; ".join(kinds) + "."))
-    told.append(("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers."))
-    return told
+        paragraphs.append(("Intervals used", "; ".join(kinds) + "."))
+    paragraphs.append(
+        ("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers.")
+    )
+    return paragraphs
 
 
 def _estimated(document: Document) -> str:
     names = arms(document)
     if len(names) < 2:
-        return "Rates of one arm by group, and disparities between its groups; nothing to compare it with."
+        return (
+            "Rates of one arm by group, and disparities between its groups; a single arm has no comparisons."
+        )
     candidates = ", ".join(names[1:])
     return (
         "Differences candidate − reference, row by row on the same examples: "
-        f"{candidates} against {names[0]}. Pairing takes out what the arms have in common."
+        f"{candidates} against {names[0]}. Pairing removes the variation that the arms share."
     )
 
 
@@ -62,25 +66,34 @@ def _families(settings: Row, level: str) -> str:
     names = ", ".join(metric_name(str(m)) for m in settings.get("primary", ())) or "the primary metrics"
     return (
         f"The primary family is {names}, times all groups, attributes and candidates; it was declared before "
-        f"the data were read. Its intervals are simultaneous: with probability {level} all of them hold "
-        "their true differences together, so looking at many groups is paid for. An adjusted p-value is "
-        f"below {float(settings.get('alpha', 0.05)):g} exactly when its interval excludes 0. Everything else "
-        "is exploratory: intervals within the family of its own metric, and no verdict."
+        f"the data were read. Its intervals are simultaneous: with probability {level} all of them "
+        "contain their true differences, which accounts for the number of groups. An adjusted p-value is "
+        f"below {float(settings.get('alpha', 0.05)):g} exactly when its interval excludes 0. All other "
+        "comparisons are exploratory: their intervals hold within the family of one metric, without a "
+        "verdict."
     )
 
 
 def _verdict_rule(settings: Row) -> str:
     default = number(settings, "margin")
     margins = settings.get("margins") or {}
-    own = "".join(f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items())
-    said = "" if default is None else f" The margin is {amount(default, 'accuracy')} points for rates{own}."
+    exceptions = "".join(
+        f", {amount(float(v), str(k))} for {metric_name(str(k))}" for k, v in margins.items()
+    )
+    default_text = (
+        ""
+        if default is None
+        else f" The margin is {amount(default, 'accuracy')} points for rates{exceptions}."
+    )
     meanings = " ".join(f"{v.capitalize()}: {wording.VERDICT_MEANINGS[v]}" for v in wording.SYMBOLS)
-    return f"{meanings}{said} A metric without a direction, such as the selection rate, gets no verdict."
+    return (
+        f"{meanings}{default_text} A metric without a direction, such as the selection rate, gets no verdict."
+    )
 
 
 def _pointwise(level: str) -> str:
     return (
-        f"Rates of single arms carry pointwise {level} intervals: each holds by itself, not all together. "
+        f"Rates of single arms carry pointwise {level} intervals: each holds on its own, not jointly. "
         "Intervals of disparities come from simultaneous bounds on the contrasts between groups, because the "
-        "largest gap among many groups is above zero even where no groups differ."
+        "largest gap among many groups is above zero even if no groups differ."
     )

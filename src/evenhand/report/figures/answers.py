@@ -1,4 +1,4 @@
-"""Rows of the figures and the table of models that write, out of a document `evenhand.study/1`."""
+"""Rows of figures and tables on generated answers, from a document `evenhand.study/1`."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import Any
 
 from evenhand.report.document import Document, Row, number
 from evenhand.report.figures.data import Rows, rates_of
-from evenhand.report.language import rows as answered
+from evenhand.report.language import rows as language_rows
 from evenhand.report.language import wording as generative_wording
 from evenhand.tables.answers.vocabulary import PREDISPOSITION
 
-#: What is asked of the gender of translations, beside shares.
+#: Metrics of the gender of translations, besides shares.
 GENDER_METRICS = ("gender_accuracy", "delta_g", "delta_s")
 
-_PLACE = ("attribute", "group", "metric", "class")
-_NUMBERS = ("level", "n", "runs", "status", "reason", "interval")
+_KEY_FIELDS = ("attribute", "group", "metric", "class")
+_EVIDENCE_FIELDS = ("level", "n", "runs", "status", "reason", "interval")
 
 
 def judged(result: Document, kind: str) -> Iterator[tuple[str, Document]]:
-    """Give the models of which `generations` or `likelihoods` were judged, with their documents."""
+    """Yield the models with judged `generations` or `likelihoods`, and the judgements."""
     for model in result["models"]:
-        found = model.get("generative")
-        if found and found["kind"] == kind:
-            yield str(model["model"]), found
+        judgement = model.get("generative")
+        if judgement and judgement["kind"] == kind:
+            yield str(model["model"]), judgement
 
 
 def shares(result: Document) -> Rows:
     """P9: shares of translations by gender, and by stereotype, of every arm by predisposition."""
-    metrics = (*answered.GENDERS, *answered.STEREOTYPES)
+    metrics = (*language_rows.GENDERS, *language_rows.STEREOTYPES)
     return [
         row
-        for model, found in judged(result, "generations")
-        for row in rates_of(model, {"rates": found["shares"]}, metrics)
+        for model, judgement in judged(result, "generations")
+        for row in rates_of(model, {"rates": judgement["shares"]}, metrics)
     ]
 
 
@@ -40,10 +40,10 @@ def gender(result: Document) -> Rows:
     """P9: gender accuracy, ΔG and ΔS of every arm, over all rows and by predisposition."""
     return [
         row
-        for model, found in judged(result, "generations")
+        for model, judgement in judged(result, "generations")
         for row in rates_of(
             model,
-            {"rates": [r for r in found["rates"] if r["attribute"] in (None, PREDISPOSITION)]},
+            {"rates": [r for r in judgement["rates"] if r["attribute"] in (None, PREDISPOSITION)]},
             GENDER_METRICS,
         )
     ]
@@ -55,15 +55,15 @@ def gender_table(result: Document) -> Rows:
     `change_...` are differences to the reference with their simultaneous intervals.
     """
     rows: Rows = []
-    for model, found in judged(result, "generations"):
-        own = [r for r in found["rates"] if r["metric"] in GENDER_METRICS]
-        rates = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in own}
+    for model, judgement in judged(result, "generations"):
+        of_gender = [r for r in judgement["rates"] if r["metric"] in GENDER_METRICS]
+        rates = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in of_gender}
         compared = {
-            (r["attribute"], r["group"], r["candidate"], r["metric"]): r for r in found["comparisons"]
+            (r["attribute"], r["group"], r["candidate"], r["metric"]): r for r in judgement["comparisons"]
         }
         for attribute, group, arm in dict.fromkeys(key[:3] for key in rates):
             row: dict[str, Any] = {"model": model, "attribute": attribute, "group": group, "arm": arm}
-            row["verdicts_about"] = found["verdict"].get("about")
+            row["verdicts_about"] = judgement["verdict"].get("about")
             for metric in GENDER_METRICS:
                 rate = rates.get((attribute, group, arm, metric), {})
                 change = compared.get((attribute, group, arm, metric), {})
@@ -79,8 +79,8 @@ def gender_table(result: Document) -> Rows:
 def options(result: Document) -> Rows:
     """P10: shares of the options of every template and variant, by meaning and by token.
 
-    `line` and `column` are where a row is drawn. Tokens are not: each variant has others, and p11 shows how
-    often they are what an answer follows.
+    `line` and `column` give the position of a row in the figure. Tokens are not drawn: they differ between
+    variants, and p11 shows how often answers follow them.
     """
     return [
         {
@@ -88,10 +88,10 @@ def options(result: Document) -> Rows:
             **{k: row[k] for k in ("scoring", "template", "variant", "by", "option")},
             "line": row["variant"],
             "column": row["option"] if row["by"] == "meaning" else None,
-            **_told(row),
+            **_estimate_fields(row),
         }
-        for model, found in judged(result, "likelihoods")
-        for row in answered.options(found)
+        for model, judgement in judged(result, "likelihoods")
+        for row in language_rows.options(judgement)
     ]
 
 
@@ -101,18 +101,18 @@ def twins(result: Document) -> Rows:
         {
             "model": model,
             **{k: row[k] for k in ("scoring", "template", "variant", "twin", "kind", "outcome")},
-            "line": generative_wording.twin(row),
-            "column": generative_wording.kept(row),
-            **_told(row),
+            "line": generative_wording.twin_label(row),
+            "column": generative_wording.outcome_label(row),
+            **_estimate_fields(row),
         }
-        for model, found in judged(result, "likelihoods")
-        for row in answered.twins(found)
+        for model, judgement in judged(result, "likelihoods")
+        for row in language_rows.twins(judgement)
     ]
 
 
-def _told(row: Row) -> dict[str, Any]:
+def _estimate_fields(row: Row) -> dict[str, Any]:
     values = {k: number(row, k) for k in ("value", "low", "high")}
-    return {"arm": row["input"], **values, **{k: row[k] for k in _NUMBERS}}
+    return {"arm": row["input"], **values, **{k: row[k] for k in _EVIDENCE_FIELDS}}
 
 
 def quality(result: Document) -> Rows:
@@ -121,20 +121,23 @@ def quality(result: Document) -> Rows:
     `change_...` are differences to the reference with their simultaneous intervals.
     """
     rows: Rows = []
-    for model, found in judged(result, "generations"):
-        scores = {(r["input"], r["class"], r["metric"]): r for r in answered.scores(found)}
+    for model, judgement in judged(result, "generations"):
+        scores = {(r["input"], r["class"], r["metric"]): r for r in language_rows.scores(judgement)}
         compared = {
             (r["candidate"], r["class"], r["metric"]): r
-            for r in found["comparisons"]
+            for r in judgement["comparisons"]
             if r["attribute"] is None
         }
         for arm, against in dict.fromkeys(key[:2] for key in scores):
             row: dict[str, Any] = {"model": model, "arm": arm, "against": against}
-            row["verdicts_about"] = found["verdict"].get("about")
+            row["verdicts_about"] = judgement["verdict"].get("about")
             for metric in dict.fromkeys(key[2] for key in scores):
-                own, change = scores.get((arm, against, metric), {}), compared.get((arm, against, metric), {})
-                row |= {"n": own.get("n"), metric: number(own, "value")}
-                row |= {f"{metric}_{k}": number(own, k) for k in ("low", "high")}
+                score, change = (
+                    scores.get((arm, against, metric), {}),
+                    compared.get((arm, against, metric), {}),
+                )
+                row |= {"n": score.get("n"), metric: number(score, "value")}
+                row |= {f"{metric}_{k}": number(score, k) for k in ("low", "high")}
                 row[f"change_{metric}"] = number(change, "difference")
                 row |= {f"change_{metric}_{k}": number(change, k) for k in ("low", "high")}
                 row[f"change_{metric}_verdict"] = change.get("verdict")
@@ -143,17 +146,17 @@ def quality(result: Document) -> Rows:
 
 
 def choices(result: Document) -> Rows:
-    """T5: what every arm chooses and what its answers follow, by group, and the differences.
+    """T5: choices of every arm by group, and the differences.
 
     One row per number: an option's share (its `class`), expected answers, answers that follow the token or
     the meaning. `change_...` are differences to the reference with their simultaneous intervals.
     """
     rows: Rows = []
-    for model, found in judged(result, "likelihoods"):
-        compared = {(r["candidate"], *(r[k] for k in _PLACE)): r for r in found["comparisons"]}
-        for rate in found["rates"]:
-            change = compared.get((rate["input"], *(rate[k] for k in _PLACE)), {})
-            row = {"model": model, **{k: rate[k] for k in _PLACE}, **_told(rate)}
+    for model, judgement in judged(result, "likelihoods"):
+        compared = {(r["candidate"], *(r[k] for k in _KEY_FIELDS)): r for r in judgement["comparisons"]}
+        for rate in judgement["rates"]:
+            change = compared.get((rate["input"], *(rate[k] for k in _KEY_FIELDS)), {})
+            row = {"model": model, **{k: rate[k] for k in _KEY_FIELDS}, **_estimate_fields(rate)}
             row |= {f"change_{k}": number(change, k) for k in ("difference", "low", "high")}
             row |= {f"change_{k}": change.get(k) for k in ("verdict", "unit", "reason")}
             rows.append(row)

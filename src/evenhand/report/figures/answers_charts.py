@@ -1,4 +1,4 @@
-"""Drawing of shares of answers by template: rows of answers.py in, Vega-Lite specifications out."""
+"""Charts of shares of answers by template: rows of answers.py in, Vega-Lite specifications out."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from typing import Any
 
 from evenhand.report.document import number, unique
 from evenhand.report.figures import style
-from evenhand.report.figures import wording as said
+from evenhand.report.figures import wording as figure_wording
 from evenhand.report.figures.charts import WIDEST
 from evenhand.report.figures.data import Rows, split
 from evenhand.report.figures.style import Spec
 
-#: Pixels of a page's height, of what stands above and below a block's lines, of the names of lines.
+#: Pixels: height of a page, frame above and below the lines of a block, width of the line labels.
 _TALLEST, _FRAME, _NAMES = 680, 62, 170
 
 
 def pages(rows: Rows) -> list[Rows]:
     """Divide the rows that are drawn into pages of whole templates."""
     drawn = [r for r in rows if r["column"] is not None]
-    found: list[Rows] = []
+    result: list[Rows] = []
     left = 0.0
     for block in _blocks(drawn):
         height = _FRAME + _step(drawn) * len(unique(block, "line"))
-        if not found or height > left:
-            found.append([])
+        if not result or height > left:
+            result.append([])
             left = _TALLEST
-        found[-1] += block
+        result[-1] += block
         left -= height
-    return found
+    return result
 
 
 def _blocks(rows: Rows) -> list[Rows]:
@@ -35,7 +35,7 @@ def _blocks(rows: Rows) -> list[Rows]:
 
 
 def _step(rows: Rows) -> float:
-    """Pixels of a line: of the arms that stand below each other in it."""
+    """Return the height of a line in pixels: its arms are drawn below each other."""
     return 3.6 * len(unique(rows, "arm")) + 5
 
 
@@ -44,18 +44,18 @@ def by_template(rows: Rows) -> Spec:
     names = [str(a) for a in unique(rows, "arm")]
     several, step = len(unique(rows, "model")) > 1, _step(rows)
     blocks = []
-    for own in _blocks(rows):
-        lines, columns = [str(x) for x in unique(own, "line")], [str(x) for x in unique(own, "column")]
+    for block in _blocks(rows):
+        lines, columns = [str(x) for x in unique(block, "line")], [str(x) for x in unique(block, "column")]
         width = min(150, (WIDEST - _NAMES) / len(columns) - 14)
         panels = [
-            _panel([r for r in own if r["column"] == c], lines, names, named=i == 0).properties(
+            _panel([r for r in block if r["column"] == c], lines, names, named=i == 0).properties(
                 width=width, height=step * len(lines), title=_head(c)
             )
             for i, c in enumerate(columns)
         ]
-        title = said.panel_title(str(own[0]["model"]), own[0]["template"], several=several)
-        blocks.append(style.arranged(panels, columns=len(panels), spacing=12, title=title))
-    return style.dressed(style.arranged(blocks))
+        title = figure_wording.panel_title(str(block[0]["model"]), block[0]["template"], several=several)
+        blocks.append(style.concatenate(panels, columns=len(panels), spacing=12, title=title))
+    return style.apply_style(style.concatenate(blocks))
 
 
 def _head(text: str) -> Any:  # noqa: ANN401
@@ -77,14 +77,14 @@ def _panel(rows: Rows, lines: list[str], names: list[str], *, named: bool) -> An
     side = alt.Axis(labels=named, ticks=False, domain=False, labelPadding=6, grid=False, labelLimit=_NAMES)
     y = alt.Y("line:N", sort=lines, title=None, axis=side, scale=alt.Scale(domain=lines))
     offset = alt.YOffset("arm:N", sort=names, scale=alt.Scale(domain=names, paddingOuter=0.5))
-    ruled, whole = alt.Axis(values=[0, 50, 100], grid=True), alt.Scale(domain=[0, 100], nice=False)
+    ruled, full_scale = alt.Axis(values=[0, 50, 100], grid=True), alt.Scale(domain=[0, 100], nice=False)
     base = alt.Chart(alt.InlineData(values=values)).encode(
         y=y, yOffset=offset, color=alt.Color("arm:N", scale=colours, legend=mark)
     )
-    low = alt.X("low:Q", title=said.SHARE_AXIS, axis=ruled, scale=whole)
+    low = alt.X("low:Q", title=figure_wording.SHARE_AXIS, axis=ruled, scale=full_scale)
     bars = base.mark_rule(strokeWidth=1.2).encode(x=low, x2=alt.X2("high:Q"))
     points = base.mark_point(filled=True, size=22, opacity=1).encode(
-        x=alt.X("value:Q", title=said.SHARE_AXIS, axis=ruled, scale=whole),
+        x=alt.X("value:Q", title=figure_wording.SHARE_AXIS, axis=ruled, scale=full_scale),
         shape=alt.Shape("arm:N", scale=shapes, legend=mark),
     )
     return alt.layer(bars, points)

@@ -1,4 +1,4 @@
-"""Drawings of figures: rows of data.py in, Vega-Lite specifications out."""
+"""Charts of the figures: rows of data.py in, Vega-Lite specifications out."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from evenhand.report import wording
 from evenhand.report.charts import NO_VERDICT
 from evenhand.report.document import Document, Row, number, unique
 from evenhand.report.figures import style
-from evenhand.report.figures import wording as said
+from evenhand.report.figures import wording as figure_wording
 from evenhand.report.figures.data import Rows, series_names, split
 from evenhand.report.figures.style import Spec
 from evenhand.report.study.calibration_wording import axis
 
-#: Panels of a forest that stand beside each other.
+#: Panels of a forest plot side by side.
 FOREST_COLUMNS = 5
 
-#: Pixels of panels that stand beside each other: more, and letters become too small on a page.
+#: Total width of panels side by side in pixels; wider figures have too small letters on a page.
 WIDEST = 560
 
-#: What an axis takes beside its panel.
+#: Pixels of an axis beside its panel.
 _AXIS = 42
 
-#: Width of a panel by size, and between arms of one group there.
+#: Width of a panel by group size, and the gap between arms of one group there, in pixels.
 _SIZE_WIDTH, _BESIDE = 145, 2.5
 
 
@@ -34,12 +34,12 @@ def by_group(rows: Rows) -> Spec:
 
     names = [str(a) for a in unique(rows, "arm")]
     metrics = unique(rows, "metric")
-    most = max(len(unique(own, "label")) for own in split(rows, "model", "attribute"))
+    most = max(len(unique(panel_rows, "label")) for panel_rows in split(rows, "model", "attribute"))
     step = 4.2 * len(names) + 7
 
-    def panel(own: Rows, metric: str, title: str) -> Any:  # noqa: ANN401
-        scale, fitting = _shown(own, metric), alt.Scale(zero=False, padding=4)
-        groups = [str(x) for x in unique(own, "label")]
+    def panel(panel_rows: Rows, metric: str, title: str) -> Any:  # noqa: ANN401
+        scale, fitting = _shown(panel_rows, metric), alt.Scale(zero=False, padding=4)
+        groups = [str(x) for x in unique(panel_rows, "label")]
         colours, shapes = style.arm_scales(names)
         mark = style.legend(names)
         x = alt.X(
@@ -50,28 +50,28 @@ def by_group(rows: Rows) -> Spec:
             x=x, xOffset=offset, color=alt.Color("arm:N", scale=colours, legend=mark)
         )
         ruled = alt.Axis(tickCount=5, grid=True)
-        low = alt.Y("low:Q", title=said.metric_axis(metric), scale=fitting, axis=ruled)
+        low = alt.Y("low:Q", title=figure_wording.metric_axis(metric), scale=fitting, axis=ruled)
         bars = base.mark_rule(strokeWidth=1.2).encode(y=low, y2=alt.Y2("high:Q"))
         points = base.mark_point(filled=True, size=22, opacity=1).encode(
-            y=alt.Y("value:Q", title=said.metric_axis(metric), scale=fitting, axis=ruled),
+            y=alt.Y("value:Q", title=figure_wording.metric_axis(metric), scale=fitting, axis=ruled),
             shape=alt.Shape("arm:N", scale=shapes, legend=mark),
         )
         return alt.layer(bars, points).properties(width=step * len(groups), height=125, title=title)
 
-    return style.dressed(_grid(rows, metrics, panel, step * most))
+    return style.apply_style(_grid(rows, metrics, panel, step * most))
 
 
 def _shown(rows: Iterable[Row], metric: str) -> list[dict[str, Any]]:
-    """Give values and limits in the unit shown; JSON of a figure holds no other field of its rows."""
+    """Return values and limits in the unit shown; a specification contains only the fields that it draws."""
     scale = 100.0 if wording.in_points(metric) else 1.0
-    kept = []
+    values = []
     for row in rows:
         value = number(row, "value")
         if value is None:
             continue
         limits = {k: None if (v := number(row, k)) is None else scale * v for k in ("low", "high")}
-        kept.append({"label": row.get("label"), "arm": str(row["arm"]), "value": scale * value, **limits})
-    return kept
+        values.append({"label": row.get("label"), "arm": str(row["arm"]), "value": scale * value, **limits})
+    return values
 
 
 def _grid(
@@ -80,28 +80,28 @@ def _grid(
     panel: Callable[[Rows, str, str], Any],
     width: float,
 ) -> Spec:
-    """Lay panels out: the attributes of each model below each other, their metrics beside each other.
+    """Arrange panels: one line per model and attribute, metrics side by side.
 
     Args:
         rows: of all panels.
         metrics: in their order.
         panel: draws one panel from its rows, its metric and its title.
-        width: of a panel in pixels; metrics that do not fit beside each other go below.
+        width: of a panel in pixels; metrics that do not fit side by side wrap to the next line.
     """
     several = len(unique(rows, "model")) > 1
     columns = max(int(WIDEST // (width + _AXIS)), 1)
     lines = []
-    for own in split(rows, "model", "attribute"):
-        first = own[0]
-        title = said.panel_title(str(first["model"]), first["attribute"], several=several)
+    for line_rows in split(rows, "model", "attribute"):
+        first = line_rows[0]
+        title = figure_wording.panel_title(str(first["model"]), first["attribute"], several=several)
         title = f"{first['attack']}: {title}" if "attack" in first else title
         line: list[Any] = []
         for metric in metrics:
-            some = [r for r in own if r["metric"] == metric]
+            some = [r for r in line_rows if r["metric"] == metric]
             if some:
                 line.append(panel(some, metric, title if not line else ""))
-        lines.append(style.arranged(line, columns=columns))
-    return style.arranged(lines)
+        lines.append(style.concatenate(line, columns=columns))
+    return style.concatenate(lines)
 
 
 def reliability(rows: Rows, result: Document) -> Spec:
@@ -112,18 +112,18 @@ def reliability(rows: Rows, result: Document) -> Spec:
     audit: Document = next(m["audit"] for m in result["models"] if m.get("audit"))
     across, upwards = axis(audit)
     blocks = []
-    for own in split(rows, "model"):
-        names, groups = [str(a) for a in unique(own, "arm")], [str(x) for x in unique(own, "label")]
+    for of_model in split(rows, "model"):
+        names, groups = [str(a) for a in unique(of_model, "arm")], [str(x) for x in unique(of_model, "label")]
         keys = ("label", "arm", "confidence", "accuracy", "low", "high", "n")
-        values = [{k: r[k] for k in keys} for r in own]
-        whole = alt.Scale(domain=[0, 1], nice=False)
+        values = [{k: r[k] for k in keys} for r in of_model]
+        unit_scale = alt.Scale(domain=[0, 1], nice=False)
         ticks = alt.Axis(values=[0, 0.5, 1], grid=True, format="~g")
-        x = alt.X("confidence:Q", scale=whole, axis=ticks, title=across)
-        y = alt.Y("accuracy:Q", scale=whole, axis=ticks, title=upwards)
-        low = alt.Y("low:Q", scale=whole, axis=ticks, title=upwards)
+        x = alt.X("confidence:Q", scale=unit_scale, axis=ticks, title=across)
+        y = alt.Y("accuracy:Q", scale=unit_scale, axis=ticks, title=upwards)
+        low = alt.Y("low:Q", scale=unit_scale, axis=ticks, title=upwards)
         size = alt.Size("n:Q", legend=None, scale=alt.Scale(type="sqrt", range=[6, 70]))
         base = alt.Chart()
-        ends = {"x": alt.datum(0, scale=whole), "y": alt.datum(0, scale=whole)}
+        ends = {"x": alt.datum(0, scale=unit_scale), "y": alt.datum(0, scale=unit_scale)}
         ideal = base.mark_rule(strokeDash=[3, 3], color=style.RULE, strokeWidth=0.7)
         diagonal = ideal.encode(**ends, x2=alt.datum(1), y2=alt.datum(1))
         bars = base.mark_rule(color=style.MUTED, opacity=0.55, strokeWidth=1).encode(
@@ -144,8 +144,8 @@ def reliability(rows: Rows, result: Document) -> Spec:
             column=alt.Column("arm:N", sort=names, title=None, header=header),
             spacing=8,
         )
-        blocks.append(facets.properties(title=str(own[0]["model"])) if several else facets)
-    return style.dressed(style.arranged(blocks))
+        blocks.append(facets.properties(title=str(of_model[0]["model"])) if several else facets)
+    return style.apply_style(style.concatenate(blocks))
 
 
 def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
@@ -155,27 +155,32 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
     series = series_names(rows)
     known = sorted({float(r["value"]) for r in rows if r["value"] is not None})
     positive = [v for v in known if v > 0]
+    # A logarithmic axis cannot show rank 0 (the head only): it is drawn one doubling below the lowest rank.
     lowest = math.log2(positive[0]) - 1 if logarithmic else 0.0
 
-    def place(value: float) -> float:
+    def position_of(value: float) -> float:
         return (math.log2(value) if value > 0 else lowest) if logarithmic else value
 
-    ends = (place(known[0]), place(known[-1]))
+    ends = (position_of(known[0]), position_of(known[-1]))
     pad = 0.06 * (ends[1] - ends[0])
     labels = f"datum.value <= {lowest + 0.01} ? '0' : format(pow(2, datum.value), '.4~g')"
     labels = labels if logarithmic else "format(datum.value, '.4~g')"
-    numbers = alt.Axis(values=[place(v) for v in known], grid=False, labelOverlap=True, labelExpr=labels)
-    title = said.FRACTION_AXIS
+    numbers = alt.Axis(
+        values=[position_of(v) for v in known], grid=False, labelOverlap=True, labelExpr=labels
+    )
+    title = figure_wording.FRACTION_AXIS
     if logarithmic:
-        title = said.RANK_AXIS if known[0] == 0 else said.RANK_AXIS_PLAIN
+        title = figure_wording.RANK_AXIS if known[0] == 0 else figure_wording.RANK_AXIS_PLAIN
     reference = next((str(r["arm"]) for r in rows if r["value"] is None), "")
     names = [*([reference] if reference else []), *series]
 
-    def panel(own: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
+    def panel(panel_rows: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
         shift = {s: pad * 0.35 * (i - (len(series) - 1) / 2) for i, s in enumerate(series)}
-        values = _valued(own, metric)
+        values = _valued(panel_rows, metric)
         flat = [v | {"series": reference} for v in values if v["at"] is None]
-        points = [v | {"at": place(v["at"]) + shift[v["series"]]} for v in values if v["at"] is not None]
+        points = [
+            v | {"at": position_of(v["at"]) + shift[v["series"]]} for v in values if v["at"] is not None
+        ]
         colours, shapes = style.arm_scales(names)
         mark = style.legend(names)
         colour = alt.Color("series:N", scale=colours, legend=mark)
@@ -186,7 +191,7 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
             scale=alt.Scale(domain=[ends[0] - pad, ends[1] + pad], nice=False),
         )
         fitting = alt.Scale(zero=False, padding=4) if metric == "accuracy" else alt.Scale(zero=True)
-        ruled, name = alt.Axis(tickCount=5, grid=True), said.metric_axis(metric)
+        ruled, name = alt.Axis(tickCount=5, grid=True), figure_wording.metric_axis(metric)
         y_value = alt.Y("value:Q", title=name, scale=fitting, axis=ruled)
         y_low = alt.Y("low:Q", title=name, scale=fitting, axis=ruled)
         line = alt.Chart(alt.InlineData(values=flat))
@@ -202,19 +207,19 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
         ]
         return alt.layer(band, level, *parts).properties(width=140, height=115, title=head)
 
-    return style.dressed(_grid(rows, unique(rows, "metric"), panel, 140))
+    return style.apply_style(_grid(rows, unique(rows, "metric"), panel, 140))
 
 
 def _valued(rows: Rows, metric: str) -> list[dict[str, Any]]:
-    """Give the values along an option in the unit shown, each at its option's value."""
+    """Return the values along an option, in the unit shown, each with the value of the option."""
     factor = 100.0 if wording.in_points(metric) else 1.0
-    found = []
+    values = []
     for row in rows:
         y, low, high = (None if (v := number(row, k)) is None else factor * v for k in ("y", "low", "high"))
         if y is not None:
-            place = {"series": row["series"], "at": number(row, "value")}
-            found.append({**place, "value": y, "low": low, "high": high})
-    return found
+            point = {"series": row["series"], "at": number(row, "value")}
+            values.append({**point, "value": y, "low": low, "high": high})
+    return values
 
 
 def by_size(rows: Rows) -> Spec:
@@ -224,13 +229,14 @@ def by_size(rows: Rows) -> Spec:
     names = [str(c) for c in unique(rows, "candidate")]
     sizes = [float(r["n"]) for r in rows]
     domain = [min(sizes) / 1.35, max(sizes) * 1.35]
-    # Arms of one group stand beside each other by pixels, not by sizes that could be another group's.
+    # Arms of one group are offset by a constant number of pixels: an offset in rows would grow with the
+    # size and could reach another group's position.
     beside = math.log2(domain[1] / domain[0]) * _BESIDE / _SIZE_WIDTH
 
-    def panel(own: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
+    def panel(panel_rows: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
         factor = 100.0 if wording.in_points(metric) else 1.0
         values = []
-        for row in own:
+        for row in panel_rows:
             shift = 2 ** (beside * (names.index(str(row["candidate"])) - (len(names) - 1) / 2))
             shown = {
                 k: None if (v := number(row, k)) is None else factor * v
@@ -242,11 +248,11 @@ def by_size(rows: Rows) -> Spec:
         colour = alt.Color("arm:N", scale=colours, legend=mark, sort=names)
         x = alt.X(
             "n:Q",
-            title=said.SIZE_AXIS,
+            title=figure_wording.SIZE_AXIS,
             scale=alt.Scale(type="log", base=2, domain=domain, nice=False),
             axis=alt.Axis(tickCount=5, format=",.0f", grid=False),
         )
-        name = said.difference_axis(metric, str(own[0]["reference"]))
+        name = figure_wording.difference_axis(metric, str(panel_rows[0]["reference"]))
         ruled, fitting = alt.Axis(tickCount=5, grid=True, titleLimit=150), alt.Scale(zero=True, padding=4)
         zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=style.MUTED, strokeWidth=0.8)
         base = alt.Chart(alt.InlineData(values=values)).encode(x=x, color=colour)
@@ -261,27 +267,27 @@ def by_size(rows: Rows) -> Spec:
             ),
         ).properties(width=_SIZE_WIDTH, height=130, title=head)
 
-    return style.dressed(_grid(rows, unique(rows, "metric"), panel, 140))
+    return style.apply_style(_grid(rows, unique(rows, "metric"), panel, 140))
 
 
 def forest(rows: Rows) -> Spec:
     """Every primary difference with its interval, margin and verdict: a line per group, a panel per arm.
 
-    Groups that no row is about have no line, as variants in which no token can be followed.
+    Groups without rows get no line, such as variants in which answers cannot follow a token.
     """
     several = len(unique(rows, "model")) > 1
     lines = []
-    for own in split([r for r in rows if r["n"] != 0] or rows, "model", "metric"):
-        metric, labels = str(own[0]["metric"]), [str(x) for x in unique(own, "label")]
+    for of_metric in split([r for r in rows if r["n"] != 0] or rows, "model", "metric"):
+        metric, labels = str(of_metric[0]["metric"]), [str(x) for x in unique(of_metric, "label")]
         panels = [
-            _forest_panel([r for r in own if r["candidate"] == c], labels, i % FOREST_COLUMNS == 0)
-            for i, c in enumerate(unique(own, "candidate"))
+            _forest_panel([r for r in of_metric if r["candidate"] == c], labels, i % FOREST_COLUMNS == 0)
+            for i, c in enumerate(unique(of_metric, "candidate"))
         ]
-        name = said.difference_axis(metric, str(own[0]["reference"]))
-        title = f"{name} · {own[0]['model']}" if several else name
+        name = figure_wording.difference_axis(metric, str(of_metric[0]["reference"]))
+        title = f"{name} · {of_metric[0]['model']}" if several else name
         shared = {"scale": {"x": "shared"}}
-        lines.append(style.arranged(panels, columns=FOREST_COLUMNS, resolve=shared, title=title))
-    return style.dressed(style.arranged(lines))
+        lines.append(style.concatenate(panels, columns=FOREST_COLUMNS, resolve=shared, title=title))
+    return style.apply_style(style.concatenate(lines))
 
 
 def _forest_panel(rows: Rows, labels: Sequence[str], named: bool) -> Any:  # noqa: ANN401
@@ -323,5 +329,7 @@ def _forest_panel(rows: Rows, labels: Sequence[str], named: bool) -> Any:  # noq
             x=x, shape=alt.Shape("verdict:N", scale=shapes, legend=mark)
         )
     )
-    head = alt.TitleParams(said.broken(str(rows[0]["candidate"])), fontWeight="normal", anchor="middle")
+    head = alt.TitleParams(
+        figure_wording.wrap_arm_name(str(rows[0]["candidate"])), fontWeight="normal", anchor="middle"
+    )
     return alt.layer(*layers).properties(width=104, height=alt.Step(13), title=head)

@@ -1,4 +1,4 @@
-"""Rows of each figure, taken out of a document `evenhand.study/1`, in its units."""
+"""Rows of each figure, from a document `evenhand.study/1`, in the units of the document."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from evenhand.report.figures.wording import group_label, line_label
 ERROR, BRIER = "expected_calibration_error", "brier_score"
 DISPARITIES = ("demographic_parity_difference", "equalized_odds_difference")
 
-#: Arms that a figure by group can hold; the CSV beside it has all.
+#: Arms that fit in a figure by group; the CSV file contains all.
 MOST_ARMS = 6
 
-#: Fields of a comparison that a figure's table keeps.
-_KEPT = (
+#: Fields of a comparison in the CSV file of a figure.
+_COMPARISON_FIELDS = (
     *("reference", "candidate", "attribute", "group", "class", "metric", "n", "difference", "low", "high"),
     *("level", "p_value", "p_adjusted", "margin", "verdict", "status", "reason"),
     *("n_right_to_wrong", "n_wrong_to_right", "n_right_to_wrong_between_runs", "runs", "unit"),
@@ -28,14 +28,14 @@ Rows = list[dict[str, Any]]
 
 
 def audits(result: Document) -> Iterator[tuple[str, Document]]:
-    """Give the models that were judged, with their audits."""
+    """Yield the audited models with their audits."""
     for model in result["models"]:
         if model.get("audit"):
             yield str(model["model"]), model["audit"]
 
 
 def judgements(result: Document) -> Iterator[tuple[str, Document]]:
-    """Give all that was judged of each model: its audit, and what it wrote."""
+    """Yield every judgement of each model: the audit, and that of its generated answers."""
     for model in result["models"]:
         for kind in ("audit", "generative"):
             if model.get(kind):
@@ -43,7 +43,7 @@ def judgements(result: Document) -> Iterator[tuple[str, Document]]:
 
 
 def task_of(result: Document) -> str:
-    """Say what models read: `text` (also where it is not known) or `image`."""
+    """Return the input type of a study: `text` (also if unknown) or `image`."""
     dataset = result["dataset"]
     if dataset.get("task"):
         return str(dataset["task"])
@@ -54,12 +54,12 @@ def task_of(result: Document) -> str:
 
 
 def shown_arms(result: Document) -> list[str]:
-    """Name the arms that figures by group can hold: all, or the reference and those nearest to harm."""
-    found = list(judgements(result))
-    names = list(dict.fromkeys(name for _, audit in found for name in arms(audit)))
+    """Name the arms that fit in figures by group: all, or the reference and those nearest to harm."""
+    judged = list(judgements(result))
+    names = list(dict.fromkeys(name for _, audit in judged for name in arms(audit)))
     if len(names) <= MOST_ARMS:
         return names
-    ranked = worst_first(r for _, audit in found for r in primary(audit))
+    ranked = worst_first(r for _, audit in judged for r in primary(audit))
     candidates = list(dict.fromkeys(str(r["candidate"]) for r in ranked))[: MOST_ARMS - 1]
     return [n for n in names if n == names[0] or n in candidates]
 
@@ -76,12 +76,14 @@ def calibration(result: Document) -> Rows:
 
 
 def rates_of(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Each attribute's groups, all rows first; rates of one class against the rest stay in the result."""
+    """Yield the rates by attribute, all rows first, without those of single classes."""
     attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
     for attribute in attributes or [None]:
         for metric in metrics:
-            own = [r for r in _whole(audit["rates"], metric) if r["attribute"] in (None, attribute)]
-            for row in sorted(own, key=lambda r: r["attribute"] is not None):
+            of_metric = [
+                r for r in _without_class(audit["rates"], metric) if r["attribute"] in (None, attribute)
+            ]
+            for row in sorted(of_metric, key=lambda r: r["attribute"] is not None):
                 yield {
                     "model": model,
                     "attribute": attribute,
@@ -98,8 +100,8 @@ def rates_of(model: str, audit: Document, metrics: Sequence[str]) -> Iterator[di
                 }
 
 
-def _whole(rows: Iterable[Row], metric: str) -> list[Row]:
-    """Take the rows of a metric that are about all classes."""
+def _without_class(rows: Iterable[Row], metric: str) -> list[Row]:
+    """Select the rows of a metric over all classes."""
     return [r for r in rows if r["metric"] == metric and r["class"] is None]
 
 
@@ -112,8 +114,8 @@ def reliability(result: Document) -> Rows:
         several = len({attribute for attribute, _ in sizes}) > 2
         for row in model.get("reliability") or ():
             key = row["attribute"], row["group"]
-            told = {**row, "class": None, "n": sizes.get(key)}
-            rows.append({"model": str(model["model"]), "label": line_label(told, several=several), **row})
+            labelled = {**row, "class": None, "n": sizes.get(key)}
+            rows.append({"model": str(model["model"]), "label": line_label(labelled, several=several), **row})
     return rows
 
 
@@ -125,31 +127,34 @@ def along(result: Document, parameter: str) -> Rows:
     rows: Rows = []
     for model, audit in audits(result):
         names = arms(audit)
-        own = [s for s in series_of(names) if s.parameter == parameter]
-        if not own:
+        of_option = [s for s in series_of(names) if s.parameter == parameter]
+        if not of_option:
             continue
-        places: list[tuple[str, float | None, str]] = [
-            (s.method, v, a) for s in own for v, a in zip(s.values, s.arms, strict=True)
+        points: list[tuple[str, float | None, str]] = [
+            (s.method, v, a) for s in of_option for v, a in zip(s.values, s.arms, strict=True)
         ]
-        if parameter == "rank" and "head_only" in names and not any(0 in s.values for s in own):
-            places = [*((s.method, 0.0, "head_only") for s in own), *places]
-        places.append((names[0], None, names[0]))
-        for method, value, arm in places:
+        if parameter == "rank" and "head_only" in names and not any(0 in s.values for s in of_option):
+            points = [*((s.method, 0.0, "head_only") for s in of_option), *points]
+        points.append((names[0], None, names[0]))
+        for method, value, arm in points:
             for row in _overall(audit, arm):
                 rows.append({"model": model, "series": method, "parameter": parameter, "value": value, **row})
     return rows
 
 
 def _overall(audit: Document, arm: str) -> Iterator[dict[str, Any]]:
-    """The accuracy over all rows and the disparities of an arm, under every attribute."""
-    own = [r for r in audit["disparities"] if r["input"] == arm]
-    # Of more than two classes these have one value for each; the gap in accuracy has one for all.
-    found = [r for m in DISPARITIES for r in _whole(own, m)] or _whole(own, "accuracy_difference")
+    """Yield the accuracy over all rows and the disparities of an arm, by attribute."""
+    of_arm = [r for r in audit["disparities"] if r["input"] == arm]
+    # With more than two classes these disparities have one value per class, which a line chart of arms
+    # cannot show; the difference in accuracy has a single one.
+    gaps = [r for m in DISPARITIES for r in _without_class(of_arm, m)] or _without_class(
+        of_arm, "accuracy_difference"
+    )
     rates = (r for r in audit["rates"] if r["input"] == arm and r["attribute"] is None)
-    accuracy = _whole(rates, "accuracy")
+    accuracy = _without_class(rates, "accuracy")
     attributes = dict.fromkeys(r["attribute"] for r in audit["rates"] if r["attribute"] is not None)
     for attribute in attributes or [None]:
-        for row in [*accuracy, *(r for r in found if r["attribute"] == attribute)]:
+        for row in [*accuracy, *(r for r in gaps if r["attribute"] == attribute)]:
             yield {
                 "attribute": attribute,
                 "arm": arm,
@@ -166,19 +171,19 @@ def differences(result: Document) -> Rows:
     return _differences(judgements(result))
 
 
-def _differences(found: Iterable[tuple[str, Document]]) -> Rows:
+def _differences(documents: Iterable[tuple[str, Document]]) -> Rows:
     rows: Rows = []
-    for model, audit in found:
+    for model, audit in documents:
         compared = primary(audit)
         several = len({r["attribute"] for r in compared}) > 1
         for row in compared:
             label = line_label(row, several=several)
-            rows.append({"model": model, "label": label, **{k: row.get(k) for k in _KEPT}})
+            rows.append({"model": model, "label": label, **{k: row.get(k) for k in _COMPARISON_FIELDS}})
     return rows
 
 
 def by_size(result: Document) -> Rows:
-    """Differences of single groups, beside the slope along the groups' sizes where it was judged."""
+    """Differences of single groups, with the slope along group sizes where it was estimated."""
     rows: Rows = []
     slopes = {
         (str(m["model"]), s["candidate"], s["attribute"], s["class"], s["metric"]): s
@@ -189,8 +194,8 @@ def by_size(result: Document) -> Rows:
         if row["group"] is None or row["class"] is not None or row["difference"] is None or not row["n"]:
             continue
         key = (row["model"], row["candidate"], row["attribute"], row["class"], row["metric"])
-        told = slopes.get(key, {})
-        extra = {f"size_{k}": told.get(k) for k in ("slope", "low", "high", "p_value", "p_adjusted")}
+        slope = slopes.get(key, {})
+        extra = {f"size_{k}": slope.get(k) for k in ("slope", "low", "high", "p_value", "p_adjusted")}
         rows.append(row | extra)
     return rows
 
@@ -201,8 +206,8 @@ def series_names(rows: Sequence[Row]) -> list[str]:
 
 
 def split(rows: Rows, *keys: str) -> list[Rows]:
-    """Sort rows into those that agree in some fields, in order of appearance."""
-    found: dict[tuple[Any, ...], Rows] = {}
+    """Divide rows into blocks with equal values of `keys`, in order of appearance."""
+    blocks: dict[tuple[Any, ...], Rows] = {}
     for row in rows:
-        found.setdefault(tuple(row[k] for k in keys), []).append(row)
-    return list(found.values())
+        blocks.setdefault(tuple(row[k] for k in keys), []).append(row)
+    return list(blocks.values())

@@ -29,12 +29,12 @@ class Figure:
 
     Attributes:
         name: of its files.
-        rows: takes what it shows out of a document.
-        why_not: said when there are no rows.
-        draw: makes the drawing of a page; None for a table, which is CSV alone.
-        arm: field of its rows that names the arm, where only some arms fit; empty where all do.
-        pages: divides its rows where one drawing would be longer than a page.
-        of: what of a study it is about: `audit`, `privacy`, `generations`, `likelihoods`, or all (empty).
+        rows: selects its rows from a document.
+        why_not: reason to report without rows.
+        draw: makes the specification of a page; None for a table, which is CSV only.
+        arm: field that names the arm if only some arms fit; empty if all do.
+        pages: divides its rows if they do not fit on one page.
+        of: part of a study that it shows: `audit`, `privacy`, `generations`, `likelihoods`, or all (empty).
     """
 
     name: str
@@ -47,12 +47,12 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What was made.
+class WrittenFigures:
+    """Names of the figures that were written, and reasons for those that were not.
 
     Attributes:
         written: names of the figures and tables.
-        left_out: one sentence for each reason why some were not, and on arms that were not drawn.
+        left_out: one sentence per reason for figures not written, and on arms not drawn.
     """
 
     written: tuple[str, ...]
@@ -132,15 +132,15 @@ FIGURES = (
     Figure(
         "forest", data.differences, wording.NO_ARMS, lambda rows, _: charts.forest(rows), "candidate", of=""
     ),
-    Figure("t1_summary", tables.summary, wording.NOTHING),
+    Figure("t1_summary", tables.summary, wording.NO_REFERENCE_RUN),
     Figure("t2_calibration", tables.calibration, wording.NO_SCORES),
     Figure("t3_translation_quality", answers.quality, wording.NO_QUALITY, of="generations"),
     Figure("t4_translation_gender", answers.gender_table, wording.NO_TRANSLATIONS, of="generations"),
     Figure("t5_answers", answers.choices, wording.NO_LIKELIHOODS, of="likelihoods"),
 )
 
-#: Why a figure is not there when a study judges nothing of what it is about.
-_LACKS = {
+#: Reasons for missing figures of parts that a study does not judge.
+_REASON_BY_KIND = {
     "audit": wording.ONLY_WRITTEN,
     "privacy": wording.NO_ATTACKS,
     "generations": wording.NO_TRANSLATIONS,
@@ -148,15 +148,15 @@ _LACKS = {
 }
 
 
-def write_figures(result: Document, out: Path) -> Made:
+def write_figures(result: Document, out: Path) -> WrittenFigures:
     """Write all figures and tables that a study has the data for.
 
     Args:
         result: the document of a study, schema `evenhand.study/1`.
-        out: folder of the files; it is made, files of the same names are replaced, others stay.
+        out: folder of the files; created if missing. Files of the same names are replaced.
 
     Returns:
-        What was made, and why the rest was not.
+        The names of the figures written, and the reasons for those left out.
 
     Raises:
         CallError: the folder cannot be made or written to.
@@ -164,7 +164,7 @@ def write_figures(result: Document, out: Path) -> Made:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CallError(f"--figures {out}: cannot be made ({error.strerror or error}).") from None
+        raise CallError(f"--figures {out}: cannot be created ({error.strerror or error}).") from None
     written, thinned = [], []
     missing: dict[str, list[str]] = {}
     arms = data.shown_arms(result)
@@ -177,10 +177,10 @@ def write_figures(result: Document, out: Path) -> Made:
         if figure.draw is not None:
             drawn = [r for r in rows if r[figure.arm] in arms] if figure.arm else rows
             thinned += [figure.name] if len(drawn) < len(rows) else []
-            for place, page in enumerate(figure.pages(drawn), 1):
+            for page_number, page in enumerate(figure.pages(drawn), 1):
                 with fast_charts():
                     spec = figure.draw(page, result)
-                name = figure.name if place == 1 else f"{figure.name}_{place}"
+                name = figure.name if page_number == 1 else f"{figure.name}_{page_number}"
                 for ending, content in rendered(spec).items():
                     write_atomic(out / f"{name}.{ending}", content)
         written.append(figure.name)
@@ -188,16 +188,16 @@ def write_figures(result: Document, out: Path) -> Made:
     if thinned:
         total = len({name for _, judged in data.judgements(result) for name in arms_of(judged)})
         left_out.append(wording.some_arms(thinned, len(arms), total))
-    return Made(tuple(written), tuple(left_out))
+    return WrittenFigures(tuple(written), tuple(left_out))
 
 
 def _why_not(figure: Figure, result: Document) -> str:
-    """Say why there are no rows: what a figure is about was not judged at all, or lacks what it shows."""
-    found = {found.get("kind", "audit") for _, found in data.judgements(result)}
-    found |= {"privacy" for _ in attacks.attacked(result)}
-    if figure.of in found or figure.of == "" or (figure.of == "audit" and not found):
+    """Return the reason for missing rows: the part was not judged, or has no such rows."""
+    kinds = {judged.get("kind", "audit") for _, judged in data.judgements(result)}
+    kinds |= {"privacy" for _ in attacks.attacked(result)}
+    if figure.of in kinds or figure.of == "" or (figure.of == "audit" and not kinds):
         return figure.why_not
-    return _LACKS[figure.of]
+    return _REASON_BY_KIND[figure.of]
 
 
 def rendered(spec: Mapping[str, Any]) -> dict[str, str | bytes]:
@@ -211,9 +211,9 @@ def rendered(spec: Mapping[str, Any]) -> dict[str, str | bytes]:
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows as CSV, with the columns of all of them; an empty field stands for null.
+    """Format rows as CSV with the union of their columns; an empty field stands for null.
 
-    No name is a formula when a spreadsheet opens it.
+    Names that a spreadsheet would evaluate as formulas get a leading apostrophe.
     """
     keys = dict.fromkeys(k for r in rows for k in r)
     values = ([row.get(key) for key in keys] for row in rows)

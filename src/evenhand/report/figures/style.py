@@ -1,4 +1,4 @@
-"""The look of figures on paper: colours that hold for the colour-blind, and shapes beside every colour."""
+"""Style of printed figures: colours for the colour-blind, each with its own shape."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Spec = dict[str, Any]
 
 INK, MUTED, RULE, GRID, BAND = "#1b1f24", "#5b6470", "#b9c0c9", "#eaedf1", "#e6eaf0"
 
-#: Of arms, the reference first; dark and light alternate, so that they stay apart in grey too.
+#: Colours of arms, the reference first; dark and light alternate, so that they differ in grey too.
 ARM_COLOURS = ("#1b1f24", "#d55e00", "#0072b2", "#009e73", "#aa4499", "#b08a00")
 
-#: Of verdicts, in the order of `kinds`.
+#: Colours of verdicts.
 VERDICT_COLOURS = {
     "harm": "#c2410c",
     "undecided": "#6b7280",
@@ -29,22 +29,22 @@ FONT_SIZE = 9
 
 
 def arm_scales(names: Sequence[str], *, first: int = 0) -> tuple[Any, Any]:
-    """Give the scales of colour and shape of arms; from seven on, colours meet other shapes.
+    """Return the scales of colour and shape of arms; from the seventh on, colours repeat with other shapes.
 
     Args:
         names: the arms.
-        first: place of the first one; candidates without their reference begin at 1.
+        first: index of the first one; candidates without their reference begin at 1.
     """
     import altair as alt  # noqa: PLC0415
 
-    many, places = len(ARM_COLOURS), range(first, first + len(names))
-    colours = [ARM_COLOURS[i % many] for i in places]
-    shapes = [ARM_SHAPES[(i + i // many) % len(ARM_SHAPES)] for i in places]
+    many, positions = len(ARM_COLOURS), range(first, first + len(names))
+    colours = [ARM_COLOURS[i % many] for i in positions]
+    shapes = [ARM_SHAPES[(i + i // many) % len(ARM_SHAPES)] for i in positions]
     return alt.Scale(domain=list(names), range=colours), alt.Scale(domain=list(names), range=shapes)
 
 
 def verdict_scales() -> tuple[Any, Any]:
-    """Give the scales of colour and shape of verdicts."""
+    """Return the scales of colour and shape of verdicts."""
     import altair as alt  # noqa: PLC0415
 
     kinds = [*VERDICTS, NO_VERDICT]
@@ -53,7 +53,7 @@ def verdict_scales() -> tuple[Any, Any]:
 
 
 def legend(names: Sequence[str]) -> Any:  # noqa: ANN401  (altair's)
-    """Give a legend above the panels, as wide as a page; none for a single arm."""
+    """Return a legend above the panels, as wide as a page; none for a single arm."""
     import altair as alt  # noqa: PLC0415
 
     if len(names) < 2:
@@ -63,11 +63,11 @@ def legend(names: Sequence[str]) -> Any:  # noqa: ANN401  (altair's)
     return alt.Legend(orient="top", title=None, columns=columns, symbolOpacity=1, labelLimit=480)
 
 
-def arranged(panels: Iterable[Any], *, columns: int = 1, **fields: Any) -> Spec:  # noqa: ANN401
-    """Lay charts out in lines of so many columns, as a specification.
+def concatenate(panels: Iterable[Any], *, columns: int = 1, **fields: Any) -> Spec:  # noqa: ANN401
+    """Return the specification of charts arranged in lines of `columns` charts.
 
-    altair's own functions copy all charts, deeply, each time that some are put together: two thirds of the
-    time that figures of many panels took.
+    The functions of altair copy all charts deeply each time some are combined, which took two thirds of the
+    time of figures with many panels.
 
     Args:
         panels: charts, or specifications.
@@ -82,13 +82,13 @@ def _plain(chart: Any) -> Spec:  # noqa: ANN401  (any chart)
 
     if isinstance(chart, dict):
         return chart
-    with alt.data_transformers.enable(consolidate_datasets=False):  # data stay where they are used
+    with alt.data_transformers.enable(consolidate_datasets=False):  # data stay inline
         spec: Spec = chart.to_dict(validate=False, context={"top_level": False})
     return spec
 
 
-def dressed(chart: Any) -> Spec:  # noqa: ANN401  (any chart)
-    """Give a chart, or a specification, the look of all figures."""
+def apply_style(chart: Any) -> Spec:  # noqa: ANN401  (any chart)
+    """Return the specification of a chart, or a specification, with the style of all figures."""
     import altair as alt  # noqa: PLC0415
 
     text = {"labelColor": INK, "titleColor": INK, "labelFontSize": FONT_SIZE, "titleFontSize": FONT_SIZE}
@@ -110,5 +110,5 @@ def dressed(chart: Any) -> Spec:  # noqa: ANN401  (any chart)
         "view": {"stroke": None},
         "concat": {"spacing": 14},
     }
-    whole = {"$schema": alt.SCHEMA_URL, "background": "white", "padding": 6, "config": config}
-    return whole | _plain(chart)
+    look = {"$schema": alt.SCHEMA_URL, "background": "white", "padding": 6, "config": config}
+    return look | _plain(chart)

@@ -8,7 +8,7 @@ from typing import Any
 from evenhand.report.document import Document, Row, arms, number
 from evenhand.report.figures.data import BRIER, ERROR, Rows, audits
 
-#: Columns of the summary and the disparity that each one shows.
+#: Columns of the summary, with the disparity of each.
 _GAPS = {
     "gap": "accuracy_difference",
     "demographic_parity_difference": "demographic_parity_difference",
@@ -42,43 +42,43 @@ def summary(result: Document) -> Rows:
                 overall = compared.get((arm, None, None, "accuracy"))
                 row |= _change("accuracy", overall)
                 for name, metric in _GAPS.items():
-                    row |= _told(name, _disparity(audit, arm, attribute, metric))
+                    row |= _estimate_fields(name, _disparity(audit, arm, attribute, metric))
                     row |= _change(name, compared.get((arm, attribute, None, metric)))
                 rows.append(row)
     return rows
 
 
 def _of_groups(audit: Document, arm: str, attribute: object) -> dict[str, Any]:
-    """The accuracy over all rows, and the groups where it is lowest and highest."""
-    own = [r for r in audit["rates"] if r["input"] == arm and r["metric"] == "accuracy"]
-    overall: Row = next((r for r in own if r["attribute"] is None), {})
+    """Return the accuracy over all rows, and the groups with the lowest and the highest accuracy."""
+    of_arm = [r for r in audit["rates"] if r["input"] == arm and r["metric"] == "accuracy"]
+    overall: Row = next((r for r in of_arm if r["attribute"] is None), {})
     able = [
         (value, r)
-        for r in own
+        for r in of_arm
         if attribute is not None and r["attribute"] == attribute and r.get("status", "ok") == "ok"
         if (value := number(r, "value")) is not None
     ]
-    told = _told("accuracy", overall)
+    fields = _estimate_fields("accuracy", overall)
     for name, pick in (("worst", min), ("best", max)):
         value, row = pick(able, key=lambda pair: pair[0]) if able else (None, {})
-        told |= {
+        fields |= {
             f"{name}_group": row.get("group"),
             f"{name}_group_rows": row.get("n"),
             f"{name}_accuracy": value,
         }
-    return told
+    return fields
 
 
 def _disparity(audit: Document, arm: str, attribute: object, metric: str) -> Row:
-    found = (
+    matching = (
         r
         for r in audit["disparities"]
         if (r["input"], r["attribute"], r["metric"], r["class"]) == (arm, attribute, metric, None)
     )
-    return next(found, {})
+    return next(matching, {})
 
 
-def _told(name: str, row: Row) -> dict[str, Any]:
+def _estimate_fields(name: str, row: Row) -> dict[str, Any]:
     return {
         name: number(row, "value"),
         f"{name}_low": number(row, "low"),
@@ -87,12 +87,12 @@ def _told(name: str, row: Row) -> dict[str, Any]:
 
 
 def _change(name: str, row: Row | None) -> dict[str, Any]:
-    found: Mapping[str, Any] = row or {}
+    comparison: Mapping[str, Any] = row or {}
     return {
-        f"change_{name}": number(found, "difference"),
-        f"change_{name}_low": number(found, "low"),
-        f"change_{name}_high": number(found, "high"),
-        f"change_{name}_verdict": found.get("verdict"),
+        f"change_{name}": number(comparison, "difference"),
+        f"change_{name}_low": number(comparison, "low"),
+        f"change_{name}_high": number(comparison, "high"),
+        f"change_{name}_verdict": comparison.get("verdict"),
     }
 
 
@@ -107,25 +107,25 @@ def calibration(result: Document) -> Rows:
         for metric, *key in rates:
             if metric != ERROR:
                 continue
-            place = tuple(key)
-            own, brier = rates[ERROR, *place], rates.get((BRIER, *place), {})
-            change, better = compared.get((ERROR, *place), {}), compared.get((BRIER, *place), {})
+            subject = tuple(key)
+            error, brier = rates[ERROR, *subject], rates.get((BRIER, *subject), {})
+            change, better = compared.get((ERROR, *subject), {}), compared.get((BRIER, *subject), {})
             rows.append(
                 {
                     "model": model,
-                    "attribute": own["attribute"],
-                    "group": own["group"],
-                    "n": own["n"],
-                    "arm": own["input"],
+                    "attribute": error["attribute"],
+                    "group": error["group"],
+                    "n": error["n"],
+                    "arm": error["input"],
                     "verdicts_about": audit["verdict"].get("about"),
-                    "calibration_error": number(own, "value"),
+                    "calibration_error": number(error, "value"),
                     "change_calibration_error": number(change, "difference"),
                     "p_value": number(change, "p_value"),
                     "p_adjusted": number(change, "p_adjusted"),
-                    **_told("brier_score", brier),
+                    **_estimate_fields("brier_score", brier),
                     **_change("brier_score", better),
-                    "status": own.get("status", "ok"),
-                    "reason": own.get("reason") or change.get("reason") or "",
+                    "status": error.get("status", "ok"),
+                    "reason": error.get("reason") or change.get("reason") or "",
                 }
             )
     return rows

@@ -1,4 +1,4 @@
-"""Every sentence that figures and tables for a paper say."""
+"""Sentences, labels and axis titles of figures and tables for a paper."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ NO_RANKS = "no two arms differ in their rank"
 NO_FRACTIONS = "no two arms differ in their layer_fraction"
 NOT_IMAGES = "the study's rows are texts; p1 has its rates"
 NOT_TEXTS = "the study's rows are images; p2 has its rates"
-NOTHING = "no run of the reference is finished"
+NO_REFERENCE_RUN = "no run of the reference is finished"
 NO_TRANSLATIONS = "the study judges no translations"
 NO_LIKELIHOODS = "the study judges no likelihoods of answers"
-NO_TWINS = "no template was asked inverted or reordered"
-NO_ATTACKS = "the study attacks nothing (`privacy:`)"
-NO_CURVES = "no attack has scores that tell rows apart"
-NO_QUALITY = "there are no references, or sacrebleu was not installed"
-ONLY_WRITTEN = "the study's models write, and classify nothing"
+NO_TWINS = "no template has an inverted or reordered twin"
+NO_ATTACKS = "the study runs no attacks (`privacy:`)"
+NO_CURVES = "no attack has scores that distinguish rows"
+NO_QUALITY = "the tables have no references, or sacrebleu was not installed"
+ONLY_WRITTEN = "the study's models generate answers and do not classify"
 
 RANK_AXIS = "rank (0: head only; then log scale)"
 RANK_AXIS_PLAIN = "rank (log scale)"
-FRACTION_AXIS = "fraction of layers that are adapted"
+FRACTION_AXIS = "fraction of adapted layers"
 SIZE_AXIS = "rows of the group (log scale)"
 
 SHARE_AXIS = "share, %"
-FALSE_POSITIVE_AXIS = "non-members accused, %"
-TRUE_POSITIVE_AXIS = "members found, %"
+FALSE_POSITIVE_AXIS = "false positive rate, %"
+TRUE_POSITIVE_AXIS = "true positive rate, %"
 
 
 def group_label(row: Row) -> str:
@@ -56,8 +56,8 @@ def panel_title(model: str, of_what: object, *, several: bool) -> str:
     return f"{of} · {model}" if several else of
 
 
-def broken(arm: str) -> list[str]:
-    """Write an arm's name in lines, one per option when there are several."""
+def wrap_arm_name(arm: str) -> list[str]:
+    """Split the name of an arm into lines, one per option."""
     *head, last = arm.split(",")
     return [*(f"{part}," for part in head), last]
 
@@ -75,12 +75,12 @@ def difference_axis(metric: str, reference: str) -> str:
 
 
 def left_out(names: Sequence[str], why: str) -> str:
-    """Say that figures are not made, and why."""
+    """State the reason for figures that are not written."""
     return f"{', '.join(names)}: left out, {why}."
 
 
 def some_arms(names: Sequence[str], shown: int, total: int) -> str:
-    """Say that figures show some of the arms only."""
+    """State that figures show some of the arms only."""
     return (
         f"{', '.join(names)}: {shown} of {total} arms are drawn, the reference and those nearest to harm; "
         "the CSV has all."
@@ -88,5 +88,5 @@ def some_arms(names: Sequence[str], shown: int, total: int) -> str:
 
 
 def written(names: Sequence[str], out: str) -> str:
-    """Say what was made, and where."""
+    """Name the written figures and their folder."""
     return f"figures: {', '.join(names)} in {out}" if names else f"figures: none in {out}"

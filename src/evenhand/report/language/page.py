@@ -1,4 +1,4 @@
-"""What a report says of generated texts and of likelihoods of answer options: sections, and the terminal."""
+"""Report sections and terminal summary of generated texts and of likelihoods of answer options."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand.report import wording
 from evenhand.report.audit.page import audit_view
-from evenhand.report.audit.terminal import say, summarise
+from evenhand.report.audit.terminal import print_paragraph, summarise
 from evenhand.report.charts import MOST_LINES, MOST_PANELS, arm_dots
 from evenhand.report.document import Document, Row, arms, number, unique
-from evenhand.report.language import rows as answered
+from evenhand.report.language import rows as language_rows
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.language.variance import variance_panels, variance_table
 from evenhand.report.rendering import Cell, Panel, Table, fast_charts, figure, render
@@ -18,7 +18,7 @@ from evenhand.report.rendering import Cell, Panel, Table, fast_charts, figure, r
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Rows of the table of options; the result has all.
+#: Largest number of rows of the table of options; the result contains all.
 MOST_ROWS = 600
 
 
@@ -29,7 +29,7 @@ def build_generative_page(document: Document) -> str:
         document: schema `evenhand.generative/1`.
 
     Returns:
-        A whole HTML document that refers to nothing outside itself.
+        A complete HTML document without external references.
     """
     with fast_charts():
         view = {"a": audit_view(document), "g": generative_view(document), "document": document}
@@ -39,7 +39,7 @@ def build_generative_page(document: Document) -> str:
 def summarise_generative(
     document: Document, console: Console, written: Mapping[str, str] | None = None
 ) -> None:
-    """Print the answer of a judgement of generations or likelihoods.
+    """Print the summary of a judgement of generations or likelihoods.
 
     Args:
         document: schema `evenhand.generative/1`.
@@ -47,14 +47,14 @@ def summarise_generative(
         written: paths of the files that were written, by kind.
     """
     for line in generative_wording.summary(document):
-        say(console, line)
+        print_paragraph(console, line)
     if generative_wording.summary(document):
         console.print()
     summarise(document, console, written)
 
 
 def generative_view(document: Document) -> dict[str, Any]:
-    """Prepare the sections that generations or likelihoods have beside those of an audit.
+    """Prepare the sections of generations or likelihoods in addition to those of an audit.
 
     Args:
         document: schema `evenhand.generative/1`.
@@ -63,9 +63,11 @@ def generative_view(document: Document) -> dict[str, Any]:
         `sections`: each with `id`, `title`, `text`, `panels`, `tables` and `note`.
     """
     names = arms(document)
-    made = _translation(document, names) if document["kind"] == "generations" else _options(document, names)
+    sections = (
+        _translation(document, names) if document["kind"] == "generations" else _options(document, names)
+    )
     return {
-        "sections": [s for s in made if s["panels"] or s["tables"]],
+        "sections": [s for s in sections if s["panels"] or s["tables"]],
         "how": generative_wording.how(document),
     }
 
@@ -84,8 +86,8 @@ def _translation(document: Document, names: Sequence[str]) -> list[dict[str, Any
     for attribute, group in dict.fromkeys((r["attribute"], r["group"]) for r in rows):
         of = [r for r in rows if (r["attribute"], r["group"]) == (attribute, group)]
         where = wording.group_name(attribute, group)
-        panels.append(_panel(f"Gender of the output: {where}", of, answered.GENDERS, names))
-        panels.append(_panel(f"Stereotype: {where}", of, answered.STEREOTYPES, names))
+        panels.append(_panel(f"Gender of the output: {where}", of, language_rows.GENDERS, names))
+        panels.append(_panel(f"Stereotype: {where}", of, language_rows.STEREOTYPES, names))
     return [
         _section("shares", "Gender of the translations, by predisposition", generative_wording.SHARES,
                  [p for p in panels if p]),
@@ -95,8 +97,8 @@ def _translation(document: Document, names: Sequence[str]) -> list[dict[str, Any
 
 
 def _panel(title: str, rows: Sequence[Row], metrics: Sequence[str], names: Sequence[str]) -> Panel | None:
-    kept = [r for m in metrics for r in rows if r["metric"] == m]
-    return _dots(title, kept, lambda r: wording.metric_name(str(r["metric"])), names)
+    selected = [r for m in metrics for r in rows if r["metric"] == m]
+    return _dots(title, selected, lambda r: wording.metric_name(str(r["metric"])), names)
 
 
 def _dots(title: str, rows: Sequence[Row], label: Callable[[Row], str], names: Sequence[str]) -> Panel | None:
@@ -110,7 +112,7 @@ def _dots(title: str, rows: Sequence[Row], label: Callable[[Row], str], names: S
             "value": number(r, "value"),
             "low": number(r, "low"),
             "high": number(r, "high"),
-            "told": _percent(number(r, "value")),
+            "shown": _percent(number(r, "value")),
             "interval": f"{_percent(number(r, 'low'))} to {_percent(number(r, 'high'))}",
         }
         for r in rows
@@ -128,7 +130,7 @@ def _percent(value: float | None) -> str:
 
 
 def _quality(document: Document, names: Sequence[str]) -> list[Table]:
-    rows = answered.scores(document)
+    rows = language_rows.scores(document)
     if not rows:
         return []
     keys = list(dict.fromkeys((r["metric"], r["class"]) for r in rows))
@@ -148,7 +150,7 @@ def _score(row: Row | None) -> Cell:
 
 
 def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
-    options, twins = answered.options(document), answered.twins(document)
+    options, twins = language_rows.options(document), language_rows.twins(document)
     by_template = [
         _dots(f"{t}, by {by}", [r for r in options if (r["template"], r["by"]) == (t, by)],
               lambda r: f"{r['variant']}: {r['option']}", names)
@@ -157,17 +159,18 @@ def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
     inverted = [
         _dots(str(t), [r for r in twins if r["template"] == t],
-              lambda r: f"{generative_wording.twin(r)}: {generative_wording.kept(r)}", names)
+              lambda r: f"{generative_wording.twin_label(r)}: {generative_wording.outcome_label(r)}", names)
         for t in unique(twins, "template")
     ]  # fmt: skip
     bias, variance = document["token_bias"], document.get("variance", ())
     bias_tables = (_shifts(bias["shifts"]), _priors(bias["priors"]), _rstd(bias["rstd"]))
     return [
-        _section("survival", "Do conclusions survive template, token and scoring?",
+        _section("survival", "Robustness of conclusions to template, token and scoring",
                  generative_wording.SURVIVAL,
                  tables=[_survival(document["survival"])] if document["survival"] else []),
-        _section("variance", "How much of a preference is the prompt?", generative_wording.variance(variance),
-                 variance_panels(variance), [t for t in [variance_table(variance)] if t]),
+        _section("variance", "Variance of preferences due to the prompt",
+                 generative_wording.variance(variance), variance_panels(variance),
+                 [t for t in [variance_table(variance)] if t]),
         _section("tokens", "Token priors and preferences for meanings", generative_wording.TOKENS,
                  tables=[t for t in bias_tables if t]),
         _section("inversions", "Templates against their twins", generative_wording.INVERSIONS,
@@ -186,7 +189,7 @@ def _survival(rows: Sequence[Row]) -> Table:
         "chosen, by the declared scoring",
         "difference",
         "varied",
-        "looks",
+        "tests",
         "same",
     ]
     names += ["cannot tell", "opposite", "finding"]
@@ -194,10 +197,12 @@ def _survival(rows: Sequence[Row]) -> Table:
     body = []
     for r in rows:
         difference = number(r, "difference")
-        told = "–" if difference is None else wording.amount(difference, "option_share", signed=True)
+        shown = "–" if difference is None else wording.amount(difference, "option_share", signed=True)
         counts = [figure(number(r, k), str(r[k])) for k in ("looks", "same", "cannot_tell", "opposite")]
         lead = [Cell(str(r["candidate"])), Cell(str(r["meaning"])), Cell(str(r["says"]))]
-        body.append([*lead, figure(difference, told), Cell(str(r["axis"])), *counts, Cell(str(r["finding"]))])
+        body.append(
+            [*lead, figure(difference, shown), Cell(str(r["axis"])), *counts, Cell(str(r["finding"]))]
+        )
     return Table(generative_wording.SURVIVAL_CAPTION, head, body)
 
 
@@ -205,9 +210,9 @@ def _shifts(rows: Sequence[Row]) -> Table | None:
     if not rows:
         return None
     names = [
-        "what",
+        "effect",
         "option",
-        "where",
+        "group",
         "candidate − reference",
         "shift in nats (interval)",
         "adjusted p",
@@ -218,14 +223,14 @@ def _shifts(rows: Sequence[Row]) -> Table | None:
     for r in rows:
         difference, low, high = (number(r, k) for k in ("difference", "low", "high"))
         span = f" ({low:+.3f} to {high:+.3f})" if low is not None and high is not None else ""
-        told = "–" if difference is None else f"{difference:+.3f}{span}".replace("-", "−")
+        shown = "–" if difference is None else f"{difference:+.3f}{span}".replace("-", "−")
         where = "all" if r["attribute"] is None else str(r["group"])
         p = number(r, "p_adjusted")
         body.append(
             [
                 Cell(wording.metric_name(str(r["metric"]))), Cell(str(r["class"])), Cell(where),
                 Cell(f"{r['candidate']} − {r['reference']}"),
-                figure(difference, told, title=wording.status_reason(r) if not span else ""),
+                figure(difference, shown, title=wording.status_reason(r) if not span else ""),
                 figure(p, wording.p_value(p)), figure(number(r, "n"), wording.count(number(r, "n"))),
             ]
         )  # fmt: skip
@@ -253,8 +258,8 @@ def _priors(rows: Sequence[Row]) -> Table | None:
 
 
 def _rstd(rows: Sequence[Row]) -> Table | None:
-    told = [r for r in rows if number(r, "value") is not None]
-    if not told:
+    known = [r for r in rows if number(r, "value") is not None]
+    if not known:
         return None
     names = ["arm", "scoring", "template", "options", "RStd", "recalls", "contexts"]
     head = [Cell(n, css="figure" if i in (4, 6) else "") for i, n in enumerate(names)]
@@ -266,7 +271,7 @@ def _rstd(rows: Sequence[Row]) -> Table | None:
             Cell(" / ".join(_percent(v) for v in r["recalls"])),
             figure(number(r, "n"), wording.count(number(r, "n"))),
         ]
-        for r in told
+        for r in known
     ]  # fmt: skip
     return Table(generative_wording.RSTD_CAPTION, head, body)
 
@@ -276,12 +281,12 @@ def _every_option(rows: Sequence[Row]) -> Table:
     head = [Cell(n, css="figure" if i > 5 else "") for i, n in enumerate(names)]
     body = []
     for r in rows[:MOST_ROWS]:
-        told = (
+        shown = (
             f"{_percent(number(r, 'value'))} ({_percent(number(r, 'low'))} to {_percent(number(r, 'high'))})"
         )
         lead = [Cell(str(r[k])) for k in ("template", "variant", "by", "option", "scoring", "input")]
         body.append(
-            [*lead, figure(number(r, "value"), told), figure(number(r, "n"), wording.count(number(r, "n")))]
+            [*lead, figure(number(r, "value"), shown), figure(number(r, "n"), wording.count(number(r, "n")))]
         )
     left = wording.left_out(len(body), len(rows), "rows", rest="the result has all")
     return Table(f"{generative_wording.OPTIONS_CAPTION} {left}".strip(), head, body)
@@ -290,7 +295,7 @@ def _every_option(rows: Sequence[Row]) -> Table:
 def _scorings(rows: Sequence[Row]) -> Table:
     head = [
         Cell("scoring"),
-        Cell("what it is"),
+        Cell("definition"),
         Cell("contexts", css="figure"),
         Cell("tied", css="figure"),
         Cell("remark"),

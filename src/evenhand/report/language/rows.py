@@ -1,4 +1,4 @@
-"""What pages and figures show of an `evenhand.generative/1` document: the same rows for both."""
+"""Rows of an `evenhand.generative/1` document that pages and figures show alike."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from evenhand.tables.answers.pronouns import NAMED
 GENDERS = tuple(f"share_{gender}" for gender in NAMED)
 STEREOTYPES = ("share_pro", "share_anti")
 
-#: By the kind of a twin, what its answers can keep: where it only reorders, token and meaning go together.
-KEPT = {"inverted": ("meaning", "token"), "reordered": ("both",)}
+#: Outcomes by the kind of a twin: in reordered twins token and meaning cannot be separated.
+OUTCOMES = {"inverted": ("meaning", "token"), "reordered": ("both",)}
 
 
 def options(document: Document) -> list[Row]:
-    """Shares of the options, by the declared scoring."""
+    """Select the shares of the options by the declared scoring."""
     return [r for r in document["options"] if r["scoring"] == document["scoring"]]
 
 
 def twins(document: Document) -> list[Row]:
-    """How often answers to twins of templates keep what they can keep, by the declared scoring."""
+    """Select the rates at which answers to twins keep token or meaning, by the declared scoring."""
     rows = (r for r in document["inversions"] if r["scoring"] == document["scoring"])
-    return [r for r in rows if r["outcome"] in KEPT[str(r["kind"])]]
+    return [r for r in rows if r["outcome"] in OUTCOMES[str(r["kind"])]]
 
 
 def scores(document: Document) -> list[Row]:
-    """Scores of translations, against the gold and its renderings."""
+    """List the scores of translations against the gold and its renderings."""
     return list(document["quality"]["rates"])

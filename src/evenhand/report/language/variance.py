@@ -1,4 +1,4 @@
-"""How much of a preference is the prompt: bars and the table of its variance components."""
+"""Variance components of preferences: stacked bars and a table."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.charts import MOST_LINES, finished
+from evenhand.report.charts import MOST_LINES, apply_style
 from evenhand.report.document import Row, number
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.rendering import Cell, Panel, Table, figure
 
-#: Rows of the table; the result has all.
+#: Largest number of rows of the table; the result contains all.
 MOST_ROWS = 600
 
 
 def variance_panels(rows: Sequence[Row]) -> list[Panel]:
-    """Draw the shares of every arm's and every difference's variance as stacked bars, one panel of each.
+    """Draw the variance shares of arms and of differences as stacked bars, a panel for each.
 
     Args:
         rows: of `variance` in a document.
     """
-    told = [r for r in rows if r["share"] is not None and generative_wording.variance_part(r)]
-    made = [
-        ("Variance of the preference of each arm", [r for r in told if r["input"] is not None]),
-        ("Variance of the difference between arms", [r for r in told if r["input"] is None]),
+    known = [r for r in rows if r["share"] is not None and generative_wording.variance_part(r)]
+    charts = [
+        ("Variance of the preference of each arm", [r for r in known if r["input"] is not None]),
+        ("Variance of the difference between arms", [r for r in known if r["input"] is None]),
     ]
-    return [_bars(title, of) for title, of in made if of]
+    return [_bars(title, of) for title, of in charts if of]
 
 
 def _bars(title: str, rows: Sequence[Row]) -> Panel:
@@ -40,7 +40,7 @@ def _bars(title: str, rows: Sequence[Row]) -> Panel:
             "part": generative_wording.variance_part(r),
             "share": number(r, "share"),
             "order": parts.index(generative_wording.variance_part(r)),
-            "told": generative_wording.variance_share(r),
+            "shown": generative_wording.variance_share(r),
         }
         for r in rows
         if _label(r) in shown
@@ -64,11 +64,11 @@ def _spec(lines: Sequence[Row], labels: Sequence[str], parts: Sequence[str]) -> 
         order=alt.Order("order:Q"),
         tooltip=[
             alt.Tooltip("what:N", title="preference"),
-            alt.Tooltip("part:N", title="goes with"),
-            alt.Tooltip("told:N", title="share (interval)"),
+            alt.Tooltip("part:N", title="source"),
+            alt.Tooltip("shown:N", title="share (interval)"),
         ],
     )
-    return finished(chart, height=alt.Step(24, **{"for": "position"}))
+    return apply_style(chart, height=alt.Step(24, **{"for": "position"}))
 
 
 def _label(row: Row) -> str:
@@ -83,7 +83,14 @@ def variance_table(rows: Sequence[Row]) -> Table | None:
     """
     if not rows:
         return None
-    names = ["arm or difference", "meaning", "goes with", "share (interval)", "as sd, in points", "degrees"]
+    names = [
+        "arm or difference",
+        "meaning",
+        "source",
+        "share (interval)",
+        "as sd, in points",
+        "degrees of freedom",
+    ]
     head = [*(Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)), Cell("remark")]
     body = []
     for r in rows[:MOST_ROWS]:

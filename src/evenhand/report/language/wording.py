@@ -1,4 +1,4 @@
-"""Every sentence on generated texts and on likelihoods of answer options."""
+"""Sentences on generated texts and on likelihoods of answer options."""
 
 from __future__ import annotations
 
@@ -9,89 +9,94 @@ from evenhand.report import wording
 from evenhand.report.document import Document, Row, number, unique
 
 SHARES = (
-    "A translation has the gender that its whole-word pronouns name: one of he, him, his, himself or she, "
-    "her, hers, herself; neutral when only they-words stand there; unknown when both genders do, or no "
-    "pronoun at all. Stereotypical is the gender to which the occupation is predisposed."
+    "The gender of a translation is that of its whole-word pronouns: male for he, him, his or himself, "
+    "female for she, her, hers or herself. It is neutral if only they-words occur, and unknown if both "
+    "genders or no pronouns occur. Stereotypical is the gender to which the occupation is predisposed."
 )
 QUALITY_CAPTION = "Scores of the generated texts against the gold and its renderings"
 SURVIVAL = (
-    "The conclusion is which arm chooses a meaning more often, over all templates and variants, by the "
-    "declared scoring. It is asked again in every template, in every variant of the tokens and by every "
-    "scoring. It survives where each look says the same, weakens where some cannot tell, and turns where "
-    "one says the opposite."
+    "A conclusion is which arm chooses a meaning more often, over all templates and variants, by the "
+    "declared scoring. It is tested again in every template, in every variant of the tokens and by every "
+    "scoring. It survives if every test agrees, weakens if some cannot tell, and turns if one shows "
+    "the opposite."
 )
-SURVIVAL_CAPTION = "Conclusions, asked again; differences in points"
+SURVIVAL_CAPTION = "Robustness of conclusions; differences in points"
 VARIANCE = (
-    "The preference for a meaning is its share of the probability of its options, by the declared scoring. "
-    "Its variance is split over templates, option sets (the variants: words, letters, inverted ...), "
-    "snippets (the examples), seeds (runs) and what only several of these together explain. Intervals are "
-    "about other snippets, never about other prompts. Estimates below 0 count as 0."
+    "The preference for a meaning is its share of the probability of its options, by the declared "
+    "scoring. Its variance is decomposed into templates, option sets (the variants: words, letters, "
+    "inverted ...), snippets (the examples), seeds (runs) and their interactions. Intervals are about "
+    "other snippets, not about other prompts. Estimates below 0 count as 0."
 )
-VARIANCE_CAPTION = "Where the variance of each preference comes from."
-#: Sentences on variance; the table has the rest.
+VARIANCE_CAPTION = "Variance components of each preference."
+#: Largest number of sentences on variance; the table contains the rest.
 MOST_SENTENCES = 6
 TOKENS = (
-    "Where the meanings of the options change places between their tokens, an option's log share splits "
-    "into what goes with the token and what goes with the meaning. The first is a prior of an answer "
-    "token, the second what is left of a belief. An arm that shifts only the first has not changed a "
-    "belief."
+    "Where variants permute the meanings of the options over their tokens, an option's log share splits "
+    "into an effect of the token and an effect of the meaning. The first is a prior of an answer token, "
+    "the second the preference that remains. An arm that shifts only the first has not changed the "
+    "preference."
 )
-SHIFTS_CAPTION = "Paired shifts between arms, question by question; simultaneous intervals"
+SHIFTS_CAPTION = "Paired shifts between arms, by question; simultaneous intervals"
 PRIORS_CAPTION = "Prior of every token, as a share of its options"
-RSTD_CAPTION = "RStd: spread over tokens of the recall of the expected answer, in points; 0 is no token bias"
+RSTD_CAPTION = (
+    "RStd: standard deviation over tokens of the recall of the expected answer, in points (0: no bias)"
+)
 INVERSIONS = (
     "Each twin is compared with the plainest form of its question. An inverted twin gives the tokens "
-    "other meanings: an answer that keeps its token then follows the token, one that keeps its meaning "
-    "follows the meaning. A reordered twin has the same meanings at other places of the page: an answer "
-    "keeps both or neither."
+    "other meanings: an answer that keeps its token follows the token, one that keeps its meaning follows"
+    " the meaning. A reordered twin has the same meanings at other positions: an answer keeps both or "
+    "neither."
 )
 OPTIONS_CAPTION = "Shares of every option."
-SCORINGS = "How an option's score comes out of its likelihood; the option with the highest score is chosen."
+SCORINGS = (
+    "Computation of an option's score from its likelihood; the option with the highest score is chosen."
+)
 
 
-def twin(row: Row) -> str:
+def twin_label(row: Row) -> str:
     """Name a twin of a template with its kind."""
     return f"{row['twin']} ({row['kind']})"
 
 
-def kept(row: Row) -> str:
-    """Say what answers to a twin do, by an outcome."""
+def outcome_label(row: Row) -> str:
+    """Describe an outcome of answers to a twin."""
     return "keeps the answer" if row["outcome"] == "both" else f"follows the {row['outcome']}"
 
 
 def quality(document: Document) -> str:
-    """Say how the scores were computed."""
+    """Describe the computation of the scores, with their signatures."""
     signatures = document["quality"]["signatures"]
     if not signatures:
-        return "No scores: there are no references, or sacrebleu is not installed."
-    told = "; ".join(f"{wording.metric_name(name)}: {text}" for name, text in signatures.items())
+        return "No scores: the table has no references, or sacrebleu is not installed."
+    computed = "; ".join(f"{wording.metric_name(name)}: {text}" for name, text in signatures.items())
     several = any("nrefs:1|" not in text for text in signatures.values())
-    more = " Of the gold; a rendering is one reference." if several else ""
+    more = " These are of the gold; a rendering is a single reference." if several else ""
     return (
         "Scores against the gold, and against the gold with he, she or they throughout: where a rendering "
-        "scores higher than the gold, the pronoun was wrong. Intervals by leaving out templates. "
-        f"sacrebleu: {told}.{more}"
+        "scores higher than the gold, the pronoun was wrong. Intervals are from leaving out templates. "
+        f"sacrebleu: {computed}.{more}"
     )
 
 
 def options(document: Document) -> str:
-    """Say by which scoring the charts are."""
+    """State the scoring of the charts."""
     return (
-        f"Charts show the scoring '{document['scoring']}'. A tie (scores within a millionth) is no option's "
-        "win. Shares by meaning that move from variant to variant, while those by token stay show token bias."
+        f"Charts show the scoring '{document['scoring']}'. A tie (scores within a millionth) counts for "
+        "no option. Shares by meaning that change between variants, while those by token do not, show "
+        "token bias."
     )
 
 
 def variance(rows: Sequence[Row]) -> str:
-    """Say of the preference of every arm and difference that varies most where its variance comes from."""
-    told = [r for r in rows if number(r, "share") is not None]
-    said = []
-    for subject in dict.fromkeys(variance_subject(r) for r in told):
-        own = [r for r in told if variance_subject(r) == subject]
-        most = max(unique(own, "class"), key=lambda name: _total(own, name))
-        said.append(_variance_sentence(subject, [r for r in own if r["class"] == most]))
-    left = wording.left_out(min(len(said), MOST_SENTENCES), len(said), "sentences")
-    return " ".join([VARIANCE, *said[:MOST_SENTENCES], left]).strip()
+    """Describe the variance components of the most variable preference of every arm and difference."""
+    known = [r for r in rows if number(r, "share") is not None]
+    sentences = []
+    for subject in dict.fromkeys(variance_subject(r) for r in known):
+        of_subject = [r for r in known if variance_subject(r) == subject]
+        most = max(unique(of_subject, "class"), key=lambda name: _total(of_subject, name))
+        sentences.append(_variance_sentence(subject, [r for r in of_subject if r["class"] == most]))
+    left = wording.left_out(min(len(sentences), MOST_SENTENCES), len(sentences), "sentences")
+    return " ".join([VARIANCE, *sentences[:MOST_SENTENCES], left]).strip()
 
 
 def _total(rows: Sequence[Row], meaning: object) -> float:
@@ -99,7 +104,7 @@ def _total(rows: Sequence[Row], meaning: object) -> float:
 
 
 def _variance_sentence(subject: str, rows: Sequence[Row]) -> str:
-    """Say the shares of one preference: the prompt with its parts, then the others."""
+    """State the variance shares of one preference: the prompt with its parts, then the others."""
     what = (
         f"{subject}'s preference"
         if rows[0]["input"] is not None
@@ -112,12 +117,12 @@ def _variance_sentence(subject: str, rows: Sequence[Row]) -> str:
         if named and r["kind"] == "component" and not words & {SNIPPET, SEED}:
             parts[True].append(f"{named} {variance_share(r, short=True)}")
         elif named:
-            parts[False].append(f"{variance_share(r, short=True)} with {named}")
+            parts[False].append(f"{named} {variance_share(r, short=True)}")
     prompt = next((r for r in rows if r["component"] == PROMPT), None)
-    whole = [] if prompt is None else [f"{variance_share(prompt, short=True)} goes with the prompt"]
+    lead = [] if prompt is None else [f"prompt {variance_share(prompt, short=True)}"]
     listed = f" ({', '.join(parts[True])})" if len(parts[True]) > 1 else ""
-    told = ", ".join([*(w + listed for w in whole), *parts[False]])
-    return f"Of the variance of {what} for '{rows[0]['class']}', {told}."
+    shares = ", ".join([*(w + listed for w in lead), *parts[False]])
+    return f"Variance of {what} for '{rows[0]['class']}': {shares}."
 
 
 def variance_subject(row: Row) -> str:
@@ -126,9 +131,9 @@ def variance_subject(row: Row) -> str:
 
 
 def variance_part(row: Row) -> str:
-    """Name the part that a row adds to the whole, empty for one that is within another part.
+    """Name the part of the total variance that a row is; empty for a row within another part.
 
-    Parts: each effect of prompts, snippets, prompts with snippets, and all with seeds.
+    The parts are disjoint: effects of prompts, snippets, prompts x snippets, and all effects with seeds.
     """
     factors = str(row["factors"] or "").split(" x ")
     if row["kind"] == "sum":
@@ -139,7 +144,7 @@ def variance_part(row: Row) -> str:
 
 
 def variance_share(row: Row, *, short: bool = False) -> str:
-    """Write the share of a row, with its interval unless it is to be short."""
+    """Format the share of a row, with its interval unless `short`."""
     share, low, high = (number(row, k) for k in ("share", "low", "high"))
     if share is None:
         return "–"
@@ -149,15 +154,17 @@ def variance_share(row: Row, *, short: bool = False) -> str:
 
 
 def summary(document: Document) -> list[str]:
-    """Say what a terminal shows before the comparisons: the main shares and scores of every arm."""
+    """List the main shares and scores of every arm, for the terminal."""
     rows = [r for r in document["rates"] if r["attribute"] is None]
     if document["kind"] != "generations":
-        return [f"{arm}: {', '.join(told)}." for arm in unique(rows, "input") if (told := _chosen(rows, arm))]
-    return [f"{arm}: {', '.join(told)}." for arm in unique(rows, "input") if (told := _arm(rows, arm))]
+        return [
+            f"{arm}: {', '.join(parts)}." for arm in unique(rows, "input") if (parts := _chosen(rows, arm))
+        ]
+    return [f"{arm}: {', '.join(parts)}." for arm in unique(rows, "input") if (parts := _arm(rows, arm))]
 
 
 def _arm(rows: Sequence[Row], arm: object) -> list[str]:
-    told = []
+    parts = []
     for metric in (
         "share_pro",
         "share_anti",
@@ -170,22 +177,22 @@ def _arm(rows: Sequence[Row], arm: object) -> list[str]:
         for r in rows:
             value = number(r, "value")
             if (r["input"], r["metric"]) == (arm, metric) and value is not None:
-                told.append(f"{_short(metric)} {wording.amount(value, metric)}")
+                parts.append(f"{_short(metric)} {wording.amount(value, metric)}")
     for r in rows:
         value = number(r, "value")
         if r["input"] == arm and r["class"] == "gold" and value is not None:
-            told.append(f"{wording.metric_name(str(r['metric']))} {value:.1f}")
-    return told
+            parts.append(f"{wording.metric_name(str(r['metric']))} {value:.1f}")
+    return parts
 
 
 def _chosen(rows: Sequence[Row], arm: object) -> list[str]:
-    """Say which options an arm chooses, and what its answers follow."""
-    own = [r for r in rows if r["input"] == arm and number(r, "value") is not None]
-    told = [f"'{r['class']}' {_rate(r)}" for r in own if r["metric"] == "option_share"]
+    """List the shares of the options that an arm chooses, and how often answers follow token and meaning."""
+    of_arm = [r for r in rows if r["input"] == arm and number(r, "value") is not None]
+    choices = [f"'{r['class']}' {_rate(r)}" for r in of_arm if r["metric"] == "option_share"]
     follows = [f"the {what} {_rate(r)}" for what in ("token", "meaning")
-               for r in own if r["metric"] == f"{what}_followed"]  # fmt: skip
-    right = [f"expected {_rate(r)}" for r in own if r["metric"] == "option_accuracy"]
-    return [*told, *right, *([f"answers follow {' and '.join(follows)}"] if follows else [])]
+               for r in of_arm if r["metric"] == f"{what}_followed"]  # fmt: skip
+    right = [f"expected {_rate(r)}" for r in of_arm if r["metric"] == "option_accuracy"]
+    return [*choices, *right, *([f"answers follow {' and '.join(follows)}"] if follows else [])]
 
 
 def _rate(row: Row) -> str:
@@ -198,25 +205,25 @@ def _short(metric: str) -> str:
 
 
 def how(document: Document) -> list[tuple[str, str]]:
-    """Say how the numbers of this kind came about."""
+    """Describe the methods behind the numbers of this kind."""
     clustered = "template pair" if document["kind"] == "generations" else "example"
-    told = [
+    paragraphs = [
         (
-            "Rows that are not independent",
-            f"Intervals are clustered by {clustered} (or by the column of --cluster): rows of one are "
-            "not independent of each other. Arms are compared on the same rows.",
+            "Dependent rows",
+            f"Intervals are clustered by {clustered} (or by the column of --cluster): rows of one cluster "
+            "are not independent. Arms are compared on the same rows.",
         )
     ]
     if document["kind"] == "generations":
         return [
-            *told,
-            ("ΔG and ΔS", "ΔG is F1 of male less F1 of female, ΔS the accuracy on stereotypical rows less "
-             "that on anti-stereotypical ones. Their intervals are from influence values."),
+            *paragraphs,
+            ("ΔG and ΔS", "ΔG is F1 of male minus F1 of female, ΔS the accuracy on stereotypical rows "
+             "minus that on anti-stereotypical ones. Their intervals are from influence functions."),
         ]  # fmt: skip
     return [
-        *told,
+        *paragraphs,
         ("Token priors", "Per question, log share = form + token + meaning by least squares, over the forms "
          "that the question has; with all cyclic permutations this is the prior of Zheng et al. (2024)."),
         ("Variance", "Components by Henderson's method 1 (in a balanced crossing, the analysis of variance); "
-         "intervals by leaving out snippets, where there are enough of them and four degrees of freedom."),
+         "intervals from leaving out snippets, given enough of them and four degrees of freedom."),
     ]  # fmt: skip

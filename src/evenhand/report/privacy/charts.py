@@ -9,17 +9,17 @@ from typing import Any
 from evenhand.report import wording
 from evenhand.report.charts import (
     MOST_PANELS,
+    apply_style,
     domain,
-    farthest,
-    finished,
+    farthest_from_overall,
     forest_spec,
-    most_telling,
     rates_spec,
+    worst_rows,
 )
 from evenhand.report.document import Document, Row, unique
 from evenhand.report.rendering import Panel
 
-#: The lowest rate that is drawn, where a logarithm needs one above 0.
+#: The lowest rate drawn: a logarithmic axis cannot show 0.
 LEAST = 1e-4
 
 _POINTS = "points"
@@ -41,42 +41,42 @@ def arms_of(document: Document) -> list[str]:
 
 
 def look(names: Sequence[str]) -> list[tuple[str, int]]:
-    """Give each arm the number of its colour."""
+    """Assign each arm the number of its colour."""
     return [(name, i % 6 + 1) for i, name in enumerate(names)]
 
 
 def curves(document: Document) -> list[Row]:
-    """Take the ROC curves that exist, of groups with enough rows for a number, with the group's rows `n`."""
+    """Select the non-empty ROC curves of large enough groups, and add the rows `n` of the group."""
     sizes = {
         (r["attack"], r["attribute"], r["group"]): r["n"]
         for r in document["rates"]
         if r.get("status", "ok") == "ok"
     }
-    found = ({**r, "n": sizes.get((r["attack"], r["attribute"], r["group"]))} for r in document["roc"])
-    return [r for r in found if r["fpr"] and r["n"] is not None]
+    sized = ({**r, "n": sizes.get((r["attack"], r["attribute"], r["group"]))} for r in document["roc"])
+    return [r for r in sized if r["fpr"] and r["n"] is not None]
 
 
 def roc_blocks(document: Document) -> list[Block]:
     """Draw the ROC curves of all arms, one panel per group, log-log."""
     names = arms_of(document)
-    found = curves(document)
+    known = curves(document)
     blocks: list[Block] = []
-    if not found:
+    if not known:
         return blocks
     spec = _roc_spec(names)
-    for attack in unique(found, "attack"):
-        of_attack = [r for r in found if r["attack"] == attack]
+    for attack in unique(known, "attack"):
+        of_attack = [r for r in known if r["attack"] == attack]
         groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in of_attack))
         panels = []
         for attribute, group in groups[: MOST_PANELS - sum(len(b.panels) for b in blocks)]:
-            own = [r for r in of_attack if (r["attribute"], r["group"]) == (attribute, group)]
+            of_group = [r for r in of_attack if (r["attribute"], r["group"]) == (attribute, group)]
             name = wording.group_name(attribute, group)
             panels.append(
                 Panel(
                     title=name,
                     note="",
                     description=f"ROC curve of the attack {attack} for {name}, both axes logarithmic.",
-                    spec={**spec, "datasets": {**spec["datasets"], _POINTS: _points(own)}},
+                    spec={**spec, "datasets": {**spec["datasets"], _POINTS: _points(of_group)}},
                 )
             )
         if panels:
@@ -90,27 +90,27 @@ def _points(curves: Sequence[Row]) -> list[dict[str, Any]]:
             "arm": str(r["input"]),
             "fpr": f,
             "tpr": max(t, LEAST),
-            "own": max(own, LEAST) if own is not None else None,
-            "told": f"{100 * t:.2f} %",
+            "own": max(group_fpr, LEAST) if group_fpr is not None else None,
+            "shown": f"{100 * t:.2f} %",
             "at": f"{100 * f:.3g} %",
         }
         for r in curves
-        for f, t, own in zip(r["fpr"], r["tpr"], r["own_fpr"] or [None] * len(r["fpr"]), strict=True)
-        if f >= LEAST
+        for f, t, group_fpr in zip(r["fpr"], r["tpr"], r["own_fpr"] or [None] * len(r["fpr"]), strict=True)
+        if f >= LEAST  # the curve below it is left of the axis
     ]
 
 
 def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
-    """The drawing, without points: slow to make, so all groups share it."""
+    """Make the specification without its points: it is slow to make, so all groups share it."""
     import altair as alt  # noqa: PLC0415
 
     scale = alt.Scale(type="log", domain=[LEAST, 1], nice=False, clamp=True)
     axis = alt.Axis(values=[1e-4, 1e-3, 1e-2, 1e-1, 1], format="~%", grid=True)
-    x = alt.X("fpr:Q", scale=scale, axis=axis, title="non-members accused")
-    y = alt.Y("tpr:Q", scale=scale, axis=axis, title="members found")
+    x = alt.X("fpr:Q", scale=scale, axis=axis, title="false positive rate")
+    y = alt.Y("tpr:Q", scale=scale, axis=axis, title="true positive rate")
     colours = [f"var(--arm{colour})" for _, colour in look(names)]
     colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
-    tips = [("arm", "arm"), ("at", "non-members accused"), ("told", "members found")]
+    tips = [("arm", "arm"), ("at", "false positive rate"), ("shown", "true positive rate")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     corners: list[dict[str, float]] = [{"fpr": LEAST, "tpr": LEAST}, {"fpr": 1, "tpr": 1}]
     ends = alt.Chart(alt.InlineData(values=corners))
@@ -120,15 +120,15 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
     marks = points.mark_point(filled=True, size=18, opacity=0.9).encode(
         x=x, y=y, color=colour, tooltip=tooltip
     )
-    own = alt.Y("own:Q", scale=scale, axis=axis, title="members found")
+    group_fpr = alt.Y("own:Q", scale=scale, axis=axis, title="true positive rate")
     without = points.mark_line(strokeWidth=1.2, strokeDash=[2, 3], opacity=0.8).encode(
-        x=x, y=own, color=colour
+        x=x, y=group_fpr, color=colour
     )
-    return finished(alt.layer(chance, without, lines, marks), height=220)
+    return apply_style(alt.layer(chance, without, lines, marks), height=220)
 
 
 def rate_blocks(document: Document) -> list[Block]:
-    """Draw the primary numbers of all arms by group, a block per attack."""
+    """Draw the primary metrics of all arms by group, a block per attack."""
     names, drawn = arms_of(document), 0
     blocks: list[Block] = []
     for attack in unique(document["rates"], "attack"):
@@ -138,7 +138,7 @@ def rate_blocks(document: Document) -> list[Block]:
             overall = [r for r in rows if r["attribute"] is None]
             for attribute in [a for a in unique(rows, "attribute") if a is not None] or [None]:
                 inside = [r for r in rows if r["attribute"] == attribute]
-                some = farthest(inside, overall) if attribute is not None else []
+                some = farthest_from_overall(inside, overall) if attribute is not None else []
                 name = wording.metric_name(str(metric))
                 panels.append(
                     Panel(
@@ -152,27 +152,28 @@ def rate_blocks(document: Document) -> list[Block]:
                         spec=rates_spec([*overall, *some], names),
                     )
                 )
-        kept = panels[: MOST_PANELS - drawn]
-        drawn += len(kept)
-        if kept:
-            blocks.append(Block(str(attack), kept))
+        shown = panels[: MOST_PANELS - drawn]
+        drawn += len(shown)
+        if shown:
+            blocks.append(Block(str(attack), shown))
     return blocks
 
 
 def forest_blocks(document: Document) -> list[Block]:
-    """Draw the primary differences, a block per attack, a panel per number and candidate."""
+    """Draw the primary differences, a block per attack, a panel per metric and candidate."""
     rows = [r for r in document["comparisons"] if r["family"] == "primary"]
     blocks: list[Block] = []
     for attack in unique(rows, "attack"):
         panels = []
         for metric in unique(rows, "metric"):
-            own = [r for r in rows if (r["attack"], r["metric"]) == (attack, metric)]
+            of_metric = [r for r in rows if (r["attack"], r["metric"]) == (attack, metric)]
             shown = {
-                c: most_telling([r for r in own if r["candidate"] == c]) for c in unique(own, "candidate")
+                c: worst_rows([r for r in of_metric if r["candidate"] == c])
+                for c in unique(of_metric, "candidate")
             }
             bounds = domain([r for some in shown.values() for r in some])
             for candidate, some in shown.items():
-                total = sum(r["candidate"] == candidate for r in own)
+                total = sum(r["candidate"] == candidate for r in of_metric)
                 name = wording.metric_name(str(metric))
                 panels.append(
                     Panel(

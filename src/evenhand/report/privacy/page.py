@@ -1,4 +1,4 @@
-"""What an attack says, on a page of its own or as a section of a study's."""
+"""The results of an attack, as a page or as a section of a study page."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def build_privacy_page(document: Document) -> str:
     """Build the page of an attack.
 
     Args:
-        document: what `AttackResult.to_dict()` gives, schema `evenhand.attack/1`.
+        document: the dictionary of `AttackResult.to_dict()`, schema `evenhand.attack/1`.
 
     Returns:
-        A whole HTML document that refers to nothing outside itself.
+        A complete HTML document without external references.
     """
     with fast_charts():
         view = privacy_view(document)
@@ -32,7 +32,7 @@ def build_privacy_page(document: Document) -> str:
 
 
 def privacy_view(document: Document) -> dict[str, Any]:
-    """Prepare all that a template shows of an attack.
+    """Prepare the template variables of an attack.
 
     Args:
         document: schema `evenhand.attack/1`.
@@ -77,12 +77,12 @@ def privacy_view(document: Document) -> dict[str, Any]:
 
 
 def _findings(ranked: Sequence[Row]) -> Mapping[str, Any]:
-    """The sentences that a reader needs first, as (verdict, label, sentence), under a heading."""
+    """Select the sentences to read first, as (verdict, label, sentence), under a heading."""
     telling = [r for r in ranked if verdict_of(r) in ("harm", "undecided", "help")]
     harm = [r for r in telling if verdict_of(r) == "harm"]
     shown = (harm or telling)[:_MOST_SENTENCES]
     return {
-        "heading": "Where more leaks, worst first" if harm else "What comes nearest to harm",
+        "heading": "Where leakage increases, worst first" if harm else "Closest to harm",
         "rows": [(str(verdict_of(r)), wording.verdict_label(r), privacy_wording.sentence(r)) for r in shown],
         "note": wording.left_out(len(shown), len(harm or telling), "comparisons"),
     }
@@ -93,31 +93,31 @@ def _comparisons(caption: str, rows: Sequence[Row]) -> Table:
         "group",
         wording.verdict_heading(rows),
         "attack",
-        "number",
+        "metric",
         "candidate",
         "difference (interval)",
         "adjusted p",
     ]
-    names += ["members found before / now", "could have shown", "to settle"]
+    names += ["members identified, before / now", "smallest detectable", "to settle"]
     head = [Cell(n, css="figure" if i > 4 else "") for i, n in enumerate(names)]
     body = []
     for row in rows:
-        metric, said = str(row["metric"]), privacy_wording.sentence(row)
+        metric, sentence = str(row["metric"]), privacy_wording.sentence(row)
         difference, p, smallest = (number(row, k) for k in ("difference", "p_adjusted", "minimum_detectable"))
         bounds = wording.span(row, signed=True)
         shown = wording.amount(difference, metric, signed=True) + ("" if bounds == "–" else f" ({bounds})")
         undecided = smallest if verdict_of(row) == "undecided" else None
-        reason = said if verdict_of(row) else wording.status_reason(row)
+        reason = sentence if verdict_of(row) else wording.status_reason(row)
         body.append(
             [
-                Cell(wording.subject(row), title=said),
+                Cell(wording.subject(row), title=sentence),
                 Cell(wording.verdict_label(row), css=privacy_wording.verdict_css(row), title=reason),
                 Cell(str(row["attack"])),
                 Cell(wording.metric_name(metric)),
                 Cell(str(row["candidate"])),
                 figure(difference, shown, title=str(row.get("interval") or "")),
                 figure(p, wording.p_value(p)),
-                figure(number(row, "n_found_now"), privacy_wording.found(row)),
+                figure(number(row, "n_found_now"), privacy_wording.identified_counts(row)),
                 figure(undecided, "" if undecided is None else wording.amount(undecided, metric)),
                 figure(number(row, "rows_to_settle"), wording.needed(row)),
             ]
@@ -126,10 +126,10 @@ def _comparisons(caption: str, rows: Sequence[Row]) -> Table:
 
 
 def _rates(document: Document, attack: str, names: Sequence[str]) -> Table:
-    """One line per group and number, a column per arm."""
+    """Make a table of rates: one row per group and metric, a column per arm."""
     rows = [r for r in document["rates"] if r["attack"] == attack]
     at = {(r["metric"], r["attribute"], r["group"], r["input"]): r for r in rows}
-    head = [Cell("group"), Cell("number"), Cell("rows", css="figure"), Cell("members", css="figure")]
+    head = [Cell("group"), Cell("metric"), Cell("rows", css="figure"), Cell("members", css="figure")]
     body = []
     for attribute, group, metric in dict.fromkeys((r["attribute"], r["group"], r["metric"]) for r in rows):
         of_arms = [at.get((metric, attribute, group, name)) for name in names]
@@ -144,11 +144,18 @@ def _rates(document: Document, attack: str, names: Sequence[str]) -> Table:
                 *map(value_cell, of_arms),
             ]
         )
-    return Table(f"Numbers of {attack}, in points", [*head, *(Cell(n, css="figure") for n in names)], body)
+    return Table(f"Metrics of {attack}, in points", [*head, *(Cell(n, css="figure") for n in names)], body)
 
 
 def _vulnerability(rows: Sequence[Row]) -> Table:
-    names = ["attribute", "arm", "attack", "number", "apart (interval)", "without leakage (95 % below)"]
+    names = [
+        "attribute",
+        "arm",
+        "attack",
+        "metric",
+        "difference (interval)",
+        "without leakage (95th percentile)",
+    ]
     names += ["p", "finding", "left out"]
     head = [Cell(n, css="figure" if i in (4, 5, 6) else "") for i, n in enumerate(names)]
     body = []
@@ -174,14 +181,14 @@ def _vulnerability(rows: Sequence[Row]) -> Table:
                 Cell(gone),
             ]
         )
-    return Table("How far groups lie apart, in points", head, body)
+    return Table("Differences between groups, in points", head, body)
 
 
 def _stability(rows: Sequence[Row]) -> Table | None:
     known = [r for r in rows if number(r, "n")]
     if not known:
         return None
-    names = ["group", "arm", "attack", "rows", "always found", "sometimes", "never", "correlation"]
+    names = ["group", "arm", "attack", "rows", "always identified", "sometimes", "never", "correlation"]
     head = [Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)]
     body = []
     for row in known:
@@ -198,4 +205,4 @@ def _stability(rows: Sequence[Row]) -> Table | None:
             ]
         )
     fpr = 100 * float(known[0]["fpr"])
-    return Table(f"Rows that are found again and again, at {fpr:g} % false positives", head, body)
+    return Table(f"Rows identified repeatedly, at a false positive rate of {fpr:g} %", head, body)

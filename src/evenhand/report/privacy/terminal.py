@@ -1,4 +1,4 @@
-"""What the terminal shows of an attack: the answer at a glance, and where the rest is."""
+"""Terminal summary of an attack: the main results, and where the others are."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from evenhand.report.audit.terminal import (
     figure_text,
     plain_table,
     plain_text,
+    print_paragraph,
+    print_paths,
     problems,
-    say,
-    say_where,
 )
 from evenhand.report.document import Document, Row, number, primary, unique, verdict_of, worst_first
 from evenhand.report.privacy import wording as privacy_wording
@@ -26,30 +26,30 @@ _MOST_GROUPS = 12
 
 
 def summarise_attack(document: Document, console: Console, written: Mapping[str, str] | None = None) -> None:
-    """Print the answer of an attack.
+    """Print the summary of an attack.
 
     Args:
         document: schema `evenhand.attack/1`.
         console: where to print; 80 columns are enough.
         written: paths of the files that were written, by kind.
     """
-    say(console, str(document["verdict"]["sentence"]), style="bold")
+    print_paragraph(console, str(document["verdict"]["sentence"]), style="bold")
     console.print()
     leakage(document, console)
     if document["comparisons"]:
         privacy_comparisons(document, console)
     problems(document, console)
-    say_where(console, written or {})
+    print_paths(console, written or {})
 
 
 def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
-    """Show the primary numbers over all rows and by group, of the strongest attack of each arm."""
+    """Print the primary metrics over all rows and by group, of the strongest attack of each arm."""
     metrics = [str(m) for m in document["settings"]["primary"]]
     rows = [r for r in document["rates"] if r["metric"] in metrics]
     attack = _strongest(rows, metrics[0])
-    own = [r for r in rows if r["attack"] == attack]
-    groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in own))
-    at = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in own}
+    of_attack = [r for r in rows if r["attack"] == attack]
+    groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in of_attack))
+    at = {(r["attribute"], r["group"], r["input"], r["metric"]): r for r in of_attack}
     table = plain_table(("group", False), ("arm", False), *((wording.metric_name(m), True) for m in metrics))
     for attribute, group in groups[:_MOST_GROUPS]:
         for arm in arms_of(document):
@@ -61,13 +61,13 @@ def leakage(document: Document, console: Console, *, rest: str = REST) -> None:
             )
     console.print(table)
     more = wording.left_out(min(len(groups), _MOST_GROUPS), len(groups), "groups", rest=rest)
-    said = f"Attack {attack}, the strongest over all rows; in points, with pointwise intervals. {more}"
-    say(console, said.strip(), style="dim")
+    caption = f"Attack {attack}, the strongest over all rows; in points, with pointwise intervals. {more}"
+    print_paragraph(console, caption.strip(), style="dim")
     console.print()
 
 
 def _strongest(rows: Sequence[Row], metric: str) -> str:
-    """Name the attack with the largest value over all rows, the first one where none has any."""
+    """Name the attack with the largest value over all rows, the first one if no attack has a value."""
     overall = [r for r in rows if r["attribute"] is None and r["metric"] == metric]
     known = [r for r in overall if number(r, "value") is not None]
     return str(max(known or overall, key=lambda r: number(r, "value") or 0.0)["attack"])
@@ -87,16 +87,16 @@ def _value(row: Row | None) -> str:
 def privacy_comparisons(
     document: Document, console: Console, *, most: int = _MOST_ROWS, rest: str = REST
 ) -> None:
-    """Print the numbers of verdicts on leakage and the worst comparisons.
+    """Print the counts of verdicts on leakage and the worst comparisons.
 
     Args:
         document: schema `evenhand.attack/1`.
         console: where to print.
         most: rows of the table.
-        rest: where the others are found.
+        rest: text on where the other rows are.
     """
     rows = worst_first(primary(document))
-    say(console, privacy_wording.counts_without(document))
+    print_paragraph(console, privacy_wording.counts_without(document))
     telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
     shown = telling[:most]
     if not shown:
@@ -112,7 +112,7 @@ def privacy_comparisons(
         *lead,
         ("group", False),
         ("attack", False),
-        ("number", False),
+        ("metric", False),
         ("diff.", True),
         (f"{level} interval", True),
     )
@@ -131,6 +131,8 @@ def privacy_comparisons(
     console.print(table)
     more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
     margin = wording.amount(number(shown[0], "margin"), "accuracy")
-    said = f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {more}"
-    say(console, said.strip(), style="dim")
+    caption = (
+        f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {more}"
+    )
+    print_paragraph(console, caption.strip(), style="dim")
     console.print()

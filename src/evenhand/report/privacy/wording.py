@@ -1,4 +1,4 @@
-"""Every sentence of a report about membership inference."""
+"""Sentences of a report on membership inference."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ VERDICT_MEANINGS = {
 }
 
 ROC_CAPTION = (
-    "Across, the share of all non-members that are taken for members; upwards, the share of the group's "
-    "members that are found at the same threshold, which serves all groups. The dotted line of an arm is the "
-    "share of the group's own non-members there: where the curve lies on it, nothing leaks in this group. "
-    "Both axes are logarithmic: what counts is how many members are found while hardly anyone is accused "
-    "falsely. A curve is the mean over attacked runs and begins where the non-members resolve it."
+    "The horizontal axis is the false positive rate: the share of all non-members that are classified as "
+    "members. The vertical axis is the true positive rate: the share of the group's members that are "
+    "identified at the same threshold, which is common to all groups. The dotted line of an arm is the "
+    "share of the group's own non-members above that threshold: where the curve coincides with it, "
+    "nothing leaks in this group. Both axes are logarithmic, because what matters is how many members are"
+    " identified at a low false positive rate. A curve is the mean over attacked runs and begins where "
+    "the number of non-members can resolve it."
 )
 RATES_CAPTION = (
-    "Pointwise intervals: each holds by itself. The AUC sets a group's members against its own "
-    "non-members, so .5 "
-    "is chance in every group; the true positive rate is taken at the threshold of all rows."
+    "Intervals are pointwise: each holds on its own. The AUC compares a group's members with its own "
+    "non-members, so .5 is chance in every group; the true positive rate uses the threshold of all rows."
 )
 VULNERABILITY_CAPTION = (
-    "How far the groups lie apart, and how far they would by chance if nothing leaked (membership "
-    "exchanged between "
-    "rows of a group). A finding needs both: more than this control, and groups that cannot all be alike."
+    "The difference between the groups of an attribute, and the difference expected by chance if nothing "
+    "leaked (membership permuted between the rows of a group). A finding requires both: a difference "
+    "above this control, and evidence against equal vulnerability of the groups."
 )
 STABILITY_CAPTION = (
-    "Of rows that were in the training set of several runs: the share that all, some and none of these "
-    "runs give "
-    "away. The correlation is 1 where it depends on the row only, and 0 where on chance only."
+    "For rows that were in the training set of several runs: the share identified as members in all, some"
+    " and none of these runs. The correlation is 1 if identification depends on the row alone, and 0 if "
+    "it depends on chance alone."
 )
 
 
 def sentence(row: Row) -> str:
-    """Say one comparison, with the attack that it rests on."""
+    """Describe one comparison, with its attack."""
     return f"{row['attack']}: {wording.comparison_sentence(row)}"
 
 
-def found(row: Row) -> str:
-    """Say how many members are found under one arm only, on average; empty where this is not counted."""
+def identified_counts(row: Row) -> str:
+    """State the mean number of members identified under one arm only; empty if not counted."""
     before, now = number(row, "n_found_before"), number(row, "n_found_now")
     if before is None or now is None:
         return ""
@@ -50,25 +51,26 @@ def found(row: Row) -> str:
 
 
 def rough(value: float) -> str:
-    """Write a mean number of rows."""
+    """Format a mean number of rows."""
     return f"{value:.1f}" if value < 10 and not float(value).is_integer() else f"{value:,.0f}"
 
 
 def gap_finding(row: Row) -> str:
-    """Say whether a difference between groups is more than chance."""
+    """State whether a difference between groups exceeds chance."""
     p, level = number(row, "p_value"), number(row, "level")
     if p is None or level is None:
         return wording.status_reason(row)
     if p <= 1 - level + 1e-9:
-        return "groups are told apart unequally"
+        return "groups are unequally vulnerable"
+    # Not significant: report the weaker of the two parts of the test, the permutation control first.
     control, alike = number(row, "p_control"), number(row, "p_alike")
     if control is not None and control > 1 - level:
         return "no more than without any leakage"
-    return "groups may be alike" if alike is not None else "no difference can be told"
+    return "groups may be equally vulnerable" if alike is not None else "no detectable difference"
 
 
 def design_line(row: Row) -> str:
-    """Say how the models of an arm are attacked."""
+    """Describe how the models of an arm are attacked."""
     views = f", {row['views']} views of a row" if row["views"] > 1 else ""
     if row["shared"]:
         kind = (
@@ -77,84 +79,80 @@ def design_line(row: Row) -> str:
             else "without references"
         )
     else:
-        kind = f"with {row['references']} models as references that are not attacked"
+        kind = f"with {row['references']} reference models that are not attacked"
     runs = f"{row['targets']} attacked run{'' if row['targets'] == 1 else 's'}"
     return (
-        f"{row['input']}: {runs}, {kind}; {wording.many(row['rows'], 'row')}, "
+        f"{row['input']}: {runs}, {kind}; {wording.format_quantity(row['rows'], 'row')}, "
         f"{wording.count(row['members'])} of them members on average{views}."
     )
 
 
 def counts_without(document: Document) -> str:
-    """Say the numbers of verdicts in one line."""
+    """State the counts of verdicts in one line."""
     return wording.counts_line(document)
 
 
 def how_computed(document: Document) -> list[tuple[str, str]]:
-    """Say how the numbers came about: pairs of a heading and a paragraph."""
+    """Describe the methods behind the numbers, as pairs of a heading and a paragraph."""
     settings = document.get("settings", {})
     level = wording.percent(1 - float(settings.get("alpha", 0.05)))
     smallest = settings.get("min_group_size", 10)
-    told = [
+    paragraphs = [
         ("Attacks", _attacks(document)),
         (
             "Thresholds",
-            "A row is called a member when its score is above the threshold, never when it equals it. At "
-            "a false "
-            "positive rate f the threshold is the smallest one at which at most a share f of all "
-            "non-members is "
-            "called, without interpolation, the same for all groups. Where there are fewer than 1/f "
-            "non-members "
-            "the rate is not resolvable. For the balanced accuracy as many rows are called as there are "
-            "members.",
+            "A row is classified as a member if its score is above the threshold, not if it equals it. At a "
+            "false positive rate f the threshold is the smallest one at which at most a share f of all "
+            "non-members is classified as members, without interpolation, and is the same for all groups. "
+            "With fewer than 1/f non-members the rate is not resolvable. For the balanced accuracy, the "
+            "number of rows classified as members equals the number of members.",
         ),
         (
             "Intervals",
-            f"{level}. Rows, the place of the threshold among the non-members' scores and, from five "
-            f"attacked runs "
-            "on, the runs all vary; the same row counts once over all runs, since it is a member for some "
-            "and a "
-            "non-member for others. With fewer runs an interval is about these very models.",
+            f"The {level} intervals account for variation over rows, in the threshold (an order statistic of "
+            "the non-members' scores) and, with five or more attacked runs, over runs. A row counts once "
+            "over "
+            "all runs, since it is a member in some and a non-member in others. With fewer runs an interval "
+            "is about these very models.",
         ),
         (
-            "Undefined and too small",
-            f"A group with fewer than {smallest} members, or non-members where these count, keeps its row "
-            f"and gets "
-            "no verdict. What the data do not define is empty with its reason.",
+            "Undefined values and small groups",
+            f"A group with fewer than {smallest} members, or non-members where these count, is listed "
+            "without a verdict. A value that the data do not define is empty, with its reason.",
         ),
         ("Random draws", f"Seed {settings.get('rng', 0)}: the same input gives the same numbers."),
     ]
     if document["comparisons"]:
         names = ", ".join(wording.metric_name(str(m)) for m in settings.get("primary", ()))
         margin = number(settings, "margin")
-        told.insert(
+        paragraphs.insert(
             3,
             (
                 "Comparisons",
-                "Candidate − reference under the same attack, run by run with the same training set, row "
-                "by row. "
-                f"The primary family is {names}, times all attacks, groups and candidates; its intervals "
-                f"hold "
-                f"together with probability {level}. More leakage is harm; the margin is "
+                "Differences candidate − reference under the same attack, paired by run (with the same "
+                "training "
+                f"set) and by row. The primary family is {names}, times all attacks, groups and candidates; "
+                f"with probability {level} all its intervals contain their true differences. More leakage is "
+                "harm; the margin is "
                 f"{wording.amount(margin, 'accuracy')} points.",
             ),
         )
-    return told
+    return paragraphs
 
 
 def _attacks(document: Document) -> str:
     names = [str(name) for name in document.get("settings", {}).get("attacks", ())]
-    said = {
-        "loss": "loss takes rows with a small loss for members",
+    summaries = {
+        "loss": "loss classifies rows with a small loss as members",
         "lira": "lira compares a row's margin with those of models that were and were not trained on it",
-        "lira_t": "lira_t does so with variances that are drawn towards those of other rows, and Student's t",
-        "rmia": "rmia compares how much likelier a row is under the attacked model than under others, "
-        "with the same "
-        "of all rows",
+        "lira_t": "lira_t does the same with variances shrunk towards those of other rows, and Student's t",
+        "rmia": "rmia compares how much likelier a row is under the attacked model than under reference "
+        "models, "
+        "relative to all other rows",
     }
     kinds = dict.fromkeys(name.partition("[")[0] for name in names)
-    told = "; ".join(said[k] for k in kinds if k in said)
-    return f"{', '.join(names)}. {told}. Who was a member is taken from recorded training ids only."
+    text = "; ".join(summaries[k] for k in kinds if k in summaries)
+    return f"{', '.join(names)}. {text}. Membership is taken from the recorded training ids only."
 
 
 def verdict_css(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""What a study says of calibration: reliability diagrams, calibration errors, the Brier score."""
+"""The calibration section of a study: reliability diagrams, calibration errors, Brier scores."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.charts import ARM_SHAPES, finished
+from evenhand.report.charts import ARM_SHAPES, apply_style
 from evenhand.report.document import Document, Row, arms, number, unique, verdict_of
 from evenhand.report.rendering import Cell, Panel, Table, figure
 from evenhand.report.study import calibration_wording
 
-#: Diagrams of one page; the result has the numbers of all.
+#: Largest number of diagrams of a page; the result contains the numbers of all.
 MOST_PANELS = 48
 
 ERROR, BRIER, GAP = (
@@ -23,7 +23,7 @@ ERROR, BRIER, GAP = (
 
 _BINS = "bins"
 
-#: Letters for the shapes of arms, in the order of `ARM_SHAPES`.
+#: Characters for the shapes of arms, in the order of `ARM_SHAPES`.
 SYMBOLS = ("●", "■", "▲", "◆", "✚", "▶")
 
 
@@ -35,7 +35,7 @@ def calibration_view(audit: Document, reliability: Sequence[Row]) -> dict[str, A
         reliability: rows of its bins; may be empty.
 
     Returns:
-        What the template shows; None when nothing was measured on scores.
+        The template variables; None without results on scores.
     """
     errors = [r for r in audit["rates"] if r["metric"] == ERROR]
     if not errors and not reliability:
@@ -60,7 +60,7 @@ class Block:
 
     Attributes:
         title: the candidate and the reference.
-        arms: (name, number of its colour, its letter) of each.
+        arms: (name, colour number, symbol) of each.
         panels: the diagrams.
     """
 
@@ -92,11 +92,11 @@ def reliability_blocks(audit: Document, rows: Sequence[Row]) -> list[Block]:
         panels = []
         for attribute, group in groups[:room]:
             name = wording.group_name(attribute, group)
-            own = [r for r in rows if (r["attribute"], r["group"]) == (attribute, group)]
-            values = [bin_values(r) for r in own if r["arm"] in names]
+            of_group = [r for r in rows if (r["attribute"], r["group"]) == (attribute, group)]
+            values = [bin_values(r) for r in of_group if r["arm"] in names]
             panels.append(
                 Panel(
-                    title=f"{name} ({wording.many(sizes.get((attribute, group)), 'row')})",
+                    title=f"{name} ({wording.format_quantity(sizes.get((attribute, group)), 'row')})",
                     note="",
                     description=f"Reliability diagram of {' and '.join(names)} for {name}.",
                     spec={**spec, "datasets": {**spec["datasets"], _BINS: values}},
@@ -108,7 +108,7 @@ def reliability_blocks(audit: Document, rows: Sequence[Row]) -> list[Block]:
 
 
 def bin_values(row: Row) -> dict[str, Any]:
-    """Give a bin as a point of a chart."""
+    """Convert a bin to a point of a chart."""
     low, high = number(row, "low"), number(row, "high")
     share = wording.amount(number(row, "accuracy"), "accuracy")
     limits = "" if low is None else f" ({wording.short_span({**row, 'metric': 'accuracy'})})"
@@ -119,32 +119,32 @@ def bin_values(row: Row) -> dict[str, Any]:
         "low": low,
         "high": high,
         "n": number(row, "n"),
-        "told": f"{share} %{limits}",
+        "shown": f"{share} %{limits}",
         "rows": wording.count(number(row, "n")),
         "edges": f"{row['low_edge']:.2f} to {row['high_edge']:.2f}",
     }
 
 
 def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[str, Any]:
-    """The drawing, without points: slow to make, so all groups share it."""
+    """Make the specification without its points: it is slow to make, so all groups share it."""
     import altair as alt  # noqa: PLC0415
 
     across, upwards = calibration_wording.axis(audit)
     colours, shapes = [f"var(--arm{i + 1})" for i in look], [ARM_SHAPES[i] for i in look]
-    whole = alt.Scale(domain=[0, 1], nice=False)
+    unit_scale = alt.Scale(domain=[0, 1], nice=False)
     ticks = alt.Axis(values=[0, 0.2, 0.4, 0.6, 0.8, 1], format="~g", grid=True, titleLimit=200)
-    x = alt.X("confidence:Q", scale=whole, title=across, axis=ticks)
-    y = alt.Y("share:Q", scale=whole, title=upwards, axis=ticks)
-    low = alt.Y("low:Q", scale=whole, title=upwards, axis=ticks)
+    x = alt.X("confidence:Q", scale=unit_scale, title=across, axis=ticks)
+    y = alt.Y("share:Q", scale=unit_scale, title=upwards, axis=ticks)
+    low = alt.Y("low:Q", scale=unit_scale, title=upwards, axis=ticks)
     colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
     shape = alt.Shape("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=shapes))
     size = alt.Size("n:Q", legend=None, scale=alt.Scale(type="sqrt", range=[12, 130]))
-    tips = [("arm", "arm"), ("edges", "scores"), ("told", "came true"), ("rows", "rows per run")]
+    tips = [("arm", "arm"), ("edges", "scores"), ("shown", "observed"), ("rows", "rows per run")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     ideal = alt.Chart(alt.InlineData(values=[{"at": 0}, {"at": 1}]))
     diagonal = ideal.mark_line(strokeDash=[4, 4], color="var(--muted)", strokeWidth=1).encode(
-        x=alt.X("at:Q", scale=whole, title=across, axis=ticks),
-        y=alt.Y("at:Q", scale=whole, title=upwards, axis=ticks),
+        x=alt.X("at:Q", scale=unit_scale, title=across, axis=ticks),
+        y=alt.Y("at:Q", scale=unit_scale, title=upwards, axis=ticks),
     )
     points = alt.Chart(alt.NamedData(_BINS))
     bars = points.mark_rule(strokeWidth=1.5, opacity=0.4).encode(
@@ -154,11 +154,11 @@ def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[st
     marks = points.mark_point(filled=True, opacity=0.9).encode(
         x=x, y=y, color=colour, shape=shape, size=size, tooltip=tooltip
     )
-    return finished(alt.layer(diagonal, bars, lines, marks), height=220)
+    return apply_style(alt.layer(diagonal, bars, lines, marks), height=220)
 
 
 def _table(audit: Document, errors: Sequence[Row]) -> Table:
-    """One line per group and arm: its error, and what changed against the reference."""
+    """Make a table with one row per group and arm: its error, and the change against the reference."""
     reference = arms(audit)[0]
     compared = {
         (r["metric"], r["attribute"], r["group"], r["candidate"]): r
@@ -169,12 +169,12 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
     names += ["Brier difference (interval)", "finding, by the Brier score"]
     head = [Cell(n, css="figure" if i in (1, 3, 4, 5, 6) else "") for i, n in enumerate(names)]
     body = []
-    for row in sorted(errors, key=lambda r: _place(r, errors)):
+    for row in sorted(errors, key=lambda r: _sort_key(r, errors)):
         key = row["attribute"], row["group"], row["input"]
-        own, brier = compared.get((ERROR, *key)), compared.get((BRIER, *key))
+        error, brier = compared.get((ERROR, *key)), compared.get((BRIER, *key))
         value, rows = number(row, "value"), number(row, "n")
-        change = number(own, "difference") if own else None
-        p = number(own, "p_adjusted") if own else None
+        change = number(error, "difference") if error else None
+        p = number(error, "p_adjusted") if error else None
         gap = number(brier, "difference") if brier else None
         css = f"verdict {verdict_of(brier)}" if brier and verdict_of(brier) else ""
         body.append(
@@ -183,8 +183,10 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
                 figure(rows, wording.count(rows)),
                 Cell(str(row["input"])),
                 figure(value, wording.amount(value, ERROR), title=wording.status_reason(row)),
-                figure(change, wording.amount(change, ERROR, signed=True) if own else ""),
-                figure(p, wording.p_value(p) if own else "", title=calibration_wording.p_reason(own or {})),
+                figure(change, wording.amount(change, ERROR, signed=True) if error else ""),
+                figure(
+                    p, wording.p_value(p) if error else "", title=calibration_wording.p_reason(error or {})
+                ),
                 figure(gap, _brier(brier)),
                 Cell(calibration_wording.brier_finding(brier), css=css),
             ]
@@ -192,8 +194,8 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
     return Table(calibration_wording.TABLE, head, body)
 
 
-def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
-    """Sort by group as the document has them, and within by arm."""
+def _sort_key(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
+    """Sort by group, then by arm, both in the order of the document."""
     groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in rows))
     return groups.index((row["attribute"], row["group"])), unique(rows, "input").index(row["input"])
 
@@ -201,12 +203,15 @@ def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
 def _brier(row: Row | None) -> str:
     if row is None:
         return ""
-    told, span = wording.amount(number(row, "difference"), BRIER, signed=True), wording.span(row, signed=True)
-    return told if span == "–" else f"{told} ({span})"
+    estimate, span = (
+        wording.amount(number(row, "difference"), BRIER, signed=True),
+        wording.span(row, signed=True),
+    )
+    return estimate if span == "–" else f"{estimate} ({span})"
 
 
 def _no_p(audit: Document) -> str:
-    """Say once why no calibration error has a p-value, when none has."""
+    """State the reason once if no calibration error has a p-value."""
     rows = [r for r in audit["comparisons"] if r["metric"] == ERROR and r.get("status", "ok") == "ok"]
     if not rows or any(number(r, "p_value") is not None for r in rows):
         return ""

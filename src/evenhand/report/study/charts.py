@@ -9,22 +9,22 @@ from typing import Any
 
 from evenhand.judge.across_arms.series import Series
 from evenhand.report import wording
-from evenhand.report.charts import NO_VERDICT, SHAPES, css, domain, finished
+from evenhand.report.charts import NO_VERDICT, SHAPES, apply_style, css, domain
 from evenhand.report.document import VERDICTS, Document, Row, number, unique, verdict_of
 from evenhand.report.rendering import Panel
 from evenhand.report.study import wording as study_wording
 
-#: Groups that are drawn for one metric; the table of slopes has all.
+#: Largest number of groups drawn for one metric; the table of slopes contains all.
 MOST_GROUPS = 12
 
-#: Points that a training curve is averaged to, and lines of single runs in one chart.
+#: Largest numbers of points of a training curve, and of lines of single runs in one chart.
 MOST_POINTS = 60
 MOST_LINES = 60
 
-#: Name of the data that differ from chart to chart of a metric.
+#: Name of the data set that differs between the charts of a metric.
 _POINTS = "points"
 
-#: Points of an arm up to which each is marked, and epochs up to which each has a tick.
+#: Largest number of points that are all marked, and of epochs that all have a tick.
 _FEW = 12
 
 _Key = tuple[Any, Any, Any]
@@ -40,7 +40,7 @@ class Curves:
 
 
 def option_curves(audit: Document, series: Series, trends: Sequence[Row]) -> list[Curves]:
-    """Draw the differences to the reference along an option, one block per metric that was judged by it.
+    """Draw the differences to the reference along an option, one block per primary metric.
 
     Args:
         audit: the comparisons of a model's arms.
@@ -52,15 +52,16 @@ def option_curves(audit: Document, series: Series, trends: Sequence[Row]) -> lis
     rows.sort(key=lambda r: r["attribute"] is not None)
     judged = [m for m in audit.get("settings", {}).get("primary", ()) if m in unique(rows, "metric")]
     for metric in judged or unique(rows, "metric")[:3]:
-        found = [r for r in rows if r["metric"] == metric]
+        of_metric = [r for r in rows if r["metric"] == metric]
         slopes = {_key(t): t for t in trends if t["metric"] == metric}
-        total = len(dict.fromkeys(map(_key, found)))
-        # Differences of a few rows without any interval would look like trends.
-        certain = list(dict.fromkeys(_key(r) for r in found if number(r, "low") is not None))
-        keys = _clearest(certain or list(dict.fromkeys(map(_key, found))), slopes)
-        shown = {k: [r for r in found if _key(r) == k] for k in keys}
+        total = len(dict.fromkeys(map(_key, of_metric)))
+        # Groups without any interval are drawn only if no group has one: noise of their few rows looks
+        # like a trend.
+        certain = list(dict.fromkeys(_key(r) for r in of_metric if number(r, "low") is not None))
+        keys = _clearest(certain or list(dict.fromkeys(map(_key, of_metric))), slopes)
+        shown = {k: [r for r in of_metric if _key(r) == k] for k in keys}
         bounds = domain([r for some in shown.values() for r in some])
-        spec = _option_spec(found[0], series, bounds)
+        spec = _option_spec(of_metric[0], series, bounds)
         panels = [_option_panel(some, series, slopes.get(k), spec) for k, some in shown.items()]
         note = wording.left_out(len(panels), total, "groups", rest="the table of slopes has all")
         blocks.append(Curves(study_wording.metric_title(str(metric)), note, panels))
@@ -76,18 +77,18 @@ def _key(row: Row) -> _Key:
 
 
 def _clearest(keys: Sequence[_Key], slopes: Mapping[_Key, Row]) -> list[_Key]:
-    """Keep the groups with the clearest slopes, in the document's order."""
+    """Select the groups with the clearest slopes, in the document's order."""
 
     def p(key: _Key) -> float:
         value = number(slopes[key], "p_value") if key in slopes else None
         return 1.0 if value is None else value
 
-    kept = set(sorted(keys, key=p)[:MOST_GROUPS])
-    return [k for k in keys if k in kept]
+    selected = set(sorted(keys, key=p)[:MOST_GROUPS])
+    return [k for k in keys if k in selected]
 
 
 def _option_panel(rows: Sequence[Row], series: Series, slope: Row | None, spec: dict[str, Any]) -> Panel:
-    """One group's chart: the drawing of its metric, with its own points."""
+    """Make the chart of one group: the shared specification of its metric, with the points of the group."""
     first = rows[0]
     name = wording.metric_name(str(first["metric"]))
     where = wording.subject(first)
@@ -101,7 +102,7 @@ def _option_panel(rows: Sequence[Row], series: Series, slope: Row | None, spec: 
 
 
 def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
-    """One point per value above 0: the axis is logarithmic. The reference lies at 0 by definition."""
+    """Make one point per value above 0, as the axis is logarithmic; the reference is at 0 by definition."""
     metric = str(rows[0]["metric"])
     scale = 100.0 if wording.in_points(metric) else 1.0
     by_arm = {r["candidate"]: r for r in rows}
@@ -120,7 +121,7 @@ def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
                 "low": None if low is None else scale * low,
                 "high": None if high is None else scale * high,
                 "verdict": (verdict_of(row) if row else None) or NO_VERDICT,
-                "told": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
+                "shown": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
                 "interval": wording.span(row, signed=True) if row else "the reference",
             }
         )
@@ -128,7 +129,7 @@ def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
 
 
 def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[str, Any]:
-    """The drawing of one metric, without points: slow to make, so all groups share it."""
+    """Make the specification of a metric without its points: it is slow to make, so all groups share it."""
     import altair as alt  # noqa: PLC0415
 
     metric = str(row["metric"])
@@ -146,7 +147,7 @@ def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[
     shape = alt.Shape(
         "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
     )
-    tips = [("arm", "arm"), ("told", "difference"), ("interval", "interval"), ("verdict", "verdict")]
+    tips = [("arm", "arm"), ("shown", "difference"), ("interval", "interval"), ("verdict", "verdict")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     layers: list[Any] = []
     margin = number(row, "margin")
@@ -167,22 +168,22 @@ def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[
     layers.append(bars.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=colour, tooltip=tooltip))
     marks = points.mark_point(filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1)
     layers.append(marks.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
-    return finished(alt.layer(*layers), height=190)
+    return apply_style(alt.layer(*layers), height=190)
 
 
 def training_curves(curves: Sequence[Row]) -> list[Panel]:
-    """Draw the loss in training and what was measured on the validation rows, against the epoch, by arm.
+    """Draw the training loss and the validation metrics against the epoch, by arm.
 
-    Thick lines are means over runs, thin lines single runs; arms that were not trained have none.
+    Thick lines are means over runs, thin lines are single runs; untrained arms have none.
     """
     arms = [str(a) for a in unique(curves, "arm")]
-    wanted = (
+    measures = (
         ("points", "loss", "training loss", "lower is better"),
         ("validation", "accuracy", "validation accuracy", "higher is better"),
         ("validation", "loss", "validation loss", "lower is better"),
     )
     panels = []
-    for kind, field, name, better in wanted:
+    for kind, field, name, better in measures:
         singles, means, total = _lines(curves, arms, kind, field)
         if means:
             drawn = len({(x["arm"], x["run"]) for x in singles})
@@ -196,7 +197,7 @@ def training_curves(curves: Sequence[Row]) -> list[Panel]:
 def _lines(
     curves: Sequence[Row], arms: Sequence[str], kind: str, field: str
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    """Points of single runs (a fair share for each arm), of means, and the number of runs."""
+    """Return points of single runs (equally many runs per arm), points of means, and the number of runs."""
     singles, means, total = [], [], 0
     for arm in arms:
         runs = {str(c["run"]): c.get(kind) or () for c in curves if c["arm"] == arm}
@@ -212,13 +213,13 @@ def _lines(
         means += [
             {"arm": arm, "epoch": e, "value": fmean(v)}
             for e, v in sorted(by_epoch.items())
-            if len(v) == len(binned)
+            if len(v) == len(binned)  # a mean over fewer runs would jump where one ends
         ]
     return singles, means, total
 
 
 def _binned(points: Sequence[Row], field: str) -> list[tuple[float, float]]:
-    """Average a run's points in equal stretches of epochs; few points stay as they are."""
+    """Average the points of a run in bins of equal width in epochs; few points are unchanged."""
     known = [(number(p, "epoch"), number(p, field)) for p in points]
     pairs = [(e, v) for e, v in known if e is not None and v is not None]
     if len(pairs) <= MOST_POINTS:
@@ -259,7 +260,7 @@ def _training_spec(
     thin = runs.encode(x=x, y=y, color=colour, strokeDash=dash, detail=alt.Detail("run:N"))
     mean = alt.Chart(alt.InlineData(values=list(means))).mark_line(strokeWidth=2.4)
     thick = mean.encode(x=x, y=y, color=colour, strokeDash=dash)
-    few = len(means) <= _FEW * len(arms)  # many points would hide the lines; they still answer the pointer
+    few = len(means) <= _FEW * len(arms)  # many dots would hide the lines; they still have tooltips
     dots = alt.Chart(alt.InlineData(values=list(means))).mark_point(filled=True, size=30, opacity=float(few))
     marks = dots.encode(x=x, y=y, color=colour, tooltip=tooltip)
-    return finished(alt.layer(thin, thick, marks), height=240)
+    return apply_style(alt.layer(thin, thick, marks), height=240)

@@ -1,4 +1,4 @@
-"""What a study says, on a page and in the terminal: each model's audit, slopes, bases, training, costs."""
+"""Page and terminal summary of a study: audit, trends, base models, training and costs of each model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand.judge.across_arms.series import Series, series_of
 from evenhand.report import wording
 from evenhand.report.audit.page import audit_view
-from evenhand.report.audit.terminal import comparisons, say, say_where
+from evenhand.report.audit.terminal import comparisons, print_paragraph, print_paths
 from evenhand.report.document import Document, Row, arms, number
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.language.page import generative_view
@@ -25,7 +25,7 @@ from evenhand.report.study.relations import sizes_view, tuning_table, utility_pa
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Rows of a table, and lines of a list, that the terminal shows.
+#: Largest numbers of table rows and of list lines in the terminal.
 _MOST_ROWS = 8
 _MOST_LINES = 5
 _REST = "the report has all"
@@ -38,7 +38,7 @@ def build_study_page(result: Mapping[str, Any]) -> str:
         result: the document of a study, schema `evenhand.study/1`.
 
     Returns:
-        A whole HTML document that refers to nothing outside itself.
+        A complete HTML document without external references.
     """
     with fast_charts():
         view = _view(result)
@@ -48,16 +48,16 @@ def build_study_page(result: Mapping[str, Any]) -> str:
 def summarise_study(
     result: Mapping[str, Any], console: Console, written: Mapping[str, str] | None = None
 ) -> None:
-    """Print the answer of a study.
+    """Print the summary of a study.
 
     Args:
         result: the document of a study, schema `evenhand.study/1`.
         console: where to print; 80 columns are enough.
-        written: paths of the files that were written, by what they are.
+        written: paths of the files that were written, by kind.
     """
     models = result["models"]
     sentence = str(result["verdict"]["sentence"])
-    say(console, sentence, style="bold")
+    print_paragraph(console, sentence, style="bold")
     if len(models) > 1:
         console.print()
     for model in models:
@@ -65,16 +65,16 @@ def summarise_study(
     _list(console, study_wording.interaction_summary(result.get("interactions", ()), most=2))
     _tell(console, "Remarks:", [str(p) for p in _problems(result)])
     _tell(console, study_wording.failed_line(result), [study_wording.failure(f) for f in result["failed"]])
-    say_where(console, written or {})
+    print_paths(console, written or {})
 
 
 def _summarise_model(model: Row, sentence: str, console: Console, *, models: int) -> None:
-    """Print what is said of one model: leakage first where it was attacked, then what its arms do."""
+    """Print the summary of one model: leakage first if it was attacked, then the comparisons of arms."""
     judged, privacy, several = judged_of(model), model.get("privacy"), models > 1
-    own = [str(document["verdict"]["sentence"]) for document in (privacy, judged) if document]
-    for line in own or [study_wording.NOTHING_FINISHED]:
+    sentences = [str(document["verdict"]["sentence"]) for document in (privacy, judged) if document]
+    for line in sentences or [study_wording.NOTHING_FINISHED]:
         if several or line not in sentence:
-            say(console, f"{model['model']}: {line}" if several else line)
+            print_paragraph(console, f"{model['model']}: {line}" if several else line)
     most = max(_MOST_ROWS // models, 3)
     if privacy:
         console.print()
@@ -82,14 +82,14 @@ def _summarise_model(model: Row, sentence: str, console: Console, *, models: int
         if privacy["comparisons"]:
             privacy_comparisons(privacy, console, most=most, rest=_REST)
         if judged:
-            say(console, study_wording.UTILITY, style="bold")
+            print_paragraph(console, study_wording.UTILITY, style="bold")
     trends = study_wording.trend_summary(model.get("trends", ()), most=2)
     written = generative_wording.summary(judged) if judged and judged.get("kind") else []
     for lines in (trends, written):
         if lines:
             console.print()
         for line in lines:
-            say(console, f"- {line}")
+            print_paragraph(console, f"- {line}")
     if judged and judged["comparisons"]:
         comparisons(judged, console, most=most, rest=_REST)
     else:
@@ -97,30 +97,30 @@ def _summarise_model(model: Row, sentence: str, console: Console, *, models: int
 
 
 def judged_of(model: Row) -> Document | None:
-    """Give the judgement of a model's answers: the audit of predictions, or that of what it wrote."""
-    found: Document | None = model.get("audit") or model.get("generative")
-    return found
+    """Return the judgement of a model's answers: the audit of predictions, or that of generated answers."""
+    document: Document | None = model.get("audit") or model.get("generative")
+    return document
 
 
 def _tell(console: Console, heading: str, lines: Sequence[str]) -> None:
-    """Print a heading and the first lines of a list; nothing when there are none."""
+    """Print a heading and the first lines of a list; nothing if empty."""
     if not lines:
         return
-    say(console, heading, style="bold")
+    print_paragraph(console, heading, style="bold")
     more = len(lines) - _MOST_LINES
     _list(console, [*lines[:_MOST_LINES], *([f"and {more} more, in the report."] if more > 0 else [])])
 
 
 def _list(console: Console, lines: Sequence[str]) -> None:
-    """Print lines as a list, and an empty line after it; nothing when there are none."""
+    """Print lines as a list, and an empty line after it; nothing if empty."""
     for line in lines:
-        say(console, f"- {line}")
+        print_paragraph(console, f"- {line}")
     if lines:
         console.print()
 
 
 def _problems(result: Document) -> list[str]:
-    """Remarks on the data and on every audit, each once."""
+    """List the remarks on the data and on every audit, each once."""
     judged = [d for m in result["models"] for d in (judged_of(m), m.get("privacy")) if d]
     audits = [document.get("problems", ()) for document in judged]
     every = (result.get("problems", ()), result["dataset"].get("problems", ()), *audits)
@@ -128,7 +128,7 @@ def _problems(result: Document) -> list[str]:
 
 
 def _view(result: Document) -> dict[str, Any]:
-    """Prepare all that the template shows: it decides nothing and computes nothing."""
+    """Prepare the template variables; the template computes nothing."""
     several = len(result["models"]) > 1
     models = [_model(m, i if several else None) for i, m in enumerate(result["models"], 1)]
     interactions = result.get("interactions", ())
@@ -154,7 +154,7 @@ def _view(result: Document) -> dict[str, Any]:
 
 
 def _model(model: Row, index: int | None) -> dict[str, Any]:
-    """Prepare what belongs to one model; its number, where there are several, ends its sections' ids."""
+    """Prepare the template variables of one model; `index` ends its section ids if not None."""
     audit, trends = judged_of(model), model.get("trends", ())
     generative = model.get("generative")
     curves, tuning = model.get("curves", ()), model.get("tuning", ())
@@ -187,14 +187,14 @@ def _model(model: Row, index: int | None) -> dict[str, Any]:
 
 
 def _options(audit: Document, trends: Sequence[Row]) -> list[tuple[str, Sequence[study_charts.Curves]]]:
-    """Charts along every numeric option that arms differ in, each with its heading."""
-    found: list[tuple[str, Sequence[study_charts.Curves]]] = []
+    """Draw charts along every numeric option that differs between arms, each with its heading."""
+    sections: list[tuple[str, Sequence[study_charts.Curves]]] = []
     for series in series_of(arms(audit)):
         if sum(v > 0 for v in series.values) > 1:
             blocks = study_charts.option_curves(audit, series, _of(series, trends))
             if blocks:
-                found.append((f"{series.method}, by {series.parameter}", blocks))
-    return found
+                sections.append((f"{series.method}, by {series.parameter}", blocks))
+    return sections
 
 
 def _of(series: Series, trends: Sequence[Row]) -> list[Row]:
@@ -206,7 +206,7 @@ def _trends(rows: Sequence[Row]) -> Table:
     names += ["adjusted p", "rows", "finding"]
     head = [Cell(n, css="figure" if i in (4, 5, 6) else "") for i, n in enumerate(names)]
     body = []
-    for row in sorted(rows, key=lambda r: not study_wording.told(r)):
+    for row in sorted(rows, key=lambda r: not study_wording.excludes_zero(r)):
         metric, slope, p = str(row["metric"]), number(row, "slope"), number(row, "p_adjusted")
         span = wording.span(row, signed=True, fine=True)
         shown = wording.amount(slope, metric, signed=True, fine=True) + ("" if span == "–" else f" ({span})")
@@ -223,7 +223,7 @@ def _trends(rows: Sequence[Row]) -> Table:
                 Cell(study_wording.trend_finding(row), title=str(row.get("reason") or "")),
             ]
         )
-    return Table("Slopes, those that differ from 0 first", head, body)
+    return Table("Slopes; those that differ from 0 come first", head, body)
 
 
 def _interactions(rows: Sequence[Row]) -> Table:
@@ -231,12 +231,12 @@ def _interactions(rows: Sequence[Row]) -> Table:
         f"{high} − {low}" for low, high in dict.fromkeys((r["model_low"], r["model_high"]) for r in rows)
     ]
     several = len(pairs) > 1
-    names = ["group", "metric", "arm − reference", *(["bases"] if several else [])]
+    names = ["group", "metric", "arm − reference", *(["base models"] if several else [])]
     plain = len(names)
     names += ["change (interval)", "adjusted p", "rows", "finding"]
     head = [Cell(n, css="figure" if plain <= i < plain + 3 else "") for i, n in enumerate(names)]
     body = []
-    for row in sorted(rows, key=lambda r: not study_wording.told(r)):
+    for row in sorted(rows, key=lambda r: not study_wording.excludes_zero(r)):
         metric, change, p = str(row["metric"]), number(row, "difference"), number(row, "p_adjusted")
         span = wording.span(row, signed=True)
         shown = wording.amount(change, metric, signed=True) + ("" if span == "–" else f" ({span})")
@@ -252,12 +252,12 @@ def _interactions(rows: Sequence[Row]) -> Table:
                 Cell(study_wording.interaction_finding(row)),
             ]
         )
-    caption = "Change of the difference from base to base, those that differ from 0 first"
+    caption = "Change of the difference between base models; those that differ from 0 come first"
     return Table(caption if several else f"{caption}: {pairs[0]}", head, body)
 
 
 def _cost(model: Row, audit: Document | None) -> Table:
-    """What each arm costs, beside the reference."""
+    """Make the table of the cost of each arm, with ratios to the reference."""
     rows = model["cost"]
     reference = arms(audit)[0] if audit and audit["rates"] else str(rows[0]["arm"])
     base: Row = next((r for r in rows if r["arm"] == reference), {})
@@ -266,7 +266,7 @@ def _cost(model: Row, audit: Document | None) -> Table:
     head = [Cell(n, css="figure" if i else "") for i, n in enumerate(names)]
     body = []
     for row in rows:
-        whole, part, seconds, total, peak = (
+        parameters, trainable, seconds, total, peak = (
             number(row, k)
             for k in ("parameters", "trainable_parameters", "seconds", "seconds_total", "peak_memory_bytes")
         )
@@ -275,9 +275,9 @@ def _cost(model: Row, audit: Document | None) -> Table:
             [
                 Cell(str(row["arm"])),
                 figure(number(row, "runs"), wording.count(number(row, "runs"))),
-                figure(whole, wording.count(whole)),
-                figure(part, wording.count(part)),
-                figure(part, study_wording.share(part, whole)),
+                figure(parameters, wording.count(parameters)),
+                figure(trainable, wording.count(trainable)),
+                figure(trainable, study_wording.share(trainable, parameters)),
                 figure(seconds, study_wording.duration(seconds)),
                 figure(seconds, study_wording.times(seconds, base_seconds)),
                 figure(total, study_wording.duration(total)),
@@ -290,7 +290,7 @@ def _cost(model: Row, audit: Document | None) -> Table:
 
 def _failed(rows: Sequence[Row]) -> Table:
     keys = ("run_id", "model", "arm", "run", "error")
-    head = [Cell(n) for n in ("run", "model", "arm", "seed", "why")]
+    head = [Cell(n) for n in ("run", "model", "arm", "seed", "reason")]
     return Table(
         "Runs that did not finish",
         head,
@@ -299,38 +299,38 @@ def _failed(rows: Sequence[Row]) -> Table:
 
 
 def _data(result: Document, models: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Problems of the data and of every audit; with several models a line names those that it concerns."""
+    """Collect the problems of the data and of every audit; lines name the affected models."""
     problems = [str(p) for p in (*result.get("problems", ()), *result["dataset"].get("problems", ()))]
-    told: dict[str, list[str]] = {"problems": [], "unusable": [], "left_out": []}
-    for key, lines in told.items():
+    remarks: dict[str, list[str]] = {"problems": [], "unusable": [], "left_out": []}
+    for key, lines in remarks.items():
         by_line: dict[str, list[str]] = {line: [] for line in (problems if key == "problems" else ())}
         for model in models:
-            said = [view[key] for view in (model["audit"], model["privacy"]) if view]
-            for line in dict.fromkeys(line for lines in said for line in lines):
+            listed = [view[key] for view in (model["audit"], model["privacy"]) if view]
+            for line in dict.fromkeys(line for lines in listed for line in lines):
                 by_line.setdefault(line, []).append(model["label"])
         for line, labels in by_line.items():
             everywhere = len(labels) in (0, len(models))
             lines.append(line if everywhere else f"{', '.join(labels)}: {line}")
-    return told
+    return remarks
 
 
 def _how(result: Document, models: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    told: list[tuple[str, str]] = next((list(m["audit"]["how"]) for m in models if m["audit"]), [])
-    told += next((list(m["generative"]["how"]) for m in models if m["generative"]), [])
+    paragraphs: list[tuple[str, str]] = next((list(m["audit"]["how"]) for m in models if m["audit"]), [])
+    paragraphs += next((list(m["generative"]["how"]) for m in models if m["generative"]), [])
     audits = [judged for m in result["models"] if (judged := judged_of(m))]
     alpha = float(audits[0].get("settings", {}).get("alpha", 0.05)) if audits else 0.05
     level = wording.percent(1 - alpha)
     if any(m.get("trends") for m in result["models"]):
-        told.append(("Slopes along an option", study_wording.trend_method(level)))
+        paragraphs.append(("Slopes along an option", study_wording.trend_method(level)))
     if any(m.get("sizes") for m in result["models"]):
-        told.append(("Group sizes", relations_wording.size_method(level)))
+        paragraphs.append(("Group sizes", relations_wording.size_method(level)))
     if any(m["calibration"] for m in models):
-        told.append(("Calibration", calibration_wording.calibration_method(level)))
+        paragraphs.append(("Calibration", calibration_wording.calibration_method(level)))
     privacy = next((m["privacy"] for m in result["models"] if m.get("privacy")), None)
     if privacy:
-        told += [
-            (f"Membership inference: {head}", said) for head, said in privacy_wording.how_computed(privacy)
+        paragraphs += [
+            (f"Membership inference: {head}", text) for head, text in privacy_wording.how_computed(privacy)
         ]
     if result.get("interactions"):
-        told.append(("Base models", study_wording.interaction_method(level)))
-    return told
+        paragraphs.append(("Base models", study_wording.interaction_method(level)))
+    return paragraphs

@@ -1,4 +1,4 @@
-"""What a study says beyond single groups: size against difference, utility against disparity, all trials."""
+"""Sections of a study across groups and arms: group sizes, utility against disparity, tuning trials."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.charts import ARM_SHAPES, NO_VERDICT, SHAPES, css, domain, finished
+from evenhand.report.charts import ARM_SHAPES, NO_VERDICT, SHAPES, apply_style, css, domain
 from evenhand.report.document import VERDICTS, Document, Row, arms, number, unique, verdict_of
 from evenhand.report.rendering import Cell, Panel, Table, figure
 from evenhand.report.study import relations_wording
 
-#: Small charts that a section holds; its table has all.
+#: Largest number of charts of a section; its table contains all.
 MOST_PANELS = 12
 
-#: Disparities that utility is drawn against.
+#: Disparities on the horizontal axis of the utility charts.
 DISPARITIES = ("demographic_parity_difference", "equalized_odds_difference")
 
 _POINTS = "points"
@@ -23,7 +23,7 @@ _Key = tuple[Any, Any, Any, Any]
 
 
 def sizes_view(audit: Document, sizes: Sequence[Row]) -> dict[str, Any] | None:
-    """Prepare the section on group sizes; None when the document says nothing of them."""
+    """Prepare the section on group sizes; None if the document has no such rows."""
     if not sizes:
         return None
     ranked = sorted(sizes, key=_by_p)
@@ -33,6 +33,7 @@ def sizes_view(audit: Document, sizes: Sequence[Row]) -> dict[str, Any] | None:
     for metric in unique(ranked, "metric"):
         shown = {k: [r for r in rows if _key(r) == k and _drawn(r)] for k in keys if k[3] == metric}
         shown = {k: some for k, some in shown.items() if some}
+        # One range for all charts of a metric, so that they can be compared.
         if shown:
             every = [r for some in shown.values() for r in some]
             spec = _size_spec(every, domain(every))
@@ -55,8 +56,8 @@ def _drawn(row: Row) -> bool:
 
 
 def _by_p(row: Row) -> tuple[float, float]:
-    found = [number(row, k) for k in ("p_adjusted", "p_value")]
-    return 2.0 if found[0] is None else found[0], 2.0 if found[1] is None else found[1]
+    p_values = [number(row, k) for k in ("p_adjusted", "p_value")]
+    return 2.0 if p_values[0] is None else p_values[0], 2.0 if p_values[1] is None else p_values[1]
 
 
 def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
@@ -74,7 +75,7 @@ def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
                 "low": None if low is None else scale * low,
                 "high": None if high is None else scale * high,
                 "verdict": verdict_of(row) or NO_VERDICT,
-                "told": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
+                "shown": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
                 "interval": wording.span(row, signed=True),
             }
         )
@@ -88,7 +89,7 @@ def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
 
 
 def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, Any]:
-    """The drawing of one metric, without points: slow to make, so all its charts share it."""
+    """Make the specification of a metric without its points: it is slow to make, so charts share it."""
     import altair as alt  # noqa: PLC0415
 
     sizes = [float(r["n"]) for r in rows]
@@ -105,7 +106,7 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
     shape = alt.Shape(
         "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
     )
-    tips = [("group", "group"), ("rows", "rows"), ("told", "difference"), ("interval", "interval")]
+    tips = [("group", "group"), ("rows", "rows"), ("shown", "difference"), ("interval", "interval")]
     tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in [*tips, ("verdict", "verdict")]]
     zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
     points = alt.Chart(alt.NamedData(_POINTS))
@@ -132,7 +133,7 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
         layers.insert(
             0, drawn.encode(y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2=alt.Y2("to:Q"))
         )
-    return finished(alt.layer(*layers), height=190)
+    return apply_style(alt.layer(*layers), height=190)
 
 
 def _sizes_table(rows: Sequence[Row]) -> Table:
@@ -173,8 +174,10 @@ def utility_panels(audit: Document) -> list[Panel]:
     for metric in DISPARITIES:
         rows = [r for r in audit["disparities"] if r["metric"] == metric]
         for attribute, cls in dict.fromkeys((r["attribute"], r["class"]) for r in rows):
-            own = [r for r in rows if (r["attribute"], r["class"]) == (attribute, cls)]
-            values = [v for r in own if (v := utility_point(r, accuracy.get(r["input"]))) is not None]
+            of_attribute = [r for r in rows if (r["attribute"], r["class"]) == (attribute, cls)]
+            values = [
+                v for r in of_attribute if (v := utility_point(r, accuracy.get(r["input"]))) is not None
+            ]
             if values:
                 name = wording.metric_name(metric) + ("" if cls is None else f" of class {cls}")
                 title = f"accuracy against {name}, {attribute}"
@@ -184,7 +187,7 @@ def utility_panels(audit: Document) -> list[Panel]:
 
 
 def utility_point(row: Row, accuracy: Row | None) -> dict[str, Any] | None:
-    """Give an arm as a point: its disparity across, its accuracy upwards; None when either is undefined."""
+    """Convert an arm to a point of disparity (x) and accuracy (y); None if either is undefined."""
     if accuracy is None or number(row, "value") is None or number(accuracy, "value") is None:
         return None
     return {
@@ -195,7 +198,7 @@ def utility_point(row: Row, accuracy: Row | None) -> dict[str, Any] | None:
         "accuracy": number(accuracy, "value"),
         "accuracy_low": number(accuracy, "low"),
         "accuracy_high": number(accuracy, "high"),
-        "told": f"{wording.amount(number(row, 'value'), str(row['metric']))} ({wording.span(row)})",
+        "shown": f"{wording.amount(number(row, 'value'), str(row['metric']))} ({wording.span(row)})",
         "right": f"{wording.amount(number(accuracy, 'value'), 'accuracy')} ({wording.span(accuracy)})",
     }
 
@@ -213,7 +216,7 @@ def _utility_spec(values: Sequence[Mapping[str, Any]], names: Sequence[str], met
     x_scale, y_scale = alt.Scale(zero=True, nice=True), alt.Scale(zero=False, padding=6)
     x = alt.X("disparity:Q", title=across, axis=axis, scale=x_scale)
     y = alt.Y("accuracy:Q", title=upwards, axis=axis, scale=y_scale)
-    tips = [("arm", "arm"), ("told", "disparity"), ("right", "accuracy")]
+    tips = [("arm", "arm"), ("shown", "disparity"), ("right", "accuracy")]
     base = alt.Chart(alt.InlineData(values=list(values))).encode(
         color=colour, tooltip=[alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
     )
@@ -224,11 +227,11 @@ def _utility_spec(values: Sequence[Mapping[str, Any]], names: Sequence[str], met
         x=x, y=alt.Y("accuracy_low:Q", title=upwards, axis=axis, scale=y_scale), y2=alt.Y2("accuracy_high:Q")
     )
     marks = base.mark_point(filled=True, size=90, opacity=1, stroke="var(--paper)", strokeWidth=1)
-    return finished(alt.layer(wide, tall, marks.encode(x=x, y=y, shape=shape)), height=280)
+    return apply_style(alt.layer(wide, tall, marks.encode(x=x, y=y, shape=shape)), height=280)
 
 
 def tuning_table(rows: Sequence[Row]) -> Table:
-    """List every trial of every arm, those of an arm together, the chosen one marked."""
+    """List the trials by arm, with the chosen one marked."""
     options = list(dict.fromkeys(k for r in rows for k in r["trial"]))
     names = ["arm", *options, "validation accuracy", "validation loss", "runs", "chosen"]
     head = [Cell(n, css="figure" if 0 < i < len(names) - 1 else "") for i, n in enumerate(names)]
