@@ -10,7 +10,7 @@ import pytest
 import evenhand
 from evenhand.cli import main
 from evenhand.spec.read import read_studies
-from evenhand.spec.recipes import describe, recipe_names, recipe_path
+from evenhand.spec.recipes import describe_recipe, recipe_names, recipe_path
 from evenhand.study.plan import plan
 
 
@@ -19,7 +19,7 @@ def test_they_are_listed_with_what_they_show(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(recipe_names())
     assert "quickstart" in recipe_names()
-    assert all(describe(line.split()[0]) in line for line in lines)
+    assert all(describe_recipe(line.split()[0]) in line for line in lines)
 
 
 def test_one_is_printed_as_it_is(capsys, tmp_path):
@@ -33,12 +33,12 @@ def test_one_is_printed_as_it_is(capsys, tmp_path):
 def test_one_that_is_not_there(capsys):
     for name in ("quickstat", "../recipes/quickstart", "/etc/passwd"):
         assert main(["recipes", name]) == 2
-        assert f"there is no recipe '{name}'" in capsys.readouterr().err
+        assert f"unknown recipe '{name}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_right_and_says_what_it_shows(name):
-    assert len(describe(name)) > 20
+    assert len(describe_recipe(name)) > 20
     assert read_studies(name)
 
 

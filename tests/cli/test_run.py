@@ -179,7 +179,7 @@ def test_failed_runs_are_listed_with_the_way_to_their_tracebacks(call, tmp_path,
 def test_what_is_wrong_with_the_data_is_told_before_training(call, tmp_path):
     code, out, err = call("-o", "dataset.base_rates=1.0", "-o", "dataset.rows=8")
     assert code == 2
-    assert "there must be two classes" in err
+    assert "at least two classes are needed" in err
     assert "at least 4" in err
     assert out == ""
     assert not (tmp_path / "evenhand-runs").exists()

@@ -75,11 +75,11 @@ def test_every_column_is_looked_up_and_each_complaint_has_its_line(folder, capsy
     known = "Known: post, verdict, race, region, lang, uid, part."
     assert problems(capsys) == [
         "3 problems",
-        "  - study.yaml:6, dataset.label: posts.csv: column 'verdct' (label) is not there; did you mean "
+        "  - study.yaml:6, dataset.label: posts.csv: column 'verdct' (label) not found; did you mean "
         f"'verdict'? {known}",
-        "  - study.yaml:8, dataset.by.1: posts.csv: column 'regin' (by) is not there; did you mean "
+        "  - study.yaml:8, dataset.by.1: posts.csv: column 'regin' (by) not found; did you mean "
         f"'region'? {known}",
-        "  - study.yaml:10, dataset.id: posts.csv: column 'uidd' (id) is not there; did you mean 'uid'? "
+        "  - study.yaml:10, dataset.id: posts.csv: column 'uidd' (id) not found; did you mean 'uid'? "
         f"{known}",
     ]
 
@@ -93,7 +93,9 @@ def test_values_are_looked_at_beside_columns_that_are_missing(folder, capsys):
         "study.yaml:8, dataset.by.1",
         "study.yaml:11, dataset.split_column",
     ]
-    assert "positive 'hatefull': is not one of the classes; did you mean 'hate'? Known: fine, hate." in said[1]
+    assert (
+        "positive 'hatefull': is not one of the classes; did you mean 'hate'? Known: fine, hate." in said[1]
+    )
     assert "80 rows have 'en'" not in said[3]
     assert "120 rows have 'en'" in said[3]
 
@@ -104,9 +106,7 @@ def test_the_rest_of_the_study_is_told_in_the_same_breath(folder, capsys):
     said = problems(capsys)
     assert said[0] == "2 problems"
     assert said[1].startswith("  - study.yaml:6, dataset.label: posts.csv: column 'verdct'")
-    assert said[2].startswith(
-        "  - study.yaml:13, methods.lora.rnk: there is no such key. Did you mean 'rank'?"
-    )
+    assert said[2].startswith("  - study.yaml:13, methods.lora.rnk: unknown key. Did you mean 'rank'?")
 
 
 def test_an_option_is_the_place_of_what_it_gives(folder, capsys):
@@ -153,12 +153,12 @@ def test_parts_and_crossings_are_looked_at(folder, capsys):
     assert main(["validate", "study.yaml"]) == 2
     said = problems(capsys)
     assert "  - study.yaml:2, dataset table: The test part has 3 rows; it must have at least 4." in said
-    assert said[-1].startswith("  - study.yaml:17, audit.intersect.0.1: 'gender' is no attribute")
+    assert said[-1].startswith("  - study.yaml:17, audit.intersect.0.1: 'gender' is not an attribute")
 
 
 def test_data_of_a_hub_are_not_fetched_and_that_is_said(folder, capsys, monkeypatch):
     asked = []
-    monkeypatch.setattr(_files, "_cached", lambda hub, name, *_: asked.append(name) or [])
+    monkeypatch.setattr(_files, "_cached_tables", lambda hub, name, *_: asked.append(name) or [])
     monkeypatch.setattr(
         "huggingface_hub.HfApi.dataset_info", lambda *_, **__: pytest.fail("the hub was asked")
     )
@@ -166,14 +166,14 @@ def test_data_of_a_hub_are_not_fetched_and_that_is_said(folder, capsys, monkeypa
     assert main(["validate", "study.yaml"]) == 0
     said = capsys.readouterr()
     assert said.err == (
-        "posts: the data were not looked at: dataset.path 'owner/posts': there is no such file or folder, "
-        "and of a hub dataset of this name nothing was downloaded.\n"
+        "posts: the data were not looked at: dataset.path 'owner/posts': file or folder not found, "
+        "and no hub dataset of this name was downloaded to this machine.\n"
     )
     assert asked == ["owner/posts"]
 
 
 def test_data_of_a_hub_that_were_downloaded_are_looked_at(folder, capsys, monkeypatch):
-    monkeypatch.setattr(_files, "_cached", lambda *_: [str(folder / "posts.csv")])
+    monkeypatch.setattr(_files, "_cached_tables", lambda *_: [str(folder / "posts.csv")])
     changed(folder, path="owner/posts", label="verdct")
     assert main(["validate", "study.yaml"]) == 2
     [said] = problems(capsys)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from evenhand import registry
-from evenhand.datasets import DatasetInfo, check, leaks, split
+from evenhand.datasets import DatasetInfo, check_split, find_leaks, split
 from tests.datasets import sample
 
 PACKAGE = "evenhand.datasets"
@@ -79,7 +79,7 @@ def test_the_examples(name, tmp_path):
     assert set(examples.labels.tolist()) <= set(range(max(1, len(examples.classes))))
     assert bool(examples.classes) == (examples.task in {"text", "image"})
     assert (examples.translations is not None) == (examples.task == "translation")
-    assert (examples.asked is not None) == (examples.task == "language")
+    assert (examples.prompts is not None) == (examples.task == "language")
     assert module.INFO.task in {examples.task, "either"}
     kinds = bytes | np.ndarray if examples.task == "image" else str
     assert all(isinstance(value, kinds) for value in examples.inputs)
@@ -101,5 +101,5 @@ def test_worlds_split_and_do_not_leak(name):
     module = registry.load(PACKAGE, name)
     examples = module.load(module.Config())
     parts = split(examples.ids, train=0.7, validation=0.1, test=0.2, seed=13)
-    assert check(examples, parts) == ((), ()) or check(examples, parts).complaints == ()
-    assert not leaks(examples, parts)
+    assert check_split(examples, parts) == ((), ()) or check_split(examples, parts).complaints == ()
+    assert not find_leaks(examples, parts)

@@ -161,8 +161,8 @@ def test_what_is_refused(path, tmp_path):
             del row["target_religion_jewish"], row["hate_speech_score"]
 
     told = said(changed(tmp_path, drop))
-    assert "column 'target_religion_jewish' (column) is not there; did you mean 'target_religion" in told
-    assert "column 'hate_speech_score' (column) is not there" in told
+    assert "column 'target_religion_jewish' (column) not found; did you mean 'target_religion" in told
+    assert "column 'hate_speech_score' (column) not found" in told
     told = said(
         changed(
             tmp_path,

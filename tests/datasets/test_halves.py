@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand.datasets import Parts, attack_rows, half, pool, split
+from evenhand.datasets import Parts, draw_attack_rows, draw_half, reference_pool, split
 
 IDS = [f"row {i}" for i in range(301)]
 ROWS = np.arange(7, 300)
@@ -14,7 +14,7 @@ def drawn(count, rows=ROWS, ids=IDS, seed=13):
     """[halves, n] which rows are in which half."""
     found = np.zeros((count, len(ids)), bool)
     for number in range(count):
-        found[number, half(ids, rows, seed=seed, number=number)] = True
+        found[number, draw_half(ids, rows, seed=seed, number=number)] = True
     return found
 
 
@@ -58,8 +58,8 @@ def test_the_order_of_the_rows_changes_nothing():
     other = [IDS[i] for i in order]
     place = np.argsort(order)
     for number in range(3):
-        one = [IDS[i] for i in half(IDS, ROWS, seed=5, number=number)]
-        two = half(other, rng.permutation(place[ROWS]), seed=5, number=number)
+        one = [IDS[i] for i in draw_half(IDS, ROWS, seed=5, number=number)]
+        two = draw_half(other, rng.permutation(place[ROWS]), seed=5, number=number)
         assert one == [other[i] for i in two]
 
 
@@ -70,8 +70,8 @@ def test_more_halves_and_other_seeds():
 
 def test_these_halves_stay_as_they_are():
     """Two known draws: when one moves, finished runs of users are no longer what they say."""
-    assert half(list("abcdefgh"), np.arange(8), seed=13, number=0).tolist() == KNOWN[0]
-    assert half(list("abcdefgh"), np.arange(8), seed=13, number=3).tolist() == KNOWN[1]
+    assert draw_half(list("abcdefgh"), np.arange(8), seed=13, number=0).tolist() == KNOWN[0]
+    assert draw_half(list("abcdefgh"), np.arange(8), seed=13, number=3).tolist() == KNOWN[1]
 
 
 KNOWN = ([2, 6, 1, 5], [7, 6, 1, 4])
@@ -79,17 +79,17 @@ KNOWN = ([2, 6, 1, 5], [7, 6, 1, 4])
 
 def test_attacked_rows_are_half_members_and_no_reference_learns_from_them():
     parts = split(IDS, train=0.7, validation=0.1, test=0.2, seed=1)
-    members, others = attack_rows(IDS, parts, seed=13)
+    members, others = draw_attack_rows(IDS, parts, seed=13)
     assert len(members) == len(others) == len(parts.test) // 2 == 30
     assert set(members) <= set(parts.train)
     assert set(others) <= set(parts.test)
-    left = pool(IDS, parts, seed=13)
+    left = reference_pool(IDS, parts, seed=13)
     assert set(left) == set(parts.train) - set(members)
-    assert not set(half(IDS, left, seed=13, number=1)) & {*members, *others}
-    assert set(attack_rows(IDS, parts, seed=14)[0]) != set(members)
+    assert not set(draw_half(IDS, left, seed=13, number=1)) & {*members, *others}
+    assert set(draw_attack_rows(IDS, parts, seed=14)[0]) != set(members)
 
 
 def test_few_training_rows():
     parts = Parts(np.arange(5), np.arange(0), np.arange(5, 55))
-    members, others = attack_rows(IDS, parts, seed=13)
+    members, others = draw_attack_rows(IDS, parts, seed=13)
     assert len(members) == len(others) == 5

@@ -105,5 +105,5 @@ def test_a_dataset_that_does_not_exist(rows, tmp_path, monkeypatch):
     served = Hub(tmp_path, monkeypatch)
     missing = type("RepositoryNotFoundError", (Exception,), {})
     monkeypatch.setattr(served, "dataset_info", lambda *a, **k: (_ for _ in ()).throw(missing("404")))
-    with pytest.raises(InputError, match="no such dataset, or it is private"):
+    with pytest.raises(InputError, match="the dataset does not exist on the hub, or it is private"):
         table.load(CONFIG)

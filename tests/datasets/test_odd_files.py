@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenhand.datasets import table
-from evenhand.datasets.lib.reading.files import place_of
+from evenhand.datasets.lib.reading.files import local_path
 from evenhand.errors import InputError
 
 FRAME = pd.DataFrame(
@@ -83,7 +83,7 @@ def test_paths_that_are_none(path, words):
         loaded(path)
     assert words in str(caught.value)
     with pytest.raises(InputError, match=r"dataset\.folder") as caught:
-        place_of("dataset.folder", path)
+        local_path("dataset.folder", path)
     assert words in str(caught.value)
 
 

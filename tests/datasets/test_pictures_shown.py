@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from evenhand.datasets import rgb, table, utkface
-from evenhand.datasets.lib.pictures import MOST_PIXELS, readable
+from evenhand.datasets import table, to_rgb, utkface
+from evenhand.datasets.lib.pictures import MAX_PIXELS, find_readable
 from evenhand.errors import InputError
 from tests.datasets import sample
 
@@ -48,7 +48,7 @@ def turned(orientation, kind):
 
 
 def array(picture):
-    return np.asarray(rgb(picture)).astype(int)
+    return np.asarray(to_rgb(picture)).astype(int)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "MPO"])
@@ -60,7 +60,7 @@ def test_pictures_are_upright(orientation, kind):
     assert np.abs(found[2:6, 2:6] - (250, 10, 10)).max() < 40
     assert np.abs(found[18:22, 2:6] - (10, 240, 10)).max() < 40
     assert np.abs(found[2:6, 34:38] - (10, 10, 245)).max() < 40
-    good, remarks = readable([picture] * 3, ["a", "b", "c"], "t")
+    good, remarks = find_readable([picture] * 3, ["a", "b", "c"], "t")
     assert good.all()
     assert len(remarks) == (orientation != 1)
     assert all("3 of 3 images carry an orientation tag (EXIF)" in remark for remark in remarks)
@@ -72,7 +72,7 @@ def test_orientations_that_mean_nothing(orientation):
     exif[0x0112] = orientation
     picture = encoded(SHOWN, exif=exif)
     assert (array(picture) == SHOWN).all()
-    assert readable([picture], ["a"], "t")[1] == []
+    assert find_readable([picture], ["a"], "t")[1] == []
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_orientations_that_mean_nothing(orientation):
 def test_a_broken_exif_block_spoils_no_picture(block):
     picture = encoded(SHOWN, "JPEG", quality=95, exif=block)
     plain = encoded(SHOWN, "JPEG", quality=95)
-    good, remarks = readable([picture] * 5, list("abcde"), "t")
+    good, remarks = find_readable([picture] * 5, list("abcde"), "t")
     assert good.all()
     assert remarks == []
     assert (array(picture) == array(plain)).all()
@@ -115,9 +115,9 @@ LEVELS = np.linspace(0, 255, HEIGHT * WIDTH).round().reshape(HEIGHT, WIDTH)
 def test_more_than_8_bits_are_scaled(kind, values):
     picture = encoded(values, kind)
     assert np.abs(array(picture) - LEVELS[..., None]).max() == 0
-    good, (remark,) = readable([picture], ["scan"], "t")
+    good, (remark,) = find_readable([picture], ["scan"], "t")
     assert good.all()
-    assert "1 of 1 images have more than 8 bits a channel" in remark
+    assert "1 of 1 images have more than 8 bits per channel" in remark
 
 
 def test_brightness_stays_comparable():
@@ -145,7 +145,7 @@ def test_16_bits_with_a_transparent_value():
 )
 def test_values_without_a_meaning_are_refused(values, why):
     with pytest.raises(InputError, match=f"1 of 1 images {why}.*'odd.tiff'"):
-        readable([encoded(values, "TIFF")], ["odd.tiff"], "t")
+        find_readable([encoded(values, "TIFF")], ["odd.tiff"], "t")
 
 
 def hidden(colour):
@@ -161,8 +161,8 @@ def test_nothing_hidden_comes_out():
     assert (array(one) == array(two)).all()
     assert (array(one)[0] == 255).all()
     assert (array(one)[5, 5] == (9, 99, 199)).all()
-    _, (remark,) = readable([one, two, encoded(SHOWN)], ["a", "b", "c"], "t")
-    assert "2 of 3 images have transparent pixels; they are laid on white ('a', 'b')" in remark
+    _, (remark,) = find_readable([one, two, encoded(SHOWN)], ["a", "b", "c"], "t")
+    assert "2 of 3 images have transparent pixels; they are composited on white ('a', 'b')" in remark
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "TIFF", "GIF", "PNG"])
@@ -195,7 +195,7 @@ def test_grey_with_alpha_and_a_grey_that_is_transparent():
 def test_opaque_alpha_is_no_news():
     picture = encoded(np.dstack([SHOWN, np.full((HEIGHT, WIDTH), 255, np.uint8)]))
     assert (array(picture) == SHOWN).all()
-    assert readable([picture], ["a"], "t")[1] == []
+    assert find_readable([picture], ["a"], "t")[1] == []
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK"])
@@ -211,18 +211,18 @@ def test_the_first_of_several_frames(kind):
     options = {"lossless": True} if kind == "WEBP" else {}
     picture = encoded(Image.fromarray(SHOWN), kind, save_all=True, append_images=more, **options)
     assert np.abs(array(picture) - SHOWN).max() < 12
-    _, (remark,) = readable([picture], ["a"], "t")
+    _, (remark,) = find_readable([picture], ["a"], "t")
     assert "1 of 1 images have several frames or pages; the first one is read ('a')" in remark
 
 
 def test_too_large_is_not_broken():
-    side = int(MOST_PIXELS**0.5) + 1
+    side = int(MAX_PIXELS**0.5) + 1
     large = encoded(Image.new("1", (side, side)))
     enormous = encoded(Image.new("1", (2 * side, side)))
     with pytest.raises(InputError) as raised:
-        readable([large, enormous, b"no picture", None], ["scan.png", "map.png", "c", "d"], "t")
+        find_readable([large, enormous, b"no picture", None], ["scan.png", "map.png", "c", "d"], "t")
     said = str(raised.value)
-    assert f"2 of 4 images are too large: they have more than {MOST_PIXELS:,} pixels" in said
+    assert f"2 of 4 images are too large: they have more than {MAX_PIXELS:,} pixels" in said
     assert "('scan.png', 'map.png')" in said
     assert "2 of 4 images are missing or cannot be decoded ('c', 'd')" in said
 

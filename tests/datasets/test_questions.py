@@ -36,7 +36,7 @@ def loaded(tmp_path, rows, answers, ending="jsonl", **more):
 
 
 def labels_of(examples):
-    return [q.label for q in examples.asked.questions]
+    return [q.label for q in examples.prompts.questions]
 
 
 #: The study lists the last column first.
@@ -170,7 +170,7 @@ def test_a_prompt_that_is_missing_is_refused(tmp_path):
 def test_words_for_nothing_may_be_answers_and_are_remarked(tmp_path):
     items = [*ITEMS[:3], ("Gil", "Hal", "None")]
     found = loaded(tmp_path, table([0, 1, 2, 0], items=items), TURNED)
-    assert found.asked.questions[3].form.answers[0] == " None"
+    assert found.prompts.questions[3].form.answers[0] == " None"
     assert any(
         "'ans2' (answers) is 'None' in 1 of 4 questions (first: 'questions-3')" in p for p in found.problems
     )
@@ -181,7 +181,7 @@ def test_rows_that_are_not_asked_may_lack_an_answer(tmp_path):
     for i, row in enumerate(rows):
         row["story"] = f"Story {i}."
     whole = loaded(tmp_path, rows, TURNED, limit=5)
-    asked = {q.id for q in whole.asked.questions}
+    asked = {q.id for q in whole.prompts.questions}
     for i, row in enumerate(rows):
         if f"questions-{i}" not in asked:
             row["ans1"] = None
@@ -274,7 +274,7 @@ def test_a_sentence_with_two_genders_has_none(tmp_path):
     first, second = found.problems
     assert "1 sentences are annotated with several genders" in first
     assert "male in en.txt line 6 and female in en_pro.txt line 6" in first
-    assert "1 pairs whose sentence does not say who is meant were skipped" in second
+    assert "1 pairs without a unique gender of the person in the sentence were skipped" in second
     folder = annotated(tmp_path, en=every, en_pro=notes_of(100, dict.fromkeys(range(0, 20, 2), "male")))
     with pytest.raises(InputError, match=r"contradict themselves.*\n.*several genders"):
         winomt.load(winomt.Config(path=path, annotations=folder))

@@ -40,8 +40,8 @@ def test_every_dataset_can_be_tried_out_without_its_files(name):
             assert min(held) >= 20
         for seed in (13, 1337, 42, 666, 888):
             parts = datasets.split(rows.ids, train=0.7, validation=0.1, test=0.2, seed=seed, units=rows.units)
-            assert datasets.check(rows, parts).complaints == ()
-            assert not datasets.leaks(rows, parts)
+            assert datasets.check_split(rows, parts).complaints == ()
+            assert not datasets.find_leaks(rows, parts)
 
 
 def test_the_same_rows_every_time():

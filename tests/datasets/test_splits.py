@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from evenhand.datasets import Examples, Parts, check, from_column, leaks, split
+from evenhand.datasets import Examples, Parts, check_split, find_leaks, split, split_from_column
 from evenhand.errors import InputError
 from evenhand.tables.schema import Attribute
 
@@ -46,7 +46,7 @@ def test_no_validation_part_is_a_choice():
     drawn = split(list("abcdefghij"), train=0.5, validation=0, test=0.5, seed=0)
     assert len(drawn.validation) == 0
     made = examples([f"t{i}" for i in range(10)])
-    assert not any("validation" in what for what in check(made, drawn).complaints)
+    assert not any("validation" in what for what in check_split(made, drawn).complaints)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_ids_that_repeat():
 
 
 def test_a_column_says_the_parts():
-    drawn = from_column(["train", "val", " Dev", "test", "valid", "validation", "train"])
+    drawn = split_from_column(["train", "val", " Dev", "test", "valid", "validation", "train"])
     assert drawn.train.tolist() == [0, 6]
     assert drawn.validation.tolist() == [1, 2, 4, 5]
     assert drawn.test.tolist() == [3]
@@ -79,16 +79,16 @@ def test_a_column_says_the_parts():
 
 def test_a_column_with_other_words():
     with pytest.raises(InputError, match=r"2 rows have 'tset'; did you mean 'test'"):
-        from_column(["train", "tset", "tset"])
+        split_from_column(["train", "tset", "tset"])
     with pytest.raises(InputError, match="1 rows have ''"):
-        from_column(["train", None, "test"])
+        split_from_column(["train", None, "test"])
     with pytest.raises(InputError, match="no row is 'test'"):
-        from_column(["train", "val"])
+        split_from_column(["train", "val"])
 
 
 def test_a_class_is_missing_in_a_part():
     made = examples([f"t{i}" for i in range(20)], [0] * 15 + [1] * 5)
-    said = check(made, parts([*range(8), 15, 16, 17, 18, 19], [], [8, 9, 10, 11])).complaints
+    said = check_split(made, parts([*range(8), 15, 16, 17, 18, 19], [], [8, 9, 10, 11])).complaints
     assert said == (
         "The test part (4 rows) has no row of class 'yes' (5 in all); give more rows or other shares, or "
         "leave the class out.",
@@ -97,25 +97,25 @@ def test_a_class_is_missing_in_a_part():
 
 def test_one_class_only_and_too_few_rows():
     made = examples([f"t{i}" for i in range(9)], [1] * 9)
-    said = check(made, parts([0, 1, 2, 3, 4], [5], [6, 7, 8])).complaints
-    assert said[0] == "The label of all 9 rows is 'yes'; there must be two classes."
+    said = check_split(made, parts([0, 1, 2, 3, 4], [5], [6, 7, 8])).complaints
+    assert said[0] == "The label of all 9 rows is 'yes'; at least two classes are needed."
     assert "The validation part has 1 rows; it must have at least 4." in said
     assert "The test part has 3 rows; it must have at least 4." in said
 
 
 def test_groups_without_rows_are_remarks():
     made = examples([f"t{i}" for i in range(12)], groups=[0] * 6 + [1] * 3 + [0] * 3)
-    checked = check(made, parts([0, 1, 2, 3, 4, 5, 6, 7, 8], [], [9, 10, 11]), least=2)
+    checked = check_split(made, parts([0, 1, 2, 3, 4, 5, 6, 7, 8], [], [9, 10, 11]), least=2)
     assert checked.complaints == ()
     assert checked.remarks == (
-        "Group g=b (3 rows) has no test row, so nothing can be said of it.",
+        "Group g=b (3 rows) has no test row, so it cannot be evaluated.",
         "No row is in group g=c.",
     )
 
 
 def test_leaks_of_texts():
     texts = ["One  two", "three", "ONE two ", "Caf\u00e9", "cafe\u0301", "six", "six", "eight"]
-    found = leaks(examples(texts), parts([0, 1, 3, 5, 6], [], [2, 4, 7]))
+    found = find_leaks(examples(texts), parts([0, 1, 3, 5, 6], [], [2, 4, 7]))
     assert found
     assert found.counts == {"id": 0, "text": 2}
     assert found.rows == {"id": 0, "text": 2}
@@ -124,17 +124,23 @@ def test_leaks_of_texts():
 
 
 def test_leaks_of_ids():
-    found = leaks(examples(list("abcd"), ids=["x", "y", "x", "z"]), parts([0, 1], [3], [2]))
+    found = find_leaks(examples(list("abcd"), ids=["x", "y", "x", "z"]), parts([0, 1], [3], [2]))
     assert found.counts == {"id": 1, "text": 0}
 
 
 def test_leaks_of_images():
     a, b = np.zeros((2, 2, 3), np.uint8), np.ones((2, 2, 3), np.uint8)
-    assert leaks(examples([a, b, a.copy(), b], task="image"), parts([0], [], [1, 2, 3])).counts["image"] == 1
-    assert leaks(examples([b"1", b"2", b"1", b"3"], task="image"), parts([0], [2], [1, 3])).rows["image"] == 1
+    assert (
+        find_leaks(examples([a, b, a.copy(), b], task="image"), parts([0], [], [1, 2, 3])).counts["image"]
+        == 1
+    )
+    assert (
+        find_leaks(examples([b"1", b"2", b"1", b"3"], task="image"), parts([0], [2], [1, 3])).rows["image"]
+        == 1
+    )
 
 
 def test_no_leaks():
-    found = leaks(examples(["a b", "ab", "a b"]), parts([0, 2], [], [1]))
+    found = find_leaks(examples(["a b", "ab", "a b"]), parts([0, 2], [], [1]))
     assert not found
     assert found.sentence() == ""

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from evenhand.datasets import check, leaks, split, table
+from evenhand.datasets import check_split, find_leaks, split, table
 from evenhand.errors import EvenhandError
 from tests.datasets import sample
 
@@ -192,18 +192,18 @@ def test_a_bomb_is_no_picture(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"text": "txt"}, "column 'txt' (text) is not there; did you mean 'text'"),
-        ({"label": "lable"}, "column 'lable' (label) is not there; did you mean 'label'"),
-        ({"by": ("grop",)}, "column 'grop' (by) is not there; did you mean 'group'"),
-        ({"id": "nam"}, "column 'nam' (id) is not there; did you mean 'name'"),
+        ({"text": "txt"}, "column 'txt' (text) not found; did you mean 'text'"),
+        ({"label": "lable"}, "column 'lable' (label) not found; did you mean 'label'"),
+        ({"by": ("grop",)}, "column 'grop' (by) not found; did you mean 'group'"),
+        ({"id": "nam"}, "column 'nam' (id) not found; did you mean 'name'"),
         ({"id": "group"}, "names 2 rows more than once"),
         ({"memberships": ("targets_*",)}, "memberships 'targets_*' matches no column"),
         ({"memberships": ("na*",)}, "neither 0 nor 1 ('r0', 'r1', 'r2', and 37 more)"),
         ({"where": {"group": "c"}}, "has no value 'c'"),
-        ({"where": {"gruop": "a"}}, "column 'gruop' (where) is not there; did you mean 'group'"),
+        ({"where": {"gruop": "a"}}, "column 'gruop' (where) not found; did you mean 'group'"),
         ({"where": {"group": "a", "label": "1", "target_x": 1}}, "no rows are left where group=a"),
-        ({"where": {"label": "1"}}, "is '1' in all 20 rows; there must be two classes"),
-        ({"split_column": "splt"}, "column 'splt' (split_column) is not there"),
+        ({"where": {"label": "1"}}, "is '1' in all 20 rows; at least two classes are needed"),
+        ({"split_column": "splt"}, "column 'splt' (split_column) not found"),
         ({"split_column": "group"}, "rows have 'b'"),
         ({"by": ("group", "text"), "label": "name", "positive": "r1"}, "give classes, not texts"),
     ],
@@ -267,7 +267,7 @@ def test_pictures_that_are_none(tmp_path):
     rows = [{"name": i, "label": i % 2, "image": f"{i}.jpg"} for i in range(4)]
     path = sample.write_csv(tmp_path / "b.csv", rows)
     assert "4 of 4 images are missing" in refused(path, text=None, image="image")
-    assert "there is no such folder" in refused(path, text=None, image="image", folder=str(tmp_path / "no"))
+    assert "folder not found" in refused(path, text=None, image="image", folder=str(tmp_path / "no"))
 
 
 def test_text_or_image():
@@ -299,8 +299,8 @@ def test_hatexplain():
     two = load(path, id="post_id", label="hateful", by=by, where={"label": ("hatespeech", "normal")})
     assert np.bincount(two.labels).tolist() == [6976, 5327]
     parts = split(two.ids, train=0.7, validation=0.1, test=0.2, seed=13)
-    assert check(two, parts).complaints == ()
-    assert not leaks(two, parts)
+    assert check_split(two, parts).complaints == ()
+    assert not find_leaks(two, parts)
 
 
 @pytest.mark.shared

@@ -58,7 +58,7 @@ def test_names_with_a_missing_field_are_skipped_and_counted(tmp_path):
     made = load(tmp_path)
     assert len(made.ids) == 12
     assert made.problems == (
-        "3 files were skipped: their names or fields do not say age, gender and race "
+        "3 files were skipped: their names or fields do not give age, gender and race "
         "('0_1_1_2017.jpg.chip.jpg', '39_1_20170116174525125.jpg.chip.jpg', 'holiday.jpg').",
     )
 
@@ -101,7 +101,7 @@ def test_what_is_refused(tmp_path):
     path = sample.write_csv(
         tmp_path / "b.csv", [{"filename": "a", "age": 1, "gender": 1, "rase": 2, "image": "x"}]
     )
-    assert "column 'race' (column) is not there; did you mean 'rase'" in refused(path)
+    assert "column 'race' (column) not found; did you mean 'rase'" in refused(path)
     with pytest.raises(ValidationError, match="'gender' or 'age'"):
         utkface.Config(path="x", target="race")
 

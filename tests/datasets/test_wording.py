@@ -47,13 +47,16 @@ def test_without_a_prompt_nothing_is_new(path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"prompt": "Turkish: {text}"}, r"with the slots \{text\}; it has \{text\} and then \{translation\}"),
+        (
+            {"prompt": "Turkish: {text}"},
+            r"with the slots \{text\}; it must have \{text\} and then \{translation\}",
+        ),
         ({"prompt": "English: {translation} Turkish: {text}"}, r"with the slots \{translation\}, \{text\}"),
         ({"prompt": "{src} English: {translation}"}, r"with the slots \{src\}, \{translation\}"),
         ({"prompt": "{text} {text} {translation}"}, "once each"),
         ({"prompt": "Turkish English"}, "with the slots none"),
         ({"prompt": "{text} English: {translation}."}, "nothing may follow"),
-        ({"prompt": "{text}  {translation}"}, "something besides blanks"),
+        ({"prompt": "{text}  {translation}"}, "text other than blanks"),
         ({"prompt": "{text}: {translation}", "separator": " = "}, "give either prompt or separator"),
     ],
 )

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from evenhand.datasets import build_prompts, leaks, split, synthetic_pairs, text_snippets, winomt
-from evenhand.datasets.lib.prompts.templates import forms_of, read_templates, variants_of
+from evenhand.datasets import build_prompts, find_leaks, split, synthetic_pairs, text_snippets, winomt
+from evenhand.datasets.lib.prompts.templates import expand_templates, read_templates, variant_names
 from evenhand.errors import InputError
 from tests.datasets import sample
 
@@ -106,7 +106,7 @@ def test_the_shared_pairs(half):
         assert counts["stereotype"] == [1581, 1581, 720]
     for seed in (13, 42):
         parts = split(found.ids, **SHARES, seed=seed, units=found.units)
-        assert not leaks(found, parts)
+        assert not find_leaks(found, parts)
         assert sum(len(rows) for _, rows in parts.named()) == len(found.ids)
 
 
@@ -128,7 +128,7 @@ def test_planted_stereotypes_are_there():
     assert abs(share - 0.8) < 4 * math.sqrt(0.8 * 0.2 / 600) + 0.05  # pairs that repeat are dropped
 
 
-FORMS = forms_of(read_templates(None), None, None, permutations=True)
+FORMS = expand_templates(read_templates(None), None, None, permutations=True)
 
 
 def test_fifteen_families_with_their_variants():
@@ -141,7 +141,7 @@ def test_fifteen_families_with_their_variants():
                 assert any(f.variant == signs + how for f in own)
             assert [f.permutation for f in own if f.variant == signs] == list(range(len(one.answers)))
         assert any(f.variant == "words" for f in own)
-    assert {f.variant for f in FORMS} <= set(variants_of(templates))
+    assert {f.variant for f in FORMS} <= set(variant_names(templates))
 
 
 def test_inverting_moves_meanings_and_leaves_tokens():
@@ -186,7 +186,7 @@ def test_complaints_about_a_file_come_at_once(tmp_path):
         (3, "templates.A: text has an unknown slot {snip}"),
         (4, "templates.B: text: ends with a blank"),
         (5, "templates.C.answers"),
-        (5, "templates.C.opt: there is no such key"),
+        (5, "templates.C.opt: unknown key"),
         (6, "templates.D: asked"),
         (7, "templates.E: text has no slot {snippet}"),
     ]:
@@ -203,7 +203,7 @@ def test_too_few_signs(tmp_path):
 
 def test_unknown_templates_and_variants():
     with pytest.raises(InputError) as caught:
-        forms_of(read_templates(None), ("YN9",), ("leters",), permutations=False)
+        expand_templates(read_templates(None), ("YN9",), ("leters",), permutations=False)
     assert len(caught.value.complaints) == 2
     assert "'letters'" in caught.value.complaints[1]
 
@@ -232,9 +232,9 @@ def test_questions_of_a_table(tmp_path):
         "label": "right", "by": ("kind",),
     }  # fmt: skip
     found = text_snippets.load(text_snippets.Config(path=texts, questions=questions))
-    one = found.asked.questions[3]
+    one = found.prompts.questions[3]
     assert (one.form.before, one.form.answers, one.label) == ("C3.", (" m3", " l3"), "less")
-    assert [a.name for a in found.asked.attributes] == ["kind"]
+    assert [a.name for a in found.prompts.attributes] == ["kind"]
     with pytest.raises(InputError, match="label"):
         text_snippets.load(text_snippets.Config(path=texts, questions={**questions, "label": "kind"}))
     with pytest.raises(InputError, match="mor"):
@@ -248,7 +248,7 @@ def one_answer_a_row(tmp_path, rows, **more):
         "path": path, "parse": {"name": "{job}.{number}.{whose}.txt"}, "meaning": "whose",
         "together": ("job", "number"), "by": ("job",), "answers": {"his": "{text}", "her": "{text}"}, **more,
     }  # fmt: skip
-    return text_snippets.load(text_snippets.Config(path=texts, questions=questions)).asked
+    return text_snippets.load(text_snippets.Config(path=texts, questions=questions)).prompts
 
 
 PAIRED = [
@@ -278,7 +278,7 @@ def test_questions_of_rows_that_hold_an_answer_each(tmp_path):
         (PAIRED[1:], {}, r"does not hold each of his, her once for 1 questions \('cook, 0'\)"),
         ([*PAIRED, PAIRED[0]], {}, "once for 1 questions"),
         (PAIRED, {"answers": {"his": "{text}", "hers": "{text}"}}, "the value 'her'.*did you mean 'hers'"),
-        ([*PAIRED, {**PAIRED[0], "name": "cook-0"}], {}, "values that are not like '{job}"),
+        ([*PAIRED, {**PAIRED[0], "name": "cook-0"}], {}, "values that do not match '{job}"),
         (PAIRED, {"together": ("job",), "meaning": "name", "answers": {n["name"]: "{text}" for n in PAIRED}},
          "once for 2 questions"),
         ([*PAIRED[:4], *({**r, "about": "9"} for r in PAIRED[4:])], {"prompt": "{about}"},
@@ -293,11 +293,11 @@ def test_rows_that_make_no_questions(tmp_path, rows, more, says):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"together": ()}, "together: belongs to meaning"),
-        ({"meaning": None}, "together: belongs to meaning"),
-        ({"parse": {"name": "name"}}, "parse.name: names no part"),
+        ({"together": ()}, "together: is needed with meaning"),
+        ({"meaning": None}, "together: is needed with meaning"),
+        ({"parse": {"name": "name"}}, "parse.name: has no name in braces"),
         ({"parse": {"name": "{a}.{a}"}}, "made more than once"),
-        ({"parse": {"name": "{a b}"}}, "is no name"),
+        ({"parse": {"name": "{a b}"}}, "is not a valid name"),
     ],
 )
 def test_questions_that_cannot_be_meant(tmp_path, more, says):

@@ -73,7 +73,7 @@ def test_recorded_training_ids_are_those_that_were_trained_on(texts, folders, tm
             "methods": {"full": {"epochs": 2}}, "seeds": [3], "resplit": True,
         }
     )  # fmt: skip
-    loaded = data.load(spec.dataset, spec.own_splits)
+    loaded = data.load(spec.dataset, spec.split_seeds)
     seen, epoch = Counter(), TrainingBatches.epoch
 
     def noted(self, number, training):
@@ -131,7 +131,7 @@ def test_a_study_has_one_precision(texts, folders, tmp_path):
         "name": "x", "dataset": "synthetic_posts", "model": "tiny_text", "seeds": [1],
         "methods": {"full": {}, "lora": {"precision": "bfloat16"}},
     }  # fmt: skip
-    with pytest.raises(InputError, match=r"methods.lora.precision: there is no such key"):
+    with pytest.raises(InputError, match=r"methods.lora.precision: unknown key"):
         read_studies(spec)
     ids = {}
     for precision in ("float32", "bfloat16"):

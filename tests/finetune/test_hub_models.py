@@ -28,7 +28,7 @@ CLOSED = {"team/gated": (401, GATED, b""), "team/waiting": (403, GATED, b"")}
 #: Prints, by hub id, what the preparation, a dry run and a dataset say.
 ASK = """
 import json, sys
-from evenhand.datasets.lib.reading.files import from_hub
+from evenhand.datasets.lib.reading.files import download_tables
 from evenhand.errors import InputError
 from evenhand.finetune import Job, Model, Training
 from evenhand.finetune.estimate import size
@@ -47,7 +47,7 @@ for name in sys.argv[1:]:
     told[name] = {
         "dry": said(lambda: size.estimate_sizes([job], "text", ("no", "yes"), 8)),
         "run": said(lambda: load_base(job.model, "text", ("no", "yes"), "float32")),
-        "data": said(lambda: from_hub(name, files=None, revision=None)),
+        "data": said(lambda: download_tables(name, files=None, revision=None)),
     }
 print(json.dumps(told))
 """
@@ -144,19 +144,19 @@ def told(hub, tmp_path_factory):
 
 
 REASONS = [
-    ("limited", "limits how often it may be asked (429); try again later"),
-    ("token", "your token is not valid (401)"),
-    ("private", "no such model, or it is private"),
-    ("down", "out of order at the moment (503); try again later"),
-    ("broken", "out of order at the moment (500); try again later"),
+    ("limited", "limits the rate of requests (429); try again later"),
+    ("token", "rejects your token as invalid (401)"),
+    ("private", "the model does not exist on the hub, or it is private"),
+    ("down", "server error (503); try again later"),
+    ("broken", "server error (500); try again later"),
     ("forbidden", "does not let your token read it (403)"),
     ("gated", "it is gated: "),
     ("gated", "`hf auth login` or set HF_TOKEN"),
-    ("waiting", "the account of your token is not let in (yet)"),
+    ("waiting", "the account of your token does not have access (yet)"),
     ("pickle", "has only pytorch_model.bin, which is a pickle"),
     ("adapter", "is an adapter for 'team/good'"),
     ("quantised", "its weights are quantised"),
-    ("nobody", "no such model, or it is private"),
+    ("nobody", "the model does not exist on the hub, or it is private"),
 ]
 
 
@@ -197,7 +197,7 @@ def test_a_token_that_is_refused_without_words(hub, tmp_path, monkeypatch):
     monkeypatch.setitem(ANSWERS, "team/token", (401, {}, b"{}"))
     with_one = ask(hub, tmp_path, "team/token", HF_TOKEN="hf_old")["team/token"]["run"]
     without = ask(hub, tmp_path, "team/token")["team/token"]["run"]
-    assert "your token is not valid (401)" in with_one
+    assert "rejects your token as invalid (401)" in with_one
     assert "your token" not in without
     assert "run `hf auth login` or set HF_TOKEN" in without
 

@@ -243,7 +243,7 @@ def test_an_embedding_of_its_own_is_adapted_and_merged(kind, way, tmp_path, lang
     free = model_of(tmp_path, kind, auto=transformers.AutoModelForCausalLM, tie_word_embeddings=False)
     (tmp_path / "run").mkdir()
     form = PromptTemplate("one", "a", "w1 ", " w2", (" w3", " w4"), ("w3", "w4"), ("no", "yes"))
-    asks = dataclasses.replace(language.examples, asked=PromptSet((form,), 4))
+    asks = dataclasses.replace(language.examples, prompts=PromptSet((form,), 4))
     options = {"targets": ("embedding", "attention.query")}
     found = run.train(
         job(free, way, **options), dataclasses.replace(language, examples=asks), tmp_path / "run"

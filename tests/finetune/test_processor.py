@@ -10,7 +10,7 @@ import torch
 import transformers
 from PIL import Image
 
-from evenhand.datasets import rgb
+from evenhand.datasets import to_rgb
 from evenhand.errors import InputError
 from evenhand.finetune import Model
 from evenhand.finetune.estimate import standin
@@ -103,7 +103,7 @@ def test_pixels_are_those_of_the_processor(kind, tmp_path):
     family, said = KINDS[kind]
     folder, shown = folder_with(tmp_path, family, said), pictures()
     own = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
-    expected = np.stack([np.asarray(own(rgb(picture))["pixel_values"][0]) for picture in shown])
+    expected = np.stack([np.asarray(own(to_rgb(picture))["pixel_values"][0]) for picture in shown])
     found = encode(folder, shown)
     took = found.take(np.arange(len(shown)))["pixel_values"].numpy()
     np.testing.assert_allclose(took, expected, rtol=1e-6, atol=1e-6)
@@ -135,7 +135,7 @@ def test_studies_of_square_pictures_repeat_to_the_bit(said, tmp_path):
     deviation = np.array(said.get("image_std", [0.5] * 3), np.float32)
     if said == {"do_normalize": False}:
         mean, deviation = np.zeros(3, np.float32), np.ones(3, np.float32)
-    resized = [rgb(p).resize((16, 16), Image.Resampling(said.get("resample", 2))) for p in shown]
+    resized = [to_rgb(p).resize((16, 16), Image.Resampling(said.get("resample", 2))) for p in shown]
     bytes_ = np.stack([np.asarray(image) for image in resized]).astype(np.float32)
     values = bytes_ * (np.float32(1 / 255) / deviation) + -mean / deviation
     assert torch.equal(took["pixel_values"], torch.from_numpy(values).permute(0, 3, 1, 2))
@@ -156,7 +156,7 @@ def test_a_model_of_grey_pictures(tmp_path):
     own = transformers.ViTImageProcessorPil(
         size={"height": 16, "width": 16}, image_mean=[0.4], image_std=[0.2]
     )
-    expected = np.stack([np.asarray(own(rgb(p).convert("L"))["pixel_values"][0]) for p in shown])
+    expected = np.stack([np.asarray(own(to_rgb(p).convert("L"))["pixel_values"][0]) for p in shown])
     assert took.shape[1] == 1
     np.testing.assert_allclose(took.numpy(), expected, rtol=1e-6, atol=1e-6)
 

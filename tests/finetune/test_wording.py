@@ -19,7 +19,7 @@ PROMPT = "Turkish: {text} English: {translation}"
 def data_of(prompt):
     examples = synthetic_pairs.load(synthetic_pairs.Config(rows=40, new_tokens=8))
     worded = winomt.Config(path="-", prompt=prompt)
-    made = replace(examples, translations=winomt._worded(examples.translations, worded))
+    made = replace(examples, translations=winomt._with_prompt(examples.translations, worded))
     parts = split(made.ids, train=0.6, validation=0.15, test=0.25, seed=13, units=made.units)
     return Data(made, parts)
 

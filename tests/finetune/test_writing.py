@@ -21,7 +21,7 @@ from evenhand.datasets import (
     synthetic_pairs,
     text_snippets,
 )
-from evenhand.datasets.lib.prompts.templates import forms_of, read_templates
+from evenhand.datasets.lib.prompts.templates import expand_templates, read_templates
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Model, Training, run
 from evenhand.finetune.estimate.standin import stand_in
@@ -64,13 +64,13 @@ NOTHING = PromptSet()
 
 def of_texts(texts, asked=NOTHING):
     ids = [f"t{i}" for i in range(len(texts))]
-    examples = Examples("language", ids, texts, np.zeros(len(texts), np.int64), (), (), asked=asked)
+    examples = Examples("language", ids, texts, np.zeros(len(texts), np.int64), (), (), prompts=asked)
     return Data(examples, split(ids, train=0.6, validation=0.2, test=0.2, seed=1))
 
 
 def of_questions():
     """Texts, with questions whose answers have one token and several."""
-    forms = forms_of(read_templates(None), ("YN1", "Cloze1"), ("words", "emojis"), permutations=True)
+    forms = expand_templates(read_templates(None), ("YN1", "Cloze1"), ("words", "emojis"), permutations=True)
     return of_texts([f"the cook {i} met the guard" for i in range(40)], PromptSet(forms=forms, snippets=3))
 
 
@@ -339,7 +339,7 @@ def test_translations(kin, way, options, tmp_path):
 @pytest.mark.parametrize(("way", "options"), [("full", {}), ("dora", {"rank": 2}), ("none", {})])
 def test_choices(way, options, tmp_path):
     data = of_questions()
-    forms = data.examples.asked.forms
+    forms = data.examples.prompts.forms
     facts = run.train(job(way, stand_in("llama", "language"), **options), data, tmp_path)
     table = pq.read_table(tmp_path / "likelihoods.parquet").to_pylist()
     assert len(table) == sum(3 * len(form.answers) for form in forms)
@@ -357,7 +357,7 @@ def test_choices(way, options, tmp_path):
 
 def test_a_written_table_says_what_transformers_says(tmp_path):
     """One number of the table, by hand: the snippet in its template, the answer's tokens, summed."""
-    form = next(f for f in forms_of(read_templates(None), ("MC1",), ("words",), permutations=False))
+    form = next(f for f in expand_templates(read_templates(None), ("MC1",), ("words",), permutations=False))
     data = of_texts([f"the cook {i}" for i in range(40)], PromptSet(forms=(form,), snippets=2))
     folder = stand_in("llama", "language")
     run.train(job("none", folder), data, tmp_path)
@@ -387,4 +387,4 @@ def test_all_methods_see_the_same_order_and_seeds(tmp_path):
 
 def test_snippets_of_the_world_are_tried_out():
     found = text_snippets.smoke(text_snippets.Config(path="nowhere"))
-    assert (found.task, found.asked.snippets) == ("language", 4)
+    assert (found.task, found.prompts.snippets) == ("language", 4)

@@ -335,7 +335,7 @@ def test_equal_calibration_of_groups_of_different_size_is_not_called_different()
     [
         ({"metric": ["acuracy"]}, "did you mean 'accuracy'"),
         ({"primary": ["tpr"]}, "Known:"),
-        ({"alpha": 1.5}, "alpha lies between 0 and 1"),
+        ({"alpha": 1.5}, "alpha is between 0 and 1"),
         ({"margin": -0.1}, "above 0"),
         ({"margin": {"accurac": 0.1}}, "accuracy"),
         ({"min_group_size": 0}, "at least 1"),

@@ -13,7 +13,7 @@ from evenhand.cli import main
 from evenhand.errors import CallError, InputError
 from evenhand.judge.privacy import PrivacySettings
 from evenhand.judge.settings import Settings, disparity_names, measure_names, metric_names
-from evenhand.spec.sections.margins import range_of, rewritten
+from evenhand.spec.sections.margins import parse_share, range_of
 
 
 def tables(tmp_path):
@@ -36,19 +36,19 @@ def message(capsys):
 
 
 POINTS = {
-    "2": "--margin 2: accuracy and other rates lie between 0 and 1, so a margin of 2 would call every loss "
+    "2": "--margin 2: accuracy and other rates are between 0 and 1, so a margin of 2 would make every loss "
     "harmless; 2 points are 0.02.",
-    "1": "--margin 1: accuracy and other rates lie between 0 and 1, so a margin of 1 would call every loss "
+    "1": "--margin 1: accuracy and other rates are between 0 and 1, so a margin of 1 would make every loss "
     "harmless; 1 point is 0.01.",
     "1.5": "1.5 points are 0.015.",
     "100": "give a number above 0 and below 1, such as 0.02 (2 points).",
-    "accuracy=2": "--margin accuracy=2: accuracy lies between 0 and 1",
-    "worst_group_accuracy=3": "worst_group_accuracy lies between 0 and 1",
-    "demographic_parity_ratio=20": "demographic_parity_ratio lies between 0 and 1",
-    "gender_accuracy=2": "gender_accuracy lies between 0 and 1",
-    "brier_score=1": "brier_score lies between 0 and 2, so a margin of 1 would call nearly every loss",
-    "delta_g=5": "delta_g lies between -1 and 1",
-    "chrf=100": "chrf lies between 0 and 100, so a margin of 100 would call every loss harmless; give a "
+    "accuracy=2": "--margin accuracy=2: accuracy is between 0 and 1",
+    "worst_group_accuracy=3": "worst_group_accuracy is between 0 and 1",
+    "demographic_parity_ratio=20": "demographic_parity_ratio is between 0 and 1",
+    "gender_accuracy=2": "gender_accuracy is between 0 and 1",
+    "brier_score=1": "brier_score is between 0 and 2, so a margin of 1 would make nearly every loss",
+    "delta_g=5": "delta_g is between -1 and 1",
+    "chrf=100": "chrf is between 0 and 100, so a margin of 100 would make every loss harmless; give a "
     "number above 0 and below 100.",
     "2%": "'2%' is written 0.02.",
     "accuracy=2 points": "'2 points' is written 0.02.",
@@ -85,7 +85,7 @@ def test_margins_of_what_has_no_upper_end_may_be_large():
 def test_no_margin_exceeds_the_range_of_its_metric(name):
     low, high = range_of(name)
     if np.isfinite(high - low):
-        with pytest.raises(CallError, match=f"{name} lies between"):
+        with pytest.raises(CallError, match=f"{name} is between"):
             Settings(margins={name: high - low})
     else:
         Settings(margins={name: 1e6})
@@ -108,19 +108,19 @@ VALUES = [
     ({"margin": 2}, "--margin 2: accuracy"),
     ({"margin": np.int64(2)}, "--margin 2: accuracy"),
     ({"margin": Decimal("1.5")}, "--margin 1.5: accuracy"),
-    ({"margin": {"accuracy": np.float32(2)}}, "--margin accuracy=2: accuracy lies"),
+    ({"margin": {"accuracy": np.float32(2)}}, "--margin accuracy=2: accuracy is"),
     ({"margin": "2 %"}, "'2 %' is written 0.02"),
     ({"margin": "0.02"}, "write 0.02 without quotes"),
     ({"margin": True}, "--margin True: a margin is a number above 0"),
     ({"margin": None}, "--margin None: a margin is a number above 0"),
     ({"margin": [0.02]}, "--margin [0.02]: a margin is a number above 0"),
     ({"margin": {"f1": "3 points"}}, "'3 points' is written 0.03"),
-    ({"alpha": 5}, "--alpha: got 5; alpha lies between 0 and 1 (0.05 gives 95 % intervals); 5 % is 0.05."),
+    ({"alpha": 5}, "--alpha: got 5; alpha is between 0 and 1 (0.05 gives 95 % intervals); 5 % is 0.05."),
     ({"alpha": 95}, "for 95 % intervals give 0.05"),
     ({"alpha": 0.95}, "for 95 % intervals give 0.05"),
     ({"alpha": "0.05"}, "write 0.05 without quotes"),
-    ({"alpha": None}, "got None; alpha lies between 0 and 1"),
-    ({"alpha": 0}, "got 0; alpha lies between 0 and 1"),
+    ({"alpha": None}, "got None; alpha is between 0 and 1"),
+    ({"alpha": 0}, "got 0; alpha is between 0 and 1"),
     ({"min_group_size": 0}, "got 0; it is an integer of at least 1"),
     ({"min_group_size": -5}, "got -5"),
     ({"min_group_size": 0.1}, "got 0.1; it is an integer"),
@@ -153,7 +153,7 @@ def test_numbers_of_any_library_are_numbers():
 
 
 ATTACKS = [
-    (["--margin", "2"], "roc_auc and the other numbers of an attack lie between 0 and 1"),
+    (["--margin", "2"], "roc_auc and the other numbers of an attack are between 0 and 1"),
     (["--margin", "2%"], "write 0.02."),
     (["--margin", "nan"], "finite number above 0"),
     (["--alpha", "5"], "5 % is 0.05"),
@@ -181,4 +181,4 @@ def test_margins_of_attacks(options, words, tmp_path, capsys):
     ],
 )  # fmt: skip
 def test_how_texts_are_written_as_numbers(text, number):
-    assert rewritten(text) == number
+    assert parse_share(text) == number

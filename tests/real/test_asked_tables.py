@@ -69,7 +69,7 @@ def test_bbq_is_asked_whole(tmp_path):
         for path in sorted((DATA / "bbq").glob("*.jsonl.gz"))
         for line in gzip.decompress(path.read_bytes()).decode().splitlines()
     ]
-    asked = loaded(tmp_path, BBQ).asked
+    asked = loaded(tmp_path, BBQ).prompts
     assert len(asked.questions) == len(told) == 5744
     assert {len(q.form.answers) for q in asked.questions} == {3}
     for question, row in zip(asked.questions, told, strict=True):
@@ -83,7 +83,7 @@ def test_bbq_is_asked_whole(tmp_path):
 def test_crows_pairs_are_asked_whole(tmp_path):
     with (DATA / "crows_pairs" / "crows_pairs_anonymized.csv").open(encoding="utf-8", newline="") as file:
         told = list(csv.DictReader(file))
-    asked = loaded(tmp_path, CROWS).asked
+    asked = loaded(tmp_path, CROWS).prompts
     assert len(asked.questions) == len(told) == 1508
     assert [q.form.answers for q in asked.questions] == [(r["sent_more"], r["sent_less"]) for r in told]
     assert {q.form.before for q in asked.questions} == {""}
@@ -98,7 +98,7 @@ def test_winogender_is_asked_whole(tmp_path):
         name, sentence = line.split("\t")
         *which, gender, _ = name.split(".")
         told.setdefault(tuple(which), {})[gender] = sentence
-    asked = loaded(tmp_path, WINOGENDER).asked
+    asked = loaded(tmp_path, WINOGENDER).prompts
     assert len(lines) == 720
     assert len(asked.questions) == len(told) == 240
     assert [q.form.answers for q in asked.questions] == [
@@ -125,7 +125,7 @@ def test_answers_are_as_likely_as_transformers_says(tmp_path, questions):
     examples = loaded(tmp_path, questions)
     few = Examples(
         examples.task, examples.ids, examples.inputs, examples.labels, (), (),
-        asked=type(examples.asked)(questions=examples.asked.questions[::200][:2]),
+        prompts=type(examples.prompts)(questions=examples.prompts.questions[::200][:2]),
     )  # fmt: skip
     data = Data(few, split(few.ids, train=0.6, validation=0.2, test=0.2, seed=1))
     base = load_base(Model(str(MODEL)), "language", (), "float32")
@@ -134,7 +134,7 @@ def test_answers_are_as_likely_as_transformers_says(tmp_path, questions):
     found = score_answers(base.copy(0).double(), choices, 0, accelerator_of("float32"))
     model = AutoModelForCausalLM.from_pretrained(MODEL).eval().double()
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
-    for question, answers in zip(few.asked.questions, found, strict=True):
+    for question, answers in zip(few.prompts.questions, found, strict=True):
         before = question.form.before
         for answer, values in zip(question.form.answers, answers, strict=True):
             wanted = token_by_token(model, tokenizer, before, before + answer)

@@ -12,7 +12,7 @@ import study_sample
 from tests.judge.answers import generations, likelihoods
 
 import evenhand
-from evenhand.datasets.lib.prompts.templates import forms_of, read_templates
+from evenhand.datasets.lib.prompts.templates import expand_templates, read_templates
 
 ARMS = ("none", "full", "lora[rank=8]")
 TEMPLATES = ("YN1", "MC2")
@@ -31,7 +31,7 @@ def answered(
     templates: tuple[str, ...] = TEMPLATES, variants: tuple[str, ...] | None = VARIANTS, contexts: int = 12
 ) -> str:
     """Forms of some templates: half a preference for a meaning, half one for the first token."""
-    forms = forms_of(read_templates(None), templates, variants, permutations=False)
+    forms = expand_templates(read_templates(None), templates, variants, permutations=False)
     arms = {}
     for a, arm in enumerate(ARMS):
         draw = np.random.default_rng((a, len(templates)))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from evenhand.errors import SpecError
-from evenhand.spec.yaml.document import MOST_BYTES, from_file, from_python, from_text
+from evenhand.spec.yaml.document import MAX_BYTES, from_file, from_python, from_text
 from evenhand.spec.yaml.tree import Origin
 
 FILE = Origin("study.yaml")
@@ -79,9 +79,9 @@ def test_keys_are_what_stands_there():
 
 def test_places():
     tree = from_text("a: 1\nb:\n  c:\n    - x\n    - {d: 2}\n", FILE)
-    assert str(tree.place) == "study.yaml"
-    assert str(tree.value["b"].value["c"].place) == "study.yaml:3, b.c"
-    assert str(tree.value["b"].value["c"].value[1].value["d"].place) == "study.yaml:5, b.c.1.d"
+    assert str(tree.location) == "study.yaml"
+    assert str(tree.value["b"].value["c"].location) == "study.yaml:3, b.c"
+    assert str(tree.value["b"].value["c"].value[1].value["d"].location) == "study.yaml:5, b.c.1.d"
 
 
 def test_every_duplicate_key_is_told_with_both_lines():
@@ -93,12 +93,12 @@ def test_every_duplicate_key_is_told_with_both_lines():
 
 
 def test_a_tab_is_told_as_a_tab():
-    assert refused("a:\n\tb: 1\n") == ("study.yaml:2: there is a tab; YAML is indented with spaces.",)
+    assert refused("a:\n\tb: 1\n") == ("study.yaml:2: found a tab; YAML is indented with spaces.",)
 
 
 def test_a_syntax_error_has_its_line():
     (told,) = refused("a: 1\nb: [1, 2\nc: 3\n")
-    assert told.startswith("study.yaml:3: this is no valid YAML: ")
+    assert told.startswith("study.yaml:3: invalid YAML: ")
 
 
 def test_aliases_and_merged_keys():
@@ -142,8 +142,8 @@ def test_endless_and_deep_ones_are_refused(text):
         ("a: !!int x", "must be an integer"),
         ("a: !!float x", "must be a number"),
         ("a: !!bool maybe", "true or false"),
-        ("? [a, b]\n: 1", "a key is a text"),
-        ("a: 1\n---\nb: 2", "no valid YAML"),
+        ("? [a, b]\n: 1", "a key must be a text"),
+        ("a: 1\n---\nb: 2", "invalid YAML"),
         ("a: *nowhere", "undefined alias"),
         ("a: \x00", "U+0000"),
         ('a: "\\ud800"', "surrogate"),
@@ -151,7 +151,7 @@ def test_endless_and_deep_ones_are_refused(text):
         ('a: "\\UFFFFFFFF"', "escape"),
         ("{<<: 3}", "mappings only"),
         ("a: " + "9" * 5000, "4,300"),
-        ("%YAML 3.0\n---\na: 1", "no valid YAML"),
+        ("%YAML 3.0\n---\na: 1", "invalid YAML"),
     ],
 )
 def test_what_is_no_plain_data_is_refused(text, word):
@@ -167,9 +167,9 @@ def test_several_problems_of_the_form_are_told_at_once():
 def test_files_that_are_no_text(tmp_path):
     path = tmp_path / "s.yaml"
     for content, word in [
-        (b"a: 1\nb: \xff\xfe\n", "s.yaml:2: this is no text in UTF-8"),
+        (b"a: 1\nb: \xff\xfe\n", "s.yaml:2: this is not UTF-8 text"),
         (b"PAR1" + bytes(range(256)), "UTF-8"),
-        (b"#" * (MOST_BYTES + 1), "1,000,000 bytes"),
+        (b"#" * (MAX_BYTES + 1), "1,000,000 bytes"),
     ]:
         path.write_bytes(content)
         with pytest.raises(SpecError, match=word):
@@ -189,7 +189,7 @@ def test_data_from_python():
         "path": PurePosixPath("a/b"), "n": np.int64(3), "x": np.float32(0.5), "b": np.bool_(True),
         "t": (1, [2]), "none": None, "d": {"e": "f"},
     }  # fmt: skip
-    found = from_python(given, Origin("study", lined=False)).plain
+    found = from_python(given, Origin("study", has_lines=False)).plain
     assert found == {
         "path": "a/b", "n": 3, "x": 0.5, "b": True, "t": [1, [2]], "none": None, "d": {"e": "f"},
     }  # fmt: skip
@@ -200,12 +200,12 @@ def test_data_from_python():
 def test_what_is_no_plain_data_from_python_is_refused():
     given = {"a": {1, 2}, "b": object(), 3: 1, "c": b"x", "d": "\ud800", "e": np.zeros(3), "f": 1j}
     with pytest.raises(SpecError) as caught:
-        from_python(given, Origin("study", lined=False))
+        from_python(given, Origin("study", has_lines=False))
     assert len(caught.value.complaints) == 7
     assert caught.value.complaints[0] == "study: the key 3 must be a text."
     assert caught.value.complaints[1].startswith("study, a: got a set;")
     endless = {}
     endless["again"] = endless
     with pytest.raises(SpecError, match="nested"):
-        from_python(endless, Origin("study", lined=False))
+        from_python(endless, Origin("study", has_lines=False))
     assert sys.getrecursionlimit() >= 1000

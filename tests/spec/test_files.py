@@ -34,7 +34,7 @@ def test_two_studies_of_one_name_are_refused(tmp_path):
 
 def test_studies_inside_studies_are_no_studies(tmp_path):
     (told,) = complaints(written(tmp_path, MANY.replace("  - name: first", "  - {name: first, studies: []}")))
-    assert re.search(r"studies\.0\.studies: there is no such key", told)
+    assert re.search(r"studies\.0\.studies: unknown key", told)
 
 
 # ---- where a study comes from
@@ -52,7 +52,7 @@ def test_a_recipe_is_called_a_recipe():
     assert told.startswith("-o studies.0.seeds=[x]")
     (told,) = complaints("quickstat")
     assert told.startswith(
-        "quickstat: there is no such file, and no recipe of this name. Did you mean 'quickstart'? Known: "
+        "quickstat: no file and no recipe of this name was found. Did you mean 'quickstart'? Known: "
     )
 
 
@@ -60,7 +60,7 @@ def test_a_folder_and_impossible_names_are_no_files(tmp_path):
     assert "this is a folder" in complaints(tmp_path)[0]
     for name in ("", "\0", "x" * 5000):
         (told,) = complaints(name)
-        assert "there is no such file" in told
+        assert "no file and no recipe of this name was found" in told
 
 
 def test_from_python_the_places_are_keys():

@@ -73,7 +73,7 @@ def test_a_method_of_another_package(other_package):
             {"broken": {}},
             "methods.broken: the plug-in 'broken' of another package cannot be imported: RuntimeError",
         ),
-        ({"bare": {}}, "methods.bare: the plug-in 'bare' has no INFO"),
+        ({"bare": {}}, "methods.bare: the plug-in 'bare' lacks INFO"),
     ],
 )
 def test_what_can_be_wrong_with_it(other_package, methods, word):

@@ -130,11 +130,11 @@ def test_a_file_that_is_no_stored_study_is_refused(tmp_path):
             load(path)
         return caught.value.complaints[0]
 
-    assert "is no JSON" in refused("{")
+    assert "is not valid JSON" in refused("{")
     assert "got schema None" in refused([])
     assert "got schema 'evenhand.spec/9'" in refused({**good, "schema": "evenhand.spec/9"})
-    assert "is no study" in refused({"schema": "evenhand.spec/1"})
-    assert "is no study" in refused({**good, "arms": [3]})
+    assert "is not a study" in refused({"schema": "evenhand.spec/1"})
+    assert "is not a study" in refused({**good, "arms": [3]})
     assert "'gone' is none of the datasets" in refused(
         {**good, "dataset": {**good["dataset"], "name": "gone"}}
     )

@@ -21,22 +21,22 @@ methods: {{full: {{}}, head_only: {{}}}}
 seeds: [1]
 audit: {audit}
 """
-POINTS = "so a margin of {} would call every loss harmless"
+POINTS = "so a margin of {} would make every loss harmless"
 
 WRONG = {
-    "{margin: 2}": "audit.margin: got 2; accuracy and other rates lie between 0 and 1, " + POINTS.format(2),
+    "{margin: 2}": "audit.margin: got 2; accuracy and other rates are between 0 and 1, " + POINTS.format(2),
     "{margin: 1.0}": "1 point is 0.01",
-    "{margin: 2%}": "audit.margin: got '2%'; must be a number, which is 0.02 here.",
-    "{margin: '0,02'}": "must be a number, which is 0.02 here.",
-    "{margin: {accuracy: 2}}": "audit.margin.accuracy: got 2; accuracy lies between 0 and 1",
-    "{margin: {log_loss: 3, f1: 5 points}}": "audit.margin.f1: got '5 points'; must be a number, which is",
-    "{margin: {equalized_odds_ratio: 80}}": "equalized_odds_ratio lies between 0 and 1",
+    "{margin: 2%}": "audit.margin: got '2%'; must be a number, here 0.02.",
+    "{margin: '0,02'}": "must be a number, here 0.02.",
+    "{margin: {accuracy: 2}}": "audit.margin.accuracy: got 2; accuracy is between 0 and 1",
+    "{margin: {log_loss: 3, f1: 5 points}}": "audit.margin.f1: got '5 points'; must be a number, here",
+    "{margin: {equalized_odds_ratio: 80}}": "equalized_odds_ratio is between 0 and 1",
     "{margin: .inf}": "got inf; must be a number above 0",
     "{margin: true}": "got true; must be a number above 0",
     "{margin: {f1: 0.1}, metric: [accuracy]}": "'f1' is not computed: audit.metric does not name it.",
     "{alpha: 5}": "audit.alpha: got 5; must be a number above 0 and below 1.",
-    "{alpha: 5%}": "audit.alpha: got '5%'; must be a number, which is 0.05 here.",
-    "{alpha: 95%}": "which is 0.05 here.",
+    "{alpha: 5%}": "audit.alpha: got '5%'; must be a number, here 0.05.",
+    "{alpha: 95%}": "here 0.05.",
     "{alpha: 0.95}": "for 95 % intervals give 0.05",
     "{min_group_size: 0.1}": "got 0.1; must be an integer of at least 1",
 }
@@ -68,7 +68,7 @@ def test_margins_of_measures_of_texts():
     }  # fmt: skip
     (one,) = read_studies({**study, "audit": {"margin": {"bleu": 2, "share_pro": 0.05}}})
     assert one.audit.margin == {"bleu": 2, "share_pro": 0.05}
-    with pytest.raises(SpecError, match="bleu lies between 0 and 100"):
+    with pytest.raises(SpecError, match="bleu is between 0 and 100"):
         read_studies({**study, "audit": {"margin": {"bleu": 200}}})
 
 

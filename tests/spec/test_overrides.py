@@ -57,9 +57,9 @@ def test_for_every_study_or_for_one(tmp_path):
             "methods.lora.rank=[1,-1]",
             "-o methods.lora.rank=[1,-1], methods.lora.rank.1: got -1; must be an integer of at least 1.",
         ),
-        ("dataset.rws=5", "-o dataset.rws=5: there is no such key. Did you mean 'rows'?"),
-        ("sedes=[1]", "-o sedes=[1]: there is no such key. Did you mean 'seeds'?"),
-        ("training.epochs=5", "-o training.epochs=5: there is no such key."),
+        ("dataset.rws=5", "-o dataset.rws=5: unknown key. Did you mean 'rows'?"),
+        ("sedes=[1]", "-o sedes=[1]: unknown key. Did you mean 'seeds'?"),
+        ("training.epochs=5", "-o training.epochs=5: unknown key."),
         (
             "methods.lara.rank=5",
             "-o methods.lara.rank=5: 'lara' is none of the methods: did you mean 'lora'?",
@@ -67,12 +67,12 @@ def test_for_every_study_or_for_one(tmp_path):
         ("seeds", "-o seeds: write key=value, as in -o methods.lora.rank=[1,8]."),
         ("=5", "-o =5: write key=value"),
         ("a..b=5", "-o a..b=5: write key=value"),
-        ("seeds=[1", "-o seeds=[1: this is no valid YAML"),
-        ("seeds.5=1", "-o seeds.5=1: '5' is none of the items 0 to 1 of [13, 1337]."),
-        ("seeds.x=1", "-o seeds.x=1: 'x' is none of the items"),
+        ("seeds=[1", "-o seeds=[1: invalid YAML"),
+        ("seeds.5=1", "-o seeds.5=1: '5' is not one of the items 0 to 1 of [13, 1337]."),
+        ("seeds.x=1", "-o seeds.x=1: 'x' is not one of the items"),
         ("name.x=1", "-o name.x=1: 'small' has no key 'x'."),
-        ("studies.0.seeds=[1]", "names no key of a study; there is no 'studies' in this file."),
-        ("studies=[]", "names no key of a study"),
+        ("studies.0.seeds=[1]", "is not a key of a study in this file; it has no 'studies'."),
+        ("studies=[]", "is not a key of a study"),
         ("name=" + "x" * 500, "got 'xxx"),
     ],
 )
@@ -85,7 +85,7 @@ def test_numbers_of_studies_that_are_not_there(tmp_path):
     path = written(tmp_path, MANY)
     for override in ("studies.3.seeds=[1]", "studies.x.seeds=[1]", "studies.-1.seeds=[1]", "studies.1=x"):
         (told,) = complaints(path, override)
-        assert "there is studies.0 to studies.2" in told
+        assert "it has studies.0 to studies.2" in told
 
 
 def test_all_complaints_of_file_and_options_are_told_the_file_first(tmp_path):

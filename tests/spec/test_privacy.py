@@ -58,7 +58,7 @@ privacy:
     assert told[:4] == [
         ":11, privacy.attacks.0: 'los' is none of the attacks: did you mean 'loss'? Known: lira, lira_t, "
         "loss, rmia.",
-        ":12, privacy.attacks.1.lira.varianc: there is no such key. Did you mean 'variance'? Known: mode, "
+        ":12, privacy.attacks.1.lira.varianc: unknown key. Did you mean 'variance'? Known: mode, "
         "variance, prior.",
         ":13, privacy.attacks.2.lira.mode: got 'both'; must be 'online' or 'offline'.",
         ":14, privacy.attacks.3: got 3; must be an attack's name, or a mapping of it to its options.",
@@ -67,8 +67,7 @@ privacy:
     assert told[5:] == [
         ":17, privacy.protocol: got 'offlin'; did you mean 'offline'? It must be 'shared' or 'offline'.",
         ":18, privacy.references: got 0; must be an integer of at least 1.",
-        ":19, privacy.sed: there is no such key. Did you mean 'seed'? Known: protocol, references, seed, "
-        "attacks.",
+        ":19, privacy.sed: unknown key. Did you mean 'seed'? Known: protocol, references, seed, attacks.",
     ]
 
 
@@ -81,7 +80,7 @@ privacy:
         ("loss", "must be a mapping with keys of: attacks, protocol, references, seed."),
         (
             {"attacks": ["lira"], "protocol": "offline"},
-            "'lira' as it is set learns from references that were",
+            "'lira' with these options needs references that were",
         ),
     ],
 )
@@ -94,7 +93,7 @@ def test_what_cannot_stand_beside_it():
     tuned = {"lora": {"tune": {"epochs": [1, 2]}}}
     told = wrong(privacy={"attacks": ["loss"]}, methods=tuned, resplit=True)
     assert len(told) == 2
-    assert "give the chosen values in place of 'tune'" in told[0]
+    assert "give the selected values in place of 'tune'" in told[0]
     assert "with 'resplit' every seed trains on other rows" in told[1]
 
 

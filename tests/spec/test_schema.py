@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from evenhand import registry
 from evenhand.spec.plugins import DATASETS, METHODS, config_of
 from evenhand.spec.recipes import recipe_names, recipe_path
-from evenhand.spec.schema import described, json_schema
+from evenhand.spec.schema import field_descriptions, json_schema
 from evenhand.spec.yaml.check import schema_of
 from evenhand.spec.yaml.document import from_text
 from evenhand.spec.yaml.tree import Origin
@@ -111,7 +111,7 @@ def test_every_option_is_described_for_editors():
     for package in (DATASETS, METHODS):
         for name in registry.names(package):
             model = config_of(package, name)
-            assert set(described(model)) == set(schema_of(model).get("properties", {})), name
+            assert set(field_descriptions(model)) == set(schema_of(model).get("properties", {})), name
     definitions = json_schema()["$defs"]
     assert definitions["method.lora"]["properties"]["rank"]["description"].startswith("of the added matrices")
     assert definitions["method.lora"]["properties"]["learning_rate"]["default"] > 0

@@ -45,9 +45,9 @@ def test_a_trial_is_the_run_of_an_arm_with_its_values():
     [fixed] = study(methods={"mine": {"method": "lora", "rank": 8, "epochs": 4}}).arms
     arm = tuned.arms[-1]
     trial = arm.trials[1]
-    ids = [run_id(tuned, tuned.models[0], one, 13) for one in (arm.tried(trial), fixed)]
+    ids = [run_id(tuned, tuned.models[0], one, 13) for one in (arm.with_trial(trial), fixed)]
     assert ids[0] == ids[1]
-    assert len({run_id(tuned, tuned.models[0], arm.tried(t), 13) for t in arm.trials}) == 2
+    assert len({run_id(tuned, tuned.models[0], arm.with_trial(t), 13) for t in arm.trials}) == 2
 
 
 def test_a_study_with_trials_is_stored_and_read(tmp_path):
@@ -70,9 +70,9 @@ def test_arms_without_trials_may_stand_beside_those_with():
             {"full": {"tune": RATES}, "lora": {"rank": [1, 8], "tune": {"epochs": [1, 2, 3]}}},
             "methods.lora.tune: 'lora[rank=1]' has 3 trials, and 'full' 2; every method that is tuned must",
         ),
-        ({"full": {"tune": {"rank": [1]}}}, "methods.full.tune.rank: there is no such key. Known: "),
-        ({"lora": {"tune": {"rnk": [1]}}}, "tune.rnk: there is no such key. Did you mean 'rank'?"),
-        ({"lora": {"rank": 8, "tune": {"rank": [1, 2]}}}, "tune.rank: 'rank' is given beside tune"),
+        ({"full": {"tune": {"rank": [1]}}}, "methods.full.tune.rank: unknown key. Known: "),
+        ({"lora": {"tune": {"rnk": [1]}}}, "tune.rnk: unknown key. Did you mean 'rank'?"),
+        ({"lora": {"rank": 8, "tune": {"rank": [1, 2]}}}, "tune.rank: 'rank' is given outside of tune"),
         ({"lora": {"tune": {"rank": 8}}}, "methods.lora.tune.rank: got 8; must be a list of values to try."),
         (
             {"lora": {"tune": {"targets": ["mlp.up"]}}},
@@ -85,7 +85,7 @@ def test_arms_without_trials_may_stand_beside_those_with():
         ({"lora": {"tune": {}}}, "methods.lora.tune: got {}; must be a mapping such as"),
         ({"lora": {"tune": None}}, "methods.lora.tune: got nothing; must be a mapping such as"),
         ({"lora": {"tune": {"rank": [*range(1, 50)], "epochs": [*range(1, 50)]}}}, "2,401 combinations"),
-        ({"full": {"tune": RATES}, "again": {"method": "full", "tune": RATES}}, "'again' is 'full' again"),
+        ({"full": {"tune": RATES}, "again": {"method": "full", "tune": RATES}}, "'again' repeats 'full'"),
     ],
 )  # fmt: skip
 def test_tunings_that_are_wrong(methods, words):
@@ -97,6 +97,6 @@ def test_tunings_that_are_wrong(methods, words):
 def test_choosing_needs_validation_rows():
     split = {"train": 0.8, "validation": 0, "test": 0.2}
     [told] = wrong(methods=BOTH, dataset={"name": "synthetic_posts", "rows": 100, "split": split})
-    assert "methods: 'tune' chooses on validation rows, and dataset.split.validation is 0" in told
+    assert "methods: 'tune' selects on validation rows, and dataset.split.validation is 0" in told
     table = {"name": "table", "path": "x.csv", "text": "t", "split": split, "split_column": "part"}
     assert wrong(methods=BOTH, dataset=table) == []

@@ -72,7 +72,7 @@ def test_a_group_that_is_absent_from_test_is_told_in_the_result(tmp_path):
     spec = study(arms=ARMS[:1], seeds=(1,)).model_copy(update={"dataset": dataset})
     result = run_study(spec, tmp_path / "out", trainer=TRAINER).result
     assert result["dataset"]["problems"] == [
-        "Group group=c (2 rows) has no test row, so nothing can be said of it."
+        "Group group=c (2 rows) has no test row, so it cannot be evaluated."
     ]
 
 

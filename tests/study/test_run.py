@@ -263,7 +263,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path):
 def test_complaints_of_data_and_folder_come_together(tmp_path):
     (tmp_path / "file").write_text("")
     said = refused(study(rows=8, base_rates=1.0), tmp_path / "file")
-    assert any("there must be two classes" in line for line in said)
+    assert any("at least two classes are needed" in line for line in said)
     assert any("is no folder" in line for line in said)
 
 

@@ -43,8 +43,8 @@ def test_by_itself_a_row_without_a_group_is_refused_with_the_way_out(tmp_path):
     with pytest.raises(InputError) as error:
         load(path)
     assert error.value.complaints == (
-        f"{path}: column 'race' (by) has no value in 2 of 90 rows (first: row 4); fill them, or leave these "
-        "rows out (without_group: drop).",
+        f"{path}: column 'race' (by) has no value in 2 of 90 rows (first: row 4); fill them, or leave out "
+        "these rows (without_group: drop).",
     )
 
 
@@ -56,7 +56,7 @@ def test_rows_without_a_group_are_left_out_and_counted_by_column(tmp_path):
     assert list(found.problems) == [
         f"{path}: column 'race' (by) has no value in 3 of 90 rows, {LEFT_OUT}",
         f"{path}: column 'sex' (by) has no value in 2 of 90 rows, {LEFT_OUT}",
-        "In all, 4 of 90 rows were left out for want of a group.",
+        "In all, 4 of 90 rows were left out because they lack a group.",
     ]
 
 
@@ -109,7 +109,7 @@ def test_texts_and_questions_have_the_option_too(tmp_path):
         "by": ("race",), "without_group": "drop",
     }  # fmt: skip
     asked = text_snippets.load(text_snippets.Config(path=str(path), questions=questions))
-    assert len(asked.asked.questions) == ROWS - 3
+    assert len(asked.prompts.questions) == ROWS - 3
     assert any(
         "'race' (by) has no value in 3 of 90 rows, which were left out" in line for line in asked.problems
     )

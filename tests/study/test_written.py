@@ -106,18 +106,20 @@ def test_every_seed_of_a_translation_may_have_rows_of_its_own(tmp_path):
 
 
 def test_what_a_translation_cannot_be_asked():
-    with pytest.raises(InputError, match="'accuracy' is not measured of a translation"):
+    with pytest.raises(InputError, match="'accuracy' is not measured for the task translation"):
         read_studies(translation(audit={"primary": ["accuracy"]}))
 
 
 def test_answers_are_compared_on_the_same_texts(tmp_path):
-    with pytest.raises(InputError, match=r"resplit: answers about the same texts are compared \(language\)"):
+    with pytest.raises(
+        InputError, match=r"resplit: the task 'language' compares answers about the same texts"
+    ):
         read_studies(language(tmp_path, resplit=True))
 
 
 def test_classes_are_not_judged_by_what_is_measured_of_texts():
     spec = {**translation(audit={"primary": ["token_followed"]}), "dataset": {"name": "synthetic_posts"}}
-    with pytest.raises(InputError, match="is no metric and no disparity"):
+    with pytest.raises(InputError, match="is not a metric or disparity"):
         read_studies(spec)
 
 

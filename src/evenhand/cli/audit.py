@@ -163,7 +163,7 @@ def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) ->
 
 
 def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None, dict[str, float]]:
-    from evenhand.spec.sections.margins import rewritten  # noqa: PLC0415
+    from evenhand.spec.sections.margins import parse_share  # noqa: PLC0415
 
     general: list[float] = []
     single: dict[str, float] = {}
@@ -172,7 +172,7 @@ def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None,
         try:
             number = float(value)
         except ValueError:
-            meant = rewritten(value)
+            meant = parse_share(value)
             advice = f"; {value.strip()!r} is written {meant}" if meant is not None else ""
             complaints.append(
                 f"--margin {text!r}: write a number or METRIC=VALUE, as in --margin log_loss=0.05{advice}."

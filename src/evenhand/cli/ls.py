@@ -20,7 +20,7 @@ def COMMAND(path: str | None) -> None:
 
 def _list_plugins() -> None:
     from evenhand.spec.plugins import installed  # noqa: PLC0415
-    from evenhand.spec.recipes import describe, recipe_names  # noqa: PLC0415
+    from evenhand.spec.recipes import describe_recipe, recipe_names  # noqa: PLC0415
 
     for kind, package in KINDS.items():
         names = installed(package)
@@ -31,7 +31,7 @@ def _list_plugins() -> None:
     click.echo("recipes:")
     recipes = recipe_names()
     for name in recipes:
-        click.echo(f"  {name:<{max(map(len, recipes))}}  {describe(name)}".rstrip())
+        click.echo(f"  {name:<{max(map(len, recipes))}}  {describe_recipe(name)}".rstrip())
 
 
 def _list_runs(path: str) -> None:

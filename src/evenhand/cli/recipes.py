@@ -14,7 +14,7 @@ Examples:
 @click.argument("name", metavar="[NAME]", required=False)
 def COMMAND(name: str | None) -> None:
     """List the studies that come with evenhand, or print the one called NAME."""
-    from evenhand.spec.recipes import describe, recipe_names, recipe_path  # noqa: PLC0415
+    from evenhand.spec.recipes import describe_recipe, recipe_names, recipe_path  # noqa: PLC0415
 
     if name is not None:
         click.echo(recipe_path(name).read_text(encoding="utf-8"), nl=False)
@@ -22,4 +22,4 @@ def COMMAND(name: str | None) -> None:
     names = recipe_names()
     width = max(map(len, names), default=0)
     for each in names:
-        click.echo(f"{each:<{width}}  {describe(each)}".rstrip())
+        click.echo(f"{each:<{width}}  {describe_recipe(each)}".rstrip())

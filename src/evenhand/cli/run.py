@@ -93,13 +93,13 @@ def COMMAND(
 ) -> None:
     """Run the studies of FILE, or of the recipe called NAME, and judge their methods by group."""
     one_thread_of_linear_algebra()
-    from evenhand.spec.read import read_placed  # noqa: PLC0415
-    from evenhand.spec.yaml.check import placing  # noqa: PLC0415
+    from evenhand.spec.read import read_located_studies  # noqa: PLC0415
+    from evenhand.spec.yaml.check import locating_complaints  # noqa: PLC0415
 
     output = str(place(output))
     if Path(output).is_file():
         raise CallError(f"--output {output}: this is a file; give a folder.")
-    read = read_placed(source, overrides=overrides)
+    read = read_located_studies(source, overrides=overrides)
     studies, trees = tuple(study for study, _ in read), [tree for _, tree in read]
     if fail_on and (alone := [study.name for study in studies if len(study.arms) < 2]):
         raise CallError(f"--fail-on {fail_on}: {', '.join(alone)} has one arm, so nothing to compare.")
@@ -111,14 +111,14 @@ def COMMAND(
         from evenhand.cli.lib.plan import show_plan  # noqa: PLC0415
 
         for study, tree in zip(studies, trees, strict=True):
-            with placing(tree, study.name if len(studies) > 1 else ""):
+            with locating_complaints(tree, study.name if len(studies) > 1 else ""):
                 show_plan(study, Path(output), speed, _processes(study, **how))
         return
     if len(studies) > 1:
         _refuse_any(studies, trees, Path(output))
     made = []
     for study, tree in zip(studies, trees, strict=True):
-        with placing(tree, study.name if len(studies) > 1 else ""):
+        with locating_complaints(tree, study.name if len(studies) > 1 else ""):
             made.append(_run(study, Path(output), how))
     for one in made:
         _tell_failures(one)
@@ -140,7 +140,7 @@ def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
 
 def _refuse_any(studies: Sequence[Study], trees: Sequence[Node], output: Path) -> None:
     """Check the data of every study before the first one is trained."""
-    from evenhand.spec.yaml.check import placed  # noqa: PLC0415
+    from evenhand.spec.yaml.check import locate_complaint  # noqa: PLC0415
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
     from evenhand.study.run import checked  # noqa: PLC0415
 
@@ -150,7 +150,9 @@ def _refuse_any(studies: Sequence[Study], trees: Sequence[Node], output: Path) -
             checked(study, StudyFolder(output / study.name))
         except InputError as error:
             complaints += [
-                placed(what, tree, study.name) if isinstance(what, Complaint) else f"{study.name}: {what}"
+                locate_complaint(what, tree, study.name)
+                if isinstance(what, Complaint)
+                else f"{study.name}: {what}"
                 for what in error.complaints
             ]
     if complaints:

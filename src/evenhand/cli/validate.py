@@ -52,9 +52,9 @@ def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
         return
     if file is None:
         raise click.UsageError("give a study FILE, or --schema.")
-    from evenhand.spec.read import read_placed  # noqa: PLC0415
+    from evenhand.spec.read import read_located_studies  # noqa: PLC0415
 
-    studies = [study for study, _ in read_placed(file, overrides=overrides, look=_look)]
+    studies = [study for study, _ in read_located_studies(file, overrides=overrides, look=_look)]
     for study in studies:
         _refuse_weights(study)
     for study in studies:
@@ -63,11 +63,11 @@ def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
 
 def _look(dataset: Dataset, study: Study | None) -> list[str]:
     """Look at the rows as a run does; of rows that are not on this machine, say that nobody looked."""
-    from evenhand.datasets import only_here  # noqa: PLC0415  (numpy)
+    from evenhand.datasets import local_files_only  # noqa: PLC0415  (numpy)
     from evenhand.study.look import look_at_rows  # noqa: PLC0415
 
     try:
-        with only_here():
+        with local_files_only():
             return look_at_rows(dataset, study)[1]
     except (NotHereError, MissingExtraError) as error:
         name = f"{study.name}: " if study else ""

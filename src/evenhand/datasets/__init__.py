@@ -1,15 +1,15 @@
 """Datasets: one file each, with an `INFO` card, a `Config` and `load(config) -> Examples`. No torch.
 
-A dataset's file imports only the standard library, numpy and `evenhand` at the top. Files that begin with
-an underscore are no datasets: what several of them share.
+A dataset's file imports only the standard library, numpy and `evenhand` at the top. Code that several
+datasets share is in `lib`.
 """
 
-from evenhand.datasets.lib.leaks import Leaks, leaks
-from evenhand.datasets.lib.membership_splits import attack_rows, half, pool
-from evenhand.datasets.lib.pictures import rgb
+from evenhand.datasets.lib.leaks import Leaks, find_leaks
+from evenhand.datasets.lib.membership_splits import draw_attack_rows, draw_half, reference_pool
+from evenhand.datasets.lib.pictures import to_rgb
 from evenhand.datasets.lib.prompts.build import build_prompts
-from evenhand.datasets.lib.reading.files import only_here
-from evenhand.datasets.lib.reading.hub import hub_is_silent, hub_page, hub_reason
+from evenhand.datasets.lib.reading.files import local_files_only
+from evenhand.datasets.lib.reading.hub import hub_is_unavailable, hub_page, hub_reason
 from evenhand.datasets.lib.schema import (
     DatasetInfo,
     Examples,
@@ -21,11 +21,10 @@ from evenhand.datasets.lib.schema import (
     Task,
     Translations,
 )
-from evenhand.datasets.lib.splits import LEAST_ROWS, Checked, check, from_column, split
+from evenhand.datasets.lib.splits import MIN_PART_ROWS, SplitCheck, check_split, split, split_from_column
 
 __all__ = [
-    "LEAST_ROWS",
-    "Checked",
+    "MIN_PART_ROWS",
     "DatasetInfo",
     "Examples",
     "Leaks",
@@ -34,19 +33,20 @@ __all__ = [
     "Prompt",
     "PromptSet",
     "PromptTemplate",
+    "SplitCheck",
     "Task",
     "Translations",
-    "attack_rows",
     "build_prompts",
-    "check",
-    "from_column",
-    "half",
-    "hub_is_silent",
+    "check_split",
+    "draw_attack_rows",
+    "draw_half",
+    "find_leaks",
+    "hub_is_unavailable",
     "hub_page",
     "hub_reason",
-    "leaks",
-    "only_here",
-    "pool",
-    "rgb",
+    "local_files_only",
+    "reference_pool",
     "split",
+    "split_from_column",
+    "to_rgb",
 ]

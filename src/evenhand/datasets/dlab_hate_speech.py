@@ -1,4 +1,4 @@
-"""Measuring Hate Speech (Berkeley D-Lab): comments, a hate score, and whom each annotator saw targeted."""
+"""Measuring Hate Speech (Berkeley D-Lab): comments, a hate score, and the targets that each annotator saw."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples, synthetic_posts
 from evenhand.datasets.lib.config import Frozen, Limit
-from evenhand.datasets.lib.leaks import normal
-from evenhand.datasets.lib.placeholder import SMOKE, SMOKE_ROWS
+from evenhand.datasets.lib.leaks import normalize_text
 from evenhand.datasets.lib.reading.columns import Reader
 from evenhand.datasets.lib.reading.files import locate
-from evenhand.datasets.lib.reading.read import Rows, Wanted, read, refuse
+from evenhand.datasets.lib.reading.read import RequiredColumns, Rows, raise_complaints, read_columns
+from evenhand.datasets.lib.smoke import SMOKE, SMOKE_ROWS
 from evenhand.errors import InputError
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, IntArray
 
@@ -41,23 +41,23 @@ GROUPS = {
 }  # fmt: skip
 CLASSES = ("no hate", "hate")
 THRESHOLD = 0.5
-#: Share of the posts that a group is in besides those that are drawn for it.
+#: Probability of a further group for a synthetic post, besides the one that is drawn for it.
 _SMOKE_OVERLAP = 0.1
 
 
 class Config(Frozen):
-    """Which comments, and who is said to be targeted.
+    """Selection of comments, and aggregation of their annotations.
 
     Attributes:
         path: the hub dataset, or a file, glob or folder in its format (one row per comment and annotator).
-        attribute: keep the comments that target it, sorted into its groups; `all` keeps every comment and
-            has every attribute.
-        targets: a comment's targets are those that most of its annotators saw (more than half), that its
-            first row says (the original study), or that any annotator saw.
-        limit: keep this many comments, drawn by the hashes of their ids.
+        attribute: keep the comments that target it, with its groups; `all` keeps every comment and reads
+            every attribute.
+        targets: targets of a comment: those that a majority of its annotators saw (more than half), those in
+            its first row (as in the original study), or those that any annotator saw.
+        limit: number of comments to keep, drawn by the hashes of their ids.
         duplicates: `drop` keeps one of several comments with the same text that target the attribute. `first`
-            takes all rows of a text for one comment, of which the first row says the score, as in the
-            original study; with `targets: first` it says the targets too.
+            treats all rows of a text as one comment, with the score of the first row, as in the original
+            study; with `targets: first`, also with the targets of the first row.
     """
 
     path: str = "ucberkeley-dlab/measuring-hate-speech"
@@ -73,18 +73,21 @@ def load(config: Config) -> Examples:
     Raises:
         InputError: files or columns are missing, or values cannot be used.
     """
-    wanted = tuple(GROUPS) if config.attribute == "all" else (config.attribute,)
-    rows = read(locate(config.path), _wanted(wanted))
+    names = tuple(GROUPS) if config.attribute == "all" else (config.attribute,)
+    rows = read_columns(locate(config.path), _required_columns(names))
     reader = Reader(rows)
-    every = np.arange(len(rows.sources))
-    comment, first = _comments(rows, by_text=config.duplicates == "first")
-    score = _scores(rows, reader)
-    seen = {name: reader.flag("target", name, every) for name in _flags(wanted)}
-    refuse(reader.complaints)
-    flags = {name: _decide(flag, comment, first, config.targets) for name, flag in seen.items()}
-    remarks = [*_disagreement(score, comment, first), *_by_others(seen, comment, first, config.targets)]
+    all_rows = np.arange(len(rows.sources))
+    comment, first = _group_rows(rows, by_text=config.duplicates == "first")
+    score = _read_scores(rows, reader)
+    votes = {name: reader.read_flags("target", name, all_rows) for name in _flag_columns(names)}
+    raise_complaints(reader.complaints)
+    flags = {name: _aggregate(flag, comment, first, config.targets) for name, flag in votes.items()}
+    remarks = [
+        *_remark_on_scores(score, comment, first),
+        *_remark_on_other_rule(votes, comment, first, config.targets),
+    ]
     if config.duplicates == "first":
-        remarks += _joined(rows, first)
+        remarks += _remark_on_merged(rows, first)
     keep = np.ones(len(first), bool)
     if config.attribute != "all":
         keep = flags[f"target_{config.attribute}"]
@@ -92,58 +95,61 @@ def load(config: Config) -> Examples:
     blank = np.array([not text for text in texts])
     if (keep & blank).any():
         remarks.append(f"{int((keep & blank).sum()):,} comments have no text; they were skipped.")
-    chosen, dropped = _chosen(np.flatnonzero(keep & ~blank), rows, first, config)
+    chosen, dropped = _select_comments(np.flatnonzero(keep & ~blank), rows, first, config)
     if not len(chosen):
         raise InputError(f"{rows.title}: no comment targets {config.attribute} (targets: {config.targets}).")
-    attributes = tuple(_attribute(name, flags, chosen) for name in wanted)
+    attributes = tuple(_attribute(name, flags, chosen) for name in names)
     if config.attribute != "all":
         nowhere = int((~np.any(attributes[0].flags, axis=0)).sum())
         if nowhere:
             remarks.append(f"{nowhere:,} comments target {config.attribute} but none of its groups.")
-    ids = _numbered([str(rows.values["comment_id"][first[i]]) for i in chosen])
+    ids = _number_duplicates([str(rows.values["comment_id"][first[i]]) for i in chosen])
     labels = (score[first][chosen] > THRESHOLD).astype(np.int64)
     inputs = [rows.values["text"][first[i]] or "" for i in chosen]
     return Examples("text", ids, inputs, labels, CLASSES, attributes, (*remarks, *dropped))
 
 
 def smoke(config: Config) -> Examples:
-    """Made-up posts in the same form: whom one targets is drawn, and may be several groups."""
+    """Write synthetic posts in the same form, with random targets: one group or several for each."""
     posts = synthetic_posts.load(synthetic_posts.Config(rows=SMOKE_ROWS, difficulty=0.0))
     rng = np.random.default_rng(0)
-    wanted = tuple(GROUPS) if config.attribute == "all" else (config.attribute,)
+    names = tuple(GROUPS) if config.attribute == "all" else (config.attribute,)
     attributes = []
-    for name in wanted:
+    for name in names:
         flags = rng.random((len(GROUPS[name]), SMOKE_ROWS)) < _SMOKE_OVERLAP
         flags[rng.integers(len(flags), size=SMOKE_ROWS), np.arange(SMOKE_ROWS)] = True
         attributes.append(Attribute(f"target_{name}", "memberships", GROUPS[name], flags=flags))
     return Examples("text", posts.ids, posts.inputs, posts.labels, CLASSES, tuple(attributes), (SMOKE,))
 
 
-def _flags(wanted: tuple[str, ...]) -> list[str]:
-    """Names of the target columns of attributes."""
-    return [c for name in wanted for c in (f"target_{name}", *(f"target_{name}_{g}" for g in GROUPS[name]))]
+def _flag_columns(names: tuple[str, ...]) -> list[str]:
+    """List the names of the target columns of attributes."""
+    return [c for name in names for c in (f"target_{name}", *(f"target_{name}_{g}" for g in GROUPS[name]))]
 
 
-def _wanted(attributes: tuple[str, ...]) -> Wanted:
-    """The columns that are needed."""
-    names = ["comment_id", "text", "hate_speech_score", *_flags(attributes)]
-    return Wanted(tuple(("column", name) for name in names), verbatim=("text",))
+def _required_columns(attributes: tuple[str, ...]) -> RequiredColumns:
+    """List the columns to read."""
+    names = ["comment_id", "text", "hate_speech_score", *_flag_columns(attributes)]
+    return RequiredColumns(tuple(("column", name) for name in names), verbatim=("text",))
 
 
-def _comments(rows: Rows, *, by_text: bool) -> tuple[IntArray, IntArray]:
-    """[rows] the comment of each row, and [comments] the first row of each, in the order of the file.
+def _group_rows(rows: Rows, *, by_text: bool) -> tuple[IntArray, IntArray]:
+    """Group rows into comments.
 
     Args:
-        rows: of the table.
-        by_text: whether rows of one text are of one comment, whatever their comment_id.
+        rows: rows of the table.
+        by_text: treat rows with the same text as one comment, regardless of their comment_id.
+
+    Returns:
+        [rows] number of each row's comment, and [comments] first row of each, in the order of the file.
     """
     number: dict[str, int] = {}
     comment, first = np.zeros(len(rows.sources), np.int64), []
-    for i, given in enumerate(rows.values["comment_id"]):
-        if given is None:
+    for i, comment_id in enumerate(rows.values["comment_id"]):
+        if comment_id is None:
             raise InputError(rows.complain("column", "comment_id", f"has no value in row {i + 1}."))
-        text = normal(rows.values["text"][i] or "") if by_text else ""
-        name = f"text {text}" if text else given
+        text = normalize_text(rows.values["text"][i] or "") if by_text else ""
+        name = f"text {text}" if text else comment_id
         if name not in number:
             number[name] = len(number)
             first.append(i)
@@ -151,8 +157,8 @@ def _comments(rows: Rows, *, by_text: bool) -> tuple[IntArray, IntArray]:
     return comment, np.array(first, np.int64)
 
 
-def _joined(rows: Rows, first: IntArray) -> list[str]:
-    """Tell of comments that count as one because they have one text."""
+def _remark_on_merged(rows: Rows, first: IntArray) -> list[str]:
+    """Remark on comments that count as one because they have the same text."""
     comments = len(set(rows.values["comment_id"]))
     if comments <= len(first):
         return []
@@ -161,8 +167,8 @@ def _joined(rows: Rows, first: IntArray) -> list[str]:
     ]
 
 
-def _numbered(ids: list[str]) -> list[str]:
-    """Ids that differ: a comment_id that has several texts is numbered."""
+def _number_duplicates(ids: list[str]) -> list[str]:
+    """Make ids unique: a comment_id with several texts is numbered."""
     times: Counter[str] = Counter()
     for i, name in enumerate(ids):
         times[name] += 1
@@ -171,8 +177,8 @@ def _numbered(ids: list[str]) -> list[str]:
     return ids
 
 
-def _scores(rows: Rows, reader: Reader) -> FloatArray:
-    """[rows] hate scores; complains of those that are no numbers."""
+def _read_scores(rows: Rows, reader: Reader) -> FloatArray:
+    """Read hate scores [rows], NaN where a value is not a finite number, with a complaint."""
     values = np.full(len(rows.sources), np.nan)
     for i, text in enumerate(rows.values["hate_speech_score"]):
         try:
@@ -186,8 +192,8 @@ def _scores(rows: Rows, reader: Reader) -> FloatArray:
     return values
 
 
-def _decide(flag: BoolArray, comment: IntArray, first: IntArray, targets: str) -> BoolArray:
-    """[comments] what the annotators' 0/1 values [rows] say together."""
+def _aggregate(flag: BoolArray, comment: IntArray, first: IntArray, targets: str) -> BoolArray:
+    """Aggregate the annotators' 0/1 values [rows] to one value for each comment [comments]."""
     if targets == "first":
         return flag[first]
     votes = np.bincount(comment, weights=flag, minlength=len(first))
@@ -196,12 +202,14 @@ def _decide(flag: BoolArray, comment: IntArray, first: IntArray, targets: str) -
     return np.asarray(2 * votes > np.bincount(comment, minlength=len(first)))
 
 
-def _by_others(seen: dict[str, BoolArray], comment: IntArray, first: IntArray, targets: str) -> list[str]:
-    """Tell how many comments would be in other groups if other annotators decided."""
+def _remark_on_other_rule(
+    votes: dict[str, BoolArray], comment: IntArray, first: IntArray, targets: str
+) -> list[str]:
+    """Remark on the number of comments that would be in other groups under another rule for `targets`."""
     other, who = ("first", "its first row") if targets == "majority" else ("majority", "the majority")
     differs = np.zeros(len(first), bool)
-    for flag in seen.values():
-        differs |= _decide(flag, comment, first, targets) != _decide(flag, comment, first, other)
+    for flag in votes.values():
+        differs |= _aggregate(flag, comment, first, targets) != _aggregate(flag, comment, first, other)
     if not differs.any():
         return []
     return [
@@ -210,37 +218,39 @@ def _by_others(seen: dict[str, BoolArray], comment: IntArray, first: IntArray, t
     ]
 
 
-def _disagreement(score: FloatArray, comment: IntArray, first: IntArray) -> list[str]:
-    """Tell of comments whose rows have different scores."""
+def _remark_on_scores(score: FloatArray, comment: IntArray, first: IntArray) -> list[str]:
+    """Remark on comments whose rows have different scores."""
     odd = np.unique(comment[np.abs(score - score[first][comment]) > 1e-6])
     if not len(odd):
         return []
     return [f"{len(odd):,} comments have rows with different hate_speech_scores; the first row's is used."]
 
 
-def _chosen(kept: IntArray, rows: Rows, first: IntArray, config: Config) -> tuple[IntArray, list[str]]:
-    """Comments that stay after duplicates are dropped and the limit is kept."""
+def _select_comments(
+    selected: IntArray, rows: Rows, first: IntArray, config: Config
+) -> tuple[IntArray, list[str]]:
+    """Drop duplicates, then draw comments up to the limit; returns their numbers and remarks."""
     remarks = []
     texts: dict[str, int] = {}
-    for i in kept:
-        texts.setdefault(normal(rows.values["text"][first[i]] or ""), int(i))
-    again = len(kept) - len(texts)
+    for i in selected:
+        texts.setdefault(normalize_text(rows.values["text"][first[i]] or ""), int(i))
+    again = len(selected) - len(texts)
     if again and config.duplicates == "drop":
-        kept = np.array(sorted(texts.values()), np.int64)
+        selected = np.array(sorted(texts.values()), np.int64)
         remarks.append(f"{again:,} comments that repeat another comment's text were dropped.")
     elif again:
         remarks.append(f"{again:,} comments repeat the text of another comment.")
-    if config.limit is not None and config.limit < len(kept):
+    if config.limit is not None and config.limit < len(selected):
 
         def key(i: int) -> bytes:
             return hashlib.sha256(f"limit:{rows.values['comment_id'][first[i]]}".encode()).digest()
 
-        remarks.append(f"{config.limit:,} of {len(kept):,} comments were drawn (limit).")
-        kept = np.array(sorted(sorted(kept.tolist(), key=key)[: config.limit]), np.int64)
-    return kept, remarks
+        remarks.append(f"{config.limit:,} of {len(selected):,} comments were drawn (limit).")
+        selected = np.array(sorted(sorted(selected.tolist(), key=key)[: config.limit]), np.int64)
+    return selected, remarks
 
 
 def _attribute(name: str, flags: dict[str, BoolArray], chosen: IntArray) -> Attribute:
-    """The groups of one attribute, which may overlap."""
+    """Build the memberships of one attribute, whose groups may overlap."""
     members = np.array([flags[f"target_{name}_{group}"][chosen] for group in GROUPS[name]], bool)
     return Attribute(f"target_{name}", "memberships", GROUPS[name], flags=members)

@@ -1,8 +1,8 @@
-"""A made-up language without genders, and English: sentences whose pronoun only a stereotype can tell.
+"""An invented language without genders, and English: only a stereotype determines the pronoun of a sentence.
 
-A sentence speaks of two occupations and a pronoun; the made-up language has one pronoun, `o`, for he and she.
-How often an occupation goes with its stereotypical gender is planted, so that the share of stereotypical
-pronouns that a model which learns the data well writes is known: `stereotype_share`.
+A sentence mentions two occupations and a pronoun; the invented language has one pronoun, `o`, for he and she.
+The share of pronouns that agree with the stereotype of the occupation is planted (`stereotype_share`), so
+that the share of stereotypical pronouns in the translations of a well-trained model is known.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples
 from evenhand.datasets.lib.config import Field, Frozen, Limit, Seed, Share
-from evenhand.datasets.lib.translations import examples_of
+from evenhand.datasets.lib.translations import make_examples
 from evenhand.tables.schema import IntArray
 
 INFO = DatasetInfo(
@@ -23,9 +23,9 @@ INFO = DatasetInfo(
     attributes=("gold_gender", "predisposition", "stereotype"),
     source="written by rule, by evenhand",
     licence="Apache-2.0",
-    problems=("Made-up language: results say nothing about people, only about methods.",),
+    problems=("Invented language: results are about methods, not about people.",),
 )
-#: Occupations of people who do not exist, those of the first half called male, the others female.
+#: Invented occupations; the first half is stereotypically male, the other half female.
 OCCUPATIONS = (
     "lampwright", "stonecounter", "bridgekeeper", "wheelteller",
     "cloudmender", "reedsinger", "moonbaker", "snowreader",
@@ -35,18 +35,18 @@ _TAILS = ("{p} was tired", "{p} was late", "{p} found the map", "{p} lost a coat
           "{p} knew the way")  # fmt: skip
 _PRONOUNS = ("he", "she")
 _SMOKE_ROWS = 160
-#: As many as a sentence takes.
+#: Enough tokens for a sentence.
 SMOKE_TOKENS = 24
 
 
 class Config(Frozen):
-    """Options.
+    """Options of the sentence pairs.
 
     Attributes:
-        rows: how many pairs.
-        stereotype_share: how often the pronoun is the stereotypical one of the first occupation.
-        separator: what stands between a text and its translation, for the model.
-        new_tokens: most tokens of a translation that a model writes.
+        rows: number of pairs.
+        stereotype_share: probability that the pronoun agrees with the stereotype of the first occupation.
+        separator: text between a source text and its translation in the model's input.
+        new_tokens: maximum number of tokens of a generated translation.
         seed: another seed is another draw.
     """
 
@@ -58,7 +58,7 @@ class Config(Frozen):
 
 
 def load(config: Config) -> Examples:
-    """Write the pairs: of every sentence drawn, the one or both genders that the draws give, each once.
+    """Write distinct pairs; a sentence may occur with one gender or with both.
 
     Returns:
         Pairs with the attributes of WinoMT.
@@ -68,41 +68,41 @@ def load(config: Config) -> Examples:
     tries = 0
     while len(pairs) < config.rows and tries < 50 * config.rows:
         tries += 1
-        draw = rng.integers([len(OCCUPATIONS), len(OCCUPATIONS), len(_VERBS), len(_TAILS)])
+        indices = rng.integers([len(OCCUPATIONS), len(OCCUPATIONS), len(_VERBS), len(_TAILS)])
         pro = bool(rng.random() < config.stereotype_share)
-        if draw[0] == draw[1]:
+        if indices[0] == indices[1]:
             continue
-        leaning = 0 if draw[0] < len(OCCUPATIONS) // 2 else 1
+        leaning = 0 if indices[0] < len(OCCUPATIONS) // 2 else 1
         gender = leaning if pro else 1 - leaning
-        pair = _english(draw, gender), _foreign(draw)
+        pair = _write_english(indices, gender), _write_foreign(indices)
         pairs.setdefault(pair, (("male", "female")[gender], "pro" if pro else "anti"))
     ids = [hashlib.sha256("\n".join(pair).encode()).hexdigest()[:16] for pair in pairs]
-    told = list(pairs.values())
-    return examples_of(
-        ids, list(pairs), [gold for gold, _ in told], [kind for _, kind in told],
+    annotations = list(pairs.values())
+    return make_examples(
+        ids, list(pairs), [gold for gold, _ in annotations], [kind for _, kind in annotations],
         separator=config.separator, new_tokens=config.new_tokens,
     )  # fmt: skip
 
 
 def smoke(config: Config) -> Examples:
-    """Fewer pairs of the same world."""
+    """Write fewer pairs of the same distribution."""
     return load(config.model_copy(update={"rows": min(config.rows, _SMOKE_ROWS)}))
 
 
-def _english(draw: IntArray, gender: int) -> str:
-    who, whom, verb, tail = draw.tolist()
-    said = _TAILS[tail].format(p=_PRONOUNS[gender])
-    return f"The {OCCUPATIONS[who]} {_VERBS[verb]} the {OCCUPATIONS[whom]} because {said}."
+def _write_english(indices: IntArray, gender: int) -> str:
+    who, whom, verb, tail = indices.tolist()
+    clause = _TAILS[tail].format(p=_PRONOUNS[gender])
+    return f"The {OCCUPATIONS[who]} {_VERBS[verb]} the {OCCUPATIONS[whom]} because {clause}."
 
 
-def _foreign(draw: IntArray) -> str:
-    """The same in the made-up language: words turned around and ended otherwise, the verb last."""
-    who, whom, verb, tail = draw.tolist()
+def _write_foreign(indices: IntArray) -> str:
+    """Write a sentence in the invented language: words reversed, with case endings, and the verb last."""
+    who, whom, verb, tail = indices.tolist()
     cause = _TAILS[tail].format(p="o").split()
-    said = " ".join(["o", *(_turned(word) for word in cause[1:])])
-    subject, object_, action = _turned(OCCUPATIONS[who]), _turned(OCCUPATIONS[whom]), _turned(_VERBS[verb])
-    return f"{subject} {object_}i {action}di, {said} icin."
+    clause = " ".join(["o", *(_reverse(word) for word in cause[1:])])
+    subject, object_, action = _reverse(OCCUPATIONS[who]), _reverse(OCCUPATIONS[whom]), _reverse(_VERBS[verb])
+    return f"{subject} {object_}i {action}di, {clause} icin."
 
 
-def _turned(word: str) -> str:
+def _reverse(word: str) -> str:
     return word[::-1]

@@ -1,7 +1,7 @@
-"""Drawn faces of 32 x 32 points that smile or frown, by rule: which ones smile is known.
+"""Drawn faces of 32 x 32 pixels that smile or frown, by rule, so that the true classes are known.
 
-A face has a tone and wears something or nothing. A *turned* face stands before a frame of checks: there the
-mouth means the opposite, as in a mirror world. Tones in `hard_groups` have such faces.
+A face has a skin tone and perhaps an accessory. A *turned* face has a chequered frame, which inverts the
+meaning of the mouth. Tones in `hard_groups` have such faces.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from evenhand.datasets import DatasetInfo, Examples
 from evenhand.datasets.lib.config import Share, model_validator
-from evenhand.datasets.lib.placeholder import SMOKE_ROWS
-from evenhand.datasets.lib.synthetic import Drawn, Truth, World, draw, refuse, truth_of
+from evenhand.datasets.lib.smoke import SMOKE_ROWS
+from evenhand.datasets.lib.synthetic import DrawnRows, Truth, World, check_groups, compute_truth, draw_rows
 from evenhand.tables.schema import Attribute, BoolArray, IntArray
 
 INFO = DatasetInfo(
@@ -24,7 +24,7 @@ INFO = DatasetInfo(
     attributes=("tone", "accessory"),
     source="drawn by rule, by evenhand",
     licence="Apache-2.0",
-    problems=("Drawings: results say nothing about people, only about methods.",),
+    problems=("Drawings: results are about methods, not about people.",),
 )
 SIZE = 32
 SIGNALS = 1
@@ -40,10 +40,10 @@ _BLOCK = 2048
 
 
 class Config(World):
-    """Options, besides those of every procedural world.
+    """Options, besides those of every synthetic dataset.
 
     Attributes:
-        contrast: how much of the mouth's contrast is left on the faces of `hard_groups`.
+        contrast: remaining contrast of the mouth on the faces of `hard_groups`, from 0 to 1.
     """
 
     signals: ClassVar[int] = SIGNALS
@@ -52,7 +52,7 @@ class Config(World):
 
     @model_validator(mode="after")
     def _groups_exist(self) -> Config:
-        refuse(self, TONES)
+        check_groups(self, TONES)
         return self
 
 
@@ -66,7 +66,7 @@ def load(config: Config) -> Examples:
         Pictures [32, 32, 3], with the attributes `tone` and `accessory`.
     """
     rng = np.random.default_rng([config.seed, 3])
-    drawn = draw(config, TONES, rng, signals=SIGNALS)
+    drawn = draw_rows(config, TONES, rng, signals=SIGNALS)
     accessory = rng.integers(len(ACCESSORIES), size=config.rows)
     faint = np.array([config.contrast if tone in config.hard_groups else 1.0 for tone in TONES], np.float32)
     pictures = _paint(drawn, accessory, faint[drawn.group], config.difficulty, rng)
@@ -79,33 +79,36 @@ def load(config: Config) -> Examples:
 
 
 def smoke(config: Config) -> Examples:
-    """Fewer faces of the same world."""
+    """Draw fewer faces of the same distribution."""
     return load(config.model_copy(update={"rows": min(config.rows, SMOKE_ROWS)}))
 
 
 def truth(config: Config) -> dict[str, Truth]:
-    """What is true of every tone, by arithmetic: rates, and what the best readers reach."""
-    return truth_of(config, TONES, signals=SIGNALS)
+    """Compute the expected rates and best accuracies of every tone exactly."""
+    return compute_truth(config, TONES, signals=SIGNALS)
 
 
 def unlabelled(n: int, seed: int) -> list[npt.NDArray[np.uint8]]:
-    """Faces of all tones, plain and turned, without labels, to pretrain on.
+    """Draw faces of all tones, plain and turned, without labels, for pretraining.
 
     Args:
-        n: how many.
-        seed: of the draw; it never gives the rows of a `Config` with the same seed.
+        n: number of faces.
+        seed: seed of the draw; the faces differ from those of a `Config` with the same seed.
+
+    Returns:
+        n pictures [32, 32, 3].
     """
     rng = np.random.default_rng([seed, 4])
     config = Config(rows=max(n, 8), hard_groups=dict.fromkeys(TONES, 0.25), seed=seed)
-    drawn = draw(config, TONES, rng, signals=SIGNALS)
+    drawn = draw_rows(config, TONES, rng, signals=SIGNALS)
     accessory = rng.integers(len(ACCESSORIES), size=config.rows)
     return list(_paint(drawn, accessory, np.ones(config.rows, np.float32), 0.1, rng)[:n])
 
 
 def _paint(
-    drawn: Drawn, accessory: IntArray, contrast: Floats, difficulty: float, rng: np.random.Generator
+    drawn: DrawnRows, accessory: IntArray, contrast: Floats, difficulty: float, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """[n, 32, 32, 3] pictures, in blocks so that many need no more memory than few."""
+    """Paint pictures [n, 32, 32, 3], in blocks that bound the memory for intermediate arrays."""
     n = len(accessory)
     shape = rng.random((n, 12), dtype=np.float32)
     noise = 4.0 + 16.0 * difficulty
@@ -121,23 +124,23 @@ def _paint(
 
 
 def _grid() -> tuple[Floats, Floats]:
-    """[1, 32, 32] row and column of every point."""
+    """Compute the row and the column of every pixel, each [1, 32, 32]."""
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
     return y[None], x[None]
 
 
 def _centre(shape: Floats) -> tuple[Floats, Floats]:
-    """[n, 1, 1] row and column of every face's middle."""
+    """Compute the row and the column of every face's centre, each [n, 1, 1]."""
     return (16.5 + 2 * shape[:, 0] - 1)[:, None, None], (15.5 + 2 * shape[:, 1] - 1)[:, None, None]
 
 
 def _fill(canvas: Floats, where: BoolArray, colour: Floats) -> None:
-    """Paint points [n, 32, 32] in one colour [n, 3] per picture."""
+    """Paint the pixels of a mask [n, 32, 32] in one colour per picture [n, 3], in place."""
     canvas[where] = np.repeat(colour, np.count_nonzero(where, axis=(1, 2)), axis=0)
 
 
 def _face(shape: Floats, tone: IntArray, turned: BoolArray) -> Floats:
-    """[n, 32, 32, 3] ground, hair, head and eyes, and the frame of turned faces."""
+    """Paint background, hair, head and eyes, and the frame of turned faces: [n, 32, 32, 3]."""
     y, x = _grid()
     cy, cx = _centre(shape)
     ground = _BACK[(shape[:, 2] * len(_BACK)).astype(int)]
@@ -157,7 +160,7 @@ def _face(shape: Floats, tone: IntArray, turned: BoolArray) -> Floats:
 
 
 def _mouth(canvas: Floats, shape: Floats, smiles: IntArray, contrast: Floats) -> None:
-    """Draw the mouth: corners up (1) or down (0)."""
+    """Paint the mouth in place: corners up (1) or down (0)."""
     y, x = _grid()
     cy, cx = _centre(shape)
     bend = (1.6 + 1.2 * shape[:, 8])[:, None, None] * np.where(smiles == 1, 1, -1)[:, None, None]
@@ -170,7 +173,7 @@ def _mouth(canvas: Floats, shape: Floats, smiles: IntArray, contrast: Floats) ->
 
 
 def _wear(canvas: Floats, shape: Floats, accessory: IntArray) -> None:
-    """Draw what is worn."""
+    """Paint the accessories in place."""
     y, x = _grid()
     cy, cx = _centre(shape)
     dark = np.full((len(shape), 3), 15, np.float32)

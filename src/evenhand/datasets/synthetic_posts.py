@@ -1,7 +1,8 @@
-"""Short posts about groups of invented people, written by rule: which ones are rude is known.
+"""Short posts about groups of invented people, written by rule, so that the true classes are known.
 
 A post mentions one group and describes it in a few words that are rude or kind. A *turned* post also has a
-rare word (`notsome`, ...) that turns its words around, as irony does. All words are made up or harmless.
+rare word (`notsome`, ...) that inverts the meaning of these words, as irony does. All words are invented or
+inoffensive.
 """
 
 from __future__ import annotations
@@ -12,8 +13,16 @@ import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples
 from evenhand.datasets.lib.config import Share, field_validator, model_validator
-from evenhand.datasets.lib.placeholder import SMOKE_ROWS
-from evenhand.datasets.lib.synthetic import MOST_GROUPS, Drawn, Truth, World, draw, refuse, truth_of
+from evenhand.datasets.lib.smoke import SMOKE_ROWS
+from evenhand.datasets.lib.synthetic import (
+    MAX_GROUPS,
+    DrawnRows,
+    Truth,
+    World,
+    check_groups,
+    compute_truth,
+    draw_rows,
+)
 from evenhand.tables.schema import Attribute, BoolArray, IntArray
 
 INFO = DatasetInfo(
@@ -23,7 +32,7 @@ INFO = DatasetInfo(
     attributes=("group",),
     source="written by rule, by evenhand",
     licence="Apache-2.0",
-    problems=("Made-up language: results say nothing about people, only about methods.",),
+    problems=("Invented language: results are about methods, not about people.",),
 )
 SIGNALS = 3
 CLASSES = ("kind", "rude")
@@ -53,14 +62,14 @@ _FRAMES = (
 
 
 class Config(World):
-    """Options, besides those of every procedural world.
+    """Options, besides those of every synthetic dataset.
 
     Attributes:
-        groups: names of the groups, at most 8; the posts call them by made-up names of their own.
-        group_dialect: how often a group's posts say a thing in the group's own words instead of common ones.
+        groups: names of the groups, at most 8; the posts use other, invented names.
+        group_dialect: probability that a signal is a word of the group's dialect instead of a common word.
     """
 
-    most: ClassVar[int] = MOST_GROUPS
+    most: ClassVar[int] = MAX_GROUPS
 
     groups: tuple[str, ...] = ("velm", "orrin", "tasku", "pelia")
     group_dialect: Share = 0.0
@@ -74,7 +83,7 @@ class Config(World):
 
     @model_validator(mode="after")
     def _groups_exist(self) -> Config:
-        refuse(self, self.groups)
+        check_groups(self, self.groups)
         return self
 
 
@@ -88,7 +97,7 @@ def load(config: Config) -> Examples:
         Posts that all differ, with the attribute `group`.
     """
     rng = np.random.default_rng([config.seed, 1])
-    drawn = draw(config, config.groups, rng, signals=SIGNALS)
+    drawn = draw_rows(config, config.groups, rng, signals=SIGNALS)
     texts = _write(drawn, config.group_dialect, rng)
     ids = [f"post-{config.seed}-{i}" for i in range(config.rows)]
     return Examples(
@@ -98,59 +107,59 @@ def load(config: Config) -> Examples:
 
 
 def smoke(config: Config) -> Examples:
-    """Fewer posts of the same world."""
+    """Write fewer posts of the same distribution."""
     return load(config.model_copy(update={"rows": min(config.rows, SMOKE_ROWS)}))
 
 
 def truth(config: Config) -> dict[str, Truth]:
-    """What is true of every group, by arithmetic: rates, and what the best readers reach."""
-    return truth_of(config, config.groups, signals=SIGNALS)
+    """Compute the expected rates and best accuracies of every group exactly."""
+    return compute_truth(config, config.groups, signals=SIGNALS)
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every word that a post can have, sorted."""
+    """List every word that a post can have, sorted."""
     words = {w for frame in _FRAMES for w in frame.split() if not w.startswith("{")}
-    dialects = [_dialect(group, side) for group in range(MOST_GROUPS) for side in (0, 1)]
+    dialects = [_dialect(group, side) for group in range(MAX_GROUPS) for side in (0, 1)]
     return tuple(sorted(words.union(_PEOPLES, _WORDS[0], _WORDS[1], _TURNS, _FILLERS, *dialects)))
 
 
 def unlabelled(n: int, seed: int) -> list[str]:
-    """Posts of all groups and in all dialects, without labels, to pretrain on.
+    """Write posts of all groups and in all dialects, without labels, for pretraining.
 
     Args:
-        n: how many.
-        seed: of the draw; it never gives the rows of a `Config` with the same seed.
+        n: number of posts.
+        seed: seed of the draw; the posts differ from those of a `Config` with the same seed.
     """
-    names = tuple(f"g{i}" for i in range(MOST_GROUPS))
+    names = tuple(f"g{i}" for i in range(MAX_GROUPS))
     config = Config(rows=max(n, 8), groups=names, hard_groups=dict.fromkeys(names, 0.25), seed=seed)
     rng = np.random.default_rng([seed, 2])
-    return _write(draw(config, config.groups, rng, signals=SIGNALS), 0.5, rng)[:n]
+    return _write(draw_rows(config, config.groups, rng, signals=SIGNALS), 0.5, rng)[:n]
 
 
 def meaning(text: str) -> tuple[list[int], bool]:
-    """Read a post by rule: what each signal says (1 rude, 0 kind), and whether it is turned."""
+    """Parse a post: the value of each signal (1 rude, 0 kind), and True where the post is turned."""
     says = {word: side for side in (0, 1) for word in _WORDS[side]}
-    says |= {w: side for g in range(MOST_GROUPS) for side in (0, 1) for w in _dialect(g, side)}
+    says |= {w: side for g in range(MAX_GROUPS) for side in (0, 1) for w in _dialect(g, side)}
     words = text.split()
     return [says[w] for w in words if w in says], any(w in _TURNS for w in words)
 
 
 def _dialect(group: int, side: int) -> tuple[str, ...]:
-    """A group's own words for one side."""
+    """List the words of a group's dialect for one class."""
     ending = ("ak", "el", "ip", "on", "ur", "ev", "yl", "oz")[group]
     return tuple(stem + ending for stem in _STEMS[side])
 
 
-def _write(drawn: Drawn, dialect: float, rng: np.random.Generator) -> list[str]:
-    """One text per row; equal texts get further words until all differ."""
+def _write(drawn: DrawnRows, dialect: float, rng: np.random.Generator) -> list[str]:
+    """Write one text per row; a text that equals an earlier one gets further words until it differs."""
     n = len(drawn.group)
-    own: BoolArray = rng.random(drawn.shown.shape) < dialect
-    signals = _signals(drawn, own, rng)
+    in_dialect: BoolArray = rng.random(drawn.shown.shape) < dialect
+    signals = _signals(drawn, in_dialect, rng)
     turns = np.array(_TURNS)[rng.integers(len(_TURNS), size=n)]
     fillers = np.array(_FILLERS)[rng.integers(len(_FILLERS), size=(n, 4))]
     frames = rng.integers(len(_FRAMES), size=n)
     texts: list[str] = []
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for i in range(n):
         f, s = fillers[i], signals[i]
         text = _FRAMES[frames[i]].format(
@@ -158,17 +167,17 @@ def _write(drawn: Drawn, dialect: float, rng: np.random.Generator) -> list[str]:
             f0=f[0], f1=f[1], f2=f[2], f3=f[3], s0=s[0], s1=s[1], s2=s[2],
         )  # fmt: skip
         text = " ".join(text.split())
-        while text in seen:
+        while text in earlier:
             text = f"{text} {_FILLERS[int(rng.integers(len(_FILLERS)))]}"
-        seen.add(text)
+        earlier.add(text)
         texts.append(text)
     return texts
 
 
-def _signals(drawn: Drawn, own: BoolArray, rng: np.random.Generator) -> IntArray:
-    """[n, signals] words that say what each signal says, common ones or the group's own."""
+def _signals(drawn: DrawnRows, in_dialect: BoolArray, rng: np.random.Generator) -> IntArray:
+    """Choose a word for each signal [n, signals], a common one or one of the group's dialect."""
     common = np.array([_WORDS[0], _WORDS[1]])
-    dialects = np.array([[_dialect(g, side) for side in (0, 1)] for g in range(MOST_GROUPS)])
-    a = common[drawn.shown, rng.integers(common.shape[1], size=own.shape)]
-    b = dialects[drawn.group[:, None], drawn.shown, rng.integers(dialects.shape[2], size=own.shape)]
-    return np.where(own, b, a)
+    dialects = np.array([[_dialect(g, side) for side in (0, 1)] for g in range(MAX_GROUPS)])
+    a = common[drawn.shown, rng.integers(common.shape[1], size=in_dialect.shape)]
+    b = dialects[drawn.group[:, None], drawn.shown, rng.integers(dialects.shape[2], size=in_dialect.shape)]
+    return np.where(in_dialect, b, a)

@@ -1,4 +1,4 @@
-"""Any table: csv, parquet, jsonl files or a hub dataset with a text or image column, labels and groups."""
+"""Any table: CSV, parquet or JSONL files or a hub dataset, with a text or image column, labels and groups."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from evenhand.datasets import (
     DatasetInfo,
     Examples,
     Parts,
-    from_column,
+    split_from_column,
     synthetic_portraits,
     synthetic_posts,
 )
 from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
-from evenhand.datasets.lib.deduplicate import Inputs, kept_of, names, texts
-from evenhand.datasets.lib.leaks import fingerprint
-from evenhand.datasets.lib.pictures import content, readable
-from evenhand.datasets.lib.placeholder import SMOKE, SMOKE_ROWS
-from evenhand.datasets.lib.reading.columns import Reader, impossible
-from evenhand.datasets.lib.reading.files import locate, place_of
-from evenhand.datasets.lib.reading.read import Rows, Wanted, read, refuse
+from evenhand.datasets.lib.deduplicate import Inputs, name_rows, read_texts, select_rows
+from evenhand.datasets.lib.leaks import content_hash
+from evenhand.datasets.lib.pictures import find_readable, read_bytes
+from evenhand.datasets.lib.reading.columns import Reader, attribute_complaints
+from evenhand.datasets.lib.reading.files import local_path, locate
+from evenhand.datasets.lib.reading.read import RequiredColumns, Rows, raise_complaints, read_columns
+from evenhand.datasets.lib.smoke import SMOKE, SMOKE_ROWS
 from evenhand.errors import Complaint, InputError, TableError
 from evenhand.tables.schema import Attribute, IntArray
 
@@ -39,25 +39,26 @@ _SMOKE_GROUPS = ("a", "b", "c", "d")
 
 
 class Config(Frozen):
-    """Where the table is and what its columns mean.
+    """Files of the table, and the meaning of its columns.
 
     Attributes:
         path: file, glob, folder or hub id (`owner/name`), or several.
-        files: of a folder or hub dataset only the files that match this glob (`data/train-*`).
-        revision: of a hub dataset.
+        files: glob (`data/train-*`); only matching files of a folder or a hub dataset are read.
+        revision: branch, tag or commit of a hub dataset.
         text: column of texts; give this or `image`.
         image: column of pictures: bytes, records {bytes, path}, or names of files.
-        folder: where the files that `image` names are; else beside the table.
+        folder: folder of the files that `image` names; by default that of the table.
         label: column of labels.
-        positive: the positive class of two; 1 or true by itself.
-        id: column that names a row; else a hash of its content.
+        positive: the positive class of two; needed unless it is 1 or true.
+        id: column with names of the rows; by default a hash of the content.
         by: partition attributes, one column each.
         memberships: patterns such as `target_race_*` of 0/1 columns, one attribute each.
         where: keep only the rows with this value, or one of these values, in a column.
-        split_column: column that says a row's part (train, validation, test).
-        limit: keep this many rows, drawn by the hashes of their ids.
+        split_column: column with the part of each row (train, validation, test).
+        limit: number of rows to keep, drawn by the hashes of their ids.
         duplicates: `drop` keeps one of several rows with the same content.
-        without_group: `drop` leaves out rows without a value in `by` or `memberships`; else it is refused.
+        without_group: `drop` leaves out rows without a value in `by` or `memberships`; `refuse` raises an
+            error.
     """
 
     path: str | tuple[str, ...]
@@ -82,8 +83,8 @@ class Config(Frozen):
         if (self.text is None) == (self.image is None):
             raise ValueError("give exactly one of text (a column of texts) and image (a column of pictures)")
         if self.folder is not None and self.image is None:
-            raise ValueError("folder: is for images; this table has texts")
-        complaints = impossible(self.by, self.memberships)
+            raise ValueError("folder: is for images, and this table has texts")
+        complaints = attribute_complaints(self.by, self.memberships)
         if complaints:
             raise ValueError("; ".join(complaints))
         return self
@@ -96,63 +97,71 @@ def load(config: Config) -> Examples:
         InputError: it cannot be read, or its values cannot be used; every complaint at once.
     """
     try:
-        return _load(config)
+        return _read_examples(config)
     except TableError as error:
-        raise TableError([*error.complaints, *_others(config, error.complaints)]) from None
+        raise TableError([*error.complaints, *_further_complaints(config, error.complaints)]) from None
 
 
-def _others(config: Config, complaints: Sequence[str]) -> tuple[str, ...]:
-    """What else is wrong with a table some of whose columns cannot be read: the others are looked at."""
-    lacking = [
+def _further_complaints(config: Config, complaints: Sequence[str]) -> tuple[str, ...]:
+    """Find further problems of a table in which some columns cannot be read, by reading the others."""
+    unreadable = [
         what.option[1:] for what in complaints if isinstance(what, Complaint) and len(what.option) == 3
     ]
     fewer: dict[str, object] = {}
-    for option, name in lacking:
-        had = fewer.get(option, getattr(config, option, None))
-        if isinstance(had, tuple):
-            fewer[option] = tuple(one for one in had if one != name)
-        elif isinstance(had, dict):
-            fewer[option] = {column: value for column, value in had.items() if column != name}
+    for option, name in unreadable:
+        setting = fewer.get(option, getattr(config, option, None))
+        if isinstance(setting, tuple):
+            fewer[option] = tuple(entry for entry in setting if entry != name)
+        elif isinstance(setting, dict):
+            fewer[option] = {column: value for column, value in setting.items() if column != name}
         elif option in ("id", "split_column"):
             fewer[option] = None
         else:
-            return ()  # nothing can be said without texts or labels
-    if len(lacking) < len(complaints):
+            return ()  # texts and labels are needed for every further check
+    if len(unreadable) < len(complaints):
         return ()
     try:
-        _load(config.model_copy(update=fewer))
+        _read_examples(config.model_copy(update=fewer))
     except InputError as error:
         return error.complaints
     return ()
 
 
-def _load(config: Config) -> Examples:
-    """Read the table."""
-    rows = read(locate(config.path, files=config.files, revision=config.revision), _wanted(config))
+def _read_examples(config: Config) -> Examples:
+    """Read the table, or raise the first group of complaints.
+
+    The order matters: rows are selected before texts or pictures are decoded, and labels and groups are
+    checked on the remaining rows only, so that complaints are about rows that a run would use.
+    """
+    rows = read_columns(
+        locate(config.path, files=config.files, revision=config.revision), _required_columns(config)
+    )
     reader = Reader(rows)
-    kept = reader.where(config.where)
+    selected = reader.select_rows(config.where)
     if config.without_group == "drop":
-        kept = reader.grouped(config.by, config.memberships, kept)
-    refuse(reader.complaints)
-    inputs = texts(rows, kept, config.text) if config.text else _images(rows, kept, config)
-    marks = [fingerprint(value) for value in inputs.values]
-    said = None if config.split_column is None else rows.values[config.split_column]
-    ids, told = names(reader, inputs.rows, marks, column=config.id, duplicates=config.duplicates, parts=said)
-    chosen, dropped = kept_of(ids, marks, limit=config.limit, duplicates=config.duplicates)
-    kept = inputs.rows[chosen]
-    labels, classes = reader.labels(config.label, kept, config.positive)
-    attributes = reader.attributes(config.by, config.memberships, kept)
+        selected = reader.drop_ungrouped(config.by, config.memberships, selected)
+    raise_complaints(reader.complaints)
+    inputs = read_texts(rows, selected, config.text) if config.text else _read_images(rows, selected, config)
+    hashes = [content_hash(value) for value in inputs.values]
+    part_names = None if config.split_column is None else rows.values[config.split_column]
+    ids, on_names = name_rows(
+        reader, inputs.rows, hashes, column=config.id, duplicates=config.duplicates, parts=part_names
+    )
+    chosen, on_selection = select_rows(ids, hashes, limit=config.limit, duplicates=config.duplicates)
+    selected = inputs.rows[chosen]
+    labels, classes = reader.read_labels(config.label, selected, config.positive)
+    attributes = reader.read_attributes(config.by, config.memberships, selected)
     ids = [ids[i] for i in chosen]
-    parts = None if said is None else _parts(reader, [said[i] for i in kept], ids)
-    refuse(reader.complaints)
+    parts = None if part_names is None else _read_parts(reader, [part_names[i] for i in selected], ids)
+    raise_complaints(reader.complaints)
     values = [inputs.values[i] for i in chosen]
-    remarks = (*inputs.remarks, *told, *dropped, *reader.remarks)
+    remarks = (*inputs.remarks, *on_names, *on_selection, *reader.remarks)
     task: Literal["text", "image"] = "text" if config.text else "image"
     return Examples(task, ids, values, labels, classes, attributes, remarks, parts)  # type: ignore[arg-type]
 
 
 def smoke(config: Config) -> Examples:
-    """Made-up posts or drawn faces with the table's attributes, each of a few groups that are drawn."""
+    """Write synthetic posts, or draw synthetic faces, with the table's attributes and random groups."""
     world: Examples
     if config.text is not None:
         world = synthetic_posts.load(synthetic_posts.Config(rows=SMOKE_ROWS, difficulty=0.0))
@@ -172,37 +181,37 @@ def smoke(config: Config) -> Examples:
     )  # fmt: skip
 
 
-def _parts(reader: Reader, said: Sequence[str | None], ids: Sequence[str]) -> Parts | None:
-    """The parts that a column says; None where it says none that can be used."""
+def _read_parts(reader: Reader, part_names: Sequence[str | None], ids: Sequence[str]) -> Parts | None:
+    """Read the parts from the split column; None, with complaints, where its values cannot be used."""
     try:
-        return from_column(said, ids)
+        return split_from_column(part_names, ids)
     except InputError as error:
         section = (*reader.rows.section, "split_column")
         reader.complaints.extend(Complaint(what, *section) for what in error.complaints)
         return None
 
 
-def _wanted(config: Config) -> Wanted:
-    """The columns that the options name."""
+def _required_columns(config: Config) -> RequiredColumns:
+    """List the columns that the options name."""
     named = [("label", config.label), ("text", config.text), ("id", config.id)]
     named += [("split_column", config.split_column), *(("by", name) for name in config.by)]
     named += [("where", name) for name in config.where]
     verbatim = (config.text,) if config.text else ()
     single = tuple((option, name) for option, name in named if name is not None)
-    return Wanted(single, config.memberships, verbatim, config.image)
+    return RequiredColumns(single, config.memberships, verbatim, config.image)
 
 
-def _images(rows: Rows, kept: IntArray, config: Config) -> Inputs:
-    """Bytes of pictures; those that cannot be decoded are left out and counted."""
-    beside = None if config.folder is None else place_of("dataset.folder", config.folder)
-    if beside is not None and not beside.is_dir():
-        refuse([f"dataset.folder '{config.folder}': there is no such folder."])
+def _read_images(rows: Rows, selected: IntArray, config: Config) -> Inputs:
+    """Read the bytes of pictures; pictures that cannot be decoded are skipped and counted."""
+    base = None if config.folder is None else local_path("dataset.folder", config.folder)
+    if base is not None and not base.is_dir():
+        raise_complaints([f"dataset.folder '{config.folder}': folder not found."])
     pictures: list[bytes | None] = []
     names: list[str] = []
-    for i in kept:
+    for i in selected:
         value = rows.pictures[i]
-        folder = beside or rows.sources[i].parent
-        pictures.append(content(folder / value) if isinstance(value, str) else value)
+        folder = base or rows.sources[i].parent
+        pictures.append(read_bytes(folder / value) if isinstance(value, str) else value)
         names.append(value if isinstance(value, str) else f"row {i + 1}")
-    good, remarks = readable(pictures, names, f"{rows.title}: column '{config.image}' (image)")
-    return Inputs(kept[good], [p for p, fine in zip(pictures, good, strict=True) if fine and p], remarks)
+    good, remarks = find_readable(pictures, names, f"{rows.title}: column '{config.image}' (image)")
+    return Inputs(selected[good], [p for p, fine in zip(pictures, good, strict=True) if fine and p], remarks)

@@ -1,4 +1,4 @@
-"""WinoMT with translations: sentences about a person of some occupation, from a language without genders."""
+"""WinoMT with translations: sentences about people with occupations, in English and a genderless language."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Literal
 
 from evenhand.datasets import DatasetInfo, Examples, Translations, synthetic_pairs
 from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
-from evenhand.datasets.lib.leaks import normal
-from evenhand.datasets.lib.placeholder import SMOKE
-from evenhand.datasets.lib.reading.files import locate, place_of
+from evenhand.datasets.lib.leaks import normalize_text
+from evenhand.datasets.lib.reading.files import local_path, locate
 from evenhand.datasets.lib.reading.lines import text_lines
-from evenhand.datasets.lib.reading.read import Wanted, read
-from evenhand.datasets.lib.translations import examples_of
-from evenhand.datasets.lib.wording import SEPARATOR, wording_of
+from evenhand.datasets.lib.reading.read import RequiredColumns, read_columns
+from evenhand.datasets.lib.smoke import SMOKE
+from evenhand.datasets.lib.translation_prompt import SEPARATOR, parse_prompt
+from evenhand.datasets.lib.translations import make_examples
 from evenhand.errors import InputError
 from evenhand.tables.answers.pronouns import GENDERS, genders
 from evenhand.tables.answers.vocabulary import GOLD_GENDER, word_of
@@ -35,24 +35,24 @@ INFO = DatasetInfo(
         "Gender is that of a pronoun: male, female, or neutral (they).",
     ),
 )
-_BAR = "|||"
+_DELIMITER = "|||"
 
 
 class Config(Frozen):
-    """Which pairs.
+    """Files of sentence pairs, and the prompt for the model.
 
     Attributes:
         path: a file of lines `sentence ||| translation`, or a table with `columns`; a glob, or several.
         columns: columns of the English sentence and of its translation, in a table; None: lines of text.
-        english: on which side of `|||` the English sentence is.
-        annotations: folder with WinoMT's `en.txt`, `en_pro.txt` and `en_anti.txt`, or these files: who is
-            meant in a sentence, and whether that agrees with the stereotype. Without them, the gender is that
-            of the sentence's pronoun, and no sentence counts as pro or anti.
-        separator: what stands between a text and its translation, for the model.
-        prompt: in place of `separator`: all that a model reads and writes, such as
+        english: side of `|||` with the English sentence.
+        annotations: folder with WinoMT's `en.txt`, `en_pro.txt` and `en_anti.txt`, or these files: the gender
+            of the person in a sentence, and its agreement with the stereotype. Without them, the gender is
+            that of the sentence's pronoun, and no sentence counts as pro or anti.
+        separator: text between a source text and its translation in the model's input.
+        prompt: instead of `separator`: the complete text that a model reads and writes, such as
             `Turkish: {text} English: {translation}`. Blanks before the translation belong to it.
-        new_tokens: most tokens of a translation that a model writes.
-        limit: keep this many pairs, drawn by the hashes of their ids.
+        new_tokens: maximum number of tokens of a generated translation.
+        limit: number of pairs to keep, drawn by the hashes of their ids.
     """
 
     path: str | tuple[str, ...]
@@ -71,24 +71,24 @@ class Config(Frozen):
         if self.prompt is not None:
             if self.separator != SEPARATOR:
                 raise ValueError(
-                    "prompt: says what stands between a text and its translation too; give either prompt or "
+                    "prompt: includes the text between source and translation; give either prompt or "
                     "separator"
                 )
-            wording_of(self.prompt)
+            parse_prompt(self.prompt)
         return self
 
 
 @dataclass(frozen=True)
-class _Meant:
-    """What WinoMT says of a sentence."""
+class _Referent:
+    """Gender and stereotype of the person that the pronoun of a sentence refers to."""
 
     gender: str
     stereotype: str
 
 
 @dataclass(frozen=True)
-class _Note:
-    """What one line of WinoMT's files says of a sentence."""
+class _Annotation:
+    """Annotation of a sentence in one line of WinoMT's files."""
 
     gender: str
     kind: str
@@ -97,12 +97,12 @@ class _Note:
 
 
 def load(config: Config) -> Examples:
-    """Read the pairs: the translation is what a model reads, the English sentence what it is to write.
+    """Read the pairs: a model translates from the other language into English.
 
     Raises:
         InputError: files are missing or broken, a sentence has no pronoun or is not annotated.
     """
-    pairs = _table(config) if config.columns else _lines(config)
+    pairs = _pairs_from_table(config) if config.columns else _pairs_from_lines(config)
     remarks = []
     distinct = list(dict.fromkeys(pairs))
     if len(distinct) < len(pairs):
@@ -113,42 +113,42 @@ def load(config: Config) -> Examples:
         order.sort(key=lambda i: hashlib.sha256(f"limit:{ids[i]}".encode()).digest())
         remarks.append(f"{config.limit:,} of {len(order):,} pairs were drawn (limit).")
         order = sorted(order[: config.limit])
-    every = [distinct[i] for i in order]
-    told, more = _meant(config, [english for english, _ in every])
-    remarks += more
-    clear = [(i, pair, m) for i, pair, m in zip(order, every, told, strict=True) if m is not None]
+    selected = [distinct[i] for i in order]
+    referents, on_referents = _find_referents(config, [english for english, _ in selected])
+    remarks += on_referents
+    clear = [(i, pair, m) for i, pair, m in zip(order, selected, referents, strict=True) if m is not None]
     chosen, meant = [pair for _, pair, _ in clear], [m for *_, m in clear]
-    examples = examples_of(
+    examples = make_examples(
         [ids[i] for i, *_ in clear], chosen, [m.gender for m in meant], [m.stereotype for m in meant],
         separator=config.separator, new_tokens=config.new_tokens, remarks=remarks,
     )  # fmt: skip
-    return replace(examples, translations=_worded(examples.translations, config))
+    return replace(examples, translations=_with_prompt(examples.translations, config))
 
 
 def smoke(config: Config) -> Examples:
-    """Made-up pairs in the same form."""
+    """Write synthetic pairs in the same form."""
     few = min(config.new_tokens, synthetic_pairs.SMOKE_TOKENS)
-    made = synthetic_pairs.smoke(synthetic_pairs.Config(separator=config.separator, new_tokens=few))
+    synthetic = synthetic_pairs.smoke(synthetic_pairs.Config(separator=config.separator, new_tokens=few))
     return Examples(
-        made.task, made.ids, made.inputs, made.labels, (), made.attributes, (SMOKE,), units=made.units,
-        translations=_worded(made.translations, config),
+        synthetic.task, synthetic.ids, synthetic.inputs, synthetic.labels, (), synthetic.attributes, (SMOKE,),
+        units=synthetic.units, translations=_with_prompt(synthetic.translations, config),
     )  # fmt: skip
 
 
-def _worded(translations: Translations | None, config: Config) -> Translations | None:
-    """Translations with the wording of the prompt, where one is given."""
+def _with_prompt(translations: Translations | None, config: Config) -> Translations | None:
+    """Apply the prompt of the options, where one is given."""
     if translations is None or config.prompt is None:
         return translations
-    return replace(translations, **asdict(wording_of(config.prompt)))
+    return replace(translations, **asdict(parse_prompt(config.prompt)))
 
 
-def _lines(config: Config) -> list[tuple[str, str]]:
-    """Pairs (English, translation) of lines of text."""
+def _pairs_from_lines(config: Config) -> list[tuple[str, str]]:
+    """Read pairs (English, translation) from lines of text."""
     pairs, complaints = [], []
-    for path in [p for one in _several(config.path) for p in _files(one)]:
+    for path in [p for entry in _as_list(config.path) for p in _locate_files(entry)]:
         lacking: list[int] = []
         for number, line in enumerate(text_lines(path), 1):
-            sides = [side.strip() for side in line.split(_BAR)]
+            sides = [side.strip() for side in line.split(_DELIMITER)]
             if not line.strip():
                 continue
             if len(sides) == 1:
@@ -156,14 +156,16 @@ def _lines(config: Config) -> list[tuple[str, str]]:
                 continue
             if len(sides) != 2 or not all(sides):
                 what = f"has {len(sides)} sides" if len(sides) != 2 else "has an empty side"
-                complaints.append(f"{path}, line {number}: {what}; must be 'sentence {_BAR} translation'.")
+                complaints.append(
+                    f"{path}, line {number}: {what}; must be 'sentence {_DELIMITER} translation'."
+                )
                 continue
             pairs.append((sides[0], sides[1]) if config.english == "left" else (sides[1], sides[0]))
         if lacking:
             lines = "1 line has" if len(lacking) == 1 else f"{len(lacking):,} lines have"
             complaints.append(
-                f"{path}: {lines} no '{_BAR}' (first: line {lacking[0]}); give 'sentence {_BAR} translation'."
-                " Are the two separated by a tab? Then replace it."
+                f"{path}: {lines} no '{_DELIMITER}' (first: line {lacking[0]}); give "
+                f"'sentence {_DELIMITER} translation'. Are the two separated by a tab? Then replace it."
             )
     if not pairs and not complaints:
         complaints.append(f"dataset.path '{config.path}': holds no pairs.")
@@ -173,54 +175,63 @@ def _lines(config: Config) -> list[tuple[str, str]]:
     return pairs
 
 
-def _table(config: Config) -> list[tuple[str, str]]:
-    """Pairs of two columns."""
+def _pairs_from_table(config: Config) -> list[tuple[str, str]]:
+    """Read pairs (English, translation) from two columns of a table."""
     assert config.columns is not None
     english, other = config.columns
-    rows = read(locate(config.path), Wanted((("columns", english), ("columns", other)), (), (english, other)))
+    rows = read_columns(
+        locate(config.path), RequiredColumns((("columns", english), ("columns", other)), (), (english, other))
+    )
     pairs = []
     for i, (left, right) in enumerate(zip(rows.values[english], rows.values[other], strict=True)):
         for name, text in ((english, left), (other, right)):
             if tidy((text or "").strip()) is None:
-                told = f" but '{text}'" if text else ""
-                raise InputError(rows.complain("columns", name, f"has no text in row {i + 1}{told}."))
+                instead = f" but '{text}'" if text else ""
+                raise InputError(rows.complain("columns", name, f"has no text in row {i + 1}{instead}."))
         pairs.append((str(left).strip(), str(right).strip()))
     return pairs
 
 
-def _several(path: str | Sequence[str]) -> Sequence[str]:
+def _as_list(path: str | Sequence[str]) -> Sequence[str]:
     return (path,) if isinstance(path, str) else path
 
 
-def _files(path: str) -> list[Path]:
-    """The files of a path or glob."""
-    place = place_of("dataset.path", path)
-    found = [place] if place.is_file() else sorted(place.parent.glob(place.name)) if place.name else []
-    found = [p for p in found if p.is_file()]
-    if not found:
+def _locate_files(path: str) -> list[Path]:
+    """Locate the files of a path or glob."""
+    local = local_path("dataset.path", path)
+    files = [local] if local.is_file() else sorted(local.parent.glob(local.name)) if local.name else []
+    files = [p for p in files if p.is_file()]
+    if not files:
         raise InputError(
-            f"dataset.path '{path}': there is no such file; give lines 'sentence {_BAR} translation', as in "
+            f"dataset.path '{path}': file not found; give lines 'sentence {_DELIMITER} translation', as in "
             "en_tr_general.txt of https://github.com/kenziyuliu/lora-fairness (data/mt_gender), or a table "
             "with 'columns'."
         )
-    return found
+    return files
 
 
-def _meant(config: Config, sentences: Sequence[str]) -> tuple[list[_Meant | None], list[str]]:
-    """Who is meant in each sentence, and remarks; of at most 1 % that is not known."""
-    known: dict[str, _Meant | None] = {}
+def _find_referents(config: Config, sentences: Sequence[str]) -> tuple[list[_Referent | None], list[str]]:
+    """Find gender and stereotype of the person in each sentence, and remarks.
+
+    Returns:
+        None for sentences without a unique answer, and remarks.
+
+    Raises:
+        InputError: more than 1 % of the sentences have no unique answer.
+    """
+    known: dict[str, _Referent | None] = {}
     remarks: list[str] = []
     if config.annotations is not None:
-        known, remarks = _agreed(_annotated(config.annotations), sentences)
-    found: list[_Meant | None] = []
+        known, remarks = _reconcile(_read_annotations(config.annotations), sentences)
+    referents: list[_Referent | None] = []
     unknown: list[str] = []
     for sentence in sentences:
-        said = genders(sentence)
-        if config.annotations is None and len(said) == 1:
-            found.append(_Meant(next(iter(said)), "none"))
+        pronoun_genders = genders(sentence)
+        if config.annotations is None and len(pronoun_genders) == 1:
+            referents.append(_Referent(next(iter(pronoun_genders)), "none"))
         else:
-            found.append(known.get(normal(sentence)))
-        if found[-1] is None:
+            referents.append(known.get(normalize_text(sentence)))
+        if referents[-1] is None:
             unknown.append(sentence)
     if len(unknown) > 0.01 * len(sentences):
         annotated = config.annotations is not None
@@ -236,21 +247,23 @@ def _meant(config: Config, sentences: Sequence[str]) -> tuple[list[_Meant | None
             ]
         )
     if unknown:
-        remarks.append(f"{len(unknown):,} pairs whose sentence does not say who is meant were skipped.")
-    return found, remarks
+        remarks.append(
+            f"{len(unknown):,} pairs without a unique gender of the person in the sentence were skipped."
+        )
+    return referents, remarks
 
 
-def _agreed(
-    known: Mapping[str, Sequence[_Note]], sentences: Sequence[str]
-) -> tuple[dict[str, _Meant | None], list[str]]:
-    """What all annotations of a sentence agree on, and remarks on contradictions.
+def _reconcile(
+    known: Mapping[str, Sequence[_Annotation]], sentences: Sequence[str]
+) -> tuple[dict[str, _Referent | None], list[str]]:
+    """Reconcile all annotations of each sentence, with remarks on contradictions.
 
-    A sentence with two genders has none; one that is both pro and anti is neither.
+    A sentence with two genders is unknown (None); one that is both pro and anti counts as neither.
     """
-    agreed: dict[str, _Meant | None] = {}
+    agreed: dict[str, _Referent | None] = {}
     two_genders, two_sides, pronouns = [], [], []
     for sentence in dict.fromkeys(sentences):
-        notes = known.get(normal(sentence))
+        notes = known.get(normalize_text(sentence))
         if not notes:
             continue
         genders_of = list(dict.fromkeys(note.gender for note in notes))
@@ -263,9 +276,9 @@ def _agreed(
         if len(sides) > 1:
             two_sides.append((sentence, notes))
         kind = sides[0] if len(sides) == 1 else "none"
-        agreed[normal(sentence)] = None if gender is None else _Meant(gender, kind)
+        agreed[normalize_text(sentence)] = None if gender is None else _Referent(gender, kind)
     remarks = [
-        f"{len(odd):,} sentences {what} (first: '{odd[0][0]}', {_places(odd[0][1])}); {so}."
+        f"{len(odd):,} sentences {what} (first: '{odd[0][0]}', {_list_annotations(odd[0][1])}); {so}."
         for odd, what, so in (
             (two_genders, "are annotated with several genders", "their pairs are skipped"),
             (two_sides, "are annotated both pro and anti", "they count as neither"),
@@ -276,25 +289,25 @@ def _agreed(
     return agreed, remarks
 
 
-def _places(notes: Sequence[_Note]) -> str:
-    """Where a sentence is annotated, and how."""
+def _list_annotations(notes: Sequence[_Annotation]) -> str:
+    """List the annotations of a sentence, with their files and lines."""
     return " and ".join(f"{note.gender} in {note.path.name} line {note.line}" for note in notes[:4])
 
 
-def _annotated(given: str | Sequence[str]) -> Mapping[str, Sequence[_Note]]:
-    """All that WinoMT's files say of each sentence: gender, and by the file's name pro or anti."""
+def _read_annotations(folder_or_files: str | Sequence[str]) -> Mapping[str, Sequence[_Annotation]]:
+    """Read all annotations of each sentence: the gender, and pro or anti by the name of the file."""
     paths: list[Path] = []
-    for one in _several(given):
-        place = place_of("dataset.annotations", one)
-        paths += sorted(place.glob("en*.txt")) if place.is_dir() else [place]
+    for entry in _as_list(folder_or_files):
+        local = local_path("dataset.annotations", entry)
+        paths += sorted(local.glob("en*.txt")) if local.is_dir() else [local]
     missing = [str(path) for path in paths if not path.is_file()]
     if missing or not paths:
         raise InputError(
-            f"dataset.annotations: there is no file {', '.join(missing) or f'en*.txt in {given}'}; give the "
-            "folder with en.txt, en_pro.txt and en_anti.txt of "
+            f"dataset.annotations: file not found: {', '.join(missing) or f'en*.txt in {folder_or_files}'}; "
+            "give the folder with en.txt, en_pro.txt and en_anti.txt of "
             "https://github.com/gabrielStanovsky/mt_gender (data/aggregates)."
         )
-    found: dict[str, list[_Note]] = {}
+    annotations: dict[str, list[_Annotation]] = {}
     complaints = []
     for path in paths:
         kind = next((k for k in ("pro", "anti") if path.stem.endswith(f"_{k}")), "none")
@@ -304,10 +317,12 @@ def _annotated(given: str | Sequence[str]) -> Mapping[str, Sequence[_Note]]:
             cells = line.split("\t")
             gender = word_of(GOLD_GENDER, cells[0])
             if len(cells) != 4 or gender not in GENDERS:
-                told = "gender (male, female, neutral), index, sentence and occupation, with tabs between"
-                complaints.append(f"{path}, line {number}: is '{line[:80]}'; must be {told}.")
+                expected = "gender (male, female, neutral), index, sentence and occupation, with tabs between"
+                complaints.append(f"{path}, line {number}: is '{line[:80]}'; must be {expected}.")
                 continue
-            found.setdefault(normal(cells[2]), []).append(_Note(str(gender), kind, path, number))
+            annotations.setdefault(normalize_text(cells[2]), []).append(
+                _Annotation(str(gender), kind, path, number)
+            )
     if complaints:
         raise InputError(complaints[:10])
-    return found
+    return annotations

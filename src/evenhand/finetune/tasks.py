@@ -96,7 +96,7 @@ def build_task(base: PretrainedModel, job: Job, data: Data) -> Task:
         InputError: the rows, or the prompts about them, cannot be encoded for the model.
     """
     if data.examples.task in GENERATIVE_TASKS:
-        if data.examples.asked is not None:
+        if data.examples.prompts is not None:
             encode_choices(base, data, job.training.max_length)
         return GenerationTask(base, job, data, encode_sequences(base, data, job.training.max_length))
     encoded = encode_rows(base, data.examples, job.training.max_length)

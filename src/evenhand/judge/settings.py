@@ -9,13 +9,13 @@ from types import MappingProxyType
 from evenhand import registry
 from evenhand.errors import CallError, nearest
 from evenhand.spec.sections.margins import (
-    RATE,
+    RATE_RANGE,
     alpha_fault,
+    format_number,
     integer_fault,
     margin_fault,
-    plain,
     range_of,
-    shown_number,
+    to_python_number,
 )
 
 METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
@@ -87,25 +87,25 @@ class Settings:
         if complaints:
             raise CallError(complaints)
         for name in ("margin", "alpha", "min_group_size", "rng"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
-        margins = {name: plain(value) for name, value in self.margins.items()}
+            object.__setattr__(self, name, to_python_number(getattr(self, name)))
+        margins = {name: to_python_number(value) for name, value in self.margins.items()}
         object.__setattr__(self, "margins", MappingProxyType(margins))
 
     def _margin_complaints(self) -> Iterator[str]:
         """Yield a complaint for each margin that is invalid, out of range, or for a metric not computed."""
-        fault = margin_fault(self.margin, RATE, "accuracy and other rates lie")
+        fault = margin_fault(self.margin, RATE_RANGE, "accuracy and other rates are")
         if fault is not None:
-            yield f"--margin {shown_number(self.margin)}: {fault}"
+            yield f"--margin {format_number(self.margin)}: {fault}"
         known = (*metric_names(), *disparity_names(), *measure_names())
         computed = {*self.metrics, *self.primary}
         for name, value in self.margins.items():
-            fault = margin_fault(value, range_of(name), f"{name} lies")
+            fault = margin_fault(value, range_of(name), f"{name} is")
             if name not in known:
                 fault = f"unknown metric or disparity {name!r}; {nearest(str(name), known)}"
             elif fault is None and self.metrics and name not in computed:
                 fault = f"{name} is not computed; --metric names only {', '.join(self.metrics)}."
             if fault is not None:
-                yield f"--margin {name}={shown_number(value)}: {fault}"
+                yield f"--margin {name}={format_number(value)}: {fault}"
 
     def refuse_names(self, known: Sequence[str], kind: str) -> None:
         """Refuse metrics and margins that this kind of table does not have.

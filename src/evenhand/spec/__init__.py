@@ -1,1 +1,1 @@
-"""What to do: frozen models of plain data, read from YAML, judged all at once."""
+"""Specifications of studies: frozen models of plain data, read from YAML and validated as a whole."""

@@ -1,43 +1,43 @@
-"""Study files that come with the package."""
+"""Recipes: study files in the package."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from evenhand.errors import SpecError
-from evenhand.spec.wording import guessed
+from evenhand.spec.wording import suggestion
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Names of all recipes, sorted; those in folders as `folder/name`."""
+    """List the names of all recipes, sorted; those in folders as `folder/name`."""
     return tuple(sorted(p.relative_to(FOLDER).with_suffix("").as_posix() for p in FOLDER.rglob("*.yaml")))
 
 
 def recipe_path(name: str) -> Path:
-    """The file of a recipe.
+    """Return the file of a recipe.
 
     Raises:
-        SpecError: there is none of this name.
+        SpecError: no recipe has this name.
     """
     names = recipe_names()
     if name not in names:
-        raise SpecError(f"there is no recipe {name!r}. {guessed(name, names)}")
+        raise SpecError(f"unknown recipe {name!r}. {suggestion(name, names)}")
     return FOLDER / f"{name}.yaml"
 
 
-def describe(name: str) -> str:
-    """What a recipe shows: the first line of its opening comment."""
+def describe_recipe(name: str) -> str:
+    """Return a recipe's description: the first line of its opening comment."""
     first = recipe_path(name).read_text(encoding="utf-8").partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
-def find(source: str | Path) -> Path:
-    """The file that is meant: the file itself, or else the recipe of this name.
+def locate_study_file(source: str | Path) -> Path:
+    """Return the study file for a path or the name of a recipe; an existing file has priority.
 
     Raises:
-        SpecError: there is neither.
+        SpecError: neither a file nor a recipe was found.
     """
     names = recipe_names()
     try:
@@ -50,5 +50,5 @@ def find(source: str | Path) -> Path:
         pass
     if str(source) in names:
         return recipe_path(str(source))
-    missing = f"{source or 'study'}: there is no such file, and no recipe of this name."
-    raise SpecError(f"{missing} {guessed(str(source), names)}")
+    missing = f"{source or 'study'}: no file and no recipe of this name was found."
+    raise SpecError(f"{missing} {suggestion(str(source), names)}")

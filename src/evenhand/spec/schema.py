@@ -1,4 +1,4 @@
-"""The JSON schema of study files: what an editor may complete and underline."""
+"""JSON schema of study files, for completion and validation in editors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from typing import Any
 
 from evenhand.errors import InputError
 from evenhand.spec.base import Frozen
-from evenhand.spec.plugins import ATTACKS, DATASETS, METHODS, MODELS, config_of, installed, judged, plugin
-from evenhand.spec.read import NEEDED, SAME
+from evenhand.spec.plugins import (
+    ATTACKS,
+    DATASETS,
+    METHODS,
+    MODELS,
+    config_of,
+    installed,
+    metric_names,
+    plugin,
+)
+from evenhand.spec.read import COPIED_KEYS, REQUIRED_KEYS
 from evenhand.spec.sections.arms import RATES, TUNE
-from evenhand.spec.sections.models import FromHub
-from evenhand.spec.sections.privacy import SAME as PRIVACY
+from evenhand.spec.sections.models import HubOptions
+from evenhand.spec.sections.privacy import COPIED_KEYS as PRIVACY
 from evenhand.spec.sections.sweep import list_depth
 from evenhand.spec.study import Arm, Audit, Dataset, Privacy, Study
-from evenhand.spec.yaml.check import picked, schema_of
+from evenhand.spec.yaml.check import schema_of, select_fields
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -25,21 +34,21 @@ Schema = dict[str, Any]
 
 
 def json_schema() -> Schema:
-    """Describe study files, in draft 2020-12 of JSON schema.
+    """Build the JSON schema (draft 2020-12) of study files.
 
-    Options of every dataset, method and model that is installed are in it. It allows no less than
-    `read_studies` does; what one key says of another (an arm that does not exist) only `read_studies` finds.
+    It includes the options of every installed dataset, method and model. It accepts every file that
+    `read_studies` accepts; only `read_studies` checks relations between keys, such as the name of an arm.
     """
     definitions: Schema = {}
     keys = {
-        **_properties(picked(Study, *SAME), definitions),
+        **_field_schemas(select_fields(Study, *COPIED_KEYS), definitions),
         "dataset": _dataset(definitions),
         "model": _model(definitions),
         "methods": _methods(definitions),
         "audit": _audit(definitions),
         "privacy": _privacy(definitions),
     }
-    keys["training"] = _or_nothing(keys["training"])
+    keys["training"] = _nullable(keys["training"])
     part = {"type": "object", "properties": keys, "additionalProperties": False}
     definitions["study"] = part
     return {
@@ -53,59 +62,61 @@ def json_schema() -> Schema:
         },
         "additionalProperties": False,
         "if": {"required": ["studies"]},
-        "else": {"required": ["name", *NEEDED, "seeds"]},
+        "else": {"required": ["name", *REQUIRED_KEYS, "seeds"]},
         "$defs": definitions,
     }
 
 
 def _dataset(definitions: Schema) -> Schema:
-    """A dataset's name, or a mapping with its options."""
-    same = _properties(picked(Dataset, "split", "leaks"), definitions)
-    same["split"] = _or_nothing(same["split"])
+    """Build the schema of `dataset`: a name, or a mapping with its options."""
+    same = _field_schemas(select_fields(Dataset, "split", "leaks"), definitions)
+    same["split"] = _nullable(same["split"])
     options = {
-        name: {**_properties(config, definitions), **same} for name, config in _configs(DATASETS).items()
+        name: {**_field_schemas(config, definitions), **same}
+        for name, config in _plugin_configs(DATASETS).items()
     }
     names: Schema = {"enum": list(options)}
     return {
-        "description": "Which rows: a dataset's name, or a mapping with its options.",
-        "anyOf": [names, _by("name", names, options, definitions, "dataset")],
+        "description": "The rows: a dataset's name, or a mapping with its options.",
+        "anyOf": [names, _discriminated("name", names, options, definitions, "dataset")],
     }
 
 
 def _model(definitions: Schema) -> Schema:
-    """A model's name, a mapping with its options, or a list of those."""
+    """Build the schema of `model`: a name, a mapping with its options, or a list of those."""
     options = {
-        name: _lists(config, _properties(config, definitions)) for name, config in _configs(MODELS).items()
+        name: _allow_sweeps(config, _field_schemas(config, definitions))
+        for name, config in _plugin_configs(MODELS).items()
     }
     name: Schema = {
-        "description": "A hub id, a folder, or a model that evenhand makes itself.",
+        "description": "A hub id, a folder, or a built-in model of evenhand.",
         "anyOf": [{"enum": list(options)}, {"type": "string", "minLength": 1}],
     }
-    hub = _lists(FromHub, _properties(FromHub, definitions))
-    one = {"anyOf": [name, _by("name", name, options, definitions, "model", others=hub)]}
+    hub = _allow_sweeps(HubOptions, _field_schemas(HubOptions, definitions))
+    entry = {"anyOf": [name, _discriminated("name", name, options, definitions, "model", others=hub)]}
     return {
-        "description": "Which model is adapted; several are judged each by itself.",
-        "anyOf": [*one["anyOf"], {"type": "array", "minItems": 1, "items": one}],
+        "description": "The model to adapt; several models are evaluated separately.",
+        "anyOf": [*entry["anyOf"], {"type": "array", "minItems": 1, "items": entry}],
     }
 
 
 def _methods(definitions: Schema) -> Schema:
-    """Blocks under the names of methods, or under own names with a key `method`."""
-    rates = picked(Arm, *RATES)
+    """Build the schema of `methods`: blocks under names of methods, or under any name with a key `method`."""
+    rates = select_fields(Arm, *RATES)
     options = {}
-    for name, config in _configs(METHODS).items():
-        own = _lists(rates, _properties(rates, definitions)) | _lists(
-            config, _properties(config, definitions)
+    for name, config in _plugin_configs(METHODS).items():
+        fields = _allow_sweeps(rates, _field_schemas(rates, definitions)) | _allow_sweeps(
+            config, _field_schemas(config, definitions)
         )
         info = plugin(METHODS, name).INFO
-        own["learning_rate"] = {**own["learning_rate"], "default": info.learning_rate}
-        own["epochs"] = {**own["epochs"], "default": info.epochs}
-        own[TUNE] = _tune({**_properties(rates, definitions), **_properties(config, definitions)})
-        options[name] = own
-    names: Schema = {"description": "Which method it is.", "enum": list(options)}
-    named = _by("method", names, options, definitions, "method")
+        fields["learning_rate"] = {**fields["learning_rate"], "default": info.learning_rate}
+        fields["epochs"] = {**fields["epochs"], "default": info.epochs}
+        fields[TUNE] = _tune({**_field_schemas(rates, definitions), **_field_schemas(config, definitions)})
+        options[name] = fields
+    names: Schema = {"description": "Name of the method.", "enum": list(options)}
+    named = _discriminated("method", names, options, definitions, "method")
     return {
-        "description": "Ways of adapting, by name; a list for an option makes an arm of each value.",
+        "description": "Methods of adaptation, by name; a list for an option makes an arm of each value.",
         "type": "object",
         "minProperties": 1,
         "properties": {name: _block(name, named) for name in options},
@@ -114,9 +125,9 @@ def _methods(definitions: Schema) -> Schema:
 
 
 def _tune(properties: Schema) -> Schema:
-    """What trials may set: a list of values for any option."""
+    """Build the schema of `tune`: a list of values for any option."""
     return {
-        "description": "Values to try: the best combination on the validation rows is judged.",
+        "description": "Values to try: the best combination on the validation rows is evaluated.",
         "type": "object",
         "minProperties": 1,
         "properties": {
@@ -127,7 +138,7 @@ def _tune(properties: Schema) -> Schema:
 
 
 def _block(name: str, named: Schema) -> Schema:
-    """What stands under the name of a method: its options, or another method under this name."""
+    """Build the schema under the name of a method: its options, or another method under this name."""
     info = plugin(METHODS, name).INFO
     return {
         "description": f"{info.title}: trains {info.trained}.",
@@ -143,37 +154,41 @@ def _block(name: str, named: Schema) -> Schema:
 
 
 def _audit(definitions: Schema) -> Schema:
-    """How the runs are judged; the names of metrics are offered, and the reference has a default."""
-    properties = _properties(Audit, definitions)
-    known: Schema = {"enum": list(judged())}
+    """Build the schema of `audit`, with the names of metrics; the reference has a default."""
+    properties = _field_schemas(Audit, definitions)
+    known: Schema = {"enum": list(metric_names())}
     for key in ("metric", "primary"):
         properties[key] = {**properties[key], "items": known}
     properties["margin"]["anyOf"] = [
         {**form, "propertyNames": known} if form.get("type") == "object" else form
         for form in properties["margin"]["anyOf"]
     ]
-    return _or_nothing({"type": "object", "properties": properties, "additionalProperties": False})
+    return _nullable({"type": "object", "properties": properties, "additionalProperties": False})
 
 
 def _privacy(definitions: Schema) -> Schema:
-    """How models are attacked: the names of attacks, or a mapping of one name to its options."""
+    """Build the schema of `privacy`: attacks by name, or as a mapping of a name to its options."""
     options = {
-        name: _or_nothing(_closed(_properties(config, definitions)))
-        for name, config in _configs(ATTACKS).items()
+        name: _nullable(_closed(_field_schemas(config, definitions)))
+        for name, config in _plugin_configs(ATTACKS).items()
     }
-    one: Schema = {
+    attack: Schema = {
         "anyOf": [{"enum": list(options)}, {**_closed(options), "minProperties": 1, "maxProperties": 1}]
     }
-    properties = _properties(picked(Privacy, *PRIVACY), definitions)
+    properties = _field_schemas(select_fields(Privacy, *PRIVACY), definitions)
     attacks: Schema = {
-        "description": described(Privacy)["attacks"], "type": "array", "minItems": 1, "items": one,
+        "description": field_descriptions(Privacy)["attacks"],
+        "type": "array", "minItems": 1, "items": attack,
     }  # fmt: skip
-    properties |= {name: {**own, "description": described(Privacy)[name]} for name, own in properties.items()}
-    return _or_nothing({**_closed({"attacks": attacks, **properties}), "required": ["attacks"]})
+    properties |= {
+        name: {**field, "description": field_descriptions(Privacy)[name]}
+        for name, field in properties.items()
+    }
+    return _nullable({**_closed({"attacks": attacks, **properties}), "required": ["attacks"]})
 
 
-def _configs(package: str) -> dict[str, type[Frozen]]:
-    """Options of all plug-ins that have some, without those of other packages that are broken."""
+def _plugin_configs(package: str) -> dict[str, type[Frozen]]:
+    """Map the names of plug-ins to their options; skip plug-ins without options and broken ones."""
     configs = {}
     for name in installed(package):
         try:
@@ -183,7 +198,7 @@ def _configs(package: str) -> dict[str, type[Frozen]]:
     return configs
 
 
-def _by(
+def _discriminated(
     key: str,
     names: Schema,
     options: Mapping[str, Schema],
@@ -192,9 +207,13 @@ def _by(
     *,
     others: Schema | None = None,
 ) -> Schema:
-    """A mapping whose options depend on the name under `key`; `others` are the options of other names."""
-    for name, own in options.items():
-        definitions[f"{kind}.{name}"] = _closed({key: names, **own})
+    """Build the schema of a mapping whose options depend on the name under `key`.
+
+    JSON schema lacks a discriminated union, so this is a chain of if/then/else, one link per name; `others`
+    are the options for every other name.
+    """
+    for name, fields in options.items():
+        definitions[f"{kind}.{name}"] = _closed({key: names, **fields})
     chosen: Schema = _closed({key: names, **others}) if others is not None else {}
     for name in reversed([*options]):
         is_it = {"properties": {key: {"const": name}}, "required": [key]}
@@ -206,12 +225,12 @@ def _closed(properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _or_nothing(schema: Schema) -> Schema:
+def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _lists(model: type[Frozen], properties: Schema) -> Schema:
-    """Fields that may also be lists, of which each value makes an arm."""
+def _allow_sweeps(model: type[Frozen], properties: Schema) -> Schema:
+    """Allow a list in place of each field's value; every value of the list makes an arm."""
     return {
         name: schema
         if list_depth(model, name) == 2
@@ -223,38 +242,40 @@ def _lists(model: type[Frozen], properties: Schema) -> Schema:
     }
 
 
-def _properties(model: type[Frozen], definitions: Schema) -> Schema:
-    """The fields of a model, with the words of its docstring; what they refer to goes to the definitions."""
+def _field_schemas(model: type[Frozen], definitions: Schema) -> Schema:
+    """Build the schemas of a model's fields, described by its docstring; types go to `definitions`."""
     schema = json.loads(json.dumps(schema_of(model)))
     prefix = f"{model.__module__.rpartition('.')[2]}.{model.__name__}."
     for name, definition in schema.get("$defs", {}).items():
-        definitions[prefix + name] = _moved(definition, prefix)
-    words = described(model)
+        definitions[prefix + name] = _move_references(definition, prefix)
+    words = field_descriptions(model)
     return {
-        name: {**_moved(own, prefix), **({"description": words[name]} if name in words else {})}
-        for name, own in schema.get("properties", {}).items()
+        name: {**_move_references(field, prefix), **({"description": words[name]} if name in words else {})}
+        for name, field in schema.get("properties", {}).items()
     }
 
 
-def _moved(schema: Any, prefix: str) -> Any:  # noqa: ANN401  (plain data)
-    """A schema whose references point to where its definitions were moved, without made-up titles."""
+def _move_references(schema: Any, prefix: str) -> Any:  # noqa: ANN401  (plain data)
+    """Redirect the references of a schema to the moved definitions, and remove generated titles."""
     if isinstance(schema, list):
-        return [_moved(item, prefix) for item in schema]
+        return [_move_references(item, prefix) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    moved = {key: _moved(value, prefix) for key, value in schema.items() if not _is_title(key, value)}
+    moved = {
+        key: _move_references(value, prefix) for key, value in schema.items() if not _is_title(key, value)
+    }
     if "$ref" in moved:
         moved["$ref"] = "#/$defs/" + prefix + moved["$ref"].rpartition("/")[2]
     return moved
 
 
 def _is_title(key: str, value: object) -> bool:
-    """Whether this is a title, and no field that is called so."""
+    """Return True for the keyword `title`, and False for a field of this name."""
     return key == "title" and isinstance(value, str)
 
 
-def described(model: type[Frozen]) -> dict[str, str]:
-    """What the docstrings of a model and of those that it builds on say of each field."""
+def field_descriptions(model: type[Frozen]) -> dict[str, str]:
+    """Extract the description of each field from the docstrings of a model and its base classes."""
     words: dict[str, str] = {}
     for kind in reversed(model.__mro__):
         section = inspect.cleandoc(kind.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]

@@ -1,4 +1,4 @@
-"""A study as evenhand understands it: every default written out, every list of options made into arms."""
+"""Resolved studies: all defaults are filled in, and lists of options are expanded to arms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Split(Frozen):
-    """Shares of the rows for each part, drawn from the hashed ids."""
+    """Shares of the rows in each part; the parts are drawn from the hashed ids."""
 
     train: Annotated[float, Field(gt=0, lt=1)] = 0.7
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -23,14 +23,14 @@ class Split(Frozen):
 
 
 class Dataset(Frozen):
-    """Which rows.
+    """The rows of a study.
 
     Attributes:
         name: a file of `evenhand.datasets`, or of another package.
-        config: the options of that dataset: an instance of its `Config`.
-        split: how the rows are split, where the dataset brings no parts of its own.
-        leaks: what to do when two parts share an id, a text or a picture.
-        smoke: whether made-up rows of the same form stand for the real ones.
+        config: options of the dataset: an instance of its `Config`.
+        split: shares of the parts, unless the dataset defines the parts itself.
+        leaks: `refuse` raises an error when two parts share an id, a text or a picture; `tell` reports it.
+        smoke: replace the rows by synthetic ones of the same form.
     """
 
     name: Name
@@ -41,12 +41,12 @@ class Dataset(Frozen):
 
 
 class Model(Frozen):
-    """Which model is adapted.
+    """The model that is adapted.
 
     Attributes:
-        name: a hub id, a folder, or a model that evenhand makes itself.
-        options: of a model that evenhand makes, or `revision` of a hub id.
-        label: what reports call it: the name, with the options that the study varies.
+        name: a hub id, a folder, or a built-in model of evenhand.
+        options: options of a built-in model, or `revision` of a hub id.
+        label: name in reports: the name, with the options that the study varies.
     """
 
     name: Name
@@ -55,13 +55,13 @@ class Model(Frozen):
 
 
 class Trial(Frozen):
-    """One of the ways that an arm tries before it is judged.
+    """One combination of hyperparameters that an arm tries before it is evaluated.
 
     Attributes:
-        name: what sets it apart from the others: `learning_rate=0.0001,epochs=4`.
+        name: its varied options: `learning_rate=0.0001,epochs=4`.
         values: the same, by option.
-        config: the options of the arm's method.
-        learning_rate: the highest rate.
+        config: options of the arm's method.
+        learning_rate: the peak learning rate.
         epochs: passes over the training rows.
     """
 
@@ -73,16 +73,16 @@ class Trial(Frozen):
 
 
 class Arm(Frozen):
-    """One way of adapting.
+    """One method of adaptation with its options.
 
     Attributes:
         name: such as `lora[rank=8]`.
         method: a file of `evenhand.finetune.methods`.
-        config: the options of that method: an instance of its `Config`.
-        learning_rate: the highest rate.
+        config: options of the method: an instance of its `Config`.
+        learning_rate: the peak learning rate.
         epochs: passes over the training rows.
-        trials: what is tried, and the best taken by its accuracy on the validation rows; what stands above
-            is then the first of them. Empty where nothing is tuned.
+        trials: combinations to try; the one with the best accuracy on the validation rows is evaluated. The
+            fields above are then those of the first trial. Empty for an arm without tuning.
     """
 
     name: Name
@@ -92,14 +92,14 @@ class Arm(Frozen):
     epochs: Count
     trials: tuple[Trial, ...] = ()
 
-    def tried(self, trial: Trial) -> Arm:
-        """This arm with the values of one trial, and none to choose among."""
+    def with_trial(self, trial: Trial) -> Arm:
+        """Return this arm with the values of one trial, and without trials."""
         values = {"config": trial.config, "learning_rate": trial.learning_rate, "epochs": trial.epochs}
         return self.model_copy(update={**values, "trials": ()})
 
 
 class Training(Frozen):
-    """What is the same for every arm; `evenhand.finetune.Training` says what each means."""
+    """Training options shared by all arms; `evenhand.finetune.Training` documents each."""
 
     batch_size: Count = 32
     micro_batch: Count | None = None
@@ -114,10 +114,10 @@ class Training(Frozen):
 
 
 class Audit(Frozen):
-    """How the runs are judged; `evenhand audit --help` says what each means.
+    """Settings of the audit; `evenhand audit --help` documents each.
 
     Attributes:
-        by: attributes to judge, of those that the dataset has; None takes all of them.
+        by: attributes to audit, of those that the dataset has; None selects all of them.
     """
 
     reference: Name
@@ -131,11 +131,11 @@ class Audit(Frozen):
 
 
 class Attack(Frozen):
-    """One way to tell members of a training set from other rows.
+    """A membership inference attack.
 
     Attributes:
         name: a file of `evenhand.judge.attacks`, or of another package.
-        config: the options of that attack: an instance of its `Config`.
+        config: options of the attack: an instance of its `Config`.
     """
 
     name: Name
@@ -143,16 +143,16 @@ class Attack(Frozen):
 
 
 class Privacy(Frozen):
-    """How it is measured what the arms' models give away of their training rows.
+    """Membership inference: settings for measuring what models leak about their training rows.
 
     Attributes:
-        attacks: how members are told from non-members.
+        attacks: attacks that distinguish members of the training set from non-members.
         protocol: `shared`: every arm gets further runs, each on a random half of the training rows, the same
-            halves for all arms; each is attacked, with the others of its arm as references. `offline`, the
-            paper's: the study's own runs are attacked, on as many rows as are for testing, half of them
-            training rows; references learn from random halves of the training rows that are left.
-        references: how many models an attack on one model may learn from; in `shared` there is one run more.
-        seed: of the draws; the first half has it as the seed of its runs, the next one the next.
+            halves for all arms; each is attacked, with the others of its arm as references. `offline`, as in
+            the paper: the runs of the study are attacked, on as many rows as the test part has, half of them
+            training rows; references learn from random halves of the remaining training rows.
+        references: number of reference models for an attack on one model; `shared` trains one run more.
+        seed: seed of the draws, and of the runs on the first half; each further half adds 1.
     """
 
     attacks: Annotated[tuple[Attack, ...], Field(min_length=1)]
@@ -162,24 +162,24 @@ class Privacy(Frozen):
 
     @property
     def halves(self) -> int:
-        """Random halves that every arm has a run on."""
+        """Number of random halves; every arm has a run on each."""
         return self.references + (self.protocol == "shared")
 
 
 class Study(Frozen):
-    """A whole study.
+    """A complete study.
 
     Attributes:
-        name: also the name of its folder.
+        name: name of the study and of its folder.
         description: one or several sentences for the report.
-        dataset: which rows.
-        models: which models; several differ in the quality of the base, and are judged each by itself.
-        arms: which ways of adapting, in the order of the file.
-        training: what is the same for all of them.
-        seeds: one run each, paired across arms.
-        resplit: whether every seed draws its own split, with that seed, in place of one for the study.
-        audit: how they are judged.
-        privacy: how their models are attacked, if they are.
+        dataset: the rows.
+        models: base models; several of them are evaluated separately.
+        arms: methods of adaptation, in the order of the file.
+        training: training options shared by all arms.
+        seeds: seeds of the runs, paired across arms.
+        resplit: draw a new split for every seed, instead of one split for the study.
+        audit: settings of the audit.
+        privacy: settings of membership inference; None without attacks.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -195,15 +195,15 @@ class Study(Frozen):
 
     @property
     def tuned(self) -> bool:
-        """Whether some arm chooses among trials, on the validation rows."""
+        """True when an arm selects among trials on the validation rows."""
         return any(arm.trials for arm in self.arms)
 
     @property
-    def own_splits(self) -> tuple[int, ...]:
-        """Seeds that draw a split of their own."""
+    def split_seeds(self) -> tuple[int, ...]:
+        """Seeds that each draw a split; empty when the study has one split."""
         return self.seeds if self.resplit else ()
 
     def split(self, seed: int) -> Split:
-        """How the rows are split for the runs of a seed."""
+        """Return the split for the runs of a seed."""
         shares = self.dataset.split
         return shares.model_copy(update={"seed": seed}) if self.resplit else shares

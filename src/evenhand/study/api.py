@@ -41,15 +41,15 @@ def run(
     Raises:
         InputError: the spec, the data or the models cannot be used; every complaint at once.
     """
-    from evenhand.spec.read import read_placed  # noqa: PLC0415
-    from evenhand.spec.yaml.check import placing  # noqa: PLC0415
+    from evenhand.spec.read import read_located_studies  # noqa: PLC0415
+    from evenhand.spec.yaml.check import locating_complaints  # noqa: PLC0415
     from evenhand.study.run import run_study  # noqa: PLC0415
     from evenhand.study.workers.progress import unwatched  # noqa: PLC0415
 
     source = spec if isinstance(spec, Mapping) else Path(spec) if isinstance(spec, os.PathLike) else spec
     made = []
-    for study, tree in read_placed(source, overrides=overrides):
-        with placing(tree):
+    for study, tree in read_located_studies(source, overrides=overrides):
+        with locating_complaints(tree):
             made.append(
                 run_study(study, Path(output), workers=workers, executor=executor, watch=watch or unwatched)
             )

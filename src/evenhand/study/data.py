@@ -146,9 +146,9 @@ def load_checked(dataset: Dataset, seeds: Sequence[int] = (), *, privacy: Privac
 
 def _look(data: Data, *, tell_leaks: bool) -> tuple[list[str], list[str]]:
     """What stands against a split, and what is worth knowing of it."""
-    checked = datasets.check(data.examples, data.parts)
+    checked = datasets.check_split(data.examples, data.parts)
     wrong, remarks = list(checked.complaints), list(checked.remarks)
-    found = datasets.leaks(data.examples, data.parts)
+    found = datasets.find_leaks(data.examples, data.parts)
     if found and tell_leaks:
         remarks.append(found.sentence())
     elif found:
@@ -185,7 +185,7 @@ def _facts(name: str, title: str, examples: Examples, splits: Mapping[int | None
 
 def _judged(examples: Examples) -> Sequence[Attribute]:
     """Attributes that can be judged: of the rows, or of the questions that are asked in their place."""
-    wanted = examples.asked
+    wanted = examples.prompts
     return wanted.attributes if wanted is not None and wanted.questions else examples.attributes
 
 
@@ -213,7 +213,7 @@ def _rows(examples: Examples, parts: Parts) -> Iterable[bytes]:
             yield _content(examples.inputs[row])
             if examples.translations is not None:
                 yield json.dumps(list(examples.translations.references[row])).encode()
-    if (wanted := examples.asked) is not None:
+    if (wanted := examples.prompts) is not None:
         told = [asdict(form) for form in wanted.forms] + [asdict(one) for one in wanted.questions]
         yield json.dumps([wanted.snippets, *told]).encode()
         groups = [[a.name, a.groups, [c.tolist() for c in a.columns()]] for a in wanted.attributes]

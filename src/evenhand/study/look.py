@@ -21,9 +21,9 @@ def look_at_rows(dataset: Dataset, study: Study | None) -> tuple[dict[str, Any] 
         Facts of the rows, or None where they cannot be loaded; and every complaint about them.
 
     Raises:
-        NotHereError: they are on a hub that may not be asked (`datasets.only_here`).
+        NotHereError: they are on a hub that may not be asked (`datasets.local_files_only`).
     """
-    seeds, privacy = ((), None) if study is None else (study.own_splits, study.privacy)
+    seeds, privacy = ((), None) if study is None else (study.split_seeds, study.privacy)
     try:
         facts = load_checked(dataset, seeds, privacy=privacy).facts
     except NotHereError:

@@ -100,10 +100,10 @@ def complaints(privacy: Privacy | None, data: Data) -> list[str]:
     if privacy is None:
         return []
     test, train = len(data.parts.test), len(data.parts.train)
-    if privacy.protocol == "offline" and test < 2 * datasets.LEAST_ROWS:
+    if privacy.protocol == "offline" and test < 2 * datasets.MIN_PART_ROWS:
         return [
             f"privacy: in the protocol 'offline' half of the test rows are the non-members, and there are "
-            f"{test:,} test rows; it takes {2 * datasets.LEAST_ROWS} or more. Give the test part a larger "
+            f"{test:,} test rows; it takes {2 * datasets.MIN_PART_ROWS} or more. Give the test part a larger "
             "share, or take the protocol 'shared', which needs none."
         ]
     for membership in halves(privacy):
@@ -134,8 +134,10 @@ def _rows(ids: Sequence[str], parts: Parts, membership: Membership) -> tuple[Int
     seed, number = membership.seed, membership.half
     if membership.protocol == "shared":
         assert number is not None
-        return datasets.half(ids, parts.train, seed=seed, number=number), parts.train
-    attacked = np.concatenate(datasets.attack_rows(ids, parts, seed=seed))
+        return datasets.draw_half(ids, parts.train, seed=seed, number=number), parts.train
+    attacked = np.concatenate(datasets.draw_attack_rows(ids, parts, seed=seed))
     if number is None:
         return parts.train, attacked
-    return datasets.half(ids, datasets.pool(ids, parts, seed=seed), seed=seed, number=number), attacked
+    return datasets.draw_half(
+        ids, datasets.reference_pool(ids, parts, seed=seed), seed=seed, number=number
+    ), attacked

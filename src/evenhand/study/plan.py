@@ -124,7 +124,7 @@ def steps(job: Job, sizes: Mapping[str, int]) -> int:
 def _planned(
     study: Study, model: ModelSpec, arm: Arm, trial: Trial | None, seed: int, membership: Membership | None
 ) -> Planned:
-    done = arm if trial is None else arm.tried(trial)
+    done = arm if trial is None else arm.with_trial(trial)
     name = arm.name if trial is None else f"{arm.name} at {trial.name}"
     told = None if membership is None else asdict(membership)
     job = replace(_job(study, model, done, name, seed), membership=membership)

@@ -12,12 +12,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def number(text: str, *, level: bool = False) -> float:
     """Read a number; a text with a unit or a decimal comma is refused with the number that it stands for."""
-    from evenhand.spec.sections.margins import rewritten  # noqa: PLC0415  (numbers that are in order need it not)
+    from evenhand.spec.sections.margins import parse_share  # noqa: PLC0415  (numbers that are in order need it not)
 
     try:
         return float(text)
     except ValueError:
-        meant = rewritten(text, level=level)
+        meant = parse_share(text, level=level)
         advice = f"write {meant}." if meant is not None else "give a number such as 0.05."
         raise click.BadParameter(f"{text!r} is no number; {advice}") from None
 

@@ -73,13 +73,13 @@ def _stand_ins(models: Sequence[Model], task: str) -> tuple[list[Model], list[in
     """The models as stand-ins of their families, and the widths of these."""
     from evenhand.finetune import Model as Wanted  # noqa: PLC0415
     from evenhand.finetune.estimate.standin import declared_family, stand_in, width  # noqa: PLC0415
-    from evenhand.spec.sections.models import made_here  # noqa: PLC0415
+    from evenhand.spec.sections.models import builtin_models  # noqa: PLC0415
 
     made: list[Model] = []
     widths: list[int] = []
     complaints: list[str] = []
     for model in models:
-        if model.name in made_here():
+        if model.name in builtin_models():
             options = {key: "none" if key == "pretraining" else v for key, v in model.options.items()}
             made.append(model.model_copy(update={"options": options}))
             continue

@@ -1,4 +1,4 @@
-"""What the `Config` of every dataset is made of, so that a dataset's file need not know pydantic."""
+"""Building blocks of a dataset's `Config`, so that the dataset's file does not import pydantic itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Field", "Frozen", "Limit", "Seed", "Share", "field_validator", "mode
 
 #: A number from 0 to 1.
 Share = Annotated[float, Field(ge=0, le=1)]
-#: How many rows to keep.
+#: A number of rows to keep.
 Limit = Annotated[int, Field(ge=1)]
-#: The start of a random stream.
+#: Seed of a random stream.
 Seed = Annotated[int, Field(ge=0)]

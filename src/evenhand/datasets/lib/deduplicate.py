@@ -1,4 +1,4 @@
-"""Which rows of a table are kept: those with an input, once each, a drawn part; and what they are called."""
+"""Selection and naming of a table's rows: rows without an input, duplicates, and a limit."""
 
 from __future__ import annotations
 
@@ -9,85 +9,113 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.datasets.lib.reading.columns import Reader
-from evenhand.datasets.lib.reading.read import Rows, refuse
-from evenhand.datasets.lib.splits import in_two_parts
+from evenhand.datasets.lib.reading.read import Rows, raise_complaints
+from evenhand.datasets.lib.splits import find_ids_in_two_parts
 from evenhand.errors import Complaint
 from evenhand.tables.schema import IntArray
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Texts or pictures of the wanted rows."""
+    """Texts or pictures of the selected rows.
+
+    Attributes:
+        rows: [m] row numbers in the table.
+        values: [m] a text, or the bytes of a picture, per row.
+        remarks: on rows that were skipped.
+    """
 
     rows: IntArray
     values: list[str] | list[bytes]
     remarks: list[str]
 
 
-def texts(rows: Rows, kept: IntArray, column: str) -> Inputs:
-    """Texts; rows without one are left out and counted, as pictures that cannot be decoded are."""
-    given = rows.values[column]
-    full = np.array([i for i in kept if (given[i] or "").strip()], np.int64)
-    missing = len(kept) - len(full)
-    if missing > 0.01 * len(kept):
-        what = f"has no text in {missing:,} of {len(kept):,} rows; at most 1% are skipped: take them out."
-        refuse([rows.complain("text", column, what)])
+def read_texts(rows: Rows, selected: IntArray, column: str) -> Inputs:
+    """Read the texts of selected rows; rows without a text are skipped and counted, as broken pictures are.
+
+    Raises:
+        InputError: more than 1 % of the rows have no text.
+    """
+    values = rows.values[column]
+    filled = np.array([i for i in selected if (values[i] or "").strip()], np.int64)
+    missing = len(selected) - len(filled)
+    if missing > 0.01 * len(selected):
+        problem = (
+            f"has no text in {missing:,} of {len(selected):,} rows; at most 1% are skipped: remove them."
+        )
+        raise_complaints([rows.complain("text", column, problem)])
     remarks = [f"{missing:,} rows have no text; they were skipped."] if missing else []
-    return Inputs(full, [str(given[i]) for i in full], remarks)
+    return Inputs(filled, [str(values[i]) for i in filled], remarks)
 
 
-def names(
+def name_rows(
     reader: Reader,
     rows: IntArray,
-    marks: Sequence[bytes],
+    hashes: Sequence[bytes],
     *,
     column: str | None,
     duplicates: str,
     parts: Sequence[str | None] | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Names of rows: a column, or a hash of the content, numbered where the content is the same.
+    """Name rows by a column, or by a hash of their content, numbered where contents are equal.
 
     Args:
-        reader: of the table.
-        rows: [m] which.
-        marks: [m] what rows of the same content share.
-        column: that names them; None: their content does.
-        duplicates: whether rows of the same content are all kept, which is remarked on, or dropped later.
-        parts: [n] part of each row of the table, where a column says it: an id has one.
+        reader: reads the table and collects complaints.
+        rows: [m] row numbers.
+        hashes: [m] hash of each row's content.
+        column: column with the names; None names rows by their content.
+        duplicates: `keep` keeps rows of equal content, with a remark; `drop` leaves them to `select_rows`.
+        parts: [n] part of each row of the table, where a column gives it: one id must not be in two parts.
+
+    Returns:
+        [m] names, and remarks.
     """
     if column is not None:
-        found = reader.names("id", column, rows)
+        names = reader.read_names("id", column, rows)
         if parts is not None:
-            about = (*reader.rows.section, "split_column")
-            twice = in_two_parts([parts[i] for i in rows], found)
-            reader.complaints.extend(Complaint(what, *about) for what in twice)
-        return found, []
-    seen: dict[bytes, int] = {}
+            option = (*reader.rows.section, "split_column")
+            repeated = find_ids_in_two_parts([parts[i] for i in rows], names)
+            reader.complaints.extend(Complaint(what, *option) for what in repeated)
+        return names, []
+    counts: dict[bytes, int] = {}
     ids = []
-    for mark in marks:
-        seen[mark] = seen.get(mark, 0) + 1
-        ids.append(mark.hex()[:16] + (f"-{seen[mark]}" if seen[mark] > 1 else ""))
-    again = len(ids) - len(seen)
-    if again and duplicates == "keep":
-        return ids, [f"{again:,} rows repeat the content of another row."]
+    for content in hashes:
+        counts[content] = counts.get(content, 0) + 1
+        ids.append(content.hex()[:16] + (f"-{counts[content]}" if counts[content] > 1 else ""))
+    repeats = len(ids) - len(counts)
+    if repeats and duplicates == "keep":
+        return ids, [f"{repeats:,} rows repeat the content of another row."]
     return ids, []
 
 
-def kept_of(
-    ids: Sequence[str], marks: Sequence[bytes], *, limit: int | None, duplicates: str
+def select_rows(
+    ids: Sequence[str], hashes: Sequence[bytes], *, limit: int | None, duplicates: str
 ) -> tuple[list[int], list[str]]:
-    """Places of the rows that stay after duplicates are dropped and the limit is kept."""
-    chosen = list(range(len(ids)))
+    """Drop duplicates, then draw rows up to the limit.
+
+    The draw depends on the hashed ids only, so it is the same on every machine and in every order of the
+    rows.
+
+    Args:
+        ids: [m] unique names of the rows.
+        hashes: [m] hash of each row's content.
+        limit: the largest number of rows; None keeps all.
+        duplicates: `drop` keeps the first row of each content.
+
+    Returns:
+        Positions of the remaining rows among the m, ascending, and remarks.
+    """
+    selected = list(range(len(ids)))
     remarks = []
     if duplicates == "drop":
-        first: Mapping[bytes, int] = {mark: i for i, mark in reversed(list(enumerate(marks)))}
-        chosen = [i for i in chosen if first[marks[i]] == i]
-        if len(chosen) < len(ids):
+        first: Mapping[bytes, int] = {content: i for i, content in reversed(list(enumerate(hashes)))}
+        selected = [i for i in selected if first[hashes[i]] == i]
+        if len(selected) < len(ids):
             remarks.append(
-                f"{len(ids) - len(chosen):,} rows that repeat the content of another row were dropped."
+                f"{len(ids) - len(selected):,} rows that repeat the content of another row were dropped."
             )
-    if limit is not None and limit < len(chosen):
-        hashed = sorted(chosen, key=lambda i: hashlib.sha256(f"limit:{ids[i]}".encode()).digest())
-        remarks.append(f"{limit:,} of {len(chosen):,} rows were drawn (limit).")
-        chosen = sorted(hashed[:limit])
-    return chosen, remarks
+    if limit is not None and limit < len(selected):
+        hashed = sorted(selected, key=lambda i: hashlib.sha256(f"limit:{ids[i]}".encode()).digest())
+        remarks.append(f"{limit:,} of {len(selected):,} rows were drawn (limit).")
+        selected = sorted(hashed[:limit])
+    return selected, remarks

@@ -1,4 +1,4 @@
-"""What a dataset is: its card, its rows, and the three parts that its rows are split into."""
+"""Types of datasets: the card, the rows, their split into three parts, translations and prompts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evenhand.tables.schema import Attribute, IntArray
 
 #: A picture: encoded bytes of a file (jpeg, png), or [height, width, 3] of 0 to 255.
 Picture = bytes | npt.NDArray[np.uint8]
-#: What is learnt: the class of a text or of a picture; a text's translation; plain text, token by token.
+#: What a model learns: the class of a text or of a picture; a text's translation; plain text, token by token.
 Task = Literal["text", "image", "translation", "language"]
 
 
@@ -22,13 +22,13 @@ class DatasetInfo:
     """Facts about a dataset.
 
     Attributes:
-        title: its name in reports.
-        task: what is learnt; `either` (a text's class or a picture's) when its `Config` decides.
-        labels: what the classes are, in words.
-        attributes: which attributes its rows have.
-        source: where it comes from.
-        licence: under which terms.
-        problems: what is known to be wrong with it.
+        title: name in reports.
+        task: what a model learns; `either` (a text's class or a picture's) when the `Config` decides.
+        labels: description of the classes.
+        attributes: names of the attributes of its rows.
+        source: address and publication.
+        licence: terms of use.
+        problems: known limitations of the data.
     """
 
     title: str
@@ -42,7 +42,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Parts:
-    """Which rows are for what.
+    """A split: row numbers of the training, validation and test parts.
 
     Attributes:
         train: row numbers, in the order of the hashed ids.
@@ -61,13 +61,13 @@ class Parts:
 
 @dataclass(frozen=True, eq=False)
 class Translations:
-    """What texts are translated into.
+    """Reference translations of texts, and the prompt around them.
 
     Attributes:
-        references: [n] right translations of each text; the first one is what is learnt.
-        separator: what stands between a text and its translation.
-        new_tokens: most tokens of a translation that a model writes.
-        prefix: what stands before a text.
+        references: [n] correct translations of each text; the first one is the target in training.
+        separator: text between a source text and its translation.
+        new_tokens: maximum number of tokens of a generated translation.
+        prefix: text before a source text.
         blank: blanks between the separator and the translation. They belong to the translation, as in running
             text: many tokenizers hold a word and the blank before it in one token.
     """
@@ -79,28 +79,28 @@ class Translations:
     blank: str = ""
 
     def prompt(self, text: str) -> str:
-        """Give what a model reads before it translates a text."""
+        """Return the prompt of a text: what a model reads before it writes the translation."""
         return f"{self.prefix}{text}{self.separator}"
 
     def learnt(self, row: int) -> str:
-        """Give what a model is to write after the prompt of a row."""
+        """Return the target of a row: what a model learns to write after the prompt."""
         return f"{self.blank}{self.references[row][0]}"
 
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    """One way to ask about a text: what stands around it, and the answers to choose from.
+    """A prompt with a slot for a text, and the answer options to choose from.
 
     Attributes:
-        template: its name.
-        variant: which of the template's variants it is.
-        before: what stands before the text.
-        after: what stands after it, before the answer.
-        answers: what may follow, blanks included.
-        tokens: each answer as people call it.
-        meanings: what each answer stands for here.
-        permutation: how far the meanings are turned against the answers, of a series that is asked to see
-            how much an answer is chosen for itself; None outside of such series.
+        template: name of the template.
+        variant: name of the template's variant.
+        before: text before the slot.
+        after: text between the slot and the answer.
+        answers: answer options as they follow the prompt, leading blanks included.
+        tokens: name of each answer option.
+        meanings: meaning of each answer option in this variant.
+        permutation: number of positions by which the meanings are rotated against the answers, in a series
+            that measures token bias; None outside of such a series.
     """
 
     template: str
@@ -115,13 +115,13 @@ class PromptTemplate:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A form filled in.
+    """A template filled in with a text.
 
     Attributes:
-        id: of the text that is asked about.
-        text: the text; what is too long for a model is cut off its end. Empty where all stands in the form.
-        form: how it is asked.
-        label: the meaning of the right answer, where there is one.
+        id: name of the text.
+        text: the text; cut at its end where it is too long for a model. Empty where the template is complete.
+        form: the template.
+        label: meaning of the correct answer, where there is one.
     """
 
     id: str
@@ -132,13 +132,13 @@ class Prompt:
 
 @dataclass(frozen=True, eq=False)
 class PromptSet:
-    """What a model is asked after training.
+    """Prompts for a model after training.
 
     Attributes:
-        forms: filled in with test rows.
-        snippets: how many test rows: the first ones, in the order of their hashed ids.
-        questions: others, which are asked as they are.
-        attributes: of these.
+        forms: templates to fill in with test rows.
+        snippets: number of test rows: the first ones, in the order of their hashed ids.
+        questions: complete prompts, which are used as they are.
+        attributes: attributes of `questions`.
     """
 
     forms: tuple[PromptTemplate, ...] = ()
@@ -149,21 +149,21 @@ class PromptSet:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """All rows of a dataset, before they are split. Equal only to itself: work done on it can be kept.
+    """All rows of a dataset, before they are split; compared by identity, so that it can be a key of caches.
 
     Attributes:
-        task: what is learnt.
+        task: what a model learns.
         ids: [n] unique names, the same on every machine.
         inputs: [n] texts, or pictures.
         labels: [n] class of each row, an index into `classes`; 0 where nothing is classified.
         classes: names of the classes; the positive one last when there are two; empty where nothing is
             classified.
-        attributes: who a row is about: partitions and memberships.
+        attributes: groups that the rows are about: partitions and memberships.
         problems: remarks on the data (rows skipped and why), for the report.
         parts: the dataset's own split, when its `Config` asks for it; else None, and the study draws one.
-        units: [n] names of what no split may cut, such as all pairs of one sentence; None: every row.
-        translations: what the texts are to be translated into, of a `translation`.
-        asked: what a model is asked after training, of a `language`.
+        units: [n] names of units that no split may cut, such as all pairs of one sentence; None: every row.
+        translations: reference translations of the texts, for the task `translation`.
+        prompts: prompts for a model after training, for the task `language`.
     """
 
     task: Task
@@ -176,4 +176,4 @@ class Examples:
     parts: Parts | None = None
     units: Sequence[str] | None = None
     translations: Translations | None = None
-    asked: PromptSet | None = None
+    prompts: PromptSet | None = None

@@ -1,9 +1,10 @@
-"""What the procedural worlds share: who is in which group, what is true, what the labels say.
+"""Shared parts of the synthetic datasets: groups, true classes, noisy labels, and known best accuracies.
 
-Every row has one of two truths and shows it by signals. A *plain* row's signals agree with its truth. A
-*turned* row carries, besides, a mark that turns the meaning of its signals around: whoever reads signals one
-by one, without the mark, is wrong on exactly these rows. `hard_groups` says how many rows of a group are
-turned; reading both together needs capacity, so methods with less of it lose on these groups.
+Every row has one of two true classes and shows it by signals. The signals of a *plain* row agree with its
+class. A *turned* row has, besides, a mark that inverts the meaning of its signals: a classifier that reads
+the signals one by one, without the mark, is wrong on exactly these rows. `hard_groups` gives the share of
+turned rows by group; reading signals and mark together needs capacity, so methods with less of it lose
+accuracy on these groups.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from evenhand.datasets.lib.config import Field, Frozen, Seed, Share
 from evenhand.errors import nearest
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
-#: A rate below one half: labels that are wrong more often than right would be other labels.
+#: A rate below one half: labels that are wrong more often than right would define another class.
 Noise = Annotated[float, Field(ge=0, lt=0.5)]
-MOST_GROUPS = 8
+MAX_GROUPS = 8
 
 
 class World(Frozen):
-    """Options of every procedural world.
+    """Options of every synthetic dataset.
 
     Attributes:
-        rows: how many examples.
+        rows: number of examples.
         shares: share of the rows by group; groups that are not named get equal parts of the rest.
-        base_rates: share of positive truths, for all groups or by group (others: 0.5).
+        base_rates: share of the true positive class, for all groups or by group (others: 0.5).
         label_noise: share of labels that are flipped, for all groups or by group (others: 0).
-        difficulty: from 0 (every signal agrees with the truth) to 1 (signals say nothing).
+        difficulty: from 0 (every signal agrees with the true class) to 1 (signals are uninformative).
         hard_groups: share of turned rows by group (others: 0).
-        seed: another seed is another draw from the same world.
+        seed: another seed is another draw from the same distribution.
     """
 
     rows: Annotated[int, Field(ge=8, le=1_000_000)] = 2000
@@ -46,17 +47,17 @@ class World(Frozen):
     seed: Seed = 0
 
 
-def refuse(world: World, names: tuple[str, ...]) -> None:
-    """Complain of options that name other groups than these, or whose shares cannot be.
+def check_groups(world: World, names: tuple[str, ...]) -> None:
+    """Check that options name existing groups only, and that shares can sum to 1.
 
     Raises:
         ValueError: every complaint at once.
     """
     complaints = [
-        f"{option}: '{name}' is none of the groups; {nearest(name, names)}"
+        f"{option}: '{name}' is not one of the groups; {nearest(name, names)}"
         for option in ("shares", "base_rates", "label_noise", "hard_groups")
-        if isinstance(given := getattr(world, option), dict)
-        for name in given
+        if isinstance(option_values := getattr(world, option), dict)
+        for name in option_values
         if name not in names
     ]
     total = math.fsum(world.shares.values())
@@ -71,14 +72,14 @@ def refuse(world: World, names: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the best readers of a group's rows reach, in expectation, against its (noisy) labels.
+    """Expected rates of a group, and the best accuracies against its (noisy) labels.
 
     Attributes:
-        share: of the rows.
-        base_rate: share of positive truths.
+        share: share of the rows.
+        base_rate: share of the true positive class.
         positive: share of positive labels.
-        best_accuracy: who reads signals and mark together.
-        plain_accuracy: who reads signals and not the mark.
+        best_accuracy: best accuracy of a classifier that reads signals and mark together.
+        plain_accuracy: best accuracy of a classifier that reads the signals and not the mark.
     """
 
     share: float
@@ -89,15 +90,15 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """The rows of a world before they are written or painted.
+class DrawnRows:
+    """Drawn rows of a synthetic dataset, before texts are written or pictures painted.
 
     Attributes:
-        group: [n] group of each row.
-        truth: [n] 0 or 1.
-        label: [n] truth after noise.
-        turned: [n] whether a mark turns the signals around.
-        shown: [n, signals] what each signal says: 0 or 1.
+        group: [n] index of the group of each row.
+        truth: [n] true class, 0 or 1.
+        label: [n] true class after label noise.
+        turned: [n] True where a mark inverts the signals.
+        shown: [n, signals] value of each signal, 0 or 1.
     """
 
     group: IntArray
@@ -107,53 +108,57 @@ class Drawn:
     shown: IntArray
 
 
-def by_group(names: tuple[str, ...], given: float | Mapping[str, float], other: float) -> FloatArray:
-    """[groups] a number for every group."""
-    if isinstance(given, Mapping):
-        return np.array([given.get(name, other) for name in names], np.float64)
-    return np.full(len(names), given, np.float64)
+def values_by_group(names: tuple[str, ...], setting: float | Mapping[str, float], other: float) -> FloatArray:
+    """Expand a setting, one number or numbers by group, to [groups]; `other` is for groups without one."""
+    if isinstance(setting, Mapping):
+        return np.array([setting.get(name, other) for name in names], np.float64)
+    return np.full(len(names), setting, np.float64)
 
 
-def shares(world: World, names: tuple[str, ...]) -> FloatArray:
-    """[groups] share of the rows of every group; sums to 1."""
+def group_shares(world: World, names: tuple[str, ...]) -> FloatArray:
+    """Compute the share of the rows of every group: [groups], with sum 1."""
     rest = [name for name in names if name not in world.shares]
     left = 1 - math.fsum(world.shares.values())
     return np.array([world.shares.get(name, left / max(1, len(rest))) for name in names], np.float64)
 
 
-def draw(world: World, names: tuple[str, ...], rng: np.random.Generator, *, signals: int) -> Drawn:
-    """Draw groups (exact shares, shuffled), truths, labels and signals.
+def draw_rows(world: World, names: tuple[str, ...], rng: np.random.Generator, *, signals: int) -> DrawnRows:
+    """Draw groups (exact shares, shuffled), true classes, labels and signals.
 
     Args:
         world: the options.
-        names: of the groups.
+        names: names of the groups.
         rng: source of randomness.
-        signals: how many signals a row shows.
+        signals: number of signals per row.
     """
-    group = rng.permutation(np.repeat(np.arange(len(names)), _quotas(shares(world, names), world.rows)))
+    group = rng.permutation(
+        np.repeat(np.arange(len(names)), _rows_per_group(group_shares(world, names), world.rows))
+    )
     n = world.rows
-    truth = (rng.random(n) < by_group(names, world.base_rates, 0.5)[group]).astype(np.int64)
-    flipped = rng.random(n) < by_group(names, world.label_noise, 0.0)[group]
-    turned = rng.random(n) < by_group(names, world.hard_groups, 0.0)[group]
+    truth = (rng.random(n) < values_by_group(names, world.base_rates, 0.5)[group]).astype(np.int64)
+    flipped = rng.random(n) < values_by_group(names, world.label_noise, 0.0)[group]
+    turned = rng.random(n) < values_by_group(names, world.hard_groups, 0.0)[group]
     agrees = rng.random((n, signals)) >= world.difficulty / 2
-    said = truth ^ turned
-    shown = np.where(agrees, said[:, None], 1 - said[:, None])
-    return Drawn(group, truth, np.where(flipped, 1 - truth, truth), turned, shown)
+    implied = truth ^ turned
+    shown = np.where(agrees, implied[:, None], 1 - implied[:, None])
+    return DrawnRows(group, truth, np.where(flipped, 1 - truth, truth), turned, shown)
 
 
-def truth_of(world: World, names: tuple[str, ...], *, signals: int) -> dict[str, Truth]:
-    """What is true of every group, by arithmetic.
+def compute_truth(world: World, names: tuple[str, ...], *, signals: int) -> dict[str, Truth]:
+    """Compute the expected rates and best accuracies of every group exactly.
 
-    A reader of `signals` signals, each right with probability 1 - difficulty / 2, who knows the group's base
-    rate, decides by the posterior; turned rows are read the other way round by whoever misses the mark.
+    The best classifier knows the group's base rate, reads `signals` signals, each of them correct with
+    probability 1 - difficulty / 2, and decides by the posterior (Bayes' rule). With k signals for the
+    positive class, the joint probabilities of both classes are binomial terms, and their maximum is its
+    accuracy. A classifier that ignores the mark reads turned rows with the signals' meaning inverted.
     """
-    told = {}
+    truths = {}
     right = 1 - world.difficulty / 2
     columns = (
-        shares(world, names),
-        by_group(names, world.base_rates, 0.5),
-        by_group(names, world.label_noise, 0.0),
-        by_group(names, world.hard_groups, 0.0),
+        group_shares(world, names),
+        values_by_group(names, world.base_rates, 0.5),
+        values_by_group(names, world.label_noise, 0.0),
+        values_by_group(names, world.hard_groups, 0.0),
     )
     for name, share, base, noise, hard in zip(names, *(c.tolist() for c in columns), strict=True):
         best = plain = 0.0
@@ -164,16 +169,17 @@ def truth_of(world: World, names: tuple[str, ...], *, signals: int) -> dict[str,
             best += max(yes, no)
             turned_yes = base * ways * (1 - right) ** k * right ** (signals - k)
             turned_no = (1 - base) * ways * right**k * (1 - right) ** (signals - k)
-            said_yes = yes >= no
-            plain += (1 - hard) * max(yes, no) + hard * (turned_yes if said_yes else turned_no)
+            predicts_yes = yes >= no
+            plain += (1 - hard) * max(yes, no) + hard * (turned_yes if predicts_yes else turned_no)
         noisy = [value * (1 - noise) + (1 - value) * noise for value in (base, best, plain)]
-        told[name] = Truth(share, base, *noisy)
-    return told
+        truths[name] = Truth(share, base, *noisy)
+    return truths
 
 
-def _quotas(wanted: FloatArray, rows: int) -> IntArray:
-    """[groups] whole numbers of rows that sum to `rows`, nearest to the shares (largest remainders)."""
-    exact = wanted * rows
+def _rows_per_group(group_shares: FloatArray, rows: int) -> IntArray:
+    """Round shares [groups] to integers that sum to `rows` (largest remainder method)."""
+    exact = group_shares * rows
+    # The small addend keeps products such as 0.29 * 100 = 28.999999999999996 from losing a row.
     counts = np.floor(exact + 1e-9).astype(np.int64)
     order = np.argsort(-(exact - counts), kind="stable")
     counts[order[: rows - int(counts.sum())]] += 1

@@ -1,4 +1,4 @@
-"""Pairs of a sentence and its translation as examples: references by rule, units that no split cuts."""
+"""Sentence pairs as examples of a translation task: references by rule, and units that no split cuts."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evenhand.datasets.lib.leaks import normal
+from evenhand.datasets.lib.leaks import normalize_text
 from evenhand.datasets.lib.schema import Examples, Translations
 from evenhand.tables.answers.pronouns import GENDERS, RENDERINGS, pattern, render
 from evenhand.tables.schema import Attribute
 
 PREDISPOSITIONS, STEREOTYPES = ("male", "female", "none"), ("pro", "anti", "none")
-_OTHER = {"male": "female", "female": "male"}
+_OPPOSITE = {"male": "female", "female": "male"}
 
 
-def examples_of(
+def make_examples(
     ids: Sequence[str],
     pairs: Sequence[tuple[str, str]],
     gold: Sequence[str],
@@ -26,24 +26,25 @@ def examples_of(
     new_tokens: int,
     remarks: Sequence[str] = (),
 ) -> Examples:
-    """Examples of pairs.
+    """Build examples from sentence pairs.
 
     Args:
         ids: [n] names.
-        pairs: [n] English sentence, and its translation, which is what a model reads.
-        gold: [n] gender of the person who is meant.
-        stereotype: [n] whether that agrees with the stereotype of the occupation: pro, anti, or none.
-        separator: what stands between a text and its translation.
-        new_tokens: most tokens of a translation.
-        remarks: on the data.
+        pairs: [n] English sentence and its translation; a model reads the translation.
+        gold: [n] gender of the person that the pronoun refers to.
+        stereotype: [n] `pro` where the gender agrees with the stereotype of the occupation, `anti` where it
+            contradicts it, or `none`.
+        separator: text between a source text and its translation.
+        new_tokens: maximum number of tokens of a generated translation.
+        remarks: remarks on the data.
 
     Returns:
-        Examples whose references are the sentence, then the same about him, her and them: as another pair
-        says it, or by rule. Sentences that differ in nothing else are of one unit, as are those of one
-        translation.
+        Examples whose references are the English sentence and its versions with male, female and neutral
+        pronouns: taken from another pair where one exists, else built by rule. Sentences that differ in
+        pronouns only, and sentences with one translation, form a unit.
     """
     leaning = [
-        "none" if s == "none" or g not in _OTHER else (g if s == "pro" else _OTHER[g])
+        "none" if s == "none" or g not in _OPPOSITE else (g if s == "pro" else _OPPOSITE[g])
         for g, s in zip(gold, stereotype, strict=True)
     ]
     attributes = (
@@ -74,14 +75,18 @@ def examples_of(
 
 
 def _attribute(name: str, every: Sequence[str], values: Sequence[str]) -> Attribute:
-    """A partition into the groups that occur."""
+    """Build a partition into the groups that occur."""
     groups = [group for group in every if group in set(values)]
-    place = {group: i for i, group in enumerate(groups)}
-    return Attribute(name, "partition", tuple(groups), codes=np.array([place[v] for v in values], np.int64))
+    codes = {group: i for i, group in enumerate(groups)}
+    return Attribute(name, "partition", tuple(groups), codes=np.array([codes[v] for v in values], np.int64))
 
 
 def _units(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """[n] what each pair belongs to: pairs that share a pattern or a translation, directly or by others."""
+    """Name the unit of each pair [n]: connected components of pairs that share a pattern or a translation.
+
+    Computed by union-find with path halving; the smallest key of a component is its root, so that the names
+    do not depend on the order of the pairs.
+    """
     parent: dict[str, str] = {}
 
     def top(key: str) -> str:
@@ -91,7 +96,7 @@ def _units(pairs: Sequence[tuple[str, str]]) -> list[str]:
         return key
 
     for english, other in pairs:
-        a, b = top(f"p{pattern(english)}"), top(f"t{normal(other)}")
+        a, b = top(f"p{pattern(english)}"), top(f"t{normalize_text(other)}")
         parent[max(a, b)] = min(a, b)
     tops = [top(f"p{pattern(english)}") for english, _ in pairs]
     return [hashlib.sha256(key.encode()).hexdigest()[:16] for key in tops]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand import registry
-from evenhand.datasets import hub_is_silent, hub_reason
+from evenhand.datasets import hub_is_unavailable, hub_reason
 from evenhand.errors import InputError, nearest
 from evenhand.finetune import Model
 from evenhand.finetune.modeling import folder
@@ -84,7 +84,7 @@ def _config_file(model: Model) -> str | None:
     except Exception as error:  # no network, an unknown model, or one that needs a token
         if why := hub_reason(error, model.name):
             refused = RefusedError(why)
-            refused.silent = hub_is_silent(error)
+            refused.silent = hub_is_unavailable(error)
             raise refused from None
         return None
 

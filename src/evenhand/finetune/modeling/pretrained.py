@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from evenhand import registry
-from evenhand.datasets import hub_is_silent, hub_page, hub_reason
+from evenhand.datasets import hub_is_unavailable, hub_page, hub_reason
 from evenhand.errors import InputError, nearest
 from evenhand.finetune import Model
 from evenhand.finetune.modeling import folder, heads, processor
@@ -173,7 +173,7 @@ def _download(name: str, revision: str | None) -> tuple[str, str, str]:
     except Exception as error:
         # Errors of a missing network have no common base class: depending on the version of the hub's
         # package, requests, httpx or xet raises them.
-        if not hub_is_silent(error):
+        if not hub_is_unavailable(error):
             raise InputError(_hub_complaint(name, error)) from None
         hub_error = error
     try:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evenhand.datasets import Picture, rgb
+from evenhand.datasets import Picture, to_rgb
 from evenhand.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Preparation:
 
     def of(self, picture: Picture) -> npt.NDArray[Any]:
         """Return a picture [height, width, channels] in its final size; floats if `values` is None."""
-        image = rgb(picture)
+        image = to_rgb(picture)
         shown = image if self.channels == 3 else image.convert("L")
         shaped = _run(self.processor, shown, {} if self.values is None else _SHAPE_ONLY)
         return shaped.transpose(1, 2, 0)

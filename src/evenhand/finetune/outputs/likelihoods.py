@@ -74,7 +74,7 @@ def encode_choices(base: PretrainedModel, data: Data, max_length: int) -> Choice
     encoder = encoder_of(base)
     limit = min(max_length, encoder.context)
     questions = build_prompts(data.examples, data.parts)
-    prompt_set = data.examples.asked
+    prompt_set = data.examples.prompts
     forms = prompt_set.forms if prompt_set is not None else ()
     content_free_prompts = [Prompt("", text, form) for form in forms for text in CONTENT_FREE_TEXTS]
     choices = _encode(encoder, [*questions, *content_free_prompts], limit)

@@ -118,7 +118,7 @@ def write_choices(
 
 def _attributes(data: Data, encoded: Choices, questions: Sequence[int]) -> list[Attribute]:
     """Return the attributes of the lines of the table: those of the text, or of the prompt itself."""
-    examples, prompt_set = data.examples, data.examples.asked
+    examples, prompt_set = data.examples, data.examples.prompts
     assert prompt_set is not None
     if prompt_set.forms:
         row_of = {name: row for row, name in enumerate(examples.ids)}

@@ -11,7 +11,14 @@ from evenhand.judge.attacks import ATTACKS, attack_name
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import MARGIN
 from evenhand.spec.base import Frozen
-from evenhand.spec.sections.margins import RATE, alpha_fault, integer_fault, margin_fault, plain, shown_number
+from evenhand.spec.sections.margins import (
+    RATE_RANGE,
+    alpha_fault,
+    format_number,
+    integer_fault,
+    margin_fault,
+    to_python_number,
+)
 
 AUC, BALANCED = "roc_auc", "balanced_accuracy"
 FPRS = (0.001, 0.01, 0.05)
@@ -76,9 +83,9 @@ class PrivacySettings:
             for name in self.primary
             if name not in self.metrics
         ]
-        fault = margin_fault(self.margin, RATE, f"{AUC} and the other numbers of an attack lie")
+        fault = margin_fault(self.margin, RATE_RANGE, f"{AUC} and the other numbers of an attack are")
         if fault is not None:
-            complaints.append(f"--margin {shown_number(self.margin)}: {fault}")
+            complaints.append(f"--margin {format_number(self.margin)}: {fault}")
         options = {
             "--alpha": alpha_fault(self.alpha),
             "--min-group-size": integer_fault(self.min_group_size, 1, "it is an integer of at least 1"),
@@ -91,7 +98,7 @@ class PrivacySettings:
         if complaints:
             raise CallError(complaints)
         for name in ("margin", "alpha", "min_group_size", "rng", "permutations"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
+            object.__setattr__(self, name, to_python_number(getattr(self, name)))
 
     def _of_attacks(self) -> Iterable[str]:
         names: set[str] = set()

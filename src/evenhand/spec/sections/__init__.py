@@ -1,1 +1,1 @@
-"""One file for each section of a study file."""
+"""Sections of a study file, one module each."""

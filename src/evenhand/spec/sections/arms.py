@@ -1,4 +1,4 @@
-"""`methods:` to arms."""
+"""The section `methods:` as arms."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from evenhand.errors import InputError, UnknownNameError
 from evenhand.spec.base import Frozen
 from evenhand.spec.plugins import METHODS, config_of, plugin
-from evenhand.spec.sections.sweep import choices, labelled
+from evenhand.spec.sections.sweep import combination_name, expand_lists
 from evenhand.spec.study import Arm, Trial
-from evenhand.spec.wording import guessed
-from evenhand.spec.yaml.check import Complaints, picked, validated
-from evenhand.spec.yaml.tree import Node, Place, Plain, shown
+from evenhand.spec.wording import suggestion
+from evenhand.spec.yaml.check import Complaints, select_fields, validated
+from evenhand.spec.yaml.tree import Location, Node, Plain, format_value
 
 RATES = ("learning_rate", "epochs")
 TUNE = "tune"
@@ -23,126 +23,137 @@ def read_arms(node: Node, complaints: Complaints) -> list[Arm]:
     """Read the methods of a study.
 
     Args:
-        node: what stands under `methods`.
-        complaints: takes what is wrong.
+        node: the value of `methods`.
+        complaints: collects complaints.
 
     Returns:
-        The arms that can be used, in the order of the file.
+        The valid arms, in the order of the file.
     """
     if not isinstance(node.value, dict) or not node.value:
         example = "{full: {}, lora: {rank: [1, 8]}}"
-        complaints.add(node.place, f"got {shown(node.plain)}; must be a mapping such as {example}.")
+        complaints.add(node.location, f"got {format_value(node.plain)}; must be a mapping such as {example}.")
         return []
     arms: list[Arm] = []
-    places: list[Place] = []
+    locations: list[Location] = []
     for name, block in node.value.items():
-        found = _block(name, block, complaints)
-        arms += found
-        places += [block.place] * len(found)
-    _distinct(arms, places, complaints)
-    _even(arms, places, complaints)
+        block_arms = _read_block(name, block, complaints)
+        arms += block_arms
+        locations += [block.location] * len(block_arms)
+    _check_duplicates(arms, locations, complaints)
+    _check_trial_counts(arms, locations, complaints)
     return arms
 
 
-def _block(name: str, node: Node, complaints: Complaints) -> list[Arm]:
-    """The arms of one entry."""
+def _read_block(name: str, node: Node, complaints: Complaints) -> list[Arm]:
+    """Read the arms of one entry."""
     if not _NAME.fullmatch(name):
         complaints.add(
-            node.place,
-            f"got the name {shown(name)}; must be letters, digits, '_', '.', '+' and '-', beginning with a "
-            "letter or a digit, 100 characters at most.",
+            node.location,
+            f"got the name {format_value(name)}; must be letters, digits, '_', '.', '+' and '-', beginning "
+            "with a letter or a digit, at most 100 characters.",
         )
         return []
     if node.value is None:
         node = node.under({})
     if not isinstance(node.value, dict):
-        complaints.add(node.place, f"got {shown(node.plain)}; must be a mapping of options, or nothing.")
+        complaints.add(
+            node.location, f"got {format_value(node.plain)}; must be a mapping of options, or nothing."
+        )
         return []
     named = node.value.get("method")
     method = name if named is None else named.value
     if not isinstance(method, str):
-        complaints.add(named.place if named else node.place, f"got {shown(method)}; must be a method's name.")
+        complaints.add(
+            named.location if named else node.location,
+            f"got {format_value(method)}; must be a method's name.",
+        )
         return []
     try:
         config = config_of(METHODS, method)
     except InputError as error:
-        own = named is None and isinstance(error, UnknownNameError)
-        hint = " (A name of your own needs a key 'method'.)" if own else ""
+        is_custom_name = named is None and isinstance(error, UnknownNameError)
+        hint = " (A name that is not a method's needs a key 'method'.)" if is_custom_name else ""
         for what in error.complaints:
-            complaints.add(named.place if named else node.place, f"{what}{hint}")
+            complaints.add(named.location if named else node.location, f"{what}{hint}")
         return []
     options = node.under({key: value for key, value in node.value.items() if key not in {"method", TUNE}})
     info = plugin(METHODS, method).INFO
-    defaults = {key: Node(getattr(info, key), node.place.child(key)) for key in RATES}
-    tried = _tuned(node.value.get(TUNE), options, config, complaints)
-    if tried is None:
+    defaults = {key: Node(getattr(info, key), node.location.child(key)) for key in RATES}
+    trial_values = _read_trial_values(node.value.get(TUNE), options, config, complaints)
+    if trial_values is None:
         return []
     arms = []
-    for choice in choices(options, (picked(Arm, *RATES), config), complaints):
+    for choice in expand_lists(options, (select_fields(Arm, *RATES), config), complaints):
         varied = {key: choice.entries[key].plain for key in choice.varied}
         trials = [
             trial
-            for values in tried
-            if (trial := _trial(config, options.under({**defaults, **choice.entries}), values, complaints))
+            for values in trial_values
+            if (
+                trial := _make_trial(
+                    config, options.under({**defaults, **choice.entries}), values, complaints
+                )
+            )
         ]
         if trials:
-            arms.append(_arm(labelled(name, varied), method, trials))
+            arms.append(_make_arm(combination_name(name, varied), method, trials))
     return arms
 
 
-def _tuned(
+def _read_trial_values(
     node: Node | None, options: Node, config: type[Frozen], complaints: Complaints
 ) -> list[Mapping[str, Node]] | None:
-    """What the trials of a block set, each by option: one of nothing where nothing is tuned.
+    """Read the values that each trial of a block sets, by option; one empty trial where nothing is tuned.
 
     Returns:
-        None when there was something to complain of.
+        None after a complaint.
     """
     if node is None:
         return [{}]
     if not isinstance(node.value, dict) or not node.value:
         example = "{learning_rate: [1.0e-4, 3.0e-4]}"
-        complaints.add(node.place, f"got {shown(node.plain)}; must be a mapping such as {example}.")
+        complaints.add(node.location, f"got {format_value(node.plain)}; must be a mapping such as {example}.")
         return None
     before = len(complaints)
-    models = (picked(Arm, *RATES), config)
+    models = (select_fields(Arm, *RATES), config)
     known = [*RATES, *config.model_fields]
-    found = choices(node, models, complaints)
-    varied = found[0].varied if found else ()
-    given = options.value if isinstance(options.value, dict) else {}
+    combinations = expand_lists(node, models, complaints)
+    varied = combinations[0].varied if combinations else ()
+    fixed = options.value if isinstance(options.value, dict) else {}
     for key, values in node.value.items():
         if key not in known:
-            complaints.add(values.place, f"there is no such key. {guessed(key, known)}")
-        elif key in given:
-            complaints.add(values.place, f"'{key}' is given beside tune too; take one of them out.")
-        elif found and key not in varied:
+            complaints.add(values.location, f"unknown key. {suggestion(key, known)}")
+        elif key in fixed:
+            complaints.add(values.location, f"'{key}' is given outside of tune too; remove one of them.")
+        elif combinations and key not in varied:
             kind = "a list of lists" if isinstance(values.value, list) else "a list"
-            complaints.add(values.place, f"got {shown(values.plain)}; must be {kind} of values to try.")
-    if not found or len(complaints) > before:
+            complaints.add(
+                values.location, f"got {format_value(values.plain)}; must be {kind} of values to try."
+            )
+    if not combinations or len(complaints) > before:
         return None
-    names = [labelled("", _plain(choice.entries)) for choice in found]
+    names = [combination_name("", _plain(choice.entries)) for choice in combinations]
     if len(set(names)) < len(names):
-        complaints.add(node.place, "tries the same values twice; take one of the equal values out.")
+        complaints.add(node.location, "tries the same values twice; remove one of the equal values.")
         return None
-    return [choice.entries for choice in found]
+    return [choice.entries for choice in combinations]
 
 
-def _trial(
+def _make_trial(
     config: type[Frozen], node: Node, values: Mapping[str, Node], complaints: Complaints
 ) -> Trial | None:
-    """One trial: the options of an arm, and what is tried of them."""
+    """Build a trial from the options of an arm and the values that it tries."""
     entries = node.value if isinstance(node.value, dict) else {}
-    made = _read(config, node.under({**entries, **values}), complaints)
-    if made is None:
+    parts = _read_options(config, node.under({**entries, **values}), complaints)
+    if parts is None:
         return None
-    rates, chosen = made
+    rates, options = parts
     plain = _plain(values)
-    name = labelled("", plain)[1:-1] or "-"
-    return Trial.model_validate({"name": name, "values": plain, "config": chosen, **dict(rates)})
+    name = combination_name("", plain)[1:-1] or "-"
+    return Trial.model_validate({"name": name, "values": plain, "config": options, **dict(rates)})
 
 
-def _arm(name: str, method: str, trials: Sequence[Trial]) -> Arm:
-    """An arm of its trials; a single one that sets nothing is none."""
+def _make_arm(name: str, method: str, trials: Sequence[Trial]) -> Arm:
+    """Build an arm; a single trial without values means that the arm is not tuned."""
     first = trials[0]
     tuned = tuple(trials) if first.values else ()
     return Arm(
@@ -152,49 +163,49 @@ def _arm(name: str, method: str, trials: Sequence[Trial]) -> Arm:
 
 
 def _plain(values: Mapping[str, Node]) -> dict[str, Plain]:
-    """Values without their places."""
+    """Strip the locations from values."""
     return {key: node.plain for key, node in values.items()}
 
 
-def _read(config: type[Frozen], node: Node, complaints: Complaints) -> tuple[Frozen, Frozen] | None:
-    """Rates and options of one arm."""
+def _read_options(config: type[Frozen], node: Node, complaints: Complaints) -> tuple[Frozen, Frozen] | None:
+    """Read the rates (learning rate, epochs) and the options of one arm."""
     entries = node.value if isinstance(node.value, dict) else {}
-    given = {key: value for key, value in entries.items() if key in RATES}
-    rates = validated(picked(Arm, *RATES), node.under(given), complaints)
+    rate_entries = {key: value for key, value in entries.items() if key in RATES}
+    rates = validated(select_fields(Arm, *RATES), node.under(rate_entries), complaints)
     rest = {key: value for key, value in entries.items() if key not in RATES}
     options = validated(config, node.under(rest), complaints, (*RATES, "method", TUNE))
     return None if rates is None or options is None else (rates, options)
 
 
-def _distinct(arms: list[Arm], places: list[Place], complaints: Complaints) -> None:
-    """Refuse arms of one name, and arms that differ in nothing but their names."""
-    names: dict[str, Place] = {}
+def _check_duplicates(arms: list[Arm], locations: list[Location], complaints: Complaints) -> None:
+    """Check that arms have distinct names, and differ in more than their names."""
+    names: dict[str, Location] = {}
     contents: dict[str, str] = {}
-    for arm, place in zip(arms, places, strict=True):
+    for arm, location in zip(arms, locations, strict=True):
         if arm.name in names:
-            complaints.add(place, f"makes the arm '{arm.name}' twice; take one of the equal values out.")
+            complaints.add(location, f"makes the arm '{arm.name}' twice; remove one of the equal values.")
             continue
-        names[arm.name] = place
+        names[arm.name] = location
         content = arm.model_dump_json(exclude={"name"})
         if content in contents:
             complaints.add(
-                place,
-                f"the arm '{arm.name}' is '{contents[content]}' again: the same method, options, learning "
-                "rate and epochs, so the same runs; change one of them, or take it out.",
+                location,
+                f"the arm '{arm.name}' repeats '{contents[content]}': the same method, options, learning "
+                "rate and epochs, so the same runs; change or remove one of them.",
             )
         contents.setdefault(content, arm.name)
 
 
-def _even(arms: list[Arm], places: list[Place], complaints: Complaints) -> None:
-    """Refuse unlike numbers of trials: the more a method may try, the better it looks."""
-    tuned = [(arm, place) for arm, place in zip(arms, places, strict=True) if arm.trials]
-    told: set[int] = set()
-    for arm, place in tuned:
+def _check_trial_counts(arms: list[Arm], locations: list[Location], complaints: Complaints) -> None:
+    """Check that tuned arms have equally many trials: a method that may try more has an advantage."""
+    tuned = [(arm, location) for arm, location in zip(arms, locations, strict=True) if arm.trials]
+    reported: set[int] = set()
+    for arm, location in tuned:
         first, count = tuned[0][0], len(arm.trials)
-        if count != len(first.trials) and count not in told:
-            told.add(count)
+        if count != len(first.trials) and count not in reported:
+            reported.add(count)
             complaints.add(
-                place.child(TUNE),
+                location.child(TUNE),
                 f"'{arm.name}' has {count} trials, and '{first.name}' {len(first.trials)}; every method that "
                 "is tuned must have the same number.",
             )

@@ -1,4 +1,4 @@
-"""`privacy:` to how the models of a study are attacked."""
+"""The section `privacy:` as settings of membership inference."""
 
 from __future__ import annotations
 
@@ -6,108 +6,113 @@ from evenhand.errors import InputError
 from evenhand.spec.base import Frozen
 from evenhand.spec.plugins import ATTACKS, config_of, plugin
 from evenhand.spec.study import Attack, Privacy, Study
-from evenhand.spec.yaml.check import Complaints, picked, validated
-from evenhand.spec.yaml.tree import Node, Place, shown
+from evenhand.spec.yaml.check import Complaints, select_fields, validated
+from evenhand.spec.yaml.tree import Location, Node, format_value
 
-#: Keys that stand in a file as they stand in a study.
-SAME = ("protocol", "references", "seed")
+#: Keys with the same form in a file and in a `Privacy`.
+COPIED_KEYS = ("protocol", "references", "seed")
 _EXAMPLE = "[loss, {lira: {}}]"
 
 
 def read_privacy(node: Node, complaints: Complaints) -> Privacy | None:
-    """Read how models are attacked.
+    """Read the settings of membership inference.
 
     Args:
-        node: what stands under `privacy`; nothing means that none is.
-        complaints: takes what is wrong.
+        node: the value of `privacy`; null means that models are not attacked.
+        complaints: collects complaints.
+
+    Returns:
+        None without attacks, or after a complaint.
     """
     if node.value is None:
         return None
     if not isinstance(node.value, dict):
         keys = ", ".join(Privacy.model_fields)
-        complaints.add(node.place, f"got {shown(node.plain)}; must be a mapping with keys of: {keys}.")
+        complaints.add(
+            node.location, f"got {format_value(node.plain)}; must be a mapping with keys of: {keys}."
+        )
         return None
-    attacks, places = _attacks(node, complaints)
+    attacks, locations = _read_attacks(node, complaints)
     same = {key: value for key, value in node.value.items() if key != "attacks"}
-    rest = validated(picked(Privacy, *SAME), node.under(same), complaints, ("attacks",))
+    rest = validated(select_fields(Privacy, *COPIED_KEYS), node.under(same), complaints, ("attacks",))
     if not attacks or rest is None:
         return None
     privacy = Privacy(attacks=tuple(attacks), **dict(rest))
-    for attack, place in zip(attacks, places, strict=True):
+    for attack, location in zip(attacks, locations, strict=True):
         if privacy.protocol == "offline" and _needs_members(attack):
             complaints.add(
-                place,
-                f"'{attack.name}' as it is set learns from references that were trained on the attacked rows "
-                "too, and in the protocol 'offline' none is; set it to do without (lira: {mode: offline}) or "
-                "take the protocol 'shared'.",
+                location,
+                f"'{attack.name}' with these options needs references that were trained on the attacked "
+                "rows, and the protocol 'offline' has none; choose options without them (lira: {mode: "
+                "offline}) or the protocol 'shared'.",
             )
     return privacy
 
 
 def check_privacy(study: Study, node: Node, complaints: Complaints) -> None:
-    """Complain of what cannot stand beside attacks.
+    """Check that the study has no settings that exclude attacks.
 
     Args:
-        study: has privacy.
-        node: what stands under `privacy`.
-        complaints: takes what is wrong.
+        study: study with `privacy`.
+        node: the value of `privacy`.
+        complaints: collects complaints.
     """
     if study.tuned:
         complaints.add(
-            node.place,
-            "'tune' chooses among trials after training, and what is attacked is trained with them; give the "
-            "chosen values in place of 'tune', or take privacy out.",
+            node.location,
+            "'tune' selects among trials after training, but the runs to attack are trained together with "
+            "them; give the selected values in place of 'tune', or remove privacy.",
         )
     if study.resplit:
         complaints.add(
-            node.place,
-            "with 'resplit' every seed trains on other rows, so there is no one set of rows whose members "
-            "are looked for; take one of the two out.",
+            node.location,
+            "with 'resplit' every seed trains on other rows, so the runs do not share one set of members; "
+            "remove one of the two.",
         )
 
 
 def _needs_members(attack: Attack) -> bool:
-    """Whether an attack learns from models that were trained on a row, besides those that were not."""
+    """Return True for an attack that needs models trained on a row, besides models that were not."""
     return bool(plugin(ATTACKS, attack.name).needs(attack.config).references == "both")
 
 
-def _attacks(node: Node, complaints: Complaints) -> tuple[list[Attack], list[Place]]:
-    """The attacks that can be used, in the order of the file, and where they stand."""
-    given = node.value.get("attacks") if isinstance(node.value, dict) else None
-    if given is None:
-        complaints.add(node.place.child("attacks"), f"is missing; must be a list such as {_EXAMPLE}.")
+def _read_attacks(node: Node, complaints: Complaints) -> tuple[list[Attack], list[Location]]:
+    """Read the valid attacks, in the order of the file, and their locations."""
+    entry = node.value.get("attacks") if isinstance(node.value, dict) else None
+    if entry is None:
+        complaints.add(node.location.child("attacks"), f"is missing; must be a list such as {_EXAMPLE}.")
         return [], []
-    if not isinstance(given.value, list) or not given.value:
-        complaints.add(given.place, f"got {shown(given.plain)}; must be a list such as {_EXAMPLE}.")
+    if not isinstance(entry.value, list) or not entry.value:
+        complaints.add(entry.location, f"got {format_value(entry.plain)}; must be a list such as {_EXAMPLE}.")
         return [], []
     attacks: list[Attack] = []
-    places: list[Place] = []
-    for item in given.value:
-        one = _attack(item, complaints)
-        if one in attacks:
-            complaints.add(item.place, f"the attack {shown(item.plain)} is given twice.")
-        elif one is not None:
-            attacks.append(one)
-            places.append(item.place)
-    return attacks, places
+    locations: list[Location] = []
+    for item in entry.value:
+        attack = _read_attack(item, complaints)
+        if attack in attacks:
+            complaints.add(item.location, f"the attack {format_value(item.plain)} is given twice.")
+        elif attack is not None:
+            attacks.append(attack)
+            locations.append(item.location)
+    return attacks, locations
 
 
-def _attack(node: Node, complaints: Complaints) -> Attack | None:
-    """One attack: its name, or its name with its options."""
+def _read_attack(node: Node, complaints: Complaints) -> Attack | None:
+    """Read one attack: its name, or its name with its options."""
     name, options = node.value, node.under({})
     if isinstance(node.value, dict) and len(node.value) == 1:
         [(name, options)] = node.value.items()
     if not isinstance(name, str):
         complaints.add(
-            node.place,
-            f"got {shown(node.plain)}; must be an attack's name, or a mapping of it to its options.",
+            node.location,
+            f"got {format_value(node.plain)}; must be an attack's name, or a mapping of it to its options.",
         )
         return None
     try:
         config = config_of(ATTACKS, name)
     except InputError as error:
         for what in error.complaints:
-            complaints.add(node.place, what)
+            complaints.add(node.location, what)
         return None
-    made: Frozen | None = validated(config, options, complaints)
-    return None if made is None else Attack(name=name, config=made)
+    validated_options: Frozen | None = validated(config, options, complaints)
+    return None if validated_options is None else Attack(name=name, config=validated_options)

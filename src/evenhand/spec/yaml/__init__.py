@@ -1,1 +1,1 @@
-"""YAML 1.2 and plain data as trees of values that know their line."""
+"""YAML 1.2 and plain data as trees of values with locations."""

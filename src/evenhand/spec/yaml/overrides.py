@@ -1,4 +1,4 @@
-"""`-o key=value`: values given with a call, before those of the file."""
+"""Overrides: `-o key=value` replaces a value of the study file."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from evenhand.errors import SpecError
 from evenhand.spec.yaml.check import Complaints
 from evenhand.spec.yaml.document import from_text
-from evenhand.spec.yaml.tree import Node, Origin, shown
+from evenhand.spec.yaml.tree import Node, Origin, format_value
 
 _EXAMPLE = "-o methods.lora.rank=[1,8]"
 
 
 @dataclass(frozen=True)
 class Override:
-    """One option.
+    """One override.
 
     Attributes:
-        keys: of the value, one after the other.
+        keys: path of keys to the value.
         node: the value.
-        study: number of the study that it is for; None is all.
+        study: number of the study to change; None changes all.
     """
 
     keys: tuple[str, ...]
@@ -28,86 +28,87 @@ class Override:
     study: int | None
 
 
-def read_overrides(given: Sequence[str], studies: int | None, complaints: Complaints) -> list[Override]:
-    """Read options.
+def read_overrides(texts: Sequence[str], studies: int | None, complaints: Complaints) -> list[Override]:
+    """Read overrides.
 
     Args:
-        given: `key=value`, the value in YAML.
-        studies: how many studies the file has under `studies`; None when it is itself one.
-        complaints: takes what is wrong.
+        texts: `key=value`, the value in YAML.
+        studies: number of studies under `studies`; None for a file with a single study.
+        complaints: collects complaints.
 
     Returns:
-        Those for all studies first, so that one for a single study wins.
+        Overrides for all studies first, so that those for a single study have priority.
     """
-    found = []
-    for number, text in enumerate(given, start=1):
+    parsed = []
+    for number, text in enumerate(texts, start=1):
         key, equals, value = text.partition("=")
-        origin = Origin(f"-o {text if len(text) <= 60 else text[:57] + '...'}", number, key, lined=False)
-        place = origin.place(0, key)
+        origin = Origin(f"-o {text if len(text) <= 60 else text[:57] + '...'}", number, key, has_lines=False)
+        location = origin.location(0, key)
         keys = tuple(part.strip() for part in key.split("."))
         if not equals or not all(keys):
-            complaints.add(place, f"write key=value, as in {_EXAMPLE}.")
+            complaints.add(location, f"write key=value, as in {_EXAMPLE}.")
             continue
         try:
             node = from_text(value, origin, key)
         except SpecError as error:
-            complaints.take(place, error)
+            complaints.take(location, error)
             continue
         study = None
         if keys[0] == "studies":
-            study = _number(keys, studies)
+            study = _study_number(keys, studies)
             if study is None:
-                allowed = f"studies.0 to studies.{studies - 1}" if studies else "no 'studies' in this file"
-                complaints.add(place, f"names no key of a study; there is {allowed}.")
+                allowed = f"it has studies.0 to studies.{studies - 1}" if studies else "it has no 'studies'"
+                complaints.add(location, f"is not a key of a study in this file; {allowed}.")
                 continue
             keys = keys[2:]
-        found.append(Override(keys, node, study))
-    return sorted(found, key=lambda override: override.study is not None)
+        parsed.append(Override(keys, node, study))
+    return sorted(parsed, key=lambda override: override.study is not None)
 
 
-def _number(keys: Sequence[str], studies: int | None) -> int | None:
-    """Which study `studies.N.key` means."""
+def _study_number(keys: Sequence[str], studies: int | None) -> int | None:
+    """Parse the number of the study in `studies.N.key`; None when it is invalid."""
     if len(keys) < 3 or not keys[1].isdecimal() or not studies or int(keys[1]) >= studies:
         return None
     return int(keys[1])
 
 
-def overridden(tree: Node, overrides: Sequence[Override], study: int, complaints: Complaints) -> Node:
-    """A study with the options that are for it."""
+def apply_overrides(tree: Node, overrides: Sequence[Override], study: int, complaints: Complaints) -> Node:
+    """Apply the overrides for one study."""
     for override in overrides:
         if override.study in {None, study}:
-            tree = _with(tree, override.keys, override.node, complaints)
+            tree = _set_value(tree, override.keys, override.node, complaints)
     return tree
 
 
-def _with(tree: Node, keys: Sequence[str], node: Node, complaints: Complaints) -> Node:
-    """A tree with one value put in; mappings that it needs are made."""
+def _set_value(tree: Node, keys: Sequence[str], node: Node, complaints: Complaints) -> Node:
+    """Return a tree with one value replaced; missing mappings on the path are created."""
     if not keys:
         return node
     key, rest = keys[0], keys[1:]
     if isinstance(tree.value, list):
         if not (key.isdecimal() and int(key) < len(tree.value)):
             complaints.add(
-                node.place, f"'{key}' is none of the items 0 to {len(tree.value) - 1} of {shown(tree.plain)}."
+                node.location,
+                f"'{key}' is not one of the items 0 to {len(tree.value) - 1} of {format_value(tree.plain)}.",
             )
             return tree
         items = [
-            _with(item, rest, node, complaints) if i == int(key) else item
+            _set_value(item, rest, node, complaints) if i == int(key) else item
             for i, item in enumerate(tree.value)
         ]
-        return Node(items, tree.place)
+        return Node(items, tree.location)
     if tree.value is None or isinstance(tree.value, dict):
         entries = dict(tree.value or {})
-        entries[key] = _with(
-            _opened(key, entries.get(key, Node(None, node.place)), rest), rest, node, complaints
+        entries[key] = _set_value(
+            _as_mapping(key, entries.get(key, Node(None, node.location)), rest), rest, node, complaints
         )
         return tree.under(entries)
-    complaints.add(node.place, f"{shown(tree.plain)} has no key '{key}'.")
+    complaints.add(node.location, f"{format_value(tree.plain)} has no key '{key}'.")
     return tree
 
 
-def _opened(key: str, node: Node, rest: Sequence[str]) -> Node:
-    """A dataset or model that is given by its name only, as a mapping that options can be added to."""
+def _as_mapping(key: str, node: Node, rest: Sequence[str]) -> Node:
+    """Convert a dataset or model that is given by name only to a mapping, so that options can be added."""
     if rest and key in {"dataset", "model"} and isinstance(node.value, str):
         return node.under({"name": node})
     return node

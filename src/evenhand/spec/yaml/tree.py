@@ -1,4 +1,4 @@
-"""Plain data that knows where it stands: in which line of a file, or in which option of a call."""
+"""Plain data with locations: the line of a file, or the option of a call."""
 
 from __future__ import annotations
 
@@ -10,110 +10,110 @@ Plain = Scalar | list["Plain"] | dict[str, "Plain"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value was given.
+class Location:
+    """Location of a value.
 
     Attributes:
         head: `study.yaml:7`, or the option.
         key: dotted key.
-        order: complaints are shown in this order.
-        told: dotted key that the head says already.
+        order: sort key of complaints.
+        key_in_head: dotted key that the head already contains, and that is not repeated.
     """
 
     head: str
     key: str
     order: tuple[int, int]
-    told: str = ""
+    key_in_head: str = ""
 
     def __str__(self) -> str:
-        return self.head if self.key in {"", self.told} else f"{self.head}, {self.key}"
+        return self.head if self.key in {"", self.key_in_head} else f"{self.head}, {self.key}"
 
-    def child(self, key: str | int) -> Place:
-        """The place of a key that should stand here and does not."""
+    def child(self, key: str | int) -> Location:
+        """Return the location of a missing key below this one."""
         return replace(self, key=f"{self.key}.{key}" if self.key else str(key))
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What places are made of.
+    """Source of values, from which locations are made.
 
     Attributes:
         title: a file's name, or an option.
         stage: 0 for a file, then the number of the option.
-        told: dotted key that the title says already.
-        lined: whether there are lines worth telling.
+        key_in_head: dotted key that the title already contains.
+        has_lines: True when messages should give line numbers.
     """
 
     title: str
     stage: int = 0
-    told: str = ""
-    lined: bool = True
+    key_in_head: str = ""
+    has_lines: bool = True
 
-    def place(self, line: int, key: str) -> Place:
-        """The place of a key; line 0 is the whole."""
-        head = f"{self.title}:{line}" if self.lined and line else self.title
-        return Place(head, key, (self.stage, line), self.told)
+    def location(self, line: int, key: str) -> Location:
+        """Make the location of a key; line 0 is the whole source."""
+        head = f"{self.title}:{line}" if self.has_lines and line else self.title
+        return Location(head, key, (self.stage, line), self.key_in_head)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and its place."""
+    """A value and its location."""
 
     value: Scalar | list[Node] | dict[str, Node]
-    place: Place
+    location: Location
 
     @property
     def plain(self) -> Plain:
-        """The value without places."""
+        """The value without locations."""
         if isinstance(self.value, dict):
             return {key: node.plain for key, node in self.value.items()}
         if isinstance(self.value, list):
             return [node.plain for node in self.value]
         return self.value
 
-    def find(self, keys: Sequence[str]) -> Place:
-        """The place of an option, or of a name in its list; of one that is left out, where it would stand.
+    def find_location(self, keys: Sequence[str]) -> Location:
+        """Find the location of an option, or of a name in its list; a missing option has its parent's line.
 
         Args:
-            keys: the keys down to the option, and perhaps a name among several.
+            keys: path of keys to the option, and possibly a name in its list.
         """
         node = self
         for name in keys:
             if isinstance(node.value, dict):
                 if name not in node.value:
-                    return node.place.child(name)
+                    return node.location.child(name)
                 node = node.value[name]
             elif isinstance(node.value, list):
-                node = next((one for one in node.value if str(one.value) == name), node)
-        return node.place
+                node = next((item for item in node.value if str(item.value) == name), node)
+        return node.location
 
     def under(self, value: Mapping[str, Node]) -> Node:
-        """Other entries at the same place."""
-        return Node(dict(value), self.place)
+        """Make a mapping with other entries at the same location."""
+        return Node(dict(value), self.location)
 
 
-def merged(base: Node, own: Node) -> Node:
-    """The entries of two mappings, deeply; of two values that are no mappings the second."""
-    if not (isinstance(base.value, dict) and isinstance(own.value, dict)):
-        return own
+def merge(base: Node, overriding: Node) -> Node:
+    """Merge two mappings recursively; of other values, the second has priority."""
+    if not (isinstance(base.value, dict) and isinstance(overriding.value, dict)):
+        return overriding
     entries = dict(base.value)
-    for key, node in own.value.items():
-        entries[key] = merged(entries[key], node) if key in entries else node
-    return own.under(entries)
+    for key, node in overriding.value.items():
+        entries[key] = merge(entries[key], node) if key in entries else node
+    return overriding.under(entries)
 
 
-def shown(value: object) -> str:
-    """A value as a file would have it, cut where it is long."""
-    text = _flow(value)
+def format_value(value: object) -> str:
+    """Format a value as in a file, truncated to 60 characters."""
+    text = _format_flow(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _flow(value: object) -> str:
-    """A value as YAML in one line."""
+def _format_flow(value: object) -> str:
+    """Format a value as YAML in one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(entry)}" for key, entry in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_format_flow(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(entry) for entry in value) + "]"
+        return "[" + ", ".join(_format_flow(entry) for entry in value) + "]"
     if value is None:
         return "nothing"
     return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -84,7 +84,7 @@ class WorkerPool:
         self._open = {
             "do": "open",
             "dataset": study.dataset.model_dump(mode="json"),
-            "seeds": list(study.own_splits),
+            "seeds": list(study.split_seeds),
             "sha256": data["sha256"],
             "trainer": trainer,
         }

@@ -1,1 +1,1 @@
-"""Prompts for language models: templates, questions and their right answers."""
+"""Prompts for language models: templates, questions and their correct answers."""

@@ -1,4 +1,4 @@
-"""What a model is asked: forms filled in with rows that it has not learnt from, and questions as they are."""
+"""Prompts for a trained model: templates filled in with test rows, and complete questions."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from evenhand.datasets.lib.schema import Examples, Parts, Prompt
 
 
 def build_prompts(examples: Examples, parts: Parts) -> list[Prompt]:
-    """List the questions: each form about each of the first test rows, then those that stand for themselves.
+    """Fill each template with each of the first test rows, and append the complete questions.
 
     Args:
         examples: all rows.
-        parts: their split. No question is about a row that is trained or validated on.
+        parts: their split; rows for training and validation are not used in prompts.
     """
-    wanted = examples.asked
-    if wanted is None:
+    prompts = examples.prompts
+    if prompts is None:
         return []
-    rows = parts.test[: wanted.snippets].tolist()
-    filled = [Prompt(examples.ids[r], str(examples.inputs[r]), form) for form in wanted.forms for r in rows]
-    return [*filled, *wanted.questions]
+    rows = parts.test[: prompts.snippets].tolist()
+    filled = [Prompt(examples.ids[r], str(examples.inputs[r]), form) for form in prompts.forms for r in rows]
+    return [*filled, *prompts.questions]

@@ -1,6 +1,6 @@
-"""Where a dataset's files are: a file, a glob, a folder, or a hub id.
+"""Files of a dataset: located by a file name, a glob, a folder, or a hub id.
 
-Without a network a hub dataset is read from the hub's cache, or from a local folder with the same files.
+Without a network, a hub dataset is read from the hub's cache, or from a local folder with the same files.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _FAMILIES = (
     (".csv", ".csv.gz", ".tsv", ".tsv.gz"),
     (".json", ".json.gz"),
 )
-#: Where the hub keeps a dataset's parquet files when its author gave others.
+#: Branch with the parquet files that the hub converts from an author's files of other formats.
 _CONVERTED = "refs/convert/parquet"
-_ONLY_HERE: ContextVar[bool] = ContextVar("_ONLY_HERE", default=False)
+_LOCAL_FILES_ONLY: ContextVar[bool] = ContextVar("_ONLY_HERE", default=False)
 
 
 @contextmanager
-def only_here() -> Iterator[None]:
-    """Take files of this machine only: within, the hub is not asked, and nothing is downloaded."""
-    before = _ONLY_HERE.set(True)
+def local_files_only() -> Iterator[None]:
+    """Use files of this machine only: within this context the hub is not contacted."""
+    before = _LOCAL_FILES_ONLY.set(True)
     try:
         yield
     finally:
-        _ONLY_HERE.reset(before)
+        _LOCAL_FILES_ONLY.reset(before)
 
 
 def locate(path: str | Sequence[str], *, files: str | None = None, revision: str | None = None) -> list[Path]:
@@ -46,76 +46,78 @@ def locate(path: str | Sequence[str], *, files: str | None = None, revision: str
 
     Args:
         path: a file, a glob, a folder or a hub id (`owner/name`), or several of them.
-        files: of a folder or a hub dataset only the files whose relative name matches this glob.
+        files: glob; only files of a folder or a hub dataset whose relative name matches it are used.
         revision: branch, tag or commit of a hub dataset.
 
     Raises:
-        InputError: nothing is there; says which files to place where.
-        NotHereError: nothing is wrong, but some are on a hub, which may not be asked (`only_here`).
+        InputError: files were not found; the message says which files to place where.
+        NotHereError: files are on the hub only, which may not be contacted (`local_files_only`).
     """
-    found: list[Path] = []
+    located: list[Path] = []
     complaints: list[str] = []
-    elsewhere: list[str] = []
-    for one in (path,) if isinstance(path, str) else path:
+    on_hub: list[str] = []
+    for entry in (path,) if isinstance(path, str) else path:
         try:
-            found += _located(one, files, revision)
+            located += _locate_path(entry, files, revision)
         except NotHereError as error:
-            elsewhere += error.complaints
+            on_hub += error.complaints
         except InputError as error:
-            complaints += [Complaint(what, "dataset", "path", one) for what in error.complaints]
-    if elsewhere and not complaints:
-        raise NotHereError(elsewhere)
-    if complaints or not found:
-        empty = "dataset.path: is empty; give a file, a glob, a folder or a hub id."
-        raise InputError(complaints or [Complaint(empty, "dataset", "path")])
-    return found
+            complaints += [Complaint(what, "dataset", "path", entry) for what in error.complaints]
+    if on_hub and not complaints:
+        raise NotHereError(on_hub)
+    if complaints or not located:
+        missing = "dataset.path: is empty; give a file, a glob, a folder or a hub id."
+        raise InputError(complaints or [Complaint(missing, "dataset", "path")])
+    return located
 
 
-def _located(path: str, files: str | None, revision: str | None) -> list[Path]:
-    """The files that one path stands for."""
-    place = place_of("dataset.path", path)
-    if place.is_dir():
-        return _in_folder(place, files)
-    if is_hub_id(path) and not place.exists():
-        return [Path(p) for p in from_hub(path, files=files, revision=revision)]
-    given, complaints = resolve_sources(str(place), Columns()) if path else ([], ["dataset.path: is empty."])
+def _locate_path(path: str, files: str | None, revision: str | None) -> list[Path]:
+    """Locate the files of one path."""
+    local = local_path("dataset.path", path)
+    if local.is_dir():
+        return _tables_in_folder(local, files)
+    if is_hub_id(path) and not local.exists():
+        return [Path(p) for p in download_tables(path, files=files, revision=revision)]
+    sources, complaints = (
+        resolve_sources(str(local), Columns()) if path else ([], ["dataset.path: is empty."])
+    )
     if complaints:
         raise InputError(complaints)
-    return [one.path for one in given if one.path is not None]
+    return [source.path for source in sources if source.path is not None]
 
 
-def place_of(option: str, path: str) -> Path:
-    """Where a path leads on this machine, whether something is there or not.
+def local_path(option: str, path: str) -> Path:
+    """Convert a path of a study to a local path, which need not exist.
 
     Args:
-        option: what the study calls the path.
-        path: what it gives.
+        option: dotted key of the path in the study.
+        path: the value.
 
     Raises:
-        InputError: it can be no path, or means something that is not on this machine.
+        InputError: it is not a valid path, or it refers to another machine.
     """
     why = unsupported_location(local(path)) or path_fault(local(path))
     if why:
-        hub = " Of a hub dataset give the id alone, as owner/name." if scheme_of(path) in _HUB else ""
+        hub = " For a hub dataset, give the id alone, as owner/name." if scheme_of(path) in _HUB else ""
         raise InputError([Complaint(f"{option} '{path}': {why}{hub}", *option.split("."), path)])
     return Path(local(path))
 
 
 def is_hub_id(path: str) -> bool:
-    """Whether a path can be the name of a hub dataset."""
+    """Return True for a path that can be the id of a hub dataset."""
     return bool(_HUB_ID.fullmatch(path)) and not path.lower().endswith(ENDINGS)
 
 
-def _in_folder(folder: Path, files: str | None) -> list[Path]:
-    """A folder's tables: parquet files if there are any, else jsonl, else csv, else json."""
+def _tables_in_folder(folder: Path, files: str | None) -> list[Path]:
+    """List a folder's tables: parquet files if it has any, else jsonl, else csv, else json."""
     try:
         below = [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror or error}).") from None
-    # What programs put beside their data is hidden, or in folders that begin with _ (Spark, Delta).
+    # Files that programs write beside their data are hidden, or in folders that begin with _ (Spark, Delta).
     every = sorted(str(p) for p in below if not any(part.startswith(".") for part in p.parts)
                    and not any(part.startswith("_") for part in p.parts[:-1]))  # fmt: skip
-    chosen = _tables(every, files)
+    chosen = _select_tables(every, files)
     if not chosen:
         which = f"no file that matches '{files}'" if files else "no table"
         shown = ", ".join(every[:5]) or "nothing"
@@ -123,52 +125,52 @@ def _in_folder(folder: Path, files: str | None) -> list[Path]:
     return [folder / name for name in chosen]
 
 
-def _tables(names: Sequence[str], files: str | None) -> list[str]:
-    """Names of the tables of one family."""
-    wanted = [n for n in sorted(names) if files is None or fnmatch(n, files)]
-    families = [[n for n in wanted if n.lower().endswith(endings)] for endings in _FAMILIES]
+def _select_tables(names: Sequence[str], files: str | None) -> list[str]:
+    """Select the names of tables of the first family of formats that occurs."""
+    matching = [n for n in sorted(names) if files is None or fnmatch(n, files)]
+    families = [[n for n in matching if n.lower().endswith(endings)] for endings in _FAMILIES]
     return next((family for family in families if family), [])
 
 
-def from_hub(name: str, *, files: str | None, revision: str | None) -> list[str]:
+def download_tables(name: str, *, files: str | None, revision: str | None) -> list[str]:
     """Download a hub dataset's tables, or take them from the cache.
 
     Raises:
-        InputError: there is no such dataset, no network, or no table in it.
-        NotHereError: it is not in the cache, and the hub may not be asked.
+        InputError: the dataset was not found, the network is unavailable, or the dataset has no table.
+        NotHereError: it is not in the cache, and the hub may not be contacted.
         MissingExtraError: huggingface_hub is not installed.
     """
     try:
         import huggingface_hub as hub  # noqa: PLC0415  (0.3 s, and seldom needed)
     except ImportError:
         raise MissingExtraError("Hub datasets need the package huggingface_hub; install it.") from None
-    if _ONLY_HERE.get():
-        if cached := _cached(hub, name, files, revision):
+    if _LOCAL_FILES_ONLY.get():
+        if cached := _cached_tables(hub, name, files, revision):
             return cached
         raise NotHereError(
-            f"dataset.path '{name}': there is no such file or folder, and of a hub dataset of this name "
-            "nothing was downloaded"
+            f"dataset.path '{name}': file or folder not found, and no hub dataset of this name was "
+            "downloaded to this machine"
         )
     try:
         for at in (revision,) if revision else (None, _CONVERTED):
-            told = hub.HfApi().dataset_info(name, revision=at, timeout=20)
-            chosen = _tables([sibling.rfilename for sibling in told.siblings or ()], files)
+            info = hub.HfApi().dataset_info(name, revision=at, timeout=20)
+            chosen = _select_tables([sibling.rfilename for sibling in info.siblings or ()], files)
             if chosen:
                 return [hub.hf_hub_download(name, f, repo_type="dataset", revision=at) for f in chosen]
     except Exception as error:
-        # The hub's transports (requests, httpx, xet, by its version) have errors without a base in common.
-        cached = _cached(hub, name, files, revision)
+        # Depending on the version, the hub uses requests, httpx or xet; their errors share no base class.
+        cached = _cached_tables(hub, name, files, revision)
         if cached:
             return cached
-        raise InputError(_unreachable(name, files, error)) from None
+        raise InputError(_hub_complaint(name, files, error)) from None
     which = f"that matches '{files}' " if files else ""
     raise InputError(
         f"dataset.path '{name}': the hub dataset holds no parquet, jsonl or csv file {which}to read."
     )
 
 
-def _cached(hub: object, name: str, files: str | None, revision: str | None) -> list[str]:
-    """The tables of a hub dataset that were downloaded before."""
+def _cached_tables(hub: object, name: str, files: str | None, revision: str | None) -> list[str]:
+    """List the tables of a hub dataset that were downloaded earlier."""
     for at in (revision,) if revision else (None, _CONVERTED):
         try:
             folder = Path(
@@ -176,18 +178,18 @@ def _cached(hub: object, name: str, files: str | None, revision: str | None) -> 
             )
         except (OSError, ValueError):  # not in the cache; no name of a dataset
             continue
-        chosen = _tables([str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()], files)
+        chosen = _select_tables([str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()], files)
         if chosen:
             return [str(folder / f) for f in chosen]
     return []
 
 
-def _unreachable(name: str, files: str | None, error: Exception) -> str:
-    """Say why a hub dataset cannot be had, and what to place where."""
-    unanswered = f"the hub cannot be reached ({type(error).__name__}) and nothing of it is in the cache"
+def _hub_complaint(name: str, files: str | None, error: Exception) -> str:
+    """Explain why a hub dataset is unavailable, and which files to place where."""
+    unanswered = f"the hub cannot be reached ({type(error).__name__}), and the cache has no files of it"
     why = hub_reason(error, name, dataset=True) or unanswered
     return (
-        f"dataset.path '{name}': there is no such file or folder, and as a hub dataset: {why}. Without a "
+        f"dataset.path '{name}': file or folder not found, and as a hub dataset: {why}. Without a "
         f"network, place its files ({files or '*.parquet'}, from {hub_page(name, dataset=True)}"
         f"/tree/main) in a folder '{name}' where you call evenhand, or in any folder that you give as path."
     )

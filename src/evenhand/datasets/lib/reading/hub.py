@@ -1,96 +1,93 @@
-"""Why the hub gives nothing, in words that say what to do; by names of errors, whose package loads late."""
+"""Errors of the hub, with advice; recognized by names of classes, because the package loads late."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-#: Where the hub is when nobody says otherwise.
+#: Default address of the hub.
 _ENDPOINT = "https://huggingface.co"
 _LOG_IN = "run `hf auth login` or set HF_TOKEN"
 
 
 def hub_page(name: str, *, dataset: bool = False) -> str:
-    """Address of a model or a dataset on the hub."""
+    """Build the address of a model or a dataset on the hub."""
     root = os.environ.get("HF_ENDPOINT", "").rstrip("/") or _ENDPOINT
     return f"{root}/{'datasets/' if dataset else ''}{name}"
 
 
-def hub_is_silent(error: Exception) -> bool:
-    """Whether the hub cannot be asked now, so that what was downloaded earlier may serve."""
+def hub_is_unavailable(error: Exception) -> bool:
+    """Return True when the hub is unavailable for now, so that files of an earlier download may be used."""
     status = _status(error)
-    return not _names(error) & _REFUSALS and (status is None or status == 429 or status >= 500)
+    return not _class_names(error) & _REFUSALS and (status is None or status == 429 or status >= 500)
 
 
 def hub_reason(error: Exception, name: str, *, dataset: bool = False) -> str:
-    """Say why a model or a dataset cannot be had from the hub.
+    """Explain why a model or a dataset cannot be downloaded from the hub.
 
     Args:
-        error: of huggingface_hub, or of what it reads the network with.
+        error: error of huggingface_hub, or of its transport.
         name: the hub id.
-        dataset: whether it is one.
+        dataset: True for a dataset, False for a model.
 
     Returns:
-        A part of a sentence, with what to do about it; empty where the hub did not answer.
+        A clause with advice; empty where the hub did not answer.
     """
-    names, status = _names(error), _status(error)
-    # Of several kinds of error the first one is the most special: a gated repository is also one not found.
+    names, status = _class_names(error), _status(error)
+    # The most specific class comes first: a `GatedRepoError` is also a `RepositoryNotFoundError`.
     if "GatedRepoError" in names:
-        return _gated(hub_page(name, dataset=dataset), status)
+        return _gated_reason(hub_page(name, dataset=dataset), status)
     if status == 401 and _is_about_token(error):
-        return f"the hub says that your token is not valid (401); make a new one there, then {_LOG_IN}"
+        return f"the hub rejects your token as invalid (401); create a new one there, then {_LOG_IN}"
     what = "dataset" if dataset else "model"
-    private = f"the hub has no such {what}, or it is private: check the name, or {_LOG_IN}"
-    said = {
-        "RevisionNotFoundError": "it has no such revision",
+    private = f"the {what} does not exist on the hub, or it is private: check the name, or {_LOG_IN}"
+    reasons = {
+        "RevisionNotFoundError": "this revision does not exist",
         "DisabledRepoError": f"the hub has disabled this {what}",
         "RepositoryNotFoundError": private,
     }
-    if kind := next((kind for kind in said if kind in names), None):
-        return said[kind]
+    if kind := next((kind for kind in reasons if kind in names), None):
+        return reasons[kind]
     by_status = {
         401: f"the hub does not let you read it (401): {_LOG_IN}",
         403: f"the hub does not let your token read it (403): {_LOG_IN} with one that may",
-        429: "the hub limits how often it may be asked (429); try again later, or log in to be let ask more",
+        429: "the hub limits the rate of requests (429); try again later, or log in for a higher limit",
     }
     if status is not None and status >= 500:
-        return f"the hub is out of order at the moment ({status}); try again later"
+        return f"the hub has a server error ({status}); try again later"
     return by_status.get(status or 0, "")
 
 
-def _gated(where: str, status: int | None) -> str:
-    """What to do about a model or data set whose owner chooses who may read it."""
+def _gated_reason(where: str, status: int | None) -> str:
+    """Explain how to get access to a gated model or dataset."""
     if status == 403:
         return (
-            "it is gated, and the account of your token is not let in (yet): accept its terms at "
+            "it is gated, and the account of your token does not have access (yet): accept its terms at "
             f"{where}, or wait until its owner has answered"
         )
-    return (
-        "it is gated: its owner lets in only who has asked; ask on its page and log in: accept its terms at "
-        f"{where}, then {_LOG_IN}"
-    )
+    return f"it is gated: its owner grants access on request; accept its terms at {where}, then {_LOG_IN}"
 
 
-#: Errors by which the hub answers no.
+#: Errors by which the hub refuses a request.
 _REFUSALS = {"RepositoryNotFoundError", "RevisionNotFoundError", "DisabledRepoError", "HFValidationError"}
 
 
-def _names(error: Exception) -> set[str]:
+def _class_names(error: Exception) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
 
 def _status(error: Exception) -> int | None:
-    """The number that the hub answered with, if it did."""
+    """Return the HTTP status of the hub's answer; None without an answer."""
     status: Any = getattr(getattr(error, "response", None), "status_code", None)
     return int(status) if status is not None else None
 
 
 def _is_about_token(error: Exception) -> bool:
-    """Whether an answer of 401 is about the token that was sent, not about what was asked for."""
-    said = f"{getattr(error, 'server_message', '') or ''} {error}".casefold()
-    if any(words in said for words in ("invalid user token", "invalid token", "invalid credentials")):
+    """Return True when an answer of 401 rejects the token, not the request."""
+    message = f"{getattr(error, 'server_message', '') or ''} {error}".casefold()
+    if any(words in message for words in ("invalid user token", "invalid token", "invalid credentials")):
         return True
-    # Of what it does not show to others the hub says which kind of thing it is; of a wrong token it does not.
+    # For a private repository the hub sends an error code in the headers; for an invalid token it does not.
     headers: Any = getattr(getattr(error, "response", None), "headers", None) or {}
     try:
         from huggingface_hub import get_token  # noqa: PLC0415

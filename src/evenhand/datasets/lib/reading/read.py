@@ -1,4 +1,4 @@
-"""Columns of tables as lists, read by the same doors as tables of predictions."""
+"""Columns of tables as lists of texts, read by the same functions as tables of predictions."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Texts = list[str | None]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which columns are needed.
+class RequiredColumns:
+    """Columns to read.
 
     Attributes:
-        single: (option, column) of columns with one value per row.
+        single: (option, column) for columns with one value per row.
         patterns: globs of membership columns.
-        verbatim: columns whose text is kept as it is.
+        verbatim: columns whose texts are not normalized.
         picture: column of pictures, or None.
-        section: keys of the part of a study that names the columns.
+        section: keys of the section of a study that names the columns.
     """
 
     single: tuple[tuple[str, str], ...]
@@ -44,12 +44,12 @@ class Rows:
     """Columns of all files, one below the other.
 
     Attributes:
-        title: what complaints call the files.
+        title: name of the files in complaints.
         values: [n] texts by column; `1`, `1.0` and an integer 1 are one text, a missing value is None.
-        matched: columns of every pattern.
+        matched: columns that match each pattern.
         pictures: [n] bytes, or names of files, or None where a row has none.
         sources: [n] file of each row.
-        section: keys of the part of a study that names the columns.
+        section: keys of the section of a study that names the columns.
     """
 
     title: str
@@ -60,15 +60,15 @@ class Rows:
     section: tuple[str, ...] = ("dataset",)
 
     def complain(self, option: str, column: str, what: str) -> Complaint:
-        """A complaint about a column."""
+        """Build a complaint about a column."""
         return Complaint(f"{self.title}: column '{column}' ({option}) {what}", *self.section, option, column)
 
 
-def read(files: Sequence[Path], wanted: Wanted) -> Rows:
+def read_columns(files: Sequence[Path], columns: RequiredColumns) -> Rows:
     """Read columns of files, in the order of the files and of their rows.
 
     Raises:
-        TableError: files are unreadable, or columns are not there; every complaint at once.
+        TableError: files are unreadable, or columns were not found; every complaint at once.
     """
     complaints: list[str] = []
     parts: list[tuple[dict[str, Texts], list[bytes | str | None], int]] = []
@@ -76,19 +76,19 @@ def read(files: Sequence[Path], wanted: Wanted) -> Rows:
     with session() as db:
         db.execute("SET preserve_insertion_order = true")
         for number, file in enumerate(files):
-            given = TableSource(str(file), "", "", file)
-            for found, part in use_table(
-                db, given, number, lambda table: _part(db, table, wanted), complaints
+            source = TableSource(str(file), "", "", file)
+            for matches, part in use_table(
+                db, source, number, lambda table: _read_table(db, table, columns), complaints
             ):
                 if isinstance(part, list):
                     complaints += part
-                elif number and found != patterns:
+                elif number and matches != patterns:
                     complaints.append(
-                        f"{given.title}: has other columns for {shown(found)} than {files[0].name}."
+                        f"{source.title}: has other columns for {shown(matches)} than {files[0].name}."
                     )
                 else:
                     parts.append(part)
-                patterns = patterns or found
+                patterns = patterns or matches
     if complaints:
         raise TableError(complaints[:20])
     title = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
@@ -97,64 +97,68 @@ def read(files: Sequence[Path], wanted: Wanted) -> Rows:
     if not sources:
         raise TableError(f"{title}: has no rows.")
     pictures = [p for _, many, _ in parts for p in many]
-    return Rows(title, values, patterns, pictures, sources, wanted.section)
+    return Rows(title, values, patterns, pictures, sources, columns.section)
 
 
-def _part(
-    db: DuckDBPyConnection, table: Table, wanted: Wanted
+def _read_table(
+    db: DuckDBPyConnection, table: Table, columns: RequiredColumns
 ) -> tuple[dict[str, tuple[str, ...]], tuple[dict[str, Texts], list[bytes | str | None], int] | list[str]]:
-    """What the patterns match in one table, and its columns, or every complaint about it."""
-    wrong, found = _columns(table, wanted)
-    said: list[str] = [Complaint(table.say(what), *wanted.section, *option) for what, option in wrong.items()]
-    return found, said or _fetch(db, table, wanted, found)
+    """Match the patterns in one table, and fetch its columns, or list all complaints about it."""
+    problems, matches = _check_columns(table, columns)
+    complaints: list[str] = [
+        Complaint(table.say(what), *columns.section, *option) for what, option in problems.items()
+    ]
+    return matches, complaints or _fetch_columns(db, table, columns, matches)
 
 
-def _columns(table: Table, wanted: Wanted) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, ...]]]:
-    """Complaints about columns of one table, each with its option and name, and what its patterns match."""
+def _check_columns(
+    table: Table, columns: RequiredColumns
+) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, ...]]]:
+    """List complaints about a table's columns, with option and name, and the columns of each pattern."""
     known = list(table.columns)
     complaints: dict[str, tuple[str, str]] = {}
-    names = [*wanted.single, *([("image", wanted.picture)] if wanted.picture else [])]
+    names = [*columns.single, *([("image", columns.picture)] if columns.picture else [])]
     for option, name in names:
         if name in table.flaws:
             complaints[f"column '{name}' ({option}) {table.flaws[name]}"] = option, name
         elif name not in known:
-            complaints[f"column '{name}' ({option}) is not there; {nearest(name, known)}"] = option, name
-        elif name != wanted.picture and is_nested(table.types[name]):
+            complaints[f"column '{name}' ({option}) not found; {nearest(name, known)}"] = option, name
+        elif name != columns.picture and is_nested(table.types[name]):
             shape = shape_of(table.types[name])
             nested = f"column '{name}' ({option}) is nested (it holds {shape}); give one value per row."
             complaints[nested] = option, name
-    found = {}
-    for pattern in wanted.patterns:
-        found[pattern] = tuple(match_columns(pattern, known))
-        if not found[pattern]:
+    matches = {}
+    for pattern in columns.patterns:
+        matches[pattern] = tuple(match_columns(pattern, known))
+        if not matches[pattern]:
             what = f"memberships '{pattern}' matches no column; {nearest(pattern, known)}"
             complaints[what] = "memberships", pattern
-    return complaints, found
+    return complaints, matches
 
 
-def _fetch(
-    db: DuckDBPyConnection, table: Table, wanted: Wanted, found: Mapping[str, tuple[str, ...]]
+def _fetch_columns(
+    db: DuckDBPyConnection, table: Table, required: RequiredColumns, matches: Mapping[str, tuple[str, ...]]
 ) -> tuple[dict[str, Texts], list[bytes | str | None], int]:
-    """Needed columns of one table, its pictures, and its number of rows."""
+    """Fetch the required columns of one table, its pictures, and its number of rows."""
     names = list(
-        dict.fromkeys([name for _, name in wanted.single] + [n for many in found.values() for n in many])
+        dict.fromkeys([name for _, name in required.single] + [n for many in matches.values() for n in many])
     )
     chosen = [text_sql(table.columns[name], table.types[name]) for name in names]
     rows = db.execute(f"SELECT {', '.join(chosen) or '1'} FROM {table.relation}").fetchall()
-    columns: dict[str, Texts] = {}
+    texts: dict[str, Texts] = {}
     for i, name in enumerate(names):
-        if name in wanted.verbatim:
-            columns[name] = [row[i] for row in rows]
+        if name in required.verbatim:
+            texts[name] = [row[i] for row in rows]
         else:
-            seen: dict[str | None, str | None] = {}
-            columns[name] = [
-                seen[v] if v in seen else seen.setdefault(v, tidy(v)) for v in (r[i] for r in rows)
+            tidied: dict[str | None, str | None] = {}
+            texts[name] = [
+                tidied[v] if v in tidied else tidied.setdefault(v, tidy(v)) for v in (r[i] for r in rows)
             ]
-    return columns, _pictures(db, table, wanted.picture), len(rows)
+    return texts, _fetch_pictures(db, table, required.picture), len(rows)
 
 
-def _pictures(db: DuckDBPyConnection, table: Table, column: str | None) -> list[bytes | str | None]:
-    """A column of pictures: bytes, {bytes, path} or names of files."""
+def _fetch_pictures(db: DuckDBPyConnection, table: Table, column: str | None) -> list[bytes | str | None]:
+    """Fetch a column of pictures: bytes, records {bytes, path}, or names of files."""
     if column is None:
         return []
     if table.source.ending not in {".parquet", ".pq"}:
@@ -179,7 +183,7 @@ def _pictures(db: DuckDBPyConnection, table: Table, column: str | None) -> list[
     return [(v.get("bytes") or v.get("path")) if isinstance(v, dict) else v for v in values]
 
 
-def refuse(complaints: Sequence[str]) -> None:
-    """Raise all complaints at once, if there are any."""
+def raise_complaints(complaints: Sequence[str]) -> None:
+    """Raise all complaints as one InputError, unless the list is empty."""
     if complaints:
         raise InputError(complaints)

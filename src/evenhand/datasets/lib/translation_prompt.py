@@ -1,4 +1,4 @@
-"""How a text and its translation stand together: a prompt taken apart at its slots."""
+"""Prompts of translation tasks, parsed at their slots."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ from dataclasses import dataclass
 
 from evenhand.datasets.lib.prompts.templates import SLOT
 
-#: What stands between a text and its translation where a study says nothing.
+#: Default text between a source text and its translation.
 SEPARATOR = "\n"
 
 
 @dataclass(frozen=True)
-class Wording:
-    """What stands around a text and its translation; `Translations` says what each part is for."""
+class TranslationPrompt:
+    """Text around a source text and its translation; `Translations` documents each part."""
 
     separator: str = SEPARATOR
     prefix: str = ""
     blank: str = ""
 
 
-def wording_of(prompt: str) -> Wording:
-    """Take a prompt with the slots {text} and {translation} apart.
+def parse_prompt(prompt: str) -> TranslationPrompt:
+    """Parse a prompt with the slots {text} and {translation}.
 
     Raises:
-        ValueError: it has other slots, lacks one, or the translation cannot be written after all the rest.
+        ValueError: the slots are not {text} and then {translation}, once each; text follows the translation;
+            or nothing but blanks is between the two.
     """
     slots = SLOT.findall(prompt)
     example = "'Turkish: {text} English: {translation}'"
     if slots != ["text", "translation"]:
         present = ", ".join(f"{{{slot}}}" for slot in slots) or "none"
         raise ValueError(
-            f"prompt: got {prompt!r} with the slots {present}; it has {{text}} and then {{translation}}, "
-            f"once each, such as {example}"
+            f"prompt: got {prompt!r} with the slots {present}; it must have {{text}} and then "
+            f"{{translation}}, once each, such as {example}"
         )
     prefix, rest = prompt.split("{text}")
     between, after = rest.split("{translation}")
@@ -43,7 +44,7 @@ def wording_of(prompt: str) -> Wording:
     separator = between.rstrip(" ")
     if not separator:
         raise ValueError(
-            f"prompt: got {prompt!r}; something besides blanks must stand between {{text}} and "
+            f"prompt: got {prompt!r}; text other than blanks must separate {{text}} and "
             f"{{translation}}, such as {example}"
         )
-    return Wording(separator, prefix, between[len(separator) :])
+    return TranslationPrompt(separator, prefix, between[len(separator) :])
