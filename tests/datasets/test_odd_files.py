@@ -73,7 +73,7 @@ def test_damaged_and_other_files(tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("x" * 300, "too long"), ("a\0b", "byte of 0"), ("s3://bucket/p.csv", "only files of this machine"),
+    [("x" * 300, "too long"), ("a\0b", "null byte"), ("s3://bucket/p.csv", "only files of this machine"),
      ("https://huggingface.co/datasets/o/n", "give the id alone"),
      ("hf://datasets/o/n/p.csv", "give the id alone"),
      ("-", "standard input"), (" ", "is empty")],
