@@ -1,10 +1,10 @@
-"""evenhand: does an adaptation method hurt a subgroup?
+"""evenhand: does a fine-tuning method harm a subgroup?
 
     import evenhand
     result = evenhand.audit(["full.parquet", "lora.parquet"], by=["race"])
     print(result.verdict["sentence"])
 
-Importing the package imports nothing heavy: names are resolved when they are first used.
+Importing the package imports nothing heavy: each name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # else every name would count as one of the package's
+if not TYPE_CHECKING:  # otherwise type checkers would accept every name as an attribute of the package
 
     def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module or one of its names)
         if name == "metrics":

@@ -1,15 +1,15 @@
 """Every error that evenhand raises on purpose.
 
     EvenhandError
-    ├── InputError          what the user gave is wrong (exit code 2): one or several complaints
+    ├── InputError          invalid input from the user (exit code 2): one or several complaints
     │   ├── CallError       an option or argument
     │   ├── TableError      a file or table of predictions
-    │   ├── SpecError       a study file, or a study given from Python
+    │   ├── SpecError       a study file, or a study passed from Python
     │   ├── UnknownNameError  a metric, disparity or column that does not exist
-    │   └── NotHereError    data that are on a hub, and not on this machine
+    │   └── NotHereError    data on a hub that are not on this machine
     └── MissingExtraError   a feature needs an optional dependency (exit code 2)
 
-Anything else that escapes is a bug of ours and shows a traceback (exit code 1).
+Any other exception that escapes is a bug in evenhand and shows a traceback (exit code 1).
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from collections.abc import Iterable, Sequence
 
 
 class Complaint(str):
-    """A complaint that knows which option of a study it is about, so that it can be given its line.
+    """A complaint with the option of a study that it concerns, so that its line can be reported.
 
     Attributes:
-        option: the keys down to the option; then, of one that names several things, the name.
+        option: the keys down to the option; then the name, for an option that holds several names.
     """
 
     __slots__ = ("option",)
     option: tuple[str, ...]
 
     def __new__(cls, text: str, *option: str) -> Complaint:
-        """Make one."""
-        made = super().__new__(cls, text)
-        made.option = option
-        return made
+        """Create a complaint about `option`."""
+        complaint = super().__new__(cls, text)
+        complaint.option = option
+        return complaint
 
 
 class EvenhandError(Exception):
@@ -40,7 +40,7 @@ class EvenhandError(Exception):
 
 
 class InputError(EvenhandError):
-    """What the user gave cannot be used. Carries every complaint that was found, not only the first."""
+    """Input that cannot be used. Carries every complaint, not only the first one."""
 
     def __init__(self, complaints: str | Iterable[str]) -> None:
         self.complaints: tuple[str, ...] = (complaints,) if isinstance(complaints, str) else tuple(complaints)
@@ -56,15 +56,15 @@ class TableError(InputError):
 
 
 class SpecError(InputError):
-    """A study is described wrongly."""
+    """A study file, or a study passed from Python, is wrong."""
 
 
 class UnknownNameError(InputError):
-    """A name that stands for nothing here."""
+    """An unknown name of a metric, a disparity, a plug-in or a column."""
 
 
 class NotHereError(InputError):
-    """Data are on a hub and not on this machine, where nothing may be downloaded."""
+    """Data are on a hub but not on this machine, and downloads are not allowed."""
 
 
 class MissingExtraError(EvenhandError):
@@ -72,14 +72,14 @@ class MissingExtraError(EvenhandError):
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Say which known names are meant or allowed: `did you mean 'race'? Known: age, race, sex.`.
+    """Build the hint for an unknown name: `did you mean 'race'? Known: age, race, sex.`.
 
     Args:
-        name: what was given.
-        known: what is allowed, in the order to show.
+        name: the unknown name.
+        known: the allowed names, in the order to show them; at most 20 are shown.
 
     Returns:
-        One sentence, with the nearest name first where one is near.
+        The nearest allowed name, if its difflib ratio is at least 0.6, followed by the allowed names.
     """
     lowered = {k.lower(): k for k in known}
     close = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)

@@ -1,7 +1,7 @@
 """A folder is a registry: the file's name is the name in calls, specs and results.
 
-A package of another author adds a file of the same form under an entry point (`evenhand.metrics`,
-`evenhand.disparities`, ...); it is looked up only when no file of ours has the name.
+Another package adds a file of the same form under an entry point (`evenhand.metrics`,
+`evenhand.disparities`, ...); entry points are searched only when evenhand has no file of that name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from evenhand.errors import UnknownNameError, nearest
 
 @cache
 def names(package: str) -> tuple[str, ...]:
-    """Names of the plug-in files in a package such as `evenhand.judge.metrics`, sorted."""
+    """List the plug-in files in a package such as `evenhand.judge.metrics`, sorted by name."""
     folder = importlib.import_module(package)
     files = (m for m in pkgutil.iter_modules(folder.__path__) if not m.ispkg)
     return tuple(sorted(m.name for m in files if not m.name.startswith("_")))
@@ -26,12 +26,12 @@ def load(package: str, name: str) -> ModuleType:
     """Import the plug-in called `name`.
 
     Args:
-        package: the folder, as `evenhand.judge.metrics`.
+        package: the folder, for example `evenhand.judge.metrics`.
         name: the file's name without `.py`, or the name of an entry point in the group
             `evenhand.<folder>`.
 
     Raises:
-        UnknownNameError: no such file and no such entry point.
+        UnknownNameError: neither a file nor an entry point has this name.
     """
     if name in names(package):
         return importlib.import_module(f"{package}.{name}")

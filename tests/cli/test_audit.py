@@ -13,7 +13,7 @@ import pytest
 
 from evenhand import __version__, registry
 from evenhand.cli import audit, main
-from evenhand.cli.lib.calls import gate as gating
+from evenhand.cli.lib.calls import check_gate as gating
 from evenhand.judge.settings import MARGIN, PRIMARY, Settings
 from evenhand.tables.schema import Columns
 
@@ -21,7 +21,7 @@ WRONG_CALLS = [
     (["--bi", "race"], ["No such option", "--by"]),
     (["--margin", "wide"], ["--margin 'wide'", "METRIC=VALUE"]),
     (["--margin", "0.1", "--margin", "0.2"], ["got 0.1 and 0.2"]),
-    (["--margin", "accuracy=0.1", "--margin", "accuracy=0.2"], ["has a margin already"]),
+    (["--margin", "accuracy=0.1", "--margin", "accuracy=0.2"], ["already has the margin"]),
     (["--margin", "acuracy=0.1"], ["did you mean 'accuracy'?"]),
     (["--margin", "-0.1"], ["above 0"]),
     (["--margin", "nan"], ["above 0"]),
@@ -41,9 +41,9 @@ WRONG_CALLS = [
     (["--reference", "ful"], ["full"]),
     (["--by", "rase"], ["race"]),
     (["--label", "lable"], ["label"]),
-    (["--html", "no/such/folder/report.html"], ["there is no folder"]),
+    (["--html", "no/such/folder/report.html"], ["does not exist"]),
     (["--csv", "-"], ["only --json"]),
-    (["--html", ""], ["empty path"]),
+    (["--html", ""], ["path is empty"]),
 ]
 
 
@@ -112,7 +112,7 @@ def test_outputs_must_not_meet(files, here, capsys):
         == 2
     )
     err = capsys.readouterr().err
-    assert "goes to the same file" in err
+    assert "names the same file" in err
     assert "one of the inputs" in err
     assert main(["audit", files["full"].replace("full", "*"), "--csv", files["lora"]]) == 2
     assert "one of the inputs" in capsys.readouterr().err
@@ -121,7 +121,7 @@ def test_outputs_must_not_meet(files, here, capsys):
 def test_a_pipe_is_no_output_file(files, here, capsys):
     os.mkfifo("pipe")
     assert main(["audit", files["full"], "--json", "pipe"]) == 2
-    assert "no ordinary file" in capsys.readouterr().err
+    assert "not a regular file" in capsys.readouterr().err
 
 
 def test_a_whole_audit(files, here, capsys):
@@ -184,7 +184,7 @@ def test_what_a_gate_counts(counts, gate, code):
 
 def test_a_gate_without_a_comparison_is_refused(files, here, capsys):
     assert main(["audit", files["full"], "--by", "race", "--fail-on", "harm", "--json", "r.json"]) == 2
-    assert "nothing to compare" in capsys.readouterr().err
+    assert "nothing can be compared" in capsys.readouterr().err
     assert contents(here) == []
 
 

@@ -43,10 +43,10 @@ def test_models_that_are_gone_are_told(folder, capsys):
     run = one_run(folder)
     shutil.rmtree(run / "adapter")
     lost = f"{run / 'adapter'}"
-    assert f"What was saved of its model is gone: {lost}" in told(capsys, "show", str(run))
+    assert f"Files of its saved model are missing: {lost}" in told(capsys, "show", str(run))
     for command in ("show", "status"):
         said = told(capsys, command, str(folder))
-        assert said.count("what was saved of its model is gone") == 1
+        assert said.count("files of its saved model are missing") == 1
         assert f"  {run.name} (" in said
         assert lost in said
 
@@ -55,7 +55,7 @@ def test_models_that_were_emptied_are_told(folder, capsys):
     run = one_run(folder)
     weights = run / "adapter" / "weights.npy"
     weights.write_bytes(b"")
-    fault = f"{weights} is not what the run saved (0 bytes, not those of then)."
+    fault = f"{weights} differs from the file that the run saved (0 bytes now)."
     assert told(capsys, "show", str(run)) == f"This run is corrupt: {fault}\n"
     for command in ("show", "status"):
         assert f"is corrupt: {fault}" in told(capsys, command, str(folder))

@@ -129,14 +129,14 @@ def test_the_report_of_a_half_study_says_what_is_missing(half, capsys):
 @pytest.mark.parametrize("command", ["status", "report", "ls"])
 def test_folders_without_a_study(command, tmp_path, capsys):
     code, _, err = call(capsys, command, tmp_path)
-    assert (code, "holds no study" in err) == (2, True)
+    assert (code, "no study found" in err) == (2, True)
     code, _, err = call(capsys, command, tmp_path / "nowhere")
-    assert (code, "no such folder" in err) == (2, True)
+    assert (code, "folder not found" in err) == (2, True)
 
 
 def test_show_a_folder_without_a_study(tmp_path, capsys):
     code, _, err = call(capsys, "show", tmp_path)
-    assert (code, "holds no study" in err) == (2, True)
+    assert (code, "neither a study nor a run" in err) == (2, True)
 
 
 def test_a_stored_study_that_is_broken(done, tmp_path, capsys):

@@ -57,10 +57,10 @@ def test_links_lead_to_the_same_file(here, capsys):
 def test_two_outputs_are_two_files(here, capsys):
     for one, other in (("o", "o"), ("o", "./o"), ("deep/o", "deep/er/../o")):
         said = refusal(capsys, "audit", "a.csv", "--by", "team", "--json", one, "--csv", other)
-        assert "goes to the same file" in said
+        assert "names the same file" in said
     (here / "turn").symlink_to("deep")
     said = refusal(capsys, "audit", "a.csv", "--by", "team", "--json", "turn/o", "--html", "deep/o")
-    assert "goes to the same file" in said
+    assert "names the same file" in said
     assert not list(here.rglob("o"))
 
 
@@ -70,14 +70,14 @@ WRONG = {
     "é" * 200: "this name is too long (a part of it has 400 bytes",
     f"{LONG}/o": "this name is too long",
     "y/" * 3000 + "o": "this name is too long",
-    "s3://bucket/o": "this is an address (s3), and only files of this machine are written",
+    "s3://bucket/o": "an address (s3); give a local file",
     "deep": "this is a folder",
     "o/": "this is a folder",
-    "none/o": "there is no folder 'none'",
-    "a.csv/o": "there is no folder 'a.csv'",
+    "none/o": "the folder 'none' does not exist",
+    "a.csv/o": "the folder 'a.csv' does not exist",
     "a\0b": "is not a path",
     "a\ud800b": "is not a path",
-    " ": "an empty path",
+    " ": "the path is empty",
 }
 
 

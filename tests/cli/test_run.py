@@ -110,7 +110,7 @@ def test_a_dry_run_tells_what_each_of_several_processes_takes(call):
     assert memory(four) < memory(one)
     code, _, err = call("--dry-run", *model, "-o", "training.parallel=fsdp")
     assert code == 2
-    assert "take --executor accelerate" in err
+    assert "use --executor accelerate" in err
 
 
 def test_a_dry_run_without_the_data_tells_what_can_be_known(call, tmp_path):
@@ -242,7 +242,7 @@ def test_ctrl_c_says_how_to_go_on(call, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "the same command goes on from there" in err
+    assert "repeat the command to continue" in err
     assert "Traceback" not in err
     (tmp_path / "stand_in" / "slow").unlink()
     assert call()[0] == 0
@@ -252,7 +252,7 @@ def test_a_dry_run_measures_the_machine_and_looks_at_the_disk(call, monkeypatch)
     code, out, err = call("--dry-run", "-o", "model={name: tiny_text}")
     assert (code, err) == (0, "")
     reached = float(
-        re.search(r"Times: ([\d.e+-]+) TFLOP/s \(of a product of matrices, measured here\)", out)[1]
+        re.search(r"Times: ([\d.e+-]+) TFLOP/s \(a matrix product, measured on this machine\)", out)[1]
     )
     assert 0.0001 < reached < 100  # of a CPU: not the 200 of a large GPU
     # full by two seeds stores 86,914 numbers, each of the two adapters far fewer.

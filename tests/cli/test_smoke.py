@@ -7,7 +7,7 @@ import json
 import pytest
 
 from evenhand.cli import main
-from evenhand.cli.lib.smoke import smaller
+from evenhand.cli.lib.smoke import shrink_study
 from evenhand.spec.read import read_studies
 
 SPEC = {
@@ -26,7 +26,7 @@ SPEC = {
 
 def test_a_study_gets_small(capsys):
     [study] = read_studies(SPEC)
-    small = smaller(study)
+    small = shrink_study(study)
     assert (small.name, small.seeds, small.dataset.smoke) == ("faces-smoke", (13, 1337), True)
     assert {arm.epochs for arm in small.arms} == {1}
     lora = [a for a in small.arms if a.name.startswith("lora")]
@@ -39,14 +39,14 @@ def test_a_study_gets_small(capsys):
     assert "stand-in-vit" in model.name
     assert (model.label, model.options) == ("google/vit-base-patch16-224-in21k", {})
     told = capsys.readouterr().err
-    assert "faces: 7 of 22 arms are tried out." in told
-    assert "faces: ranks above 64, the width of the stand-in, are 64." in told
+    assert "faces: 7 of 22 arms are tried." in told
+    assert "faces: ranks above 64, the width of the stand-in, are reduced to 64." in told
 
 
 def test_of_a_single_list_three_values_are_tried(capsys):
     lora = {"rank": [8, 1, 2, 4]}
     [study] = read_studies({**SPEC, "methods": {"full": {}, "lora": lora}, "audit": {}})
-    assert [arm.name for arm in smaller(study).arms] == [
+    assert [arm.name for arm in shrink_study(study).arms] == [
         "full",
         "lora[rank=8]",
         "lora[rank=1]",
@@ -57,14 +57,14 @@ def test_of_a_single_list_three_values_are_tried(capsys):
 def test_trials_get_few():
     lora = {"tune": {"learning_rate": [1e-4, 3e-4, 1e-3, 3e-3], "epochs": [2, 4]}}
     [study] = read_studies({**SPEC, "methods": {"lora": lora}, "audit": {}})
-    [arm] = smaller(study).arms
+    [arm] = shrink_study(study).arms
     assert [(t.epochs, t.values["learning_rate"]) for t in arm.trials] == [(1, 1e-4), (1, 1e-4), (1, 3e-4)]
 
 
 def test_few_references_are_tried():
     [study] = read_studies({**SPEC, "audit": {}, "privacy": {"attacks": ["lira"]}})
-    assert (study.privacy.references, smaller(study).privacy.references) == (16, 3)
-    assert smaller(study.model_copy(update={"privacy": None})).privacy is None
+    assert (study.privacy.references, shrink_study(study).privacy.references) == (16, 3)
+    assert shrink_study(study.model_copy(update={"privacy": None})).privacy is None
 
 
 def test_a_family_without_a_stand_in_is_refused(monkeypatch, tmp_path, capsys):

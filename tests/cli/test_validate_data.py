@@ -166,7 +166,7 @@ def test_data_of_a_hub_are_not_fetched_and_that_is_said(folder, capsys, monkeypa
     assert main(["validate", "study.yaml"]) == 0
     said = capsys.readouterr()
     assert said.err == (
-        "posts: the data were not looked at: dataset.path 'owner/posts': file or folder not found, "
+        "posts: the data were not checked: dataset.path 'owner/posts': file or folder not found, "
         "and no hub dataset of this name was downloaded to this machine.\n"
     )
     assert asked == ["owner/posts"]

@@ -66,7 +66,7 @@ def test_no_row_is_tested_on_that_was_trained_on(resplit, tmp_path):
     assert len(runs) == 4
     for folder in runs:
         record = json.loads((folder / "run.json").read_text())
-        parts = data.drawn(facts, record["seed"])["parts"]
+        parts = data.split_of_seed(facts, record["seed"])["parts"]
         rows = pq.read_table(folder / "predictions.parquet").to_pylist()
         tested = [r["example_id"] for r in rows if r["split"] == "test"]
         assert tested == parts["test"]

@@ -84,7 +84,7 @@ def test_recorded_training_ids_are_those_that_were_trained_on(texts, folders, tm
     monkeypatch.setattr(TrainingBatches, "epoch", noted)
     [planned] = plan(spec)
     run.train(planned.job, loaded.of(3), tmp_path)
-    recorded = data.drawn(loaded.facts, 3)["parts"]["train"]
+    recorded = data.split_of_seed(loaded.facts, 3)["parts"]["train"]
     assert seen == Counter(dict.fromkeys(recorded, 2))
     digest = planned.about(spec.name, loaded.facts)["data"]["train_ids_sha256"]
     assert digest == data._digest(name.encode() for name in recorded)
@@ -151,7 +151,7 @@ def misplaced(kind, folder, other):
         record = json.loads((folder / "run.json").read_text())
         record["facts"]["precision"] = "bfloat16"
         (folder / "run.json").write_text(json.dumps(record))
-        return "was made in bfloat16, but its job asks for float32"
+        return "was trained in bfloat16, but its job requires float32"
     shutil.rmtree(folder)
     shutil.copytree(other, folder)
     return f"it is the record of the run {other.name}" if kind == "run" else "it was trained on other rows"

@@ -17,7 +17,7 @@ from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.outputs import signals
 from evenhand.finetune.outputs.predict import probabilities
-from evenhand.study.membership import asked
+from evenhand.study.membership import rows_for_run
 from tests.finetune.worlds import job_of
 
 HALF = Membership("shared", 13, 1)
@@ -26,7 +26,7 @@ HALF = Membership("shared", 13, 1)
 def done(job, data, folder):
     """A run on what its membership asks for, and the table that it wrote."""
     folder.mkdir()
-    facts = run.train(job, asked(data, job.membership) if job.membership else data, folder)
+    facts = run.train(job, rows_for_run(data, job.membership) if job.membership else data, folder)
     file = folder / "signals.parquet"
     return facts, pq.ParquetFile(file).read().to_pydict() if file.exists() else None
 

@@ -110,25 +110,37 @@ def test_labels():
         (lambda: metrics.f1(1, [1]), "y_true: a single value was given"),
         (lambda: metrics.f1([[1, 0]], [1]), r"y_true: an array of shape \(1, 2\) was given"),
         (lambda: metrics.f1([[1], [0, 1]], [1, 0]), "y_true: cannot be read as one value per row"),
-        (lambda: metrics.f1([0, 1], ["0", "1"]), "y_true and y_pred: labels are of different kinds"),
-        (lambda: metrics.f1([0, 1, 2], [0, 1, 2]), "labels are 0, 1, 2; say with pos_label"),
-        (lambda: metrics.f1(["n", "y"], ["n", "y"]), "labels are 'n', 'y'; say with pos_label"),
+        (lambda: metrics.f1([0, 1], ["0", "1"]), "y_true and y_pred: labels have different types"),
+        (
+            lambda: metrics.f1([0, 1, 2], [0, 1, 2]),
+            "labels are 0, 1, 2; name the positive one with pos_label",
+        ),
+        (
+            lambda: metrics.f1(["n", "y"], ["n", "y"]),
+            "labels are 'n', 'y'; name the positive one with pos_label",
+        ),
         (
             lambda: metrics.f1(["no", "yes"], ["no", "yes"], pos_label="Yess"),
             "no row has the label 'Yess': did you mean 'yes'",
         ),
-        (lambda: metrics.selection_rate(["n"], ["n"]), "labels are 'n'; say with pos_label"),
-        (lambda: metrics.selection_rate([1, 2], [1, 2]), "labels are 1, 2; say with pos_label"),
+        (
+            lambda: metrics.selection_rate(["n"], ["n"]),
+            "labels are 'n'; name the positive one with pos_label",
+        ),
+        (
+            lambda: metrics.selection_rate([1, 2], [1, 2]),
+            "labels are 1, 2; name the positive one with pos_label",
+        ),
         (lambda: metrics.accuracy([1, 0], [1, 0], sample_weight=[1, -1]), "1 of 2 weights are negative"),
         (lambda: metrics.accuracy([1, 0], [1, 0], sample_weight=[1]), "sample_weight has 1"),
-        (lambda: metrics.accuracy([1, 0], [1, 0], sample_weight=["a", "b"]), "weights are numbers"),
+        (lambda: metrics.accuracy([1, 0], [1, 0], sample_weight=["a", "b"]), "weights must be numbers"),
         (
             lambda: metrics.demographic_parity_ratio(Y, P, sensitive_features=G, method="between_group"),
-            "method: 'between_group' is not allowed: did you mean 'between_groups'",
+            "method: 'between_group' is not allowed; did you mean 'between_groups'",
         ),
         (
             lambda: metrics.equalized_odds_ratio(Y, P, sensitive_features=G, agg="worst-case"),
-            "agg: 'worst-case' is not allowed: did you mean 'worst_case'",
+            "agg: 'worst-case' is not allowed; did you mean 'worst_case'",
         ),
         (lambda: metrics.accuracy_difference(Y, P, sensitive_features=G[:3]), "sensitive_features has 3"),
         (
@@ -136,9 +148,9 @@ def test_labels():
             r"sensitive_features\['sex'\]: 1 of 6 values are missing",
         ),
         (lambda: metrics.accuracy_difference(Y, P, sensitive_features={}), "no column was given"),
-        (lambda: metrics.roc_auc([1, 0], ["a", "b"]), "y_score: scores are numbers"),
+        (lambda: metrics.roc_auc([1, 0], ["a", "b"]), "y_score: scores must be numbers"),
         (lambda: metrics.roc_auc([1, 0], [np.inf, 0]), "1 of 2 scores are missing or infinite"),
-        (lambda: metrics.log_loss([1, 0], [1.5, 0]), r"1 scores lie outside \[0, 1\], the first is 1.5"),
+        (lambda: metrics.log_loss([1, 0], [1.5, 0]), r"1 scores are outside \[0, 1\], the first is 1.5"),
         (
             lambda: metrics.log_loss([1, 0], [[0.5, 0.4], [0.5, 0.5]]),
             "1 rows do not sum to 1, the first is row 0",
@@ -152,19 +164,19 @@ def test_labels():
             "y_score has 2 columns, but labels are 'a', 'c'",
         ),
         (lambda: metrics.brier_score([1, 0], np.full((2, 2, 1), 0.5)), "an array of shape"),
-        (lambda: metrics.expected_calibration_error([1], [0.5], bins=0), "bins: 0 was given"),
-        (lambda: metrics.expected_calibration_error([1], [0.5], bins=2.5), "bins: 2.5 was given"),
+        (lambda: metrics.expected_calibration_error([1], [0.5], bins=0), "bins: got 0; must be"),
+        (lambda: metrics.expected_calibration_error([1], [0.5], bins=2.5), "bins: got 2.5; must be"),
         (
             lambda: metrics.expected_calibration_error([1], [0.5], kind="toplabel"),
-            "kind: 'toplabel' is not allowed: did you mean 'top_label'",
+            "kind: 'toplabel' is not allowed; did you mean 'top_label'",
         ),
         (
             lambda: metrics.expected_calibration_error([1], [0.5], binning="equal_with"),
-            "binning: 'equal_with' is not allowed: did you mean 'equal_width'",
+            "binning: 'equal_with' is not allowed; did you mean 'equal_width'",
         ),
         (
             lambda: metrics.expected_calibration_error([0, 1, 2], np.full((3, 3), 1 / 3), kind="binary"),
-            "labels are 0, 1, 2; say with pos_label",
+            "labels are 0, 1, 2; name the positive one with pos_label",
         ),
     ],
 )

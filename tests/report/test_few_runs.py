@@ -85,7 +85,7 @@ def test_nothing_judged_is_about_nothing():
     )
 
 
-@pytest.mark.parametrize(("runs", "about"), [(2, "in these runs, which is no claim about the method"),
+@pytest.mark.parametrize(("runs", "about"), [(2, "in these runs; this is not a claim about the method"),
                                              (5, "of the method")])  # fmt: skip
 def test_the_gate_says_what_failed(runs, about, tmp_path, capsys):
     import pandas as pd
@@ -94,7 +94,7 @@ def test_the_gate_says_what_failed(runs, about, tmp_path, capsys):
     pd.DataFrame(table({"full": runs, "lora": runs})).to_csv(path, index=False)
     call = ["audit", str(path), "--arm", "arm", "--run", "run", "--by", "sex", "--primary", "accuracy"]
     assert main([*call, "--fail-on", "harm", "--json", str(out)]) == 3
-    assert f"--fail-on harm: the gate is not passed: 2 harm {about}" in capsys.readouterr().err
+    assert f"--fail-on harm: the gate fails: 2 harm {about}" in capsys.readouterr().err
     assert json.loads(out.read_text())["verdict"]["counts"]["harm"] == 2
     assert main(call) == 0
     assert "--fail-on" not in capsys.readouterr().err

@@ -237,7 +237,7 @@ def test_the_command_writes_figures_and_says_what_is_missing(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("path", "message"), [("", "an empty path"), ("{file}", "is a file"), ("{file}/x", "is a file")]
+    ("path", "message"), [("", "the path is empty"), ("{file}", "is a file"), ("{file}/x", "is a file")]
 )
 def test_an_invalid_folder_is_refused_before_the_work(path, message, tmp_path, capsys):
     folder = tmp_path / "small"

@@ -189,7 +189,7 @@ def test_a_corrupt_folder_is_moved_aside_and_told(runs, harm):
     attempt = runs.begin("1-a")
     assert isinstance(attempt, Attempt)
     assert attempt.remarks == (
-        f"Run 1-a: {state.fault} It is done again; what was there is now in {runs.path / '1-a.corrupt-1'}.",
+        f"Run 1-a: {state.fault} The run is repeated; its old folder is now {runs.path / '1-a.corrupt-1'}.",
     )
     gone = {"remove": {PREDICTIONS}, "strip": {"run.json"}}.get(harm.__name__, set())
     assert {p.name for p in (runs.path / "1-a.corrupt-1").iterdir()} == {PREDICTIONS, "run.json"} - gone

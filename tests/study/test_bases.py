@@ -51,11 +51,11 @@ def test_the_record_says_what_was_in_the_folder_and_the_id_does_not(tmp_path, fo
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("model.safetensors", b"other weights", "model.safetensors is another"),
-        ("vocab.txt", b"b\na\n", "vocab.txt is another"),
-        ("config.json", b'{"layers": 1}', "config.json is another"),
+        ("model.safetensors", b"other weights", "model.safetensors is different"),
+        ("vocab.txt", b"b\na\n", "vocab.txt is different"),
+        ("config.json", b'{"layers": 1}', "config.json is different"),
         ("tokenizer.json", b"{}", "tokenizer.json is new"),
-        ("vocab.txt", None, "vocab.txt is gone"),
+        ("vocab.txt", None, "vocab.txt is missing"),
     ],
 )
 def test_other_files_are_refused_and_the_old_ones_may_come_back(
@@ -110,10 +110,10 @@ def test_a_folder_that_changes_while_the_study_runs_stops_it(tmp_path, folder, s
 def test_a_digest_is_taken_once(tmp_path, folder, monkeypatch):
     for path in folder.iterdir():
         os.utime(path, (1e9, 1e9))
-    monkeypatch.setattr(digests, "_SETTLED", -1.0)
-    first = digests.of_folder(folder)
+    monkeypatch.setattr(digests, "_SETTLE_SECONDS", -1.0)
+    first = digests.digest_folder(folder)
     monkeypatch.setattr(digests.hashlib, "file_digest", lambda *_: pytest.fail("read again"))
-    assert digests.of_folder(folder) == first
+    assert digests.digest_folder(folder) == first
 
 
 def test_the_commit_of_the_first_run_is_that_of_all(tmp_path, stand_in):

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from evenhand.store.folder import StudyFolder
-from evenhand.study.results.status import look
+from evenhand.study.results.status import read_status
 from evenhand.study.run import rebuild, run_study
 from tests.study.studies import ARMS, TRAINER, log, study
 
@@ -28,13 +28,13 @@ def again(folder):
 
 
 def first(folder):
-    planned, state = next((p, s) for p, s in look(folder).runs if p.arm == "full")
+    planned, state = next((p, s) for p, s in read_status(folder).runs if p.arm == "full")
     assert state.status == "finished"
     return planned, folder.path / "runs" / planned.run_id
 
 
 def standing(folder, planned):
-    return next(s for p, s in look(folder).runs if p.run_id == planned.run_id)
+    return next(s for p, s in read_status(folder).runs if p.run_id == planned.run_id)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_weights_that_are_not_what_was_saved_are_done_again(done, stand_in, cont
     weights.write_bytes(bytes(len(weights.read_bytes())) if content is None else content)
     state = standing(done, planned)
     assert state.status == "interrupted"
-    assert "is not what the run saved" in state.fault
+    assert "differs from the file that the run saved" in state.fault
     assert again(done).failed == []
     assert standing(done, planned).status == "finished"
     assert len([line for line in log(stand_in) if line.startswith("begin")]) == 1
@@ -78,7 +78,7 @@ def test_weights_that_are_gone_are_told(done, stand_in):
     assert state.status == "finished"
     assert "names.json and 1 more files" in state.lost
     problems = again(done).result["problems"]
-    assert any("is gone" in line and planned.title in line for line in problems)
+    assert any("are missing" in line and planned.title in line for line in problems)
     assert log(stand_in) == []
 
 
@@ -96,7 +96,7 @@ def test_a_record_without_facts_is_corrupt(done, stand_in, facts):
     record = json.loads((folder / "run.json").read_text())
     record["facts"] = facts
     (folder / "run.json").write_text(json.dumps(record))
-    assert "it has no facts" in standing(done, planned).fault
+    assert "the facts of the run are missing" in standing(done, planned).fault
     rebuild(SPEC, done)
     assert again(done).failed == []
     assert (folder.parent / f"{planned.run_id}.corrupt-1").is_dir()
@@ -110,4 +110,4 @@ def test_facts_that_lack_some_leave_out_what_they_lack(done):
     assert [(c["arm"], c["runs"]) for c in rebuild(SPEC, done).result["models"][0]["cost"]] == [
         ("full", 1), ("lora[rank=1]", 2),
     ]  # fmt: skip
-    assert look(done).seconds_left() is None
+    assert read_status(done).seconds_left() is None

@@ -10,7 +10,7 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.store.folder import StudyFolder
 from evenhand.study.faults import disk_fault, memory_fault
-from evenhand.study.results.status import look
+from evenhand.study.results.status import read_status
 from evenhand.study.run import run_study
 from tests.study.studies import ARMS, TRAINER, log, study
 
@@ -41,7 +41,7 @@ def test_a_full_disk_stops_at_the_first_model_and_the_rest_goes_on_later(stand_i
     assert "does not count as failed" in str(said.value)
     begun = [line for line in log(stand_in) if line.startswith("begin")]
     assert begun == ["begin full 1", "begin lora[rank=1] 1"]
-    states = {p.title: s.status for p, s in look(type(undisturbed.folder)(tmp_path / "small")).runs}
+    states = {p.title: s.status for p, s in read_status(type(undisturbed.folder)(tmp_path / "small")).runs}
     assert list(states.values()).count("finished") == 1
     assert list(states.values()).count("planned") == 3
     assert [p.name for p in (tmp_path / "small" / "runs").iterdir() if p.name.startswith(".")] == []
@@ -55,7 +55,7 @@ def test_what_libraries_say_of_a_full_disk():
     wrapped.__cause__ = full
     assert disk_fault(full) == disk_fault(wrapped) == "No space left on device"
     assert disk_fault(ValueError("I/O error (os error 122)")) == os.strerror(errno.EDQUOT)
-    assert disk_fault(FileNotFoundError("training wrote no predictions.parquet")) is None
+    assert disk_fault(FileNotFoundError("training did not write predictions.parquet")) is None
     assert disk_fault(ValueError("the loss is nan")) is None
     assert memory_fault(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
     assert not memory_fault(RuntimeError("shapes do not fit"))
@@ -64,7 +64,7 @@ def test_what_libraries_say_of_a_full_disk():
 def test_models_that_do_not_fit_the_disk_are_refused_before_training(stand_in, tmp_path, monkeypatch):
     monkeypatch.setattr(StudyFolder, "free", lambda folder: 3_500_000_000)
     (stand_in / "stored").write_text("1000000000")
-    with pytest.raises(InputError, match=r"about 4.00 GB of models, and 3.50 GB are free"):
+    with pytest.raises(InputError, match=r"about 4.00 GB of models, but only 3.50 GB are free"):
         run_study(SPEC, tmp_path, trainer=TRAINER, executor="local")
     assert not (tmp_path / "small").exists()
     run_study(study(arms=ARMS[:1], seeds=(1, 2)), tmp_path, trainer=TRAINER, executor="local")

@@ -56,18 +56,18 @@ def test_what_breaks_a_group_is_the_failure_of_its_run(stand_in, tmp_path):
     assert [found[seed]["error"].strip().splitlines()[-1] for seed in (1, 2, 3)] == [
         "FloatingPointError: the loss of full is no number any more",
         "FloatingPointError: the other one cannot go on",
-        "Process 2 of the 2 that trained together has died.",
+        "Process 2 of the 2 that trained together died.",
     ]
     assert all("Traceback" in found[seed]["error"] for seed in (1, 2))
     assert "SIGKILL" in found[3]["error"]
 
 
 def test_calls_that_cannot_be_meant(tmp_path):
-    with pytest.raises(CallError, match="got 1; the executor accelerate divides every run"):
+    with pytest.raises(CallError, match="got 1; the executor accelerate divides each run"):
         run_study(study(), tmp_path, executor="accelerate", workers=1)
     spec = study()
     training = spec.training.model_copy(update={"parallel": "fsdp"})
-    with pytest.raises(CallError, match=r"fsdp.*'processes' gives every run one process; take --executor"):
+    with pytest.raises(CallError, match=r"fsdp.*'processes' trains each run in one process; use --executor"):
         run_study(spec.model_copy(update={"training": training}), tmp_path)
     assert not list(tmp_path.iterdir())
 

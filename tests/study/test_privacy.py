@@ -18,7 +18,7 @@ from evenhand.store.folder import StudyFolder
 from evenhand.study.data import ids_digest, load
 from evenhand.study.plan import as_plain, from_plain, plan
 from evenhand.study.results.privacy import _fault
-from evenhand.study.results.status import look
+from evenhand.study.results.status import read_status
 from evenhand.study.run import run_study
 from tests.study import studies
 from tests.study.studies import TRAINER, attacked, contents, log, timeless
@@ -176,7 +176,7 @@ def test_it_can_come_later(tmp_path, stand_in, plain):
     later = run(study(privacy=SHARED), tmp_path)
     assert len([x for x in log(stand_in) if x.startswith("begin")]) == 8
     assert later.result["models"][0]["privacy"]["design"][0]["targets"] == 4
-    standing = look(later.folder)
+    standing = read_status(later.folder)
     assert {key[1]: sum(count.values()) for key, count in standing.counts().items()} == {
         **{arm.name: 2 for arm in ARMS},
         **{f"{arm.name} on halves": 4 for arm in ARMS},
@@ -213,7 +213,7 @@ def test_runs_that_are_missing_or_without_their_ids_are_left_out_with_their_halv
         "words: attacks: full on half 2, seed 15, words: the training ids that it recorded are not those of "
         "its half, so it is left out.",
         "words: attacks: not every run is finished (full has 3 of 4, lora[rank=8] has 3 of 4), so only the "
-        "halves are judged that all arms have: 0, 3.",
+        "halves that all arms have are judged: 0, 3.",
     ]
     assert {r["runs"] for r in result["models"][0]["audit"]["rates"]} == {2}
 
@@ -257,7 +257,7 @@ def test_too_few_rows(tmp_path):
     few = few.model_copy(update={"dataset": few.dataset.model_copy(update={"split": Split()})})
     with pytest.raises(InputError) as caught:
         run(few, tmp_path)
-    assert any("there are 6 test rows; it takes 8 or more" in c for c in caught.value.complaints)
+    assert any("there are 6 test rows; at least 8 are needed" in c for c in caught.value.complaints)
     assert not StudyFolder(tmp_path / "small").path.exists()
 
 

@@ -29,7 +29,7 @@ def test_a_seed_splits_as_a_study_of_that_split_does():
         one = study(seeds=(seed,)).model_copy(update={"dataset": dataset})
         assert run_id(one, one.models[0], arm, seed) == found
         loaded = data.load(spec.dataset, (1, 2))
-        assert data.drawn(loaded.facts, seed)["parts"] == data.load(dataset).facts["parts"]
+        assert data.split_of_seed(loaded.facts, seed)["parts"] == data.load(dataset).facts["parts"]
         assert loaded.of(seed).parts.test.tolist() == data.load(dataset).of(seed).parts.test.tolist()
     assert len({p.run_id for p in plan(spec)} | {p.run_id for p in plan(study(seeds=(1, 2)))}) == 16
 
@@ -46,7 +46,7 @@ def test_every_run_has_the_rows_of_its_seed(tmp_path):
     facts = made.folder.read_data()
     for folder in (made.folder.path / "runs").glob("*-*"):
         record = json.loads((folder / "run.json").read_text())
-        split = data.drawn(facts, record["seed"])
+        split = data.split_of_seed(facts, record["seed"])
         assert record["data"] == {"sha256": facts["sha256"], "train_ids_sha256": split["train_ids_sha256"]}
         rows = pq.read_table(folder / "predictions.parquet").to_pylist()
         for part in ("validation", "test"):
@@ -78,7 +78,7 @@ def _loads(dataset, seed):
 
 
 def test_rows_with_parts_of_their_own_cannot_be_split_anew(tmp_path):
-    with pytest.raises(InputError, match="brings its own parts"):
+    with pytest.raises(InputError, match="it has fixed parts"):
         data.load(write(tmp_path / "t.csv", leak=False), (1,))
 
 

@@ -88,14 +88,14 @@ def test_the_number_of_workers_changes_nothing(how, tmp_path, undisturbed):
             "The process that trained was killed by SIGKILL; the system kills a process in this way when "
             "memory runs out.",
         ),
-        ("leave", "The process that trained ended by itself with code 3."),
-        ("silent", "FileNotFoundError: training wrote no predictions.parquet"),
+        ("leave", "The process that trained exited with code 3."),
+        ("silent", "FileNotFoundError: training did not write predictions.parquet"),
     ],
 )
 def test_a_failure_is_told_and_kept_while_the_study_goes_on(how, said, stand_in, tmp_path, undisturbed):
     (stand_in / how).write_text("lora[rank=8] 2")
     told = []
-    result = run(study(), tmp_path, watch=lambda p: told.append(p.told))
+    result = run(study(), tmp_path, watch=lambda p: told.append(p.message))
     [failed] = result.failed
     assert (failed["arm"], failed["run"], failed["model"], failed["error"]) == (
         "lora[rank=8]",
@@ -192,7 +192,7 @@ def test_a_corrupt_run_is_done_again_and_told(stand_in, tmp_path, undisturbed):
     (one / "predictions.parquet").write_bytes(whole[: len(whole) // 2])
     (other / "run.json").write_text("{")
     told = []
-    again = run(study(), tmp_path, watch=lambda p: told.append(p.told or ""))
+    again = run(study(), tmp_path, watch=lambda p: told.append(p.message or ""))
     assert len(begun(stand_in)) == 10
     for folder in (one, other):
         assert any(f"{folder.name}.corrupt-1" in line for line in told)
@@ -257,14 +257,14 @@ def test_a_folder_of_other_files_is_refused(tmp_path):
     assert "holds other files" in said
     (tmp_path / "file").write_text("")
     [said] = refused(study(), tmp_path / "file")
-    assert "is no folder" in said
+    assert "is not a folder" in said
 
 
 def test_complaints_of_data_and_folder_come_together(tmp_path):
     (tmp_path / "file").write_text("")
     said = refused(study(rows=8, base_rates=1.0), tmp_path / "file")
     assert any("at least two classes are needed" in line for line in said)
-    assert any("is no folder" in line for line in said)
+    assert any("is not a folder" in line for line in said)
 
 
 def test_a_trainer_that_is_not_there_is_refused(tmp_path):

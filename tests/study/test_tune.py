@@ -11,8 +11,8 @@ from evenhand.spec.study import Split, Trial
 from evenhand.store.runs import State
 from evenhand.study.results import collect
 from evenhand.study.results.document import judge
-from evenhand.study.results.status import look
-from evenhand.study.results.tuning import Tried, choose, uneven
+from evenhand.study.results.status import read_status
+from evenhand.study.results.tuning import TrialRuns, choose, remark_on_uneven_tuning
 from evenhand.study.run import run_study
 from tests.study.studies import TRAINER, arm, contents, log, study
 
@@ -92,7 +92,7 @@ def test_trials_are_runs_with_names_and_standings(stand_in, tmp_path):
     made = run(study(arms=(*ARMS[:1], arm("lora[rank=64]", rank=64)), seeds=(1, 2)), tmp_path)
     [failed] = made.failed
     assert (failed["arm"], failed["run"]) == ("full at learning_rate=1.0", "2")
-    counts = look(made.folder).counts()
+    counts = read_status(made.folder).counts()
     assert {arm: dict(count) for (_, arm), count in counts.items()} == {
         "full at learning_rate=1e-06": {"finished": 2},
         "full at learning_rate=1.0": {"finished": 1, "failed": 1},
@@ -115,7 +115,7 @@ def test_trials_are_runs_with_names_and_standings(stand_in, tmp_path):
 def test_choosing_needs_validation_rows_before_anything_is_trained(stand_in, tmp_path):
     spec = study(arms=ARMS)
     dataset = spec.dataset.model_copy(update={"split": Split(train=0.8, validation=0.0, test=0.2)})
-    with pytest.raises(InputError, match="has no validation rows, on which 'tune' chooses"):
+    with pytest.raises(InputError, match="it has no validation rows, which 'tune' needs"):
         run(spec.model_copy(update={"dataset": dataset}), tmp_path)
     assert log(stand_in) == []
 
@@ -129,7 +129,7 @@ def tries(*scores):
             record = score and {"facts": {"validation": {"accuracy": score[0], "loss": score[1]}}}
             runs[seed] = (None, State("finished" if score else "failed", record))
         [trial] = tuned("full", (float(number + 1),)).trials
-        made.append(Tried(trial, runs))
+        made.append(TrialRuns(trial, runs))
     return made
 
 
@@ -153,5 +153,5 @@ def test_which_is_chosen(scores, chosen):
 
 
 def test_equal_chances_are_no_remark():
-    assert uneven(ARMS) == []
-    assert uneven((arm("full"),)) == []
+    assert remark_on_uneven_tuning(ARMS) == []
+    assert remark_on_uneven_tuning((arm("full"),)) == []

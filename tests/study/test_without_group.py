@@ -167,4 +167,4 @@ def test_the_folder_of_an_older_study_is_gone_on_with(tmp_path, monkeypatch, cap
     assert "dataset.config.without_group: drop (was refuse)" in capsys.readouterr().err
     write(path)
     assert main(["run", "study.yaml", "--dry-run", "--speed", "1", "-o", "dataset.without_group=refuse"]) == 2
-    assert "holds another study" not in capsys.readouterr().err  # only its rows are others
+    assert "contains a different study" not in capsys.readouterr().err  # only its rows are others

@@ -167,7 +167,10 @@ def test_without_a_tokenizer_blocks_are_said_to_be_estimates(tmp_path, capsys, m
     (tmp_path / "study.yaml").write_text(json.dumps(spec))
     assert main(["run", str(tmp_path / "study.yaml"), "--output", str(tmp_path / "runs"), "--dry-run"]) == 0
     told = capsys.readouterr().out
-    assert "Its tokenizer is not here: blocks and steps are estimates, from 4 characters a token" in told
+    assert (
+        "Its tokenizer is not on this machine: blocks and steps are estimated from 4 characters per token"
+        in told
+    )
     texts = list(load(read_studies(spec)[0].dataset).of(1).examples.inputs)
     steps = dry_steps(told)
     assert steps["none"] == "0"

@@ -164,8 +164,8 @@ FACTS = [
     ("attributes", "intersect", "words"),
     [
         (FACTS, [["race", "faith"]], "groups of 'faith' may overlap"),
-        ([*FACTS, {**FACTS[0], "kind": "memberships"}], [], "two attributes are called 'race'"),
-        ([*FACTS, {**FACTS[0], "name": "faith_x"}], [], "'faith_x' is an attribute of its own and a group"),
+        ([*FACTS, {**FACTS[0], "kind": "memberships"}], [], "two attributes have the name 'race'"),
+        ([*FACTS, {**FACTS[0], "name": "faith_x"}], [], "'faith_x' is both an attribute and a group"),
         ([{**FACTS[0], "groups": list(map(str, range(100)))}, {**FACTS[1], "groups": list("abcdefghijk")}],
          [["race", "sex"]], "has 1,100 groups"),
     ],

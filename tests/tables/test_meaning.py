@@ -407,9 +407,9 @@ def test_scores_that_nobody_named_stop_nobody():
 def test_one_and_two_ask_for_the_positive_class_everywhere(labels, answers):
     table = {"label": labels * 4, "prediction": answers * 4, "g": list("aaaabbbb")}
     refused(table, "--positive: the classes are '1', ", by="g")
-    with pytest.raises(CallError, match="say with pos_label"):
+    with pytest.raises(CallError, match="name the positive one with pos_label"):
         metrics.true_positive_rate(labels, answers)
-    with pytest.raises(CallError, match="say with pos_label"):
+    with pytest.raises(CallError, match="name the positive one with pos_label"):
         metrics.selection_rate(labels, answers)
     chosen = audited(table, by="g", positive=str(tidy(str(labels[1]))))
     assert overall(chosen, "selection_rate") == np.mean([a == labels[1] for a in answers])

@@ -1,8 +1,8 @@
-"""The commands: one file each, imported when its command is called.
+"""The commands: one file per command, imported when the command is called.
 
 A command's file defines `COMMAND`, a `click.Command`, and imports nothing heavy at the top.
-Exit codes: 0 done; 1 a bug of ours (traceback); 2 the input or the call is wrong; 3 a gate that was asked for
-failed; 130 interrupted.
+Exit codes: 0 success; 1 a bug in evenhand (with a traceback), or failed runs; 2 the input or the call is
+wrong; 3 the gate of --fail-on failed; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class _Commands(click.Group):
-    """The files of this folder as commands."""
+    """A group whose commands are the files of this folder."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name.replace("_", "-") for name in registry.names("evenhand.cli")]
@@ -40,12 +40,12 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"there is no command {args[0]!r}: {nearest(args[0], self.list_commands(ctx))}")
+            ctx.fail(f"unknown command {args[0]!r}; {nearest(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
 
-def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
+def _show_version(ctx: click.Context, _: click.Parameter, requested: bool) -> None:
+    if requested and not ctx.resilient_parsing:
         from evenhand._version import __version__  # noqa: PLC0415
 
         click.echo(f"evenhand {__version__}")
@@ -61,17 +61,21 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     is_eager=True,
     expose_value=False,
     callback=_show_version,
-    help="Show the version.",
+    help="Show the version and exit.",
 )
 def _evenhand() -> None:
-    """Does an adaptation method hurt a subgroup? Paired audits: harm, harmless, help or undecided."""
+    """Find out whether a fine-tuning method harms a subgroup.
+
+    Each method is compared with a reference on the same examples, by group. A comparison is judged as harm,
+    harmless, help or undecided.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: words of the command line; None takes those of this process.
+        arguments: words of the command line; None uses those of this process.
 
     Returns:
         The exit code.
@@ -95,13 +99,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("evenhand: interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        hush(sys.stdout)
+        silence(sys.stdout)
         return 0
     return code if isinstance(code, int) else 0
 
 
-def hush(stream: TextIO) -> None:
-    """Send the rest of a stream nowhere: its reader has gone, and that is no error."""
+def silence(stream: TextIO) -> None:
+    """Discard further output to a stream whose reader has closed it; this is not an error."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except (OSError, ValueError):
@@ -110,10 +114,10 @@ def hush(stream: TextIO) -> None:
 
 def _refuse(complaints: Sequence[str], context: click.Context | None = None) -> int:
     """Print all complaints as one paragraph on standard error."""
-    told = [_CONTROL.sub("�", complaint) for complaint in complaints]
+    lines = [_CONTROL.sub("�", complaint) for complaint in complaints]
     path = context.command_path if context else "evenhand"
-    lead = f"{path}: " if len(told) == 1 else f"{path}: {len(told)} problems\n  - "
-    click.echo(lead + "\n  - ".join(told), err=True)
+    lead = f"{path}: " if len(lines) == 1 else f"{path}: {len(lines)} problems\n  - "
+    click.echo(lead + "\n  - ".join(lines), err=True)
     if context is not None:
         click.echo(f"  ({path} --help lists all options)", err=True)
     return WRONG_CALL

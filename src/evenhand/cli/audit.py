@@ -1,4 +1,4 @@
-"""`evenhand audit`: predictions in, results and a verdict out."""
+"""`evenhand audit`: from tables of predictions to results and a verdict."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli.lib.calls import crossings, gate, pairs, working
-from evenhand.cli.lib.options import ALPHA, GROUPS, REFERENCE, RESULTS, WHERE, names, several, smallest
+from evenhand.cli.lib.calls import check_gate, parse_conditions, parse_crossings, show_status
+from evenhand.cli.lib.options import (
+    ALPHA,
+    GROUPS,
+    REFERENCE,
+    RESULTS,
+    WHERE,
+    add_options,
+    min_group_size_option,
+    name_option,
+)
 from evenhand.cli.lib.outputs import Outputs
 from evenhand.cli.lib.studies import console
 from evenhand.errors import CallError
@@ -29,15 +38,15 @@ Examples:
 
 \b
 Exit codes:
-  0 done; 2 the input or the call is wrong (nothing is written);
-  3 what --fail-on names was found; 1 a bug of evenhand (with a traceback)."""
+  0 success; 2 the input or the call is wrong (nothing is written);
+  3 the gate of --fail-on failed; 1 a bug in evenhand (with a traceback)."""
 
 
 @click.command(
     "audit", epilog=_EXAMPLES, short_help="Judge files of predictions, generations or likelihoods by group."
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@several(GROUPS)
+@add_options(GROUPS)
 @click.option("--label", metavar="COL", default="label", show_default=True, help="Column of true labels.")
 @click.option(
     "--prediction", metavar="COL", default="prediction", show_default=True, help="Column of predicted labels."
@@ -45,25 +54,31 @@ Exit codes:
 @click.option(
     "--score",
     metavar="COL",
-    help="Column of scores, or a pattern with one column per class, as 'p_*'.  "
-    "[default: score or score_*, if there]",
+    help="Column of scores, or a pattern that matches one column per class, such as 'p_*'.  "
+    "[default: score or score_*, if they exist]",
 )
 @click.option("--positive", metavar="VALUE", help="The positive label.  [default: 1 or true]")
 @click.option("--weight", metavar="COL", help="Column of weights.")
-@click.option("--cluster", metavar="COL", help="Column of clusters: rows of one are not independent.")
-@click.option("--arm", metavar="COL", help="Column that names the arm, when a file holds several.")
-@click.option("--run", metavar="COL", help="Column that names the run (a seed), when a file holds several.")
+@click.option(
+    "--cluster", metavar="COL", help="Column of clusters; rows in the same cluster are treated as dependent."
+)
+@click.option("--arm", metavar="COL", help="Column with the name of the arm, for files with several arms.")
+@click.option(
+    "--run", metavar="COL", help="Column with the name of the run (a seed), for files with several runs."
+)
 @WHERE
 @click.option(
-    "--split", metavar="VALUE", help="Which split to read, if there is a column split.  [default: test]"
+    "--split", metavar="VALUE", help="Split to read, if the files have a column split.  [default: test]"
 )
-@names("the file's name")
+@name_option("the file name")
 @REFERENCE
 @click.option(
-    "--inner", is_flag=True, help="Keep the examples that all arms and runs share, instead of refusing."
+    "--inner",
+    is_flag=True,
+    help="Judge the examples that all arms and runs share, instead of refusing different examples.",
 )
 @click.option(
-    "--resplit", is_flag=True, help="Every run has test rows of its own, the same ones in every arm."
+    "--resplit", is_flag=True, help="Each run has its own test rows, which are the same in all arms."
 )
 @click.option(
     "--metric",
@@ -82,64 +97,66 @@ Exit codes:
     "--margin",
     metavar="[METRIC=]VALUE",
     multiple=True,
-    help="Smallest difference that matters, for all rates or for one metric. Repeatable.  [default: 0.02]",
+    help="Smallest difference of practical importance, for all rates or for one metric. Repeatable.  "
+    "[default: 0.02]",
 )
 @ALPHA
-@smallest("Smaller groups get no verdict and are left out of disparities.")
+@min_group_size_option("Smaller groups get no verdict and are left out of disparities.")
 @click.option(
     "--scoring",
     metavar="NAME",
     default="raw",
     show_default=True,
-    help="Of likelihoods: how options are scored where one scoring is told (all are compared).",
+    help="For likelihood tables: the scoring behind the headline numbers (all scorings are compared).",
 )
-@several(RESULTS)
+@add_options(RESULTS)
 @click.pass_context
-def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **given: Any) -> None:  # noqa: ANN401
+def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **options: Any) -> None:  # noqa: ANN401
     """Judge predictions by group: each FILE (csv, parquet, jsonl) is an arm, the first one the reference.
 
-    Files of generated texts (a column completion) are judged as translations: gender accuracy and shares,
-    BLEU and chrF. Files of likelihoods (columns option_token, option_meaning, log_prob) are judged for token
-    bias: shares by meaning and by token under six scorings, and whether conclusions survive them.
+    Files with generated texts (a column completion) are judged as translations: gender accuracy and shares,
+    BLEU and chrF. Files with likelihoods (columns option_token, option_meaning, log_prob) are judged for
+    token bias: shares by meaning and by token under six scorings, and whether conclusions depend on the
+    scoring.
     """
-    # The matrices of an audit are small: threads of the linear algebra would only wait for each other.
+    # The matrices of an audit are small: several BLAS threads would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    outputs = Outputs(json=given["json"], html=given["html"], csv=given["csv"])
-    columns, settings = _read_call(files, given, outputs)
-    document = _judge(files, columns, settings, given["scoring"])
+    outputs = Outputs(json=options["json"], html=options["html"], csv=options["csv"])
+    columns, settings = _read_call(files, options, outputs)
+    document = _judge(files, columns, settings, options["scoring"])
     if fail_on and not document["comparisons"]:
         raise CallError(
-            f"--fail-on {fail_on}: there is one arm only, so nothing to compare; give a second file."
+            f"--fail-on {fail_on}: there is only one arm, so nothing can be compared; give a second file."
         )
-    made = outputs.render(document)
-    outputs.write(made)
+    contents = outputs.render(document)
+    outputs.write(contents)
     if "kind" in document:
         from evenhand.report.language.page import summarise_generative as summarise  # noqa: PLC0415
     else:
         from evenhand.report.audit.terminal import summarise  # noqa: PLC0415
 
     summarise(document, console(stderr=outputs.to_standard_output), outputs.paths)
-    ctx.exit(gate([document["verdict"]], fail_on))
+    ctx.exit(check_gate([document["verdict"]], fail_on))
 
 
-def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) -> tuple[Columns, Settings]:
-    """Turn options into what the judge takes; all complaints at once."""
+def _read_call(files: Sequence[str], options: dict[str, Any], outputs: Outputs) -> tuple[Columns, Settings]:
+    """Build columns and settings from the options; report all complaints together."""
     from evenhand.judge.settings import MARGIN, Settings  # noqa: PLC0415
     from evenhand.tables.schema import Columns  # noqa: PLC0415
 
     complaints: list[str] = []
-    where = pairs(given["where"], complaints)
-    intersect = crossings(given["intersect"], complaints)
-    margin, margins = _margins(given["margin"], complaints)
+    where = parse_conditions(options["where"], complaints)
+    intersect = parse_crossings(options["intersect"], complaints)
+    margin, margins = _margins(options["margin"], complaints)
     complaints += outputs.complaints(files)
     settings: Settings | None = None
     try:
         settings = Settings(
-            primary=given["primary"],
-            metrics=given["metric"],
+            primary=options["primary"],
+            metrics=options["metric"],
             margin=MARGIN if margin is None else margin,
             margins=margins,
-            **{k: given[k] for k in ("reference", "alpha", "min_group_size", "rng")},
+            **{k: options[k] for k in ("reference", "alpha", "min_group_size", "rng")},
         )
     except CallError as error:
         complaints += error.complaints
@@ -158,8 +175,8 @@ def _read_call(files: Sequence[str], given: dict[str, Any], outputs: Outputs) ->
         "arm",
         "run",
     )
-    alike = {k: given[k] for k in (*same, "split", "inner", "resplit")}
-    return Columns(where=where, intersect=intersect, names=given["name"], **alike), settings
+    alike = {k: options[k] for k in (*same, "split", "inner", "resplit")}
+    return Columns(where=where, intersect=intersect, names=options["name"], **alike), settings
 
 
 def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None, dict[str, float]]:
@@ -181,13 +198,13 @@ def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None,
         if not equals:
             general.append(number)
         elif metric in single:
-            complaints.append(f"--margin {text!r}: {metric} has a margin already, {single[metric]:g}.")
+            complaints.append(f"--margin {text!r}: {metric} already has the margin {single[metric]:g}.")
         else:
             single[metric] = number
     if len(general) > 1:
-        told = " and ".join(f"{g:g}" for g in general)
+        numbers = " and ".join(f"{g:g}" for g in general)
         complaints.append(
-            f"--margin: got {told}; give one number for all rates, and METRIC=VALUE for others."
+            f"--margin: got {numbers}; give one number for all rates; METRIC=VALUE sets one metric."
         )
     return (general[0] if general else None), single
 
@@ -196,5 +213,5 @@ def _judge(files: Sequence[str], columns: Columns, settings: Settings, scoring: 
     """Run the audit."""
     from evenhand.judge.run import run_any  # noqa: PLC0415
 
-    with working("reading and judging"):
+    with show_status("reading and judging"):
         return run_any(list(files), columns, settings, scoring=scoring).to_dict()

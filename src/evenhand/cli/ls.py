@@ -1,17 +1,17 @@
-"""`evenhand ls`: the plug-ins that there are, or the runs of a study."""
+"""`evenhand ls`: list the plug-ins, or the runs of a study."""
 
 from __future__ import annotations
 
 import click
 
 from evenhand.cli.lib.plugins import KINDS, title
-from evenhand.cli.lib.studies import folders
+from evenhand.cli.lib.studies import find_studies
 
 
 @click.command("ls", short_help="List plug-ins, or the runs of a study.")
 @click.argument("path", metavar="[DIR]", required=False)
 def COMMAND(path: str | None) -> None:
-    """List what specs can name: datasets, methods, ...; with DIR, the runs of the study there."""
+    """List the names that study files can use (datasets, methods, ...); with DIR, the runs of its studies."""
     if path is None:
         _list_plugins()
     else:
@@ -35,10 +35,10 @@ def _list_plugins() -> None:
 
 
 def _list_runs(path: str) -> None:
-    from evenhand.study.results.status import look  # noqa: PLC0415
+    from evenhand.study.results.status import read_status  # noqa: PLC0415
 
-    for folder in folders(path):
-        standing = look(folder)
+    for folder in find_studies(path):
+        standing = read_status(folder)
         click.echo(f"{standing.name}:")
         for planned, state in standing.runs:
             took = ""

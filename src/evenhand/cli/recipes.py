@@ -1,4 +1,4 @@
-"""`evenhand recipes`: the study files that come with the package."""
+"""`evenhand recipes`: list or print the study files that come with the package."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Examples:
   evenhand recipes quickstart > study.yaml"""
 
 
-@click.command("recipes", epilog=_EXAMPLES, short_help="List the recipes; print one, to copy.")
+@click.command("recipes", epilog=_EXAMPLES, short_help="List the recipes, or print one.")
 @click.argument("name", metavar="[NAME]", required=False)
 def COMMAND(name: str | None) -> None:
-    """List the studies that come with evenhand, or print the one called NAME."""
+    """List the study files that come with evenhand, or print the one called NAME."""
     from evenhand.spec.recipes import describe_recipe, recipe_names, recipe_path  # noqa: PLC0415
 
     if name is not None:

@@ -1,4 +1,4 @@
-"""`evenhand run`: a study in; adapted models, predictions, verdict and report out."""
+"""`evenhand run`: from a study file to fine-tuned models, predictions, a verdict and a report."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli.lib.calls import gate
-from evenhand.cli.lib.studies import OUTPUT, one_thread_of_linear_algebra, place, publish
+from evenhand.cli.lib.calls import check_gate
+from evenhand.cli.lib.studies import OUTPUT, limit_blas_threads, publish, resolve_path
 from evenhand.errors import CallError, Complaint, InputError
 
 if TYPE_CHECKING:
@@ -29,54 +29,56 @@ Examples:
   evenhand run study.yaml -o 'methods.lora.rank=[1,8]' -o seeds=[1,2] --output studies
 
 \b
-Call it again to go on where it stopped, to try again what failed, or to add arms and seeds.
+Repeat the command to continue after a stop, to retry failed runs, or to add arms and seeds.
 
 \b
 Exit codes:
-  0 done; 1 some runs failed (the rest is judged), or a bug of evenhand (with a traceback);
-  2 the study or the call is wrong (before any training); 3 what --fail-on names was found."""
+  0 success; 1 some runs failed (the others are judged), or a bug in evenhand (with a traceback);
+  2 the study or the call is wrong (before any training); 3 the gate of --fail-on failed."""
 
 
-@click.command("run", epilog=_EXAMPLES, short_help="Train the methods of a study, and judge them by group.")
+@click.command("run", epilog=_EXAMPLES, short_help="Train the methods of a study and judge them by group.")
 @click.argument("source", metavar="NAME|FILE")
 @click.option(
     "-o",
     "overrides",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A value that goes before the file's, with a dotted key. Repeatable.",
+    help="Override an option of the file: a dotted key and a YAML value. Repeatable.",
 )
-@click.option("--output", metavar="DIR", default=OUTPUT, show_default=True, help="Where studies are kept.")
+@click.option("--output", metavar="DIR", default=OUTPUT, show_default=True, help="Folder of all studies.")
 @click.option(
     "--executor",
     type=click.Choice(["processes", "local", "accelerate"]),
     default="processes",
     show_default=True,
-    help="Who trains: several processes, each with a run of its own; a single one; or several that do one "
-    "run together (accelerate), each with its part of the rows, and of the model too where training.parallel "
-    "is fsdp.",
+    help="How to train: several processes, each with its own run (processes); one process (local); or "
+    "several processes that train one run together (accelerate), each with its part of the rows and, if "
+    "training.parallel is fsdp, of the model.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="How many processes.  [default: one per core; with accelerate one per GPU, or 2 without any]",
+    help="Number of processes.  [default: one per core; with accelerate one per GPU, or 2 without a GPU]",
 )
-@click.option("--dry-run", is_flag=True, help="Train nothing: print what would be done, and how large it is.")
+@click.option(
+    "--dry-run", is_flag=True, help="Train nothing; print the planned runs, their sizes and estimated times."
+)
 @click.option(
     "--smoke",
     is_flag=True,
-    help="Try the study out in seconds: tiny stand-ins of its models, made-up rows, 2 seeds, 1 epoch.",
+    help="Try the study in seconds: tiny stand-ins for its models, made-up rows, 2 seeds, 1 epoch.",
 )
 @click.option(
     "--speed",
     metavar="TFLOP/S",
     type=click.FloatRange(min=0, min_open=True),
-    help="What --dry-run takes the machine to reach, for its times.  [default: measured here in a moment]",
+    help="Speed that --dry-run assumes for its times.  [default: measured on this machine]",
 )
 @click.option(
     "--fail-on",
     type=click.Choice(["harm", "undecided"]),
-    help="Exit with 3 on any harm; with undecided, on any harm or undecided.",
+    help="Exit with code 3 if any verdict is harm; with undecided, if any is harm or undecided.",
 )
 @click.pass_context
 def COMMAND(
@@ -91,22 +93,24 @@ def COMMAND(
     fail_on: str | None,
     **how: Any,  # noqa: ANN401
 ) -> None:
-    """Run the studies of FILE, or of the recipe called NAME, and judge their methods by group."""
-    one_thread_of_linear_algebra()
+    """Train the methods of the studies in FILE, or in the recipe called NAME, and judge them by group."""
+    limit_blas_threads()
     from evenhand.spec.read import read_located_studies  # noqa: PLC0415
     from evenhand.spec.yaml.check import locating_complaints  # noqa: PLC0415
 
-    output = str(place(output))
+    output = str(resolve_path(output))
     if Path(output).is_file():
         raise CallError(f"--output {output}: this is a file; give a folder.")
     read = read_located_studies(source, overrides=overrides)
     studies, trees = tuple(study for study, _ in read), [tree for _, tree in read]
     if fail_on and (alone := [study.name for study in studies if len(study.arms) < 2]):
-        raise CallError(f"--fail-on {fail_on}: {', '.join(alone)} has one arm, so nothing to compare.")
+        raise CallError(
+            f"--fail-on {fail_on}: {', '.join(alone)} has only one arm, so there is nothing to compare."
+        )
     if smoke:
-        from evenhand.cli.lib.smoke import smaller  # noqa: PLC0415
+        from evenhand.cli.lib.smoke import shrink_study  # noqa: PLC0415
 
-        studies = tuple(smaller(study) for study in studies)
+        studies = tuple(shrink_study(study) for study in studies)
     if dry_run:
         from evenhand.cli.lib.plan import show_plan  # noqa: PLC0415
 
@@ -116,18 +120,18 @@ def COMMAND(
         return
     if len(studies) > 1:
         _refuse_any(studies, trees, Path(output))
-    made = []
+    results = []
     for study, tree in zip(studies, trees, strict=True):
         with locating_complaints(tree, study.name if len(studies) > 1 else ""):
-            made.append(_run(study, Path(output), how))
-    for one in made:
-        _tell_failures(one)
-    code = gate([one.verdict for one in made], fail_on)
-    ctx.exit(code or (RUNS_FAILED if any(one.failed for one in made) else 0))
+            results.append(_run(study, Path(output), how))
+    for result in results:
+        _print_failures(result)
+    code = check_gate([result.verdict for result in results], fail_on)
+    ctx.exit(code or (RUNS_FAILED if any(result.failed for result in results) else 0))
 
 
 def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
-    """How many processes would do a run together."""
+    """Return the number of processes that would train a run together."""
     from evenhand.study.workers.pool import refuse_call  # noqa: PLC0415
 
     refuse_call(study, workers, executor)
@@ -135,19 +139,21 @@ def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
         return 1
     from evenhand.finetune.hardware.devices import group_size  # noqa: PLC0415  (torch)
 
-    return workers or group_size(None)  # these may be the devices of another machine
+    return workers or group_size(
+        None
+    )  # a number given by the user may refer to the devices of another machine
 
 
 def _refuse_any(studies: Sequence[Study], trees: Sequence[Node], output: Path) -> None:
     """Check the data of every study before the first one is trained."""
     from evenhand.spec.yaml.check import locate_complaint  # noqa: PLC0415
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
-    from evenhand.study.run import checked  # noqa: PLC0415
+    from evenhand.study.run import check_study  # noqa: PLC0415
 
     complaints = []
     for study, tree in zip(studies, trees, strict=True):
         try:
-            checked(study, StudyFolder(output / study.name))
+            check_study(study, StudyFolder(output / study.name))
         except InputError as error:
             complaints += [
                 locate_complaint(what, tree, study.name)
@@ -160,31 +166,31 @@ def _refuse_any(studies: Sequence[Study], trees: Sequence[Node], output: Path) -
 
 
 def _run(study: Study, output: Path, how: Mapping[str, Any]) -> StudyResult:
-    """Run one study, with a sign of life, and publish what it came to."""
-    from evenhand.cli.lib.progress import watching  # noqa: PLC0415
+    """Run one study with progress on standard error, and publish its result."""
+    from evenhand.cli.lib.progress import show_progress  # noqa: PLC0415
     from evenhand.study.run import run_study  # noqa: PLC0415
 
     try:
-        with watching(study.name) as watch:
-            made = run_study(study, output, watch=watch, **how)
+        with show_progress(study.name) as watch:
+            result = run_study(study, output, watch=watch, **how)
     except KeyboardInterrupt:
         click.echo(
-            f"{study.name}: stopped. What is finished is kept in {output / study.name}; the same command "
-            "goes on from there.",
+            f"{study.name}: stopped. Finished runs are kept in {output / study.name}; repeat the command to "
+            "continue.",
             err=True,
         )
         raise
-    publish(made)
-    return made
+    publish(result)
+    return result
 
 
-def _tell_failures(made: StudyResult) -> None:
-    """Say which runs failed, and where their tracebacks are."""
-    if not made.failed:
+def _print_failures(study: StudyResult) -> None:
+    """Print which runs failed, and how to see their tracebacks."""
+    if not study.failed:
         return
-    runs = made.folder.path / "runs"
-    click.echo(f"{made.result['name']}: {len(made.failed)} runs are not finished:", err=True)
-    for row in made.failed:
+    runs = study.folder.path / "runs"
+    click.echo(f"{study.result['name']}: {len(study.failed)} runs are not finished:", err=True)
+    for row in study.failed:
         click.echo(f"  {row['arm']}, seed {row['run']}, {row['model']}: {row['error']}", err=True)
         click.echo(f"    evenhand show {runs / row['run_id']}", err=True)
-    click.echo("  The same command tries them again.", err=True)
+    click.echo("  Repeat the command to retry them.", err=True)

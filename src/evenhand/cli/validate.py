@@ -1,4 +1,4 @@
-"""`evenhand validate`: every problem of a study file at once."""
+"""`evenhand validate`: report all problems of a study file together."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ Examples:
   evenhand validate --schema > study.schema.json
 
 \b
-An editor that reads `# yaml-language-server: $schema=study.schema.json` in the first line of a study
-completes its keys.
+Editors with a YAML language server complete the keys of a study file whose first line is
+`# yaml-language-server: $schema=study.schema.json`.
 
 \b
 Exit codes:
-  0 the study can be run; 2 it cannot: every problem with its line."""
+  0 the study can be run; 2 it cannot: all problems are listed with their lines."""
 
 
-@click.command("validate", epilog=_EXAMPLES, short_help="Say all that is wrong with a study file.")
+@click.command("validate", epilog=_EXAMPLES, short_help="Report all problems of a study file.")
 @click.argument("file", metavar="FILE|NAME", required=False)
 @click.option(
     "-o",
     "overrides",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A value that goes before the file's, with a dotted key. Repeatable.",
+    help="Override an option of the file: a dotted key and a YAML value. Repeatable.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON schema of study files, for editors.")
 def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
-    """Read a study FILE, or the recipe called NAME, and look at its data as a run does, without any model.
+    """Check a study FILE, or the recipe called NAME, and its data as a run does, without training.
 
-    Data of a hub that were not downloaded before are not looked at.
-    Of models that are at hand, weights that a method cannot work with are told as well.
+    Data on a hub that have not been downloaded are not checked. For models on this machine, weights that a
+    method cannot work with are reported too.
     """
     if schema:
         if file is not None or overrides:
-            raise click.UsageError("--schema is about every study: give no FILE and no -o with it.")
+            raise click.UsageError("--schema applies to all studies; give it without FILE and without -o.")
         from evenhand.spec.schema import json_schema  # noqa: PLC0415
 
         click.echo(json.dumps(json_schema(), indent=2))
@@ -62,7 +62,7 @@ def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
 
 
 def _look(dataset: Dataset, study: Study | None) -> list[str]:
-    """Look at the rows as a run does; of rows that are not on this machine, say that nobody looked."""
+    """Check the rows as a run does; print a note if they are not on this machine."""
     from evenhand.datasets import local_files_only  # noqa: PLC0415  (numpy)
     from evenhand.study.look import look_at_rows  # noqa: PLC0415
 
@@ -71,12 +71,12 @@ def _look(dataset: Dataset, study: Study | None) -> list[str]:
             return look_at_rows(dataset, study)[1]
     except (NotHereError, MissingExtraError) as error:
         name = f"{study.name}: " if study else ""
-        click.echo(f"{name}the data were not looked at: {str(error).rstrip('.')}.", err=True)
+        click.echo(f"{name}the data were not checked: {str(error).rstrip('.')}.", err=True)
         return []
 
 
 def _refuse_weights(study: Study) -> None:
-    """Complain of weights at hand that a method cannot work with, where a method asks for weights."""
+    """Refuse weights on this machine that a method cannot work with, if any method checks weights."""
     from evenhand import registry  # noqa: PLC0415
     from evenhand.cli.lib.smoke import task_of  # noqa: PLC0415
 
@@ -93,7 +93,7 @@ def _refuse_weights(study: Study) -> None:
 
 
 def _summary(study: Study) -> str:
-    """One line."""
+    """Summarise a study in one line."""
     arms = ", ".join(
         f"{arm.name}: {len(arm.trials)} trials" if arm.trials else arm.name for arm in study.arms
     )
@@ -110,7 +110,7 @@ def _summary(study: Study) -> str:
 
 
 def _attacked(study: Study) -> str:
-    """How models are attacked, and what that takes besides."""
+    """Describe the attacks of a study, and the additional runs that they need."""
     if study.privacy is None:
         return ""
     from evenhand.judge.attacks import attack_name  # noqa: PLC0415

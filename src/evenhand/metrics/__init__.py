@@ -1,15 +1,15 @@
-"""Plain functions with fairlearn's signatures: one number from labels, predictions or scores.
+"""Metrics as plain functions with fairlearn's signatures: labels, predictions or scores in, one number out.
 
-`y_true`, `y_pred`, `y_score`, `sample_weight`: anything array-like (lists, numpy, pandas, polars), one value
-per row, none missing. `y_score` is P(positive) of each row, or one column per class. `pos_label` names the
-positive label; 0 and 1, or -1 and 1, need none. `sensitive_features` is one value per row, or several columns
-(a dict, a data frame, a list of columns, [n, k] values), whose crossing makes the groups.
+`y_true`, `y_pred`, `y_score`, `sample_weight`: array-likes (lists, numpy, pandas, polars), one value per
+row, no missing values. `y_score` is P(positive) of each row, or one column per class. `pos_label` names the
+positive label; labels 0 and 1, or -1 and 1, do not need it. `sensitive_features` is one value per row, or
+several columns (a dict, a data frame, a list of columns, [n, k] values), whose combinations are the groups.
 
-Undefined is NaN, silently, where fairlearn and scikit-learn give 0: a group without positive rows has no true
-positive rate. A disparity leaves out the groups in which a rate it needs is undefined; with fewer than
-two groups left it is NaN. A call that cannot be meant raises `evenhand.errors.CallError`.
+Undefined values are NaN without a warning, where fairlearn and scikit-learn return 0: a group without
+positive rows has no true positive rate. A disparity leaves out groups in which a rate that it needs is
+undefined, and is NaN with fewer than two groups left. An invalid call raises `evenhand.errors.CallError`.
 
-The arithmetic is that of `evenhand audit`: the plug-ins in `evenhand.judge`.
+The values are computed by the same plug-ins in `evenhand.judge` as those of `evenhand audit`.
 """
 
 from __future__ import annotations

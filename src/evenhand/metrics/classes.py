@@ -1,4 +1,4 @@
-"""Labels of array-likes: which classes there are, and which one is positive, by the rules of an audit."""
+"""Labels of array-likes: find the classes and the positive class, by the rules of an audit."""
 
 from __future__ import annotations
 
@@ -24,39 +24,41 @@ Column = npt.NDArray[Any]
 
 
 def code_values(values: Column, name: str) -> tuple[IntArray, list[object]]:
-    """[n] index of each value, and the values."""
+    """Return the [n] index of each value, and the distinct values."""
     if values.dtype.kind != "O":
-        found, code = np.unique(values, return_inverse=True)
-        return np.asarray(code, dtype=np.int64), list(found.tolist())
+        distinct, code = np.unique(values, return_inverse=True)
+        return np.asarray(code, dtype=np.int64), list(distinct.tolist())
     known: dict[object, int] = {}
     try:
         each = [known.setdefault(v, len(known)) for v in values.tolist()]
     except TypeError:
-        raise CallError(f"{name}: a value is no text and no number; give one value per row.") from None
+        raise CallError(f"{name}: a value is neither a text nor a number; give one value per row.") from None
     return np.array(each, dtype=np.int64), list(known)
 
 
 def classes_of(columns: dict[str, Column]) -> tuple[list[object], list[IntArray]]:
-    """The labels that occur, in sorted order, and each column's [n] indices into them."""
+    """Return the labels that occur, sorted, and the [n] indices of each column into them."""
     coded = [code_values(values, name) for name, values in columns.items()]
-    values = dict.fromkeys(v for _, found in coded for v in found)
+    values = dict.fromkeys(v for _, distinct in coded for v in distinct)
     try:
         classes: list[object] = sorted(values)  # type: ignore[type-var]
     except TypeError:
         raise CallError(
-            f"{' and '.join(columns)}: labels are of different kinds: {_shown(list(values))}; "
-            "make all of them texts or all numbers."
+            f"{' and '.join(columns)}: labels have different types: {_shown(list(values))}; "
+            "make them all texts or all numbers."
         ) from None
     _refuse_no_classes(dict(zip(columns, coded, strict=True)))
     index = {c: i for i, c in enumerate(classes)}
-    return classes, [np.array([index[v] for v in found], dtype=np.int64)[code] for code, found in coded]
+    return classes, [np.array([index[v] for v in distinct], dtype=np.int64)[code] for code, distinct in coded]
 
 
 def _refuse_no_classes(coded: dict[str, tuple[IntArray, list[object]]]) -> None:
     """Refuse measurements, lists, and words for a missing value, by the rules of an audit."""
     counts = {
-        name: dict(zip(map(_name, found), np.bincount(code, minlength=len(found)).tolist(), strict=True))
-        for name, (code, found) in coded.items()
+        name: dict(
+            zip(map(_name, distinct), np.bincount(code, minlength=len(distinct)).tolist(), strict=True)
+        )
+        for name, (code, distinct) in coded.items()
     }
     complaints = [
         f"{name}: {odd}" for name, values in counts.items() if (odd := describe_nested_labels(values))
@@ -71,8 +73,8 @@ def _refuse_no_classes(coded: dict[str, tuple[IntArray, list[object]]]) -> None:
     for name, values in counts.items():
         others = [other for key, other in counts.items() if key != name]
         complaints += [
-            f"{name}: {values[word]} values are {word!r}, a word for a missing value that no value of "
-            f"{' and '.join(key for key in counts if key != name)} is; leave their rows out first."
+            f"{name}: {values[word]} values are {word!r}, a word for a missing value that does not occur in "
+            f"{' and '.join(key for key in counts if key != name)}; leave their rows out first."
             for word in words_for_missing(values, as_label=True)
             if others and all(word not in other for other in others)
         ]
@@ -81,36 +83,41 @@ def _refuse_no_classes(coded: dict[str, tuple[IntArray, list[object]]]) -> None:
 
 
 def _agreement(coded: dict[str, tuple[IntArray, list[object]]]) -> float:
-    """Share of rows whose label equals the prediction; 0 where there is one column or no row."""
+    """Compute the share of rows whose label equals the prediction; 0 with one column or without rows."""
     if len(coded) < 2:
         return 0.0
-    one, other = (np.array(found, dtype=object)[code] for code, found in coded.values())
-    return float(np.mean(one == other)) if len(one) else 0.0
+    first, other = (np.array(values, dtype=object)[code] for code, values in coded.values())
+    return float(np.mean(first == other)) if len(first) else 0.0
 
 
 def _foreign(labels: tuple[str, dict[str, int]], predictions: tuple[str, dict[str, int]]) -> list[str]:
-    """Complain of predictions none of which is a label, and of labels that are shares."""
-    (true, known), (predicted, given) = labels, predictions
-    if known and given and not known.keys() & given.keys() and len(known.keys() | given.keys()) > 2:
+    """List complaints about predictions that never equal a label, and about labels that are fractions."""
+    (true, label_counts), (predicted, predicted_counts) = labels, predictions
+    if (
+        label_counts
+        and predicted_counts
+        and not label_counts.keys() & predicted_counts.keys()
+        and len(label_counts.keys() | predicted_counts.keys()) > 2
+    ):
         return [
-            f"{predicted}: unknown labels: values are {shown(in_order(given), 5)}, but {true} has "
-            f"{shown(in_order(known), 5)}; write labels and predictions alike."
+            f"{predicted}: unknown labels: values are {shown(in_order(predicted_counts), 5)}, but {true} has "
+            f"{shown(in_order(label_counts), 5)}; write labels and predictions alike."
         ]
-    broken = fractional(in_order(known))
-    if broken and not given.keys() & set(broken):
-        return [f"{true}: labels such as '{broken[0]}' are shares or measurements; give classes."]
+    broken = fractional(in_order(label_counts))
+    if broken and not predicted_counts.keys() & set(broken):
+        return [f"{true}: labels such as '{broken[0]}' are fractions or measurements; give classes."]
     return []
 
 
 def positive_index(classes: list[object], pos_label: object) -> int:
-    """Index of the positive label; one past the end when it does not occur."""
+    """Return the index of the positive label; one past the end if it does not occur."""
     if pos_label is None:
         names = [_name(c) for c in classes]
         pair = next((pair for pair in SELF_EVIDENT if set(names) <= set(pair)), None)
         if pair is None:
             raise CallError(
-                f"pos_label: labels are {_shown(classes)}; say with pos_label which one counts as positive "
-                "(only 0 and 1, or -1 and 1, speak for themselves)."
+                f"pos_label: labels are {_shown(classes)}; name the positive one with pos_label "
+                "(only 0 and 1, or -1 and 1, need none)."
             )
         return names.index(pair[1]) if pair[1] in names else len(classes)
     if (
@@ -123,13 +130,13 @@ def positive_index(classes: list[object], pos_label: object) -> int:
 
 
 def _name(value: object) -> str:
-    """The text of a class; true is 1 and false is 0, as in an audit."""
+    """Return the text of a class; true is 1 and false is 0, as in an audit."""
     text = tidy(str(value)) or ""
     return {"true": "1", "false": "0"}.get(text, text)
 
 
 def index_of(classes: list[object], pos_label: object) -> int:
-    """Find a label among the classes; refuse one that no row has, with the nearest that is there."""
+    """Return the index of a label; refuse a label that no row has, and suggest the nearest one."""
     if pos_label not in classes:
         known = [str(c) for c in classes]
         raise CallError(f"pos_label: no row has the label {pos_label!r}: {nearest(str(pos_label), known)}")
@@ -143,7 +150,7 @@ def _shown(values: list[object]) -> str:
 
 
 def classes_of_columns(known: list[object], width: int, labels: Sequence[object] | None) -> list[object]:
-    """The class of each column of scores."""
+    """Return the class of each column of scores."""
     if labels is None:
         numbers: list[object] = list(range(width))
         names = numbers if set(known) <= set(numbers) else known

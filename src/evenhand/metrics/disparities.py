@@ -1,4 +1,4 @@
-"""Disparities: how far groups are apart."""
+"""Disparities: differences and ratios between groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evenhand import registry
 from evenhand.judge.disparities import DisparityInfo, gap, ratio
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS
-from evenhand.metrics.inputs import answers, groups, one_of, take
+from evenhand.metrics.inputs import answers, check_choice, groups, take
 from evenhand.metrics.rates import Binning, Kind, calibrated, calibration_error, check_bins, value_of
 
 Method = Literal["between_groups", "to_overall"]
@@ -29,15 +29,15 @@ def demographic_parity_difference(
     sample_weight: object = None,
     pos_label: object = None,
 ) -> float:
-    """Largest less smallest selection rate of the groups.
+    """Largest minus smallest selection rate of the groups.
 
     Source: fairlearn.metrics.demographic_parity_difference.
 
     Args:
-        y_true: [n] labels (their values play no part; pass `y_pred` where there are none).
+        y_true: [n] labels (their values are not used; pass `y_pred` if there are none).
         y_pred: [n] predicted labels.
         sensitive_features: the groups.
-        method: `between_groups`, or `to_overall`: the largest distance of a group from all rows.
+        method: `between_groups`, or `to_overall`: the largest distance of a group from the value of all rows.
         sample_weight: [n] weights.
         pos_label: the positive label.
 
@@ -90,7 +90,7 @@ def equalized_odds_difference(
     >>> equalized_odds_difference([1, 0, 1, 1, 0], [1, 0, 1, 0, 0], sensitive_features=a_and_b, agg="mean")
     0.25
     """
-    one_of("agg", agg, ("worst_case", "mean"))
+    check_choice("agg", agg, ("worst_case", "mean"))
     name = "equalized_odds_difference" if agg == "worst_case" else "equalized_odds_difference_mean"
     sample = answers(y_true, y_pred, sample_weight=sample_weight, pos_label=pos_label)
     return _disparity(_info(name), sample, sensitive_features, method)
@@ -105,7 +105,7 @@ def equalized_odds_difference_mean(
     sample_weight: object = None,
     pos_label: object = None,
 ) -> float:
-    """`equalized_odds_difference` with `agg="mean"`, under the name that audits give it."""
+    """`equalized_odds_difference` with `agg="mean"`, under its name in audits."""
     sample = answers(y_true, y_pred, sample_weight=sample_weight, pos_label=pos_label)
     return _disparity(_info("equalized_odds_difference_mean"), sample, sensitive_features, method)
 
@@ -124,7 +124,7 @@ def equalized_odds_ratio(
 
     Source: fairlearn.metrics.equalized_odds_ratio. A rate that is 0 in every group has no ratio.
     """
-    one_of("agg", agg, ("worst_case", "mean"))
+    check_choice("agg", agg, ("worst_case", "mean"))
     info = _info("equalized_odds_ratio")
     if agg == "mean":
         info = dataclasses.replace(info, combine="mean")
@@ -141,7 +141,7 @@ def equal_opportunity_difference(
     sample_weight: object = None,
     pos_label: object = None,
 ) -> float:
-    """Largest less smallest true positive rate of the groups.
+    """Largest minus smallest true positive rate of the groups.
 
     Source: fairlearn.metrics.equal_opportunity_difference; Hardt et al. 2016.
     """
@@ -175,7 +175,7 @@ def accuracy_difference(
     method: Method = "between_groups",
     sample_weight: object = None,
 ) -> float:
-    """Largest less smallest accuracy of the groups.
+    """Largest minus smallest accuracy of the groups.
 
     Source: fairlearn.metrics.MetricFrame(metrics=accuracy_score).difference().
     """
@@ -208,10 +208,10 @@ def expected_calibration_error_difference(
     sample_weight: object = None,
     pos_label: object = None,
 ) -> float:
-    """Largest less smallest expected calibration error of the groups.
+    """Largest minus smallest expected calibration error of the groups.
 
-    It grows as groups shrink, even for a calibrated model: `evenhand audit` adds a p-value that does not.
-    Bins of equal mass are those of each group.
+    It grows as groups shrink, even for a calibrated model; the p-value of `evenhand audit` does not.
+    Bins of equal mass are computed within each group.
     """
     check_bins(bins, kind, binning)
     sample = calibrated(y_true, y_score, kind, sample_weight, pos_label)
@@ -232,16 +232,16 @@ def _disparity(
     bins: int = BINS,
     binning: str = "equal_width",
 ) -> float:
-    """Compare the groups' values of each metric in `info.of`, over the groups where all are defined."""
-    one_of("method", method, ("between_groups", "to_overall"))
+    """Compare the groups' values of each metric in `info.of`, over the groups in which all are defined."""
+    check_choice("method", method, ("between_groups", "to_overall"))
 
     def values(rows: Sample) -> list[float]:
         if info.form == "size_fair":
             return [calibration_error(rows, bins, binning)]
         return [value_of(metric, rows) for metric in info.of]
 
-    found = [values(take(sample, rows)) for rows in groups(sensitive_features, len(sample.true))]
-    known = np.array([v for v in found if not np.isnan(v).any()])
+    by_group = [values(take(sample, rows)) for rows in groups(sensitive_features, len(sample.true))]
+    known = np.array([v for v in by_group if not np.isnan(v).any()])
     if len(known) < 2:
         return float("nan")
     if info.form == "worst":

@@ -1,4 +1,4 @@
-"""Array-likes of a caller: lists, numpy, pandas, polars in; checked rows and groups out."""
+"""Convert array-likes (lists, numpy, pandas, polars) to checked rows and groups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evenhand.tables.values import tidy
 
 Column = npt.NDArray[Any]
 
-#: Weights above this are divided by the largest.
+#: Weights are divided by the largest one if that is above this, or below its inverse.
 LARGEST_WEIGHT = 1e100
 
 
@@ -30,14 +30,14 @@ def answers(
     pos_label: object = None,
     one_vs_rest: bool = True,
 ) -> Sample:
-    """Rows with true and predicted labels.
+    """Build rows with true and predicted labels.
 
     Args:
         y_true: [n] true labels.
         y_pred: [n] predicted labels.
         sample_weight: [n] weights, or None for 1 each.
         pos_label: the positive label; None means 1 when labels are 0 and 1, or -1 and 1.
-        one_vs_rest: whether a positive label is needed at all.
+        one_vs_rest: whether the metric needs a positive label.
 
     Raises:
         CallError: the columns cannot be used.
@@ -59,17 +59,17 @@ def scores(
     probabilities: bool = True,
     one_vs_rest: bool = False,
 ) -> Sample:
-    """Rows with true labels and scores.
+    """Build rows with true labels and scores.
 
     Args:
         y_true: [n] true labels.
         y_score: [n] scores of the positive label, or [n, classes]: one column per class.
         sample_weight: [n] weights, or None for 1 each.
         pos_label: the positive label; None means 1 for [n] scores, and the second of two columns.
-        labels: the classes of the columns; None means 0, 1, ... where all labels are such numbers,
-            else the labels in sorted order.
+        labels: the classes of the columns; None means 0, 1, ... if all labels are such numbers,
+            otherwise the labels in sorted order.
         probabilities: whether scores must lie in [0, 1] and sum to 1 over columns.
-        one_vs_rest: whether more than two columns are reduced to the positive class against the others.
+        one_vs_rest: whether more than two columns are reduced to the positive class against all others.
 
     Raises:
         CallError: the columns cannot be used.
@@ -95,14 +95,14 @@ def scores(
 
 
 def with_top_label(sample: Sample) -> Sample:
-    """The same rows, as those of a task with more than two classes: an empty third class joins two."""
+    """Return the rows as those of a task with more than two classes, by adding an empty third class."""
     if sample.proba.shape[1] > 2:
         return sample
     return dataclasses.replace(sample, probability=np.pad(sample.proba, ((0, 0), (0, 1))))
 
 
 def take(sample: Sample, rows: IntArray) -> Sample:
-    """Some of the rows."""
+    """Select rows by index."""
     return Sample(
         sample.true[rows],
         sample.answer[rows],
@@ -113,14 +113,14 @@ def take(sample: Sample, rows: IntArray) -> Sample:
 
 
 def groups(sensitive_features: object, n: int) -> list[IntArray]:
-    """Rows of each group that occurs; several columns are crossed.
+    """Return the row indices of each group that occurs; several columns are crossed.
 
     Args:
         sensitive_features: [n] values; or columns: a mapping, a data frame, a list of columns, [n, k] values.
-        n: rows of the labels.
+        n: number of rows of the labels.
 
     Raises:
-        CallError: no or unequal columns, or missing values.
+        CallError: there are no columns, their lengths differ, or values are missing.
     """
     columns = _columns(sensitive_features)
     if not columns:
@@ -130,20 +130,20 @@ def groups(sensitive_features: object, n: int) -> list[IntArray]:
     _same_length({"y_true": n} | {name: len(c) for name, c in columns.items()})
     code = np.zeros(n, dtype=np.int64)
     for name, values in columns.items():
-        own, found = code_values(values, name)
-        _, code = np.unique(code * max(len(found), 1) + own, return_inverse=True)
+        column_code, distinct = code_values(values, name)
+        _, code = np.unique(code * max(len(distinct), 1) + column_code, return_inverse=True)
     order = np.argsort(code, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if n else []
 
 
-def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse a value that is not allowed, with the nearest that is."""
+def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
+    """Refuse a value that is not allowed, and suggest the nearest allowed one."""
     if value not in allowed:
-        raise CallError(f"{name}: {value!r} is not allowed: {nearest(str(value), allowed)}")
+        raise CallError(f"{name}: {value!r} is not allowed; {nearest(str(value), allowed)}")
 
 
 def _columns(features: object) -> dict[str, Column]:
-    """Columns by the name that complaints use."""
+    """Return columns by their names in complaints."""
     named: dict[str, object] = {}
     if isinstance(features, Mapping):
         named = {f"sensitive_features[{k!r}]": v for k, v in features.items()}
@@ -166,7 +166,7 @@ def _is_column(value: object) -> bool:
 
 
 def _array(values: object, name: str) -> Column:
-    """Whatever was given, as a numpy array; mixed lists keep their values."""
+    """Convert values to a numpy array; mixed lists keep their Python values."""
     if values is None:
         raise CallError(f"{name}: nothing was given; give one value per row.")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
@@ -181,22 +181,22 @@ def _array(values: object, name: str) -> Column:
 
 
 def _column(values: object, name: str) -> Column:
-    """One value per row, none missing."""
+    """Convert values to one value per row, and refuse missing values."""
     array = _array(values, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
         what = "a single value" if array.ndim == 0 else f"an array of shape {array.shape}"
         raise CallError(f"{name}: {what} was given; give one value per row.")
-    array = _tidied(array)
+    array = _tidy_texts(array)
     missing = int(sum(_is_missing(v) for v in array.tolist())) if array.dtype.kind == "O" else _nan(array)
     if missing:
         raise CallError(f"{name}: {missing} of {len(array)} values are missing; leave their rows out first.")
     return array
 
 
-def _tidied(array: Column) -> Column:
-    """The same column, its texts as an audit reads them: without blanks around them, missing ones None."""
+def _tidy_texts(array: Column) -> Column:
+    """Normalise texts as an audit reads them: strip blanks, and replace missing texts by None."""
     if array.dtype.kind not in "OUST":
         return array
     values = array.tolist()
@@ -233,7 +233,7 @@ def _score(values: object) -> FloatArray:
     try:
         score: FloatArray = array.astype(np.float64)
     except (ValueError, TypeError):
-        raise CallError("y_score: scores are numbers, but others were given.") from None
+        raise CallError("y_score: scores must be numbers.") from None
     if score.ndim not in {1, 2}:
         raise CallError(f"y_score: an array of shape {score.shape} was given; give [n] or [n, classes].")
     if score.ndim == 2 and score.shape[1] == 1:
@@ -245,11 +245,11 @@ def _score(values: object) -> FloatArray:
 
 
 def _probabilities(score: FloatArray) -> FloatArray:
-    """The same scores, those clipped that rounding has moved out of [0, 1]."""
+    """Check probabilities, and clip values that rounding has moved out of [0, 1]."""
     outside = score[(score < -ROUNDING) | (score > 1 + ROUNDING)]
     if outside.size:
         raise CallError(
-            f"y_score: {outside.size} scores lie outside [0, 1], the first is {outside[0]:.9g}; "
+            f"y_score: {outside.size} scores are outside [0, 1], the first is {outside[0]:.9g}; "
             "turn logits into probabilities first."
         )
     if score.ndim == 2:
@@ -271,7 +271,7 @@ def _weight(values: object, n: int) -> FloatArray:
     try:
         weight: FloatArray = column.astype(np.float64)
     except (ValueError, TypeError):
-        raise CallError("sample_weight: weights are numbers, but others were given.") from None
+        raise CallError("sample_weight: weights must be numbers.") from None
     bad = ~(np.isfinite(weight) & (weight >= 0))
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
@@ -280,5 +280,5 @@ def _weight(values: object, n: int) -> FloatArray:
             f"{weight[first]:g} in row {first})."
         )
     largest = float(weight.max(initial=0.0))
-    # Only ratios of weights matter; sums and squares of very large or small ones would leave the range.
+    # Only ratios of weights matter; sums and squares of extreme weights would overflow or underflow.
     return weight / largest if largest > LARGEST_WEIGHT or 0 < largest < 1 / LARGEST_WEIGHT else weight

@@ -1,4 +1,4 @@
-"""Metrics of one set of rows: rates, accuracies, scores."""
+"""Metrics of one set of rows: rates, accuracies, and metrics of scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evenhand import registry
 from evenhand.errors import CallError
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics import expected_calibration_error as calibration
-from evenhand.metrics.inputs import answers, one_of, scores, with_top_label
+from evenhand.metrics.inputs import answers, check_choice, scores, with_top_label
 
 Kind = Literal["binary", "top_label"]
 Binning = Literal["equal_width", "equal_mass"]
@@ -104,7 +104,7 @@ def balanced_accuracy(y_true: object, y_pred: object, *, sample_weight: object =
 def precision(
     y_true: object, y_pred: object, *, pos_label: object = None, sample_weight: object = None
 ) -> float:
-    """P(label positive | prediction positive) = TP / (TP + FP); NaN when nothing is predicted positive.
+    """P(label positive | prediction positive) = TP / (TP + FP); NaN if no prediction is positive.
 
     Source: sklearn.metrics.precision_score.
     """
@@ -112,7 +112,7 @@ def precision(
 
 
 def f1(y_true: object, y_pred: object, *, pos_label: object = None, sample_weight: object = None) -> float:
-    """2 TP / (2 TP + FP + FN); NaN when no label and no prediction is positive.
+    """2 TP / (2 TP + FP + FN); NaN if no label and no prediction is positive.
 
     Source: sklearn.metrics.f1_score.
 
@@ -196,8 +196,8 @@ def expected_calibration_error(
 ) -> float:
     """Sum over bins b of (n_b / n) |mean confidence in b - frequency in b|.
 
-    Source: Guo et al. 2017. A bin has its left edge and not its right one; the last bin has both, as in
-    netcal (torchmetrics gives a score of exactly 1 a bin of its own).
+    Source: Guo et al. 2017. Bins include their left edge and exclude their right one; the last bin includes
+    both, as in netcal (torchmetrics puts a score of exactly 1 into a separate bin).
 
     Args:
         y_true: [n] labels.
@@ -217,7 +217,7 @@ def expected_calibration_error(
 
 
 def value_of(name: str, sample: Sample) -> float:
-    """The metric called `name`, as the judge computes it."""
+    """Compute the metric called `name` with the judge's plug-in."""
     return float(registry.load(METRICS, name).compute(sample).value)
 
 
@@ -226,18 +226,18 @@ def _rate(name: str, y_true: object, y_pred: object, sample_weight: object, pos_
 
 
 def check_bins(bins: int, kind: str | None, binning: str) -> None:
-    """Refuse bins that cannot be meant."""
+    """Refuse invalid options of bins."""
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
-        raise CallError(f"bins: {bins!r} was given; give a whole number from 1 on.")
-    one_of("binning", binning, ("equal_width", "equal_mass"))
+        raise CallError(f"bins: got {bins!r}; must be a whole number of at least 1.")
+    check_choice("binning", binning, ("equal_width", "equal_mass"))
     if kind is not None:
-        one_of("kind", kind, ("binary", "top_label"))
+        check_choice("kind", kind, ("binary", "top_label"))
 
 
 def calibrated(
     y_true: object, y_score: object, kind: str | None, sample_weight: object, pos_label: object
 ) -> Sample:
-    """Rows in the form from which the judge's plug-in takes the kind of confidence that is asked for."""
+    """Build rows from which the judge's plug-in derives the requested kind of confidence."""
     one_vs_rest = kind == "binary"
     sample = scores(
         y_true, y_score, sample_weight=sample_weight, pos_label=pos_label, one_vs_rest=one_vs_rest
@@ -246,7 +246,7 @@ def calibrated(
 
 
 def calibration_error(sample: Sample, bins: int, binning: str) -> float:
-    """The expected calibration error of the rows, as the judge adds it up, in the bins that are asked for."""
+    """Compute the expected calibration error with the judge's plug-in, in the requested bins."""
     confidence, outcome = calibration.confidence_and_outcome(sample)
     if binning == "equal_mass":
         index = calibration.equal_mass_bin_of(confidence, sample.weight, bins)

@@ -1,1 +1,1 @@
-"""Where a study's files are, and what they say of its runs: the folders are the ledger."""
+"""The folders of studies and runs: their files, and the status that these files record."""

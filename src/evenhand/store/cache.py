@@ -1,4 +1,4 @@
-"""The user's cache: what takes long to make and is the same for every study."""
+"""The user's cache: results that are expensive to compute and shared by all studies."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """Its folder: EVENHAND_CACHE, or what the platform has for it."""
-    if given := os.environ.get("EVENHAND_CACHE"):
-        return Path(given).expanduser()
+    """Return the cache folder: EVENHAND_CACHE, or the platform's default."""
+    if override := os.environ.get("EVENHAND_CACHE"):
+        return Path(override).expanduser()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "evenhand"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evenhand"

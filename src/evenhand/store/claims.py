@@ -1,7 +1,8 @@
-"""Claims: of all processes that work on a study, one does a run.
+"""Claims: of all processes that work on a study, exactly one trains each run.
 
-A claim is a small file that its process keeps locked. The system lets go of the lock when the process ends,
-however it ends, so that a claim whose lock is free belongs to nobody: whatever process has its number now.
+A claim is a small file that its process keeps locked. The operating system releases the lock when the process
+ends, however it ends. A claim whose lock is free therefore has no owner, even if another process has since
+received the same process id.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-#: A record has one size, so that it is replaced in one write and never seen half.
-_SIZE = 128
+#: Records have a fixed size, so that one write replaces a record and readers never see half of one.
+_RECORD_BYTES = 128
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Claim:
 
     Attributes:
         path: the file.
-        handle: the locked file.
-        attempts: how often the run was begun, this time included.
-        started: when, in UTC.
+        handle: file descriptor of the locked file.
+        attempts: number of times the run was started, including this one.
+        started: time of this start in UTC, as ISO 8601.
     """
 
     path: Path
@@ -34,24 +35,24 @@ class Claim:
     started: str
 
     def count(self, attempts: int) -> None:
-        """Set the count, where more is known of earlier attempts than the claim tells."""
+        """Set the number of attempts, when other files record more attempts than the claim does."""
         _write(self.handle, attempts, self.started)
 
     def release(self) -> None:
-        """Give the claim up and forget its count of attempts: the run has ended."""
+        """Delete the claim and its count of attempts: the run has ended."""
         self.path.unlink(missing_ok=True)
         os.close(self.handle)
 
 
 def claim(path: Path, *, begins: bool = True) -> Claim | None:
-    """Take a claim, or one that a process left behind when it died.
+    """Take a claim, which may have been left behind by a process that died.
 
     Args:
-        path: its file; made when it is not there.
-        begins: whether this is one more attempt; False only ends what another process began.
+        path: file of the claim; created if it does not exist.
+        begins: whether this counts as an attempt; False takes over an attempt of another process to end it.
 
     Returns:
-        The claim, or None when a living process holds it.
+        The claim, or None if a running process holds it.
     """
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -60,7 +61,7 @@ def claim(path: Path, *, begins: bool = True) -> Claim | None:
             return None
         if _is_at(handle, path):
             break
-        os.close(handle)  # released by its holder between the two calls: this file has no name any more
+        os.close(handle)  # its holder deleted the file between open and lock: lock the new one
     attempts = _attempts(handle) + begins
     started = datetime.now(UTC).isoformat(timespec="seconds")
     _write(handle, attempts, started)
@@ -68,7 +69,7 @@ def claim(path: Path, *, begins: bool = True) -> Claim | None:
 
 
 def is_held(path: Path) -> bool | None:
-    """Whether a living process holds a claim; None when there is no claim."""
+    """Check whether a running process holds a claim; None if the claim does not exist."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -96,11 +97,11 @@ def _is_at(handle: int, path: Path) -> bool:
 
 def _write(handle: int, attempts: int, started: str) -> None:
     record = json.dumps({"attempts": attempts, "started": started, "process": os.getpid()})
-    os.pwrite(handle, record.ljust(_SIZE - 1).encode() + b"\n", 0)
+    os.pwrite(handle, record.ljust(_RECORD_BYTES - 1).encode() + b"\n", 0)
 
 
 def _attempts(handle: int) -> int:
     try:
-        return int(json.loads(os.pread(handle, _SIZE, 0))["attempts"])
+        return int(json.loads(os.pread(handle, _RECORD_BYTES, 0))["attempts"])
     except (ValueError, KeyError, TypeError):
         return 0

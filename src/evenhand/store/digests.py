@@ -1,4 +1,4 @@
-"""What is in the files of a model's folder: digests, each taken once while its file stays as it is."""
+"""Digests of the files in a model's folder, cached until a file changes."""
 
 from __future__ import annotations
 
@@ -14,66 +14,66 @@ from evenhand.errors import CallError
 from evenhand.store import cache
 from evenhand.tables.io.write import write_atomic
 
-#: What is read of a model: its shape, its weights, its tokenizer or image processor.
-_READ = (
+#: Files that loading a model reads: its configuration, weights, tokenizer or image processor.
+_MODEL_FILES = (
     "config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*",
     "*vocab*", "merges.txt", "*.codes", "*.bpe", "*.tiktoken", "*.model", "special_tokens_map.json",
     "added_tokens.json", "*processor_config.json", "chat_template*",
 )  # fmt: skip
-#: A file that was changed so many seconds ago may change again without another time of change.
-_SETTLED = 2.0
+#: A file changed within so many seconds may change again without a new time stamp: its digest is not cached.
+_SETTLE_SECONDS = 2.0
 
 
-def of_folder(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a model that is read, by name.
+def digest_folder(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that loading a model reads, by file name.
 
-    A digest is kept in the user's cache with the file's size and times, and taken anew when one differs.
+    Digests are cached with the file's size, times and inode, and recomputed when one of these differs.
 
     Raises:
         InputError: a file cannot be read.
     """
-    place = cache.root() / "digests.json"
-    known = _known(place)
-    found, new = {}, dict[str, list[object]]()
+    index = cache.root() / "digests.json"
+    known = _known(index)
+    digests, new = {}, dict[str, list[object]]()
     for path in sorted(folder.iterdir()):
-        if not path.is_file() or not any(fnmatch(path.name, pattern) for pattern in _READ):
+        if not path.is_file() or not any(fnmatch(path.name, pattern) for pattern in _MODEL_FILES):
             continue
         try:
             state, key = _state(path), str(path.resolve())
             if known.get(key, [])[:-1] == state:
-                found[path.name] = str(known[key][-1])
+                digests[path.name] = str(known[key][-1])
                 continue
             with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-            settled = time.time() - max(path.stat().st_mtime, path.stat().st_ctime) > _SETTLED
+                digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+            settled = time.time() - max(path.stat().st_mtime, path.stat().st_ctime) > _SETTLE_SECONDS
         except OSError as error:
             raise CallError(f"{path}: cannot be read ({error.strerror or error}).") from None
         if settled and _state(path) == state:
-            new[key] = [*state, found[path.name]]
+            new[key] = [*state, digests[path.name]]
     if new:
-        _keep(place, {**known, **new})
-    return found
+        _store(index, {**known, **new})
+    return digests
 
 
 def _state(path: Path) -> list[object]:
-    """What changes with a file's content; the time of change cannot be set back."""
+    """Return size, times and inode; a program cannot set the time of change (ctime) back."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
-def _known(place: Path) -> dict[str, list[object]]:
+def _known(path: Path) -> dict[str, list[object]]:
     try:
-        found = json.loads(place.read_bytes())
+        entries = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return {k: v for k, v in found.items() if isinstance(v, list)} if isinstance(found, dict) else {}
+    return {k: v for k, v in entries.items() if isinstance(v, list)} if isinstance(entries, dict) else {}
 
 
-def _keep(place: Path, digests: Mapping[str, list[object]]) -> None:
-    """Keep digests; where that cannot be done they are taken again."""
-    there = {path: entry for path, entry in digests.items() if os.path.lexists(path)}
+def _store(path: Path, digests: Mapping[str, list[object]]) -> None:
+    """Write digests to the cache; if that fails, they are recomputed next time."""
+    existing = {file: entry for file, entry in digests.items() if os.path.lexists(file)}
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(place, json.dumps(there))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(existing))
     except (OSError, CallError):
         return

@@ -1,8 +1,8 @@
-"""Runs: what their folders say of them, and how one is written so that it is there whole or not at all.
+"""Runs: reading their status from their folders, and writing a run atomically.
 
-A run is written into a folder of its own beside the others. When it has ended, `run.json` is written there
-last, and the folder takes its place under the run's id. What is in that place was therefore finished or
-failed; anything else there is corrupt, and is moved aside, never deleted.
+A run is written into a temporary folder beside the others. When it ends, `run.json` is written last, and the
+folder is renamed to the run's id. A folder with that name is therefore a finished or a failed run; any other
+content is corrupt, and is moved aside, never deleted.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ PREDICTIONS = "predictions.parquet"
 SIGNALS = "signals.parquet"
 GENERATIONS, LIKELIHOODS = "generations.parquet", "likelihoods.parquet"
 TRAIN_IDS = "train_ids.json"
-#: Keys of a record that hold the digests of files.
+#: Keys of a run's record that hold the SHA-256 of its files.
 _DIGESTS = {
     PREDICTIONS: "predictions_sha256", GENERATIONS: "generations_sha256", LIKELIHOODS: "likelihoods_sha256",
     SIGNALS: "signals_sha256", TRAIN_IDS: "train_ids_file_sha256",
 }  # fmt: skip
 LOG = "train.jsonl"
-#: Key of a record that holds sizes and digests of what was saved of the model.
+#: Key of a run's record that holds the sizes and digests of the saved model's files.
 SAVED = "saved"
-_TRIES, _PAUSE = 20, 0.01
+_MAX_TRIES, _PAUSE_SECONDS = 20, 0.01
 
 Status = Literal["planned", "running", "finished", "failed", "interrupted"]
 STATUSES: tuple[Status, ...] = ("finished", "failed", "running", "interrupted", "planned")
@@ -45,14 +45,14 @@ STATUSES: tuple[Status, ...] = ("finished", "failed", "running", "interrupted", 
 
 @dataclass(frozen=True)
 class State:
-    """What is known of a run by looking.
+    """The status of a run, as its files record it.
 
     Attributes:
-        status: planned when nothing of it is there; interrupted when it was begun and its process has
-            died, or when what it left is corrupt.
-        record: its `run.json`, of finished and failed runs.
-        fault: what is wrong with its folder, when that is corrupt.
-        lost: what is gone of its model; the run is finished, and nothing else of it is missing.
+        status: planned if it has no files; interrupted if its process died before the run ended, or if its
+            folder is corrupt.
+        record: content of `run.json`, for finished and failed runs.
+        fault: the defect of its folder, if that is corrupt.
+        lost: missing files of its saved model; the run is finished, and all its other files exist.
     """
 
     status: Status
@@ -62,7 +62,7 @@ class State:
 
     @property
     def attempts(self) -> int:
-        """How often the run was begun until it ended; 0 when it has not ended."""
+        """Number of times the run was started until it ended; 0 if it has not ended."""
         return int(self.record["attempts"]) if self.record else 0
 
 
@@ -71,19 +71,19 @@ class Runs:
     """The runs of a study.
 
     Attributes:
-        path: the folder of their folders.
-        data: digest of the rows that a run must have been trained on.
+        path: the folder that contains their folders.
+        data: SHA-256 of the rows that every run must have been trained on.
     """
 
     path: Path
     data: str
 
     def folder(self, run_id: str) -> Path:
-        """Where a run is when it has ended."""
+        """Return the folder of a run that has ended."""
         return self.path / run_id
 
     def look(self, run_id: str) -> State:
-        """Say how a run stands."""
+        """Read the status of a run."""
         held = is_held(self._claim(run_id))
         if held:
             return State("running")
@@ -94,25 +94,25 @@ class Runs:
         if fault:
             return State("interrupted", None, fault)
         assert record is not None
-        return State(record["status"], record, lost=saved.gone(folder, record.get(SAVED)))
+        return State(record["status"], record, lost=saved.find_missing(folder, record.get(SAVED)))
 
     def record(self, run_id: str) -> Mapping[str, Any] | None:
-        """What a run's `run.json` says, unchecked; None where it says nothing."""
+        """Return the content of a run's `run.json`, unchecked; None if it cannot be read."""
         try:
-            found = json.loads((self.folder(run_id) / RECORD).read_bytes())
+            record = json.loads((self.folder(run_id) / RECORD).read_bytes())
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        return record if isinstance(record, dict) else None
 
     def begin(self, run_id: str, *, failures: int = 0) -> Attempt | State:
-        """Begin a run, unless it has ended or is under way.
+        """Start a run, unless it has ended or is running.
 
         Args:
-            run_id: which.
-            failures: attempts of its known failure, which is moved aside; a later failure stands.
+            run_id: the run.
+            failures: attempts of its known failure, which is moved aside; a later failure is kept.
 
         Returns:
-            An attempt, or how the run stands when it is not to be done.
+            An attempt, or the run's status if it must not be started.
         """
         held = claim(self._claim(run_id))
         if held is None:
@@ -133,18 +133,18 @@ class Runs:
         return Attempt(self, run_id, folder, held, number, remarks)
 
     def record_crash(self, run_id: str, about: Mapping[str, Any], reason: str) -> State:
-        """Record that the process of a run died, and say how the run stands then.
+        """Record that the process of a run died, and return the resulting status.
 
         Args:
-            run_id: which.
+            run_id: the run.
             about: facts of the run for its record.
-            reason: how it died.
+            reason: how the process died.
         """
-        for _ in range(_TRIES):
+        for _ in range(_MAX_TRIES):
             held = claim(self._claim(run_id), begins=False)
             if held is not None:
                 break
-            time.sleep(_PAUSE)  # someone looks at it; or another process has begun it again
+            time.sleep(_PAUSE_SECONDS)  # another process is reading the claim, or has restarted the run
         else:
             return State("running")
         if os.path.lexists(self.folder(run_id)):
@@ -159,7 +159,7 @@ class Runs:
         return self.path / f".{run_id}.claim"
 
     def _look_inside(self, run_id: str) -> State:
-        """How a run stands whose claim this process holds."""
+        """Read the status of a run whose claim this process holds."""
         folder = self.folder(run_id)
         if not os.path.lexists(folder):
             return State("planned")
@@ -169,7 +169,7 @@ class Runs:
         return State(record["status"], record)
 
     def _clear(self, run_id: str, state: State) -> tuple[str, ...]:
-        """Make room: an ended attempt is moved aside, halves that no process writes are removed."""
+        """Move an ended attempt aside, and remove unfinished folders, which no other process can hold."""
         for half in self.path.glob(f".{run_id}.*"):
             if half.is_dir():
                 shutil.rmtree(half)
@@ -181,19 +181,19 @@ class Runs:
         while os.path.lexists(aside := self.path / f"{run_id}.{kind}-{number}"):
             number += 1
         folder.rename(aside)
-        return (f"Run {run_id}: {state.fault} It is done again; what was there is now in {aside}.",) * bool(
+        return (f"Run {run_id}: {state.fault} The run is repeated; its old folder is now {aside}.",) * bool(
             state.fault
         )
 
     def _read(self, folder: Path) -> tuple[dict[str, Any] | None, str | None]:
-        """The record of an ended run, or what is wrong with its folder."""
+        """Read the record of an ended run, or the defect of its folder."""
         try:
             record = json.loads((folder / RECORD).read_bytes())
             status = record["status"]
             digests = {file: record[key] for file, key in _DIGESTS.items() if key in record}
             rows, _ = record["data"]["sha256"], int(record["attempts"])
         except FileNotFoundError:
-            return None, f"there is no {RECORD} in {folder}."
+            return None, f"{RECORD} is missing in {folder}."
         except (OSError, ValueError, KeyError, TypeError) as error:
             return None, f"{folder / RECORD} cannot be read ({type(error).__name__}: {error})."
         if status not in ("finished", "failed"):
@@ -201,26 +201,29 @@ class Runs:
         if rows != self.data:
             return None, f"it was trained on other rows (digest {rows}, now {self.data})."
         if status == "finished" and not digests:
-            return None, f"{folder / RECORD} tells of no table that the run wrote."
+            return None, f"{folder / RECORD} lists no table written by the run."
         for file, digest in digests.items():
-            if (found := _sha256(folder / file)) != digest:
-                return None, f"{folder / file} is not what the run wrote (sha256 {found}, not {digest})."
+            if (actual := _sha256(folder / file)) != digest:
+                return (
+                    None,
+                    f"{folder / file} differs from what the run wrote (sha256 {actual}, not {digest}).",
+                )
         if fault := _incomplete(record) or _foreign(record, folder.name):
             return None, f"{folder / RECORD}: {fault}"
-        return record, saved.damaged(folder, record.get(SAVED)) if status == "finished" else None
+        return record, saved.find_damage(folder, record.get(SAVED)) if status == "finished" else None
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run under way, in this process.
+    """A run in progress, in this process.
 
     Attributes:
         runs: the study's runs.
-        run_id: which.
-        folder: where to write.
+        run_id: the run.
+        folder: the temporary folder to write to.
         held: the claim.
-        number: how often the run was begun, this time included.
-        remarks: what was moved aside to make room.
+        number: number of times the run was started, including this one.
+        remarks: remarks on corrupt folders that were moved aside.
     """
 
     runs: Runs
@@ -233,30 +236,30 @@ class Attempt:
     def finish(
         self, about: Mapping[str, Any], facts: Mapping[str, Any], *, tables: Sequence[str] = (PREDICTIONS,)
     ) -> None:
-        """Put the run in its place.
+        """Record the run as finished, and rename its folder to the run's id.
 
         Args:
-            about: what was to be done, for the record.
-            facts: what training told of it.
-            tables: files that it must have written; their digests are kept.
+            about: the planned job, for the record.
+            facts: facts reported by training.
+            tables: files that training must have written; their digests are recorded.
 
         Raises:
-            FileNotFoundError: one is not there.
+            FileNotFoundError: training did not write one of the tables.
         """
         digests = {file: _sha256(self.folder / file) for file in tables}
         for file, digest in digests.items():
             if digest is None:
-                raise FileNotFoundError(f"training wrote no {file}")
+                raise FileNotFoundError(f"training did not write {file}")
         more = {_DIGESTS[file]: d for file, d in digests.items()}
-        self._end("finished", about, {**more, SAVED: saved.files(self.folder), "facts": facts})
+        self._end("finished", about, {**more, SAVED: saved.list_files(self.folder), "facts": facts})
 
     def abandon(self) -> None:
-        """Leave nothing of the attempt, as if it had not begun."""
+        """Delete the attempt and its claim, as if it had not started."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.held.release()
 
     def fail(self, about: Mapping[str, Any], error: str) -> None:
-        """Put what there is of the run in its place, with the traceback or the reason of its failure."""
+        """Record the run as failed, with the traceback or the reason; files written so far are kept."""
         self._end("failed", about, {"error": error})
 
     def _end(self, status: Status, about: Mapping[str, Any], more: Mapping[str, Any]) -> None:
@@ -276,27 +279,27 @@ class Attempt:
 
 
 def _foreign(record: Mapping[str, Any], run_id: str) -> str | None:
-    """Why a record is not that of the run whose folder it is in, or not of what was done there."""
+    """Return the reason why a record belongs to another run, or contradicts its own job."""
     if record.get("run_id") != run_id:
         return f"it is the record of the run {record.get('run_id')}."
-    asked = record.get("job", {}).get("training", {}).get("precision")
-    done = record.get("facts", {}).get("precision", asked)  # older records do not say it
-    if done != asked:
-        return f"the run was made in {done}, but its job asks for {asked}; a study has one precision."
+    planned = record.get("job", {}).get("training", {}).get("precision")
+    done = record.get("facts", {}).get("precision", planned)  # older records lack it
+    if done != planned:
+        return f"the run was trained in {done}, but its job requires {planned}; a study has one precision."
     return None
 
 
 def _incomplete(record: Mapping[str, Any]) -> str | None:
-    """What a record lacks that every record of its status has."""
+    """Return what a record lacks that every record with its status has."""
     if record["status"] == "finished" and not isinstance(record.get("facts"), Mapping):
-        return "it has no facts of the run."
+        return "the facts of the run are missing."
     if record["status"] == "failed" and not isinstance(record.get("error"), str):
-        return "it does not say why the run failed."
+        return "the reason of the failure is missing."
     return None
 
 
 def _sha256(path: Path) -> str | None:
-    """Digest of a file; None when it cannot be read."""
+    """Return the SHA-256 of a file; None if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

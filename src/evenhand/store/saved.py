@@ -1,4 +1,4 @@
-"""What a run saved of its model: the files, and whether they are still what was saved."""
+"""The model files that a run saved, and checks that they are unchanged."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-#: Folders of a run that hold a model.
+#: Subfolders of a run that hold a model.
 FOLDERS = ("adapter", "model")
-#: Larger files are told by their size alone: whoever looks at a run would read them all.
-_MOST = 2**24
+#: Larger files are compared by size only: reading the status of a run would otherwise read all of them.
+_MAX_HASHED_BYTES = 2**24
 
 
-def files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Every file of the model: its `bytes`, and the `sha256` of one that is not too large, by its path."""
+def list_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Map each file of the model, by its path in the run, to its `bytes` and, up to 16 MiB, its `sha256`."""
     return {
         str(path.relative_to(folder)): _facts(path)
         for name in FOLDERS
@@ -23,20 +23,20 @@ def files(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def damaged(folder: Path, saved: object) -> str | None:
-    """Say which file is not what the run saved. One that is gone is no damage: it may have been wanted."""
+def find_damage(folder: Path, saved: object) -> str | None:
+    """Return a complaint about a file that differs from the saved one; a missing file may be deliberate."""
     for path, facts in _known(saved).items():
         file = folder / path
         try:
             if file.exists() and _facts(file) != facts:
-                return f"{file} is not what the run saved ({file.stat().st_size:,} bytes, not those of then)."
+                return f"{file} differs from the file that the run saved ({file.stat().st_size:,} bytes now)."
         except OSError as error:
             return f"{file} cannot be read ({error.strerror or error})."
     return None
 
 
-def gone(folder: Path, saved: object) -> str | None:
-    """Say what is gone of a model; None while all is there."""
+def find_missing(folder: Path, saved: object) -> str | None:
+    """Return the first missing file and the number of others; None if no file is missing."""
     missing = [path for path in _known(saved) if not (folder / path).exists()]
     if not missing:
         return None
@@ -46,11 +46,11 @@ def gone(folder: Path, saved: object) -> str | None:
 
 def _facts(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
-    if size > _MOST:
+    if size > _MAX_HASHED_BYTES:
         return {"bytes": size}
     return {"bytes": size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def _known(saved: object) -> Mapping[str, Any]:
-    """What a record says; older ones say nothing."""
+    """Return the files in a record; older records have none."""
     return saved if isinstance(saved, Mapping) else {}

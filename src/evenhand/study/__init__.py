@@ -1,1 +1,1 @@
-"""Studies: what is to be run, who runs it, and what comes out."""
+"""Studies: planning their runs, training them in worker processes, and judging the results."""

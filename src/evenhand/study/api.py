@@ -1,4 +1,4 @@
-"""`evenhand.run`: a study from Python."""
+"""`evenhand.run`: run a study from Python."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def run(
     Args:
         spec: a study file, the name of a recipe, or a mapping with the keys of a file.
         output: folder of all studies.
-        overrides: `key=value`, with dotted keys and values in YAML, which go before the file's.
-        workers: how many processes train at once; None is one per core. With `accelerate`, how many do each
-            run together; None is one per GPU, or 2 without any.
-        executor: `processes`, each with a run of its own; `local` for a single one; `accelerate` for one run
-            after the other, by all of them.
-        watch: is called with an `evenhand.study.workers.progress.Progress` whenever something has happened.
+        overrides: `key=value` with dotted keys and YAML values, which override the file.
+        workers: number of processes that train at once; None is one per core. With `accelerate`, the number
+            of processes per run; None is one per GPU, or 2 without a GPU.
+        executor: `processes`, each with its own run; `local` for a single process; `accelerate` to train one
+            run after the other, each by all processes.
+        watch: called with an `evenhand.study.workers.progress.Progress` after every event.
 
     Returns:
-        One result for each study of the file; `.result` is the document `evenhand.study/1`, which also
-        stands in `result.json`. Runs that failed are in `.failed`, and are tried again by the next call.
+        One result for each study of the file; `.result` is the document `evenhand.study/1`, which is also
+        written to `result.json`. Failed runs are in `.failed`; the next call retries them.
 
     Raises:
-        InputError: the spec, the data or the models cannot be used; every complaint at once.
+        InputError: the spec, the data or the models cannot be used; all complaints together.
     """
     from evenhand.spec.read import read_located_studies  # noqa: PLC0415
     from evenhand.spec.yaml.check import locating_complaints  # noqa: PLC0415
@@ -47,10 +47,10 @@ def run(
     from evenhand.study.workers.progress import unwatched  # noqa: PLC0415
 
     source = spec if isinstance(spec, Mapping) else Path(spec) if isinstance(spec, os.PathLike) else spec
-    made = []
+    results = []
     for study, tree in read_located_studies(source, overrides=overrides):
         with locating_complaints(tree):
-            made.append(
+            results.append(
                 run_study(study, Path(output), workers=workers, executor=executor, watch=watch or unwatched)
             )
-    return made
+    return results

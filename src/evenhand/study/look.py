@@ -1,4 +1,4 @@
-"""All that is wrong with the rows of a study, by loading them as its runs do."""
+"""Check the rows of a study by loading them as its runs do."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from evenhand.study.results.document import attribute_faults
 
 
 def look_at_rows(dataset: Dataset, study: Study | None) -> tuple[dict[str, Any] | None, list[str]]:
-    """Load rows as every run of a study does, and look at all that the study says of them.
+    """Load rows as every run of a study does, and check everything that the study requires of them.
 
     Args:
-        dataset: which rows.
-        study: whose they are; None where the rest of it cannot be read: the rows alone are looked at.
+        dataset: the dataset and its options.
+        study: the study; None if the rest of it cannot be read, which checks the rows alone.
 
     Returns:
-        Facts of the rows, or None where they cannot be loaded; and every complaint about them.
+        Facts of the rows, or None if they cannot be loaded; and all complaints about them.
 
     Raises:
-        NotHereError: they are on a hub that may not be asked (`datasets.local_files_only`).
+        NotHereError: the rows are on a hub, and downloads are not allowed (`datasets.local_files_only`).
     """
     seeds, privacy = ((), None) if study is None else (study.split_seeds, study.privacy)
     try:
@@ -33,8 +33,8 @@ def look_at_rows(dataset: Dataset, study: Study | None) -> tuple[dict[str, Any] 
     complaints: list[str] = []
     if study is not None and study.tuned and not sizes(facts)["validation"]:
         what = (
-            f"dataset {dataset.name}: has no validation rows, on which 'tune' chooses; give it some, or take "
-            "'tune' out."
+            f"dataset {dataset.name}: it has no validation rows, which 'tune' needs to choose; add some, or "
+            "remove 'tune'."
         )
         complaints.append(Complaint(what, "dataset"))
     return facts, complaints + ([] if study is None else attribute_faults(study, facts))

@@ -1,4 +1,4 @@
-"""What a study runs: one job for every model, arm and seed."""
+"""The runs of a study: one job for every model, arm and seed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from evenhand.store.runs import GENERATIONS, LIKELIHOODS, PREDICTIONS, SIGNALS, 
 from evenhand.study.data import train_digest
 from evenhand.study.membership import halves, target, train_rows
 
-#: Tables of what models say that write; others predict.
+#: Tables of the tasks that generate or score texts; other tasks write predictions.
 TABLES = {"translation": GENERATIONS, "language": LIKELIHOODS}
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that a study asks for.
+    """A run of a study's plan.
 
     Attributes:
-        run_id: its identity: all that can change its results.
-        job: what is to be done; its `arm` names the trial too.
-        arm: the arm that it is for.
-        trial: which of the arm's trials it is; None where nothing is tuned.
+        run_id: the hash of everything that can change the run's results.
+        job: the job; its `arm` includes the name of the trial.
+        arm: the arm of the run.
+        trial: the trial of the arm; None if the arm is not tuned.
     """
 
     run_id: str
@@ -36,29 +36,29 @@ class Planned:
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """A readable name: arm, seed and model."""
         return f"{self.what}, seed {self.job.seed}, {self.job.model.label}"
 
     @property
     def what(self) -> str:
-        """The arm, with the trial, or with the half that it learns from."""
+        """The arm with its trial, or with the half that the run is trained on."""
         return self.job.arm if self.half is None else f"{self.job.arm} on half {self.half}"
 
     @property
     def kind(self) -> str:
-        """The same for runs that differ in seeds and halves only."""
+        """A name shared by runs that differ only in seeds and halves."""
         return self.job.arm if self.half is None else f"{self.job.arm} on halves"
 
     @property
     def half(self) -> int | None:
-        """Which half of the rows it learns from, of a run that is there for attacks and no audit."""
+        """The half of the rows that a run for attacks only is trained on; None for other runs."""
         return None if self.job.membership is None else self.job.membership.half
 
     def about(self, study: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The first part of its record.
+        """Build the first part of the run's record.
 
         Args:
-            study: the study's name.
+            study: the name of the study.
             data: the stored facts of the rows.
         """
         return {
@@ -72,10 +72,10 @@ class Planned:
 
 
 def plan(study: Study) -> tuple[Planned, ...]:
-    """List the runs of a study, seeds outermost: a study that is stopped early has all arms of some seeds.
+    """List the runs of a study, with seeds outermost: a study stopped early has all arms for some seeds.
 
-    Every trial of an arm is a run of its own. Arms and trials that are the same in all but their names share
-    their runs: these have one id. Runs for attacks only come last, the same halves for every arm.
+    Every trial of an arm has its own run. Arms and trials that differ only in their names share runs, which
+    have the same id. Runs for attacks only come last, with the same halves for every arm.
     """
     judged = tuple(
         _planned(study, model, arm, trial, seed, target(study.privacy))
@@ -94,7 +94,7 @@ def plan(study: Study) -> tuple[Planned, ...]:
 
 
 def as_plain(job: Job) -> dict[str, Any]:
-    """A job as JSON can hold it."""
+    """Convert a job to plain data for JSON."""
     plain = asdict(job)
     if job.membership is None:
         del plain["membership"]
@@ -102,7 +102,7 @@ def as_plain(job: Job) -> dict[str, Any]:
 
 
 def from_plain(value: Mapping[str, Any]) -> Job:
-    """The job of `as_plain`."""
+    """Restore a job from the plain data of `as_plain`."""
     parts = {"model": Model(**value["model"]), "training": Training(**value["training"])}
     if "membership" in value:
         parts["membership"] = Membership(**value["membership"])
@@ -110,13 +110,13 @@ def from_plain(value: Mapping[str, Any]) -> Job:
 
 
 def tables(job: Job, task: str) -> tuple[str, ...]:
-    """The tables that a run must have written when it has ended well; what it says depends on the task."""
+    """List the tables that a finished run must have written for its task."""
     written = () if job.for_signals else (TABLES.get(task, PREDICTIONS),)
     return written if job.membership is None else (*written, SIGNALS, TRAIN_IDS)
 
 
 def steps(job: Job, sizes: Mapping[str, int]) -> int:
-    """How many optimiser steps a run takes that trains anything, on parts of these sizes."""
+    """Count the optimiser steps of a run that trains, given the sizes of the parts."""
     per_epoch = -(-train_rows(job, sizes) // job.training.batch_size)
     return max(1, job.training.epochs * per_epoch)
 
@@ -126,9 +126,9 @@ def _planned(
 ) -> Planned:
     done = arm if trial is None else arm.with_trial(trial)
     name = arm.name if trial is None else f"{arm.name} at {trial.name}"
-    told = None if membership is None else asdict(membership)
+    membership_facts = None if membership is None else asdict(membership)
     job = replace(_job(study, model, done, name, seed), membership=membership)
-    return Planned(run_id(study, model, done, seed, membership=told), job, arm.name, trial)
+    return Planned(run_id(study, model, done, seed, membership=membership_facts), job, arm.name, trial)
 
 
 def _job(study: Study, model: ModelSpec, arm: Arm, name: str, seed: int) -> Job:

@@ -27,11 +27,11 @@ from evenhand.study.workers.schedule import Schedule
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study came to.
+    """The result of a study.
 
     Attributes:
         result: the document `evenhand.study/1`.
-        folder: where everything is.
+        folder: the folder of the study.
     """
 
     result: Mapping[str, Any]
@@ -39,13 +39,13 @@ class StudyResult:
 
     @property
     def verdict(self) -> Mapping[str, Any]:
-        """Counts of the verdicts, the worst row and the sentence."""
-        found: Mapping[str, Any] = self.result["verdict"]
-        return found
+        """The counts of verdicts, the worst row and the sentence."""
+        verdict: Mapping[str, Any] = self.result["verdict"]
+        return verdict
 
     @property
     def failed(self) -> list[Mapping[str, Any]]:
-        """Runs that failed."""
+        """The rows of runs that are not finished, with their errors."""
         return list(self.result["failed"])
 
 
@@ -58,31 +58,31 @@ def run_study(
     trainer: str = TRAINER,
     watch: Watch = unwatched,
 ) -> StudyResult:
-    """Do what is missing of a study, and judge it.
+    """Train the missing runs of a study, and judge it.
 
     Args:
-        study: what to do.
-        output: folder of all studies; this one gets a folder of its name there.
-        workers: how many processes train at once; None is one per core. With `accelerate`, how many do each
-            run together; None is one per GPU, or 2 without any.
-        executor: `processes`, each with a run of its own; `local` for a single one; `accelerate` for one run
-            after the other, by all of them.
-        trainer: module with `prepare` and `train`.
-        watch: is told how far it is.
+        study: the study.
+        output: folder of all studies; this study gets a subfolder with its name.
+        workers: number of processes that train at once; None is one per core. With `accelerate`, the number
+            of processes per run; None is one per GPU, or 2 without a GPU.
+        executor: `processes`, each with its own run; `local` for a single process; `accelerate` to train one
+            run after the other, each by all processes.
+        trainer: name of the module with `prepare` and `train`.
+        watch: called with the progress.
 
     Returns:
-        The result, also where runs failed: they are told, and tried again by the next call.
+        The result, also if runs failed; the result lists them, and the next call retries them.
 
     Raises:
-        InputError: the study cannot be run here; every complaint at once, before training.
-        RuntimeError: a process died that had no run to do.
+        InputError: the study cannot be run here; all complaints together, before training.
+        RuntimeError: a process died that had no run.
     """
     refuse_call(study, workers, executor)
     folder = StudyFolder(output / study.name)
     watch(Progress("loading"))
-    facts = checked(study, folder)
-    models = bases.look(plan(study), folder.runs_of(facts))
-    planned = tuple(models.pinned(one) for one in plan(study))
+    facts = check_study(study, folder)
+    models = bases.read_bases(plan(study), folder.runs_of(facts))
+    planned = tuple(models.pinned(run) for run in plan(study))
     plain = as_plain(study)
     group = (workers or 0) if executor == "accelerate" else None
     with WorkerPool(study, facts, trainer, group=group, bases=models) as crew:
@@ -103,26 +103,26 @@ def run_study(
 
 
 def rebuild(study: Study, folder: StudyFolder) -> StudyResult:
-    """Judge a study's finished runs, and write `result.json`."""
+    """Judge the finished runs of a study, and write `result.json`."""
     result = judge(study, folder)
     write_json(folder.result, result)
     return StudyResult(result, folder)
 
 
-def checked(study: Study, folder: StudyFolder) -> dict[str, Any]:
+def check_study(study: Study, folder: StudyFolder) -> dict[str, Any]:
     """Load the rows, and check them and the folder.
 
     Returns:
-        Facts of the rows; the rows themselves are not kept, every worker loads them.
+        Facts of the rows; the rows themselves are discarded, because every worker loads them.
 
     Raises:
-        InputError: every complaint about either.
+        InputError: all complaints about the rows and the folder.
     """
     facts, complaints = look_at_rows(study.dataset, study)
     complaints += folder.complaints(as_plain(study), facts)
     if not complaints and facts is not None:
         try:
-            bases.look(plan(study), folder.runs_of(facts))
+            bases.read_bases(plan(study), folder.runs_of(facts))
         except InputError as error:
             complaints += error.complaints
     if complaints or facts is None:
@@ -131,6 +131,6 @@ def checked(study: Study, folder: StudyFolder) -> dict[str, Any]:
 
 
 def as_plain(study: Study) -> dict[str, Any]:
-    """A study as its folder keeps it."""
+    """Convert a study to plain data, as stored in its folder."""
     plain: dict[str, Any] = json.loads(study_json(study))
     return plain

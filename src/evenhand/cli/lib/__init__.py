@@ -1,1 +1,1 @@
-"""Parts that several commands share."""
+"""Options, outputs and helpers that several commands share."""

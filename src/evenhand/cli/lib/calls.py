@@ -1,4 +1,4 @@
-"""What the commands that judge files share: options that hold lists, a sign of life, the gate."""
+"""Helpers of the commands that judge files: parsing of list options, a status line, the gate."""
 
 from __future__ import annotations
 
@@ -12,59 +12,61 @@ import click
 GATE_FAILED = 3
 
 
-def pairs(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, str], ...]:
-    """Read `COL=VALUE`; a value may hold further equals signs, or be empty."""
-    found = []
+def parse_conditions(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, str], ...]:
+    """Parse `COL=VALUE`; a value may contain further equals signs, or be empty."""
+    conditions = []
     for text in texts:
         column, equals, value = text.partition("=")
         if not column or not equals:
             complaints.append(f"--where {text!r}: write COL=VALUE, as in --where language=en.")
-        found.append((column, value))
-    return tuple(found)
+        conditions.append((column, value))
+    return tuple(conditions)
 
 
-def crossings(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, ...], ...]:
-    """Read `COL,COL`: attributes to cross."""
-    found = []
+def parse_crossings(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, ...], ...]:
+    """Parse `COL,COL`: the attributes to cross."""
+    crossed = []
     for text in texts:
         columns = tuple(part.strip() for part in text.split(","))
         if len(columns) < 2 or not all(columns):
             complaints.append(f"--intersect {text!r}: write two or more columns, as in --intersect race,sex.")
         elif len(set(columns)) < len(columns):
-            complaints.append(f"--intersect {text!r}: names a column twice.")
-        found.append(columns)
-    return tuple(found)
+            complaints.append(f"--intersect {text!r}: a column is named twice.")
+        crossed.append(columns)
+    return tuple(crossed)
 
 
-def gate(verdicts: Sequence[Mapping[str, Any]], fail_on: str | None) -> int:
-    """The exit code: whether verdicts pass what was asked for; says why they do not, and of what that holds.
+def check_gate(verdicts: Sequence[Mapping[str, Any]], fail_on: str | None) -> int:
+    """Return the exit code of `--fail-on`, and print why the gate failed and what this claim covers.
 
     Args:
-        verdicts: the `verdict` of every document.
+        verdicts: the `verdict` of each document.
         fail_on: `harm`, `undecided`, or None for no gate.
     """
     if fail_on is None:
         return 0
-    if not any(n for one in verdicts for n in one["counts"].values()):
-        click.echo(f"--fail-on {fail_on}: no comparison got a verdict, so the gate is not passed.", err=True)
+    if not any(n for verdict in verdicts for n in verdict["counts"].values()):
+        click.echo(f"--fail-on {fail_on}: no comparison received a verdict, so the gate fails.", err=True)
         return GATE_FAILED
     failing = ("harm",) if fail_on == "harm" else ("harm", "undecided")
-    found = {word: sum(one["counts"][word] for one in verdicts) for word in failing}
-    if not any(found.values()):
+    failures = {word: sum(verdict["counts"][word] for verdict in verdicts) for word in failing}
+    if not any(failures.values()):
         return 0
-    counted = " and ".join(f"{n} {word}" for word, n in found.items() if n)
-    few = any(one["about"] == "these runs" for one in verdicts if any(one["counts"][w] for w in failing))
-    about = "in these runs, which is no claim about the method (that takes 5 runs of each arm)"
+    counted = " and ".join(f"{n} {word}" for word, n in failures.items() if n)
+    few = any(
+        verdict["about"] == "these runs" for verdict in verdicts if any(verdict["counts"][w] for w in failing)
+    )
+    about = "in these runs; this is not a claim about the method, which needs at least 5 runs of each arm"
     click.echo(
-        f"--fail-on {fail_on}: the gate is not passed: {counted} {about if few else 'of the method'}.",
+        f"--fail-on {fail_on}: the gate fails: {counted} {about if few else 'of the method'}.",
         err=True,
     )
     return GATE_FAILED
 
 
 @contextlib.contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show what is being done, where a person watches."""
+def show_status(what: str) -> Iterator[None]:
+    """Show a status line while the block runs, if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""Where a command writes: paths are checked before the work, and nothing is written before all is done."""
+"""Output files of a command: paths are checked before the work, and files are written after all of it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evenhand.cli import hush
+from evenhand.cli import silence
 from evenhand.tables.io.paths import local, path_fault, scheme_of
 
 if TYPE_CHECKING:
     from evenhand.report.document import Document
 
 STANDARD_OUTPUT = "-"
-#: Endings that promise another content than the text that is written.
+#: Extensions of binary formats; evenhand writes plain text.
 _OTHER_CONTENT = (".gz", ".bz2", ".xz", ".zst", ".zip", ".parquet", ".pq", ".xlsx", ".xls")
 _SEPARATORS = tuple({os.sep, os.altsep or os.sep})
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files that were asked for; `-` is standard output, for JSON only."""
+    """Paths of the requested output files; `-` is standard output, for JSON only."""
 
     json: str | None = None
     html: str | None = None
@@ -34,70 +34,70 @@ class Outputs:
 
     @property
     def to_standard_output(self) -> bool:
-        """Whether standard output is taken by JSON."""
+        """True if JSON is written to standard output."""
         return self.json == STANDARD_OUTPUT
 
     @property
     def paths(self) -> dict[str, str]:
         """Paths by kind, without standard output."""
-        given = {"html": self.html, "json": self.json, "csv": self.csv}
+        paths = {"html": self.html, "json": self.json, "csv": self.csv}
         return {
-            kind: local(path) for kind, path in given.items() if path is not None and path != STANDARD_OUTPUT
+            kind: local(path) for kind, path in paths.items() if path is not None and path != STANDARD_OUTPUT
         }
 
     def complaints(self, inputs: Sequence[str]) -> list[str]:
-        """Say all that is wrong with the paths, given the files (or globs) that are read."""
-        found = [f"--{k} -: only --json can go to standard output; give a file." for k in self._dashed()]
-        read = {_identity(str(file)) for file in _files_read(inputs)}
+        """List all problems with the paths, given the files (or globs) that are read."""
+        complaints = [f"--{k} -: only --json can go to standard output; give a file." for k in self._dashed()]
+        read = {_file_identity(str(file)) for file in _files_read(inputs)}
         taken: dict[object, str] = {}
         for kind, path in self.paths.items():
             if kind in self._dashed():
                 continue
-            wrong = list(_wrong(f"--{kind}", path))
-            found += wrong
+            wrong = list(_path_complaints(f"--{kind}", path))
+            complaints += wrong
             if wrong:
                 continue
-            real = _identity(path)
+            real = _file_identity(path)
             if real in read:
-                found.append(f"--{kind} {path}: this is one of the inputs; give another file.")
-            elif pattern := next((one for one in inputs if _matches(path, one)), None):
-                found.append(
-                    f"--{kind} {path}: the input '{pattern}' matches this name, so that the next call would "
+                complaints.append(f"--{kind} {path}: this is one of the inputs; give another file.")
+            elif pattern := next((text for text in inputs if _matches(path, text)), None):
+                complaints.append(
+                    f"--{kind} {path}: the input '{pattern}' matches this name, so the next call would "
                     "read it as an input; give another name or folder."
                 )
             if real in taken:
-                found.append(f"--{kind} {path}: --{taken[real]} goes to the same file; give another one.")
+                complaints.append(f"--{kind} {path}: --{taken[real]} names the same file; give another one.")
             taken[real] = kind
-        return found
+        return complaints
 
     def render(self, document: Document) -> dict[str, str]:
-        """Make all outputs in memory, by kind."""
+        """Render all outputs in memory, by kind."""
         from evenhand.report import export  # noqa: PLC0415
 
-        made: dict[str, str] = {}
+        contents: dict[str, str] = {}
         if self.json is not None:
-            made["json"] = export.as_json(document)
+            contents["json"] = export.as_json(document)
         if self.csv is not None:
-            made["csv"] = export.as_csv(document)
+            contents["csv"] = export.as_csv(document)
         if self.html is not None:
-            made["html"] = _page(document)
-        return made
+            contents["html"] = _page(document)
+        return contents
 
-    def write(self, made: dict[str, str]) -> None:
-        """Write what `render` made, each file whole or not at all."""
+    def write(self, contents: dict[str, str]) -> None:
+        """Write the rendered outputs, each file atomically."""
         from evenhand.tables.io.write import write_atomic  # noqa: PLC0415
 
         for kind, path in self.paths.items():
-            write_atomic(path, made[kind])
+            write_atomic(path, contents[kind])
         if self.to_standard_output:
-            _print(made["json"])
+            _print(contents["json"])
 
     def _dashed(self) -> list[str]:
         return [k for k, path in (("html", self.html), ("csv", self.csv)) if path == STANDARD_OUTPUT]
 
 
 def _page(document: Document) -> str:
-    """The page of whatever was judged."""
+    """Build the HTML page for the kind of a document."""
     if str(document["schema"]).startswith("evenhand.attack/"):
         from evenhand.report.privacy.page import build_privacy_page  # noqa: PLC0415
 
@@ -112,52 +112,56 @@ def _page(document: Document) -> str:
 
 
 def _printable(path: str) -> str:
-    """A path without letters that a terminal does not show."""
+    """Return a path with unprintable characters escaped."""
     return path if path.isprintable() else repr(path)
 
 
-def _wrong(option: str, path: str) -> Iterable[str]:
+def _path_complaints(option: str, path: str) -> Iterable[str]:
     target = Path(path)
     if not path.strip():
-        yield f"{option}: an empty path; give a file."
+        yield f"{option}: the path is empty; give a file."
     elif scheme := scheme_of(path):
-        yield f"{option} {path}: this is an address ({scheme}), and only files of this machine are written."
+        yield f"{option} {path}: an address ({scheme}); give a local file."
     elif why := path_fault(path):
         yield f"{option} {_printable(path)}: {why}"
     elif target.is_dir() or path.endswith(_SEPARATORS):
         yield f"{option} {path}: this is a folder; give a file."
     elif not target.parent.is_dir():
-        yield f"{option} {path}: there is no folder {str(target.parent)!r}; make it, or give another path."
+        folder = str(target.parent)
+        yield f"{option} {path}: the folder {folder!r} does not exist; create it, or give another path."
     elif path.lower().endswith(_OTHER_CONTENT):
         plain = target.stem if "." in target.stem else f"{target.stem}.{option[2:]}"
         yield (
-            f"{option} {path}: plain text is written, and a name in '{target.suffix}' promises something "
-            f"else; give another name, for example '{plain}'."
+            f"{option} {path}: evenhand writes plain text, which does not fit the extension "
+            f"'{target.suffix}'; give another name, for example '{plain}'."
         )
     elif target.exists() and not target.is_file():
-        yield f"{option} {path}: this is no ordinary file; give another path."
+        yield f"{option} {path}: this is not a regular file; give another path."
     elif not os.access(target.parent, os.W_OK):
         yield f"{option} {path}: the folder {str(target.parent)!r} cannot be written to."
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Whether a pattern of inputs stands for a path, whether the file is there yet or not."""
+    """Check whether a glob pattern of the inputs matches a path, even if the file does not exist yet."""
     pattern = local(pattern)
     if "\0" in pattern or not glob.has_magic(pattern) or os.path.lexists(pattern):
         return False
     parts = Path(os.path.abspath(path)).parts
-    wanted = Path(os.path.abspath(pattern)).parts
-    if "**" in wanted:
-        start = wanted.index("**")
-        end = len(wanted) - start - 1
+    pattern_parts = Path(os.path.abspath(pattern)).parts
+    if "**" in pattern_parts:
+        start = pattern_parts.index("**")
+        end = len(pattern_parts) - start - 1
         if len(parts) < start + end:
             return False
-        parts, wanted = parts[:start] + parts[len(parts) - end :], wanted[:start] + wanted[start + 1 :]
-    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+        parts, pattern_parts = (
+            parts[:start] + parts[len(parts) - end :],
+            pattern_parts[:start] + pattern_parts[start + 1 :],
+        )
+    return len(parts) == len(pattern_parts) and all(map(fnmatch.fnmatchcase, parts, pattern_parts))
 
 
 def _files_read(inputs: Sequence[str]) -> list[Path]:
-    """The files that are read, and those that a folder of a study has besides."""
+    """List the files that are read, and all other files of studies among the inputs."""
     from evenhand.tables.io.sources import files_of  # noqa: PLC0415
 
     folders = [Path(local(path)) for path in inputs if "\0" not in path and os.path.isdir(local(path))]
@@ -166,7 +170,7 @@ def _files_read(inputs: Sequence[str]) -> list[Path]:
         from evenhand.store.folder import StudyFolder  # noqa: PLC0415
         from evenhand.tables.signals.read import files_of as signals_of  # noqa: PLC0415
 
-        with contextlib.suppress(OSError):  # reading it says what is wrong with it
+        with contextlib.suppress(OSError):  # the error is reported when the folder is read
             read += signals_of(folder)
         study = StudyFolder(folder)
         read += [study.study, study.data, study.prepared, study.result, study.report]
@@ -174,19 +178,19 @@ def _files_read(inputs: Sequence[str]) -> list[Path]:
     return read
 
 
-def _identity(path: str) -> object:
-    """What is the same for two paths of one file, by whatever links or letters they come to it."""
+def _file_identity(path: str) -> object:
+    """Return a key that is equal for all paths of a file, also through links and case-insensitive names."""
     try:
         facts = os.stat(path)
     except OSError:
         folder, name = os.path.split(os.path.realpath(path))
         same = name.casefold() if sys.platform in {"darwin", "win32"} else name
-        return (_identity(folder), same) if folder != path else path
+        return (_file_identity(folder), same) if folder != path else path
     return facts.st_dev, facts.st_ino
 
 
 def _print(text: str) -> None:
-    """Print as UTF-8 whatever the terminal's encoding: a program reads this."""
+    """Print as UTF-8, whatever the encoding of the terminal, because programs read this output."""
     try:
         if hasattr(sys.stdout, "buffer"):
             sys.stdout.flush()
@@ -195,4 +199,4 @@ def _print(text: str) -> None:
             sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        hush(sys.stdout)
+        silence(sys.stdout)

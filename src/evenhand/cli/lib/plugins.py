@@ -1,4 +1,4 @@
-"""The kinds of plug-ins, for the commands that show them."""
+"""The kinds of plug-ins, for the commands that list and show them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ KINDS = {
 
 
 def find(name: str) -> list[tuple[str, ModuleType]]:
-    """(kind, module) of every plug-in of a name."""
+    """Return (kind, module) of every plug-in with this name."""
     from evenhand.spec.plugins import installed, plugin  # noqa: PLC0415
 
     return [(kind, plugin(package, name)) for kind, package in KINDS.items() if name in installed(package)]
 
 
 def every_name() -> list[str]:
-    """All names, for a hint."""
+    """List the names of all plug-ins, for the hint about an unknown name."""
     from evenhand.spec.plugins import installed  # noqa: PLC0415
 
     return sorted({name for package in KINDS.values() for name in installed(package)})
 
 
 def title(package: str, name: str) -> str:
-    """What a plug-in is called in reports."""
+    """Return the title of a plug-in in reports."""
     from evenhand.spec.plugins import plugin  # noqa: PLC0415
 
     return str(plugin(package, name).INFO.title)

@@ -1,4 +1,4 @@
-"""A study's progress on standard error: a bar for a person, a line now and then for a log."""
+"""A study's progress on standard error: a bar on a terminal, occasional lines in a log."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _PHASES = {
     "training": "training",
     "judging": "judging",
 }
-#: Lines of a log are no closer than this, whatever happens.
+#: Minimum time between two lines of a log about ended runs.
 _SECONDS_BETWEEN_LINES = 10.0
-_MOST_NAMES = 2
+_MAX_NAMES = 2
 
 
 @contextlib.contextmanager
-def watching(name: str) -> Iterator[Watch]:
+def show_progress(name: str) -> Iterator[Watch]:
     """Show the progress of a study while the block runs.
 
     Args:
-        name: of the study.
+        name: the name of the study.
     """
     if sys.stderr.isatty():
         with _bar(name) as watch:
@@ -51,15 +51,15 @@ def _bar(name: str) -> Iterator[Watch]:
         rich.BarColumn(bar_width=20),
         rich.TextColumn("{task.percentage:>3.0f} %"),
         rich.TimeRemainingColumn(compact=True),
-        # What is under way gets the room that the others leave.
+        # The runs in progress get the remaining width.
         rich.TextColumn("{task.fields[under_way]}", table_column=Column(no_wrap=True, ratio=1)),
     )
     with rich.Progress(*columns, console=console(stderr=True), transient=True, expand=True) as bars:
         task = bars.add_task(name, total=None, under_way="")
 
         def watch(now: Progress) -> None:
-            if now.told:
-                bars.console.print(escape(now.told), soft_wrap=True)
+            if now.message:
+                bars.console.print(escape(now.message), soft_wrap=True)
             bars.update(
                 task,
                 description=escape(f"{name}: {_now(now)}"),
@@ -72,31 +72,31 @@ def _bar(name: str) -> Iterator[Watch]:
 
 
 class _Lines:
-    """A line when the phase changes, when something is told, and as runs end."""
+    """Print a line when the phase changes, for each message, and as runs end."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._phase: str | None = None
         self._ended = 0
-        self._said = self._began = time.monotonic()
+        self._last_line = self._began = time.monotonic()
 
     def __call__(self, now: Progress) -> None:
-        if now.told:
-            self._say(now.told)
+        if now.message:
+            self._say(now.message)
         ended = now.finished + now.failed
-        late = time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES
+        late = time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES
         if now.phase != self._phase or (ended > self._ended and (late or ended == now.runs)):
             self._phase, self._ended = now.phase, ended
             names = _under_way(now)
             self._say(f"{self._name}: {_now(now)}" + (f" ({names})" if names else ""))
 
     def _say(self, text: str) -> None:
-        self._said = time.monotonic()
-        click.echo(f"[{self._said - self._began:6.1f} s] {text}", err=True)
+        self._last_line = time.monotonic()
+        click.echo(f"[{self._last_line - self._began:6.1f} s] {text}", err=True)
 
 
 def _now(now: Progress) -> str:
-    """What is done now, in a few words."""
+    """Describe the current phase in a few words."""
     phase = _PHASES[now.phase]
     if now.phase != "training":
         return phase
@@ -105,7 +105,7 @@ def _now(now: Progress) -> str:
 
 
 def _under_way(now: Progress) -> str:
-    """Some of the runs under way, by arm and seed."""
+    """Name some of the runs in progress, by arm and seed."""
     names = [title.rpartition(", ")[0] for title in now.running]
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return "; ".join(names[:_MOST_NAMES]) + more
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return "; ".join(names[:_MAX_NAMES]) + more

@@ -1,4 +1,4 @@
-"""What the commands about studies share: which folder is meant, and the look of a console."""
+"""Helpers of the commands about studies: folders of studies, consoles, and published results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evenhand.cli import hush
+from evenhand.cli import silence
 from evenhand.errors import CallError, nearest
 from evenhand.tables.io.paths import local, path_fault, unsupported_location
 
@@ -17,92 +17,95 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from evenhand.store.folder import StudyFolder
-    from evenhand.study.results.status import Standing
+    from evenhand.study.results.status import StudyStatus
     from evenhand.study.run import StudyResult
 
 OUTPUT = "evenhand-runs"
 
 
-def one_thread_of_linear_algebra() -> None:
-    """Keep numpy's products to one thread, unless the environment says otherwise; before numpy is imported.
+def limit_blas_threads() -> None:
+    """Limit numpy's BLAS to one thread, unless the environment sets it; call this before numpy is imported.
 
-    Judging a study multiplies many small matrices, in threads of its own: more of them only wait for each
-    other.
+    Judging a study multiplies many small matrices in its own threads: additional BLAS threads would only wait
+    for each other.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def place(given: str) -> Path:
-    """The folder that a path means, whether it is there or not.
+def resolve_path(text: str) -> Path:
+    """Return the local folder that a path names, whether it exists or not.
 
     Raises:
-        CallError: it cannot be one, or means something that is not on this machine.
+        CallError: the path is invalid, or names something that is not on this machine.
     """
-    why = unsupported_location(local(given)) if given else "is an empty path; give a folder."
-    why = why or path_fault(local(given))
+    why = unsupported_location(local(text)) if text else "the path is empty; give a folder."
+    why = why or path_fault(local(text))
     if why:
-        raise CallError(f"{given!r}: {why}" if "\0" in given or not given.strip() else f"{given}: {why}")
-    return Path(local(given))
+        raise CallError(f"{text!r}: {why}" if "\0" in text or not text.strip() else f"{text}: {why}")
+    return Path(local(text))
 
 
-def folders(given: str) -> list[StudyFolder]:
-    """The studies that a path means: the folder of one, or the folder in which several are.
+def find_studies(text: str) -> list[StudyFolder]:
+    """Find the studies in a path: the folder of one study, or a folder that contains several.
 
     Raises:
-        CallError: there are none.
+        CallError: the path contains no study, or cannot be read.
     """
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
 
-    path = place(given)
-    one = StudyFolder(path)
+    path = resolve_path(text)
+    folder = StudyFolder(path)
     try:
-        if one.study.is_file():
-            return [one]
+        if folder.study.is_file():
+            return [folder]
         if path.is_file():
             raise CallError(
-                f"{given}: is a file; give the folder of a study, or one that holds such folders."
+                f"{text}: this is a file; give the folder of a study, or a folder that contains studies."
             )
         if not path.is_dir():
             beside = (
                 sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
             )
-            raise CallError(f"{given}: there is no such folder; {nearest(path.name, beside)}")
-        found = [StudyFolder(p) for p in sorted(path.iterdir()) if StudyFolder(p).study.is_file()]
+            hint = f"; {nearest(path.name, beside)}" if beside else "."
+            raise CallError(f"{text}: folder not found{hint}")
+        studies = [StudyFolder(p) for p in sorted(path.iterdir()) if StudyFolder(p).study.is_file()]
     except OSError as error:
-        raise CallError(f"{given}: cannot be read ({error.strerror or error}).") from None
-    if not found:
-        raise CallError(f"{given}: holds no study: neither study.json nor a folder that has one.")
-    return found
+        raise CallError(f"{text}: cannot be read ({error.strerror or error}).") from None
+    if not studies:
+        raise CallError(
+            f"{text}: no study found: the folder contains neither study.json nor a folder with one."
+        )
+    return studies
 
 
-def tell_faults(standing: Standing) -> None:
-    """Say which runs of a study are damaged, and which have lost what was saved of their models."""
+def print_faults(standing: StudyStatus) -> None:
+    """Print which runs of a study are damaged, and which have lost files of their saved models."""
     for planned, state in standing.runs:
         if state.fault:
             click.echo(f"  {planned.run_id} ({planned.title}) is corrupt: {state.fault}", err=True)
         if state.lost:
-            what = f"what was saved of its model is gone: {state.lost}"
+            what = f"files of its saved model are missing: {state.lost}"
             click.echo(f"  {planned.run_id} ({planned.title}): {what}", err=True)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console whose reader may go away."""
+    """Create a console that tolerates a closed pipe."""
     from rich.console import Console  # noqa: PLC0415
 
     class Quiet(Console):
         def on_broken_pipe(self) -> None:
             self.quiet = True
-            hush(sys.stderr if self.stderr else sys.stdout)
+            silence(sys.stderr if self.stderr else sys.stdout)
 
     return Quiet(stderr=stderr, highlight=False)
 
 
-def publish(made: StudyResult) -> None:
-    """Write the page of a study, and print its answer."""
+def publish(study: StudyResult) -> None:
+    """Write the HTML report of a study, and print its summary."""
     from evenhand.report.study.page import build_study_page, summarise_study  # noqa: PLC0415
     from evenhand.tables.io.write import write_atomic  # noqa: PLC0415
 
-    folder = made.folder
-    write_atomic(folder.report, build_study_page(made.result))
+    folder = study.folder
+    write_atomic(folder.report, build_study_page(study.result))
     written = {"report": str(folder.report), "result": str(folder.result)}
-    summarise_study(made.result, console(), written)
+    summarise_study(study.result, console(), written)

@@ -1,1 +1,1 @@
-"""What finished runs say: collected, chosen among trials, attacked, judged."""
+"""Results of finished runs: collect them, choose among trials, attack, judge."""

@@ -1,4 +1,4 @@
-"""What the folders of finished runs say: which predictions to judge, what training cost, how it went."""
+"""Collect from the folders of runs: predictions to judge, costs of training, training curves."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, Literal
 from evenhand.spec.study import Study
 from evenhand.store.runs import LOG, PREDICTIONS, Runs, State
 from evenhand.study.plan import TABLES, Planned, plan
-from evenhand.study.results.tuning import Tried, choose
+from evenhand.study.results.tuning import TrialRuns, choose
 
-#: A curve is drawn from at most so many points; more steps are averaged.
-MOST_POINTS = 60
-#: What a run that is finished says of its cost.
+#: Maximum number of points of a curve; more steps are averaged.
+MAX_CURVE_POINTS = 60
+#: Facts about costs in the record of a finished run.
 _COSTS = {"parameters", "trainable_parameters", "seconds", "peak_memory_bytes"}
 _PLURAL = {"seed": "seeds", "half": "halves"}
 
@@ -28,12 +28,12 @@ class Collected:
 
     Attributes:
         model: its label.
-        arms: arm -> seed -> the run and how it stands, in the study's order; of an arm that is tuned the
-            runs of the trial that was chosen, and none when none could be.
-        halves: arm -> number of a half of the rows -> the run on it, and how that stands.
-        every: all runs, those of every trial and on every half.
-        tuning: the trials of the arms that are tuned, as rows of the document.
-        problems: what stood against a choice.
+        arms: arm -> seed -> the run and its status, in the study's order; for a tuned arm, the runs of the
+            chosen trial, or none if no trial could be chosen.
+        halves: arm -> number of a half of the rows -> the run on it and its status.
+        every: all runs, including those of every trial and on every half.
+        tuning: the trials of tuned arms, as rows of the document.
+        problems: remarks on the choice of trials.
     """
 
     model: str
@@ -45,66 +45,69 @@ class Collected:
 
 
 def collect(study: Study, runs: Runs) -> list[Collected]:
-    """Look at every run that a study asks for."""
+    """Read the status of every run of a study's plan, by model."""
     states: dict[str, State] = {}
-    found: dict[str, list[tuple[Planned, State]]] = {model.label: [] for model in study.models}
+    by_model: dict[str, list[tuple[Planned, State]]] = {model.label: [] for model in study.models}
     for planned in plan(study):
         if planned.run_id not in states:
             states[planned.run_id] = runs.look(planned.run_id)
-        found[planned.job.model.label].append((planned, states[planned.run_id]))
-    return [_of_model(study, model, every) for model, every in found.items()]
+        by_model[planned.job.model.label].append((planned, states[planned.run_id]))
+    return [_of_model(study, model, every) for model, every in by_model.items()]
 
 
 def _of_model(study: Study, model: str, every: Sequence[tuple[Planned, State]]) -> Collected:
-    """The runs of a model by arm, of each the trial that is judged."""
+    """Group the runs of a model by arm, and choose the trial of each tuned arm."""
     arms: dict[str, Mapping[int, tuple[Planned, State]]] = {}
     halves: dict[str, Mapping[int, tuple[Planned, State]]] = {}
     tuning: list[Mapping[str, Any]] = []
     problems: list[str] = []
     for arm in study.arms:
-        own = [pair for pair in every if pair[0].arm == arm.name]
-        of_arm = [pair for pair in own if pair[0].half is None]
-        halves[arm.name] = {pair[0].half: pair for pair in own if pair[0].half is not None}
+        of_arm = [pair for pair in every if pair[0].arm == arm.name]
+        judged = [pair for pair in of_arm if pair[0].half is None]
+        halves[arm.name] = {pair[0].half: pair for pair in of_arm if pair[0].half is not None}
         if not arm.trials:
-            arms[arm.name] = {planned.job.seed: (planned, state) for planned, state in of_arm}
+            arms[arm.name] = {planned.job.seed: (planned, state) for planned, state in judged}
             continue
-        trials = [Tried(t, {p.job.seed: (p, s) for p, s in of_arm if p.trial == t}) for t in arm.trials]
-        chosen, told = choose(trials)
+        trials = [TrialRuns(t, {p.job.seed: (p, s) for p, s in judged if p.trial == t}) for t in arm.trials]
+        chosen, remarks = choose(trials)
         arms[arm.name] = chosen.runs if chosen else {}
-        tuning += [one.row(arm.name, chosen=one is chosen) for one in trials]
-        problems += [f"{model}, {arm.name}: {what}" for what in told]
+        tuning += [trial.row(arm.name, chosen=trial is chosen) for trial in trials]
+        problems += [f"{model}, {arm.name}: {what}" for what in remarks]
     return Collected(model, arms, halves, every, tuning, problems)
 
 
-def comparable(found: Collected, reference: str) -> tuple[dict[str, list[int]], list[str]]:
-    """Which runs can be compared: of every arm the same seeds.
+def comparable(collected: Collected, reference: str) -> tuple[dict[str, list[int]], list[str]]:
+    """Select runs that can be compared: the same seeds in every arm.
 
     Args:
-        found: the runs of a model.
-        reference: the arm to compare with; it is the last to be given up.
+        collected: the runs of a model.
+        reference: the arm to compare with; it is dropped last.
 
     Returns:
-        Seeds by arm, and what had to be left out.
+        Seeds by arm, and remarks on what was left out.
     """
-    seeds, problems = in_common(found.arms, reference, "seed")
-    return seeds, [*found.problems, *[f"{found.model}: {what}" for what in problems]]
+    seeds, problems = in_common(collected.arms, reference, "seed")
+    return seeds, [*collected.problems, *[f"{collected.model}: {what}" for what in problems]]
 
 
 def in_common(
     arms: Mapping[str, Mapping[int, tuple[Planned, State]]], reference: str, what: Literal["seed", "half"]
 ) -> tuple[dict[str, list[int]], list[str]]:
-    """Of finished runs those that all arms have.
+    """Select the seeds or halves that are finished in all arms.
+
+    Arms without a finished run are dropped. While the remaining arms have no number in common, the arm with
+    the fewest finished runs is dropped.
 
     Args:
-        arms: arm -> number -> the run, and how it stands.
-        reference: the arm to compare with; it is the last to be given up.
-        what: the numbers are.
+        arms: arm -> number -> the run and its status.
+        reference: the arm to compare with; it is dropped last.
+        what: the meaning of the numbers.
 
     Returns:
-        Numbers by arm, and what had to be left out.
+        Numbers by arm, and remarks on what was left out.
     """
     every = {arm: _finished(runs) for arm, runs in arms.items()}
-    wanted = {arm: len(runs) for arm, runs in arms.items()}
+    planned = {arm: len(runs) for arm, runs in arms.items()}
     problems = [f"no run of {arm} is finished, so it is left out." for arm, done in every.items() if not done]
     left = {arm: done for arm, done in every.items() if done}
     while len(left) > 1 and not _common(left):
@@ -112,32 +115,31 @@ def in_common(
         problems.append(f"no {what} of {fewest} is finished in all other arms, so it is left out.")
         del left[fewest]
     common = _common(left)
-    if any(len(common) < wanted[arm] for arm in left):
-        told = ", ".join(
-            f"{arm} has {len(done)} of {wanted[arm]}" for arm, done in left.items() if len(done) < wanted[arm]
-        )
+    if any(len(common) < planned[arm] for arm in left):
+        short = {arm: len(done) for arm, done in left.items() if len(done) < planned[arm]}
+        shortfalls = ", ".join(f"{arm} has {n} of {planned[arm]}" for arm, n in short.items())
         problems.append(
-            f"not every run is finished ({told}), so only the {_PLURAL[what]} are judged that all arms have: "
-            f"{', '.join(map(str, common))}."
+            f"not every run is finished ({shortfalls}), so only the {_PLURAL[what]} that all arms have are "
+            f"judged: {', '.join(map(str, common))}."
         )
     return dict.fromkeys(left, common), problems
 
 
 def tables(
-    found: Collected, seeds: Mapping[str, Sequence[int]], runs: Runs, task: str
+    collected: Collected, seeds: Mapping[str, Sequence[int]], runs: Runs, task: str
 ) -> dict[str, list[Path]]:
-    """The files to judge, by arm."""
+    """List the tables to judge, by arm."""
     name = TABLES.get(task, PREDICTIONS)
     return {
-        arm: [runs.folder(found.arms[arm][seed][0].run_id) / name for seed in chosen]
+        arm: [runs.folder(collected.arms[arm][seed][0].run_id) / name for seed in chosen]
         for arm, chosen in seeds.items()
     }
 
 
-def costs(found: Collected) -> list[dict[str, Any]]:
-    """What training took: one row per arm, over its finished runs that say it."""
+def costs(collected: Collected) -> list[dict[str, Any]]:
+    """Summarise the cost of training: one row per arm, over its finished runs that recorded it."""
     rows = []
-    for arm, by_seed in found.arms.items():
+    for arm, by_seed in collected.arms.items():
         facts = [s.record["facts"] for _, s in by_seed.values() if s.status == "finished" and s.record]
         facts = [f for f in facts if set(f) >= _COSTS and {"train", "total"} <= set(f["seconds"])]
         if not facts:
@@ -156,10 +158,10 @@ def costs(found: Collected) -> list[dict[str, Any]]:
     return rows
 
 
-def curves(found: Collected, runs: Runs) -> tuple[list[dict[str, Any]], list[str]]:
-    """How the loss fell: one row per finished run that trained anything, and which have no curve."""
+def curves(collected: Collected, runs: Runs) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read training curves: one row per finished run that trained, and remarks on unreadable logs."""
     rows, left_out = [], []
-    for arm, by_seed in found.arms.items():
+    for arm, by_seed in collected.arms.items():
         for seed, (planned, state) in by_seed.items():
             log = runs.folder(planned.run_id) / LOG
             if state.status != "finished":
@@ -169,7 +171,7 @@ def curves(found: Collected, runs: Runs) -> tuple[list[dict[str, Any]], list[str
             except FileNotFoundError:
                 steps, checked = [], []
                 if state.record and state.record["facts"].get("steps"):
-                    left_out.append(f"{log} is gone, so the curve of {planned.title} is left out.")
+                    left_out.append(f"{log} is missing, so the curve of {planned.title} is left out.")
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 left_out.append(f"{log} is damaged, so the curve of {planned.title} is left out.")
                 continue
@@ -179,14 +181,14 @@ def curves(found: Collected, runs: Runs) -> tuple[list[dict[str, Any]], list[str
 
 
 def _log(path: Path) -> tuple[list[tuple[float, float]], list[dict[str, Any]]]:
-    """(epoch, loss) of every step, and what was measured after epochs.
+    """Read (epoch, loss) of every step, and the validation measures after epochs.
 
     Raises:
-        ValueError: a line is not whole; or KeyError, TypeError, AttributeError, where it is none of a log.
+        ValueError, KeyError, TypeError, AttributeError: a line is incomplete or is not a line of a log.
     """
     text = path.read_text(encoding="utf-8")
     if text and not text.endswith("\n"):
-        raise ValueError("the last line has no end")
+        raise ValueError("the last line is incomplete")
     lines = [json.loads(line) for line in text.split("\n") if line]
     steps = [(_number(x["epoch"]), _number(x["loss"])) for x in lines if "validation" not in x]
     checked = [
@@ -202,27 +204,27 @@ def _log(path: Path) -> tuple[list[tuple[float, float]], list[dict[str, Any]]]:
 
 def _number(value: Any) -> float:  # noqa: ANN401  (any JSON value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     return value
 
 
-def lost(all_found: Sequence[Collected]) -> list[str]:
-    """Runs whose saved model is gone: their predictions are judged all the same."""
+def lost_models(models: Sequence[Collected]) -> list[str]:
+    """Remark on runs whose saved model is incomplete: their predictions are judged anyway."""
     return [
-        f"What was saved of the model of {planned.title} is gone ({state.lost}); what it said is judged."
-        for found in all_found
-        for planned, state in found.every
+        f"Files of the saved model of {planned.title} are missing ({state.lost}); its predictions are judged."
+        for collected in models
+        for planned, state in collected.every
         if state.lost
     ]
 
 
-def remarks(all_found: Sequence[Collected]) -> list[str]:
-    """What single runs remarked on, each remark once."""
+def remarks(models: Sequence[Collected]) -> list[str]:
+    """List the remarks of finished runs, each remark once."""
     return list(
         dict.fromkeys(
             remark
-            for found in all_found
-            for by_seed in found.arms.values()
+            for collected in models
+            for by_seed in collected.arms.values()
             for _, state in by_seed.values()
             if state.status == "finished" and state.record
             for remark in state.record["facts"].get("remarks", ())
@@ -231,24 +233,24 @@ def remarks(all_found: Sequence[Collected]) -> list[str]:
 
 
 def last_line(error: str) -> str:
-    """The line of a traceback that says what went wrong."""
+    """Return the last line of a traceback, which contains the error message."""
     lines = [line.strip() for line in error.split("\n") if line.strip()]
-    return lines[-1] if lines else "no reason is known"
+    return lines[-1] if lines else "unknown reason"
 
 
 def _finished(runs: Mapping[int, tuple[Planned, State]]) -> list[int]:
-    """Numbers of runs that are finished."""
+    """Return the numbers of finished runs."""
     return [number for number, (_, state) in runs.items() if state.status == "finished"]
 
 
 def _common(seeds: Mapping[str, Sequence[int]]) -> list[int]:
-    """Seeds that all arms have, in order."""
+    """Return the seeds that all arms have, in order."""
     every = list(seeds.values())
     return [seed for seed in every[0] if all(seed in other for other in every[1:])] if every else []
 
 
 def _thinned(steps: Sequence[tuple[float, float]]) -> list[dict[str, float]]:
-    """Means of equally many neighbours, at the epoch of the last."""
-    size = -(-len(steps) // MOST_POINTS) or 1
+    """Average blocks of equally many steps; each point has the epoch of its last step."""
+    size = -(-len(steps) // MAX_CURVE_POINTS) or 1
     blocks = [steps[i : i + size] for i in range(0, len(steps), size)]
     return [{"epoch": block[-1][0], "loss": fmean(loss for _, loss in block)} for block in blocks]

@@ -1,4 +1,4 @@
-"""The judgement of a study: an audit of every model, and what they say together."""
+"""Judge a study: an audit of every model, and the results across models."""
 
 from __future__ import annotations
 
@@ -21,64 +21,71 @@ from evenhand.study.plan import TABLES
 from evenhand.study.results import collect
 from evenhand.study.results.collect import Collected
 from evenhand.study.results.privacy import attack
-from evenhand.study.results.tuning import uneven
+from evenhand.study.results.tuning import remark_on_uneven_tuning
 from evenhand.tables.groups import oversized_intersections, refuse_impossible
 from evenhand.tables.schema import Columns
 
 SCHEMA = "evenhand.study/1"
-#: The method that trains nothing.
+#: The method without training.
 UNTRAINED = "none"
 
 Files = Mapping[str, Sequence[Path]]
 
 
 def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
-    """Judge what is finished of a study.
+    """Judge the finished runs of a study.
 
     Args:
         study: the study.
-        folder: where its runs are.
+        folder: the folder with its runs.
 
     Returns:
-        The document `evenhand.study/1`: plain data.
+        The document `evenhand.study/1` as plain data.
     """
     data, runs = folder.read_data(), folder.runs()
-    found = collect.collect(study, runs)
+    collected_models = collect.collect(study, runs)
     try:
         settings, columns = settings_of(study.audit), columns_of(study, data)
     except CallError as error:
-        told = [f"{folder.study}, audit: {what}" for what in error.complaints]
-        raise CallError([*told, "Run the study with another value: nothing is trained anew."]) from None
-    problems = [*folder.remarks(), *collect.remarks(found), *collect.lost(found), *uneven(study.arms)]
+        complaints = [f"{folder.study}, audit: {what}" for what in error.complaints]
+        raise CallError(
+            [*complaints, "Run the study with another value: nothing is trained again."]
+        ) from None
+    problems = [
+        *folder.remarks(),
+        *collect.remarks(collected_models),
+        *collect.lost_models(collected_models),
+        *remark_on_uneven_tuning(study.arms),
+    ]
     models, files, idle = [], {}, list[str]()
-    for one in found:
-        seeds, left_out = collect.comparable(one, study.audit.reference)
+    for collected in collected_models:
+        seeds, left_out = collect.comparable(collected, study.audit.reference)
         problems += left_out
         judged: dict[str, Any] = {"audit": None, "trends": [], "reliability": [], "sizes": []}
-        privacy, left_out = attack(study, one, seeds, runs, columns, data)
-        problems += [f"{one.model}: {what}" for what in left_out]
+        privacy, left_out = attack(study, collected, seeds, runs, columns, data)
+        problems += [f"{collected.model}: {what}" for what in left_out]
         if study.audit.reference in seeds:
-            written = collect.tables(one, seeds, runs, data["task"])
+            written = collect.tables(collected, seeds, runs, data["task"])
             if data["task"] in TABLES:
                 judged |= {"generative": _judge_written(written, columns, settings, folder.path)}
             else:
-                files[one.model] = written
+                files[collected.model] = written
                 judged = _judge_model(written, columns, settings, folder.path, data["classes"])
-                idle += _nothing_learnt(study, one.model, judged["audit"])
+                idle += _nothing_learnt(study, collected.model, judged["audit"])
         else:
             problems.append(
-                f"{one.model}: no run of the reference, {study.audit.reference}, is finished, so nothing is "
-                "said of this model."
+                f"{collected.model}: no run of the reference, {study.audit.reference}, is finished, so this "
+                "model is not judged."
             )
-        curves, left_out = collect.curves(one, runs)
+        curves, left_out = collect.curves(collected, runs)
         problems += left_out
         models.append(
             {
-                "model": one.model,
+                "model": collected.model,
                 **judged,
                 "privacy": _plain(privacy),
-                "tuning": list(one.tuning),
-                "cost": collect.costs(one),
+                "tuning": list(collected.tuning),
+                "cost": collect.costs(collected),
                 "curves": curves,
             }
         )
@@ -92,14 +99,14 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
         | {"parts": data_sizes(data), "resplit": study.resplit},
         "models": models,
         "interactions": _interactions(files, columns, settings, data["classes"]),
-        "failed": _failed(found),
+        "failed": _failed(collected_models),
         "problems": list(dict.fromkeys([*idle, *problems])),
         "verdict": _verdict(models),
     }
 
 
 def settings_of(audit: Audit) -> Settings:
-    """How to judge, in the judge's words."""
+    """Convert the audit section of a study to settings of the judge."""
     margins = audit.margin if isinstance(audit.margin, dict) else {}
     return Settings(
         reference=audit.reference,
@@ -113,7 +120,7 @@ def settings_of(audit: Audit) -> Settings:
 
 
 def columns_of(study: Study, data: Mapping[str, Any]) -> Columns:
-    """Which columns of the predictions hold the attributes to judge."""
+    """Name the columns of the predictions that hold the attributes to judge."""
     by = study.audit.by
     chosen = [a for a in data["attributes"] if by is None or a["name"] in by]
     return Columns(
@@ -127,7 +134,7 @@ def columns_of(study: Study, data: Mapping[str, Any]) -> Columns:
 
 
 def attribute_faults(study: Study, data: Mapping[str, Any]) -> list[str]:
-    """Say which attributes cannot be judged, or not told apart in the result: asked before training.
+    """List attributes that cannot be judged, or have ambiguous names; called before training.
 
     Args:
         study: the study.
@@ -137,51 +144,51 @@ def attribute_faults(study: Study, data: Mapping[str, Any]) -> list[str]:
     names = [a["name"] for a in data["attributes"]]
     faults: list[str] = [
         Complaint(
-            f"dataset {study.dataset.name}: two attributes are called '{name}', and results are told apart "
-            "by this name; rename a column.",
+            f"dataset {study.dataset.name}: two attributes have the name '{name}', which identifies their "
+            "results; rename a column.",
             "dataset",
         )
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
-    columns = [n for n in names if kinds[n] == "partition"]
-    columns += [
+    column_names = [n for n in names if kinds[n] == "partition"]
+    column_names += [
         f"{a['name']}_{g}" for a in data["attributes"] if a["kind"] == "memberships" for g in a["groups"]
     ]
     faults += [
         Complaint(
-            f"dataset {study.dataset.name}: '{name}' is an attribute of its own and a group of another one; "
+            f"dataset {study.dataset.name}: '{name}' is both an attribute and a group of another attribute; "
             "rename a column.",
             "dataset",
         )
-        for name in sorted({name for name in columns if columns.count(name) > 1})
+        for name in sorted({name for name in column_names if column_names.count(name) > 1})
         if not faults
     ]
     for number, crossing in enumerate(study.audit.intersect):
-        place = ("audit", "intersect", str(number))
+        option = ("audit", "intersect", str(number))
         for name in crossing:
             if name not in kinds:
-                what = f"audit.intersect: there is no attribute '{name}'; {nearest(name, names)}"
-                faults.append(Complaint(what, *place, name))
+                what = f"audit.intersect: unknown attribute '{name}'; {nearest(name, names)}"
+                faults.append(Complaint(what, *option, name))
             elif kinds[name] != "partition":
                 what = (
                     f"audit.intersect: the groups of '{name}' may overlap, so it cannot be crossed; cross "
                     "attributes of one column each."
                 )
-                faults.append(Complaint(what, *place, name))
+                faults.append(Complaint(what, *option, name))
     if not faults:
-        asked, groups = columns_of(study, data), {a["name"]: a["groups"] for a in data["attributes"]}
+        columns, groups = columns_of(study, data), {a["name"]: a["groups"] for a in data["attributes"]}
         try:
-            refuse_impossible(asked)
+            refuse_impossible(columns)
         except CallError as error:
             faults += [Complaint(what, "audit") for what in error.complaints]
-        faults += [Complaint(what, "audit", "intersect") for what in oversized_intersections(asked, groups)]
+        faults += [Complaint(what, "audit", "intersect") for what in oversized_intersections(columns, groups)]
     return faults
 
 
 def _judge_model(
     files: Files, columns: Columns, settings: Settings, folder: Path, classes: Sequence[str]
 ) -> dict[str, Any]:
-    """The audit of one model's arms; trends, reliability, and the sizes of its groups."""
+    """Judge the arms of one model: audit, trends, reliability, and sizes of the groups."""
     from evenhand.judge.across_arms.group_size import size_trends  # noqa: PLC0415
     from evenhand.judge.across_arms.series import series_of  # noqa: PLC0415
     from evenhand.judge.across_arms.trends import trends  # noqa: PLC0415
@@ -191,51 +198,51 @@ def _judge_model(
 
     predictions = load(dict(files), columns, need_scores=True, class_names=classes)
     audit = judge_predictions(predictions, columns, settings).to_dict()
-    for given in audit["inputs"]:
-        given["path"] = str(Path(given["path"]).relative_to(folder))
+    for entry in audit["inputs"]:
+        entry["path"] = str(Path(entry["path"]).relative_to(folder))
     series = series_of(list(files))
-    told = {
+    parts = {
         "audit": audit,
         "trends": trends(predictions, series, settings) if series else [],
         "reliability": reliability(predictions, settings),
         "sizes": size_trends(audit["comparisons"], seed=settings.rng),
     }
-    return {name: _plain(rows) for name, rows in told.items()}
+    return {name: _plain(rows) for name, rows in parts.items()}
 
 
 def _nothing_learnt(study: Study, model: str, audit: dict[str, Any]) -> list[str]:
-    """Take the remarks on arms that have learnt nothing out of an audit, for the front of the study's own.
+    """Move the remarks on arms that learnt nothing from an audit to the front of the study's remarks.
 
-    An audit does not know which arms were trained: that is set right here.
+    An audit cannot know which arms were trained; the study can, and corrects the remarks.
     """
     rows = audit["nothing_learnt"]
-    said = audit["verdict"]["sentence"].removeprefix(warning(rows))
+    sentence = audit["verdict"]["sentence"].removeprefix(warning(rows))
     audit["problems"] = audit["problems"][len(sentences(rows)) :]
     trained = {arm.name: arm.method != UNTRAINED for arm in study.arms}
     rows = [{**row, "trained": trained[row["arm"]]} for row in rows]
-    audit |= {"nothing_learnt": rows, "verdict": {**audit["verdict"], "sentence": warning(rows) + said}}
+    audit |= {"nothing_learnt": rows, "verdict": {**audit["verdict"], "sentence": warning(rows) + sentence}}
     lead = f"{model}: " if len(study.models) > 1 else ""
     return [lead + line for line in sentences(rows)]
 
 
 def _judge_written(files: Files, columns: Columns, settings: Settings, folder: Path) -> dict[str, Any]:
-    """The judgement of what a model's arms wrote or chose."""
+    """Judge the generated texts or the likelihoods of a model's arms."""
     from evenhand.judge.language.run import run_generative  # noqa: PLC0415  (numpy and duckdb)
     from evenhand.tables.detect import detect_kind  # noqa: PLC0415
 
-    asked = replace(columns, split=None)
-    found: dict[str, Any] = run_generative(
-        dict(files), asked, settings, kind=detect_kind(dict(files), asked)
+    unsplit = replace(columns, split=None)
+    document: dict[str, Any] = run_generative(
+        dict(files), unsplit, settings, kind=detect_kind(dict(files), unsplit)
     ).to_dict()
-    for given in found["inputs"]:
-        given["path"] = str(Path(given["path"]).relative_to(folder))
-    return found
+    for entry in document["inputs"]:
+        entry["path"] = str(Path(entry["path"]).relative_to(folder))
+    return document
 
 
 def _interactions(
     files: Mapping[str, Files], columns: Columns, settings: Settings, classes: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Whether methods differ more on one model than on another."""
+    """Compare the effects of methods between models."""
     if len(files) < 2:
         return []
     from evenhand.judge.across_arms.trends import interactions, load_bases  # noqa: PLC0415
@@ -246,19 +253,19 @@ def _interactions(
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
-    """A document as JSON can hold it: what is no number is null."""
+    """Convert a document to JSON values: NaN and infinite numbers become null."""
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _failed(found: Sequence[Collected]) -> list[dict[str, Any]]:
-    """Runs that failed, and those that have not ended."""
+def _failed(models: Sequence[Collected]) -> list[dict[str, Any]]:
+    """List runs that failed or have not ended, with their errors."""
     rows = []
-    for one in found:
-        for planned, state in one.every:
+    for collected in models:
+        for planned, state in collected.every:
             if state.status == "finished":
                 continue
             error = state.fault or f"the run is {state.status}"
@@ -267,7 +274,7 @@ def _failed(found: Sequence[Collected]) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "run_id": planned.run_id,
-                    "model": one.model,
+                    "model": collected.model,
                     "arm": planned.what,
                     "run": str(planned.job.seed),
                     "error": error,
@@ -277,14 +284,14 @@ def _failed(found: Sequence[Collected]) -> list[dict[str, Any]]:
 
 
 def _verdict(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The verdicts of all models together: of leakage first where the study attacks, then of the rest."""
+    """Combine the verdicts of all models: first on leakage, if the study has attacks, then on the rest."""
     documents = [(m["model"], m.get("privacy"), m["audit"] or m.get("generative")) for m in models]
     leaks = {model: leak["verdict"] for model, leak, _ in documents if leak}
     answers = {model: judged["verdict"] for model, _, judged in documents if judged}
     parts = [part for part in (leaks, answers) if part]
     every = [v for part in parts for v in part.values()]
     about = {v.get("about") for v in every} - {None}
-    idle = [m for m, _, one in documents if one and warning(one.get("nothing_learnt", ()))]
+    idle = [m for m, _, judged in documents if judged and warning(judged.get("nothing_learnt", ()))]
     return {
         "question": "leakage" if leaks else "answers",
         "about": THESE_RUNS if THESE_RUNS in about else next(iter(about), None),
@@ -298,7 +305,7 @@ def _verdict(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _worst(verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The largest certain harm of all models."""
+    """Return the harm whose interval is farthest from 0, over all models."""
     worst = [{"model": label, **v["worst"]} for label, v in verdicts.items() if v["worst"]]
     return max(worst, key=lambda row: min(abs(row["low"]), abs(row["high"])), default=None)
 
@@ -306,7 +313,7 @@ def _worst(verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
 def _sentence(
     verdicts: Mapping[str, Mapping[str, Any]], models: int, idle: Sequence[str], *, leaks: bool
 ) -> str:
-    """One sentence for all models: each has its own in its audit. Arms of some, `idle`, learnt nothing."""
+    """Write one sentence for all models; `idle` lists the models with arms that learnt nothing."""
     if models == 1:
         [only] = verdicts.values()
         return str(only["sentence"])

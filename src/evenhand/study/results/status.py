@@ -1,4 +1,4 @@
-"""How a study stands, by looking at its folders."""
+"""The status of a study, read from its folders."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from evenhand.study.plan import Planned, plan
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How a study stands.
+class StudyStatus:
+    """The status of a study.
 
     Attributes:
-        name: the study's.
-        runs: each run that it asks for, and how that stands.
+        name: the name of the study.
+        runs: each run of its plan, with its status.
     """
 
     name: str
     runs: tuple[tuple[Planned, State], ...]
 
     def counts(self) -> dict[tuple[str, str], Counter[str]]:
-        """Runs by status, of each model and arm."""
-        found: dict[tuple[str, str], Counter[str]] = {}
+        """Count runs by status, for each model and arm."""
+        counts: dict[tuple[str, str], Counter[str]] = {}
         for planned, state in self.runs:
             key = planned.job.model.label, planned.kind
-            found.setdefault(key, Counter())[state.status] += 1
-        return found
+            counts.setdefault(key, Counter())[state.status] += 1
+        return counts
 
     def seconds_left(self) -> float | None:
-        """About how long the runs that are missing take at the pace of now; None when nothing tells it."""
+        """Estimate the seconds left from the durations of finished runs; None if none is known."""
         taken: dict[tuple[str, str], list[float]] = {}
         for planned, state in self.runs:
             if state.status == "finished" and state.record:
@@ -53,12 +53,12 @@ class Standing:
         return sum(missing) / running
 
 
-def look(folder: StudyFolder) -> Standing:
-    """Look at every run of a study.
+def read_status(folder: StudyFolder) -> StudyStatus:
+    """Read the status of every run of a study.
 
     Raises:
-        InputError: the folder holds no study that can be read.
+        InputError: the folder contains no readable study.
     """
     study, runs = load(folder.study), folder.runs()
     states = {p.run_id: p for p in plan(study)}
-    return Standing(study.name, tuple((p, runs.look(run_id)) for run_id, p in states.items()))
+    return StudyStatus(study.name, tuple((p, runs.look(run_id)) for run_id, p in states.items()))

@@ -1,1 +1,1 @@
-"""The processes that train, and which run each of them does."""
+"""Worker processes that train, and the schedule of their runs."""

@@ -1,4 +1,4 @@
-"""A line between two processes: one message of JSON after the other."""
+"""A connection between two processes that exchanges messages as lines of JSON."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class JsonConnection:
         self._end, self._buffer = end, b""
 
     def fileno(self) -> int:
-        """Its number, for `select`."""
+        """Return the file descriptor, for `select`."""
         return self._end.fileno()
 
     def send(self, message: Message) -> None:
-        """Say something; that the other end has died is noticed when its answer is read."""
+        """Send a message; a closed connection is detected later, when the answer is read."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._end.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """Wait for messages, none when the last one is not whole yet; None when the other end is closed."""
+        """Wait for complete messages, which may be an empty list; None if the other end is closed."""
         try:
             data = self._end.recv(1 << 16)
         except ConnectionResetError:
@@ -38,12 +38,12 @@ class JsonConnection:
         return [json.loads(line) for line in lines]
 
     def message(self) -> dict[str, Any] | None:
-        """Wait for a message, where one alone is expected; None when the other end is closed."""
+        """Wait for a single message; None if the other end is closed."""
         while True:
             messages = self.receive()
             if messages is None or messages:
                 return messages[0] if messages else None
 
     def close(self) -> None:
-        """Close it, which ends the process at the other end if that is a worker."""
+        """Close the connection, which ends a worker at the other end."""
         self._end.close()

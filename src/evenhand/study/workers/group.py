@@ -1,9 +1,9 @@
-"""A group: processes that do one run together, and look like one worker to whoever has started it.
+"""A group: processes that train one run together, with the interface of a single worker.
 
-`python -m evenhand.study.workers.group SOCKET PROCESSES` answers what a worker answers. torchrun starts the
-workers, and each has a line of its own to the group. The first one claims a run and writes it; when it has
-begun, the others follow. Once one has failed or died the others would wait for it for ever, so then all are
-ended: that run has failed, and the next one gets new workers.
+`python -m evenhand.study.workers.group SOCKET PROCESSES` answers the same messages as a worker. torchrun
+starts the workers, and each has its own connection to the group. The first worker claims a run and writes it;
+when it has started, the others follow. If one worker fails or dies, the others would wait for it forever in a
+collective operation, so all are stopped: the run is recorded as failed, and the next run gets new workers.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from typing import Any
 from evenhand.errors import InputError
 from evenhand.store.runs import Runs
 from evenhand.study.workers.channel import JsonConnection, Message
-from evenhand.study.workers.process import ALONE, last_words
-from evenhand.study.workers.worker import Answer, Tell, lacking, serve
+from evenhand.study.workers.process import WORKER_MODULE, read_output_tail
+from evenhand.study.workers.worker import Answer, Send, describe_missing_package, serve
 
 _SECONDS_BETWEEN_LOOKS = 0.25
 _SHUTDOWN_TIMEOUT = 5.0
 
 
 class GroupError(Exception):
-    """The workers of a group cannot go on; it says why, for a run's record."""
+    """The workers of a group cannot continue; the message is the reason in the run's record."""
 
 
 class Group:
-    """Workers that torchrun has started."""
+    """Workers started by torchrun."""
 
     def __init__(self, processes: int) -> None:
-        """Start them, and wait for all.
+        """Start the workers, and wait until all are connected.
 
         Raises:
-            GroupError: there are not so many.
+            GroupError: a worker died, or torchrun started a different number of workers.
         """
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the workers)
         self._lines: list[JsonConnection] = []
         torchrun = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
         with tempfile.TemporaryDirectory(prefix="evenhand-") as folder, socket.socket(socket.AF_UNIX) as meet:
-            place = os.path.join(folder, "line")
-            meet.bind(place)
+            address = os.path.join(folder, "line")
+            meet.bind(address)
             meet.listen(processes)
             self._process = subprocess.Popen(
-                [*torchrun, f"--nproc-per-node={processes}", "-m", ALONE, place],
+                [*torchrun, f"--nproc-per-node={processes}", "-m", WORKER_MODULE, address],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
-                start_new_session=True,  # what a terminal says is for the parent
+                start_new_session=True,  # signals of the terminal go to the parent only
             )
             try:
                 self._lines = self._meet(meet, processes)
@@ -63,30 +63,30 @@ class Group:
                 raise
 
     def _meet(self, meet: socket.socket, processes: int) -> list[JsonConnection]:
-        """Wait until every worker has said which one it is."""
+        """Wait until every worker has sent its rank."""
         meet.settimeout(_SECONDS_BETWEEN_LOOKS)
-        found: dict[int, JsonConnection] = {}
-        while len(found) < processes:
+        by_rank: dict[int, JsonConnection] = {}
+        while len(by_rank) < processes:
             try:
                 line = JsonConnection(meet.accept()[0])
             except TimeoutError:
                 if self._process.poll() is not None:
-                    told = last_words(self._output)
-                    raise GroupError(f"{told}torchrun ended before all workers had begun.") from None
+                    output = read_output_tail(self._output)
+                    raise GroupError(f"{output}torchrun ended before all workers had started.") from None
                 continue
             here = line.message()
             if here is None:
-                raise GroupError(f"{last_words(self._output)}A worker has died before it had begun.")
+                raise GroupError(f"{read_output_tail(self._output)}A worker died before it had started.")
             if here["processes"] != processes:
                 raise GroupError(
-                    f"{processes} workers were to train together, but torchrun has made a group of "
+                    f"{processes} workers were requested, but torchrun started a group of "
                     f"{here['processes']}."
                 )
-            found[here["rank"]] = line
-        return [found[rank] for rank in range(processes)]
+            by_rank[here["rank"]] = line
+        return [by_rank[rank] for rank in range(processes)]
 
     def open(self, message: Message) -> list[str]:
-        """Let every worker load the rows and the code; returns complaints."""
+        """Let every worker load the rows and the code, and return their complaints."""
         for line in self._lines:
             line.send(message)
         waiting, complaints = len(self._lines), dict[str, None]()
@@ -97,8 +97,8 @@ class Group:
                 break
         return list(complaints)
 
-    def ask(self, message: Message, tell: Tell) -> Message:
-        """Let the first worker answer, and the others follow when it begins a run; all end together."""
+    def ask(self, message: Message, tell: Send) -> Message:
+        """Let the first worker answer; when it starts a run, the others follow, and all end together."""
         self._lines[0].send(message)
         waiting, ended = {0}, dict[str, Any]()
         for rank, answer in self._answers():
@@ -130,10 +130,10 @@ class Group:
         self._output.close()
 
     def _answers(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """What workers say, for as long as anybody listens.
+        """Yield (rank, message) as messages arrive.
 
         Raises:
-            GroupError: one has died.
+            GroupError: a worker died.
         """
         with selectors.DefaultSelector() as selector:
             for rank, line in enumerate(self._lines):
@@ -146,23 +146,23 @@ class Group:
                     yield from ((key.data, answer) for answer in answers)
 
     def _death(self, rank: int) -> str:
-        """That a worker has died, with what torchrun says of it."""
+        """Describe the death of a worker, with the last output of torchrun."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_SHUTDOWN_TIMEOUT)
-        told = last_words(self._output)
-        return f"{told}Process {rank + 1} of the {len(self._lines)} that trained together has died."
+        output = read_output_tail(self._output)
+        return f"{output}Process {rank + 1} of the {len(self._lines)} that trained together died."
 
 
-def _open(message: Message, work: dict[str, Any], tell: Tell) -> Message:
+def _open(message: Message, work: dict[str, Any], tell: Send) -> Message:
     """Start the workers."""
     try:
         from evenhand.finetune.hardware.devices import group_size  # noqa: PLC0415  (torch)
 
-        size = group_size(work["wanted"] or None)
+        size = group_size(work["requested"] or None)
     except InputError as error:
         return {"event": "refused", "complaints": error.complaints}
     except ImportError as error:
-        return {"event": "refused", "complaints": [lacking(error)]}
+        return {"event": "refused", "complaints": [describe_missing_package(error)]}
     work["open"] = {**message, "processes": size}
     return _start(work)
 
@@ -176,8 +176,8 @@ def _start(work: dict[str, Any]) -> Message:
     return {"event": "refused", "complaints": complaints} if complaints else {"event": "opened"}
 
 
-def _prepare(message: Message, work: dict[str, Any], tell: Tell) -> Message:
-    """Let the first worker fetch every model, from where the others take it later."""
+def _prepare(message: Message, work: dict[str, Any], tell: Send) -> Message:
+    """Let the first worker fetch every model into the cache, where the others find it."""
     try:
         prepared: Message = work["group"].ask(message, tell)
     except GroupError as error:
@@ -185,8 +185,8 @@ def _prepare(message: Message, work: dict[str, Any], tell: Tell) -> Message:
     return prepared
 
 
-def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
-    """Let all do a run; one that breaks the group has failed."""
+def _train(message: Message, work: dict[str, Any], tell: Send) -> Message:
+    """Train a run with all workers; a run that breaks the group is recorded as failed."""
     if "group" not in work and (started := _start(work))["event"] == "refused":
         return started
     about, group = message["about"], work["group"]
@@ -195,7 +195,7 @@ def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
         if not (ended.get("failed") or ended.get("complaints")):
             return ended
     except GroupError as error:
-        group.stop()  # which lets go of the claim
+        group.stop()  # this releases the claim
         Runs(Path(message["runs"]), about["data"]["sha256"]).record_crash(
             message["run_id"], about, str(error)
         )
@@ -210,4 +210,4 @@ _ANSWERS: dict[str, Answer] = {"open": _open, "prepare": _prepare, "train": _tra
 
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as parent:
-        serve(parent, _ANSWERS, wanted=int(sys.argv[2]))
+        serve(parent, _ANSWERS, requested=int(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""Who does the runs: worker processes, each one run after the other, or a group that does them together."""
+"""The pool of workers: single processes that train one run after another, or a group per run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evenhand.store.runs import State
 from evenhand.study.bases import Bases
 from evenhand.study.plan import Planned, as_plain
 from evenhand.study.results.collect import last_line
-from evenhand.study.workers.process import GROUP, WorkerProcess, ready
+from evenhand.study.workers.process import GROUP_MODULE, WorkerProcess, ready
 from evenhand.study.workers.progress import Watch
 from evenhand.study.workers.schedule import Schedule
 
@@ -24,39 +24,39 @@ _SECONDS_BETWEEN_LOOKS = 0.25
 
 
 def refuse_call(study: Study, workers: int | None, executor: str) -> None:
-    """Complain of a call that cannot be meant."""
+    """Refuse a combination of study, workers and executor that cannot work."""
     if executor not in EXECUTORS:
         raise CallError(f"executor: got {executor!r}; must be one of {', '.join(EXECUTORS)}.")
     if workers is not None and workers < 1:
         raise CallError(f"workers: got {workers}; must be at least 1.")
     if workers == 1 and executor == "accelerate":
         raise CallError(
-            "workers: got 1; the executor accelerate divides every run among at least 2 processes. Take "
-            "--executor local for a single one."
+            "workers: got 1; the executor accelerate divides each run among at least 2 processes. Use "
+            "--executor local for a single process."
         )
     if study.training.parallel == "fsdp" and executor != "accelerate":
         raise CallError(
             f"{study.name}: training.parallel is fsdp, which divides a model among the processes of one run, "
-            f"but the executor '{executor}' gives every run one process; take --executor accelerate."
+            f"but the executor '{executor}' trains each run in one process; use --executor accelerate."
         )
 
 
-def count_workers(wanted: int | None, executor: Executor, runs: int) -> int:
-    """How many runs to do at once: one per core, unless told otherwise, and never more than there are."""
+def count_workers(requested: int | None, executor: Executor, runs: int) -> int:
+    """Return the number of runs to train at once: the requested number or one per core, at most `runs`."""
     if executor != "processes":
         return 1
-    return max(1, min(wanted or _cores(), runs))
+    return max(1, min(requested or _cores(), runs))
 
 
 def _cores() -> int:
-    """Cores that this process may use, where the system tells."""
+    """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class WorkerPool:
-    """The workers of one study, ended when its block ends."""
+    """The workers of one study; a context manager that stops them at the end of its block."""
 
     def __init__(
         self,
@@ -67,19 +67,19 @@ class WorkerPool:
         group: int | None = None,
         bases: Bases | None = None,
     ) -> None:
-        """Start nobody yet.
+        """Store the settings; workers are started when they are needed.
 
         Args:
             study: the study.
             data: facts of its rows.
             trainer: module with `prepare` and `train`.
-            group: how many processes do a run together, 0 for as many as fit the machine; None where every
-                worker is a single one.
-            bases: the files of its models.
+            group: number of processes that train a run together, 0 for as many as fit the machine; None if
+                each worker is a single process.
+            bases: the files of the study's models.
         """
         self._study, self._data, self._group = study, data, group
         self._bases = bases or Bases()
-        #: About how many bytes each run leaves of its model, known once models are prepared.
+        #: Estimated bytes of each run's saved model, known once models are prepared.
         self.stored: dict[str, int | None] = {}
         self._open = {
             "do": "open",
@@ -100,18 +100,18 @@ class WorkerPool:
             worker.close()
 
     def prepare(self, planned: Sequence[Planned], workers: int = 1) -> list[str]:
-        """Fetch or make every model in one process, and check every job; others get ready meanwhile.
+        """Fetch or build every model in one process, and check every job, while other workers start.
 
         Args:
             planned: the runs.
-            workers: how many will train.
+            workers: number of workers that will train.
 
         Returns:
             Remarks on the jobs.
 
         Raises:
-            InputError: some job cannot run, every complaint at once; or the system ended the process.
-            RuntimeError: the process died by a fault of its own.
+            InputError: a job cannot run (all complaints together), or the system killed the process.
+            RuntimeError: the process crashed.
         """
         worker, *_ = [self._start() for _ in range(workers)]
         self._refuse(worker.answer())
@@ -121,18 +121,18 @@ class WorkerPool:
         self._refuse(prepared)
         self._starting.remove(worker)
         self._idle.append(worker)
-        # Branches of the hub move: every run of the study gets the commits that were checked here.
+        # Branches on the hub move: pin every run of the study to the commits that were checked here.
         self._bases = replace(self._bases, revisions={**prepared["revisions"], **self._bases.revisions})
         self.stored = dict(zip(jobs, prepared["stored"], strict=False))
         return list(prepared["remarks"])
 
     def train(self, schedule: Schedule, workers: int, watch: Watch) -> None:
-        """Do all runs that are queued, and wait for those that other processes do.
+        """Train all queued runs, and wait for runs that other processes train.
 
         Raises:
-            InputError: a worker cannot load the rows, or cannot write, or the system ended it before it took
+            InputError: a worker cannot load the rows or cannot write, or the system killed it before it had
                 a run.
-            RuntimeError: a worker died by a fault of its own before it took a run.
+            RuntimeError: a worker crashed before it had a run.
         """
         watch(schedule.progress())
         while schedule.open:
@@ -148,21 +148,21 @@ class WorkerPool:
                 watch(schedule.progress())
 
     def _about(self, planned: Planned) -> dict[str, Any]:
-        """What a run's record says of what was to be done."""
+        """Build the planned part of a run's record."""
         return planned.about(self._study.name, self._data) | self._bases.record(planned.job.model)
 
     def _everyone(self) -> list[WorkerProcess]:
         return [*self._idle, *self._starting, *self._busy]
 
     def _start(self) -> WorkerProcess:
-        """Start a worker; it loads the rows before it answers."""
-        worker = WorkerProcess() if self._group is None else WorkerProcess(GROUP, str(self._group))
+        """Start a worker, which loads the rows before it answers."""
+        worker = WorkerProcess() if self._group is None else WorkerProcess(GROUP_MODULE, str(self._group))
         self._starting.add(worker)
         worker.send(self._open)
         return worker
 
     def _hand_out(self, schedule: Schedule, workers: int) -> None:
-        """Give every idle worker a run, and start workers while there are runs for them."""
+        """Give every idle worker a run, and start more workers while runs are queued."""
         while self._idle and schedule.queue:
             worker, planned = self._idle.pop(), self._bases.pinned(schedule.next())
             self._busy[worker] = planned
@@ -181,7 +181,7 @@ class WorkerPool:
     def _on_message(
         self, worker: WorkerProcess, answer: Mapping[str, Any], schedule: Schedule, watch: Watch
     ) -> None:
-        """Take note of what a worker says."""
+        """Handle a message from a worker."""
         self._refuse(answer)
         if answer["event"] == "opened":
             self._starting.remove(worker)
@@ -197,7 +197,7 @@ class WorkerPool:
             self._end(planned, schedule, watch)
 
     def _on_exit(self, worker: WorkerProcess, schedule: Schedule, watch: Watch) -> None:
-        """Record the death of a worker as the failure of its run; another one takes its place."""
+        """Record the death of a worker as the failure of its run; a new worker replaces it."""
         planned = self._busy.pop(worker, None)
         self._starting.discard(worker)
         if planned is None:
@@ -206,10 +206,10 @@ class WorkerPool:
         self._end(planned, schedule, watch)
 
     def _end(self, planned: Planned, schedule: Schedule, watch: Watch) -> None:
-        """See how a run stands that a worker has let go of."""
+        """Read the status of a run that a worker has ended, and report it."""
         state = schedule.runs.look(planned.run_id)
         schedule.settle(planned.run_id, state)
-        watch(schedule.progress(_told(planned, state)))
+        watch(schedule.progress(_failure_message(planned, state)))
 
     @staticmethod
     def _refuse(answer: Mapping[str, Any]) -> None:
@@ -217,8 +217,8 @@ class WorkerPool:
             raise InputError(answer["complaints"])
 
 
-def _told(planned: Planned, state: State) -> str | None:
-    """What a person should know at once: that a run has failed, and why."""
+def _failure_message(planned: Planned, state: State) -> str | None:
+    """Return a message if the run failed, with the reason; otherwise None."""
     if state.status != "failed" or state.record is None:
         return None
-    return f"{planned.title} has failed: {last_line(state.record['error'])}"
+    return f"{planned.title} failed: {last_line(state.record['error'])}"

@@ -1,4 +1,4 @@
-"""The processes that train: started, spoken to, and known to have died."""
+"""A worker process as seen by its parent: start it, exchange messages, detect its death."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import IO, Any
 from evenhand.errors import InputError
 from evenhand.study.workers.channel import JsonConnection, Message
 
-#: One thread each: workers fill the cores, and sums come out the same however many workers there are.
-#: Without a hash seed the order of sets, and with it that of names in saved files, differs by process.
+#: One thread each: workers fill the cores, and sums do not depend on the number of workers. Without a hash
+#: seed, the order of sets, and with it that of names in saved files, would differ between processes.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -25,29 +25,29 @@ _ENVIRONMENT = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONHASHSEED": "0",
-    # Otherwise glibc gives large tensors back to the system and asks for them anew, page by page: an eighth
-    # of the time.
+    # Otherwise glibc returns the memory of large tensors to the system and requests it again page by page,
+    # which takes an eighth of the time.
     "MALLOC_MMAP_THRESHOLD_": str(2**32 - 1),
     "MALLOC_TRIM_THRESHOLD_": str(2**32 - 1),
     "MALLOC_TOP_PAD_": str(2**26),
 }
-ALONE, GROUP = "evenhand.study.workers.worker", "evenhand.study.workers.group"
+WORKER_MODULE, GROUP_MODULE = "evenhand.study.workers.worker", "evenhand.study.workers.group"
 _STDERR_TAIL_BYTES = 4000
 _SHUTDOWN_TIMEOUT = 5.0
 
 
 class WorkerProcess:
-    """A process that trains, seen from the one that started it.
+    """A process that trains, as seen by its parent.
 
     Attributes:
-        line: to it.
+        line: the connection to it.
     """
 
-    def __init__(self, module: str = ALONE, *more: str) -> None:
-        """Start it.
+    def __init__(self, module: str = WORKER_MODULE, *more: str) -> None:
+        """Start the process.
 
         Args:
-            module: what it runs, with the number of its socket.
+            module: the module to run; its first argument is the file descriptor of a socket.
             more: further arguments.
         """
         ours, theirs = socket.socketpair()
@@ -64,19 +64,19 @@ class WorkerProcess:
             )
 
     def send(self, message: Message) -> None:
-        """Ask for something."""
+        """Send a request."""
         self.line.send(message)
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """Wait for answers; None when the worker has died."""
+        """Wait for answers; None if the worker died."""
         return self.line.receive()
 
     def answer(self) -> dict[str, Any]:
         """Wait for one answer.
 
         Raises:
-            InputError: the system ended the worker.
-            RuntimeError: the worker died by a fault of its own.
+            InputError: the system killed the worker.
+            RuntimeError: the worker crashed.
         """
         answer = self.line.message()
         if answer is None:
@@ -84,35 +84,35 @@ class WorkerProcess:
         return answer
 
     def end_of_all(self) -> Exception:
-        """The error that ends the study when a worker dies that has no run: models were being prepared."""
-        told = self.exit_reason("prepared the models")
+        """Build the error that ends the study when a worker dies without a run, while models are prepared."""
+        reason = self.exit_reason("prepared the models")
         if self._process.returncode >= 0:
-            return RuntimeError(told)
+            return RuntimeError(reason)
         return InputError(
-            f"{told} Take fewer processes at once (--workers 1), a smaller model, or a machine with more "
-            "memory. What is finished is kept; the same command goes on from there."
+            f"{reason} Use fewer processes at once (--workers 1), a smaller model, or a machine with more "
+            "memory. Finished runs are kept; repeat the command to continue."
         )
 
     def exit_reason(self, what: str = "trained") -> str:
-        """How the worker died, with the last that it printed.
+        """Describe how the worker died, with its last output.
 
         Args:
-            what: the process did.
+            what: the activity of the process.
         """
         self._process.wait()
         code = self._process.returncode
-        why = f"ended by itself with code {code}"
+        why = f"exited with code {code}"
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             why = f"was killed by {name}"
         if code == -signal.SIGKILL:
             why += "; the system kills a process in this way when memory runs out"
-        said = last_words(self._output)
+        output = read_output_tail(self._output)
         self.close()
-        return f"{said}The process that {what} {why}."
+        return f"{output}The process that {what} {why}."
 
     def close(self) -> None:
-        """End the process: by closing its line, and by force where it does not listen."""
+        """Stop the process: close its connection, and kill it if it does not end."""
         self.line.close()
         if self._process.poll() is None:
             self._process.terminate()
@@ -124,16 +124,16 @@ class WorkerProcess:
         self._output.close()
 
 
-def last_words(output: IO[bytes]) -> str:
-    """The last lines that a process printed into a file; empty when it said nothing."""
+def read_output_tail(output: IO[bytes]) -> str:
+    """Return the end of a process's output, at most 4,000 bytes; empty without output."""
     output.seek(0, os.SEEK_END)
     output.seek(max(0, output.tell() - _STDERR_TAIL_BYTES))
-    said = output.read().decode("utf-8", "replace").strip()
-    return f"{said}\n" if said else ""
+    text = output.read().decode("utf-8", "replace").strip()
+    return f"{text}\n" if text else ""
 
 
 def ready(workers: Sequence[WorkerProcess], seconds: float) -> list[WorkerProcess]:
-    """Wait until some workers have something to say, or have died."""
+    """Wait until some workers have sent messages or died, at most `seconds`."""
     with selectors.DefaultSelector() as selector:
         for worker in workers:
             selector.register(worker.line, selectors.EVENT_READ, worker)
@@ -141,5 +141,5 @@ def ready(workers: Sequence[WorkerProcess], seconds: float) -> list[WorkerProces
 
 
 def _path() -> str:
-    """Where this process finds its modules, for another one."""
+    """Return this process's module search path as a PYTHONPATH for a worker."""
     return os.pathsep.join(entry or os.getcwd() for entry in sys.path)

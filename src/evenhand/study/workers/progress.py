@@ -1,4 +1,4 @@
-"""How far a study is, for whoever watches."""
+"""Progress of a study, for callbacks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Progress:
-    """One moment of a study.
+    """A snapshot of a study's progress.
 
     Attributes:
-        phase: what is done now.
-        runs: how many there are.
-        finished: how many are finished.
-        failed: how many have failed.
-        running: title and share done of the runs under way here.
-        share: how much of all training is done, from 0 to 1.
-        told: something worth knowing that has happened now.
+        phase: the current phase.
+        runs: number of runs.
+        finished: number of finished runs.
+        failed: number of failed runs.
+        running: title -> completed share of the runs in progress here, from 0 to 1.
+        share: completed share of all training steps, from 0 to 1.
+        message: a message about the latest event, if any.
     """
 
     phase: Literal["loading", "preparing", "training", "judging"]
@@ -27,11 +27,11 @@ class Progress:
     failed: int = 0
     running: Mapping[str, float] = field(default_factory=dict)
     share: float = 0.0
-    told: str | None = None
+    message: str | None = None
 
 
 Watch = Callable[[Progress], None]
 
 
 def unwatched(_: Progress) -> None:
-    """Tell nobody."""
+    """Ignore the progress."""

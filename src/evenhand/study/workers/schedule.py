@@ -1,4 +1,4 @@
-"""Which run of a study is where. Looks and decides; starts nothing."""
+"""The schedule of a study's runs: it reads status and decides, but starts nothing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from evenhand.study.workers.progress import Progress
 
 @dataclass
 class Schedule:
-    """The runs of a study while they are done.
+    """The runs of a study while they are trained.
 
     Attributes:
-        runs: their folders.
-        planned: all of them, by id.
-        sizes: how many rows each part has.
-        queue: runs to do, in order.
-        running: runs under way here, with the share that is done.
-        elsewhere: runs that another process does.
-        ended: how runs ended.
-        failures: attempts of the failures that were known at the start: those runs are done again.
+        runs: the folders of the runs.
+        planned: all runs, by id.
+        sizes: number of rows of each part.
+        queue: ids of the runs to train, in order.
+        running: id -> completed share of the runs in progress here.
+        elsewhere: ids of the runs that other processes train.
+        ended: id -> final status of ended runs.
+        failures: id -> attempts of a failure known at the start; these runs are retried.
     """
 
     runs: Runs
@@ -37,32 +37,32 @@ class Schedule:
 
     @classmethod
     def of(cls, runs: Runs, planned: Iterable[Planned], sizes: Mapping[str, int]) -> Schedule:
-        """Look at every run once, and queue what is not finished."""
-        made = cls(runs, {}, sizes)
-        for one in planned:
-            made.planned.setdefault(one.run_id, one)
-        for run_id in made.planned:
+        """Read the status of every run once, and queue the runs that are not finished."""
+        schedule = cls(runs, {}, sizes)
+        for run in planned:
+            schedule.planned.setdefault(run.run_id, run)
+        for run_id in schedule.planned:
             state = runs.look(run_id)
             if state.status == "finished":
-                made.ended[run_id] = state.status
+                schedule.ended[run_id] = state.status
             else:
-                made.failures[run_id] = state.attempts
-                made.queue.append(run_id)
-        return made
+                schedule.failures[run_id] = state.attempts
+                schedule.queue.append(run_id)
+        return schedule
 
     @property
     def open(self) -> bool:
-        """Whether anything is left to do or to wait for."""
+        """True while runs are queued, running here or running elsewhere."""
         return bool(self.queue or self.running or self.elsewhere)
 
     def next(self) -> Planned:
-        """Take the next run off the queue; it is under way from now on."""
+        """Take the next run from the queue, and mark it as running."""
         run_id = self.queue.popleft()
         self.running[run_id] = 0.0
         return self.planned[run_id]
 
     def settle(self, run_id: str, state: State) -> None:
-        """Take note of how a run stands that is not under way here any more."""
+        """Record the status of a run that no longer runs here."""
         self.running.pop(run_id, None)
         self.elsewhere.discard(run_id)
         failed = state.status == "failed" and state.attempts > self.failures[run_id]
@@ -74,12 +74,12 @@ class Schedule:
             self.queue.appendleft(run_id)
 
     def look_elsewhere(self) -> None:
-        """See what has become of the runs of other processes."""
+        """Read the status of runs that other processes train."""
         for run_id in sorted(self.elsewhere):
             self.settle(run_id, self.runs.look(run_id))
 
-    def progress(self, told: str | None = None) -> Progress:
-        """How far all is; a run weighs as many steps as it takes."""
+    def progress(self, message: str | None = None) -> Progress:
+        """Compute the progress; runs are weighted by their number of training steps."""
         weights = {run_id: steps(p.job, self.sizes) for run_id, p in self.planned.items()}
         done = sum(weights[run_id] for run_id in self.ended)
         share = done + sum(weights[run_id] * part for run_id, part in self.running.items())
@@ -90,5 +90,5 @@ class Schedule:
             failed=sum(status == "failed" for status in self.ended.values()),
             running={self.planned[run_id].title: part for run_id, part in self.running.items()},
             share=share / max(1, sum(weights.values())),
-            told=told,
+            message=message,
         )

@@ -1,15 +1,15 @@
 """A worker: the process that loads the rows once and then trains one run after the other.
 
-It talks to the process that started it in lines of JSON over a socket, and ends when that process does:
-`python -m evenhand.study.workers.worker SOCKET`. What it prints goes where its output goes, and is no answer.
+It exchanges lines of JSON with its parent over a socket, and ends when the parent does:
+`python -m evenhand.study.workers.worker SOCKET`. Its standard output is not part of this protocol.
 
     open     {dataset, seeds, sha256, trainer}   -> opened | refused {complaints}
     prepare  {jobs}                              -> prepared {complaints, remarks}
     train    {run_id, runs, failures, about}     -> step {done, all} ... ended {remarks, failed} | refused
     follow   {folder, about}                     -> ended | failed {error}
 
-Workers of a group are told the number of `processes` when they open. The first one prepares and trains, and
-says `begun {folder}` once a run is its own; the others follow.
+Workers of a group receive the number of `processes` with `open`. The first one prepares and trains, and sends
+`begun {folder}` once it has claimed a run; the others follow.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ from evenhand.study.workers.channel import JsonConnection, Message
 
 _SECONDS_BETWEEN_STEPS = 0.2
 
-Tell = Callable[[Message], None]
-Answer = Callable[[Message, dict[str, Any], Tell], Message]
+Send = Callable[[Message], None]
+Answer = Callable[[Message, dict[str, Any], Send], Message]
 
 
 def main(line: str) -> None:
-    """Answer until the other end is closed.
+    """Answer messages until the other end is closed.
 
     Args:
-        line: the number of a socket; or a path, in a group, where a worker first says which one it is.
+        line: the file descriptor of a socket; in a group, the path of a socket, to which the worker first
+            sends its rank.
     """
     if line.isdigit():
         with socket.socket(fileno=int(line)) as end:
@@ -59,33 +60,35 @@ def main(line: str) -> None:
 
 
 def serve(line: socket.socket, answers: Mapping[str, Answer], **work: Any) -> NoReturn:  # noqa: ANN401
-    """Answer every message, until the other end is closed; `work` is kept from one answer to the next."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent decides what becomes of us
-    wanted, tell = _listen(line), JsonConnection(line).send
+    """Answer messages until the other end is closed; `work` is the state shared by all answers."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group: the parent decides what happens to workers
+    requests, tell = _listen(line), JsonConnection(line).send
     while True:
-        message = wanted.get()
+        message = requests.get()
         tell(answers[message["do"]](message, work, tell))
 
 
 def _listen(line: socket.socket) -> queue.SimpleQueue[Message]:
-    """Put every message into a queue, from a thread of its own, which ends this process with its parent."""
-    wanted: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    """Read messages into a queue in a thread, which ends this process when its parent ends."""
+    requests: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
     def listen() -> None:
         try:
             with line.makefile("rb") as lines:
                 for text in lines:
-                    wanted.put(json.loads(text))
+                    requests.put(json.loads(text))
         finally:
             os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
-    return wanted
+    return requests
 
 
-def _open(message: Message, work: dict[str, Any], tell: Tell) -> Message:
+def _open(message: Message, work: dict[str, Any], tell: Send) -> Message:
     """Load the rows and the code that trains."""
-    from evenhand.study import data  # noqa: PLC0415  (numpy, which the parent has told how many threads to use)
+    from evenhand.study import data  # noqa: PLC0415  (numpy; the parent sets its number of threads)
 
     try:
         loaded = data.load(data.restore(message["dataset"]), message["seeds"])
@@ -95,20 +98,20 @@ def _open(message: Message, work: dict[str, Any], tell: Tell) -> Message:
     except MissingExtraError as error:
         return {"event": "refused", "complaints": [str(error)]}
     except ImportError as error:
-        return {"event": "refused", "complaints": [lacking(error)]}
+        return {"event": "refused", "complaints": [describe_missing_package(error)]}
     if loaded.facts["sha256"] != message["sha256"]:
-        told = "The dataset gave other rows in a second process: its files are changing, or it is not "
-        return {"event": "refused", "complaints": [f"{told}determined by its options."]}
+        complaint = "The dataset gave other rows in a second process: its files are changing, or it is not "
+        return {"event": "refused", "complaints": [f"{complaint}determined by its options."]}
     work.update(rows=loaded, trainer=trainer, processes=message.get("processes", 1))
     return {"event": "opened"}
 
 
-def lacking(error: ImportError) -> str:
-    """Say what to install."""
+def describe_missing_package(error: ImportError) -> str:
+    """Return the complaint about missing packages, with the command that installs them."""
     return f"Training needs more packages ({error}): pip install 'evenhand[train]'."
 
 
-def _prepare(message: Message, work: dict[str, Any], tell: Tell) -> Message:
+def _prepare(message: Message, work: dict[str, Any], tell: Send) -> Message:
     from evenhand.study.plan import from_plain  # noqa: PLC0415
 
     try:
@@ -119,18 +122,18 @@ def _prepare(message: Message, work: dict[str, Any], tell: Tell) -> Message:
     except Exception as error:
         if not memory_fault(error):
             raise
-        told = (
-            "The memory ran out while the models were prepared. Take fewer processes at once (--workers 1), "
+        complaint = (
+            "The memory ran out while the models were prepared. Use fewer processes at once (--workers 1), "
             "a smaller model, or a machine with more memory."
         )
-        return {"event": "refused", "complaints": [told]}
+        return {"event": "refused", "complaints": [complaint]}
     stored = getattr(work["trainer"], "stored", None)
     known = stored(jobs, work["rows"].of(jobs[0].seed)) if stored and not prepared.complaints else []
     return {"event": "prepared", **asdict(prepared), "stored": known}
 
 
-def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
-    """Do a run, unless another process has it, and put it in its place."""
+def _train(message: Message, work: dict[str, Any], tell: Send) -> Message:
+    """Train a run, unless another process has claimed it, and record its end."""
     from evenhand.study.bases import changed_since  # noqa: PLC0415
 
     runs = Runs(Path(message["runs"]), message["about"]["data"]["sha256"])
@@ -142,60 +145,65 @@ def _train(message: Message, work: dict[str, Any], tell: Tell) -> Message:
             return {"event": "ended", "remarks": (), "failed": False}
         if work["processes"] > 1:
             tell({"event": "begun", "folder": str(begun.folder)})
-        failed = _do(begun, message["about"], work, tell)
+        failed = _train_run(begun, message["about"], work, tell)
     except (OSError, InputError) as error:
         return {"event": "refused", "complaints": [f"{runs.path}: cannot be written: {error}"]}
     return {"event": "ended", "remarks": begun.remarks, "failed": failed}
 
 
-def _do(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Tell) -> bool:
-    """Train; what goes wrong there is the failure of this run alone, and returns True.
+def _train_run(begun: Attempt, about: Mapping[str, Any], work: dict[str, Any], tell: Send) -> bool:
+    """Train a run; return True if it failed, which does not affect other runs.
 
     Raises:
-        InputError: the disk takes no more.
+        InputError: the disk is full or read-only.
     """
     from evenhand.study.plan import from_plain, tables  # noqa: PLC0415
 
     try:
-        facts = _trained(about, begun.folder, work, progress=_throttled(tell))
+        facts = _call_trainer(about, begun.folder, work, progress=_limit_rate(tell))
         begun.finish(
             about, as_json(facts), tables=tables(from_plain(about["job"]), work["rows"].examples.task)
         )
     except Exception as error:
         if (full := disk_fault(error)) is not None:
-            # Every other run would be trained in full and then fail in the same way.
+            # Every other run would be trained completely and then fail in the same way.
             begun.abandon()
             raise InputError(
-                f"{full}. The run was not kept and does not count as failed. Make room, or give another "
-                "--output; the same command goes on from what is finished."
+                f"{full}. The run was discarded and does not count as failed. Free some space, or give "
+                "another --output, and repeat the command to continue."
             ) from None
         begun.fail(about, traceback.format_exc())
         return True
     return False
 
 
-def _follow(message: Message, work: dict[str, Any], tell: Tell) -> Message:
-    """Take part in a run that the first process of the group has begun, and will end."""
+def _follow(message: Message, work: dict[str, Any], tell: Send) -> Message:
+    """Take part in a run that the first process of the group has claimed and will end."""
     try:
-        _trained(message["about"], Path(message["folder"]), work)
+        _call_trainer(message["about"], Path(message["folder"]), work)
     except Exception:
         return {"event": "failed", "error": traceback.format_exc()}
     return {"event": "ended"}
 
 
-def _trained(about: Mapping[str, Any], folder: Path, work: dict[str, Any], **how: Any) -> Mapping[str, Any]:  # noqa: ANN401
-    """Let the trainer do a run."""
+def _call_trainer(
+    about: Mapping[str, Any],
+    folder: Path,
+    work: dict[str, Any],
+    **options: Any,  # noqa: ANN401
+) -> Mapping[str, Any]:
+    """Train a run with the trainer module."""
     from evenhand.study.plan import from_plain  # noqa: PLC0415
 
     job = from_plain(about["job"])
     facts: Mapping[str, Any] = work["trainer"].train(
-        job, work["rows"].of(job.seed, job.membership), folder, processes=work["processes"], **how
+        job, work["rows"].of(job.seed, job.membership), folder, processes=work["processes"], **options
     )
     return facts
 
 
-def _throttled(tell: Tell) -> Callable[[int, int], None]:
-    """Steps for a person to see: a few in a second, and the last one."""
+def _limit_rate(tell: Send) -> Callable[[int, int], None]:
+    """Return a callback that reports steps: at most one every 0.2 s, and the last one."""
     last = 0.0
 
     def step(done: int, every: int) -> None:
@@ -208,7 +216,7 @@ def _throttled(tell: Tell) -> Callable[[int, int], None]:
 
 
 def as_json(value: Any) -> Any:  # noqa: ANN401  (any plain value)
-    """A value as JSON has it: tuples are lists, numbers of numpy are numbers, what is not finite is null."""
+    """Convert to JSON values: tuples to lists, numpy numbers to numbers, NaN and infinity to null."""
     if isinstance(value, Mapping):
         return {str(k): as_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
