@@ -151,14 +151,14 @@ def test_an_interrupted_build_leaves_nothing(error: type[BaseException], cache: 
 _PROCESS = """
 import os, sys, time
 from pathlib import Path
-from evenhand.finetune.models._cache import kept
+from evenhand.finetune.models._cache import get_or_make
 def make(folder):
     with open(sys.argv[1], "a") as log:
         log.write("made\\n")
     (folder / "one").write_text("half")
     time.sleep(float(sys.argv[2]))
     (folder / "one").write_text("1")
-print(kept("m", {}, make))
+print(get_or_make("m", {}, make))
 """
 
 
