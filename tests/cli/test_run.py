@@ -101,7 +101,7 @@ def test_a_dry_run_tells_what_each_of_several_processes_takes(call):
     group = ("--executor", "accelerate", "--workers", "4")
     _, one, _ = call("--dry-run", *model)
     _, four, _ = call("--dry-run", *model, *group, "-o", "training.parallel=fsdp")
-    assert "every run by 4 processes, each with its part of the rows and of the model" in four
+    assert "each run uses 4 processes, each with its part of the rows and of the model" in four
     assert "All runs on 4 devices" in four
 
     def memory(out):
@@ -213,7 +213,7 @@ def test_a_gate_needs_two_arms(call, tmp_path):
     alone = re.sub(r"  lora: .*\n", "", SPEC)
     (tmp_path / "study.yaml").write_text(alone)
     code, _, err = call("--fail-on", "harm")
-    assert (code, "posts has one arm" in err) == (2, True)
+    assert (code, "posts has only one arm" in err) == (2, True)
     assert call()[0] == 0
 
 

@@ -85,7 +85,7 @@ def test_a_split_column(tmp_path):
 
 
 def test_what_is_refused(tmp_path):
-    assert "no folder" in refused(tmp_path / "no" / "faces")
+    assert "does not exist" in refused(tmp_path / "no" / "faces")
     (tmp_path / "e").mkdir()
     assert "holds no table" in refused(tmp_path / "e")
     (tmp_path / "e" / "x.jpg").write_bytes(sample.jpeg(1))

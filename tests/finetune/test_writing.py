@@ -281,7 +281,7 @@ def job(method, folder, **options):
 def test_head_only_has_no_head(task):
     data = of_pairs(24) if task == "translation" else of_texts([f"text {i}" for i in range(20)])
     told = run.prepare([job("head_only", stand_in("llama", task))], data)
-    assert "nothing is classified" in told.complaints[0]
+    assert "not a classification" in told.complaints[0]
 
 
 def test_families_that_only_read(folders):

@@ -103,7 +103,7 @@ def test_a_failure_is_told_and_kept_while_the_study_goes_on(how, said, stand_in,
         "words",
         said,
     )
-    assert f"lora[rank=8], seed 2, words has failed: {said}" in told
+    assert f"lora[rank=8], seed 2, words failed: {said}" in told
     state = result.folder.runs().look(failed["run_id"])
     assert state.status == "failed"
     if how == "fail":
@@ -112,8 +112,8 @@ def test_a_failure_is_told_and_kept_while_the_study_goes_on(how, said, stand_in,
         assert "these were my last words" in state.record["error"]
     assert len(begun(stand_in)) == 8
     assert [p for p in result.result["problems"] if "not every run" in p] == [
-        "words: not every run is finished (lora[rank=8] has 1 of 2), so only the seeds are judged that "
-        "all arms have: 1."
+        "words: not every run is finished (lora[rank=8] has 1 of 2), so only the seeds that all arms have "
+        "are judged: 1."
     ]
     assert {r["runs"] for r in result.result["models"][0]["audit"]["rates"]} == {1}
     (stand_in / how).unlink()

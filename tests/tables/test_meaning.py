@@ -474,7 +474,7 @@ def test_shares_of_annotators_are_no_classes():
     shares = [0, 1 / 3, 2 / 3, 1]
     table = {"label": shares * 4, "prediction": [0, 1, 1, 0] * 4, "g": ["a", "b"] * 8}
     refused(table, "labels such as '0.333.*' are shares or measurements.* predictions are '0', '1'", by="g")
-    with pytest.raises(CallError, match="are shares or measurements"):
+    with pytest.raises(CallError, match="are fractions or measurements"):
         metrics.balanced_accuracy(shares * 4, [0.0, 1.0, 1.0, 0.0] * 4)
 
 

@@ -121,7 +121,7 @@ def test_an_output_with_a_compressed_ending_is_refused(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     FRAME.assign(band=["a", "b"] * 20).to_csv("in.csv", index=False)
     assert main(["audit", "in.csv", "--by", "band", *option.split()]) == 2
-    assert "plain text is written" in capsys.readouterr().err
+    assert "evenhand writes plain text" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
 
 
