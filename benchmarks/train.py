@@ -133,7 +133,7 @@ def peer(path: Path, out: Path) -> None:
     from benchmarks.reference import plain
     from evenhand.datasets import split
     from evenhand.finetune import Data
-    from evenhand.finetune.inputs.batches import encode_rows
+    from evenhand.finetune.inputs.encoded_rows import encode_rows
     from evenhand.finetune.inputs.targets import ClassTargets
     from evenhand.finetune.loop import TrainingBatches
     from evenhand.finetune.modeling import adapt

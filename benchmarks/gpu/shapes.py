@@ -13,7 +13,7 @@ from evenhand import registry
 from evenhand.finetune import Job, Model, Precision, Training
 from evenhand.finetune.estimate.shape import shape_of
 from evenhand.finetune.estimate.standin import stand_in
-from evenhand.finetune.inputs.batches import EncodedRows, Pixels, Texts
+from evenhand.finetune.inputs.encoded_rows import EncodedRows, Pixels, Texts
 from evenhand.finetune.modeling.adapt import METHODS
 from evenhand.finetune.modeling.pretrained import FAMILIES, attention_of
 from evenhand.finetune.models._roles import find_roles

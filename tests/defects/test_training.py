@@ -18,7 +18,7 @@ import torch
 from evenhand.errors import InputError
 from evenhand.finetune import Model, run
 from evenhand.finetune.hardware.devices import accelerator_of
-from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs.encoded_rows import encode_rows
 from evenhand.finetune.inputs.targets import ClassTargets
 from evenhand.finetune.loop import TrainingBatches, _accumulate_gradients
 from evenhand.finetune.modeling import adapt

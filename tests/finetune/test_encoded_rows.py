@@ -10,7 +10,7 @@ import transformers
 from PIL import Image
 
 from evenhand.finetune import Data, Model
-from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs.encoded_rows import encode_rows
 from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
 

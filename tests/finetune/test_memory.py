@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from evenhand.finetune.inputs import batches, passes
+from evenhand.finetune.inputs import encoded_rows, passes
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling import pretrained as base
 from evenhand.finetune.modeling.pretrained import PretrainedModel
@@ -105,7 +105,9 @@ def test_one_large_base_is_alive_and_its_tokens_are_kept(tmp_path, folders, data
     base._load_cached.cache_clear()
     read = []
     monkeypatch.setattr(
-        batches, "load_tokenizer", lambda place, old=batches.load_tokenizer: read.append(place) or old(place)
+        encoded_rows,
+        "load_tokenizer",
+        lambda place, old=encoded_rows.load_tokenizer: read.append(place) or old(place),
     )
     other = worlds.folder_of(tmp_path, "bert")
     rows = worlds.data_of(worlds.texts())

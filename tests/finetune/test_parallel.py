@@ -16,7 +16,7 @@ from evenhand.errors import InputError
 from evenhand.finetune import run
 from evenhand.finetune.estimate.standin import stand_in
 from evenhand.finetune.hardware import devices
-from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs.encoded_rows import encode_rows
 from evenhand.finetune.inputs.targets import ClassTargets
 from evenhand.finetune.loop import TrainingBatches
 from evenhand.finetune.prepare import load_job_base

@@ -15,7 +15,7 @@ from evenhand.errors import InputError
 from evenhand.finetune import Model
 from evenhand.finetune.estimate import standin
 from evenhand.finetune.estimate.size import estimate_sizes
-from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs.encoded_rows import encode_rows
 from evenhand.finetune.modeling import processor
 from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds

@@ -12,7 +12,7 @@ import torch
 
 from evenhand.finetune import Data, Membership, run
 from evenhand.finetune.hardware.devices import accelerator_of
-from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs.encoded_rows import encode_rows
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.outputs import signals

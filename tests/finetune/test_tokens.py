@@ -13,8 +13,8 @@ import transformers
 
 from evenhand.errors import InputError
 from evenhand.finetune import Model, run
-from evenhand.finetune.inputs import packing
-from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs import block_counts
+from evenhand.finetune.inputs.encoded_rows import encode_rows
 from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
 
@@ -118,7 +118,7 @@ def test_models_that_write(tmp_path, language):
     (told,) = run.prepare([job], language("zebra")).complaints
     assert f"have a token without a row ('zebra' ({ROWS}))" in told
     with pytest.raises(InputError, match="zebra"):
-        packing.count_blocks(job.model, language("zebra"), 16)
+        block_counts.count_blocks(job.model, language("zebra"), 16)
 
 
 def test_an_end_without_a_row(tmp_path, language):

@@ -16,7 +16,7 @@ from evenhand.finetune import Data, Model, run
 from evenhand.finetune.hardware.devices import accelerator_of
 from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
 from evenhand.finetune.inputs import features
-from evenhand.finetune.inputs.batches import encode_rows
+from evenhand.finetune.inputs.encoded_rows import encode_rows
 from evenhand.finetune.inputs.targets import ClassTargets
 from evenhand.finetune.loop import TrainingBatches, _accumulate_gradients
 from evenhand.finetune.modeling import adapt

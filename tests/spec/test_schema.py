@@ -113,7 +113,9 @@ def test_every_option_is_described_for_editors():
             model = config_of(package, name)
             assert set(field_descriptions(model)) == set(schema_of(model).get("properties", {})), name
     definitions = json_schema()["$defs"]
-    assert definitions["method.lora"]["properties"]["rank"]["description"].startswith("rank of the added matrices")
+    assert definitions["method.lora"]["properties"]["rank"]["description"].startswith(
+        "rank of the added matrices"
+    )
     assert definitions["method.lora"]["properties"]["learning_rate"]["default"] > 0
     assert definitions["dataset.synthetic_posts"]["properties"]["rows"]["default"] == 2000
 

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from evenhand.finetune import Training
 from evenhand.finetune.hardware.devices import all_reduce_sum, local_share
 from evenhand.finetune.hardware.parallel import no_sync
-from evenhand.finetune.inputs.batches import EncodedRows
+from evenhand.finetune.inputs.encoded_rows import EncodedRows
 from evenhand.finetune.inputs.targets import Targets
 from evenhand.finetune.log import Log
 from evenhand.tables.schema import IntArray

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Prepared
 from evenhand.finetune.estimate.shape import local_folder, shape_of
-from evenhand.finetune.inputs.batches import load_tokenizer, tokenize
+from evenhand.finetune.inputs.encoded_rows import load_tokenizer, tokenize
 from evenhand.finetune.modeling import adapt, tokens
 from evenhand.finetune.modeling.pretrained import PretrainedModel, load_base
 from evenhand.finetune.tasks import build_task

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 
 from evenhand.finetune import Data, Job
 from evenhand.finetune.hardware.parallel import copy_of
-from evenhand.finetune.inputs.batches import EncodedRows, encode_rows
+from evenhand.finetune.inputs.encoded_rows import EncodedRows, encode_rows
 from evenhand.finetune.inputs.sequences import EncodedSequences, encode_sequences
 from evenhand.finetune.inputs.targets import ClassTargets, Targets
 from evenhand.finetune.modeling.families import GENERATIVE_TASKS

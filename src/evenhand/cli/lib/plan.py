@@ -14,7 +14,7 @@ from evenhand.errors import InputError
 if TYPE_CHECKING:
     from evenhand.finetune import Job
     from evenhand.finetune.estimate.size import Size
-    from evenhand.finetune.inputs.packing import BlockCounts
+    from evenhand.finetune.inputs.block_counts import BlockCounts
     from evenhand.spec.study import Study
     from evenhand.store.folder import StudyFolder
     from evenhand.store.runs import State
@@ -175,7 +175,7 @@ def _print_disk_space(lines: Sequence[_Line], folder: StudyFolder) -> None:
 def _packed(study: Study) -> dict[str, BlockCounts]:
     """Pack plain text into blocks for each model, by label; empty without torch."""
     try:
-        from evenhand.finetune.inputs.packing import count_blocks  # noqa: PLC0415  (torch)
+        from evenhand.finetune.inputs.block_counts import count_blocks  # noqa: PLC0415  (torch)
     except ImportError:
         return {}
     from evenhand.finetune import Model  # noqa: PLC0415

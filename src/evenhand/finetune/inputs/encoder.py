@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from evenhand.errors import InputError
-from evenhand.finetune.inputs.batches import load_tokenizer
 from evenhand.finetune.inputs.cache import cache_results
+from evenhand.finetune.inputs.encoded_rows import load_tokenizer
 from evenhand.finetune.modeling import tokens
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 

@@ -18,8 +18,8 @@ from transformers import PreTrainedModel
 
 from evenhand.finetune.hardware.devices import all_reduce_sum
 from evenhand.finetune.hardware.linears import onednn_linears
-from evenhand.finetune.inputs.batches import EncodedRows, Inputs, Mirrored, Pixels, Texts
 from evenhand.finetune.inputs.cache import cache_results
+from evenhand.finetune.inputs.encoded_rows import EncodedRows, Inputs, Mirrored, Pixels, Texts
 from evenhand.finetune.inputs.passes import in_batches
 from evenhand.finetune.modeling.checkpoint import is_adapted
 from evenhand.finetune.modeling.pretrained import PretrainedModel

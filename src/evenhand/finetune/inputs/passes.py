@@ -10,7 +10,7 @@ import numpy as np
 from accelerate import Accelerator
 
 from evenhand.finetune.hardware.devices import local_share
-from evenhand.finetune.inputs.batches import EncodedRows, Inputs
+from evenhand.finetune.inputs.encoded_rows import EncodedRows, Inputs
 from evenhand.tables.schema import IntArray
 
 #: Maximum number of rows of a pass, unless a study sets a smaller one.

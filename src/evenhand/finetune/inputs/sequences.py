@@ -12,8 +12,8 @@ import torch
 from evenhand.datasets import Examples, Translations
 from evenhand.errors import InputError
 from evenhand.finetune import Data
-from evenhand.finetune.inputs.batches import SHORT_TEXT_TOKENS, Texts
 from evenhand.finetune.inputs.cache import cache_results
+from evenhand.finetune.inputs.encoded_rows import SHORT_TEXT_TOKENS, Texts
 from evenhand.finetune.inputs.encoder import Encoder, Ids, boundary, encoder_of, longest
 from evenhand.finetune.inputs.targets import TokenTargets
 from evenhand.finetune.modeling.pretrained import PretrainedModel

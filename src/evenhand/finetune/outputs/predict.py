@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune.hardware.devices import all_gather_dict, all_reduce_sum
-from evenhand.finetune.inputs.batches import EncodedRows
+from evenhand.finetune.inputs.encoded_rows import EncodedRows
 from evenhand.finetune.inputs.passes import in_batches
 from evenhand.finetune.inputs.targets import IGNORE_INDEX, TokenTargets
 from evenhand.tables.schema import FloatArray, IntArray

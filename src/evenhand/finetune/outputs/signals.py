@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune import Data, Job
-from evenhand.finetune.inputs.batches import EncodedRows, Mirrored
+from evenhand.finetune.inputs.encoded_rows import EncodedRows, Mirrored
 from evenhand.finetune.outputs.predict import logits
 from evenhand.tables.io.write import write_atomic
 from evenhand.tables.schema import FloatArray, IntArray
