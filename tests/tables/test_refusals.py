@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from evenhand.cli import main
 from evenhand.errors import CallError, InputError, TableError
 from evenhand.tables.predictions.read import load
 from evenhand.tables.schema import Columns
@@ -488,3 +489,8 @@ def test_any_file_is_read_or_refused(tmp_path, content, ending):
     path.write_bytes(content)
     with contextlib.suppress(InputError):
         agreed(load(path, BY, need_scores=True))
+
+
+def test_a_folder_without_tables_is_named(tmp_path, capsys):
+    assert main(["audit", str(tmp_path / "x.csv"), "--by", "g"]) == 2
+    assert f"its folder '{tmp_path}' has no tables (.csv, " in capsys.readouterr().err

@@ -237,6 +237,8 @@ def _describe_missing(path: Path) -> str:
         beside = sorted(p.name for p in path.parent.iterdir() if p.name.lower().endswith(ENDINGS))
     except OSError:
         return f"{path}: no such file; its folder '{path.parent}' does not exist."
+    if not beside:
+        return f"{path}: no such file; its folder '{path.parent}' has no tables ({', '.join(ENDINGS)})."
     return f"{path}: no such file; {nearest(path.name, beside)}"
 
 
