@@ -11,6 +11,7 @@ from tests.report.study_sample import one_model
 
 from evenhand.judge.attacks import loss
 from evenhand.judge.privacy import PrivacySettings, attack_signals
+from evenhand.report.cells import value_cell
 from evenhand.report.figures import attacks, run
 from evenhand.report.privacy import charts as privacy_charts
 from evenhand.report.privacy import wording as privacy_wording
@@ -134,3 +135,17 @@ def test_findings_on_gaps_between_groups(document):
     assert finding({**row, **control}) == "no more than without any leakage"
     both = {"p_value": 0.3, "p_control": 0.01, "p_alike": 0.3}
     assert finding({**row, **both}) == "groups may be equally vulnerable"
+
+
+def test_a_reason_does_not_decide_what_a_cell_shows():
+    """Rates that the non-members cannot resolve are known by their status, whatever the reason says."""
+    row = {
+        "attack": "loss",
+        "metric": "roc_auc",
+        "value": None,
+        "reason": "no member of 'not resolvable'",
+    }
+    assert value_cell(row | {"status": "undefined"}).text == "undefined"
+    assert value_cell(row | {"status": "too_small", "reason": ""}).text == "not resolvable"
+    del row["attack"]
+    assert value_cell(row | {"status": "too_small"}).text == "too small"

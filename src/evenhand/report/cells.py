@@ -15,8 +15,7 @@ def value_cell(row: Row | None) -> Cell:
     small = row.get("status", "ok") != "ok"
     reason = wording.status_reason(row) if small else str(row.get("interval") or "")
     if value is None:
-        label = "not resolvable" if "not resolvable" in reason else str(row["status"]).replace("_", " ")
-        return Cell(label, css="figure none", title=wording.status_reason(row))
+        return Cell(wording.missing_value(row), css="figure none", title=wording.status_reason(row))
     text = wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")
     return figure(value, f"{text} *" if small else text, css="none" if small else "", title=reason)
 

@@ -297,6 +297,16 @@ def status_reason(row: Row) -> str:
     return f"{label} ({reason})" if reason else label
 
 
+def missing_value(row: Row) -> str:
+    """Name the status of a row without a value, for a cell.
+
+    Rows from few examples have a value, except for an attack's rates at a false positive rate that the
+    non-members cannot resolve.
+    """
+    unresolved = "attack" in row and row["status"] == "too_small"
+    return "not resolvable" if unresolved else str(row["status"]).replace("_", " ")
+
+
 def tiles(document: Document, meanings: Mapping[str, str]) -> list[tuple[str, str, int, str, str]]:
     """Return (verdict, symbol, count, meaning, scope) of each verdict."""
     counts = document["verdict"]["counts"]

@@ -17,6 +17,7 @@ from evenhand.judge.core.estimates import MIN_DISCORDANT_ROWS, Group
 from evenhand.judge.core.pairs import PairedEstimate
 from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
 from evenhand.judge.privacy.rates import status_of, unit_of
+from evenhand.judge.privacy.rows import Status
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats.verdict import more_needed, settling_half_width
@@ -99,12 +100,11 @@ def _paired_estimate(
     """Estimate the difference in one number and one group, candidate minus reference."""
     targets = len(reference.scored.runs)
     a, b = reference.leakage.get((metric, g)), candidate.leakage.get((metric, g))
-    status, reason = "ok", ""
+    status, reason = Status.OK, ""
     for estimates in (reference, candidate):
         arm_status, arm_reason = status_of(estimates, metric, g, settings)
-        if arm_status != "ok" and status != "undefined":
+        if arm_status is not Status.OK and status is not Status.UNDEFINED:
             status, reason = arm_status, arm_reason
-    known = a is not None and b is not None and status != "undefined" and "not resolvable" not in reason
     fields: dict[str, Any] = {
         "candidate": candidate.scored.arm,
         "attribute": group.attribute,
@@ -124,11 +124,11 @@ def _paired_estimate(
         "rows": np.arange(len(reference.scored.scores.T)),
     }
     fields["inference"] = "wald" if metric in (AUC, BALANCED) else "score"
-    if not known or a is None or b is None:
-        return PairedEstimate(**fields, status=status, reason=reason)
+    if a is None or b is None or not status.has_value:
+        return PairedEstimate(**fields, status=status.word, reason=reason)
     fields["difference"] = b.value - a.value
-    if status != "ok":
-        return PairedEstimate(**fields, status=status, reason=reason)
+    if status is not Status.OK:
+        return PairedEstimate(**fields, status=status.word, reason=reason)
     n = len(fields["rows"])
     # Influence values are paired by row, so the covariance between the arms is part of the variance.
     influence = b.influence(group.rows, n) - a.influence(group.rows, n)

@@ -16,15 +16,18 @@ https://arxiv.org/abs/1906.00389.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from evenhand.judge.core.estimates import Group
-from evenhand.judge.privacy.observe import AttackEstimates
-from evenhand.judge.privacy.rates import status_of
+from evenhand.judge.core.estimates import MIN_RUNS, Group
+from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
+from evenhand.judge.privacy.rates import effective_rows, status_of
+from evenhand.judge.privacy.rows import Status, VulnerabilityRow
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
-from evenhand.judge.privacy.spread import range_limits
+from evenhand.judge.stats.family import correlated, independent
+from evenhand.judge.stats.forms import gap_forms
+from evenhand.judge.stats.paired import WaldPaired
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, IntArray
 
 #: Most scores that all permutations of an arm and attack read; the number of permutations never falls below
@@ -41,7 +44,7 @@ def vulnerability_rows(
     groups: Sequence[tuple[int, Group]],
     settings: PrivacySettings,
     rng: np.random.Generator,
-) -> list[dict[str, Any]]:
+) -> list[VulnerabilityRow]:
     """Build the rows of `vulnerability` for one attribute: the AUC and the true positive rate at each FPR.
 
     Args:
@@ -53,7 +56,7 @@ def vulnerability_rows(
     """
     metrics = [m for m in settings.metrics if m != BALANCED]
     used = {
-        m: [i for i, (g, _) in enumerate(groups) if status_of(estimates, m, g, settings)[0] == "ok"]
+        m: [i for i, (g, _) in enumerate(groups) if status_of(estimates, m, g, settings)[0] is Status.OK]
         for m in metrics
     }
     mostly_unscored = float(np.mean(np.isfinite(estimates.scored.scores).all(axis=0))) < 1 / 2
@@ -64,18 +67,23 @@ def vulnerability_rows(
         ranges = _permutation_ranges(estimates, attribute, [g for _, g in groups], comparable, settings, rng)
     rows = []
     for metric in metrics:
-        row = _empty_row(estimates, attribute, metric, settings)
-        row["groups_used"] = [str(groups[i][1].name) for i in used[metric]]
-        row["groups_left_out"] = [
-            {"group": str(group.name), "reason": status_of(estimates, metric, g, settings)[1]}
-            for i, (g, group) in enumerate(groups)
-            if i not in used[metric]
-        ]
+        row = VulnerabilityRow(
+            input=estimates.scored.arm,
+            attack=estimates.scored.attack,
+            attribute=attribute.name,
+            metric=metric,
+            level=1 - settings.alpha,
+            runs=len(estimates.scored.runs),
+            groups_used=[str(groups[i][1].name) for i in used[metric]],
+            groups_left_out=[
+                {"group": str(group.name), "reason": status_of(estimates, metric, g, settings)[1]}
+                for i, (g, group) in enumerate(groups)
+                if i not in used[metric]
+            ],
+        )
         if metric not in comparable:
-            row["reason"] = _exclusion_reason(
-                estimates, metric, groups, settings, mostly_unscored=mostly_unscored
-            )
-            rows.append(row)
+            reason = _exclusion_reason(estimates, metric, groups, settings, mostly_unscored=mostly_unscored)
+            rows.append(replace(row, reason=reason))
             continue
         observed, control = ranges[metric]
         low, high, p_alike = range_limits(
@@ -84,18 +92,19 @@ def vulnerability_rows(
         # The observed membership counts as one of the permutations, so the p-value is exact and never 0; ties
         # within rounding error count as extreme.
         p_control = (1 + int((control >= observed - 1e-12).sum())) / (1 + len(control))
-        row |= {
-            "value": float(np.ptp([estimates.leakage[metric, groups[i][0]].value for i in used[metric]])),
-            "low": low,
-            "high": high,
-            "control": float(control.mean()),
-            "control_high": float(np.quantile(control, 1 - settings.alpha)),
-            "p_control": p_control,
-            "p_alike": p_alike,
-            "p_value": float(np.fmax(p_control, p_alike)),
-            "permutations": len(control),
-            "status": "ok",
-        }
+        row = replace(
+            row,
+            value=float(np.ptp([estimates.leakage[metric, groups[i][0]].value for i in used[metric]])),
+            low=low,
+            high=high,
+            control=float(control.mean()),
+            control_high=float(np.quantile(control, 1 - settings.alpha)),
+            p_control=p_control,
+            p_alike=p_alike,
+            p_value=float(np.fmax(p_control, p_alike)),
+            permutations=len(control),
+            status=Status.OK,
+        )
         rows.append(row)
     return rows
 
@@ -111,37 +120,12 @@ def _exclusion_reason(
     """Explain why groups cannot be compared in a number."""
     if estimates.scored.reason:
         return estimates.scored.reason
-    reason = status_of(estimates, metric, groups[0][0], settings)[1]
-    if reason.startswith("not resolvable"):
+    status, reason = status_of(estimates, metric, groups[0][0], settings)
+    if status is Status.NOT_RESOLVABLE:
         return reason
     if mostly_unscored:
         return "fewer than half of the rows have a score in every run, so rows cannot be exchanged"
     return "fewer than two groups have enough members and non-members"
-
-
-def _empty_row(
-    estimates: AttackEstimates, attribute: Attribute, metric: str, settings: PrivacySettings
-) -> dict[str, Any]:
-    nan = float("nan")
-    return {
-        "input": estimates.scored.arm,
-        "attack": estimates.scored.attack,
-        "attribute": attribute.name,
-        "metric": metric,
-        "value": nan,
-        "low": nan,
-        "high": nan,
-        "control": nan,
-        "control_high": nan,
-        "p_control": nan,
-        "p_alike": nan,
-        "p_value": nan,
-        "level": 1 - settings.alpha,
-        "permutations": 0,
-        "runs": len(estimates.scored.runs),
-        "status": "undefined",
-        "reason": "",
-    }
 
 
 def strata(attribute: Attribute) -> IntArray:
@@ -279,3 +263,77 @@ def _threshold_index(member: BoolArray, k: IntArray) -> IntArray:
     count = (~member).cumsum(axis=1)
     reached = count > k[:, None]
     return np.where(reached[:, -1], reached.argmax(axis=1), -1)
+
+
+def range_limits(
+    estimates: AttackEstimates,
+    metric: str,
+    groups: Sequence[tuple[int, Group]],
+    alpha: float,
+    rng: np.random.Generator,
+) -> tuple[float, float, float]:
+    """Return the limits of the range, and the p-value of the hypothesis that all groups are equal.
+
+    If the intervals of all differences hold simultaneously, the range is between the largest lower and the
+    largest upper bound; the same family tests the hypothesis.
+
+    Args:
+        estimates: the estimates of one attack on one arm.
+        metric: the name of the number.
+        groups: two or more groups, each with its index among all groups.
+        alpha: 1 - alpha is the simultaneous level.
+        rng: source of the draws for the critical value.
+    """
+    group_estimates = [estimates.leakage[metric, g] for g, _ in groups]
+    n = estimates.scored.scores.shape[1]
+    influence = np.stack(
+        [
+            estimate.influence(group.rows, n)
+            for estimate, (_, group) in zip(group_estimates, groups, strict=True)
+        ]
+    )
+    covariance = influence @ influence.T + np.diag(
+        [
+            _missing_variance(estimate, estimates, g)
+            for estimate, (g, _) in zip(group_estimates, groups, strict=True)
+        ]
+    )
+    all_forms = gap_forms(len(group_estimates))
+    # Each difference occurs with both signs; one of them is enough, since intervals are two-sided.
+    forms = np.array([f for f in all_forms if np.flatnonzero(f)[0] == np.flatnonzero(f > 0)[0]])
+    values = np.stack([estimate.values for estimate in group_estimates])
+    rows = np.einsum("fg,gh,fh->f", forms, covariance, forms)
+    runs, dof = np.zeros(len(forms)), np.full(len(forms), np.inf)
+    targets = values.shape[1]
+    if targets >= MIN_RUNS:
+        runs = (forms @ values).var(axis=1, ddof=1) / targets
+        dof = np.full(len(forms), targets - 1.0)
+    paired = WaldPaired(forms @ values.mean(axis=1), rows, np.full(len(forms), np.inf), runs, dof)
+    if not (rows + runs > 0).all():
+        return float("nan"), float("nan"), float("nan")
+    # Differences that share a group are correlated; the critical value accounts for that correlation.
+    scale = 1 / np.sqrt(rows + runs)
+    correlation = (forms @ covariance @ forms.T) * scale[:, None] * scale[None, :]
+    np.fill_diagonal(correlation, 1.0)
+    family = correlated(np.clip(correlation, -1, 1), rng) if len(forms) > 1 else independent(1)
+    low, high = paired.interval(family.pointwise(alpha))
+    # An interval that contains 0 bounds the absolute difference by 0 from below.
+    lower_bounds = np.maximum(np.maximum(low, -high), 0.0)
+    adjusted = family.adjust(paired.p_values())
+    return float(lower_bounds.max()), float(min(np.maximum(high, -low).max(), 1.0)), float(adjusted.min())
+
+
+def _missing_variance(estimate: LeakageEstimate, estimates: AttackEstimates, g: int) -> float:
+    """Return the variance to add where few rows carry information.
+
+    The variance of a share with one pseudo-hit and one pseudo-miss is a lower bound, so that a group whose
+    rows all agree does not get a variance of zero.
+    """
+    variance = float(estimate.row_influence @ estimate.row_influence)
+    n = float(min(estimates.members[:, g].min(), estimates.non_members[:, g].min()))
+    if estimate.numerator is not None:
+        n = effective_rows(estimate)
+    shrunk = (estimate.value * n + 1) / (n + 2)
+    pseudo_variance = shrunk * (1 - shrunk) / (n + 2)
+    certain = estimate.numerator is not None or variance <= 0
+    return max(pseudo_variance - variance, 0.0) if certain else 0.0

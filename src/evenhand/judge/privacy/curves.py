@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import AttackEstimates
 from evenhand.judge.privacy.order import placement_values
 from evenhand.judge.privacy.rates import status_of
+from evenhand.judge.privacy.rows import CurveRow, StabilityRow, Status
 from evenhand.judge.privacy.settings import PrivacySettings, at_fpr
 from evenhand.tables.schema import FloatArray
 
@@ -18,22 +19,19 @@ from evenhand.tables.schema import FloatArray
 CURVE_FPRS = tuple(float(f"{10 ** (-4 + i / 10):.6g}") for i in range(41))
 
 
-def roc_row(estimates: AttackEstimates, group: Group, fprs: Sequence[float]) -> dict[str, Any]:
+def roc_row(estimates: AttackEstimates, group: Group, fprs: Sequence[float]) -> CurveRow:
     """Build the ROC curve of one group: true positive rates at pooled thresholds, averaged over targets.
 
     Points below 1 / non-members are left out: no threshold reaches them. `own_fpr` is the false positive rate
     among the group's non-members at the same thresholds; empty where the group has no non-members.
     """
-    row: dict[str, Any] = {
-        "input": estimates.scored.arm,
-        "attack": estimates.scored.attack,
-        "attribute": group.attribute,
-        "group": group.name,
-        "runs": len(estimates.scored.runs),
-        "fpr": [],
-        "tpr": [],
-        "own_fpr": [],
-    }
+    row = CurveRow(
+        input=estimates.scored.arm,
+        attack=estimates.scored.attack,
+        attribute=group.attribute,
+        group=group.name,
+        runs=len(estimates.scored.runs),
+    )
     if estimates.scored.reason:
         return row
     parts = [order.parts(group.rows) for order in estimates.orders]
@@ -51,11 +49,8 @@ def roc_row(estimates: AttackEstimates, group: Group, fprs: Sequence[float]) -> 
         if all(map(len, outside))
         else []
     )
-    return row | {
-        "fpr": grid,
-        "tpr": [_positive_rate(inside, thresholds) for thresholds in thresholds_by_fpr],
-        "own_fpr": group_fpr,
-    }
+    tpr = [_positive_rate(inside, thresholds) for thresholds in thresholds_by_fpr]
+    return replace(row, fpr=grid, tpr=tpr, group_fpr=group_fpr)
 
 
 def _positive_rate(scores: Sequence[FloatArray], thresholds: Sequence[float]) -> float:
@@ -69,7 +64,7 @@ def _positive_rate(scores: Sequence[FloatArray], thresholds: Sequence[float]) ->
 
 def stability_row(
     estimates: AttackEstimates, group: Group, g: int, settings: PrivacySettings
-) -> dict[str, Any]:
+) -> StabilityRow:
     """Measure how consistently the same members of a group are identified over targets.
 
     Rows that are members for two targets or more are examined, at the largest of the false positive rates.
@@ -78,40 +73,34 @@ def stability_row(
     placement depends on the row only, 0 if only on chance. Source of the latter: Shrout and Fleiss (1979),
     ICC(1, 1), unequal numbers.
     """
-    fpr, nan = max(settings.fprs), float("nan")
-    row: dict[str, Any] = {
-        "input": estimates.scored.arm,
-        "attack": estimates.scored.attack,
-        "attribute": group.attribute,
-        "group": group.name,
-        "fpr": fpr,
-        "n": 0,
-        "always": nan,
-        "sometimes": nan,
-        "never": nan,
-        "intraclass_correlation": nan,
-        "runs": len(estimates.scored.runs),
-        "status": "undefined",
-        "reason": "",
-    }
+    fpr = max(settings.fprs)
+    row = StabilityRow(
+        input=estimates.scored.arm,
+        attack=estimates.scored.attack,
+        attribute=group.attribute,
+        group=group.name,
+        fpr=fpr,
+        runs=len(estimates.scored.runs),
+    )
     status, reason = status_of(estimates, at_fpr(fpr), g, settings)
-    if status == "undefined" or reason.startswith("not resolvable"):
-        return row | {"status": status, "reason": reason}
+    if not status.has_value:
+        return replace(row, status=status, reason=reason)
     times, hits, first, second = _sum_over_targets(estimates, group, fpr)
     repeated = times >= 2
     rows = int(repeated.sum())
     if rows < settings.min_group_size:
         reason = f"{rows} rows are members for two runs or more, fewer than {settings.min_group_size}"
-        return row | {"n": rows, "status": "too_small" if rows else "undefined", "reason": reason}
+        return replace(row, n=rows, status=Status.TOO_SMALL if rows else Status.UNDEFINED, reason=reason)
     times, hits, first, second = times[repeated], hits[repeated], first[repeated], second[repeated]
-    return row | {
-        "n": rows,
-        "always": float(np.mean(hits == times)),
-        "sometimes": float(np.mean((hits > 0) & (hits < times))),
-        "never": float(np.mean(hits == 0)),
-        "intraclass_correlation": intraclass(times, first, second),
-        "status": "ok",
-    }
+    return replace(
+        row,
+        n=rows,
+        always=float(np.mean(hits == times)),
+        sometimes=float(np.mean((hits > 0) & (hits < times))),
+        never=float(np.mean(hits == 0)),
+        intraclass_correlation=intraclass(times, first, second),
+        status=Status.OK,
+    )
 
 
 def _sum_over_targets(

@@ -8,19 +8,18 @@ threshold among the non-members' scores, and targets (Student's t, from five tar
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
+from evenhand.judge.privacy.rows import LeakageRow, Status
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
 from evenhand.judge.stats.intervals import clopper_pearson, wilson
 from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
 from evenhand.tables.schema import FloatArray
-
-NAN = float("nan")
 
 
 def unit_of(targets: int) -> str:
@@ -28,15 +27,17 @@ def unit_of(targets: int) -> str:
     return "rows and runs" if targets >= counts.MIN_RUNS else "rows"
 
 
-def status_of(estimates: AttackEstimates, metric: str, g: int, settings: PrivacySettings) -> tuple[str, str]:
-    """Return the status of a number in a group (`ok`, `undefined` or `too_small`) and its reason."""
+def status_of(
+    estimates: AttackEstimates, metric: str, g: int, settings: PrivacySettings
+) -> tuple[Status, str]:
+    """Return the status of a number in a group, and the reason where it is not judged."""
     if estimates.scored.reason:
-        return "undefined", estimates.scored.reason
+        return Status.UNDEFINED, estimates.scored.reason
     members, non_members = int(estimates.members[:, g].min()), int(estimates.non_members[:, g].min())
     least = settings.min_group_size
     fpr = next((f for f in settings.fprs if at_fpr(f) == metric), None)
     if members == 0 or (non_members == 0 and fpr is None):
-        return "undefined", _empty_reason(estimates, g, inside=members == 0)
+        return Status.UNDEFINED, _empty_reason(estimates, g, inside=members == 0)
     if fpr is not None:
         fewest = min(order.non_members.size for order in estimates.orders)
         if fewest * fpr < 1 - 1e-9:
@@ -45,12 +46,12 @@ def status_of(estimates: AttackEstimates, metric: str, g: int, settings: Privacy
                 if not np.isfinite(estimates.scored.scores).all()
                 else "non-members"
             )
-            return "too_small", not_resolvable(fewest, fpr, every)
+            return Status.NOT_RESOLVABLE, _unresolved_reason(fewest, fpr, every)
     if members < least:
-        return "too_small", _too_few_reason(estimates, g, members, least, inside=True)
+        return Status.TOO_SMALL, _too_few_reason(estimates, g, members, least, inside=True)
     if fpr is None and non_members < least:
-        return "too_small", _too_few_reason(estimates, g, non_members, least, inside=False)
-    return "ok", ""
+        return Status.TOO_SMALL, _too_few_reason(estimates, g, non_members, least, inside=False)
+    return Status.OK, ""
 
 
 def _empty_reason(estimates: AttackEstimates, g: int, *, inside: bool) -> str:
@@ -76,7 +77,7 @@ def _too_few_reason(estimates: AttackEstimates, g: int, count: int, least: int, 
     return f"{count} {name} with a score ({most} have none: {unscored.reason}), fewer than {least}"
 
 
-def not_resolvable(fewest: int, fpr: float, every: str = "non-members") -> str:
+def _unresolved_reason(fewest: int, fpr: float, every: str) -> str:
     """Explain why the true positive rate at a low false positive rate is not resolvable."""
     return (
         f"not resolvable: {fewest:,} {every}, and a false positive rate of {fpr:g} takes at least "
@@ -86,43 +87,36 @@ def not_resolvable(fewest: int, fpr: float, every: str = "non-members") -> str:
 
 def rate_row(
     estimates: AttackEstimates, metric: str, group: Group, g: int, settings: PrivacySettings
-) -> dict[str, Any]:
+) -> LeakageRow:
     """Build one row of `rates`."""
     scored = estimates.scored
     status, reason = status_of(estimates, metric, g, settings)
+    row = LeakageRow(
+        input=scored.arm,
+        attack=scored.attack,
+        attribute=group.attribute,
+        group=group.name,
+        n=group.n,
+        n_positive=round(float(estimates.members[:, g].mean()), 2) if estimates.members.size else None,
+        runs=len(scored.runs),
+        unit=unit_of(len(scored.runs)),
+        metric=metric,
+        level=1 - settings.alpha,
+        status=status,
+        reason=reason,
+    )
     estimate = estimates.leakage.get((metric, g))
-    value, low, high, false_positive_rate = NAN, NAN, NAN, NAN
-    interval: str | None = None
-    if estimate is not None and status != "undefined" and not reason.startswith("not resolvable"):
-        value, false_positive_rate = estimate.value, estimate.false_positive_rate
-        low, high, interval = limits(estimates, estimate, metric, g, settings.alpha)
-    return {
-        "input": scored.arm,
-        "attack": scored.attack,
-        **_sizes(estimates, group, g, len(scored.runs)),
-        "metric": metric,
-        "direction": -1,
-        "value": value,
-        "low": low,
-        "high": high,
-        "level": 1 - settings.alpha,
-        "false_positive_rate": false_positive_rate,
-        "status": status,
-        "reason": reason,
-        "interval": interval,
-    }
-
-
-def _sizes(estimates: AttackEstimates, group: Group, g: int, targets: int) -> dict[str, Any]:
-    return {
-        "attribute": group.attribute,
-        "group": group.name,
-        "class": None,
-        "n": group.n,
-        "n_positive": round(float(estimates.members[:, g].mean()), 2) if estimates.members.size else None,
-        "runs": targets,
-        "unit": unit_of(targets),
-    }
+    if estimate is None or not status.has_value:
+        return row
+    low, high, interval = limits(estimates, estimate, metric, g, settings.alpha)
+    return replace(
+        row,
+        value=estimate.value,
+        low=low,
+        high=high,
+        false_positive_rate=estimate.false_positive_rate,
+        interval=interval,
+    )
 
 
 def run_half_width(values: FloatArray, alpha: float) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from evenhand._version import __version__
+from evenhand.judge.privacy.rows import AttackTables, LeakageRow, Status
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
 from evenhand.judge.result import AuditResult, Wording, group_label, verdict_of
 from evenhand.tables.schema import Columns
@@ -36,7 +37,7 @@ def document(
     settings: PrivacySettings,
     attacks: Sequence[str],
     reference: int,
-    rows: Mapping[str, list[dict[str, Any]]],
+    tables: AttackTables,
     problems: Sequence[str],
 ) -> dict[str, Any]:
     """Build the document, in the order in which it is read."""
@@ -72,16 +73,12 @@ def document(
             for arm in signals.arms
         ],
         "problems": list(dict.fromkeys(problems)),
-        "rates": rows["rates"],
-        "comparisons": rows["comparisons"],
-        "vulnerability": rows["vulnerability"],
-        "roc": rows["roc"],
-        "stability": rows["stability"],
-        "verdict": verdict_of(rows["comparisons"], candidates, arms[reference], _wording(rows["rates"])),
+        **tables.to_dict(),
+        "verdict": verdict_of(tables.comparisons, candidates, arms[reference], _wording(tables.rates)),
     }
 
 
-def _wording(rates: Sequence[dict[str, Any]]) -> Wording:
+def _wording(rates: Sequence[LeakageRow]) -> Wording:
     """Return the wording of the verdict for attacks."""
     return Wording(
         alone=f"One arm: {_leakage(rates)} A verdict needs a second arm to compare with.",
@@ -92,13 +89,11 @@ def _wording(rates: Sequence[dict[str, Any]]) -> Wording:
     )
 
 
-def _leakage(rates: Sequence[dict[str, Any]]) -> str:
+def _leakage(rates: Sequence[LeakageRow]) -> str:
     """Report how well the strongest attack identifies members over all rows."""
-    overall = [r for r in rates if r["metric"] == AUC and r["attribute"] is None and r["status"] == "ok"]
+    overall = [r for r in rates if r.metric == AUC and r.attribute is None and r.status is Status.OK]
     if not overall:
         return "no attack could be measured."
-    best = max(overall, key=lambda r: float(r["value"]))
-    level = f"{best['level']:.0%} interval {best['low']:.3f} to {best['high']:.3f}"
-    return (
-        f"the strongest attack, {best['attack']}, has an AUC of {best['value']:.3f} over all rows ({level})."
-    )
+    best = max(overall, key=lambda r: r.value)
+    level = f"{best.level:.0%} interval {best.low:.3f} to {best.high:.3f}"
+    return f"the strongest attack, {best.attack}, has an AUC of {best.value:.3f} over all rows ({level})."

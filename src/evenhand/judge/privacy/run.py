@@ -6,7 +6,6 @@ load -> score every arm with every attack -> observe groups -> rates, curves, co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from evenhand.judge.privacy.choice import Attack, choose_attacks, required_signa
 from evenhand.judge.privacy.observe import AttackEstimates, Scored, observe, unscored_remarks
 from evenhand.judge.privacy.rates import rate_row
 from evenhand.judge.privacy.result import AttackResult, document
+from evenhand.judge.privacy.rows import AttackTables, LeakageRow
 from evenhand.judge.privacy.settings import AUC, PrivacySettings
 from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import BoolArray, Columns, FloatArray, IntArray, Source
@@ -50,7 +50,7 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
     reference = _reference(signals, settings)
     attacks = choose_attacks(signals, settings)
     groups = groups_of(signals)
-    rows: dict[str, list[dict[str, Any]]] = {k: [] for k in ("rates", "vulnerability", "roc", "stability")}
+    tables = AttackTables()
     pairs: list[tuple[AttackEstimates, AttackEstimates]] = []
     problems = list(signals.problems)
     for attack in attacks:
@@ -61,7 +61,7 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
             problems += [*remarks, *unscored_remarks(scores, groups)]
         estimates = [_observe(s, groups, settings) for s in scored]
         for arm_estimates in estimates:
-            _add_rows(rows, arm_estimates, groups, signals, settings)
+            _add_rows(tables, arm_estimates, groups, signals, settings)
         for i, arm in enumerate(signals.arms):
             if i != reference:
                 pair = _pair_targets(
@@ -71,24 +71,21 @@ def attack_signals(signals: Signals, columns: Columns, settings: PrivacySettings
                     problems.append(pair)
                 else:
                     pairs.append(pair)
-    problems += _reversal_remarks(rows["rates"])
-    comparisons = compare.build_comparisons(pairs, groups, signals.attributes, settings) if pairs else []
-    rows["comparisons"] = comparisons
+    problems += _reversal_remarks(tables.rates)
+    if pairs:
+        tables.comparisons = compare.build_comparisons(pairs, groups, signals.attributes, settings)
     names = [attack.name for attack in attacks]
-    return AttackResult(document(signals, columns, settings, names, reference, rows, problems))
+    return AttackResult(document(signals, columns, settings, names, reference, tables, problems))
 
 
-def _reversal_remarks(rates: Sequence[dict[str, Any]]) -> list[str]:
+def _reversal_remarks(rates: Sequence[LeakageRow]) -> list[str]:
     """Remark on attacks that rank non-members above members: a column may have the opposite meaning."""
     return [
-        f"{r['input']}, {r['attack']}: members look less like members than non-members do (ROC AUC "
-        f"{r['value']:.3f}, {r['low']:.3f} to {r['high']:.3f}); is 'in_training' 1 for members, and is the "
+        f"{r.input}, {r.attack}: members look less like members than non-members do (ROC AUC "
+        f"{r.value:.3f}, {r.low:.3f} to {r.high:.3f}); is 'in_training' 1 for members, and is the "
         "signal what its column is called (a likelihood is not a loss)?"
         for r in rates
-        if r["attribute"] is None
-        and r["metric"] == AUC
-        and r["high"] < 1 / 2
-        and r["value"] < MAX_REVERSED_AUC
+        if r.attribute is None and r.metric == AUC and r.high < 1 / 2 and r.value < MAX_REVERSED_AUC
     ]
 
 
@@ -148,7 +145,7 @@ def _observe(scored: Scored, groups: Sequence[Group], settings: PrivacySettings)
 
 
 def _add_rows(
-    rows: dict[str, list[dict[str, Any]]],
+    tables: AttackTables,
     estimates: AttackEstimates,
     groups: Sequence[Group],
     signals: Signals,
@@ -156,15 +153,15 @@ def _add_rows(
 ) -> None:
     """Add the rows of one attack on one arm to each table."""
     for metric in settings.metrics:
-        rows["rates"] += [rate_row(estimates, metric, group, g, settings) for g, group in enumerate(groups)]
-    rows["roc"] += [curves.roc_row(estimates, group, settings.fprs) for group in groups]
-    rows["stability"] += [
+        tables.rates += [rate_row(estimates, metric, group, g, settings) for g, group in enumerate(groups)]
+    tables.roc += [curves.roc_row(estimates, group, settings.fprs) for group in groups]
+    tables.stability += [
         curves.stability_row(estimates, group, g, settings) for g, group in enumerate(groups)
     ]
     for number, attribute in enumerate(signals.attributes):
         numbered = [(g, group) for g, group in enumerate(groups) if group.attribute == attribute.name]
         rng = np.random.default_rng((settings.rng, number))
-        rows["vulnerability"] += control.vulnerability_rows(estimates, attribute, numbered, settings, rng)
+        tables.vulnerability += control.vulnerability_rows(estimates, attribute, numbered, settings, rng)
 
 
 def _pair_targets(

@@ -258,7 +258,7 @@ def _value(row: Row | None) -> Text:
         return Text("–")
     value = number(row, "value")
     if value is None:
-        return plain_text(str(row["status"]).replace("_", " "), "dim")
+        return plain_text(wording.missing_value(row), "dim")
     small = row.get("status", "ok") != "ok"
     bounds = wording.short_span(row)
     text = wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")

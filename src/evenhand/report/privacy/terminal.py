@@ -78,8 +78,7 @@ def _value(row: Row | None) -> str:
         return ""
     value = number(row, "value")
     if value is None:
-        why = str(row.get("reason") or "")
-        return "not resolvable" if "not resolvable" in why else str(row["status"]).replace("_", " ")
+        return wording.missing_value(row)
     bounds = wording.short_span(row)
     return wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")
 
