@@ -227,8 +227,7 @@ def test_options_reach_columns_and_settings():
         "--inner",
     ]
     context = audit.COMMAND.make_context("audit", call)
-    given = dict(context.params)
-    columns, settings = audit._read_call(given.pop("files"), given, audit.Outputs())
+    columns, settings = audit._read_call(audit.AuditOptions(**context.params), audit.Outputs())
     assert columns == Columns(
         by=("race", "sex"), where=(("lang", "a=b"),), intersect=(("race", "sex"),), names=("x",),
         memberships=("m_*",), inner=True,
@@ -301,7 +300,7 @@ def test_interruption(files, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(audit, "_judge", interrupt)
+    monkeypatch.setattr(audit, "_audit", interrupt)
     assert main(["audit", files["full"]]) == 130
     assert capsys.readouterr().err.strip() == "evenhand: interrupted"
 
@@ -310,7 +309,7 @@ def test_a_bug_of_ours_shows_its_traceback(files, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(audit, "_judge", fail)
+    monkeypatch.setattr(audit, "_audit", fail)
     with pytest.raises(ZeroDivisionError):
         main(["audit", files["full"]])
 

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli.lib.calls import check_gate, parse_conditions, parse_crossings, show_status
+from evenhand.cli.lib.calls import build_columns, publish_document, report_together, show_status
 from evenhand.cli.lib.options import (
     ALPHA,
     GROUPS,
     REFERENCE,
     RESULTS,
     WHERE,
+    FileOptions,
     add_options,
     min_group_size_option,
     name_option,
     parse_number,
 )
 from evenhand.cli.lib.outputs import Outputs
-from evenhand.cli.lib.studies import console
-from evenhand.errors import CallError, InputError
+from evenhand.cli.lib.studies import limit_blas_threads
+from evenhand.errors import InputError
 
 if TYPE_CHECKING:
-    from evenhand.judge.privacy import PrivacySettings
-    from evenhand.report.document import Document
+    from evenhand.judge.privacy.settings import PrivacySettings
     from evenhand.spec.base import Frozen
     from evenhand.tables.schema import Columns
+
+
+@dataclass(frozen=True)
+class AttackOptions(FileOptions):
+    """Options of the command, as parsed."""
+
+    attack: tuple[str, ...]
+    fpr: tuple[float, ...]
+    margin: float
+    permutations: int
+
 
 _EXAMPLES = """\b
 Examples:
@@ -91,56 +102,49 @@ model_role, arm, run. Exit codes are those of evenhand audit."""
     help="Number of permutations of membership in the control for disparate vulnerability.",
 )
 @add_options(RESULTS)
-@click.pass_context
-def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **options: Any) -> None:  # noqa: ANN401
+def COMMAND(**options: Any) -> int:  # noqa: ANN401
     """Measure by arm and group how well an attacker can infer which rows a model was trained on.
 
     Each FILE (csv, parquet, jsonl) contains signals (losses, margins) of models on rows of which some were in
     their training data; a DIR is a study or a folder of such files. Every run of an arm is attacked in turn,
     with the other runs as reference models.
     """
-    # The matrices are small: several BLAS threads would only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    outputs = Outputs(json=options["json"], html=options["html"], csv=options["csv"])
-    columns, settings = _read_call(files, options, outputs)
-    document = _judge(files, columns, settings)
-    if fail_on and not document["comparisons"]:
-        raise CallError(
-            f"--fail-on {fail_on}: there is only one arm, so nothing can be compared; give a second one."
-        )
-    contents = outputs.render(document)
-    outputs.write(contents)
-    from evenhand.report.privacy.terminal import summarise_attack  # noqa: PLC0415
-
-    summarise_attack(document, console(stderr=outputs.to_standard_output), outputs.paths)
-    ctx.exit(check_gate([document["verdict"]], fail_on))
+    return _attack(AttackOptions(**options))
 
 
-def _read_call(
-    files: Sequence[str], options: dict[str, Any], outputs: Outputs
-) -> tuple[Columns, PrivacySettings]:
+def _attack(options: AttackOptions) -> int:
+    """Attack the models of the files, publish the result, and return the exit code."""
+    limit_blas_threads()
+    from evenhand.judge.privacy.run import run_attack  # noqa: PLC0415
+
+    outputs = Outputs(json=options.json, html=options.html, csv=options.csv)
+    columns, settings = _read_call(options, outputs)
+    with show_status("reading, attacking and judging"):
+        result = run_attack(list(options.files), columns, settings)
+    return publish_document(result.to_dict(), outputs, options.fail_on)
+
+
+def _read_call(options: AttackOptions, outputs: Outputs) -> tuple[Columns, PrivacySettings]:
     """Build columns and settings from the options; report all complaints together."""
-    from evenhand.judge.privacy.settings import PrivacySettings  # noqa: PLC0415
-    from evenhand.tables.schema import Columns  # noqa: PLC0415
+    from evenhand.judge.privacy.settings import FPRS, PrivacySettings  # noqa: PLC0415
 
     complaints: list[str] = []
-    where = parse_conditions(options["where"], complaints)
-    intersect = parse_crossings(options["intersect"], complaints)
-    attacks = _attacks(options["attack"], complaints)
-    complaints += outputs.complaints(files)
-    settings: PrivacySettings | None = None
-    lists = {"fprs": options["fpr"], "primary": options["primary"]}
-    same = ("reference", "margin", "alpha", "min_group_size", "rng", "permutations")
-    try:
+    columns = build_columns(options, complaints)
+    attacks = _attacks(options.attack, complaints)
+    complaints += outputs.complaints(options.files)
+    with report_together(complaints):
         settings = PrivacySettings(
-            attacks=attacks, **{k: v for k, v in lists.items() if v}, **{k: options[k] for k in same}
+            attacks=attacks,
+            reference=options.reference,
+            primary=options.primary,
+            margin=options.margin,
+            alpha=options.alpha,
+            fprs=options.fpr or FPRS,
+            min_group_size=options.min_group_size,
+            rng=options.rng,
+            permutations=options.permutations,
         )
-    except InputError as error:
-        complaints += error.complaints
-    if complaints or settings is None:
-        raise CallError(complaints)
-    alike = {k: options[k] for k in ("by", "memberships", "id", "arm", "run")}
-    return Columns(where=where, intersect=intersect, names=options["name"], **alike), settings
+    return columns, settings
 
 
 def _attacks(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, Frozen], ...]:
@@ -153,11 +157,3 @@ def _attacks(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, Fr
         except InputError as error:
             complaints += [f"--attack: {complaint}" for complaint in error.complaints]
     return tuple(attacks)
-
-
-def _judge(files: Sequence[str], columns: Columns, settings: PrivacySettings) -> Document:
-    """Run the attacks."""
-    from evenhand.judge.privacy.run import run_attack  # noqa: PLC0415
-
-    with show_status("reading, attacking and judging"):
-        return run_attack(list(files), columns, settings).to_dict()

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli.lib.calls import check_gate, parse_conditions, parse_crossings, show_status
+from evenhand.cli.lib.calls import build_columns, publish_document, report_together, show_status
 from evenhand.cli.lib.options import (
     ALPHA,
     GROUPS,
     REFERENCE,
     RESULTS,
     WHERE,
+    FileOptions,
     add_options,
     min_group_size_option,
     name_option,
 )
 from evenhand.cli.lib.outputs import Outputs
-from evenhand.cli.lib.studies import console
-from evenhand.errors import CallError
+from evenhand.cli.lib.studies import limit_blas_threads
 
 if TYPE_CHECKING:
     from evenhand.judge.settings import Settings
-    from evenhand.report.document import Document
     from evenhand.tables.schema import Columns
+
+
+@dataclass(frozen=True)
+class AuditOptions(FileOptions):
+    """Options of the command, as parsed."""
+
+    label: str
+    prediction: str
+    score: str | None
+    positive: str | None
+    weight: str | None
+    cluster: str | None
+    split: str | None
+    inner: bool
+    resplit: bool
+    metric: tuple[str, ...]
+    margin: tuple[str, ...]
+    scoring: str
+
 
 _EXAMPLES = """\b
 Examples:
@@ -110,8 +128,7 @@ Exit codes:
     help="For likelihood tables: the scoring behind the headline numbers (all scorings are compared).",
 )
 @add_options(RESULTS)
-@click.pass_context
-def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, **options: Any) -> None:  # noqa: ANN401
+def COMMAND(**options: Any) -> int:  # noqa: ANN401
     """Judge predictions by group: each FILE (csv, parquet, jsonl) is an arm, the first one the reference.
 
     Files with generated texts (a column completion) are judged as translations: gender accuracy and shares,
@@ -119,64 +136,52 @@ def COMMAND(ctx: click.Context, /, files: tuple[str, ...], fail_on: str | None, 
     token bias: shares by meaning and by token under six scorings, and whether conclusions depend on the
     scoring.
     """
-    # The matrices of an audit are small: several BLAS threads would only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    outputs = Outputs(json=options["json"], html=options["html"], csv=options["csv"])
-    columns, settings = _read_call(files, options, outputs)
-    document = _judge(files, columns, settings, options["scoring"])
-    if fail_on and not document["comparisons"]:
-        raise CallError(
-            f"--fail-on {fail_on}: there is only one arm, so nothing can be compared; give a second file."
-        )
-    contents = outputs.render(document)
-    outputs.write(contents)
-    if "kind" in document:
-        from evenhand.report.language.page import summarise_generative as summarise  # noqa: PLC0415
-    else:
-        from evenhand.report.audit.terminal import summarise  # noqa: PLC0415
-
-    summarise(document, console(stderr=outputs.to_standard_output), outputs.paths)
-    ctx.exit(check_gate([document["verdict"]], fail_on))
+    return _audit(AuditOptions(**options))
 
 
-def _read_call(files: Sequence[str], options: dict[str, Any], outputs: Outputs) -> tuple[Columns, Settings]:
+def _audit(options: AuditOptions) -> int:
+    """Judge the files, publish the result, and return the exit code."""
+    limit_blas_threads()
+    from evenhand.judge.run import run_any  # noqa: PLC0415
+
+    outputs = Outputs(json=options.json, html=options.html, csv=options.csv)
+    columns, settings = _read_call(options, outputs)
+    with show_status("reading and judging"):
+        result = run_any(list(options.files), columns, settings, scoring=options.scoring)
+    return publish_document(result.to_dict(), outputs, options.fail_on)
+
+
+def _read_call(options: AuditOptions, outputs: Outputs) -> tuple[Columns, Settings]:
     """Build columns and settings from the options; report all complaints together."""
     from evenhand.judge.settings import MARGIN, Settings  # noqa: PLC0415
-    from evenhand.tables.schema import Columns  # noqa: PLC0415
 
     complaints: list[str] = []
-    where = parse_conditions(options["where"], complaints)
-    intersect = parse_crossings(options["intersect"], complaints)
-    margin, margins = _margins(options["margin"], complaints)
-    complaints += outputs.complaints(files)
-    settings: Settings | None = None
-    try:
+    columns = replace(
+        build_columns(options, complaints),
+        label=options.label,
+        prediction=options.prediction,
+        score=options.score,
+        positive=options.positive,
+        weight=options.weight,
+        cluster=options.cluster,
+        split=options.split,
+        inner=options.inner,
+        resplit=options.resplit,
+    )
+    margin, margins = _margins(options.margin, complaints)
+    complaints += outputs.complaints(options.files)
+    with report_together(complaints):
         settings = Settings(
-            primary=options["primary"],
-            metrics=options["metric"],
+            reference=options.reference,
+            metrics=options.metric,
+            primary=options.primary,
             margin=MARGIN if margin is None else margin,
             margins=margins,
-            **{k: options[k] for k in ("reference", "alpha", "min_group_size", "rng")},
+            alpha=options.alpha,
+            min_group_size=options.min_group_size,
+            rng=options.rng,
         )
-    except CallError as error:
-        complaints += error.complaints
-    if complaints or settings is None:
-        raise CallError(complaints)
-    same = (
-        "by",
-        "memberships",
-        "label",
-        "prediction",
-        "score",
-        "id",
-        "positive",
-        "weight",
-        "cluster",
-        "arm",
-        "run",
-    )
-    alike = {k: options[k] for k in (*same, "split", "inner", "resplit")}
-    return Columns(where=where, intersect=intersect, names=options["name"], **alike), settings
+    return columns, settings
 
 
 def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None, dict[str, float]]:
@@ -207,11 +212,3 @@ def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None,
             f"--margin: got {numbers}; give one number for all rates; METRIC=VALUE sets one metric."
         )
     return (general[0] if general else None), single
-
-
-def _judge(files: Sequence[str], columns: Columns, settings: Settings, scoring: str) -> Document:
-    """Run the audit."""
-    from evenhand.judge.run import run_any  # noqa: PLC0415
-
-    with show_status("reading and judging"):
-        return run_any(list(files), columns, settings, scoring=scoring).to_dict()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from evenhand.cli.lib.calls import check_gate
+from evenhand.cli.lib.calls import check_gate, refuse_single_arm
+from evenhand.cli.lib.options import FAIL_ON, OVERRIDES
 from evenhand.cli.lib.studies import OUTPUT, limit_blas_threads, publish, resolve_path
 from evenhand.errors import CallError, Complaint, InputError
 
@@ -19,6 +21,22 @@ if TYPE_CHECKING:
     from evenhand.study.workers.pool import Executor
 
 RUNS_FAILED = 1
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of the command, as parsed; a field is named after its option."""
+
+    source: str
+    overrides: tuple[str, ...]
+    output: str
+    executor: Executor
+    workers: int | None
+    dry_run: bool
+    smoke: bool
+    speed: float | None
+    fail_on: str | None
+
 
 _EXAMPLES = """\b
 Examples:
@@ -39,13 +57,7 @@ Exit codes:
 
 @click.command("run", epilog=_EXAMPLES, short_help="Train the methods of a study and judge them by group.")
 @click.argument("source", metavar="NAME|FILE")
-@click.option(
-    "-o",
-    "overrides",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Override an option of the file: a dotted key and a YAML value. Repeatable.",
-)
+@OVERRIDES
 @click.option("--output", metavar="DIR", default=OUTPUT, show_default=True, help="Folder of all studies.")
 @click.option(
     "--executor",
@@ -75,83 +87,68 @@ Exit codes:
     type=click.FloatRange(min=0, min_open=True),
     help="Speed that --dry-run assumes for its times.  [default: measured on this machine]",
 )
-@click.option(
-    "--fail-on",
-    type=click.Choice(["harm", "undecided"]),
-    help="Exit with code 3 if any verdict is harm; with undecided, if any is harm or undecided.",
-)
-@click.pass_context
-def COMMAND(
-    ctx: click.Context,
-    /,
-    source: str,
-    overrides: tuple[str, ...],
-    output: str,
-    dry_run: bool,
-    smoke: bool,
-    speed: float | None,
-    fail_on: str | None,
-    **how: Any,  # noqa: ANN401
-) -> None:
+@FAIL_ON
+def COMMAND(**options: Any) -> int:  # noqa: ANN401
     """Train the methods of the studies in FILE, or in the recipe called NAME, and judge them by group."""
+    return _run_studies(RunOptions(**options))
+
+
+def _run_studies(options: RunOptions) -> int:
+    """Run or plan every study, publish the results, and return the exit code."""
     limit_blas_threads()
     from evenhand.spec.read import read_located_studies  # noqa: PLC0415
     from evenhand.spec.yaml.check import locating_complaints  # noqa: PLC0415
 
-    output = str(resolve_path(output))
-    if Path(output).is_file():
+    output = resolve_path(options.output)
+    if output.is_file():
         raise CallError(f"--output {output}: this is a file; give a folder.")
-    read = read_located_studies(source, overrides=overrides)
-    studies, trees = tuple(study for study, _ in read), [tree for _, tree in read]
-    if fail_on and (alone := [study.name for study in studies if len(study.arms) < 2]):
-        raise CallError(
-            f"--fail-on {fail_on}: {', '.join(alone)} has only one arm, so there is nothing to compare."
-        )
-    if smoke:
+    located = read_located_studies(options.source, overrides=options.overrides)
+    single = [study.name for study, _ in located if len(study.arms) < 2]
+    refuse_single_arm(options.fail_on, f"{', '.join(single)} has" if single else "")
+    if options.smoke:
         from evenhand.cli.lib.smoke import shrink_study  # noqa: PLC0415
 
-        studies = tuple(shrink_study(study) for study in studies)
-    if dry_run:
-        from evenhand.cli.lib.plan import show_plan  # noqa: PLC0415
-
-        for study, tree in zip(studies, trees, strict=True):
-            with locating_complaints(tree, study.name if len(studies) > 1 else ""):
-                show_plan(study, Path(output), speed, _processes(study, **how))
-        return
-    if len(studies) > 1:
-        _refuse_any(studies, trees, Path(output))
+        located = tuple((shrink_study(study), tree) for study, tree in located)
+    if len(located) > 1 and not options.dry_run:
+        _refuse_any(located, output)
     results = []
-    for study, tree in zip(studies, trees, strict=True):
-        with locating_complaints(tree, study.name if len(studies) > 1 else ""):
-            results.append(_run(study, Path(output), how))
+    for study, tree in located:
+        with locating_complaints(tree, study.name if len(located) > 1 else ""):
+            if options.dry_run:
+                _show_plan(study, output, options)
+            else:
+                results.append(_run_study(study, output, options))
+    if options.dry_run:
+        return 0
     for result in results:
         _print_failures(result)
-    code = check_gate([result.verdict for result in results], fail_on)
-    ctx.exit(code or (RUNS_FAILED if any(result.failed for result in results) else 0))
+    code = check_gate([result.verdict for result in results], options.fail_on)
+    return code or (RUNS_FAILED if any(result.failed for result in results) else 0)
 
 
-def _processes(study: Study, *, executor: Executor, workers: int | None) -> int:
-    """Return the number of processes that would train a run together."""
+def _show_plan(study: Study, output: Path, options: RunOptions) -> None:
+    """Print the planned runs, and their costs if as many processes as in the call train each of them."""
+    from evenhand.cli.lib.plan import show_plan  # noqa: PLC0415
     from evenhand.study.workers.pool import refuse_call  # noqa: PLC0415
 
-    refuse_call(study, workers, executor)
-    if executor != "accelerate":
-        return 1
-    from evenhand.finetune.hardware.devices import group_size  # noqa: PLC0415  (torch)
+    refuse_call(study, options.workers, options.executor)
+    processes = 1
+    if options.executor == "accelerate":
+        from evenhand.finetune.hardware.devices import group_size  # noqa: PLC0415  (torch)
 
-    return workers or group_size(
-        None
-    )  # a number given by the user may refer to the devices of another machine
+        # A number of workers may refer to the devices of another machine, so it is not compared with these.
+        processes = options.workers or group_size(None)
+    show_plan(study, output, options.speed, processes)
 
 
-def _refuse_any(studies: Sequence[Study], trees: Sequence[Node], output: Path) -> None:
+def _refuse_any(located: Sequence[tuple[Study, Node]], output: Path) -> None:
     """Check the data of every study before the first one is trained."""
     from evenhand.spec.yaml.check import locate_complaint  # noqa: PLC0415
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
     from evenhand.study.run import check_study  # noqa: PLC0415
 
     complaints = []
-    for study, tree in zip(studies, trees, strict=True):
+    for study, tree in located:
         try:
             check_study(study, StudyFolder(output / study.name))
         except InputError as error:
@@ -165,14 +162,14 @@ def _refuse_any(studies: Sequence[Study], trees: Sequence[Node], output: Path) -
         raise InputError(dict.fromkeys(complaints))
 
 
-def _run(study: Study, output: Path, how: Mapping[str, Any]) -> StudyResult:
+def _run_study(study: Study, output: Path, options: RunOptions) -> StudyResult:
     """Run one study with progress on standard error, and publish its result."""
     from evenhand.cli.lib.progress import show_progress  # noqa: PLC0415
     from evenhand.study.run import run_study  # noqa: PLC0415
 
     try:
         with show_progress(study.name) as watch:
-            result = run_study(study, output, watch=watch, **how)
+            result = run_study(study, output, workers=options.workers, executor=options.executor, watch=watch)
     except KeyboardInterrupt:
         click.echo(
             f"{study.name}: stopped. Finished runs are kept in {output / study.name}; repeat the command to "

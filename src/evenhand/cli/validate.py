@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evenhand.cli.lib.options import OVERRIDES
 from evenhand.errors import MissingExtraError, NotHereError
 
 if TYPE_CHECKING:
@@ -29,13 +30,7 @@ Exit codes:
 
 @click.command("validate", epilog=_EXAMPLES, short_help="Report all problems of a study file.")
 @click.argument("file", metavar="FILE|NAME", required=False)
-@click.option(
-    "-o",
-    "overrides",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Override an option of the file: a dotted key and a YAML value. Repeatable.",
-)
+@OVERRIDES
 @click.option("--schema", is_flag=True, help="Print the JSON schema of study files, for editors.")
 def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
     """Check a study FILE, or the recipe called NAME, and its data as a run does, without training.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -94,10 +95,8 @@ def audit(
         >>> evenhand.audit(table, by="sex").rates[0]["value"]
         1.0
     """
-    columns = Columns(
-        by=_names(by),
-        memberships=_names(memberships),
-        intersect=_crossings(intersect),
+    columns = replace(
+        _columns(by, memberships, intersect, where, name),
         label=label,
         prediction=prediction,
         score=score,
@@ -107,9 +106,7 @@ def audit(
         cluster=cluster,
         arm=arm,
         run=run,
-        where=_where(where),
         split=split,
-        names=_names(name),
         inner=inner,
         resplit=resplit,
     )
@@ -208,16 +205,7 @@ def attack(
     from evenhand.judge.privacy.run import run_attack  # noqa: PLC0415
     from evenhand.judge.privacy.settings import PrivacySettings  # noqa: PLC0415
 
-    columns = Columns(
-        by=_names(by),
-        memberships=_names(memberships),
-        intersect=_crossings(intersect),
-        id=id,
-        arm=arm,
-        run=run,
-        where=_where(where),
-        names=_names(name),
-    )
+    columns = replace(_columns(by, memberships, intersect, where, name), id=id, arm=arm, run=run)
     rates = (fpr,) if isinstance(fpr, int | float) else tuple(fpr)
     settings = PrivacySettings(
         attacks=tuple(parse_attack(text) for text in _names(attack)),
@@ -237,12 +225,22 @@ def _names(names: Names) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _crossings(attributes: Iterable[Names]) -> tuple[tuple[str, ...], ...]:
-    return tuple(_crossing(i) for i in ([attributes] if isinstance(attributes, str) else attributes))
-
-
-def _where(conditions: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((str(k), str(v)) for k, v in (conditions or {}).items())
+def _columns(
+    by: Names,
+    memberships: Names,
+    intersect: Iterable[Names],
+    where: Mapping[str, object] | None,
+    name: Names,
+) -> Columns:
+    """Build the columns from the keywords that `audit` and `attack` share; one value may stand for a list."""
+    crossings = [intersect] if isinstance(intersect, str) else intersect
+    return Columns(
+        by=_names(by),
+        memberships=_names(memberships),
+        intersect=tuple(_crossing(attributes) for attributes in crossings),
+        where=tuple((str(k), str(v)) for k, v in (where or {}).items()),
+        names=_names(name),
+    )
 
 
 def _crossing(attributes: Names) -> tuple[str, ...]:

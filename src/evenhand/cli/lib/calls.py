@@ -1,15 +1,51 @@
-"""Helpers of the commands that judge files: parsing of list options, a status line, the gate."""
+"""Helpers of the commands that judge: parsing of list options, publication of a result, the gate."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from evenhand.cli.lib.options import FileOptions
+from evenhand.cli.lib.outputs import Outputs
+from evenhand.cli.lib.studies import console
+from evenhand.errors import CallError, InputError
+
+if TYPE_CHECKING:
+    from evenhand.report.document import Document
+    from evenhand.tables.schema import Columns
+
 GATE_FAILED = 3
+
+
+def build_columns(options: FileOptions, complaints: list[str]) -> Columns:
+    """Build the columns that all tables have; complaints about list options are added to `complaints`."""
+    from evenhand.tables.schema import Columns  # noqa: PLC0415  (numpy)
+
+    return Columns(
+        by=options.by,
+        memberships=options.memberships,
+        where=parse_conditions(options.where, complaints),
+        intersect=parse_crossings(options.intersect, complaints),
+        id=options.id,
+        arm=options.arm,
+        run=options.run,
+        names=options.name,
+    )
+
+
+@contextlib.contextmanager
+def report_together(complaints: Sequence[str]) -> Iterator[None]:
+    """Raise complaints after the block, together with those that the block raises."""
+    try:
+        yield
+    except InputError as error:
+        raise CallError([*complaints, *error.complaints]) from None
+    if complaints:
+        raise CallError(complaints)
 
 
 def parse_conditions(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[str, str], ...]:
@@ -34,6 +70,22 @@ def parse_crossings(texts: Sequence[str], complaints: list[str]) -> tuple[tuple[
             complaints.append(f"--intersect {text!r}: a column is named twice.")
         crossed.append(columns)
     return tuple(crossed)
+
+
+def publish_document(document: Document, outputs: Outputs, fail_on: str | None) -> int:
+    """Write the output files of a result, print its summary, and return the exit code of the gate."""
+    refuse_single_arm(fail_on, "" if document["comparisons"] else "there is")
+    outputs.write(outputs.render(document))
+    outputs.summarise(document, console(stderr=outputs.to_standard_output))
+    return check_gate([document["verdict"]], fail_on)
+
+
+def refuse_single_arm(fail_on: str | None, subject: str) -> None:
+    """Refuse `--fail-on` for a single arm; `subject` names what has it and its verb, or is empty."""
+    if fail_on and subject:
+        raise CallError(
+            f"--fail-on {fail_on}: {subject} only one arm, so nothing can be compared; give a second one."
+        )
 
 
 def check_gate(verdicts: Sequence[Mapping[str, Any]], fail_on: str | None) -> int:

@@ -1,13 +1,38 @@
-"""Options that several commands have."""
+"""Options that several commands have, and the record of those that `audit` and `attack` share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """Options of the commands that judge files, as parsed; a field is named after its option."""
+
+    files: tuple[str, ...]
+    by: tuple[str, ...]
+    memberships: tuple[str, ...]
+    intersect: tuple[str, ...]
+    id: str
+    arm: str | None
+    run: str | None
+    where: tuple[str, ...]
+    name: tuple[str, ...]
+    reference: str | None
+    primary: tuple[str, ...]
+    alpha: float
+    min_group_size: int
+    json: str | None
+    html: str | None
+    csv: str | None
+    fail_on: str | None
+    rng: int
 
 
 def parse_number(text: str, *, level: bool = False) -> float:
@@ -70,16 +95,24 @@ ALPHA = click.option(
     show_default=True,
     help="Each family of intervals has the simultaneous level 1 - alpha.",
 )
+OVERRIDES = click.option(
+    "-o",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override an option of the file: a dotted key and a YAML value. Repeatable.",
+)
+FAIL_ON = click.option(
+    "--fail-on",
+    type=click.Choice(["harm", "undecided"]),
+    help="Exit with code 3 if any verdict is harm; with undecided, if any is harm or undecided.",
+)
 #: Output files, the gate, and the seed.
 RESULTS = (
     click.option("--json", metavar="FILE", help="Write the result as JSON; - writes to standard output."),
     click.option("--html", metavar="FILE", help="Write a report as a single HTML page that works offline."),
     click.option("--csv", metavar="FILE", help="Write all numbers as one flat CSV table."),
-    click.option(
-        "--fail-on",
-        type=click.Choice(["harm", "undecided"]),
-        help="Exit with code 3 if any verdict is harm; with undecided, if any is harm or undecided.",
-    ),
+    FAIL_ON,
     click.option("--rng", type=int, default=0, show_default=True, help="Seed of all random draws."),
 )
 

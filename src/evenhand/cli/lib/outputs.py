@@ -16,6 +16,8 @@ from evenhand.cli import silence
 from evenhand.tables.io.paths import local, path_fault, scheme_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from evenhand.report.document import Document
 
 STANDARD_OUTPUT = "-"
@@ -92,23 +94,33 @@ class Outputs:
         if self.to_standard_output:
             _print(contents["json"])
 
+    def summarise(self, document: Document, console: Console) -> None:
+        """Print the summary of a result, with the paths of the files."""
+        if _is_attack(document):
+            from evenhand.report.privacy.terminal import summarise_attack as summarise  # noqa: PLC0415
+        elif "kind" in document:
+            from evenhand.report.language.page import summarise_generative as summarise  # noqa: PLC0415
+        else:
+            from evenhand.report.audit.terminal import summarise  # noqa: PLC0415
+        summarise(document, console, self.paths)
+
     def _dashed(self) -> list[str]:
         return [k for k, path in (("html", self.html), ("csv", self.csv)) if path == STANDARD_OUTPUT]
 
 
 def _page(document: Document) -> str:
     """Build the HTML page for the kind of a document."""
-    if str(document["schema"]).startswith("evenhand.attack/"):
-        from evenhand.report.privacy.page import build_privacy_page  # noqa: PLC0415
+    if _is_attack(document):
+        from evenhand.report.privacy.page import build_privacy_page as build  # noqa: PLC0415
+    elif "kind" in document:
+        from evenhand.report.language.page import build_generative_page as build  # noqa: PLC0415
+    else:
+        from evenhand.report.audit.page import build_page as build  # noqa: PLC0415
+    return build(document)
 
-        return build_privacy_page(document)
-    if "kind" in document:
-        from evenhand.report.language.page import build_generative_page  # noqa: PLC0415
 
-        return build_generative_page(document)
-    from evenhand.report.audit.page import build_page  # noqa: PLC0415
-
-    return build_page(document)
+def _is_attack(document: Document) -> bool:
+    return str(document["schema"]).startswith("evenhand.attack/")
 
 
 def _printable(path: str) -> str:

@@ -26,8 +26,8 @@ OUTPUT = "evenhand-runs"
 def limit_blas_threads() -> None:
     """Limit numpy's BLAS to one thread, unless the environment sets it; call this before numpy is imported.
 
-    Judging a study multiplies many small matrices in its own threads: additional BLAS threads would only wait
-    for each other.
+    Judging multiplies many small matrices, those of a study in its own threads: additional BLAS threads would
+    only wait for each other.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
