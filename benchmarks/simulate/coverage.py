@@ -11,6 +11,7 @@ from evenhand.judge.core.disparities import bounds as maxima
 from evenhand.judge.core.disparities import inputs as gaps
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
+from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.family import correlated
 from evenhand.judge.stats.paired import ScorePaired
 from evenhand.judge.stats.quantiles import two_sided, z_of
@@ -52,9 +53,7 @@ def paired(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
     estimates = ScorePaired(
         *filled,
         np.where(known, n, 1.0),
-        np.full(n.shape, np.inf),
-        np.where(known, run_variance, 0.0),
-        np.full(n.shape, dof),
+        Variation(np.inf, np.where(known, run_variance, 0.0), dof),
         better,
         worse,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
-from evenhand.judge.core.estimates import MIN_RUNS
+from evenhand.judge.stats.combine import MIN_RUNS
 from evenhand.tables.schema import ABSENT, Arm, Attribute, Predictions
 
 METRICS = ("accuracy", "true_positive_rate", "false_positive_rate")

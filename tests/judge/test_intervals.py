@@ -6,6 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from evenhand.judge.stats.combine import (
+    MIN_RUNS,
+    Variation,
+    row_part,
+    run_half_width,
+    share_limits,
+    variance_over_runs,
+)
 from evenhand.judge.stats.family import benjamini_hochberg, correlated, holm, independent
 from evenhand.judge.stats.intervals import clopper_pearson, tango, tango_statistic, wilson
 from evenhand.judge.stats.paired import ScorePaired, WaldPaired
@@ -21,9 +29,7 @@ def score(better, worse, n, *, runs=0.0, dof=np.inf, exact=True):
         (better + worse) / n,
         (better + worse) / n,
         n,
-        np.full_like(n, np.inf),
-        spread,
-        np.broadcast_to(dof, n.shape),
+        Variation(np.inf, spread, dof),
         *counted,
     )
 
@@ -91,9 +97,9 @@ def test_the_p_value_is_the_level_at_which_the_interval_reaches_zero():
 
 
 def test_wald_p_value_agrees_with_its_interval_and_with_t():
-    rows_only = WaldPaired(*(np.array([v]) for v in (0.1, 0.002, 12.0, 0.0, np.inf)))
+    rows_only = WaldPaired(np.array([0.1]), np.array([0.002]), Variation(12.0, np.zeros(1), np.inf))
     assert rows_only.p_values()[0] == pytest.approx(2 * stats.t.sf(0.1 / np.sqrt(0.002), 12), rel=1e-9)
-    both = WaldPaired(*(np.array([v]) for v in (0.1, 0.001, np.inf, 0.0005, 4.0)))
+    both = WaldPaired(np.array([0.1]), np.array([0.001]), Variation(np.inf, np.array([0.0005]), 4.0))
     p = both.p_values()[0]
     assert both.interval(p)[0][0] == pytest.approx(0, abs=1e-9)
     assert p > 2 * stats.norm.sf(0.1 / np.sqrt(0.0015))
@@ -106,6 +112,30 @@ def test_more_variation_between_runs_widens():
     ]
     assert widths == sorted(widths)
     assert widths[0] < widths[1]
+
+
+def test_rows_and_runs_are_joined_by_the_root_of_the_sum_of_squares():
+    """Each part has its own quantile, runs count from five on, and either part follows from the whole."""
+    values = np.array([0.1, 0.2, 0.4, 0.3, 0.5])
+    variance, dof = variance_over_runs(values)
+    assert (float(variance), dof) == (pytest.approx(np.var(values, ddof=1) / 5), 4)
+    both, shorter = variance_over_runs(values, np.append(values, 0.3))
+    assert (float(both), shorter) == (pytest.approx(variance + np.var([*values, 0.3], ddof=1) / 6), 4)
+    few, normal = variance_over_runs(values, values[: MIN_RUNS - 1])
+    assert (float(few), normal) == (0, np.inf)
+    variation = Variation.of_runs(7.0, values)
+    runs = stats.t.isf(0.025, 4) * np.sqrt(variance)
+    assert run_half_width(values, 0.05) == pytest.approx(runs, rel=1e-9)
+    assert run_half_width(values[1:], 0.05) == 0
+    z = float(z_of(0.05))
+    assert variation.row_quantile(z) == pytest.approx(stats.t.isf(0.025, 7), rel=1e-9)
+    assert variation.row_level(variation.row_quantile(z)) == pytest.approx(z, rel=1e-9)
+    joined = variation.distance(np.array([0.3]), z)
+    assert joined == pytest.approx(np.hypot(0.3, runs), rel=1e-9)
+    assert row_part(joined, variation.run_distance(z)) == pytest.approx(0.3, rel=1e-9)
+    assert variation.reaches(joined - 1e-9, np.array([0.3]), z).all()
+    assert not variation.reaches(joined + 1e-9, np.array([0.3]), z).any()
+    assert share_limits(0.9, (0.6, 0.95), runs) == (pytest.approx(0.9 - np.hypot(0.3, runs)), 1)
 
 
 def test_quantiles_equal_scipy():

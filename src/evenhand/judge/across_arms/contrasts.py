@@ -18,7 +18,6 @@ from evenhand.errors import CallError
 from evenhand.judge.core import families
 from evenhand.judge.core.estimates import (
     MIN_DISCORDANT_ROWS,
-    MIN_RUNS,
     Group,
     Observed,
     classes_of,
@@ -31,6 +30,7 @@ from evenhand.judge.core.estimates import (
 )
 from evenhand.judge.core.pairs import PairedEstimate, module_name
 from evenhand.judge.settings import METRICS, Settings
+from evenhand.judge.stats.combine import MIN_RUNS
 from evenhand.tables.schema import BoolArray, FloatArray, Predictions
 
 #: Weighted answers that cancel leave a rounding error; smaller values than this count as 0.

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.judge.metrics import Estimate, Metric, MetricInfo, Sample
+from evenhand.judge.stats.combine import variance_over_runs
 from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
 #: From this many rows on each side (right and wrong, or changed either way) a variance is estimated from
 #: the data. Below, the bound that holds for any answers is used: an estimate from few rows is unstable.
 MIN_DISCORDANT_ROWS = 10.0
-
-#: Runs per arm from which intervals include the variation between runs, and so hold for the method.
-MIN_RUNS = 5
 
 
 def shortage(n: float, least: int) -> str:
@@ -272,19 +270,13 @@ def effective_rows(observed: Observed, group: Group, predictions: Predictions) -
     return p * (1 - p) / spread if spread > 0 else floor
 
 
-def run_variance(candidate: Observed, reference: Observed, *, same_runs: bool) -> tuple[float, float]:
+def run_variance(candidate: Observed, reference: Observed, *, same_runs: bool) -> tuple[FloatArray, float]:
     """Variance over runs of the difference of two arms' means, and its degrees of freedom.
 
-    Runs of the same name are paired (they share a seed); otherwise the arms vary independently. Fewer than
-    five runs in either arm do not estimate the variation of further runs: variance 0, infinite degrees of
-    freedom, and the result holds for these runs only.
+    Runs of the same name are paired (they share a seed); otherwise the arms vary independently.
     """
     a, b = reference.values, candidate.values
-    if min(len(a), len(b)) < MIN_RUNS:
-        return 0.0, np.inf
-    if same_runs:
-        return float(np.var(b - a, ddof=1) / len(a)), len(a) - 1.0
-    return float(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b)), min(len(a), len(b)) - 1.0
+    return variance_over_runs(b - a) if same_runs else variance_over_runs(a, b)
 
 
 def classes_of(info: MetricInfo, predictions: Predictions) -> Iterator[tuple[str | None, int]]:

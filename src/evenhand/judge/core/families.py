@@ -14,6 +14,7 @@ from evenhand.judge.core.disparities.bounds import bound_and_test_maxima
 from evenhand.judge.core.estimates import row_covariance
 from evenhand.judge.core.pairs import PairedEstimate
 from evenhand.judge.settings import METRICS, Settings
+from evenhand.judge.stats.combine import Variation, row_part
 from evenhand.judge.stats.family import Family, correlated, holm, independent
 from evenhand.judge.stats.paired import ScorePaired, WaldPaired
 from evenhand.judge.stats.permutation import true_size
@@ -23,8 +24,6 @@ from evenhand.tables.schema import FloatArray, Predictions
 
 #: Maximum elements of the matrix of influence values; larger families use Sidak's critical value.
 MAX_MATRIX_ELEMENTS = 30_000_000
-
-RUN_COLUMNS = ("run_variance", "run_dof")
 
 METHODS = {
     "score": "paired score (Tango)",
@@ -171,21 +170,14 @@ def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) ->
             estimates = build([pairs[i] for i in at])
             low[at], high[at] = estimates.interval(pointwise)
             p[at] = estimates.p_values()
-            flat, _ = WaldPaired(
-                estimates.difference,
-                np.zeros(len(at)),
-                np.full(len(at), np.inf),
-                estimates.run_variance,
-                estimates.run_dof,
-            ).interval(pointwise)
-            run_half[at] = estimates.difference - flat
+            run_half[at] = estimates.variation.run_distance(z)
     at = np.array([i for i, q in enumerate(pairs) if q.inference == "maximum"], dtype=np.int64)
     bounds = bound_and_test_maxima([pairs[i].maximum for i in at], pointwise)
     low[at], high[at], critical[at], p[at] = bounds
     adjusted = joint.adjust(p)
     low, high = _widen_by_noise(low, high, _read_field(pairs, "noise"))
     half = (high - low) / 2
-    row_half = np.sqrt(np.maximum(half**2 - run_half**2, 0.0))
+    row_half = row_part(half, run_half)
     columns = (low, high, p, adjusted, row_half, run_half, critical)
     return [Limits(*(float(c[i]) for c in columns)) for i in range(size)]
 
@@ -203,13 +195,19 @@ def _read_field(pairs: list[PairedEstimate], name: str) -> FloatArray:
 
 
 def _score_problem(pairs: list[PairedEstimate]) -> ScorePaired:
-    names = ("difference", "absolute", "square", "n_effective", "row_dof", *RUN_COLUMNS, "better", "worse")
-    return ScorePaired(*(_read_field(pairs, n) for n in names))
+    difference, absolute, square, n, better, worse = (
+        _read_field(pairs, name)
+        for name in ("difference", "absolute", "square", "n_effective", "better", "worse")
+    )
+    return ScorePaired(difference, absolute, square, n, _variation(pairs), better, worse)
 
 
 def _wald_problem(pairs: list[PairedEstimate]) -> WaldPaired:
-    names = ("difference", "row_variance", "row_dof", *RUN_COLUMNS)
-    return WaldPaired(*(_read_field(pairs, n) for n in names))
+    return WaldPaired(_read_field(pairs, "difference"), _read_field(pairs, "row_variance"), _variation(pairs))
+
+
+def _variation(pairs: list[PairedEstimate]) -> Variation:
+    return Variation(*(_read_field(pairs, n) for n in ("row_dof", "run_variance", "run_dof")))
 
 
 def margin_of(pair: PairedEstimate, settings: Settings) -> float | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evenhand.judge.core.estimates import MIN_RUNS, Group, Observed
+from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.metrics import MetricInfo
+from evenhand.judge.stats.combine import unit_of
 from evenhand.tables.schema import Arm, Predictions
 
 
@@ -27,7 +28,7 @@ class PairedArms:
     def unit(self) -> str:
         """The source of variation in the interval: `rows`, or `rows and runs`."""
         fewest = min(len(self.reference_arm.runs), len(self.candidate_arm.runs))
-        return "rows and runs" if fewest >= MIN_RUNS else "rows"
+        return unit_of(fewest)
 
     @property
     def same_runs(self) -> bool:

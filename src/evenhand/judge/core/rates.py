@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from evenhand.judge.core.estimates import (
-    MIN_RUNS,
     Group,
     Observed,
     effective_rows,
@@ -18,9 +17,10 @@ from evenhand.judge.core.estimates import (
 from evenhand.judge.core.pairs import module_name
 from evenhand.judge.metrics import Metric
 from evenhand.judge.settings import Settings
+from evenhand.judge.stats.combine import Variation, share_limits, unit_of
 from evenhand.judge.stats.intervals import wilson
 from evenhand.judge.stats.paired import WaldPaired
-from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
+from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import Arm, Predictions
 
 NAN = float("nan")
@@ -36,7 +36,6 @@ def rate_row(
     settings: Settings,
 ) -> dict[str, Any]:
     """Build one row of `rates`."""
-    several = len(arm.runs) >= MIN_RUNS
     status, reason = "ok", ""
     low = high = NAN
     interval: str | None = None
@@ -59,7 +58,7 @@ def rate_row(
         "n": group.n,
         "n_positive": _count_positives(class_name, group, predictions),
         "runs": len(arm.runs),
-        "unit": "rows and runs" if several else "rows",
+        "unit": unit_of(len(arm.runs)),
         "status": status,
         "reason": reason,
         "interval": interval,
@@ -82,28 +81,19 @@ def _interval(
 ) -> tuple[float, float, str]:
     """Limits of one value: Wilson for shares, normal or t for means, none for calibration errors."""
     info, value = metric.INFO, observed.value
-    runs, run_dof = 0.0, np.inf
-    if len(observed.values) >= MIN_RUNS:
-        runs = float(np.var(observed.values, ddof=1) / len(observed.values))
-        run_dof = len(observed.values) - 1.0
     if info.inference == "permutation":
         return NAN, NAN, "none: its size depends on the number of rows"
+    clusters = row_dof(group.rows, p)
     if info.range == (0, 1):
         n = effective_rows(observed, group, p)
         if not n > 0:
             return NAN, NAN, "none: no rows"
-        z = z_to_t(z_of(alpha), row_dof(group.rows, p))
-        low, high = (float(v) for v in wilson(value, n, z))
-        part = float(t_of(alpha, run_dof)) * np.sqrt(runs) if runs > 0 else 0.0
-        return (
-            max(value - float(np.hypot(value - low, part)), 0.0),
-            min(value + float(np.hypot(high - value, part)), 1.0),
-            "Wilson, pointwise",
-        )
+        z, variation = float(z_of(alpha)), Variation.of_runs(clusters, observed.values)
+        rows = wilson(value, n, variation.row_quantile(z))
+        return *share_limits(value, rows, float(variation.run_distance(z))), "Wilson, pointwise"
     row_var = row_variance(observed.influence, group.rows, p)
-    dof = min(row_dof(group.rows, p), max(group.n - 1.0, 1.0))
     if group.n < 2 or not row_var > 0:
         return NAN, NAN, "none: fewer than two different rows"
-    estimate = WaldPaired(*(np.array([v]) for v in (value, row_var, dof, runs, run_dof)))
-    low_w, high_w = estimate.interval(alpha)
-    return max(float(low_w[0]), info.range[0]), min(float(high_w[0]), info.range[1]), "t, pointwise"
+    variation = Variation.of_runs(min(clusters, max(group.n - 1.0, 1.0)), observed.values)
+    low, high = WaldPaired(np.asarray(value), np.asarray(row_var), variation).interval(alpha)
+    return max(float(low), info.range[0]), min(float(high), info.range[1]), "t, pointwise"

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.judge.core.estimates import MIN_RUNS, Group, Observed, effective_rows, groups_of, row_dof
+from evenhand.judge.core.estimates import Group, Observed, effective_rows, groups_of, row_dof
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.settings import Settings
+from evenhand.judge.stats.combine import run_half_width, share_limits
 from evenhand.judge.stats.intervals import wilson
-from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
+from evenhand.judge.stats.quantiles import z_of, z_to_t
 from evenhand.tables.schema import ABSENT, Arm, FloatArray, Predictions
 
 
@@ -115,13 +116,5 @@ def _bin_share(
     n = effective_rows(observed, Group(group.attribute, group.name, rows, len(rows)), p)
     if not n > 0:
         return value, float("nan"), float("nan")
-    low, high = (float(v) for v in wilson(value, n, z_to_t(z_of(alpha), row_dof(rows, p))))
-    runs = len(observed.values)
-    part = 0.0
-    if runs >= MIN_RUNS:
-        part = float(t_of(alpha, runs - 1.0)) * float(np.std(observed.values, ddof=1)) / runs**0.5
-    return (
-        value,
-        max(value - float(np.hypot(value - low, part)), 0.0),
-        min(value + float(np.hypot(high - value, part)), 1.0),
-    )
+    rows_only = wilson(value, n, z_to_t(z_of(alpha), row_dof(rows, p)))
+    return value, *share_limits(value, rows_only, run_half_width(observed.values, alpha))

@@ -10,6 +10,7 @@ from evenhand.judge.core.estimates import row_dof, run_variance
 from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
+from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.paired import WaldPaired
 from evenhand.judge.stats.permutation import Binned, hidden_by_noise, swapped_difference
 from evenhand.tables.schema import ABSENT, Arm
@@ -49,9 +50,9 @@ def compare_calibration(m: PairedArms, rng: np.random.Generator, *, interval: bo
         return {"status": "ok", "reason": "", "inference": "swap", "noise": noise, **fields}
     p_value = swapped.p_value
     if run_var > 0:
-        difference = m.candidate.value - m.reference.value
-        values = (difference, swapped.variance, rows, run_var, run_dof)
-        p_value = float(WaldPaired(*(np.array([v]) for v in values)).p_values()[0])
+        difference = np.asarray(m.candidate.value - m.reference.value)
+        estimate = WaldPaired(difference, np.asarray(swapped.variance), Variation(rows, run_var, run_dof))
+        p_value = float(estimate.p_values())
     return {"status": "ok", "reason": "", "p_value": p_value}
 
 

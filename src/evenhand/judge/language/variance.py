@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.core.estimates import MIN_RUNS
 from evenhand.judge.prompts.choices import SCORINGS, TIE_TOLERANCE, Chosen
 from evenhand.judge.prompts.crossing import Crossing, crossing_of
 from evenhand.judge.prompts.forms import log_shares
 from evenhand.judge.settings import Settings
+from evenhand.judge.stats.combine import MIN_RUNS
 from evenhand.judge.stats.variance import Components, components, limits
 from evenhand.tables.answers.likelihoods import NONE
 from evenhand.tables.schema import FloatArray

@@ -20,6 +20,7 @@ from evenhand.judge.privacy.rates import status_of, unit_of
 from evenhand.judge.privacy.rows import Status
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings
 from evenhand.judge.settings import Settings
+from evenhand.judge.stats.combine import MIN_RUNS
 from evenhand.judge.stats.verdict import more_needed, settling_half_width
 from evenhand.tables.schema import Attribute, FloatArray, Predictions
 
@@ -146,7 +147,7 @@ def _run_variance(differences: FloatArray) -> tuple[float, float]:
 
     Below `MIN_RUNS` targets a variance over targets is not estimated: it is 0, and rows alone vary.
     """
-    if len(differences) < counts.MIN_RUNS:
+    if len(differences) < MIN_RUNS:
         return 0.0, np.inf
     return float(np.var(differences, ddof=1) / len(differences)), len(differences) - 1.0
 

@@ -20,11 +20,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenhand.judge.core.estimates import MIN_RUNS, Group
+from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
 from evenhand.judge.privacy.rates import effective_rows, status_of
 from evenhand.judge.privacy.rows import Status, VulnerabilityRow
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
+from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.family import correlated, independent
 from evenhand.judge.stats.forms import gap_forms
 from evenhand.judge.stats.paired import WaldPaired
@@ -303,16 +304,13 @@ def range_limits(
     forms = np.array([f for f in all_forms if np.flatnonzero(f)[0] == np.flatnonzero(f > 0)[0]])
     values = np.stack([estimate.values for estimate in group_estimates])
     rows = np.einsum("fg,gh,fh->f", forms, covariance, forms)
-    runs, dof = np.zeros(len(forms)), np.full(len(forms), np.inf)
-    targets = values.shape[1]
-    if targets >= MIN_RUNS:
-        runs = (forms @ values).var(axis=1, ddof=1) / targets
-        dof = np.full(len(forms), targets - 1.0)
-    paired = WaldPaired(forms @ values.mean(axis=1), rows, np.full(len(forms), np.inf), runs, dof)
-    if not (rows + runs > 0).all():
+    variation = Variation.of_runs(np.inf, forms @ values)
+    paired = WaldPaired(forms @ values.mean(axis=1), rows, variation)
+    variance = rows + variation.run_variance
+    if not (variance > 0).all():
         return float("nan"), float("nan"), float("nan")
     # Differences that share a group are correlated; the critical value accounts for that correlation.
-    scale = 1 / np.sqrt(rows + runs)
+    scale = 1 / np.sqrt(variance)
     correlation = (forms @ covariance @ forms.T) * scale[:, None] * scale[None, :]
     np.fill_diagonal(correlation, 1.0)
     family = correlated(np.clip(correlation, -1, 1), rng) if len(forms) > 1 else independent(1)

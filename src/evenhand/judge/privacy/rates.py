@@ -17,6 +17,7 @@ from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
 from evenhand.judge.privacy.rows import LeakageRow, Status
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
+from evenhand.judge.stats.combine import MIN_RUNS
 from evenhand.judge.stats.intervals import clopper_pearson, wilson
 from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
 from evenhand.tables.schema import FloatArray
@@ -24,7 +25,7 @@ from evenhand.tables.schema import FloatArray
 
 def unit_of(targets: int) -> str:
     """Name the source of variation: rows of these very targets, or rows and targets."""
-    return "rows and runs" if targets >= counts.MIN_RUNS else "rows"
+    return "rows and runs" if targets >= MIN_RUNS else "rows"
 
 
 def status_of(
@@ -121,7 +122,7 @@ def rate_row(
 
 def run_half_width(values: FloatArray, alpha: float) -> float:
     """Half width of the t interval of a mean over targets; 0 below five targets."""
-    if len(values) < counts.MIN_RUNS:
+    if len(values) < MIN_RUNS:
         return 0.0
     return float(t_of(alpha, len(values) - 1.0) * np.std(values, ddof=1) / np.sqrt(len(values)))
 

@@ -18,14 +18,14 @@ An audit has hundreds of such maxima over the same number of groups: they are bo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
+from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.intervals import tango, wilson
-from evenhand.judge.stats.quantiles import z_to_t
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 #: Maximum pairs of forms that are all bounded: the gaps of twelve groups have (12 * 11)^2 = 17,424.
@@ -175,41 +175,34 @@ class Contrasts:
         return np.asarray((self.matrix @ self.centre[:, :, None])[:, :, 0])
 
     @cached_property
-    def run_variance(self) -> FloatArray:
-        """[B, M] variance of each contrast's mean over runs."""
-        if self.rates.runs is None:
-            return np.zeros((len(self.rates.value), len(self.matrix)))
+    def variation(self) -> Variation:
+        """Variation of the contrasts over runs, whose variance is [B, M]."""
         runs = self.rates.runs
+        if runs is None:
+            return Variation(np.inf, np.zeros((len(self.rates.value), len(self.matrix))), np.inf)
         if self.scale == "log":
             floor = (0.5 / (self.rates.n + 1))[:, :, None]
             runs = np.log(np.where(runs > 0, runs, floor))
-        return np.asarray((self.matrix @ runs).var(axis=2, ddof=1) / runs.shape[2])
-
-    @property
-    def run_dof(self) -> float:
-        """Degrees of freedom of `run_variance`."""
-        return np.inf if self.rates.runs is None else self.rates.runs.shape[2] - 1.0
+        return Variation.of_runs(np.inf, self.matrix @ runs)
 
     def bounds(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
         """Bound every contrast of some of the maxima: [A, M] low and [A, M] high.
 
         Distances to the limits of single rates are combined to that of a contrast (MOVER: Zou and Donner
-        2008), and with the distance over runs as the root of the sum of squares.
+        2008), and then with the distance over runs.
 
         Args:
             z: [A] normal quantiles, which determine the level of the bounds.
             at: [A] indices of the maxima.
         """
         estimate = self.estimate[at]
-        runs = np.zeros_like(estimate)
-        if self.rates.runs is not None:
-            variance = self.run_variance[at]
-            runs = np.where(variance > 0, z_to_t(z, self.run_dof)[:, None], 0.0) * np.sqrt(variance)
+        runs = replace(self.variation, run_variance=self.variation.run_variance[at])
         down, up = self._distances(z, at)
         paired = self._paired_distances(z, at) if self.two_arms else None
-        low = estimate - np.hypot(self._row_distance(self.matrix, at, (down, up), paired), runs)
-        high = estimate + np.hypot(self._row_distance(-self.matrix, at, (down, up), paired), runs)
-        return low, high
+        below = self._row_distance(self.matrix, at, (down, up), paired)
+        above = self._row_distance(-self.matrix, at, (down, up), paired)
+        z = z[:, None]
+        return estimate - runs.distance(below, z), estimate + runs.distance(above, z)
 
     def _distances(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
         """[A, P] distances of the rates to their lower and upper limits."""

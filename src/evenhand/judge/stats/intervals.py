@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from evenhand.judge.stats.quantiles import beta_quantile
-from evenhand.tables.schema import FloatArray
+from evenhand.judge.stats.quantiles import beta_quantile, bisect
+from evenhand.tables.schema import BoolArray, FloatArray
 
 #: Bisection steps for an interval of length 1 or 2: limits are exact to 1e-10.
 BISECTION_STEPS = 34
@@ -85,11 +85,10 @@ def tango(
         *(np.asarray(v, dtype=np.float64) for v in (difference, discordance, n, z))
     )
     both = (2, *d.shape)
-    inside = np.array(np.broadcast_to(d, both))
     outside = np.array(np.broadcast_to(np.array([-1.0, 1.0]).reshape(2, *[1] * d.ndim), both))
-    for _ in range(BISECTION_STEPS):
-        middle = (inside + outside) / 2
-        accepted = np.abs(tango_statistic(middle, d, s, n)) <= z
-        inside = np.where(accepted, middle, inside)
-        outside = np.where(accepted, outside, middle)
+
+    def accepts(at: FloatArray) -> BoolArray:
+        return np.asarray(np.abs(tango_statistic(at, d, s, n)) <= z)
+
+    inside, _ = bisect(np.array(np.broadcast_to(d, both)), outside, accepts, BISECTION_STEPS)
     return inside[0], inside[1]

@@ -31,7 +31,7 @@ def draw_largest(parts: Sequence[Contrasts], index: int, rng: np.random.Generato
     draws = int(np.clip(TARGET_ELEMENTS // max(size, 1), *DRAWS))
     maxima = np.zeros(draws)
     for c in parts:
-        spread, run_variance = c.spread[index], c.run_variance[index, c.distinct]
+        spread, run_variance = c.spread[index], c.variation.run_variance[index, c.distinct]
         root = symmetric_root(spread)
         matrix = c.matrix[c.distinct]
         rows = ((matrix @ spread) * matrix).sum(axis=1)

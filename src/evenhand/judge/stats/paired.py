@@ -1,9 +1,6 @@
 """The difference of two arms on the same rows: pointwise intervals and p-values, over arrays.
 
-Two sources of variation may enter: rows (always) and runs (from five runs per arm on). Their distances to a
-limit are computed separately and combined as the root of the sum of squares (MOVER: Zou and Donner 2008),
-each with its own quantile: normal or score for rows, t with `run_dof` degrees of freedom for runs (Howe
-1974).
+Each kind of difference defines its distance to a limit over rows; `combine.Variation` joins it with runs.
 """
 
 from __future__ import annotations
@@ -13,9 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
+from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.intervals import tango, tango_statistic
-from evenhand.judge.stats.quantiles import sign_test, t_to_z, two_sided, z_of, z_to_t
-from evenhand.tables.schema import FloatArray
+from evenhand.judge.stats.quantiles import bisect, sign_test, two_sided, z_of
+from evenhand.tables.schema import BoolArray, FloatArray
 
 #: Pseudo-rows on which the averaged answers of two arms differ by 1, added to the observed ones when the size
 #: of a row's difference is estimated: a few small observed differences do not prove that all are small. They
@@ -30,6 +28,7 @@ class Pointwise(Protocol):
     """k differences, each with an interval at any level and a p-value that agrees with the interval."""
 
     difference: FloatArray
+    variation: Variation
 
     def interval(self, alpha: float) -> tuple[FloatArray, FloatArray]:
         """[k] low and [k] high at level 1 - alpha."""
@@ -51,9 +50,7 @@ class ScorePaired:
         absolute: [k] mean of |d|.
         square: [k] mean of d squared.
         n: [k] rows, or the effective number under weights and clusters.
-        row_dof: [k] degrees of freedom behind `n`: clusters minus one, or infinite.
-        run_variance: [k] variance of the mean over runs, or 0.
-        run_dof: [k] its degrees of freedom.
+        variation: over runs, with the degrees of freedom behind `n`.
         better: [k] rows that only the candidate has right, for the exact test; NaN where rows are weighted,
             clustered or averaged over runs.
         worse: [k] rows that only the reference has right.
@@ -63,9 +60,7 @@ class ScorePaired:
     absolute: FloatArray
     square: FloatArray
     n: FloatArray
-    row_dof: FloatArray
-    run_variance: FloatArray
-    run_dof: FloatArray
+    variation: Variation
     better: FloatArray
     worse: FloatArray
 
@@ -77,7 +72,7 @@ class ScorePaired:
     def row_limits(self, z: float) -> tuple[FloatArray, FloatArray]:
         """[k] limits when rows are the only source of variation."""
         s = self.scale
-        low, high = tango(self.difference / s, self.absolute / s, self.n, z_to_t(z, self.row_dof))
+        low, high = tango(self.difference / s, self.absolute / s, self.n, self.variation.row_quantile(z))
         return s * low, s * high
 
     def interval(self, alpha: float) -> tuple[FloatArray, FloatArray]:
@@ -88,10 +83,9 @@ class ScorePaired:
         """
         z = float(z_of(alpha))
         low, high = self.row_limits(z)
-        runs = _run_part(z, self.run_variance, self.run_dof)
         d = self.difference
-        low = np.maximum(d - np.hypot(d - low, runs), -1.0)
-        high = np.minimum(d + np.hypot(high - d, runs), 1.0)
+        low = np.maximum(d - self.variation.distance(d - low, z), -1.0)
+        high = np.minimum(d + self.variation.distance(high - d, z), 1.0)
         accepted = self._exact() >= alpha
         return np.where(accepted, np.minimum(low, 0.0), low), np.where(accepted, np.maximum(high, 0.0), high)
 
@@ -102,14 +96,16 @@ class ScorePaired:
         point `middle`, where the row limit alone would be, finds the z at which that holds.
         """
         s, d = self.scale, np.abs(self.difference)
-        inner, outer = np.zeros_like(d), d.copy()
-        for _ in range(BISECTION_STEPS):
-            middle = (inner + outer) / 2
-            z = t_to_z(tango_statistic(middle / s, d / s, self.absolute / s, self.n), self.row_dof)
-            short = (d - middle) ** 2 + _run_part(z, self.run_variance, self.run_dof) ** 2 > d**2
-            inner, outer = np.where(short, middle, inner), np.where(short, outer, middle)
-        at = np.where(self.run_variance > 0, inner, 0.0)
-        z = t_to_z(tango_statistic(at / s, d / s, self.absolute / s, self.n), self.row_dof)
+
+        def quantile(at: FloatArray) -> FloatArray:
+            statistic = tango_statistic(at / s, d / s, self.absolute / s, self.n)
+            return self.variation.row_level(statistic)
+
+        def beyond(middle: FloatArray) -> BoolArray:
+            return self.variation.reaches(d, d - middle, quantile(middle))
+
+        at, _ = bisect(np.zeros_like(d), d, beyond, BISECTION_STEPS)
+        z = quantile(np.where(self.variation.run_variance > 0, at, 0.0))
         return np.maximum(two_sided(z), np.nan_to_num(self._exact(), nan=0.0))
 
     def _exact(self) -> FloatArray:
@@ -125,24 +121,18 @@ class WaldPaired:
     Attributes:
         difference: [k].
         row_variance: [k] variance over rows or clusters.
-        row_dof: [k] its degrees of freedom.
-        run_variance: [k] variance over runs, or 0.
-        run_dof: [k] its degrees of freedom.
+        variation: over runs, with the degrees of freedom of `row_variance`.
     """
 
     difference: FloatArray
     row_variance: FloatArray
-    row_dof: FloatArray
-    run_variance: FloatArray
-    run_dof: FloatArray
+    variation: Variation
 
     def half_width(self, z: FloatArray | float) -> FloatArray:
         """[k] half width at the level of the normal quantile z."""
         # At few degrees of freedom the quantile may be infinite; without variance the product must be 0.
-        quantile = np.where(self.row_variance > 0, z_to_t(z, self.row_dof), 0.0)
-        rows = quantile * np.sqrt(self.row_variance)
-        half: FloatArray = np.hypot(rows, _run_part(z, self.run_variance, self.run_dof))
-        return half
+        quantile = np.where(self.row_variance > 0, self.variation.row_quantile(z), 0.0)
+        return self.variation.distance(quantile * np.sqrt(self.row_variance), z)
 
     def interval(self, alpha: float) -> tuple[FloatArray, FloatArray]:
         """[k] low and high."""
@@ -152,17 +142,7 @@ class WaldPaired:
     def p_values(self) -> FloatArray:
         """[k] two-sided p-values of no difference."""
         d = np.abs(self.difference)
-        low, high = np.zeros_like(d), np.full_like(d, 37.0)
-        for _ in range(BISECTION_STEPS):
-            middle = (low + high) / 2
-            short = self.half_width(middle) < d
-            low, high = np.where(short, middle, low), np.where(short, high, middle)
-        return two_sided(low)
-
-
-def _run_part(z: FloatArray | float, variance: FloatArray, dof: FloatArray) -> FloatArray:
-    known = variance > 0
-    if not known.any():
-        return np.zeros(np.broadcast(z, variance).shape)
-    quantile = np.where(known, z_to_t(z, np.where(known, dof, np.inf)), 0.0)
-    return np.asarray(quantile * np.sqrt(np.where(known, variance, 0.0)))
+        z, _ = bisect(
+            np.zeros_like(d), np.full_like(d, 37.0), lambda z: self.half_width(z) < d, BISECTION_STEPS
+        )
+        return two_sided(z)

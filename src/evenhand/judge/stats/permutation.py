@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.judge.stats.family import symmetric_root
-from evenhand.tables.schema import FloatArray, IntArray
+from evenhand.judge.stats.quantiles import bisect
+from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 PERMUTATIONS = 1_999
 
@@ -141,11 +142,12 @@ def true_size(excess: FloatArray, noise: FloatArray) -> FloatArray:
 
     size = np.where(noise > 0, noise, 1.0)
     target = excess / size
-    low, high = target, target + _MEAN_ABS_NORMAL
-    for _ in range(60):
-        x = (low + high) / 2
+
+    def below(x: FloatArray) -> BoolArray:
         gain = x * (2 * ndtr(x) - 1) + 2 * np.exp(-(x**2) / 2) / (2 * np.pi) ** 0.5 - _MEAN_ABS_NORMAL
-        low, high = np.where(gain < target, x, low), np.where(gain < target, high, x)
+        return np.asarray(gain < target)
+
+    _, high = bisect(target, target + _MEAN_ABS_NORMAL, below, 60)
     return np.asarray(np.where((noise > 0) & (excess > 0), high * size, excess))
 
 

@@ -6,12 +6,34 @@ not need it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-from evenhand.tables.schema import FloatArray
+from evenhand.tables.schema import BoolArray, FloatArray
+
+
+def bisect(
+    inside: FloatArray, outside: FloatArray, accepts: Callable[[FloatArray], BoolArray], steps: int
+) -> tuple[FloatArray, FloatArray]:
+    """Find where a condition that holds at `inside` and not at `outside` changes, elementwise.
+
+    Args:
+        inside: values that the condition accepts.
+        outside: values that it rejects; above or below.
+        accepts: the condition.
+        steps: each halves the distance.
+
+    Returns:
+        The last accepted and the last rejected values.
+    """
+    for _ in range(steps):
+        middle = (inside + outside) / 2
+        accepted = accepts(middle)
+        inside, outside = np.where(accepted, middle, inside), np.where(accepted, outside, middle)
+    return inside, outside
 
 
 def z_of(alpha: npt.ArrayLike) -> FloatArray:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.judge.core.estimates import (
-    MIN_RUNS,
     Group,
     Observed,
     effective_paired,
@@ -16,6 +15,7 @@ from evenhand.judge.core.estimates import (
     row_covariance,
 )
 from evenhand.judge.disparities import DisparityInfo
+from evenhand.judge.stats.combine import MIN_RUNS
 from evenhand.judge.stats.forms import Rates
 from evenhand.judge.stats.paired import PSEUDO_ROWS
 from evenhand.tables.schema import FloatArray, Predictions

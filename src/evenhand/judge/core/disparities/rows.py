@@ -12,12 +12,13 @@ import numpy as np
 from evenhand import registry
 from evenhand.judge.core.disparities.bounds import bound_maxima
 from evenhand.judge.core.disparities.inputs import Maximum, disparity_difference, single_arm_disparity
-from evenhand.judge.core.estimates import MIN_RUNS, Group, Observed, shortage
+from evenhand.judge.core.estimates import Group, Observed, shortage
 from evenhand.judge.core.flips import count_flips
 from evenhand.judge.core.pairs import PairedEstimate, module_name
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.settings import DISPARITIES, Settings
+from evenhand.judge.stats.combine import unit_of
 from evenhand.judge.stats.permutation import permuted_gap
 from evenhand.tables.schema import Predictions
 
@@ -153,7 +154,7 @@ def _build_row(
         "groups_used": used.names,
         "groups_left_out": used.left_out,
         "runs": len(this.runs),
-        "unit": "rows and runs" if len(this.runs) >= MIN_RUNS else "rows",
+        "unit": unit_of(len(this.runs)),
         "status": "ok",
         "reason": "",
         "interval": None,
@@ -251,7 +252,7 @@ def _build_pair(
         inference=inference,
         n=round(float(amount.sum())),
         runs=fewest,
-        unit="rows and runs" if fewest >= MIN_RUNS else "rows",
+        unit=unit_of(fewest),
         right_to_wrong=changed.right_to_wrong,
         wrong_to_right=changed.wrong_to_right,
         between_runs=changed.between_runs,
