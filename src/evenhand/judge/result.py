@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from evenhand import registry
-from evenhand._version import __version__
 from evenhand.judge.core.learnt import nothing_learnt, sentences, warning
 from evenhand.judge.disparities import DisparityInfo
+from evenhand.judge.documents import head, without_nan
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.settings import DISPARITIES, GENERATIVE, METRICS, Settings
 from evenhand.tables.schema import Columns, Predictions
@@ -35,49 +33,39 @@ class AuditResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The document: plain lists, dicts, strings and numbers, None where a number is undefined."""
-        plain: dict[str, Any] = json.loads(json.dumps(_without_nan(self.document), allow_nan=False))
+        plain: dict[str, Any] = json.loads(json.dumps(without_nan(self.document), allow_nan=False))
         return plain
 
     def to_json(self) -> str:
         """The document as JSON text."""
-        return json.dumps(_without_nan(self.document), allow_nan=False, ensure_ascii=False, indent=1)
+        return json.dumps(without_nan(self.document), allow_nan=False, ensure_ascii=False, indent=1)
 
     @property
     def verdict(self) -> dict[str, Any]:
         """Counts of the verdicts, the worst row and the sentence."""
-        verdict: dict[str, Any] = _without_nan(self.document["verdict"])
+        verdict: dict[str, Any] = without_nan(self.document["verdict"])
         return verdict
 
     @property
     def rates(self) -> list[dict[str, Any]]:
         """Rows of rates: one arm, group and metric each."""
-        rows: list[dict[str, Any]] = _without_nan(self.document["rates"])
+        rows: list[dict[str, Any]] = without_nan(self.document["rates"])
         return rows
 
     @property
     def disparities(self) -> list[dict[str, Any]]:
         """Rows of disparities: one arm, attribute and disparity each."""
-        rows: list[dict[str, Any]] = _without_nan(self.document["disparities"])
+        rows: list[dict[str, Any]] = without_nan(self.document["disparities"])
         return rows
 
     @property
     def comparisons(self) -> list[dict[str, Any]]:
         """Rows of comparisons: one candidate, group and metric each."""
-        rows: list[dict[str, Any]] = _without_nan(self.document["comparisons"])
+        rows: list[dict[str, Any]] = without_nan(self.document["comparisons"])
         return rows
 
     def __repr__(self) -> str:
         return f"AuditResult({self.document['verdict']['sentence']!r})"
-
-
-def _without_nan(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(v) for v in value]
-    return value
 
 
 @dataclass(frozen=True)
@@ -255,9 +243,7 @@ def document(
     idle = nothing_learnt(predictions, reference)
     verdict = verdict_of(comparisons, candidates, arms[reference])
     return {
-        "schema": SCHEMA,
-        "evenhand": __version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **head(SCHEMA),
         "settings": {
             **asdict(columns),
             "reference": arms[reference],

@@ -7,8 +7,8 @@ import io
 import json
 import math
 from collections.abc import Iterable
-from typing import Any
 
+from evenhand.judge.documents import without_nan
 from evenhand.report.document import Document
 
 _TABLES = ("rates", "disparities", "comparisons", "vulnerability", "stability")
@@ -22,7 +22,7 @@ _NESTED = {"quality": ("rates",), "token_bias": ("effects", "priors", "shifts", 
 
 def as_json(document: Document) -> str:
     """Write a document as JSON; null stands for NaN, and text is kept as it is (UTF-8)."""
-    return json.dumps(_without_nan(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(without_nan(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_csv(document: Document) -> str:
@@ -62,16 +62,6 @@ def without_formula(text: str) -> str:
     except ValueError:
         return f"'{text}"
     return text
-
-
-def _without_nan(value: Any) -> Any:  # noqa: ANN401  (whatever JSON can hold)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(k): _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(v) for v in value]
-    return value
 
 
 def _field(value: object) -> object:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from evenhand import registry
-from evenhand._version import __version__
+from evenhand.judge.documents import head
 from evenhand.judge.language.robustness import AXES, direction
 from evenhand.judge.result import AuditResult, verdict_of
 from evenhand.judge.settings import GENERATIVE, Settings
@@ -71,9 +70,7 @@ def build_result(
     read = asdict(columns)
     return AuditResult(
         {
-            "schema": SCHEMA,
-            "evenhand": __version__,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **head(SCHEMA),
             "kind": "generations" if isinstance(table, Generations) else "likelihoods",
             "settings": {
                 **{name: read[name] for name in _COLUMNS},

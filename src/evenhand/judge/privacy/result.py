@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from evenhand._version import __version__
+from evenhand.judge.documents import head
 from evenhand.judge.privacy.rows import AttackTables, LeakageRow, Status
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
 from evenhand.judge.result import AuditResult, Wording, group_label, verdict_of
@@ -44,9 +43,7 @@ def document(
     arms = [arm.name for arm in signals.arms]
     candidates = [name for i, name in enumerate(arms) if i != reference]
     return {
-        "schema": SCHEMA,
-        "evenhand": __version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **head(SCHEMA),
         "settings": {
             **{k: v for k, v in asdict(columns).items() if k in READ},
             "reference": arms[reference],

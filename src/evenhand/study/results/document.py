@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evenhand._version import __version__
 from evenhand.errors import CallError, Complaint, nearest
 from evenhand.judge.core.learnt import sentences, warning
+from evenhand.judge.documents import head, without_nan
 from evenhand.judge.result import THESE_RUNS, WORDS
 from evenhand.judge.settings import MARGIN, Settings
 from evenhand.spec.study import Audit, Study
@@ -83,16 +81,14 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
             {
                 "model": collected.model,
                 **judged,
-                "privacy": _plain(privacy),
+                "privacy": without_nan(privacy),
                 "tuning": list(collected.tuning),
                 "cost": collect.costs(collected),
                 "curves": curves,
             }
         )
     return {
-        "schema": SCHEMA,
-        "evenhand": __version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **head(SCHEMA),
         "name": study.name,
         "description": study.description,
         "dataset": {k: data[k] for k in ("name", "title", "task", "rows", "problems")}
@@ -207,7 +203,7 @@ def _judge_model(
         "reliability": reliability(predictions, settings),
         "sizes": size_trends(audit["comparisons"], seed=settings.rng),
     }
-    return {name: _plain(rows) for name, rows in parts.items()}
+    return {name: without_nan(rows) for name, rows in parts.items()}
 
 
 def _nothing_learnt(study: Study, model: str, audit: dict[str, Any]) -> list[str]:
@@ -248,17 +244,8 @@ def _interactions(
     from evenhand.judge.across_arms.trends import interactions, load_bases  # noqa: PLC0415
 
     predictions, names = load_bases(files, columns, settings, classes)
-    rows: list[dict[str, Any]] = _plain(interactions(predictions, names, settings))
+    rows: list[dict[str, Any]] = without_nan(interactions(predictions, names, settings))
     return rows
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
-    """Convert a document to JSON values: NaN and infinite numbers become null."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _failed(models: Sequence[Collected]) -> list[dict[str, Any]]:
