@@ -69,6 +69,13 @@ def figure(value: float | None, text: str, *, css: str = "", title: str = "") ->
     return Cell(text, "" if value is None else value, f"figure {css}".strip(), title)
 
 
+def build_table(caption: str, names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+    """Make a table; headings are aligned like the cells of the first row."""
+    first = rows[0] if rows else [Cell("")] * len(names)
+    css = ("figure" if "figure" in cell.css else "" for cell in first)
+    return Table(caption, [Cell(name, css=c) for name, c in zip(names, css, strict=True)], rows)
+
+
 def render(template: str, view: Mapping[str, Any]) -> str:
     """Render a template of this package as a complete HTML document without external references.
 

@@ -75,11 +75,24 @@ def span(row: Row, *, signed: bool = False, flipped: bool = False, fine: bool = 
     return " to ".join(amount(value, metric, signed=signed, fine=fine) for value in (low, high))
 
 
+def estimate(row: Row, key: str, *, signed: bool = False, fine: bool = False) -> str:
+    """Format a number of a row with its interval, where it has one: `4.1 (1.9 to 6.2)`."""
+    text = amount(number(row, key), str(row["metric"]), signed=signed, fine=fine)
+    bounds = span(row, signed=signed, fine=fine)
+    return text if bounds == "–" else f"{text} ({bounds})"
+
+
 def short_span(row: Row) -> str:
     """Format the interval of a rate, which is never negative, compactly: `78.6–82.6`."""
     low, high = number(row, "low"), number(row, "high")
     metric = str(row["metric"])
     return "–" if low is None or high is None else f"{amount(low, metric)}–{amount(high, metric)}"
+
+
+def short_estimate(row: Row) -> str:
+    """Format a rate with its interval, where it has one, compactly: `80.6 (78.6–82.6)`."""
+    text, bounds = amount(number(row, "value"), str(row["metric"])), short_span(row)
+    return text if bounds == "–" else f"{text} ({bounds})"
 
 
 def percent(level: float | None) -> str:
@@ -133,14 +146,18 @@ def subject(row: Row) -> str:
     return name if row.get("class") is None else f"{name}, class {row['class']}"
 
 
-def _to_whom(row: Row) -> str:
+def _whom(row: Row, preposition: str) -> str:
+    """Name the group that a sentence is about, after a preposition where it is a single one."""
     attribute, group = row.get("attribute"), row.get("group")
     if attribute is None:
         return "over all rows"
-    return f"across the groups of {attribute}" if group is None else f"to {group_name(attribute, group)}"
+    if group is None:
+        return f"across the groups of {attribute}"
+    return f"{preposition} {group_name(attribute, group)}".lstrip()
 
 
-def _measure(row: Row) -> str:
+def measure(row: Row) -> str:
+    """Name the metric, and the class, of a row: `accuracy`, `f1 of class yes`."""
     metric = metric_name(str(row["metric"]))
     return metric if row.get("class") is None else f"{metric} of class {row['class']}"
 
@@ -157,42 +174,29 @@ def comparison_sentence(row: Row) -> str:
     """Describe a comparison: verdict, difference, interval, margin, flips, data needed to settle it."""
     lead = "In these runs, compared" if of_few_runs([row]) else "Compared"
     head = f"{lead} with {row['reference']}, {row['candidate']} "
-    difference = number(row, "difference")
-    verdict = verdict_of(row)
+    difference, verdict, metric = number(row, "difference"), verdict_of(row), str(row["metric"])
     if row.get("status", "ok") != "ok" or number(row, "low") is None:
-        return f"{head}gets no verdict for {_measure(row)} {_where(row)}: {status_reason(row)}."
+        return f"{head}gets no verdict for {measure(row)} {_whom(row, 'for')}: {status_reason(row)}."
+    leads = {
+        "harm": f"does harm {_whom(row, 'to')}",
+        "help": f"helps {_whom(row, '')}",
+        "harmless": f"is harmless {_whom(row, 'to')}",
+        "undecided": f"is undecided {_whom(row, 'for')}",
+        None: f"has no verdict {_whom(row, 'for')}",
+    }
     if verdict in ("harm", "help") and difference is not None:
-        flipped = difference < 0
-        way = "lower" if flipped else "higher"
-        clause = _interval_clause(row, signed=False, flipped=flipped)
-        metric = str(row["metric"])
-        done = (
-            f"does harm {_to_whom(row)}"
-            if verdict == "harm"
-            else f"helps {_to_whom(row).removeprefix('to ')}"
-        )
-        body = (
-            f"{done}: {_measure(row)} is {way} by {amount(abs(difference), metric)}{unit_of(metric)} {clause}"
-        )
-        beyond = verdict == "harm" and row.get("beyond_margin")
-        return _finish(
-            head + body + (", and the entire interval is beyond the margin" if beyond else ""), row
-        )
-    lead = {
-        "harmless": f"is harmless {_to_whom(row)}: ",
-        "undecided": f"is undecided {_where(row)}: ",
-        "harm": f"does harm {_to_whom(row)}: ",
-        "help": f"helps {_to_whom(row).removeprefix('to ')}: ",
-    }.get(verdict or "", f"has no verdict {_where(row)}: ")
-    metric = str(row["metric"])
-    size = f" by {amount(difference, metric, signed=True)}{unit_of(metric)}" if difference is not None else ""
-    change = f"{_measure(row)} differs{size}"
-    clause = _interval_clause(row, signed=True, flipped=False)
-    return _finish(f"{head}{lead}{change} {clause}{_remark(row, verdict)}", row)
-
-
-def _where(row: Row) -> str:
-    return _to_whom(row).replace("to ", "for ", 1) if row.get("group") is not None else _to_whom(row)
+        way = "lower" if difference < 0 else "higher"
+        clause = _interval_clause(row, signed=False, flipped=difference < 0)
+        change = f"is {way} by {amount(abs(difference), metric)}{unit_of(metric)} {clause}"
+        if verdict == "harm" and row.get("beyond_margin"):
+            change += ", and the entire interval is beyond the margin"
+    else:
+        size = "" if difference is None else f" by {amount(difference, metric, signed=True)}{unit_of(metric)}"
+        clause = _interval_clause(row, signed=True, flipped=False)
+        change = f"differs{size} {clause}{_remark(row, verdict)}"
+    sentence = f"{head}{leads[verdict]}: {measure(row)} {change}."
+    more = [flips(row), to_settle(row) if verdict == "undecided" else ""]
+    return " ".join([sentence, *(text for text in more if text)])
 
 
 def _remark(row: Row, verdict: str | None) -> str:
@@ -205,11 +209,6 @@ def _remark(row: Row, verdict: str | None) -> str:
     if direction(row) == 0:
         return f"; whether a higher {metric_name(str(row['metric']))} is good depends on the context"
     return "; it is exploratory"
-
-
-def _finish(sentence: str, row: Row) -> str:
-    more = [flips(row)] + ([to_settle(row)] if verdict_of(row) == "undecided" else [])
-    return " ".join([f"{sentence}.", *(m for m in more if m)])
 
 
 def harmless_note(row: Row) -> str:
@@ -312,6 +311,11 @@ def tiles(document: Document, meanings: Mapping[str, str]) -> list[tuple[str, st
     counts = document["verdict"]["counts"]
     about = " in these runs" if of_few_runs(document["comparisons"]) else ""
     return [(v, symbol, counts.get(v, 0), meanings[v], about) for v, symbol in SYMBOLS.items()]
+
+
+def telling(rows: Iterable[Row]) -> list[Row]:
+    """Select the comparisons that are worth reading one by one: harm, undecided and help."""
+    return [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
 
 
 def verdict_heading(rows: Iterable[Row]) -> str:

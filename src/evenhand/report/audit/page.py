@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import charts, wording
 from evenhand.report.audit import wording as method_wording
-from evenhand.report.cells import value_cell
+from evenhand.report.cells import (
+    change_cell,
+    count_cell,
+    metric_cell,
+    p_cell,
+    settling_cells,
+    value_cell,
+    verdict_cell,
+)  # fmt: skip
 from evenhand.report.document import (
     Document,
     Row,
@@ -24,7 +32,7 @@ from evenhand.report.document import (
 )
 from evenhand.report.flips import flips_line
 from evenhand.report.headline import headline
-from evenhand.report.rendering import Cell, Table, figure, render
+from evenhand.report.rendering import Cell, Table, build_table, figure, render
 
 _MOST_SENTENCES = 8
 _MOST_FLIPS = 6
@@ -45,22 +53,12 @@ def build_page(document: Document) -> str:
 
 def audit_view(document: Document) -> dict[str, Any]:
     """Prepare the template variables of an audit."""
+    others, forest = exploratory(document), charts.forest(document)
     ranked = worst_first(primary(document))
-    forest = charts.forest(document)
-    others = exploratory(document)
-    return {
-        "title": _title(document),
-        "document": document,
-        "sentence": document["verdict"]["sentence"],
-        "unit_note": f"{wording.unit_note(document)} {wording.margin_note(document)}".strip(),
+    return shared_view(document) | {
         "tiles": wording.tiles(document, wording.VERDICT_MEANINGS),
-        "headline": headline(document),
-        "flips": flips_line(document, most=_MOST_FLIPS),
-        "findings": _findings(ranked),
-        "inputs": inputs_table(document),
-        "settings": settings_list(document),
+        "findings": findings(ranked, "Where harm was found, worst first", wording.comparison_sentence),
         "forest": forest,
-        "forest_caption": wording.forest_caption(),
         "forest_left_out": wording.left_out(len(forest), charts.forest_panels(document), "panels"),
         "comparisons": _comparisons("Primary comparisons, worst first", ranked, verdicts=True)
         if ranked
@@ -69,16 +67,28 @@ def audit_view(document: Document) -> dict[str, Any]:
         "disparities": _disparities(document) if document["disparities"] else None,
         "rates": charts.rates(document),
         "rate_tables": _rate_tables(document),
-        "problems": [str(p) for p in document.get("problems", ())],
         "unusable": unusable([*document["rates"], *document["comparisons"]]),
-        "left_out": _left_out(document),
         "how": method_wording.how_computed(document),
     }
 
 
-def _title(document: Document) -> str:
+def shared_view(document: Document) -> dict[str, Any]:
+    """Prepare the template variables that pages of audits and of attacks share."""
     names = arms(document)
-    return f"{', '.join(names[1:])} compared with {names[0]}" if document["comparisons"] else ", ".join(names)
+    against = f" compared with {names.pop(0)}" if document["comparisons"] else ""
+    return {
+        "title": f"{', '.join(names)}{against}",
+        "document": document,
+        "sentence": document["verdict"]["sentence"],
+        "unit_note": f"{wording.unit_note(document)} {wording.margin_note(document)}".strip(),
+        "headline": headline(document),
+        "flips": flips_line(document, most=_MOST_FLIPS),
+        "inputs": inputs_table(document),
+        "settings": settings_list(document),
+        "forest_caption": wording.forest_caption(),
+        "problems": [str(p) for p in document.get("problems", ())],
+        "left_out": _left_out(document),
+    }
 
 
 @dataclass(frozen=True)
@@ -90,18 +100,24 @@ class Findings:
     note: str
 
 
-def _findings(ranked: Sequence[Row]) -> Findings:
-    telling = [r for r in ranked if verdict_of(r) in ("harm", "undecided", "help")]
+def findings(ranked: Sequence[Row], heading: str, sentence: Callable[[Row], str]) -> Findings:
+    """Select the sentences to read first: those on harm, else those nearest to it.
+
+    Args:
+        ranked: primary comparisons, worst first.
+        heading: of sentences on harm.
+        sentence: describes a comparison.
+    """
+    telling = wording.telling(ranked)
     harm = [r for r in telling if verdict_of(r) == "harm"]
     shown = (harm or telling)[:_MOST_SENTENCES]
-    rows = [(str(verdict_of(r)), wording.verdict_label(r), wording.comparison_sentence(r)) for r in shown]
-    heading = "Where harm was found, worst first" if harm else "Closest to harm"
-    return Findings(heading, rows, wording.left_out(len(shown), len(harm or telling), "comparisons"))
+    rows = [(str(verdict_of(r)), wording.verdict_label(r), sentence(r)) for r in shown]
+    note = wording.left_out(len(shown), len(harm or telling), "comparisons")
+    return Findings(heading if harm else "Closest to harm", rows, note)
 
 
 def inputs_table(document: Document) -> Table:
     """List the input files with their rows, runs and digests."""
-    head = [Cell("arm"), Cell("file"), Cell("rows", css="figure"), Cell("runs", css="figure"), Cell("sha256")]
     rows = [
         [
             Cell(str(i["name"])),
@@ -112,7 +128,7 @@ def inputs_table(document: Document) -> Table:
         ]
         for i in document["inputs"]
     ]
-    return Table("Input files", head, rows)
+    return build_table("Input files", ("arm", "file", "rows", "runs", "sha256"), rows)
 
 
 def settings_list(document: Document) -> list[tuple[str, str]]:
@@ -132,51 +148,35 @@ def _listed(value: object) -> str:
 def _comparisons(caption: str, rows: Sequence[Row], *, verdicts: bool) -> Table:
     names = ["group", "metric", "candidate", "difference (interval)", "margin", "adjusted p", "rows"]
     names += ["→wrong / →right (run to run)"]
-    names += ["smallest detectable", "to settle"] if verdicts else []
-    head = [Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)]
     if verdicts:
-        head.insert(1, Cell(wording.verdict_heading(rows)))
-    return Table(caption, head, [_comparison(r, verdicts=verdicts) for r in rows])
+        names = [names[0], wording.verdict_heading(rows), *names[1:], "smallest detectable", "to settle"]
+    return build_table(caption, names, [_comparison(r, verdicts=verdicts) for r in rows])
 
 
 def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
-    metric = str(row["metric"])
     sentence = wording.comparison_sentence(row)
-    label = wording.verdict_label(row)
-    difference, margin, p = (number(row, k) for k in ("difference", "margin", "p_adjusted"))
-    lost, n, smallest = (number(row, k) for k in ("n_right_to_wrong", "n", "minimum_detectable"))
+    margin, lost = number(row, "margin"), number(row, "n_right_to_wrong")
     cells = [
         Cell(wording.subject(row), title=sentence),
-        Cell(wording.metric_name(metric), css="nowrap"),
+        metric_cell(row),
         Cell(str(row["candidate"])),
-        figure(difference, _difference(row), title=str(row.get("interval") or "")),
-        figure(margin, wording.amount(margin, metric)),
-        figure(p, wording.p_value(p)),
-        figure(n, wording.count(n)),
+        change_cell(row),
+        figure(margin, wording.amount(margin, str(row["metric"]))),
+        p_cell(row),
+        count_cell(row),
         figure(lost, wording.flip_counts(row), title=wording.flips(row)),
     ]
-    if verdicts:
-        css = f"verdict {verdict_of(row) or 'none'}"
-        note = wording.harmless_note(row) if verdict_of(row) == "harmless" else ""
-        reason = note or (wording.status_reason(row) if verdict_of(row) is None else sentence)
-        cells.insert(1, Cell(label, css=css, title=reason))
-        undecided = smallest if verdict_of(row) == "undecided" else None
-        cells.append(figure(undecided, "" if undecided is None else wording.amount(undecided, metric)))
-        cells.append(figure(number(row, "rows_to_settle"), wording.needed(row)))
-    return cells
-
-
-def _difference(row: Row) -> str:
-    estimate = wording.amount(number(row, "difference"), str(row["metric"]), signed=True)
-    bounds = wording.span(row, signed=True)
-    return estimate if bounds == "–" else f"{estimate} ({bounds})"
+    if not verdicts:
+        return cells
+    note = wording.harmless_note(row) if verdict_of(row) == "harmless" else ""
+    reason = note or (wording.status_reason(row) if verdict_of(row) is None else sentence)
+    return [cells[0], verdict_cell(row, reason), *cells[1:], *settling_cells(row)]
 
 
 def _disparities(document: Document) -> Table:
     rows = document["disparities"]
     names = [a for a in arms(document) if a in unique(rows, "input")]
     at = {(r["attribute"], r["class"], r["metric"], r["input"]): r for r in rows}
-    head = [Cell("attribute"), Cell("disparity"), *(Cell(n, css="figure") for n in names), Cell("left out")]
     body = []
     for attribute, cls, metric in dict.fromkeys(key[:3] for key in at):
         of_arms = [at.get((attribute, cls, metric, n)) for n in names]
@@ -184,7 +184,9 @@ def _disparities(document: Document) -> Table:
         name = wording.metric_name(str(metric))
         label = Cell(name if cls is None else f"{name}, class {cls}")
         body.append([Cell(str(attribute)), label, *map(value_cell, of_arms), Cell(", ".join(gone) or "none")])
-    return Table("Disparities between groups, by arm", head, body)
+    return build_table(
+        "Disparities between groups, by arm", ("attribute", "disparity", *names, "left out"), body
+    )
 
 
 def _rate_tables(document: Document) -> list[tuple[str, Table, Table | None]]:
@@ -194,25 +196,34 @@ def _rate_tables(document: Document) -> list[tuple[str, Table, Table | None]]:
     for attribute in unique(document["rates"], "attribute"):
         rows = [r for r in document["rates"] if r["attribute"] == attribute]
         name = "all rows" if attribute is None else str(attribute)
-        rest = [r for r in rows if r["metric"] not in main]
-        shown = _rates(f"Rates: {name}", [r for r in rows if r["metric"] in main])
-        tables.append((name, shown, _rates(f"Other metrics: {name}", rest) if rest else None))
+        shown, rest = ([r for r in rows if (r["metric"] in main) == first] for first in (True, False))
+        table = rates_table(f"Rates: {name}", shown, unique(shown, "input"), "positives")
+        others = rates_table(f"Other metrics: {name}", rest, unique(rest, "input"), "positives")
+        tables.append((name, table, others if rest else None))
     return tables
 
 
-def _rates(caption: str, rows: Sequence[Row]) -> Table:
-    names = [str(n) for n in unique(rows, "input")]
-    at = {(r["metric"], r["group"], r["class"], r["input"]): r for r in rows}
-    head = [Cell("group"), Cell("metric"), Cell("rows", css="figure"), Cell("positives", css="figure")]
+def rates_table(caption: str, rows: Sequence[Row], names: Sequence[object], positives: str) -> Table:
+    """Make a table of rates: a row per metric, group and class, a column per arm.
+
+    Args:
+        caption: of the table.
+        rows: the rates; those of an attack are of one attack.
+        names: the arms, in the order of their columns.
+        positives: heading of the numbers of positive rows.
+    """
+    at = {(*_rate_key(r), r["input"]): r for r in rows}
     body = []
-    for metric, group, cls in dict.fromkeys(key[:3] for key in at):
-        of_arms = [at.get((metric, group, cls, n)) for n in unique(rows, "input")]
+    for key in dict.fromkeys(map(_rate_key, rows)):
+        of_arms = [at.get((*key, n)) for n in names]
         first = next(r for r in of_arms if r)
-        n, positives = number(first, "n"), number(first, "n_positive")
-        lead = [Cell(wording.subject(first)), Cell(wording.metric_name(str(metric)), css="nowrap")]
-        sizes = [figure(n, wording.count(n)), figure(positives, wording.count(positives))]
-        body.append([*lead, *sizes, *map(value_cell, of_arms)])
-    return Table(caption, [*head, *(Cell(n, css="figure") for n in names)], body)
+        lead = [Cell(wording.subject(first)), metric_cell(first), count_cell(first)]
+        body.append([*lead, count_cell(first, "n_positive"), *map(value_cell, of_arms)])
+    return build_table(caption, ["group", "metric", "rows", positives, *map(str, names)], body)
+
+
+def _rate_key(row: Row) -> tuple[Any, ...]:
+    return row["metric"], row["attribute"], row["group"], row["class"]
 
 
 def unusable(rows: Iterable[Row]) -> list[str]:
@@ -236,7 +247,7 @@ def _few_names(names: Sequence[str]) -> str:
 def _left_out(document: Document) -> list[str]:
     """List the groups that are left out of disparities, each with the metrics and the reason."""
     metrics_by_group: dict[tuple[str, str, str], dict[str, None]] = {}
-    for row in document["disparities"]:
+    for row in document.get("disparities", ()):
         for group, reason in groups_left_out(row):
             key = (str(row["attribute"]), group, f" ({reason})" if reason else "")
             metrics_by_group.setdefault(key, {})[wording.metric_name(str(row["metric"]))] = None

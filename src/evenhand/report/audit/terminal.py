@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -94,54 +94,52 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
         most: rows of the table.
         rest: text on where the other rows are.
     """
-    rows = worst_first(primary(document))
+    telling = wording.telling(worst_first(primary(document)))
+    shown = telling[:most]
     console.print()
     print_paragraph(console, wording.counts_line(document))
-    telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
-    shown = telling[:most]
     if shown:
-        _worst(document, shown, console, _Rest(rest, len(telling)))
+        points = any(wording.in_points(str(r["metric"])) for r in shown)
+        lead = "Differences of rates are in points, candidate − reference." if points else ""
+        margins = unique(shown, "margin")
+        one = len(margins) == 1 and margins[0] is not None
+        margin = f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}." if one else ""
+        more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
+        print_worst(document, shown, console, " ".join([*(t for t in (lead, margin) if t), more]))
     if changed := flips_line(document, most=_MOST_FLIPS):
         print_paragraph(console, changed)
     console.print()
     _requested(document, shown, console, rest)
 
 
-class _Rest(NamedTuple):
-    """The place of the rows that are not shown, and the number of all rows."""
-
-    where: str
-    total: int
-
-
-def _worst(document: Document, shown: Sequence[Row], console: Console, rest: _Rest) -> None:
-    """Print the table of the worst rows."""
-    rows = primary(document)
-    several = len(unique(rows, "candidate")) > 1
-    margins = unique(shown, "margin")
-    columns = [
+def print_worst(document: Document, shown: Sequence[Row], console: Console, caption: str) -> None:
+    """Print the table of the worst comparisons, with columns for what differs between rows."""
+    several = len(unique(primary(document), "candidate")) > 1
+    attacked, margins = "attack" in shown[0], len(unique(shown, "margin")) > 1
+    level = wording.percent(number(shown[0], "level"))
+    table = plain_table(
         (wording.verdict_heading(shown), False),
         *([("candidate", False)] if several else []),
         ("group", False),
-        ("metric", False),
-    ]
-    margin_column = [("margin", True)] if len(margins) > 1 else []
-    level = wording.percent(number(shown[0], "level"))
-    table = plain_table(*columns, ("diff.", True), (f"{level} interval", True), *margin_column)
+        *([("attack", False)] if attacked else []),
+        *(("metric", False), ("diff.", True), (f"{level} interval", True)),
+        *([("margin", True)] if margins else []),
+    )
     for row in shown:
         metric = str(row["metric"])
         table.add_row(
             plain_text(wording.verdict_label(row), STYLES[str(verdict_of(row))]),
             *([plain_text(row["candidate"])] if several else []),
             plain_text(wording.subject(row)),
+            *([plain_text(row["attack"])] if attacked else []),
             plain_text(wording.metric_name(metric)),
             figure_text(wording.amount(number(row, "difference"), metric, signed=True)),
             figure_text(wording.span(row, signed=True)),
-            *([figure_text(wording.amount(number(row, "margin"), metric))] if margin_column else []),
+            *([figure_text(wording.amount(number(row, "margin"), metric))] if margins else []),
         )
     console.print()
     console.print(table)
-    print_paragraph(console, _footnote(shown, margins, rest), style="dim")
+    print_paragraph(console, caption, style="dim")
 
 
 def _requested(document: Document, shown: Sequence[Row], console: Console, rest: str) -> None:
@@ -176,18 +174,6 @@ def _requested(document: Document, shown: Sequence[Row], console: Console, rest:
     caption = f"Candidate − reference; rates in points. Only primary metrics get verdicts. {note}"
     print_paragraph(console, caption.strip(), style="dim")
     console.print()
-
-
-def _footnote(shown: Sequence[Row], margins: Sequence[float | None], rest: _Rest) -> str:
-    sentences = []
-    if any(wording.in_points(str(r["metric"])) for r in shown):
-        sentences.append("Differences of rates are in points, candidate − reference.")
-    if len(margins) == 1 and margins[0] is not None:
-        sentences.append(f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}.")
-    sentences.append(
-        wording.left_out(len(shown), rest.total, "harm, undecided and help rows", rest=rest.where)
-    )
-    return " ".join(sentences)
 
 
 def _single(document: Document, console: Console) -> None:
@@ -256,12 +242,10 @@ def _disparities(rows: Sequence[Row], console: Console) -> None:
 def _value(row: Row | None) -> Text:
     if row is None:
         return Text("–")
-    value = number(row, "value")
-    if value is None:
-        return plain_text(wording.missing_value(row), "dim")
     small = row.get("status", "ok") != "ok"
-    bounds = wording.short_span(row)
-    text = wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")
+    if number(row, "value") is None:
+        return plain_text(wording.missing_value(row), "dim")
+    text = wording.short_estimate(row)
     return figure_text(f"{text} *" if small else text, "dim" if small else "")
 
 

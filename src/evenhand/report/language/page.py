@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from evenhand.report import wording
 from evenhand.report.audit.page import audit_view
 from evenhand.report.audit.terminal import print_paragraph, summarise
+from evenhand.report.cells import count_cell, p_cell
 from evenhand.report.charts import MOST_LINES, MOST_PANELS, arm_dots
 from evenhand.report.document import Document, Row, arms, number, unique
 from evenhand.report.language import rows as language_rows
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.language.variance import variance_panels, variance_table
-from evenhand.report.rendering import Cell, Panel, Table, fast_charts, figure, render
+from evenhand.report.rendering import Cell, Panel, Table, build_table, fast_charts, figure, render
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,11 +134,11 @@ def _quality(document: Document, names: Sequence[str]) -> list[Table]:
     rows = language_rows.scores(document)
     if not rows:
         return []
-    keys = list(dict.fromkeys((r["metric"], r["class"]) for r in rows))
-    head = [Cell("arm"), *(Cell(f"{wording.metric_name(m)}, {c}", css="figure") for m, c in keys)]
-    at = {(r["input"], r["metric"], r["class"]): r for r in rows}
-    body = [[Cell(name), *(_score(at.get((name, *key))) for key in keys)] for name in names]
-    return [Table(generative_wording.QUALITY_CAPTION, head, body)]
+    at = {(r["metric"], r["class"], r["input"]): r for r in rows}
+    keys = dict.fromkeys(key[:2] for key in at)
+    body = [[Cell(name), *(_score(at.get((*key, name))) for key in keys)] for name in names]
+    headings = ["arm", *(f"{wording.metric_name(metric)}, {cls}" for metric, cls in keys)]
+    return [build_table(generative_wording.QUALITY_CAPTION, headings, body)]
 
 
 def _score(row: Row | None) -> Cell:
@@ -183,78 +184,60 @@ def _options(document: Document, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _survival(rows: Sequence[Row]) -> Table:
-    names = [
-        "candidate",
-        "meaning",
-        "chosen, by the declared scoring",
-        "difference",
-        "varied",
-        "tests",
-        "same",
-    ]
-    names += ["cannot tell", "opposite", "finding"]
-    head = [Cell(n, css="figure" if i in (3, 5, 6, 7, 8) else "") for i, n in enumerate(names)]
+    names = ["candidate", "meaning", "chosen, by the declared scoring", "difference", "varied", "tests"]
     body = []
     for r in rows:
         difference = number(r, "difference")
-        shown = "–" if difference is None else wording.amount(difference, "option_share", signed=True)
-        counts = [figure(number(r, k), str(r[k])) for k in ("looks", "same", "cannot_tell", "opposite")]
-        lead = [Cell(str(r["candidate"])), Cell(str(r["meaning"])), Cell(str(r["says"]))]
         body.append(
-            [*lead, figure(difference, shown), Cell(str(r["axis"])), *counts, Cell(str(r["finding"]))]
+            [
+                *(Cell(str(r[k])) for k in ("candidate", "meaning", "says")),
+                figure(difference, wording.amount(difference, "option_share", signed=True)),
+                Cell(str(r["axis"])),
+                *(figure(number(r, k), str(r[k])) for k in ("looks", "same", "cannot_tell", "opposite")),
+                Cell(str(r["finding"])),
+            ]
         )
-    return Table(generative_wording.SURVIVAL_CAPTION, head, body)
+    names += ["same", "cannot tell", "opposite", "finding"]
+    return build_table(generative_wording.SURVIVAL_CAPTION, names, body)
 
 
 def _shifts(rows: Sequence[Row]) -> Table | None:
     if not rows:
         return None
-    names = [
-        "effect",
-        "option",
-        "group",
-        "candidate − reference",
-        "shift in nats (interval)",
-        "adjusted p",
-        "questions",
-    ]
-    head = [Cell(n, css="figure" if i > 3 else "") for i, n in enumerate(names)]
+    names = ["effect", "option", "group", "candidate − reference", "shift in nats (interval)"]
     body = []
     for r in rows:
         difference, low, high = (number(r, k) for k in ("difference", "low", "high"))
         span = f" ({low:+.3f} to {high:+.3f})" if low is not None and high is not None else ""
         shown = "–" if difference is None else f"{difference:+.3f}{span}".replace("-", "−")
-        where = "all" if r["attribute"] is None else str(r["group"])
-        p = number(r, "p_adjusted")
         body.append(
             [
-                Cell(wording.metric_name(str(r["metric"]))), Cell(str(r["class"])), Cell(where),
+                Cell(wording.metric_name(str(r["metric"]))),
+                Cell(str(r["class"])),
+                Cell("all" if r["attribute"] is None else str(r["group"])),
                 Cell(f"{r['candidate']} − {r['reference']}"),
                 figure(difference, shown, title=wording.status_reason(r) if not span else ""),
-                figure(p, wording.p_value(p)), figure(number(r, "n"), wording.count(number(r, "n"))),
+                p_cell(r),
+                count_cell(r),
             ]
-        )  # fmt: skip
-    return Table(generative_wording.SHIFTS_CAPTION, head, body)
+        )
+    return build_table(generative_wording.SHIFTS_CAPTION, [*names, "adjusted p", "questions"], body)
 
 
 def _priors(rows: Sequence[Row]) -> Table | None:
     if not rows:
         return None
     names = [str(n) for n in unique(rows, "input")]
-    at = {(r["template"], r["token"], r["even"], r["input"]): r for r in rows}
-    head = [Cell("template"), Cell("token"), Cell("even share", css="figure")]
-    body = []
-    for template, token, even in dict.fromkeys(key[:3] for key in at):
-        of = [number(at[template, token, even, n], "prior") for n in names]
-        body.append(
-            [
-                Cell(str(template)),
-                Cell(str(token)),
-                figure(even, _percent(even)),
-                *(figure(v, _percent(v)) for v in of),
-            ]
-        )
-    return Table(generative_wording.PRIORS_CAPTION, [*head, *(Cell(n, css="figure") for n in names)], body)
+    at = {(r["template"], r["token"], r["even"], r["input"]): number(r, "prior") for r in rows}
+    body = [
+        [
+            Cell(str(template)),
+            Cell(str(token)),
+            *(figure(v, _percent(v)) for v in (even, *(at[template, token, even, n] for n in names))),
+        ]
+        for template, token, even in dict.fromkeys(key[:3] for key in at)
+    ]
+    return build_table(generative_wording.PRIORS_CAPTION, ["template", "token", "even share", *names], body)
 
 
 def _rstd(rows: Sequence[Row]) -> Table | None:
@@ -262,51 +245,39 @@ def _rstd(rows: Sequence[Row]) -> Table | None:
     if not known:
         return None
     names = ["arm", "scoring", "template", "options", "RStd", "recalls", "contexts"]
-    head = [Cell(n, css="figure" if i in (4, 6) else "") for i, n in enumerate(names)]
     body = [
         [
-            Cell(str(r["input"])), Cell(str(r["scoring"])), Cell(str(r["template"])),
+            *(Cell(str(r[k])) for k in ("input", "scoring", "template")),
             Cell(" / ".join(r["options"])),
             figure(number(r, "value"), f"{100 * r['value']:.1f}"),
             Cell(" / ".join(_percent(v) for v in r["recalls"])),
-            figure(number(r, "n"), wording.count(number(r, "n"))),
+            count_cell(r),
         ]
         for r in known
-    ]  # fmt: skip
-    return Table(generative_wording.RSTD_CAPTION, head, body)
+    ]
+    return build_table(generative_wording.RSTD_CAPTION, names, body)
 
 
 def _every_option(rows: Sequence[Row]) -> Table:
     names = ["template", "variant", "by", "option", "scoring", "arm", "share (interval)", "contexts"]
-    head = [Cell(n, css="figure" if i > 5 else "") for i, n in enumerate(names)]
     body = []
     for r in rows[:MOST_ROWS]:
-        shown = (
-            f"{_percent(number(r, 'value'))} ({_percent(number(r, 'low'))} to {_percent(number(r, 'high'))})"
-        )
+        value, low, high = (_percent(number(r, k)) for k in ("value", "low", "high"))
         lead = [Cell(str(r[k])) for k in ("template", "variant", "by", "option", "scoring", "input")]
-        body.append(
-            [*lead, figure(number(r, "value"), shown), figure(number(r, "n"), wording.count(number(r, "n")))]
-        )
+        body.append([*lead, figure(number(r, "value"), f"{value} ({low} to {high})"), count_cell(r)])
     left = wording.left_out(len(body), len(rows), "rows", rest="the result has all")
-    return Table(f"{generative_wording.OPTIONS_CAPTION} {left}".strip(), head, body)
+    return build_table(f"{generative_wording.OPTIONS_CAPTION} {left}".strip(), names, body)
 
 
 def _scorings(rows: Sequence[Row]) -> Table:
-    head = [
-        Cell("scoring"),
-        Cell("definition"),
-        Cell("contexts", css="figure"),
-        Cell("tied", css="figure"),
-        Cell("remark"),
-    ]
     body = [
         [
-            Cell(str(r["scoring"])), Cell(f"{r['title']}: {r['reference']}", css="long"),
-            figure(number(r, "contexts"), wording.count(number(r, "contexts"))),
+            Cell(str(r["scoring"])),
+            Cell(f"{r['title']}: {r['reference']}", css="long"),
+            count_cell(r, "contexts"),
             figure(number(r, "tied"), _percent(number(r, "tied"))),
             Cell(str(r["reason"] or r["note"]), css="long"),
         ]
         for r in rows
-    ]  # fmt: skip
-    return Table("The six scorings", head, body)
+    ]
+    return build_table("The six scorings", ("scoring", "definition", "contexts", "tied", "remark"), body)

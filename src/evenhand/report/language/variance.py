@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from evenhand.report import wording
+from evenhand.report.cells import count_cell
 from evenhand.report.charts import MOST_LINES, apply_style
 from evenhand.report.document import Row, number
 from evenhand.report.language import wording as generative_wording
-from evenhand.report.rendering import Cell, Panel, Table, figure
+from evenhand.report.rendering import Cell, Panel, Table, build_table, figure
 
 #: Largest number of rows of the table; the result contains all.
 MOST_ROWS = 600
@@ -83,30 +84,23 @@ def variance_table(rows: Sequence[Row]) -> Table | None:
     """
     if not rows:
         return None
-    names = [
-        "arm or difference",
-        "meaning",
-        "source",
-        "share (interval)",
-        "as sd, in points",
-        "degrees of freedom",
-    ]
-    head = [*(Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)), Cell("remark")]
+    names = ["arm or difference", "meaning", "source", "share (interval)", "as sd, in points"]
     body = []
     for r in rows[:MOST_ROWS]:
         variance = number(r, "variance")
         size = None if variance is None else 100 * math.sqrt(variance)
+        shown = generative_wording.variance_share(r)
         body.append(
             [
-                Cell(generative_wording.variance_subject(r)), Cell(str(r["class"])),
+                Cell(generative_wording.variance_subject(r)),
+                Cell(str(r["class"])),
                 Cell(str(r["component"]), title=str(r["factors"] or "")),
-                figure(
-                    number(r, "share"), generative_wording.variance_share(r), title=str(r["interval"] or "")
-                ),
+                figure(number(r, "share"), shown, title=str(r["interval"] or "")),
                 figure(size, "–" if size is None else f"{size:.2f}"),
-                figure(number(r, "degrees"), wording.count(number(r, "degrees"))),
+                count_cell(r, "degrees"),
                 Cell(str(r["reason"]), css="long"),
             ]
-        )  # fmt: skip
+        )
     left = wording.left_out(len(body), len(rows), "rows", rest="the result has all")
-    return Table(f"{generative_wording.VARIANCE_CAPTION} {left}".strip(), head, body)
+    caption = f"{generative_wording.VARIANCE_CAPTION} {left}".strip()
+    return build_table(caption, [*names, "degrees of freedom", "remark"], body)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.audit.page import inputs_table, settings_list, unusable
-from evenhand.report.cells import value_cell
-from evenhand.report.document import Document, Row, number, unique, verdict_of, worst_first
-from evenhand.report.headline import headline
+from evenhand.report.audit.page import findings, rates_table, shared_view, unusable
+from evenhand.report.cells import change_cell, count_cell, metric_cell, p_cell, settling_cells, verdict_cell
+from evenhand.report.document import (
+    Document,
+    Row,
+    exploratory,
+    number,
+    primary,
+    unique,
+    verdict_of,
+    worst_first,
+)
 from evenhand.report.privacy import charts as privacy_charts
 from evenhand.report.privacy import wording as privacy_wording
-from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
-
-_MOST_SENTENCES = 8
+from evenhand.report.rendering import Cell, Table, build_table, fast_charts, figure, render
 
 
 def build_privacy_page(document: Document) -> str:
@@ -37,25 +43,14 @@ def privacy_view(document: Document) -> dict[str, Any]:
     Args:
         document: schema `evenhand.attack/1`.
     """
-    rows = document["comparisons"]
-    ranked = worst_first([r for r in rows if r["family"] == "primary"])
-    others = [r for r in rows if r["family"] != "primary"]
+    ranked, others = worst_first(primary(document)), exploratory(document)
     names = privacy_charts.arms_of(document)
-    return {
-        "document": document,
-        "title": privacy_wording.title_of(document),
-        "sentence": document["verdict"]["sentence"],
-        "unit_note": f"{wording.unit_note(document)} {wording.margin_note(document)}".strip(),
+    return shared_view(document) | {
         "tiles": wording.tiles(document, privacy_wording.VERDICT_MEANINGS),
-        "headline": headline(document),
-        "flips": "",
-        "findings": _findings(ranked),
+        "findings": findings(ranked, "Where leakage increases, worst first", privacy_wording.sentence),
         "arms": privacy_charts.look(names),
         "design": [privacy_wording.design_line(r) for r in document["design"]],
-        "inputs": inputs_table(document),
-        "settings": settings_list(document),
         "forest": privacy_charts.forest_blocks(document),
-        "forest_caption": wording.forest_caption(),
         "comparisons": _comparisons("Primary comparisons, worst first", ranked) if ranked else None,
         "exploratory": _comparisons("Exploratory comparisons", others) if others else None,
         "roc": privacy_charts.roc_blocks(document),
@@ -63,125 +58,62 @@ def privacy_view(document: Document) -> dict[str, Any]:
         "rates": privacy_charts.rate_blocks(document),
         "rates_caption": privacy_wording.RATES_CAPTION,
         "rate_tables": [
-            (str(a), _rates(document, str(a), names)) for a in unique(document["rates"], "attack")
+            (attack, rates_table(f"Metrics of {attack}, in points", of_attack, names, "members"))
+            for attack in map(str, unique(document["rates"], "attack"))
+            if (of_attack := [r for r in document["rates"] if r["attack"] == attack])
         ],
         "vulnerability": _vulnerability(document["vulnerability"]) if document["vulnerability"] else None,
         "vulnerability_caption": privacy_wording.VULNERABILITY_CAPTION,
         "stability": _stability(document["stability"]),
         "stability_caption": privacy_wording.STABILITY_CAPTION,
-        "problems": [str(line) for line in document.get("problems", ())],
         "unusable": unusable(document["rates"]),
-        "left_out": [],
         "how": privacy_wording.how_computed(document),
     }
 
 
-def _findings(ranked: Sequence[Row]) -> Mapping[str, Any]:
-    """Select the sentences to read first, as (verdict, label, sentence), under a heading."""
-    telling = [r for r in ranked if verdict_of(r) in ("harm", "undecided", "help")]
-    harm = [r for r in telling if verdict_of(r) == "harm"]
-    shown = (harm or telling)[:_MOST_SENTENCES]
-    return {
-        "heading": "Where leakage increases, worst first" if harm else "Closest to harm",
-        "rows": [(str(verdict_of(r)), wording.verdict_label(r), privacy_wording.sentence(r)) for r in shown],
-        "note": wording.left_out(len(shown), len(harm or telling), "comparisons"),
-    }
-
-
 def _comparisons(caption: str, rows: Sequence[Row]) -> Table:
-    names = [
-        "group",
-        wording.verdict_heading(rows),
-        "attack",
-        "metric",
-        "candidate",
-        "difference (interval)",
-        "adjusted p",
-    ]
-    names += ["members identified, before / now", "smallest detectable", "to settle"]
-    head = [Cell(n, css="figure" if i > 4 else "") for i, n in enumerate(names)]
+    names = ["group", wording.verdict_heading(rows), "attack", "metric", "candidate"]
+    names += ["difference (interval)", "adjusted p", "members identified, before / now"]
     body = []
     for row in rows:
-        metric, sentence = str(row["metric"]), privacy_wording.sentence(row)
-        difference, p, smallest = (number(row, k) for k in ("difference", "p_adjusted", "minimum_detectable"))
-        bounds = wording.span(row, signed=True)
-        shown = wording.amount(difference, metric, signed=True) + ("" if bounds == "–" else f" ({bounds})")
-        undecided = smallest if verdict_of(row) == "undecided" else None
-        reason = sentence if verdict_of(row) else wording.status_reason(row)
+        sentence = privacy_wording.sentence(row)
         body.append(
             [
                 Cell(wording.subject(row), title=sentence),
-                Cell(wording.verdict_label(row), css=privacy_wording.verdict_css(row), title=reason),
+                verdict_cell(row, sentence if verdict_of(row) else wording.status_reason(row)),
                 Cell(str(row["attack"])),
-                Cell(wording.metric_name(metric)),
+                Cell(wording.metric_name(str(row["metric"]))),
                 Cell(str(row["candidate"])),
-                figure(difference, shown, title=str(row.get("interval") or "")),
-                figure(p, wording.p_value(p)),
+                change_cell(row),
+                p_cell(row),
                 figure(number(row, "n_found_now"), privacy_wording.identified_counts(row)),
-                figure(undecided, "" if undecided is None else wording.amount(undecided, metric)),
-                figure(number(row, "rows_to_settle"), wording.needed(row)),
+                *settling_cells(row),
             ]
         )
-    return Table(caption, head, body)
-
-
-def _rates(document: Document, attack: str, names: Sequence[str]) -> Table:
-    """Make a table of rates: one row per group and metric, a column per arm."""
-    rows = [r for r in document["rates"] if r["attack"] == attack]
-    at = {(r["metric"], r["attribute"], r["group"], r["input"]): r for r in rows}
-    head = [Cell("group"), Cell("metric"), Cell("rows", css="figure"), Cell("members", css="figure")]
-    body = []
-    for attribute, group, metric in dict.fromkeys((r["attribute"], r["group"], r["metric"]) for r in rows):
-        of_arms = [at.get((metric, attribute, group, name)) for name in names]
-        first = next(r for r in of_arms if r)
-        n, members = number(first, "n"), number(first, "n_positive")
-        body.append(
-            [
-                Cell(wording.subject(first)),
-                Cell(wording.metric_name(str(metric)), css="nowrap"),
-                figure(n, wording.count(n)),
-                figure(members, wording.count(members)),
-                *map(value_cell, of_arms),
-            ]
-        )
-    return Table(f"Metrics of {attack}, in points", [*head, *(Cell(n, css="figure") for n in names)], body)
+    return build_table(caption, [*names, "smallest detectable", "to settle"], body)
 
 
 def _vulnerability(rows: Sequence[Row]) -> Table:
-    names = [
-        "attribute",
-        "arm",
-        "attack",
-        "metric",
-        "difference (interval)",
-        "without leakage (95th percentile)",
-    ]
-    names += ["p", "finding", "left out"]
-    head = [Cell(n, css="figure" if i in (4, 5, 6) else "") for i, n in enumerate(names)]
+    names = ["attribute", "arm", "attack", "metric", "difference (interval)"]
+    names += ["without leakage (95th percentile)", "p", "finding", "left out"]
     body = []
     for row in rows:
-        metric = str(row["metric"])
-        value, control, top, p = (number(row, k) for k in ("value", "control", "control_high", "p_value"))
-        bounds = wording.span(row)
-        shown = wording.amount(value, metric) + ("" if bounds == "–" else f" ({bounds})")
-        chance = (
-            "–" if control is None else f"{wording.amount(control, metric)} ({wording.amount(top, metric)})"
+        control, top = (
+            wording.amount(number(row, k), str(row["metric"])) for k in ("control", "control_high")
         )
-        gone = ", ".join(str(g["group"]) for g in row["groups_left_out"]) or "none"
+        chance = "–" if number(row, "control") is None else f"{control} ({top})"
         body.append(
             [
-                Cell(str(row["attribute"])),
-                Cell(str(row["input"])),
-                Cell(str(row["attack"])),
-                Cell(wording.metric_name(metric), css="nowrap"),
-                figure(value, shown),
-                figure(control, chance, title=f"{row['permutations']} permutations"),
-                figure(p, wording.p_value(p)),
+                *(Cell(str(row[k])) for k in ("attribute", "input", "attack")),
+                metric_cell(row),
+                figure(number(row, "value"), wording.estimate(row, "value")),
+                figure(number(row, "control"), chance, title=f"{row['permutations']} permutations"),
+                p_cell(row, "p_value"),
                 Cell(privacy_wording.gap_finding(row)),
-                Cell(gone),
+                Cell(", ".join(str(g["group"]) for g in row["groups_left_out"]) or "none"),
             ]
         )
-    return Table("Differences between groups, in points", head, body)
+    return build_table("Differences between groups, in points", names, body)
 
 
 def _stability(rows: Sequence[Row]) -> Table | None:
@@ -189,7 +121,6 @@ def _stability(rows: Sequence[Row]) -> Table | None:
     if not known:
         return None
     names = ["group", "arm", "attack", "rows", "always identified", "sometimes", "never", "correlation"]
-    head = [Cell(n, css="figure" if i > 2 else "") for i, n in enumerate(names)]
     body = []
     for row in known:
         shares = [number(row, k) for k in ("always", "sometimes", "never")]
@@ -199,10 +130,10 @@ def _stability(rows: Sequence[Row]) -> Table | None:
                 Cell(wording.subject(row), title="" if row["status"] == "ok" else reason),
                 Cell(str(row["input"])),
                 Cell(str(row["attack"])),
-                figure(number(row, "n"), wording.count(number(row, "n"))),
+                count_cell(row),
                 *(figure(s, "–" if s is None else f"{100 * s:.1f} %") for s in shares),
                 figure(correlation, "–" if correlation is None else f"{correlation:.2f}"),
             ]
         )
     fpr = 100 * float(known[0]["fpr"])
-    return Table(f"Rows identified repeatedly, at a false positive rate of {fpr:g} %", head, body)
+    return build_table(f"Rows identified repeatedly, at a false positive rate of {fpr:g} %", names, body)

@@ -9,16 +9,15 @@ from rich.console import Console
 from evenhand.report import wording
 from evenhand.report.audit.terminal import (
     REST,
-    STYLES,
     figure_text,
     plain_table,
     plain_text,
     print_paragraph,
     print_paths,
+    print_worst,
     problems,
 )
-from evenhand.report.document import Document, Row, number, primary, unique, verdict_of, worst_first
-from evenhand.report.privacy import wording as privacy_wording
+from evenhand.report.document import Document, Row, number, primary, worst_first
 from evenhand.report.privacy.charts import arms_of
 
 _MOST_ROWS = 8
@@ -76,11 +75,7 @@ def _strongest(rows: Sequence[Row], metric: str) -> str:
 def _value(row: Row | None) -> str:
     if row is None:
         return ""
-    value = number(row, "value")
-    if value is None:
-        return wording.missing_value(row)
-    bounds = wording.short_span(row)
-    return wording.amount(value, str(row["metric"])) + ("" if bounds == "–" else f" ({bounds})")
+    return wording.missing_value(row) if number(row, "value") is None else wording.short_estimate(row)
 
 
 def privacy_comparisons(
@@ -94,44 +89,12 @@ def privacy_comparisons(
         most: rows of the table.
         rest: text on where the other rows are.
     """
-    rows = worst_first(primary(document))
-    print_paragraph(console, privacy_wording.counts_without(document))
-    telling = [r for r in rows if verdict_of(r) in ("harm", "undecided", "help")]
+    telling = wording.telling(worst_first(primary(document)))
     shown = telling[:most]
-    if not shown:
-        console.print()
-        return
-    several = len(unique(rows, "candidate")) > 1
-    lead = [
-        (wording.verdict_heading(shown), False),
-        *([("candidate", False)] if several else []),
-    ]
-    level = wording.percent(number(shown[0], "level"))
-    table = plain_table(
-        *lead,
-        ("group", False),
-        ("attack", False),
-        ("metric", False),
-        ("diff.", True),
-        (f"{level} interval", True),
-    )
-    for row in shown:
-        metric = str(row["metric"])
-        table.add_row(
-            plain_text(wording.verdict_label(row), STYLES[str(verdict_of(row))]),
-            *([plain_text(row["candidate"])] if several else []),
-            plain_text(wording.subject(row)),
-            plain_text(row["attack"]),
-            plain_text(wording.metric_name(metric)),
-            figure_text(wording.amount(number(row, "difference"), metric, signed=True)),
-            figure_text(wording.span(row, signed=True)),
-        )
-    console.print()
-    console.print(table)
-    more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
-    margin = wording.amount(number(shown[0], "margin"), "accuracy")
-    caption = (
-        f"Differences are in points, candidate − reference; more leakage is harm. Margin {margin}. {more}"
-    )
-    print_paragraph(console, caption.strip(), style="dim")
+    print_paragraph(console, wording.counts_line(document))
+    if shown:
+        more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
+        margin = wording.amount(number(shown[0], "margin"), "accuracy")
+        lead = "Differences are in points, candidate − reference; more leakage is harm."
+        print_worst(document, shown, console, f"{lead} Margin {margin}. {more}".strip())
     console.print()

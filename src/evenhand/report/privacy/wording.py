@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evenhand.report import wording
-from evenhand.report.document import Document, Row, number, unique, verdict_of
+from evenhand.report.document import Document, Row, number
 
 VERDICT_MEANINGS = {
     "harm": "The candidate leaks more than the reference, and a rise as large as the margin is not excluded.",
@@ -87,11 +87,6 @@ def design_line(row: Row) -> str:
     )
 
 
-def counts_without(document: Document) -> str:
-    """State the counts of verdicts in one line."""
-    return wording.counts_line(document)
-
-
 def how_computed(document: Document) -> list[tuple[str, str]]:
     """Describe the methods behind the numbers, as pairs of a heading and a paragraph."""
     settings = document.get("settings", {})
@@ -153,18 +148,3 @@ def _attacks(document: Document) -> str:
     kinds = dict.fromkeys(name.partition("[")[0] for name in names)
     text = "; ".join(summaries[k] for k in kinds if k in summaries)
     return f"{', '.join(names)}. {text}. Membership is taken from the recorded training ids only."
-
-
-def verdict_css(row: Row) -> str:
-    """Name the class of a verdict's cell."""
-    return f"verdict {verdict_of(row) or 'none'}"
-
-
-def title_of(document: Document) -> str:
-    """Name the page."""
-    arms = [str(a) for a in unique(document["rates"], "input")]
-    if not document["comparisons"]:
-        return ", ".join(arms)
-    reference = str(document["settings"]["reference"])
-    others = [a for a in arms if a != reference]
-    return f"{', '.join(others)} compared with {reference}"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import wording
+from evenhand.report.cells import count_cell
 from evenhand.report.charts import ARM_SHAPES, apply_style
 from evenhand.report.document import Document, Row, arms, number, unique, verdict_of
-from evenhand.report.rendering import Cell, Panel, Table, figure
+from evenhand.report.rendering import Cell, Panel, Table, build_table, figure
 from evenhand.report.study import calibration_wording
 
 #: Largest number of diagrams of a page; the result contains the numbers of all.
@@ -165,49 +166,37 @@ def _table(audit: Document, errors: Sequence[Row]) -> Table:
         for r in audit["comparisons"]
         if r["metric"] in (ERROR, BRIER)
     }
-    names = ["group", "rows", "arm", "calibration error", f"against {reference}", "adjusted p"]
-    names += ["Brier difference (interval)", "finding, by the Brier score"]
-    head = [Cell(n, css="figure" if i in (1, 3, 4, 5, 6) else "") for i, n in enumerate(names)]
     body = []
     for row in sorted(errors, key=lambda r: _sort_key(r, errors)):
         key = row["attribute"], row["group"], row["input"]
         error, brier = compared.get((ERROR, *key)), compared.get((BRIER, *key))
-        value, rows = number(row, "value"), number(row, "n")
-        change = number(error, "difference") if error else None
-        p = number(error, "p_adjusted") if error else None
-        gap = number(brier, "difference") if brier else None
+        value = number(row, "value")
+        change, p = (number(error, k) if error else None for k in ("difference", "p_adjusted"))
+        why = calibration_wording.p_reason(error or {})
         css = f"verdict {verdict_of(brier)}" if brier and verdict_of(brier) else ""
         body.append(
             [
                 Cell(wording.subject(row)),
-                figure(rows, wording.count(rows)),
+                count_cell(row),
                 Cell(str(row["input"])),
                 figure(value, wording.amount(value, ERROR), title=wording.status_reason(row)),
                 figure(change, wording.amount(change, ERROR, signed=True) if error else ""),
-                figure(
-                    p, wording.p_value(p) if error else "", title=calibration_wording.p_reason(error or {})
-                ),
-                figure(gap, _brier(brier)),
+                figure(p, wording.p_value(p) if error else "", title=why),
+                figure(number(brier, "difference"), wording.estimate(brier, "difference", signed=True))
+                if brier
+                else figure(None, ""),
                 Cell(calibration_wording.brier_finding(brier), css=css),
             ]
         )
-    return Table(calibration_wording.TABLE, head, body)
+    names = ["group", "rows", "arm", "calibration error", f"against {reference}", "adjusted p"]
+    names += ["Brier difference (interval)", "finding, by the Brier score"]
+    return build_table(calibration_wording.TABLE, names, body)
 
 
 def _sort_key(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
     """Sort by group, then by arm, both in the order of the document."""
     groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in rows))
     return groups.index((row["attribute"], row["group"])), unique(rows, "input").index(row["input"])
-
-
-def _brier(row: Row | None) -> str:
-    if row is None:
-        return ""
-    estimate, span = (
-        wording.amount(number(row, "difference"), BRIER, signed=True),
-        wording.span(row, signed=True),
-    )
-    return estimate if span == "–" else f"{estimate} ({span})"
 
 
 def _no_p(audit: Document) -> str:

@@ -9,13 +9,14 @@ from evenhand.judge.across_arms.series import Series, series_of
 from evenhand.report import wording
 from evenhand.report.audit.page import audit_view
 from evenhand.report.audit.terminal import comparisons, print_paragraph, print_paths
+from evenhand.report.cells import change_cell, count_cell, metric_cell, p_cell
 from evenhand.report.document import Document, Row, arms, number
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.language.page import generative_view
 from evenhand.report.privacy import wording as privacy_wording
 from evenhand.report.privacy.page import privacy_view
 from evenhand.report.privacy.terminal import leakage, privacy_comparisons
-from evenhand.report.rendering import Cell, Table, fast_charts, figure, render
+from evenhand.report.rendering import Cell, Table, build_table, fast_charts, figure, render
 from evenhand.report.study import calibration_wording, relations_wording
 from evenhand.report.study import charts as study_charts
 from evenhand.report.study import wording as study_wording
@@ -203,57 +204,43 @@ def _of(series: Series, trends: Sequence[Row]) -> list[Row]:
 
 def _trends(rows: Sequence[Row]) -> Table:
     names = ["group", "metric", "method", "values", "slope per doubling (interval)"]
-    names += ["adjusted p", "rows", "finding"]
-    head = [Cell(n, css="figure" if i in (4, 5, 6) else "") for i, n in enumerate(names)]
-    body = []
-    for row in sorted(rows, key=lambda r: not study_wording.excludes_zero(r)):
-        metric, slope, p = str(row["metric"]), number(row, "slope"), number(row, "p_adjusted")
-        span = wording.span(row, signed=True, fine=True)
-        shown = wording.amount(slope, metric, signed=True, fine=True) + ("" if span == "–" else f" ({span})")
-        values = ", ".join(f"{v:g}" for v in row["values"])
-        body.append(
-            [
-                Cell(wording.subject(row)),
-                Cell(wording.metric_name(metric), css="nowrap"),
-                Cell(str(row["method"])),
-                Cell(f"{row['parameter']} {values}"),
-                figure(slope, shown, title=str(row.get("interval") or "")),
-                figure(p, wording.p_value(p)),
-                figure(number(row, "n"), wording.count(number(row, "n"))),
-                Cell(study_wording.trend_finding(row), title=str(row.get("reason") or "")),
-            ]
-        )
-    return Table("Slopes; those that differ from 0 come first", head, body)
+    body = [
+        [
+            Cell(wording.subject(row)),
+            metric_cell(row),
+            Cell(str(row["method"])),
+            Cell(f"{row['parameter']} {', '.join(f'{v:g}' for v in row['values'])}"),
+            change_cell(row, "slope", fine=True),
+            p_cell(row),
+            count_cell(row),
+            Cell(study_wording.trend_finding(row), title=str(row.get("reason") or "")),
+        ]
+        for row in sorted(rows, key=lambda r: not study_wording.excludes_zero(r))
+    ]
+    caption = "Slopes; those that differ from 0 come first"
+    return build_table(caption, [*names, "adjusted p", "rows", "finding"], body)
 
 
 def _interactions(rows: Sequence[Row]) -> Table:
-    pairs = [
-        f"{high} − {low}" for low, high in dict.fromkeys((r["model_low"], r["model_high"]) for r in rows)
-    ]
+    pairs = list(dict.fromkeys(f"{r['model_high']} − {r['model_low']}" for r in rows))
     several = len(pairs) > 1
     names = ["group", "metric", "arm − reference", *(["base models"] if several else [])]
-    plain = len(names)
-    names += ["change (interval)", "adjusted p", "rows", "finding"]
-    head = [Cell(n, css="figure" if plain <= i < plain + 3 else "") for i, n in enumerate(names)]
-    body = []
-    for row in sorted(rows, key=lambda r: not study_wording.excludes_zero(r)):
-        metric, change, p = str(row["metric"]), number(row, "difference"), number(row, "p_adjusted")
-        span = wording.span(row, signed=True)
-        shown = wording.amount(change, metric, signed=True) + ("" if span == "–" else f" ({span})")
-        body.append(
-            [
-                Cell(wording.subject(row)),
-                Cell(wording.metric_name(metric), css="nowrap"),
-                Cell(f"{row['arm']} − {row['reference']}"),
-                *([Cell(f"{row['model_high']} − {row['model_low']}")] if several else []),
-                figure(change, shown, title=str(row.get("interval") or "")),
-                figure(p, wording.p_value(p)),
-                figure(number(row, "n"), wording.count(number(row, "n"))),
-                Cell(study_wording.interaction_finding(row)),
-            ]
-        )
+    body = [
+        [
+            Cell(wording.subject(row)),
+            metric_cell(row),
+            Cell(f"{row['arm']} − {row['reference']}"),
+            *([Cell(f"{row['model_high']} − {row['model_low']}")] if several else []),
+            change_cell(row),
+            p_cell(row),
+            count_cell(row),
+            Cell(study_wording.interaction_finding(row)),
+        ]
+        for row in sorted(rows, key=lambda r: not study_wording.excludes_zero(r))
+    ]
     caption = "Change of the difference between base models; those that differ from 0 come first"
-    return Table(caption if several else f"{caption}: {pairs[0]}", head, body)
+    caption = caption if several else f"{caption}: {pairs[0]}"
+    return build_table(caption, [*names, "change (interval)", "adjusted p", "rows", "finding"], body)
 
 
 def _cost(model: Row, audit: Document | None) -> Table:
@@ -261,23 +248,19 @@ def _cost(model: Row, audit: Document | None) -> Table:
     rows = model["cost"]
     reference = arms(audit)[0] if audit and audit["rates"] else str(rows[0]["arm"])
     base: Row = next((r for r in rows if r["arm"] == reference), {})
+    base_seconds, base_peak = number(base, "seconds"), number(base, "peak_memory_bytes")
     names = ["arm", "runs", "parameters", "trainable", "share", "training, per run", f"against {reference}"]
     names += ["all runs", "peak memory", f"against {reference}"]
-    head = [Cell(n, css="figure" if i else "") for i, n in enumerate(names)]
     body = []
     for row in rows:
-        parameters, trainable, seconds, total, peak = (
-            number(row, k)
-            for k in ("parameters", "trainable_parameters", "seconds", "seconds_total", "peak_memory_bytes")
+        trainable, seconds, total, peak = (
+            number(row, k) for k in ("trainable_parameters", "seconds", "seconds_total", "peak_memory_bytes")
         )
-        base_seconds, base_peak = number(base, "seconds"), number(base, "peak_memory_bytes")
         body.append(
             [
                 Cell(str(row["arm"])),
-                figure(number(row, "runs"), wording.count(number(row, "runs"))),
-                figure(parameters, wording.count(parameters)),
-                figure(trainable, wording.count(trainable)),
-                figure(trainable, study_wording.share(trainable, parameters)),
+                *(count_cell(row, k) for k in ("runs", "parameters", "trainable_parameters")),
+                figure(trainable, study_wording.share(trainable, number(row, "parameters"))),
                 figure(seconds, study_wording.duration(seconds)),
                 figure(seconds, study_wording.times(seconds, base_seconds)),
                 figure(total, study_wording.duration(total)),
@@ -285,17 +268,13 @@ def _cost(model: Row, audit: Document | None) -> Table:
                 figure(peak, study_wording.times(peak, base_peak)),
             ]
         )
-    return Table(study_wording.COST, head, body)
+    return build_table(study_wording.COST, names, body)
 
 
 def _failed(rows: Sequence[Row]) -> Table:
     keys = ("run_id", "model", "arm", "run", "error")
-    head = [Cell(n) for n in ("run", "model", "arm", "seed", "reason")]
-    return Table(
-        "Runs that did not finish",
-        head,
-        [[Cell(str(r[k]), css="long" if k == "error" else "") for k in keys] for r in rows],
-    )
+    body = [[Cell(str(r[k]), css="long" if k == "error" else "") for k in keys] for r in rows]
+    return build_table("Runs that did not finish", ("run", "model", "arm", "seed", "reason"), body)
 
 
 def _data(result: Document, models: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evenhand.report import wording
+from evenhand.report.cells import change_cell, count_cell, p_cell
 from evenhand.report.charts import ARM_SHAPES, NO_VERDICT, SHAPES, apply_style, css, domain
 from evenhand.report.document import VERDICTS, Document, Row, arms, number, unique, verdict_of
-from evenhand.report.rendering import Cell, Panel, Table, figure
+from evenhand.report.rendering import Cell, Panel, Table, build_table, figure
 from evenhand.report.study import relations_wording
 
 #: Largest number of charts of a section; its table contains all.
@@ -79,9 +80,7 @@ def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
                 "interval": wording.span(row, signed=True),
             }
         )
-    name = wording.metric_name(metric)
-    which = name if size.get("class") is None else f"{name} of class {size['class']}"
-    title = f"{which}, {size['attribute']}: {size['candidate']} − {size['reference']}"
+    title = f"{wording.measure(size)}, {size['attribute']}: {size['candidate']} − {size['reference']}"
     note = relations_wording.size_note(size)
     return Panel(
         title, note, f"{title}, by the size of the group. {note}", {**spec, "datasets": {_POINTS: values}}
@@ -137,33 +136,20 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
 
 
 def _sizes_table(rows: Sequence[Row]) -> Table:
-    names = [
-        "groups of",
-        "metric",
-        "arm − reference",
-        "slope per doubling (interval)",
-        "adjusted p",
-        "groups",
+    names = ["groups of", "metric", "arm − reference", "slope per doubling (interval)"]
+    body = [
+        [
+            Cell(str(row["attribute"])),
+            Cell(wording.measure(row)),
+            Cell(f"{row['candidate']} − {row['reference']}"),
+            change_cell(row, "slope", fine=True),
+            p_cell(row),
+            count_cell(row, "groups"),
+            Cell(relations_wording.size_finding(row)),
+        ]
+        for row in rows
     ]
-    head = [Cell(n, css="figure" if i in (3, 4, 5) else "") for i, n in enumerate([*names, "finding"])]
-    body = []
-    for row in rows:
-        metric, slope, p = str(row["metric"]), number(row, "slope"), number(row, "p_adjusted")
-        span = wording.span(row, signed=True, fine=True)
-        shown = wording.amount(slope, metric, signed=True, fine=True) + ("" if span == "–" else f" ({span})")
-        name = wording.metric_name(metric)
-        body.append(
-            [
-                Cell(str(row["attribute"])),
-                Cell(name if row.get("class") is None else f"{name} of class {row['class']}"),
-                Cell(f"{row['candidate']} − {row['reference']}"),
-                figure(slope, shown, title=str(row.get("interval") or "")),
-                figure(p, wording.p_value(p)),
-                figure(number(row, "groups"), wording.count(number(row, "groups"))),
-                Cell(relations_wording.size_finding(row)),
-            ]
-        )
-    return Table(relations_wording.SIZES, head, body)
+    return build_table(relations_wording.SIZES, [*names, "adjusted p", "groups", "finding"], body)
 
 
 def utility_panels(audit: Document) -> list[Panel]:
@@ -233,26 +219,23 @@ def _utility_spec(values: Sequence[Mapping[str, Any]], names: Sequence[str], met
 def tuning_table(rows: Sequence[Row]) -> Table:
     """List the trials by arm, with the chosen one marked."""
     options = list(dict.fromkeys(k for r in rows for k in r["trial"]))
-    names = ["arm", *options, "validation accuracy", "validation loss", "runs", "chosen"]
-    head = [Cell(n, css="figure" if 0 < i < len(names) - 1 else "") for i, n in enumerate(names)]
     body = []
     for row in rows:
-        accuracy, loss, runs = (number(row, k) for k in ("accuracy", "loss", "runs"))
-        tried = [
-            figure(_sortable(v), "" if v is None else relations_wording.trial_value(v))
-            for v in (row["trial"].get(k) for k in options)
-        ]
+        accuracy, loss = number(row, "accuracy"), number(row, "loss")
+        values = [row["trial"].get(k) for k in options]
+        shown = ["" if v is None else relations_wording.trial_value(v) for v in values]
         body.append(
             [
                 Cell(str(row["arm"])),
-                *tried,
+                *(figure(_sortable(v), text) for v, text in zip(values, shown, strict=True)),
                 figure(accuracy, wording.amount(accuracy, "accuracy")),
                 figure(loss, wording.amount(loss, "log_loss")),
-                figure(runs, wording.count(runs)),
+                count_cell(row, "runs"),
                 Cell("✓ chosen" if row["chosen"] else ""),
             ]
         )
-    return Table(relations_wording.TUNING, head, body)
+    names = ["arm", *options, "validation accuracy", "validation loss", "runs", "chosen"]
+    return build_table(relations_wording.TUNING, names, body)
 
 
 def _sortable(value: object) -> float | None:

@@ -59,10 +59,9 @@ def size_note(row: Row) -> str:
 
 def size_sentence(row: Row) -> str:
     """State one slope along group size as a full sentence."""
-    name = wording.metric_name(str(row["metric"]))
-    which = name if row.get("class") is None else f"{name} of class {row['class']}"
-    of = f"{row['candidate']} − {row['reference']}"
-    return f"{of}, groups of {row['attribute']}: the difference of {which} {size_finding(row)}."
+    arms = f"{row['candidate']} − {row['reference']}"
+    what = f"the difference of {wording.measure(row)}"
+    return f"{arms}, groups of {row['attribute']}: {what} {size_finding(row)}."
 
 
 def size_summary(rows: Sequence[Row], *, most: int = 4) -> list[str]:
