@@ -105,10 +105,10 @@ def coverage(cell: tuple[int, int, float, float, float], replicates: int, seed: 
             held[f"{key} width"].append(bounds[0][1] - bounds[0][0])
         ok = True
         for row in build_comparisons([(a, b)], groups, (Attribute("g", "partition", ("0",)),), settings):
-            if row["family"] == "primary" and row["status"] == "ok":
-                g = [str(group.name) for group in groups].index(row["group"])
-                key = "auc" if row["metric"] == AUC else "tpr"
-                ok &= bool(row["low"] <= truth[1][key][g] - truth[0][key][g] <= row["high"])
+            if row.family == "primary" and row.status == "ok":
+                g = [str(group.name) for group in groups].index(row.group)
+                key = "auc" if row.metric == AUC else "tpr"
+                ok &= bool(row.low <= truth[1][key][g] - truth[0][key][g] <= row.high)
         held["family"].append(ok)
     return {
         "targets": targets,

@@ -107,19 +107,19 @@ def coverage(cell: tuple[int, int, float, float], replicates: int) -> dict:
         rates, comparisons = build_rows(translation_gender.compute(table), 0, settings)
         points: dict[str, list] = {m: [] for m in METRICS}
         for row in rates:
-            key = (row["metric"], row["group"])
-            if row["attribute"] in (None, STEREOTYPE) and key in truth[0] and row["status"] == "ok":
-                true = truth["ab".index(row["input"])][key]
-                points[row["metric"]].append(row["low"] <= true <= row["high"])
+            key = (row.metric, row.group)
+            if row.attribute in (None, STEREOTYPE) and key in truth[0] and row.status == "ok":
+                true = truth["ab".index(row.input)][key]
+                points[row.metric].append(row.low <= true <= row.high)
         for metric, values in points.items():
             held[metric].append(values)
         within: dict[str, bool] = dict.fromkeys(FAMILIES, True)
         for row in comparisons:
-            key = (row["metric"], row["group"])
-            if row["attribute"] in (None, STEREOTYPE) and key in truth[0] and row["status"] == "ok":
+            key = (row.metric, row.group)
+            if row.attribute in (None, STEREOTYPE) and key in truth[0] and row.status == "ok":
                 true = truth[1][key] - truth[0][key]
-                family = "primary" if row["family"] == "primary" else f"{row['metric']} of arms"
-                within[family] = within.get(family, True) and row["low"] <= true <= row["high"]
+                family = "primary" if row.family == "primary" else f"{row.metric} of arms"
+                within[family] = within.get(family, True) and row.low <= true <= row.high
         for family in FAMILIES:
             held[family].append(within[family])
     told = {m: round(float(np.mean(held[m], axis=0).min()), 4) for m in METRICS}

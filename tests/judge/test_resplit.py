@@ -107,8 +107,8 @@ def test_an_example_in_two_runs_is_one_row():
     part = np.array([1, 1, 1, 3, 2]) / 8
     d = np.array([0, 1, 0, 2 / 3, 1])
     assert pair.difference == pytest.approx(part @ d)
-    assert pair.square == pytest.approx(part @ d**2)
-    assert pair.n_effective == pytest.approx(1 / (part @ part))  # fewer than ten rows differ
+    assert pair.evidence.estimate.square == pytest.approx(part @ d**2)
+    assert pair.evidence.estimate.n == pytest.approx(1 / (part @ part))  # fewer than ten rows differ
     assert observed[1].right.tolist() == [1, 1, 0, 1, 1]
     assert observed[0].present.tolist() == [0.5, 0.5, 0.5, 1, 0.5]
 
@@ -130,7 +130,8 @@ def test_the_variance_over_rows_adds_the_runs_of_an_example_before_it_squares():
     np.testing.assert_allclose(influence, expected, atol=1e-15)
     m = PairedArms("accuracy", accuracy.INFO, None, group, *observed, *p.arms, p)
     pair = compare_arms(m, 1, np.random.default_rng(0))
-    implied = (pair.square - pair.difference**2) / pair.n_effective
+    estimate = pair.evidence.estimate
+    implied = (estimate.square - pair.difference**2) / estimate.n
     # The number of effective rows is at most that of examples, so the interval may be a little wider.
     assert total @ total <= implied < 1.05 * (total @ total)
     assert implied > 1.1 * np.sum(total**2 / np.maximum((p.arms[0].prediction != ABSENT).sum(axis=0), 1))

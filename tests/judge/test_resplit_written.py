@@ -214,7 +214,8 @@ def compared(world, templates, runs, share, seed):
     """Comparisons of two arms on a test part for every run."""
     rng = np.random.default_rng((29, templates, runs, seed))
     table = split_anew(draw(world, templates, runs, rng), runs, rng, share)
-    return build_rows(translation_gender.compute(table), 0, SETTINGS)
+    tables = build_rows(translation_gender.compute(table), 0, SETTINGS)
+    return tuple([row.to_dict() for row in rows] for rows in tables)
 
 
 @pytest.mark.no_cover  # tracing makes simulations a third slower, and shows nothing new

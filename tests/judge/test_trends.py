@@ -86,7 +86,7 @@ def weights_of(values):
 
 
 def pair_of(p, contrast, group, settings=ACCURACY):
-    return at([row for _, row in contrast_rows(p, [contrast], settings)], group)
+    return at([row.to_dict() for _, row in contrast_rows(p, [contrast], settings)], group)
 
 
 def half_of(row):
@@ -132,9 +132,9 @@ def test_two_arms_give_the_difference_of_the_audit(runs):
     theirs = families.adjust_family(pairs, two, settings, "exploratory", "full")
     for ours, audit in zip(rows, theirs, strict=True):
         for key in ("difference", "low", "high", "p_value", "p_adjusted"):
-            assert ours[key] == pytest.approx(audit[key], rel=1e-9), key
+            assert getattr(ours, key) == pytest.approx(getattr(audit, key), rel=1e-9), key
         for key in ("attribute", "group", "n", "runs", "unit", "status", "interval"):
-            assert ours[key] == audit[key]
+            assert getattr(ours, key) == getattr(audit, key)
 
 
 def test_paired_seeds_take_out_what_a_seed_does_to_all_arms():

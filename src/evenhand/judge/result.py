@@ -12,6 +12,7 @@ from evenhand.judge.core.learnt import nothing_learnt, sentences, warning
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.documents import head, without_nan
 from evenhand.judge.metrics import MetricInfo
+from evenhand.judge.rows import ComparisonRow, DisparityRow, RateRow
 from evenhand.judge.settings import DISPARITIES, GENERATIVE, METRICS, Settings
 from evenhand.tables.schema import Columns, Predictions
 
@@ -82,13 +83,13 @@ class Wording:
 
     alone: str
     about: str
-    what: Callable[[Mapping[str, Any]], str]
+    what: Callable[[ComparisonRow], str]
     runs: str
     number: Callable[[str], str]
 
 
 def verdict_of(
-    comparisons: Sequence[Mapping[str, Any]],
+    comparisons: Sequence[ComparisonRow],
     candidates: Sequence[str],
     reference: str,
     wording: Wording | None = None,
@@ -102,12 +103,13 @@ def verdict_of(
         wording: words of the sentence; those of an audit by default.
     """
     wording = wording or WORDING
-    primary = [c for c in comparisons if c["family"] == "primary"]
-    counts = {w: sum(c["verdict"] == w for c in primary) for w in WORDS}
-    worst = max((c for c in primary if c["verdict"] == "harm"), key=certain_harm, default=None)
+    primary = [c for c in comparisons if c.family == "primary"]
+    counts = {w: sum(c.verdict == w for c in primary) for w in WORDS}
+    worst = max((c for c in primary if c.verdict == "harm"), key=certain_harm, default=None)
     sentence = wording.alone
     if candidates:
         sentence = _sentence(primary, counts, worst, (candidates, reference), wording)
+    row = {} if worst is None else worst.to_dict()
     keys = (
         *("candidate", "attack", "attribute", "group", "class"),
         *("metric", "difference", "low", "high", "verdict"),
@@ -115,39 +117,39 @@ def verdict_of(
     return {
         "about": about(primary),
         "counts": counts,
-        "worst": None if worst is None else {k: worst[k] for k in keys if k in worst},
+        "worst": None if worst is None else {k: row[k] for k in keys if k in row},
         "sentence": sentence,
     }
 
 
-def about(comparisons: Sequence[Mapping[str, Any]]) -> str | None:
+def about(comparisons: Sequence[ComparisonRow]) -> str | None:
     """Return the scope of some verdicts: one comparison of few runs limits all of them to these runs.
 
     Returns:
         `these runs` or `the method`; None where no comparison has a verdict.
     """
-    units = {c["unit"] for c in comparisons if c["verdict"]}
+    units = {c.unit for c in comparisons if c.verdict}
     if not units:
         return None
     return THESE_RUNS if "rows" in units else THE_METHOD
 
 
-def group_label(row: Mapping[str, Any]) -> str:
+def group_label(row: ComparisonRow | RateRow) -> str:
     """Format the group of a row: `race=Black`, `race=Black x sex=F`, `race`, or `all rows`."""
-    attribute, group = row["attribute"], row["group"]
+    attribute, group = row.attribute, row.group
     if attribute is None:
         name = "all rows"
     elif group is None:
-        name = str(attribute)
+        name = attribute
     else:
-        columns, values = str(attribute).split(" x "), str(group).split(" x ")
+        columns, values = attribute.split(" x "), group.split(" x ")
         crossed = len(columns) == len(values) > 1
         name = (
             " x ".join(f"{c}={v}" for c, v in zip(columns, values, strict=True))
             if crossed
             else f"{attribute}={group}"
         )
-    return name if row.get("class") is None else f"{name} (class {row['class']})"
+    return name if row.class_name is None else f"{name} (class {row.class_name})"
 
 
 def title(metric: str) -> str:
@@ -170,15 +172,15 @@ def facts(metric: str) -> MetricInfo | DisparityInfo:
     return info
 
 
-def certain_harm(row: Mapping[str, Any]) -> float:
+def certain_harm(row: ComparisonRow) -> float:
     """Return the size of the limit nearest 0: the harm is at least this large."""
-    return min(abs(float(row["low"])), abs(float(row["high"])))
+    return min(abs(row.low), abs(row.high))
 
 
 def _sentence(
-    primary: Sequence[Mapping[str, Any]],
+    primary: Sequence[ComparisonRow],
     counts: Mapping[str, int],
-    worst: Mapping[str, Any] | None,
+    worst: ComparisonRow | None,
     arms: tuple[Sequence[str], str],
     wording: Wording,
 ) -> str:
@@ -186,10 +188,10 @@ def _sentence(
     candidates, reference = arms
     who = candidates[0] if len(candidates) == 1 else f"{len(candidates)} candidates"
     sentence = f"{wording.about}{who} against {reference}:"
-    judged = [c for c in primary if c["verdict"]]
+    judged = [c for c in primary if c.verdict]
     if not judged:
         return f"{sentence} no comparison could be judged; the table lists the reasons."
-    scope = "these runs" if max(c["runs"] for c in judged) > 1 else "these very models"
+    scope = "these runs" if max(c.runs for c in judged) > 1 else "these very models"
     few_runs = about(judged) == THESE_RUNS
     if few_runs:
         sentence = f"In {scope}, {sentence[:1].lower() if wording.about else sentence[:1]}{sentence[1:]}"
@@ -197,10 +199,10 @@ def _sentence(
     compared = f"{len(judged)} comparison{'' if len(judged) == 1 else 's'}"
     sentence += f" of {compared} of {_metrics(judged, wording)} by group: {tally}."
     if worst is not None:
-        named = f"{worst['candidate']} " if len(candidates) > 1 else ""
+        named = f"{worst.candidate} " if len(candidates) > 1 else ""
         sentence += (
-            f" Worst: {named}{wording.what(worst)}, {worst['difference']:+.3f}"
-            f" ({worst['level']:.0%} interval {worst['low']:+.3f} to {worst['high']:+.3f})."
+            f" Worst: {named}{wording.what(worst)}, {worst.difference:+.3f}"
+            f" ({worst.level:.0%} interval {worst.low:+.3f} to {worst.high:+.3f})."
         )
     if few_runs:
         sentence += (
@@ -210,9 +212,9 @@ def _sentence(
     return sentence
 
 
-def _metrics(judged: Sequence[Mapping[str, Any]], wording: Wording) -> str:
+def _metrics(judged: Sequence[ComparisonRow], wording: Wording) -> str:
     """List the metrics of some comparisons, or count them when they are many."""
-    names = [wording.number(metric) for metric in dict.fromkeys(str(c["metric"]) for c in judged)]
+    names = [wording.number(metric) for metric in dict.fromkeys(c.metric for c in judged)]
     if len(names) > MAX_NAMED_METRICS:
         return f"{len(names)} metrics"
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
@@ -222,7 +224,7 @@ def _metrics(judged: Sequence[Mapping[str, Any]], wording: Wording) -> str:
 WORDING = Wording(
     alone="One arm: rates and disparities with intervals; a verdict needs a second arm to compare with.",
     about="",
-    what=lambda row: f"{title(row['metric'])} of {group_label(row)}",
+    what=lambda row: f"{title(row.metric)} of {group_label(row)}",
     runs="runs",
     number=title,
 )
@@ -232,9 +234,9 @@ def document(
     predictions: Predictions,
     columns: Columns,
     settings: Settings,
-    rates: list[dict[str, Any]],
-    disparities: list[dict[str, Any]],
-    comparisons: list[dict[str, Any]],
+    rates: Sequence[RateRow],
+    disparities: Sequence[DisparityRow],
+    comparisons: Sequence[ComparisonRow],
     reference: int,
 ) -> dict[str, Any]:
     """Build the document of an audit, with its keys in reading order."""
@@ -261,21 +263,22 @@ def document(
         "inputs": [asdict(i) for i in predictions.inputs],
         "problems": [*sentences(idle), *predictions.problems, *_sparse_label_remarks(rates, settings)],
         "nothing_learnt": idle,
-        "rates": rates,
-        "disparities": disparities,
-        "comparisons": comparisons,
+        "rates": [row.to_dict() for row in rates],
+        "disparities": [row.to_dict() for row in disparities],
+        "comparisons": [row.to_dict() for row in comparisons],
         "verdict": {**verdict, "sentence": warning(idle) + verdict["sentence"]},
     }
 
 
-def _sparse_label_remarks(rates: list[dict[str, Any]], settings: Settings) -> list[str]:
+def _sparse_label_remarks(rates: Sequence[RateRow], settings: Settings) -> list[str]:
     """Remark on groups that are large enough but have few rows of one label, on which their rates rest."""
     remarks = []
     for metric, word in (("true_positive_rate", "positive"), ("false_positive_rate", "negative")):
         labels = {}
         for r in rates:
-            if r["metric"] == metric and r["group"] is not None and r["status"] == "ok":
-                rows = r["n_positive"] if word == "positive" else r["n"] - r["n_positive"]
+            if r.metric == metric and r.group is not None and r.status == "ok":
+                positives = r.n_positive or 0
+                rows = positives if word == "positive" else r.n - positives
                 if rows < settings.min_group_size:
                     labels[group_label(r)] = f"{group_label(r)} ({rows})"
         if labels:

@@ -7,16 +7,18 @@ load -> observe every metric in every group -> rates, pairs -> disparities -> fa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evenhand import registry
 from evenhand.errors import CallError, TableError
 from evenhand.judge.core import families
 from evenhand.judge.core.disparities.rows import GroupEstimates, Table, build_disparities
 from evenhand.judge.core.estimates import classes_of, collapse_equal_rows, groups_of, observe
-from evenhand.judge.core.pairs import PairedEstimate, compare_with_reference
+from evenhand.judge.core.evidence import PairedEstimate
+from evenhand.judge.core.pairs import compare_with_reference
 from evenhand.judge.core.rates import rate_row
 from evenhand.judge.result import AuditResult, document
+from evenhand.judge.rows import RateRow
 from evenhand.judge.settings import (
     DISPARITIES,
     METRICS,
@@ -97,7 +99,7 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
         m for d in settings.chosen_disparities for m in registry.load(DISPARITIES, d).INFO.of
     }
     table: Table = {}
-    rate_rows: list[dict[str, Any]] = []
+    rate_rows: list[RateRow] = []
     pairs: list[PairedEstimate] = []
     for name in settings.computed_metrics:
         metric = registry.load(METRICS, name)

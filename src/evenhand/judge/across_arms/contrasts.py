@@ -7,9 +7,8 @@ values, runs by the contrast of each run: seeds are paired where all arms have t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -28,9 +27,12 @@ from evenhand.judge.core.estimates import (
     row_variance,
     shortage,
 )
-from evenhand.judge.core.pairs import PairedEstimate, module_name
+from evenhand.judge.core.evidence import Identity, Missing, PairedEstimate, RowInfluence, Wald, wald
+from evenhand.judge.core.flips import NO_FLIPS
+from evenhand.judge.core.pairs import module_name, too_few_differ
+from evenhand.judge.rows import ComparisonRow
 from evenhand.judge.settings import METRICS, Settings
-from evenhand.judge.stats.combine import MIN_RUNS
+from evenhand.judge.stats.combine import MIN_RUNS, Variation, variance_over_runs
 from evenhand.tables.schema import BoolArray, FloatArray, Predictions
 
 #: Weighted answers that cancel leave a rounding error; smaller values than this count as 0.
@@ -77,7 +79,7 @@ def needs_scores(settings: Settings) -> bool:
 
 def contrast_rows(
     predictions: Predictions, contrasts: Sequence[Contrast], settings: Settings
-) -> list[tuple[Contrast, dict[str, Any]]]:
+) -> list[tuple[Contrast, ComparisonRow]]:
     """Estimate every contrast of every primary metric in every group and over all rows, as one family.
 
     Args:
@@ -122,55 +124,30 @@ def _estimate_arms(predictions: Predictions, settings: Settings) -> Iterator[Arm
 def _build_pair(contrast: Contrast, estimates: ArmEstimates, settings: Settings) -> PairedEstimate:
     """Build the paired estimate of one contrast, with its variances over rows and over runs."""
     info, group = estimates.metric.INFO, estimates.group
-    name = module_name(estimates.metric)
     fewest = min(len(estimates.by_arm[arm].values) for arm in contrast.weights)
-    value = sum(w * estimates.by_arm[arm].value for arm, w in contrast.weights.items())
-    base: dict[str, Any] = {
-        "candidate": contrast.name,
-        "attribute": group.attribute,
-        "group": group.name,
-        "class_name": estimates.class_name,
-        "metric": name,
-        "complement_key": min(name, info.complement or name),
-        "direction": info.direction,
-        "margin_rule": False,
-        "span": info.range[1] - info.range[0],
-        "inference": "wald",
-        "n": group.n,
-        "runs": fewest,
-        "unit": "rows and runs" if fewest >= MIN_RUNS else "rows",
-        "right_to_wrong": np.nan,
-        "wrong_to_right": np.nan,
-        "difference": float(value),
-        "rows": group.rows,
-    }
+    value = float(sum(w * estimates.by_arm[arm].value for arm, w in contrast.weights.items()))
+    name = module_name(estimates.metric)
+    identity = Identity.of(contrast.name, group, estimates.class_name, name, info)
+    evidence: Missing | Wald
     if np.isnan(value):
         reasons = dict.fromkeys(estimates.by_arm[arm].reason for arm in contrast.weights)
-        return PairedEstimate(**base, status="undefined", reason="; ".join(r for r in reasons if r))
-    if group.n < settings.min_group_size:
-        reason = shortage(group.n, settings.min_group_size)
-        return PairedEstimate(**base, status="too_small", reason=reason)
-    return PairedEstimate(**base, **_variances(contrast, estimates))
+        evidence = Missing("undefined", "; ".join(r for r in reasons if r))
+    elif group.n < settings.min_group_size:
+        evidence = Missing("too_small", shortage(group.n, settings.min_group_size))
+    else:
+        evidence = _evidence(contrast, estimates, value)
+    return PairedEstimate(replace(identity, margin_rule=False), value, group.n, fewest, NO_FLIPS, evidence)
 
 
-def _variances(contrast: Contrast, estimates: ArmEstimates) -> dict[str, Any]:
+def _evidence(contrast: Contrast, estimates: ArmEstimates, value: float) -> Missing | Wald:
     """Compute the variances over rows and runs, or a reason why they cannot be estimated."""
     p, rows = estimates.predictions, estimates.group.rows
     changed = round(float(p.count[rows] @ _rows_that_differ(contrast, estimates)))
     if changed < MIN_DISCORDANT_ROWS:
-        reason = f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: too few for an interval"
-        return {"status": "too_small", "reason": reason}
+        return Missing("too_small", too_few_differ(changed))
     influence = _weighted_sum(contrast, {arm: o.influence for arm, o in estimates.by_arm.items()})
-    run_var, run_dof = _run_variance(contrast, estimates)
-    return {
-        "status": "ok",
-        "reason": "",
-        "row_variance": row_variance(influence, rows, p),
-        "row_dof": min(row_dof(rows, p), changed - 1.0),
-        "run_variance": run_var,
-        "run_dof": run_dof,
-        "influence": influence,
-    }
+    variation = Variation(min(row_dof(rows, p), changed - 1.0), *_run_variance(contrast, estimates))
+    return Wald(wald(value, row_variance(influence, rows, p), variation), RowInfluence(rows, influence))
 
 
 def _rows_that_differ(contrast: Contrast, estimates: ArmEstimates) -> BoolArray:
@@ -188,7 +165,7 @@ def _weighted_sum(contrast: Contrast, values: Mapping[str, FloatArray]) -> Float
     return np.asarray(sum(w * values[arm] for arm, w in contrast.weights.items()))
 
 
-def _run_variance(contrast: Contrast, estimates: ArmEstimates) -> tuple[float, float]:
+def _run_variance(contrast: Contrast, estimates: ArmEstimates) -> tuple[FloatArray, float]:
     """Variance of the contrast over runs and its degrees of freedom; 0 and infinite below five runs.
 
     Runs of the same names share their seeds: then the contrast of each run is one draw. Other runs vary
@@ -198,8 +175,8 @@ def _run_variance(contrast: Contrast, estimates: ArmEstimates) -> tuple[float, f
     values = {a.name: estimates.by_arm[a.name].values for a in arms}
     fewest = min(len(v) for v in values.values())
     if fewest < MIN_RUNS:
-        return 0.0, np.inf
+        return np.zeros(()), np.inf
     if all(a.runs == arms[0].runs for a in arms):
-        return float(np.var(_weighted_sum(contrast, values), ddof=1) / fewest), fewest - 1.0
+        return variance_over_runs(_weighted_sum(contrast, values))
     spread = sum(contrast.weights[a] ** 2 * np.var(v, ddof=1) / len(v) for a, v in values.items())
-    return float(spread), fewest - 1.0
+    return np.asarray(spread), fewest - 1.0

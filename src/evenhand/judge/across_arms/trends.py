@@ -16,6 +16,7 @@ import numpy as np
 from evenhand.errors import CallError, nearest
 from evenhand.judge.across_arms.contrasts import Contrast, contrast_rows, needs_scores
 from evenhand.judge.across_arms.series import Series
+from evenhand.judge.rows import ComparisonRow
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns, Predictions
 
@@ -74,11 +75,11 @@ def trends(predictions: Predictions, series: Sequence[Series], settings: Setting
     for contrast, row in contrast_rows(predictions, [c for _, c, _ in by_name.values()], settings):
         arms_along, _, values = by_name[contrast.name]
         left_out = [f"{arms_along.parameter} {v:g} has no logarithm" for v in arms_along.values if v <= 0]
-        reason = "; ".join(r for r in (row["reason"], *left_out) if r)
+        reason = "; ".join(r for r in (row.reason, *left_out) if r)
         rows.append(
             _group_fields(row)
             | {"method": arms_along.method, "parameter": arms_along.parameter, "values": values}
-            | {"slope": row["difference"], **{k: row[k] for k in CONTRAST_FIELDS}, "reason": reason}
+            | {"slope": row.difference, **_contrast_fields(row), "reason": reason}
         )
     return rows
 
@@ -163,13 +164,17 @@ def interactions(
         rows.append(
             _group_fields(row)
             | {"arm": arm, "reference": reference, "model_low": low, "model_high": high}
-            | {"difference": row["difference"], **{k: row[k] for k in CONTRAST_FIELDS}}
+            | {"difference": row.difference, **_contrast_fields(row)}
         )
     return rows
 
 
-def _group_fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: row[k] for k in ("attribute", "group", "class", "metric")}
+def _group_fields(row: ComparisonRow) -> dict[str, Any]:
+    return {k: v for k, v in row.to_dict().items() if k in ("attribute", "group", "class", "metric")}
+
+
+def _contrast_fields(row: ComparisonRow) -> dict[str, Any]:
+    return {k: getattr(row, k) for k in CONTRAST_FIELDS}
 
 
 def _refuse_unknown(names: Sequence[str], predictions: Predictions) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.judge.metrics import Estimate, Metric, MetricInfo, Sample
-from evenhand.judge.stats.combine import variance_over_runs
+from evenhand.judge.stats.combine import Variation, variance_over_runs
+from evenhand.judge.stats.paired import ScorePaired
 from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
 #: From this many rows on each side (right and wrong, or changed either way) a variance is estimated from
@@ -245,6 +246,40 @@ def effective_paired(
     if not spread > 0:
         return floor
     return min((square - mean**2) / spread, float(p.count[rows] @ (below > 0)))
+
+
+def paired_shares(
+    reference: Observed, candidate: Observed, below: FloatArray, rows: IntArray, predictions: Predictions
+) -> tuple[ScorePaired, FloatArray]:
+    """Estimate the difference of two shares of the same rows; see `ScorePaired`.
+
+    Args:
+        reference: one arm's share.
+        candidate: the other's.
+        below: [n] each row's share in the denominator of both.
+        rows: [n] the rows.
+        predictions: where they come from.
+
+    Returns:
+        The estimate, whose fields have no axes, without runs and exact test; and [n] differences of rows.
+    """
+    assert candidate.numerator is not None
+    assert reference.numerator is not None
+    weight = predictions.weight[rows] * below
+    total = float(weight.sum())
+    d = per_row(candidate.numerator - reference.numerator, below)
+    mean, absolute, square = (float(np.sum(weight * v)) / total for v in (d, np.abs(d), d**2))
+    n = effective_paired(d, below, rows, predictions, square=square)
+    estimate = ScorePaired(
+        difference=np.asarray(mean),
+        absolute=np.asarray(absolute),
+        square=np.asarray(square),
+        n=np.asarray(n),
+        variation=Variation(np.inf, np.zeros(()), np.inf),
+        better=np.asarray(np.nan),
+        worse=np.asarray(np.nan),
+    )
+    return estimate, d
 
 
 def row_dof(rows: IntArray, predictions: Predictions) -> float:

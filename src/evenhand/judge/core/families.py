@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evenhand import registry
 from evenhand.judge.core.disparities.bounds import bound_and_test_maxima
 from evenhand.judge.core.estimates import row_covariance
-from evenhand.judge.core.pairs import PairedEstimate
+from evenhand.judge.core.evidence import (
+    Contrasts,
+    Identity,
+    Missing,
+    PairedEstimate,
+    Permutation,
+    Score,
+    Swap,
+    Wald,
+)
+from evenhand.judge.rows import NAN, ComparisonRow, Status
 from evenhand.judge.settings import METRICS, Settings
-from evenhand.judge.stats.combine import Variation, row_part
+from evenhand.judge.stats.combine import row_part
 from evenhand.judge.stats.family import Family, correlated, holm, independent
-from evenhand.judge.stats.paired import ScorePaired, WaldPaired
+from evenhand.judge.stats.paired import stack
 from evenhand.judge.stats.permutation import true_size
 from evenhand.judge.stats.quantiles import z_of
 from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed, settling_half_width
@@ -25,12 +33,9 @@ from evenhand.tables.schema import FloatArray, Predictions
 #: Maximum elements of the matrix of influence values; larger families use Sidak's critical value.
 MAX_MATRIX_ELEMENTS = 30_000_000
 
-METHODS = {
-    "score": "paired score (Tango)",
-    "wald": "paired influence values",
-    "maximum": "simultaneous contrasts",
-    "swap": "arms swapped within rows",
-}
+
+#: The interval of numbers that depend on the number of rows.
+PERMUTED = "none: depends on the group's size; p-value by permutation, verdict by brier_score"
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def adjust_all(
     predictions: Predictions,
     reference: int,
     settings: Settings,
-) -> list[dict[str, Any]]:
+) -> list[ComparisonRow]:
     """Sort the pairs into the primary family and one exploratory family per metric, and adjust each.
 
     Args:
@@ -62,23 +67,24 @@ def adjust_all(
         reference: index of the reference arm.
         settings: what is primary, level, margins and seed.
     """
-    sorted_pairs: dict[str, list[PairedEstimate]] = defaultdict(list)
+    by_family: dict[str, list[PairedEstimate]] = defaultdict(list)
     for p in pairs:
-        judged = p.attribute is not None or not cells.attributes
-        sorted_pairs["" if p.metric in settings.declared and judged else p.metric].append(p)
-    rows: list[dict[str, Any]] = []
-    for metric, members in sorted_pairs.items():
-        scored = [p.inference != "maximum" and _needs_scores(p.metric) for p in members]
+        judged = p.identity.attribute is not None or not cells.attributes
+        metric = p.identity.metric
+        by_family["" if metric in settings.declared and judged else metric].append(p)
+    rows: list[ComparisonRow] = []
+    for metric, members in by_family.items():
+        scored = [_needs_scores(p.identity.metric) for p in members]
         rows_used = predictions if all(scored) else cells
         # Influence values of scores refer to single rows, those of rates to aggregated rows, so these have no
         # correlation: in a mixed family those of scores are dropped, which treats them as independent.
         family = [
-            dataclasses.replace(p, influence=None) if s and not all(scored) else p
+            p.without_influence() if s and not all(scored) else p
             for p, s in zip(members, scored, strict=True)
         ]
         kind = "exploratory" if metric else "primary"
         rows += adjust_family(family, rows_used, settings, kind, predictions.arms[reference].name)
-    return sorted(rows, key=lambda r: r["family"] != "primary")
+    return sorted(rows, key=lambda r: r.family != "primary")
 
 
 def _needs_scores(name: str) -> bool:
@@ -87,7 +93,7 @@ def _needs_scores(name: str) -> bool:
 
 def adjust_family(
     pairs: list[PairedEstimate], predictions: Predictions, settings: Settings, family: str, reference: str
-) -> list[dict[str, Any]]:
+) -> list[ComparisonRow]:
     """Rows of the result for one family of comparisons.
 
     Args:
@@ -97,33 +103,28 @@ def adjust_family(
         family: `primary` (rows get verdicts) or `exploratory`.
         reference: name of the reference arm.
     """
-    resolvable = [i for i, p in enumerate(pairs) if p.status == "ok" and p.inference != "permutation"]
+    resolvable = [i for i, p in enumerate(pairs) if not isinstance(p.evidence, Missing | Permutation)]
     limits: dict[int, Limits] = {}
     joint = independent(1)
     if resolvable:
-        joint = _joint_distribution([pairs[i] for i in resolvable], predictions, settings.rng)
-        limits = dict(
-            zip(
-                resolvable,
-                _compute_limits([pairs[i] for i in resolvable], joint, settings.alpha),
-                strict=True,
-            )
-        )
-    permuted = [i for i, p in enumerate(pairs) if p.inference == "permutation"]
-    adjusted = holm(np.array([pairs[i].p_value for i in permuted]))
-    by_permutation = {i: (pairs[i].p_value, float(a)) for i, a in zip(permuted, adjusted, strict=True)}
-    return [
-        _build_row(
-            pair,
-            limits.get(i),
-            by_permutation.get(i),
-            settings,
-            family,
-            reference,
-            (joint.size, predictions.resplit),
-        )
-        for i, pair in enumerate(pairs)
-    ]
+        members = [pairs[i] for i in resolvable]
+        joint = _joint_distribution(members, predictions, settings.rng)
+        limits = dict(zip(resolvable, _compute_limits(members, joint, settings.alpha), strict=True))
+    p_values = {i: p.evidence.p_value for i, p in enumerate(pairs) if isinstance(p.evidence, Permutation)}
+    adjusted = dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
+    scope = f"{', rows by run' if predictions.resplit else ''}, simultaneous over {joint.size}"
+    rows = []
+    for i, pair in enumerate(pairs):
+        row = _build_row(pair, settings, family, reference)
+        match pair.evidence:
+            case Missing():
+                pass
+            case Permutation(p_value):
+                row = replace(row, interval=PERMUTED, p_value=p_value, p_adjusted=adjusted[i])
+            case evidence:
+                row = _judge_row(row, pair, limits[i], f"{evidence.method}{scope}")
+        rows.append(row)
+    return rows
 
 
 def _joint_distribution(pairs: list[PairedEstimate], predictions: Predictions, seed: int) -> Family:
@@ -134,15 +135,16 @@ def _joint_distribution(pairs: list[PairedEstimate], predictions: Predictions, s
     """
     first: dict[tuple[object, ...], PairedEstimate] = {}
     for p in pairs:
-        first.setdefault((p.candidate, p.attribute, p.group, p.class_name, p.complement_key), p)
+        who = p.identity
+        first.setdefault((who.candidate, who.attribute, who.group, who.class_name, who.complement_key), p)
     members = list(first.values())
     rows = len(predictions.label)
     if len(members) < 2 or len(members) * rows > MAX_MATRIX_ELEMENTS:
         return independent(len(members))
     influence = np.zeros((len(members), rows))
     for i, p in enumerate(members):
-        if p.influence is not None and p.maximum is None:
-            influence[i, p.rows] = p.influence
+        if p.influence is not None:
+            influence[i, p.influence.rows] = p.influence.values
     covariance = row_covariance(influence, np.arange(rows), predictions)
     # Runs add variance that is independent between comparisons: it shrinks their correlation, which can only
     # raise the critical value. Comparisons without influence values have rows of zeros: independent.
@@ -164,21 +166,21 @@ def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) ->
     size = len(pairs)
     low, high, p = np.full(size, np.nan), np.full(size, np.nan), np.full(size, np.nan)
     run_half, critical = np.zeros(size), np.full(size, z)
-    for kind, build in (("score", _score_problem), ("wald", _wald_problem), ("swap", _wald_problem)):
-        at = np.array([i for i, q in enumerate(pairs) if q.inference == kind], dtype=np.int64)
-        if len(at):
-            estimates = build([pairs[i] for i in at])
+    noise = np.zeros(size)
+    for kind in (Score, Wald, Swap):
+        members = {i: q.evidence for i, q in enumerate(pairs) if isinstance(q.evidence, kind)}
+        if members:
+            at, estimates = list(members), stack([e.estimate for e in members.values()])
             low[at], high[at] = estimates.interval(pointwise)
-            p[at] = estimates.p_values()
-            run_half[at] = estimates.variation.run_distance(z)
-    at = np.array([i for i, q in enumerate(pairs) if q.inference == "maximum"], dtype=np.int64)
-    bounds = bound_and_test_maxima([pairs[i].maximum for i in at], pointwise)
-    low[at], high[at], critical[at], p[at] = bounds
+            p[at], run_half[at] = estimates.p_values(), estimates.variation.run_distance(z)
+            noise[at] = [e.noise if isinstance(e, Swap) else 0.0 for e in members.values()]
+    maxima = {i: q.evidence.maximum for i, q in enumerate(pairs) if isinstance(q.evidence, Contrasts)}
+    at = list(maxima)
+    low[at], high[at], critical[at], p[at] = bound_and_test_maxima(list(maxima.values()), pointwise)
     adjusted = joint.adjust(p)
-    low, high = _widen_by_noise(low, high, _read_field(pairs, "noise"))
+    low, high = _widen_by_noise(low, high, noise)
     half = (high - low) / 2
-    row_half = row_part(half, run_half)
-    columns = (low, high, p, adjusted, row_half, run_half, critical)
+    columns = (low, high, p, adjusted, row_part(half, run_half), run_half, critical)
     return [Limits(*(float(c[i]) for c in columns)) for i in range(size)]
 
 
@@ -190,97 +192,66 @@ def _widen_by_noise(low: FloatArray, high: FloatArray, noise: FloatArray) -> tup
     return np.where((noise > 0) & (low < 0), -down, low), np.where((noise > 0) & (high > 0), up, high)
 
 
-def _read_field(pairs: list[PairedEstimate], name: str) -> FloatArray:
-    return np.array([getattr(p, name) for p in pairs], dtype=np.float64)
-
-
-def _score_problem(pairs: list[PairedEstimate]) -> ScorePaired:
-    difference, absolute, square, n, better, worse = (
-        _read_field(pairs, name)
-        for name in ("difference", "absolute", "square", "n_effective", "better", "worse")
-    )
-    return ScorePaired(difference, absolute, square, n, _variation(pairs), better, worse)
-
-
-def _wald_problem(pairs: list[PairedEstimate]) -> WaldPaired:
-    return WaldPaired(_read_field(pairs, "difference"), _read_field(pairs, "row_variance"), _variation(pairs))
-
-
-def _variation(pairs: list[PairedEstimate]) -> Variation:
-    return Variation(*(_read_field(pairs, n) for n in ("row_dof", "run_variance", "run_dof")))
-
-
-def margin_of(pair: PairedEstimate, settings: Settings) -> float | None:
+def margin_of(who: Identity, settings: Settings) -> float | None:
     """Return the margin of a metric: its own, else the default where it applies, else None."""
-    if pair.metric in settings.margins:
-        return settings.margins[pair.metric]
-    return settings.margin if pair.margin_rule else None
+    if who.metric in settings.margins:
+        return settings.margins[who.metric]
+    return settings.margin if who.margin_rule else None
 
 
-def _build_row(
-    pair: PairedEstimate,
-    limits: Limits | None,
-    permuted: tuple[float, float] | None,
-    settings: Settings,
-    family: str,
-    reference: str,
-    family_size: tuple[int, bool],
-) -> dict[str, Any]:
-    """One row of `comparisons`; `family_size` is (size, whether runs have their own rows)."""
-    size, resplit = family_size
-    margin = margin_of(pair, settings)
-    row: dict[str, Any] = {
-        "reference": reference,
-        "candidate": pair.candidate,
-        "attribute": pair.attribute,
-        "group": pair.group,
-        "class": pair.class_name,
-        "metric": pair.metric,
-        "family": family,
-        "difference": pair.difference,
-        "low": float("nan"),
-        "high": float("nan"),
-        "level": 1 - settings.alpha,
-        "interval": None,
-        "p_value": float("nan"),
-        "p_adjusted": float("nan"),
-        "margin": margin,
-        "verdict": None,
-        "equivalent": None,
-        "beyond_margin": None,
-        "minimum_detectable": float("nan"),
-        "rows_to_settle": None,
-        "runs_to_settle": None,
-        "n": pair.n,
-        "n_right_to_wrong": round(pair.right_to_wrong, 6),
-        "n_wrong_to_right": round(pair.wrong_to_right, 6),
-        "n_right_to_wrong_between_runs": round(pair.between_runs, 6),
-        "runs": pair.runs,
-        "unit": pair.unit,
-        "status": pair.status,
-        "reason": pair.reason,
-    }
-    if permuted is not None:
-        row["interval"] = "none: depends on the group's size; p-value by permutation, verdict by brier_score"
-        row["p_value"], row["p_adjusted"] = permuted
-    if limits is None:
-        return row
-    row["low"], row["high"] = limits.low, limits.high
-    row["p_value"], row["p_adjusted"] = limits.p, limits.adjusted
-    by_run = ", rows by run" if resplit else ""
-    row["interval"] = f"{METHODS[pair.inference]}{by_run}, simultaneous over {size}"
+def _build_row(pair: PairedEstimate, settings: Settings, family: str, reference: str) -> ComparisonRow:
+    """Build a row without interval, p-value and verdict."""
+    who, flips, evidence = pair.identity, pair.flips, pair.evidence
+    status: Status = "ok"
+    reason = ""
+    if isinstance(evidence, Missing | Permutation):
+        status, reason = evidence.status, evidence.reason
+    return ComparisonRow(
+        reference=reference,
+        candidate=who.candidate,
+        attribute=who.attribute,
+        group=who.group,
+        class_name=who.class_name,
+        metric=who.metric,
+        family=family,
+        difference=pair.difference,
+        level=1 - settings.alpha,
+        margin=margin_of(who, settings),
+        n=pair.n,
+        n_right_to_wrong=round(flips.right_to_wrong, 6),
+        n_wrong_to_right=round(flips.wrong_to_right, 6),
+        n_right_to_wrong_between_runs=round(flips.between_runs, 6),
+        runs=pair.runs,
+        unit=pair.unit,
+        status=status,
+        reason=reason,
+    )
+
+
+def _judge_row(row: ComparisonRow, pair: PairedEstimate, limits: Limits, interval: str) -> ComparisonRow:
+    """Add interval and p-value; and in the primary family the verdict, with what would settle it."""
+    who = pair.identity
     detectable = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
-    # A difference larger than the metric's range is not detectable at any true value.
-    row["minimum_detectable"] = detectable if detectable <= pair.span else float("nan")
-    verdict = judge(limits.low, limits.high, pair.direction, margin)
-    row["equivalent"], row["beyond_margin"] = verdict.equivalent, verdict.beyond_margin
-    if family != "primary":
+    verdict = judge(limits.low, limits.high, who.direction, row.margin)
+    row = replace(
+        row,
+        low=limits.low,
+        high=limits.high,
+        interval=interval,
+        p_value=limits.p,
+        p_adjusted=limits.adjusted,
+        # A difference larger than the metric's range is not detectable at any true value.
+        minimum_detectable=detectable if detectable <= who.span else NAN,
+        equivalent=verdict.equivalent,
+        beyond_margin=verdict.beyond_margin,
+    )
+    if row.family != "primary":
         return row
-    row["verdict"] = verdict.word
+    rows_needed = runs_needed = None
     if verdict.word == "undecided":
-        target = settling_half_width(pair.difference, pair.direction, margin)
-        row["rows_to_settle"], row["runs_to_settle"] = _to_settle(pair, limits, target)
-    return row
+        target = settling_half_width(pair.difference, who.direction, row.margin)
+        rows_needed, runs_needed = _to_settle(pair, limits, target)
+    return replace(row, verdict=verdict.word, rows_to_settle=rows_needed, runs_to_settle=runs_needed)
 
 
 def _to_settle(pair: PairedEstimate, limits: Limits, target: float) -> tuple[int | None, int | None]:

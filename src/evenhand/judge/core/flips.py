@@ -26,6 +26,10 @@ class Flips:
     between_runs: float
 
 
+#: Of metrics whose answers are neither right nor wrong.
+NO_FLIPS = Flips(float("nan"), float("nan"), float("nan"))
+
+
 def count_flips(
     arms: tuple[Arm, Arm], right: tuple[BoolArray, BoolArray], rows: IntArray, amount: FloatArray
 ) -> Flips:

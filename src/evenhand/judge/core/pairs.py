@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,83 +11,33 @@ from evenhand.judge.core.estimates import (
     MIN_DISCORDANT_ROWS,
     Group,
     Observed,
-    effective_paired,
-    per_row,
+    paired_shares,
     row_dof,
     row_variance,
     run_variance,
     shortage,
 )
-from evenhand.judge.core.flips import Flips, count_flips
+from evenhand.judge.core.evidence import (
+    Evidence,
+    Identity,
+    Missing,
+    PairedEstimate,
+    Permutation,
+    RowInfluence,
+    Score,
+    Wald,
+    wald,
+)
+from evenhand.judge.core.flips import NO_FLIPS, Flips, count_flips
 from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Measure, Metric
+from evenhand.judge.rows import Status
 from evenhand.judge.settings import Settings
+from evenhand.judge.stats.combine import Variation
 from evenhand.tables.schema import FloatArray, Predictions
 
 #: Influence values that differ by less than this, over the weight of all rows, are equal up to rounding.
 ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class PairedEstimate:
-    """One difference between a candidate and the reference.
-
-    Attributes:
-        candidate, attribute, group, class_name, metric: the identity of a row of the result.
-        complement_key: equal for metrics whose comparisons are the same test (a rate and its complement).
-        direction: of the metric; its margin rule and span (largest minus smallest value) accompany it.
-        difference: candidate minus reference; NaN when undefined.
-        absolute: mean |d| of the rows, for `score`.
-        square: mean d squared, for `score`.
-        n_effective: rows behind the difference, for `score`.
-        row_dof: degrees of freedom over rows or clusters.
-        row_variance: variance over rows, for `wald` and `swap`.
-        run_variance: variance over runs, or 0.
-        run_dof: its degrees of freedom.
-        better: rows that only the candidate has right (exact test), or NaN.
-        worse: rows that only the reference has right, or NaN.
-        p_value: the permutation p-value, for `permutation`.
-        between_runs: rows that two runs of one arm answer differently, in each direction; NaN without runs.
-        noise: for `swap`, the calibration error that noise of this size can hide.
-        rows: [n] rows of the group.
-        influence: [n] influence of each row on the difference; None where too few rows differ to estimate
-            correlations from.
-        maximum: inputs of the bounds, for disparities.
-    """
-
-    candidate: str
-    attribute: str | None
-    group: str | None
-    class_name: str | None
-    metric: str
-    complement_key: str
-    direction: int
-    margin_rule: bool
-    span: float
-    inference: str
-    n: int
-    runs: int
-    unit: str
-    right_to_wrong: float
-    wrong_to_right: float
-    status: str
-    reason: str
-    difference: float
-    absolute: float = float("nan")
-    square: float = float("nan")
-    n_effective: float = float("nan")
-    row_dof: float = float("inf")
-    row_variance: float = float("nan")
-    run_variance: float = 0.0
-    run_dof: float = float("inf")
-    better: float = float("nan")
-    worse: float = float("nan")
-    p_value: float = float("nan")
-    between_runs: float = float("nan")
-    noise: float = 0.0
-    rows: Any = None
-    influence: FloatArray | None = None
-    maximum: Any = None
 
 
 def compare_arms(
@@ -104,48 +53,41 @@ def compare_arms(
     """
     m = matched
     difference = m.candidate.value - m.reference.value
-    counted = _counted(m)
-    amount = m.predictions.count[m.group.rows] * (counted > 0)
-    changes = _flips(m, amount)
-    status, reason = "ok", ""
+    amount = m.predictions.count[m.group.rows] * (_counted(m) > 0)
+    return PairedEstimate(
+        Identity.of(m.candidate_arm.name, m.group, m.class_name, m.name, m.info),
+        difference,
+        m.group.n,
+        min(len(m.reference_arm.runs), len(m.candidate_arm.runs)),
+        _flips(m, amount),
+        _evidence(m, difference, min_group_size, rng, margin=margin),
+    )
+
+
+def _evidence(
+    m: PairedArms, difference: float, min_group_size: int, rng: np.random.Generator, *, margin: bool
+) -> Evidence:
+    """Compute the inputs of the interval and the p-value, or the reason why there are none."""
+    status: Status = "ok"
+    reason = ""
     if np.isnan(difference):
         status = "undefined"
         reason = "; ".join(dict.fromkeys(r for r in (m.reference.reason, m.candidate.reason) if r))
     elif m.group.n < min_group_size:
         status, reason = "too_small", shortage(m.group.n, min_group_size)
-    base: dict[str, Any] = {
-        "candidate": m.candidate_arm.name,
-        "attribute": m.group.attribute,
-        "group": m.group.name,
-        "class_name": m.class_name,
-        "metric": m.name,
-        "complement_key": min(m.name, m.info.complement or m.name),
-        "direction": m.info.direction,
-        "margin_rule": m.info.margin,
-        "span": m.info.range[1] - m.info.range[0],
-        "inference": m.info.inference,
-        "n": m.group.n,
-        "runs": min(len(m.reference_arm.runs), len(m.candidate_arm.runs)),
-        "unit": m.unit,
-        "right_to_wrong": changes.right_to_wrong,
-        "wrong_to_right": changes.wrong_to_right,
-        "between_runs": changes.between_runs,
-        "difference": difference,
-        "rows": m.group.rows,
-    }
+    if m.info.inference == "permutation":
+        if status != "ok":
+            return Permutation(status=status, reason=reason)
+        return swaps.compare_calibration(m, rng, interval=margin)
     if status != "ok":
-        return PairedEstimate(**base, status=status, reason=reason)
-    if m.info.inference == "score":
-        return PairedEstimate(**base, **_score_fields(m))
-    if m.info.inference == "wald":
-        return PairedEstimate(**base, **_wald_fields(m))
-    return PairedEstimate(**(base | swaps.compare_calibration(m, rng, interval=margin)))
+        return Missing(status, reason)
+    return _score(m) if m.info.inference == "score" else _wald(m)
 
 
 def _flips(m: PairedArms, amount: FloatArray) -> Flips:
     """Count rows whose answers change; NaN where answers are neither right nor wrong."""
     if m.reference.right_by_run is None or m.candidate.right_by_run is None:
-        return Flips(np.nan, np.nan, np.nan)
+        return NO_FLIPS
     right = m.reference.right_by_run, m.candidate.right_by_run
     return count_flips((m.reference_arm, m.candidate_arm), right, m.group.rows, amount)
 
@@ -157,37 +99,25 @@ def _counted(m: PairedArms) -> FloatArray:
     return np.ones(len(m.group.rows))
 
 
-def _score_fields(m: PairedArms) -> dict[str, Any]:
-    p, rows = m.predictions, m.group.rows
-    assert m.candidate.numerator is not None
-    assert m.reference.numerator is not None
-    below = _counted(m)
-    weight = p.weight[rows] * below
-    total = float(weight.sum())
-    d = per_row(m.candidate.numerator - m.reference.numerator, below)
-    mean, square = float(np.sum(weight * d)) / total, float(np.sum(weight * d**2)) / total
-    absolute = float(np.sum(weight * np.abs(d))) / total
-    influence = (d - mean) * below / total
-    changed = float(np.sum(p.count[rows] * (d != 0)))
+def _score(m: PairedArms) -> Score:
+    p, rows, below = m.predictions, m.group.rows, _counted(m)
     single = len(m.reference_arm.runs) == len(m.candidate_arm.runs) == 1
-    counted = single and not p.weighted and p.cluster is None
-    run_var, run_dof = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
-    return {
-        "status": "ok",
-        "reason": "",
-        "absolute": absolute,
-        "square": square,
-        "n_effective": effective_paired(d, below, rows, p, square=square),
-        "row_dof": row_dof(rows, p),
-        "run_variance": run_var,
-        "run_dof": run_dof,
-        "better": float(p.count[rows] @ (d > 0)) if counted else np.nan,
-        "worse": float(p.count[rows] @ (d < 0)) if counted else np.nan,
-        "influence": influence if changed >= MIN_DISCORDANT_ROWS else None,
-    }
+    shares, d = paired_shares(m.reference, m.candidate, below, rows, p)
+    exact = single and not p.weighted and p.cluster is None
+    runs = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    estimate = replace(
+        shares,
+        difference=np.asarray(m.candidate.value - m.reference.value),
+        variation=Variation(row_dof(rows, p), *runs),
+        better=np.asarray(p.count[rows] @ (d > 0) if exact else np.nan),
+        worse=np.asarray(p.count[rows] @ (d < 0) if exact else np.nan),
+    )
+    few = float(np.sum(p.count[rows] * (d != 0))) < MIN_DISCORDANT_ROWS
+    influence = (d - shares.difference) * below / float((p.weight[rows] * below).sum())
+    return Score(estimate, None if few else RowInfluence(rows, influence))
 
 
-def _wald_fields(m: PairedArms) -> dict[str, Any]:
+def _wald(m: PairedArms) -> Wald | Missing:
     p, rows = m.predictions, m.group.rows
     influence = m.candidate.influence - m.reference.influence
     # Metrics of predictions count rows whose answers differ: one changed answer changes the influence values
@@ -198,19 +128,16 @@ def _wald_fields(m: PairedArms) -> dict[str, Any]:
         differ = m.reference.each != m.candidate.each
     changed = round(float(p.count[rows] @ differ))
     if changed < MIN_DISCORDANT_ROWS:
-        reason = f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: too few for an interval"
-        return {"status": "too_small", "reason": reason}
-    run_var, run_dof = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
-    clusters = row_dof(rows, p)
-    return {
-        "status": "ok",
-        "reason": "",
-        "row_variance": row_variance(influence, rows, p),
-        "row_dof": min(clusters, changed - 1.0),
-        "run_variance": run_var,
-        "run_dof": run_dof,
-        "influence": influence,
-    }
+        return Missing("too_small", too_few_differ(changed))
+    runs = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    variation = Variation(min(row_dof(rows, p), changed - 1.0), *runs)
+    difference = m.candidate.value - m.reference.value
+    return Wald(wald(difference, row_variance(influence, rows, p), variation), RowInfluence(rows, influence))
+
+
+def too_few_differ(changed: int, consequence: str = "too few for an interval") -> str:
+    """Explain that the arms differ on too few rows."""
+    return f"the arms differ on {shortage(changed, int(MIN_DISCORDANT_ROWS))}: {consequence}"
 
 
 def compare_with_reference(

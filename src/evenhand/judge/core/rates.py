@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from evenhand.judge.core.estimates import (
@@ -16,14 +14,13 @@ from evenhand.judge.core.estimates import (
 )
 from evenhand.judge.core.pairs import module_name
 from evenhand.judge.metrics import Metric
+from evenhand.judge.rows import NAN, RateRow, Status
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats.combine import Variation, share_limits, unit_of
 from evenhand.judge.stats.intervals import wilson
 from evenhand.judge.stats.paired import WaldPaired
 from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import Arm, Predictions
-
-NAN = float("nan")
 
 
 def rate_row(
@@ -34,9 +31,10 @@ def rate_row(
     observed: Observed,
     predictions: Predictions,
     settings: Settings,
-) -> dict[str, Any]:
+) -> RateRow:
     """Build one row of `rates`."""
-    status, reason = "ok", ""
+    status: Status = "ok"
+    reason = ""
     low = high = NAN
     interval: str | None = None
     if np.isnan(observed.value):
@@ -45,24 +43,24 @@ def rate_row(
         if group.n < settings.min_group_size:
             status, reason = "too_small", shortage(group.n, settings.min_group_size)
         low, high, interval = _interval(metric, group, observed, predictions, settings.alpha)
-    return {
-        "input": arm.name,
-        "attribute": group.attribute,
-        "group": group.name,
-        "class": class_name,
-        "metric": module_name(metric),
-        "value": observed.value,
-        "low": low,
-        "high": high,
-        "level": 1 - settings.alpha,
-        "n": group.n,
-        "n_positive": _count_positives(class_name, group, predictions),
-        "runs": len(arm.runs),
-        "unit": unit_of(len(arm.runs)),
-        "status": status,
-        "reason": reason,
-        "interval": interval,
-    }
+    return RateRow(
+        input=arm.name,
+        attribute=group.attribute,
+        group=group.name,
+        class_name=class_name,
+        metric=module_name(metric),
+        value=observed.value,
+        low=low,
+        high=high,
+        level=1 - settings.alpha,
+        n=group.n,
+        n_positive=_count_positives(class_name, group, predictions),
+        runs=len(arm.runs),
+        unit=unit_of(len(arm.runs)),
+        status=status,
+        reason=reason,
+        interval=interval,
+    )
 
 
 def _count_positives(class_name: str | None, group: Group, p: Predictions) -> int | None:

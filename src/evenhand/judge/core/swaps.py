@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from evenhand.judge.core.estimates import row_dof, run_variance
+from evenhand.judge.core.evidence import Permutation, Swap, wald
 from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.stats.combine import Variation
-from evenhand.judge.stats.paired import WaldPaired
 from evenhand.judge.stats.permutation import Binned, hidden_by_noise, swapped_difference
 from evenhand.tables.schema import ABSENT, Arm
 
 
-def compare_calibration(m: PairedArms, rng: np.random.Generator, *, interval: bool) -> dict[str, Any]:
+def compare_calibration(m: PairedArms, rng: np.random.Generator, *, interval: bool) -> Swap | Permutation:
     """Compare the mean calibration errors of two arms over their runs.
 
     A swap exchanges the arms' answers to a row in all runs at once. With fewer than five runs the share of
@@ -27,33 +25,19 @@ def compare_calibration(m: PairedArms, rng: np.random.Generator, *, interval: bo
         m: the observations.
         rng: source of the swaps.
         interval: True when a margin was declared for the metric, so that an interval is needed.
-
-    Returns:
-        Fields of the pair.
     """
     if m.predictions.cluster is not None:
-        return {"status": "ok", "reason": "no p-value: rows of a cluster cannot be swapped one by one"}
+        return Permutation(reason="no p-value: rows of a cluster cannot be swapped one by one")
     if len(m.reference_arm.runs) != len(m.candidate_arm.runs):
-        return {"status": "ok", "reason": "no p-value: the arms have different numbers of runs"}
+        return Permutation(reason="no p-value: the arms have different numbers of runs")
     arms = tuple(_binned(arm, m) for arm in (m.reference_arm, m.candidate_arm))
     swapped = swapped_difference(arms[0], arms[1], BINS, rng)
-    run_var, run_dof = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
-    rows = row_dof(m.group.rows, m.predictions)
-    fields = {
-        "row_variance": swapped.variance,
-        "row_dof": rows,
-        "run_variance": run_var,
-        "run_dof": run_dof,
-    }
+    runs = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
+    variation = Variation(row_dof(m.group.rows, m.predictions), *runs)
+    estimate = wald(m.candidate.value - m.reference.value, swapped.variance, variation)
     if interval:
-        noise = max(hidden_by_noise(arm, BINS) for arm in arms)
-        return {"status": "ok", "reason": "", "inference": "swap", "noise": noise, **fields}
-    p_value = swapped.p_value
-    if run_var > 0:
-        difference = np.asarray(m.candidate.value - m.reference.value)
-        estimate = WaldPaired(difference, np.asarray(swapped.variance), Variation(rows, run_var, run_dof))
-        p_value = float(estimate.p_values())
-    return {"status": "ok", "reason": "", "p_value": p_value}
+        return Swap(estimate, max(hidden_by_noise(arm, BINS) for arm in arms))
+    return Permutation(float(estimate.p_values()) if variation.run_variance > 0 else swapped.p_value)
 
 
 def _binned(arm: Arm, m: PairedArms) -> Binned:

@@ -10,14 +10,13 @@ from evenhand import registry
 from evenhand.judge.documents import head
 from evenhand.judge.language.robustness import AXES, direction
 from evenhand.judge.result import AuditResult, verdict_of
+from evenhand.judge.rows import ComparisonRow, RateRow
 from evenhand.judge.settings import GENERATIVE, Settings
 from evenhand.tables.answers.generations import Generations
 from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import Columns
 
 SCHEMA = "evenhand.generative/1"
-
-Rows = list[dict[str, Any]]
 
 #: Options of a call that apply to these tables.
 _COLUMNS = (
@@ -41,7 +40,7 @@ def build_result(
     columns: Columns,
     settings: Settings,
     reference: int,
-    rows: tuple[Rows, Rows],
+    rows: tuple[Sequence[RateRow], Sequence[ComparisonRow]],
     problems: Sequence[str],
     parts: Mapping[str, Any],
 ) -> AuditResult:
@@ -86,9 +85,9 @@ def build_result(
             },
             "inputs": [asdict(i) for i in table.inputs],
             "problems": list(problems),
-            "rates": rates,
+            "rates": [row.to_dict() for row in rates],
             "disparities": [],
-            "comparisons": comparisons,
+            "comparisons": [row.to_dict() for row in comparisons],
             **parts,
             "verdict": verdict,
         }

@@ -8,13 +8,13 @@ not a product of multiple comparisons.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from evenhand.judge.core import families
 from evenhand.judge.core import pairs as compare
-from evenhand.judge.core.pairs import PairedEstimate
+from evenhand.judge.core.evidence import PairedEstimate
 from evenhand.judge.generative import RateByGroup
 from evenhand.judge.generative.option_shares import shares
 from evenhand.judge.prompts.choices import TIED, Chosen
@@ -52,8 +52,11 @@ def conclusions(
             new = _paired_estimates(measured, attributes, reference, settings)
             # Equal keys mark copies of one comparison; the same group by another scoring is another
             # comparison.
-            pairs += [dataclasses.replace(p, complement_key=f"{p.complement_key} {name}") for p in new]
-            labels += [(name, p.attribute or (None if name == scoring else "scoring")) for p in new]
+            for p in new:
+                key = f"{p.identity.complement_key} {name}"
+                pairs.append(replace(p, identity=replace(p.identity, complement_key=key)))
+                axis = p.identity.attribute or (None if name == scoring else "scoring")
+                labels.append((name, axis))
     if not pairs:
         return []
     rows = measured.predictions
@@ -61,7 +64,7 @@ def conclusions(
     settled = families.adjust_family(pairs, rows, settings, "robustness", arms[reference])
     return [
         {**row, "scoring": name, "axis": axis, "says": direction(row)}
-        for row, (name, axis) in zip(settled, labels, strict=True)
+        for row, (name, axis) in zip((row.to_dict() for row in settled), labels, strict=True)
     ]
 
 

@@ -5,28 +5,27 @@ load -> measure every arm by group -> rates, comparisons, verdicts (as in any au
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from evenhand import registry
 from evenhand.errors import CallError, MissingExtraError, nearest
 from evenhand.judge.core import families
 from evenhand.judge.core import pairs as compare
-from evenhand.judge.core.pairs import PairedEstimate
+from evenhand.judge.core.evidence import PairedEstimate
 from evenhand.judge.core.rates import rate_row
 from evenhand.judge.generative import MetricByGroup, translation_gender, translation_quality
 from evenhand.judge.language import tables as likelihood_tables
 from evenhand.judge.language.result import build_result
 from evenhand.judge.prompts.choices import choose_all, scoring_names
 from evenhand.judge.result import AuditResult
+from evenhand.judge.rows import ComparisonRow, RateRow
 from evenhand.judge.settings import GENERATIVE, SCORING, Settings
 from evenhand.tables.answers.generations import Generations, load_generations
 from evenhand.tables.answers.likelihoods import Likelihoods, load_likelihoods
 from evenhand.tables.answers.vocabulary import PREDISPOSITION
 from evenhand.tables.schema import Columns, Source
-
-Rows = list[dict[str, Any]]
 
 
 def run_generative(
@@ -67,10 +66,12 @@ def judge_generations(table: Generations, columns: Columns, settings: Settings) 
     parts = {
         "quality": {
             "signatures": signatures,
-            "rates": [r for r in rates if r["metric"] in scores and r["attribute"] is None],
+            "rates": [r.to_dict() for r in rates if r.metric in scores and r.attribute is None],
         },
         "shares": [
-            r for r in rates if r["metric"].startswith("share_") and r["attribute"] in (None, PREDISPOSITION)
+            r.to_dict()
+            for r in rates
+            if r.metric.startswith("share_") and r.attribute in (None, PREDISPOSITION)
         ],
     }
     return build_result(table, columns, settings, reference, (rates, comparisons), problems, parts)
@@ -97,7 +98,9 @@ def judge_likelihoods(
     return build_result(table, columns, settings, reference, (rates, comparisons), problems, parts)
 
 
-def build_rows(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> tuple[Rows, Rows]:
+def build_rows(
+    shown: Sequence[MetricByGroup], reference: int, settings: Settings
+) -> tuple[list[RateRow], list[ComparisonRow]]:
     """Build the rows of `rates` and `comparisons`; each metric, and all primary ones together, form a family.
 
     Args:
@@ -105,13 +108,13 @@ def build_rows(shown: Sequence[MetricByGroup], reference: int, settings: Setting
         reference: index of the reference arm.
         settings: primary metrics, level, margins and smallest group.
     """
-    rates: Rows = []
+    rates: list[RateRow] = []
     pairs: list[PairedEstimate] = []
     for metric in (metric for metric in shown if metric.measure.name in settings.metrics):
         for arm, observed in zip(metric.predictions.arms, metric.observed, strict=True):
             for group, estimate in zip(metric.groups, observed, strict=True):
                 row = rate_row(metric.measure, arm, None, group, estimate, metric.predictions, settings)
-                rates.append(row | {"class": metric.class_name})
+                rates.append(replace(row, class_name=metric.class_name))
         estimates = (metric.groups, metric.observed)
         pairs += compare.compare_with_reference(
             metric.measure, metric.class_name, metric.predictions, estimates, reference, settings
@@ -142,4 +145,4 @@ def settings_for(kind: str, settings: Settings, scoring: str) -> Settings:
         raise CallError(f"--scoring {scoring}: generations have no options to score; leave it out.")
     declared = settings.primary or primary
     computed = tuple(m for m in measures if not settings.metrics or m in (*settings.metrics, *declared))
-    return dataclasses.replace(settings, metrics=computed, primary=declared)
+    return replace(settings, metrics=computed, primary=declared)

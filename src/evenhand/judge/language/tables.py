@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from evenhand.judge.generative import MetricByGroup, RateByGroup, inversions, op
 from evenhand.judge.language.robustness import conclusions, robustness
 from evenhand.judge.language.variance import variance_rows
 from evenhand.judge.prompts.choices import SCORINGS, Chosen
+from evenhand.judge.rows import RateRow
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
 from evenhand.tables.answers.likelihoods import NONE, Likelihoods
@@ -85,9 +87,7 @@ def _crossing_names(table: Likelihoods) -> list[tuple[str, str]]:
     return [(table.templates[k // len(table.variants)], table.variants[k % len(table.variants)]) for k in key]
 
 
-def _rate_rows(
-    measured: RateByGroup, attribute: Attribute, settings: Settings
-) -> list[tuple[int, dict[str, Any]]]:
+def _rate_rows(measured: RateByGroup, attribute: Attribute, settings: Settings) -> list[tuple[int, RateRow]]:
     """Build rate rows for every group with eligible rows, with the group's index."""
     present = {number: group for number, group in enumerate(measured.groups(attribute)) if group.n}
     shown = measured.evaluate_groups(list(present.values()))
@@ -102,6 +102,11 @@ def _rate_rows(
 _RATE_FIELDS = ("input", "value", "low", "high", "level", "n", "runs", "unit", "status", "reason", "interval")
 
 
+def _numbers(row: RateRow) -> dict[str, Any]:
+    """Select the fields of a rate that do not depend on its group."""
+    return {name: getattr(row, name) for name in _RATE_FIELDS}
+
+
 def _option_rows(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
     """Shares of every option by template, variant, scoring and arm, by meaning and by token."""
     rows: Rows = []
@@ -114,7 +119,7 @@ def _option_rows(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
                 for number, row in _rate_rows(measured, crossing, settings):
                     template, variant = places[number]
                     head = {"scoring": name, "template": template, "variant": variant, "by": by}
-                    rows.append({**head, "option": measured.class_name, **{k: row[k] for k in _RATE_FIELDS}})
+                    rows.append({**head, "option": measured.class_name, **_numbers(row)})
     return rows
 
 
@@ -141,7 +146,7 @@ def _inversion_rows(choices: Mapping[str, Chosen], settings: Settings) -> Rows:
                         "twin": table.variants[second],
                         "kind": "inverted" if inverted else "reordered",
                         "outcome": outcome,
-                        **{k: row[k] for k in _RATE_FIELDS},
+                        **_numbers(row),
                     }
                 )
     return rows
@@ -157,7 +162,7 @@ def _token_bias(
         for arm, observed in zip(s.predictions.arms, s.observed, strict=True):
             for group, estimate in zip(s.groups, observed, strict=True):
                 row = rate_row(s.measure, arm, None, group, estimate, s.predictions, settings)
-                priors.append(row | {"class": s.class_name})
+                priors.append(replace(row, class_name=s.class_name).to_dict())
     arms = list(dict.fromkeys(a for a, _ in declared.table.places))
     against = dict.fromkeys([reference, *([arms.index(BASE)] if BASE in arms else [])])
     moved = [row for index in against for row in shift_rows(shown, index, settings)]
@@ -188,7 +193,8 @@ def shift_rows(shown: Sequence[MetricByGroup], reference: int, settings: Setting
     if not pairs:
         return []
     rows = shown[0].predictions
-    return families.adjust_family(pairs, rows, settings, "shifts", rows.arms[reference].name)
+    moved = families.adjust_family(pairs, rows, settings, "shifts", rows.arms[reference].name)
+    return [row.to_dict() for row in moved]
 
 
 def _prior_rows(chosen: Chosen) -> Rows:

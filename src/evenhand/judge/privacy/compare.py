@@ -7,28 +7,33 @@ More leakage counts as harm. Families, intervals and verdicts are those of an au
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from evenhand.judge.core import estimates as counts
 from evenhand.judge.core import families
 from evenhand.judge.core.estimates import MIN_DISCORDANT_ROWS, Group
-from evenhand.judge.core.pairs import PairedEstimate
+from evenhand.judge.core.evidence import (
+    Identity,
+    Missing,
+    PairedEstimate,
+    RowInfluence,
+    Score,
+    Wald,
+    wald,
+)
+from evenhand.judge.core.flips import NO_FLIPS, Flips
+from evenhand.judge.core.pairs import too_few_differ
 from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
-from evenhand.judge.privacy.rates import status_of, unit_of
-from evenhand.judge.privacy.rows import Status
+from evenhand.judge.privacy.rates import status_of
+from evenhand.judge.privacy.rows import AttackComparisonRow, Status
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings
+from evenhand.judge.rows import ComparisonRow
 from evenhand.judge.settings import Settings
-from evenhand.judge.stats.combine import MIN_RUNS
+from evenhand.judge.stats.combine import Variation, variance_over_runs
+from evenhand.judge.stats.paired import ScorePaired
 from evenhand.judge.stats.verdict import more_needed, settling_half_width
 from evenhand.tables.schema import Attribute, FloatArray, Predictions
-
-#: A column that only the rows of an audit have.
-AUDIT_ONLY_COLUMN = "n_right_to_wrong_between_runs"
-#: Columns of an audit that count changed answers; here they count members that only one arm's attack
-#: identifies.
-RENAMED_COLUMNS = {"n_right_to_wrong": "n_found_before", "n_wrong_to_right": "n_found_now"}
 
 UNMATCHED = "no target of one arm has the training set of a target of the other, so nothing can be paired"
 
@@ -38,7 +43,7 @@ def build_comparisons(
     groups: Sequence[Group],
     attributes: tuple[Attribute, ...],
     settings: PrivacySettings,
-) -> list[dict[str, Any]]:
+) -> list[AttackComparisonRow]:
     """Compare arms, in one primary family over groups, candidates, attacks and primary numbers.
 
     Args:
@@ -58,7 +63,7 @@ def build_comparisons(
     n = len(groups[0].rows)
     table = _equal_weight_rows(n, attributes)
     plain = Settings(margin=settings.margin, alpha=settings.alpha, rng=settings.rng)
-    result: list[dict[str, Any]] = []
+    result: list[AttackComparisonRow] = []
     for family, members in sorted(by_family.items()):
         kind = "exploratory" if family else "primary"
         name = pairs[0][0].scored.arm
@@ -73,20 +78,14 @@ def _equal_weight_rows(n: int, attributes: tuple[Attribute, ...]) -> Predictions
     return Predictions((), None, np.zeros(n, dtype=np.int64), (), attributes, ones, ones, ones)
 
 
-def _attack_row(row: dict[str, Any], pair: PairedEstimate, attack: str) -> dict[str, Any]:
+def _attack_row(row: ComparisonRow, pair: PairedEstimate, attack: str) -> AttackComparisonRow:
     """Turn a comparison row of an audit into one of an attack."""
-    columns: dict[str, Any] = {}
-    for key, value in row.items():
-        if key == "metric":
-            columns["attack"] = attack
-        if key != AUDIT_ONLY_COLUMN:
-            columns[RENAMED_COLUMNS.get(key, key)] = value
-    columns["direction"] = -1
-    if columns["verdict"] == "undecided" and pair.unit == "rows":
+    columns = AttackComparisonRow(**vars(row), attack=attack)
+    if row.verdict == "undecided" and row.unit == "rows":
         # With one target the threshold's variance is one over rows too, so the whole width shrinks with n.
-        half = (columns["high"] - columns["low"]) / 2
-        target = settling_half_width(pair.difference, -1, columns["margin"])
-        columns["rows_to_settle"] = more_needed(half, 0.0, target, pair.n)
+        target = settling_half_width(pair.difference, -1, row.margin)
+        needed = more_needed((row.high - row.low) / 2, 0.0, target, pair.n)
+        return replace(columns, rows_to_settle=needed)
     return columns
 
 
@@ -99,82 +98,57 @@ def _paired_estimate(
     settings: PrivacySettings,
 ) -> PairedEstimate:
     """Estimate the difference in one number and one group, candidate minus reference."""
-    targets = len(reference.scored.runs)
     a, b = reference.leakage.get((metric, g)), candidate.leakage.get((metric, g))
     status, reason = Status.OK, ""
     for estimates in (reference, candidate):
         arm_status, arm_reason = status_of(estimates, metric, g, settings)
         if arm_status is not Status.OK and status is not Status.UNDEFINED:
             status, reason = arm_status, arm_reason
-    fields: dict[str, Any] = {
-        "candidate": candidate.scored.arm,
-        "attribute": group.attribute,
-        "group": group.name,
-        "class_name": None,
-        "metric": metric,
-        "complement_key": f"{reference.scored.attack} {metric}",
-        "direction": -1,
-        "margin_rule": True,
-        "span": 1.0,
-        "n": group.n,
-        "runs": targets,
-        "unit": unit_of(targets),
-        "right_to_wrong": np.nan,
-        "wrong_to_right": np.nan,
-        "difference": np.nan,
-        "rows": np.arange(len(reference.scored.scores.T)),
-    }
-    fields["inference"] = "wald" if metric in (AUC, BALANCED) else "score"
+    identity = Identity(
+        candidate=candidate.scored.arm,
+        attribute=group.attribute,
+        group=group.name,
+        class_name=None,
+        metric=metric,
+        complement_key=f"{reference.scored.attack} {metric}",
+        direction=-1,
+        margin_rule=True,
+        span=1.0,
+    )
+    targets = len(reference.scored.runs)
     if a is None or b is None or not status.has_value:
-        return PairedEstimate(**fields, status=status.word, reason=reason)
-    fields["difference"] = b.value - a.value
+        return PairedEstimate(identity, np.nan, group.n, targets, NO_FLIPS, Missing(status.word, reason))
+    difference = b.value - a.value
     if status is not Status.OK:
-        return PairedEstimate(**fields, status=status.word, reason=reason)
-    n = len(fields["rows"])
+        return PairedEstimate(identity, difference, group.n, targets, NO_FLIPS, Missing(status.word, reason))
+    n = len(reference.scored.scores.T)
     # Influence values are paired by row, so the covariance between the arms is part of the variance.
-    influence = b.influence(group.rows, n) - a.influence(group.rows, n)
-    spread, dof = _run_variance(b.values - a.values)
-    if fields["inference"] == "wald":
+    influence = RowInfluence(np.arange(n), b.influence(group.rows, n) - a.influence(group.rows, n))
+    if metric in (AUC, BALANCED):
         fewest = min(
             int(x.min()) for s in (reference, candidate) for x in (s.members[:, g], s.non_members[:, g])
         )
-        return PairedEstimate(**fields, **_wald_fields(influence, spread, dof, fewest))
-    return PairedEstimate(**{**fields, **_score_fields(a, b, influence, group, spread, dof)})
+        evidence = _wald(difference, b.values - a.values, influence, fewest)
+        return PairedEstimate(identity, difference, group.n, targets, NO_FLIPS, evidence)
+    score, flips = _score(a, b, influence)
+    return PairedEstimate(identity, difference, group.n, targets, flips, score)
 
 
-def _run_variance(differences: FloatArray) -> tuple[float, float]:
-    """Return the variance over targets of the mean difference and its degrees of freedom.
-
-    Below `MIN_RUNS` targets a variance over targets is not estimated: it is 0, and rows alone vary.
-    """
-    if len(differences) < MIN_RUNS:
-        return 0.0, np.inf
-    return float(np.var(differences, ddof=1) / len(differences)), len(differences) - 1.0
-
-
-def _wald_fields(influence: FloatArray, spread: float, dof: float, fewest: int) -> dict[str, Any]:
-    changed = int((influence != 0).sum())
+def _wald(difference: float, runs: FloatArray, influence: RowInfluence, fewest: int) -> Wald | Missing:
+    """Return the variances over rows and targets, from influence values and differences by target."""
+    moved = influence.values
+    changed = int((moved != 0).sum())
     if changed < MIN_DISCORDANT_ROWS:
-        reason = f"the arms differ on {counts.shortage(changed, int(MIN_DISCORDANT_ROWS))}: no interval holds"
-        return {"status": "too_small", "reason": reason}
-    return {
-        "status": "ok",
-        "reason": "",
-        "row_variance": float(influence @ influence),
-        "row_dof": max(fewest - 1.0, 1.0),
-        "run_variance": spread,
-        "run_dof": dof,
-        "influence": influence,
-    }
+        return Missing("too_small", too_few_differ(changed, "no interval holds"))
+    variation = Variation.of_runs(max(fewest - 1.0, 1.0), runs)
+    return Wald(wald(difference, float(moved @ moved), variation), influence)
 
 
-def _score_fields(
-    a: LeakageEstimate, b: LeakageEstimate, influence: FloatArray, group: Group, spread: float, dof: float
-) -> dict[str, Any]:
-    """Return the inputs of Tango's interval for paired true positive rates.
+def _score(a: LeakageEstimate, b: LeakageEstimate, influence: RowInfluence) -> tuple[Score, Flips]:
+    """Return the inputs of Tango's interval for paired true positive rates, and the changed members.
 
     The pairs are the same members under both arms. The interval treats the thresholds as fixed; the variance
-    that the thresholds add enters as a second component, together with that over targets (`run_variance`).
+    that the thresholds add enters as a second component, together with that over targets.
     """
     assert a.numerator is not None
     assert b.numerator is not None
@@ -201,22 +175,19 @@ def _score_fields(
     threshold_influence = (
         b.slope * b.pooled_threshold.threshold_influence - a.slope * a.pooled_threshold.threshold_influence
     )
+    spread, dof = variance_over_runs(b.values - a.values)
     single = len(a.values) == 1
-    return {
-        "status": "ok",
-        "reason": "",
-        "absolute": float(weight @ np.abs(d)),
-        "square": square,
-        "n_effective": n,
-        "row_dof": np.inf,
-        "run_variance": spread + float(threshold_influence @ threshold_influence),
-        "run_dof": dof,
-        "better": float((d > 0).sum()) if single else np.nan,
-        "worse": float((d < 0).sum()) if single else np.nan,
-        "right_to_wrong": float(np.sum(np.maximum(-d, 0.0))),
-        "wrong_to_right": float(np.sum(np.maximum(d, 0.0))),
-        "influence": influence if changed >= MIN_DISCORDANT_ROWS else None,
-    }
+    estimate = ScorePaired(
+        difference=np.asarray(b.value - a.value),
+        absolute=np.asarray(weight @ np.abs(d)),
+        square=np.asarray(square),
+        n=np.asarray(n),
+        variation=Variation(np.inf, spread + threshold_influence @ threshold_influence, dof),
+        better=np.asarray(float((d > 0).sum()) if single else np.nan),
+        worse=np.asarray(float((d < 0).sum()) if single else np.nan),
+    )
+    flips = Flips(float(np.sum(np.maximum(-d, 0.0))), float(np.sum(np.maximum(d, 0.0))), np.nan)
+    return Score(estimate, influence if changed >= MIN_DISCORDANT_ROWS else None), flips
 
 
 def match_targets(

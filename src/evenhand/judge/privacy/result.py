@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evenhand.judge.documents import head
-from evenhand.judge.privacy.rows import AttackTables, LeakageRow, Status
+from evenhand.judge.privacy.rows import AttackComparisonRow, AttackTables, LeakageRow, Status
 from evenhand.judge.privacy.settings import AUC, PrivacySettings, measure
 from evenhand.judge.result import AuditResult, Wording, group_label, verdict_of
+from evenhand.judge.rows import ComparisonRow
 from evenhand.tables.schema import Columns
 from evenhand.tables.signals.schema import Signals
 
@@ -75,12 +76,18 @@ def document(
     }
 
 
+def _what(row: ComparisonRow) -> str:
+    """Describe a row by its metric, its attack and its group."""
+    assert isinstance(row, AttackComparisonRow)
+    return f"{title(row.metric)} of {row.attack} for {group_label(row)}"
+
+
 def _wording(rates: Sequence[LeakageRow]) -> Wording:
     """Return the wording of the verdict for attacks."""
     return Wording(
         alone=f"One arm: {_leakage(rates)} A verdict needs a second arm to compare with.",
         about="Leakage of ",
-        what=lambda row: f"{title(row['metric'])} of {row['attack']} for {group_label(row)}",
+        what=_what,
         runs="attacked runs",
         number=title,
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
-NAN = float("nan")
+from evenhand.judge.rows import NAN, ComparisonRow
 
 
 class Status(Enum):
@@ -23,9 +23,11 @@ class Status(Enum):
         return self in (Status.OK, Status.TOO_SMALL)
 
     @property
-    def word(self) -> str:
+    def word(self) -> Literal["ok", "undefined", "too_small"]:
         """The status as documents write it: a rate that is not resolvable is `too_small` and has no value."""
-        return "too_small" if self is Status.NOT_RESOLVABLE else self.name.lower()
+        if self is Status.OK:
+            return "ok"
+        return "undefined" if self is Status.UNDEFINED else "too_small"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +118,35 @@ class StabilityRow(Row):
     reason: str = ""
 
 
+#: Columns of an audit that count changed answers; here they count members that only one arm's attack
+#: identifies.
+RENAMED_COLUMNS = {"n_right_to_wrong": "n_found_before", "n_wrong_to_right": "n_found_now"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackComparisonRow(ComparisonRow):
+    """A row of `comparisons`: one number of one attack on two arms."""
+
+    attack: str
+    direction: int = -1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as an object of the document: as in an audit, with the attack before the metric."""
+        columns: dict[str, Any] = {}
+        for key, value in super().to_dict().items():
+            if key == "metric":
+                columns["attack"] = self.attack
+            if key not in ("attack", "n_right_to_wrong_between_runs"):
+                columns[RENAMED_COLUMNS.get(key, key)] = value
+        return columns
+
+
 @dataclass
 class AttackTables:
     """The tables of an attack's result, filled attack by attack and arm by arm."""
 
     rates: list[LeakageRow] = field(default_factory=list)
-    comparisons: list[dict[str, Any]] = field(default_factory=list)
+    comparisons: list[AttackComparisonRow] = field(default_factory=list)
     vulnerability: list[VulnerabilityRow] = field(default_factory=list)
     roc: list[CurveRow] = field(default_factory=list)
     stability: list[StabilityRow] = field(default_factory=list)
@@ -130,7 +155,7 @@ class AttackTables:
         """Return the tables of the document, in the order in which they are read."""
         return {
             "rates": [row.to_dict() for row in self.rates],
-            "comparisons": self.comparisons,
+            "comparisons": [row.to_dict() for row in self.comparisons],
             "vulnerability": [row.to_dict() for row in self.vulnerability],
             "roc": [row.to_dict() for row in self.roc],
             "stability": [row.to_dict() for row in self.stability],

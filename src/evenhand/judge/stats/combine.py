@@ -8,6 +8,7 @@ of the package that contains runs is computed here, so another formula is a chan
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -66,6 +67,12 @@ class Variation:
     def of_runs(cls, row_dof: float, *values: FloatArray) -> Self:
         """Take the part of the runs from their values; see `variance_over_runs`."""
         return cls(row_dof, *variance_over_runs(*values))
+
+    @classmethod
+    def stack(cls, variations: Sequence[Variation]) -> Self:
+        """Stack the variations of k single estimates."""
+        columns = zip(*((v.row_dof, v.run_variance, v.run_dof) for v in variations), strict=True)
+        return cls(*(np.array(column, dtype=np.float64) for column in columns))
 
     def row_quantile(self, z: FloatArray | float) -> FloatArray:
         """Quantile of a distance over rows at the level whose normal quantile is z."""

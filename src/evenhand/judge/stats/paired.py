@@ -5,8 +5,9 @@ Each kind of difference defines its distance to a limit over rows; `combine.Vari
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -146,3 +147,14 @@ class WaldPaired:
             np.zeros_like(d), np.full_like(d, 37.0), lambda z: self.half_width(z) < d, BISECTION_STEPS
         )
         return two_sided(z)
+
+
+P = TypeVar("P", bound=ScorePaired | WaldPaired)
+
+
+def stack(estimates: Sequence[P]) -> P:
+    """Stack k estimates without axes to one of [k] differences."""
+    columns = {f.name: [getattr(e, f.name) for e in estimates] for f in fields(estimates[0])}
+    variations = columns.pop("variation")
+    arrays = {name: np.array(column, dtype=np.float64) for name, column in columns.items()}
+    return type(estimates[0])(variation=Variation.stack(variations), **arrays)

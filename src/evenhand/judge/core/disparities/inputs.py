@@ -9,15 +9,14 @@ import numpy as np
 from evenhand.judge.core.estimates import (
     Group,
     Observed,
-    effective_paired,
     effective_rows,
-    per_row,
+    paired_shares,
     row_covariance,
 )
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.stats.combine import MIN_RUNS
 from evenhand.judge.stats.forms import Rates
-from evenhand.judge.stats.paired import PSEUDO_ROWS
+from evenhand.judge.stats.paired import ScorePaired
 from evenhand.tables.schema import FloatArray, Predictions
 
 
@@ -89,24 +88,23 @@ def _rates(
     if len(arms) == 1:
         return Rates(value, n, correlation, runs)
     reference, candidate = arms
-    moments = [_paired(a, b, g, predictions) for a, b, g in zip(reference, candidate, groups, strict=True)]
-    difference, discordance, scale, paired_n = (np.array(m) for m in zip(*moments, strict=True))
-    return Rates(value, n, correlation, runs, difference, discordance, scale, paired_n)
+    paired = [_paired(a, b, g, predictions) for a, b, g in zip(reference, candidate, groups, strict=True)]
+    return Rates(
+        value,
+        n,
+        correlation,
+        runs,
+        difference=np.array([s.difference for s in paired]),
+        discordance=np.array([s.absolute / s.scale for s in paired]),
+        scale=np.array([s.scale for s in paired]),
+        paired_n=np.array([s.n for s in paired]),
+    )
 
 
-def _paired(a: Observed, b: Observed, group: Group, p: Predictions) -> tuple[float, float, float, float]:
-    """Return difference, scaled discordance, scale and effective rows of a paired rate (`ScorePaired`)."""
-    assert a.numerator is not None
-    assert b.numerator is not None
+def _paired(a: Observed, b: Observed, group: Group, predictions: Predictions) -> ScorePaired:
+    """Estimate the difference of a rate between the arms, whose rows are the same."""
     assert a.denominator is not None
-    weight = p.weight[group.rows] * a.denominator
-    total = float(weight.sum())
-    d = per_row(b.numerator - a.numerator, a.denominator)
-    mean = float(np.sum(weight * d)) / total
-    absolute, square = float(np.sum(weight * np.abs(d))) / total, float(np.sum(weight * d**2)) / total
-    n = effective_paired(d, a.denominator, group.rows, p, square=square)
-    scale = (n * square + PSEUDO_ROWS) / (n * absolute + PSEUDO_ROWS)
-    return mean, absolute / scale, scale, n
+    return paired_shares(a, b, a.denominator, group.rows, predictions)[0]
 
 
 def _correlation(flat: list[tuple[Observed, Group]], predictions: Predictions) -> FloatArray:

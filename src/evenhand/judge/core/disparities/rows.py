@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -13,16 +12,26 @@ from evenhand import registry
 from evenhand.judge.core.disparities.bounds import bound_maxima
 from evenhand.judge.core.disparities.inputs import Maximum, disparity_difference, single_arm_disparity
 from evenhand.judge.core.estimates import Group, Observed, shortage
+from evenhand.judge.core.evidence import (
+    Contrasts,
+    Evidence,
+    Identity,
+    Missing,
+    PairedEstimate,
+    Permutation,
+)
 from evenhand.judge.core.flips import count_flips
-from evenhand.judge.core.pairs import PairedEstimate, module_name
+from evenhand.judge.core.pairs import module_name
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
+from evenhand.judge.rows import NAN, DisparityRow
 from evenhand.judge.settings import DISPARITIES, Settings
 from evenhand.judge.stats.combine import unit_of
 from evenhand.judge.stats.permutation import permuted_gap
 from evenhand.tables.schema import Predictions
 
-NAN = float("nan")
+#: The interval of a disparity whose size depends on the sizes of groups.
+SIZE_FAIR = "none: depends on group sizes; p-value by permuting outcomes within bins of the score"
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class UsableGroups:
 
 def build_disparities(
     table: Table, cells: Predictions, reference: int, settings: Settings
-) -> tuple[list[dict[str, Any]], list[PairedEstimate]]:
+) -> tuple[list[DisparityRow], list[PairedEstimate]]:
     """Build the rows of every chosen disparity, and their comparisons between arms.
 
     Args:
@@ -64,9 +73,8 @@ def build_disparities(
         reference: index of the reference arm.
         settings: which disparities, at which level.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[DisparityRow, Maximum | None]] = []
     pairs: list[PairedEstimate] = []
-    unbounded: list[tuple[dict[str, Any], Maximum]] = []
     for name in settings.chosen_disparities:
         disparity = registry.load(DISPARITIES, name)
         for attribute in cells.attributes:
@@ -75,21 +83,18 @@ def build_disparities(
                 if all(s is not None for s in tables):
                     estimates = [s for s in tables if s is not None]
                     for arm in range(len(cells.arms)):
-                        row, maximum = _build_row(
-                            disparity, attribute.name, class_name, estimates, arm, settings
+                        rows.append(
+                            _build_row(disparity, attribute.name, class_name, estimates, arm, settings)
                         )
-                        rows.append(row)
-                        if maximum is not None:
-                            unbounded.append((row, maximum))
                         if arm != reference:
                             arms = (reference, arm)
                             pairs.append(
                                 _build_pair(disparity, attribute.name, class_name, estimates, arms, settings)
                             )
-    low, high, _ = bound_maxima([maximum for _, maximum in unbounded], settings.alpha)
-    for (row, _), limits in zip(unbounded, zip(low.tolist(), high.tolist(), strict=True), strict=True):
-        row["low"], row["high"] = limits
-    return rows, pairs
+    low, high, _ = bound_maxima([m for _, m in rows if m is not None], settings.alpha)
+    limits = iter(zip(low.tolist(), high.tolist(), strict=True))
+    bounded = [row if m is None else row.between(*next(limits)) for row, m in rows]
+    return bounded, pairs
 
 
 def _usable_groups(
@@ -136,57 +141,49 @@ def _build_row(
     estimates: list[GroupEstimates],
     arm: int,
     settings: Settings,
-) -> tuple[dict[str, Any], Maximum | None]:
+) -> tuple[DisparityRow, Maximum | None]:
     """Build one row of `disparities`, and the inputs of its limits."""
     info, predictions = disparity.INFO, estimates[0].predictions
     used = _usable_groups(estimates, (arm,), settings)
     value = _value(disparity, estimates, arm, used)
     this = predictions.arms[arm]
-    row: dict[str, Any] = {
-        "input": this.name,
-        "attribute": attribute,
-        "class": class_name,
-        "metric": module_name(disparity),
-        "value": value,
-        "low": NAN,
-        "high": NAN,
-        "level": 1 - settings.alpha,
-        "groups_used": used.names,
-        "groups_left_out": used.left_out,
-        "runs": len(this.runs),
-        "unit": unit_of(len(this.runs)),
-        "status": "ok",
-        "reason": "",
-        "interval": None,
-        "p_value": NAN,
-    }
+    row = DisparityRow(
+        input=this.name,
+        attribute=attribute,
+        class_name=class_name,
+        metric=module_name(disparity),
+        value=value,
+        level=1 - settings.alpha,
+        groups_used=used.names,
+        groups_left_out=used.left_out,
+        runs=len(this.runs),
+        unit=unit_of(len(this.runs)),
+    )
     if np.isnan(value):
-        return {**row, "status": "undefined", "reason": _undefined_reason(used)}, None
+        return replace(row, status="undefined", reason=_undefined_reason(used)), None
     seed = _seed(disparity, settings.rng)
     if info.form == "size_fair":
-        row["interval"] = (
-            "none: depends on group sizes; p-value by permuting outcomes within bins of the score"
-        )
-        return {**row, **_size_fair(estimates[0], arm, used, seed)}, None
+        p_value, reason = _size_fair(estimates[0], arm, used, seed)
+        return replace(row, interval=SIZE_FAIR, p_value=p_value, reason=reason), None
     groups = [estimates[0].groups[g] for g in used.indices]
     observed = [[s.arms[arm][g] for g in used.indices] for s in estimates]
-    row["interval"] = "simultaneous over all contrasts of groups"
+    row = replace(row, interval="simultaneous over all contrasts of groups")
     return row, single_arm_disparity(info, value, observed, groups, predictions, seed)
 
 
 def _size_fair(
     estimates: GroupEstimates, arm: int, used: UsableGroups, seed: tuple[int, ...]
-) -> dict[str, Any]:
+) -> tuple[float, str]:
     """Permutation p-value of equal calibration, for one run of disjoint groups without weights."""
     p = estimates.predictions
     this = p.arms[arm]
     rows = np.concatenate([estimates.groups[g].rows for g in used.indices])
     if p.weighted or p.cluster is not None:
-        return {"reason": "no p-value: weighted or clustered rows cannot be permuted"}
+        return NAN, "no p-value: weighted or clustered rows cannot be permuted"
     if len(this.runs) > 1:
-        return {"reason": "no p-value: the test needs a single run per arm"}
+        return NAN, "no p-value: the test needs a single run per arm"
     if len(np.unique(rows)) < len(rows):
-        return {"reason": "no p-value: the groups overlap"}
+        return NAN, "no p-value: the groups overlap"
     group = np.concatenate([np.full(len(estimates.groups[g].rows), i) for i, g in enumerate(used.indices)])
     # Draws depend on the order of rows and groups: sort rows by index and groups by their first row, so that
     # the names of groups do not matter.
@@ -198,10 +195,8 @@ def _size_fair(
         p.label[rows], this.prediction[0][rows], p.weight[rows], p.positive or 0, this.score[0][rows]
     )
     confidence, outcome = confidence_and_outcome(sample)
-    value = permuted_gap(
-        group, bin_of(confidence, BINS), confidence, outcome.astype(np.int64), np.random.default_rng(seed)
-    )
-    return {"p_value": value}
+    bins, rng = bin_of(confidence, BINS), np.random.default_rng(seed)
+    return permuted_gap(group, bins, confidence, outcome.astype(np.int64), rng), ""
 
 
 def _build_pair(
@@ -224,22 +219,7 @@ def _build_pair(
     right = tuple(arm.prediction[:, rows] == predictions.label[rows] for arm in (reference, candidate))
     changed = count_flips((reference, candidate), (right[0], right[1]), rows, amount)
     difference = values[1] - values[0]
-    maximum = None
-    status, reason = "ok", ""
-    inference = "permutation" if info.form == "size_fair" else "maximum"
-    if np.isnan(difference):
-        status, reason = "undefined", _undefined_reason(used)
-    elif inference == "permutation":
-        reason = "no p-value between arms: compare expected_calibration_error group by group"
-    else:
-        observed = [
-            ([s.arms[arms[0]][g] for g in used.indices], [s.arms[arms[1]][g] for g in used.indices])
-            for s in estimates
-        ]
-        seed = _seed(disparity, settings.rng)
-        same = reference.runs == candidate.runs
-        maximum = disparity_difference(info, difference, observed, groups, predictions, seed, same_runs=same)
-    return PairedEstimate(
+    identity = Identity(
         candidate=candidate.name,
         attribute=attribute,
         group=None,
@@ -249,15 +229,26 @@ def _build_pair(
         direction=info.direction,
         margin_rule=info.margin,
         span=info.range[1] - info.range[0],
-        inference=inference,
-        n=round(float(amount.sum())),
-        runs=fewest,
-        unit=unit_of(fewest),
-        right_to_wrong=changed.right_to_wrong,
-        wrong_to_right=changed.wrong_to_right,
-        between_runs=changed.between_runs,
-        status=status,
-        reason=reason,
-        difference=difference,
-        maximum=maximum,
     )
+    evidence: Evidence
+    if np.isnan(difference):
+        reason = _undefined_reason(used)
+        evidence = (
+            Permutation(status="undefined", reason=reason)
+            if info.form == "size_fair"
+            else Missing("undefined", reason)
+        )
+    elif info.form == "size_fair":
+        reason = "no p-value between arms: compare expected_calibration_error group by group"
+        evidence = Permutation(reason=reason)
+    else:
+        observed = [
+            ([s.arms[arms[0]][g] for g in used.indices], [s.arms[arms[1]][g] for g in used.indices])
+            for s in estimates
+        ]
+        seed = _seed(disparity, settings.rng)
+        same = reference.runs == candidate.runs
+        evidence = Contrasts(
+            disparity_difference(info, difference, observed, groups, predictions, seed, same_runs=same)
+        )
+    return PairedEstimate(identity, difference, round(float(amount.sum())), fewest, changed, evidence)

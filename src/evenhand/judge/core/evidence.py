@@ -1,0 +1,193 @@
+"""Differences between two arms before adjustment within a family, and the evidence for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from evenhand.judge.core.disparities.inputs import Maximum
+from evenhand.judge.core.estimates import Group
+from evenhand.judge.core.flips import Flips
+from evenhand.judge.metrics import MetricInfo
+from evenhand.judge.rows import Status
+from evenhand.judge.stats.combine import Variation, unit_of
+from evenhand.judge.stats.paired import ScorePaired, WaldPaired
+from evenhand.tables.schema import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class RowInfluence:
+    """Influence of rows on a difference, from which its correlation with other differences is computed.
+
+    Attributes:
+        rows: [n] indices of the rows.
+        values: [n] change of the difference per unit of a row's weight.
+    """
+
+    rows: IntArray
+    values: FloatArray
+
+
+@dataclass(frozen=True)
+class Missing:
+    """No evidence: the difference is undefined, or it rests on too few rows for an interval."""
+
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """Shares of the same rows: Tango's interval and the exact test.
+
+    Attributes:
+        estimate: of a single difference; its fields have no axes.
+        influence: None where too few rows differ to estimate correlations from.
+    """
+
+    method: ClassVar[str] = "paired score (Tango)"
+    estimate: ScorePaired
+    influence: RowInfluence | None
+
+
+@dataclass(frozen=True)
+class Wald:
+    """Influence values: normal or t limits.
+
+    Attributes:
+        estimate: of a single difference; its fields have no axes.
+        influence: of each row; None in a family of metrics that refer to other rows.
+    """
+
+    method: ClassVar[str] = "paired influence values"
+    estimate: WaldPaired
+    influence: RowInfluence | None
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Calibration errors: the variance comes from swaps of the arms within rows.
+
+    Attributes:
+        estimate: of a single difference; its fields have no axes.
+        noise: the calibration error that noise of this size can hide.
+    """
+
+    method: ClassVar[str] = "arms swapped within rows"
+    estimate: WaldPaired
+    noise: float
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """A number that depends on the number of rows: at most a p-value, and no interval.
+
+    Attributes:
+        p_value: NaN where there is none, with the reason.
+        status: of the difference.
+        reason: of the status, or of the missing p-value.
+    """
+
+    p_value: float = float("nan")
+    status: Status = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """Disparities: simultaneous bounds of all contrasts between groups."""
+
+    method: ClassVar[str] = "simultaneous contrasts"
+    maximum: Maximum
+
+
+#: Evidence that gives an interval, and any evidence.
+Resolvable = Score | Wald | Swap | Contrasts
+Evidence = Missing | Permutation | Resolvable
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Keys of a comparison, and the facts about its metric that a verdict needs.
+
+    Attributes:
+        candidate, attribute, group, class_name, metric: keys of a row of the result.
+        complement_key: equal for metrics whose comparisons are the same test (a rate and its complement).
+        direction: +1 when higher is better, -1 when lower is, 0 for neither.
+        margin_rule: whether the default margin applies.
+        span: largest minus smallest value of the metric.
+    """
+
+    candidate: str
+    attribute: str | None
+    group: str | None
+    class_name: str | None
+    metric: str
+    complement_key: str
+    direction: int
+    margin_rule: bool
+    span: float
+
+    @classmethod
+    def of(
+        cls, candidate: str, group: Group, class_name: str | None, metric: str, info: MetricInfo
+    ) -> Identity:
+        """Return the identity of a metric's difference in a group."""
+        key, span = min(metric, info.complement or metric), info.range[1] - info.range[0]
+        facts = (key, info.direction, info.margin, span)
+        return cls(candidate, group.attribute, group.name, class_name, metric, *facts)
+
+
+@dataclass(frozen=True)
+class PairedEstimate:
+    """One difference between a candidate and the reference.
+
+    Attributes:
+        identity: what is compared.
+        difference: candidate minus reference; NaN when undefined.
+        n: examples.
+        runs: of the arm that has fewer.
+        flips: numbers of rows whose answers change; NaN where answers are neither right nor wrong.
+        evidence: the inputs of its interval and p-value.
+    """
+
+    identity: Identity
+    difference: float
+    n: int
+    runs: int
+    flips: Flips
+    evidence: Evidence
+
+    @property
+    def unit(self) -> str:
+        """The sources of variation in its interval."""
+        return unit_of(self.runs)
+
+    @property
+    def influence(self) -> RowInfluence | None:
+        """Influence of rows on the difference, where correlations can be estimated from it."""
+        return self.evidence.influence if isinstance(self.evidence, Score | Wald) else None
+
+    @property
+    def run_variance(self) -> float:
+        """Variance over runs; 0 for few runs and where it enters in another way."""
+        match self.evidence:
+            case Score(estimate) | Wald(estimate) | Swap(estimate):
+                return float(estimate.variation.run_variance)
+            case _:
+                return 0.0
+
+    def without_influence(self) -> PairedEstimate:
+        """Return the difference as one that is independent of all others."""
+        match self.evidence:
+            case Score() | Wald() as evidence:
+                return replace(self, evidence=replace(evidence, influence=None))
+            case _:
+                return self
+
+
+def wald(difference: float, row_variance: float, variation: Variation) -> WaldPaired:
+    """Return the estimate of a single difference."""
+    return WaldPaired(np.asarray(difference), np.asarray(row_variance), variation)
