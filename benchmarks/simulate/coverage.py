@@ -104,23 +104,21 @@ def disparity(
 ) -> dict:
     """Coverage of a disparity of one arm and of its difference between two, by the audit's own code."""
     world = world_of(cell)
-    module = registry.load("evenhand.judge.disparities", name)
+    info = registry.load("evenhand.judge.disparities", name).INFO
     accuracy = np.array([world.reference, world.candidate]) if world.runs == 1 else world.truth()
-    true = [float(module.compute({"accuracy": a})) for a in accuracy]
+    true = [float(info.value({"accuracy": a})) for a in accuracy]
     one, two, excluded, equivalent, width = [], [], [], [], []
     metric = registry.load("evenhand.judge.metrics", "accuracy")
     for i in range(replicates):
         p = counts.collapse_equal_rows(world.rows(rng))
         groups = counts.groups_of(p.attributes[0], p)
         seen = [[counts.observe(metric, arm, g, p, 1) for g in groups] for arm in p.arms]
-        values = [float(module.compute({"accuracy": np.array([o.value for o in s])})) for s in seen]
+        values = [float(info.value({"accuracy": np.array([o.value for o in s])})) for s in seen]
         arm = i % 2
-        single = gaps.single_arm_disparity(module.INFO, values[arm], [seen[arm]], groups, p, (0, i))
+        single = gaps.build_maximum(info, values[arm], [[seen[arm]]], groups, p, (0, i))
         [low], [high], _ = maxima.bound_maxima([single], ALPHA)
         one.append(low - 1e-9 <= true[arm] <= high + 1e-9)
-        pair = gaps.disparity_difference(
-            module.INFO, values[1] - values[0], [(seen[0], seen[1])], groups, p, (1, i), same_runs=True
-        )
+        pair = gaps.build_maximum(info, values[1] - values[0], [seen], groups, p, (1, i))
         [low], [high], _ = maxima.bound_maxima([pair], ALPHA)
         two.append(low - 1e-9 <= true[1] - true[0] <= high + 1e-9)
         excluded.append(low > 0 or high < 0)

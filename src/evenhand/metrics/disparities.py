@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.disparities import DisparityInfo, gap, ratio
+from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS
 from evenhand.metrics.inputs import answers, check_choice, groups, take
@@ -244,18 +244,12 @@ def _disparity(
     known = np.array([v for v in by_group if not np.isnan(v).any()])
     if len(known) < 2:
         return float("nan")
-    if info.form == "worst":
-        return float(known.min())
-    apart = ratio if info.form == "ratio" else gap
     if method == "between_groups":
-        parts = [apart(column) for column in known.T]
+        parts = [info.apart(column) for column in known.T]
     else:
         furthest = min if info.form == "ratio" else max
         parts = [
-            furthest(apart(np.array([v, overall])) for v in column)
+            furthest(info.apart(np.array([v, overall])) for v in column)
             for column, overall in zip(known.T, values(sample), strict=True)
         ]
-    if info.combine == "mean":
-        defined = [p for p in parts if not np.isnan(p)]
-        return float(np.mean(defined)) if defined else float("nan")
-    return min(parts) if info.combine == "min" else max(parts)
+    return info.combined(parts)

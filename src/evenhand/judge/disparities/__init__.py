@@ -1,13 +1,13 @@
 """Disparities: differences between the groups of one arm, as single numbers.
 
-A file here is a disparity; its name is the disparity's name. It defines `INFO` (a `DisparityInfo`) and
-`compute(values)`, from the group values of each metric in `INFO.of`. `INFO.form` names the max-min
-expression, which determines the bounds of its interval and of its difference between two arms.
+A file here is a disparity; its name is the disparity's name. It defines `INFO` (a `DisparityInfo`): which
+metrics of groups it compares, the max-min expression of each, and how these are combined. Its value, the
+bounds of its interval and those of its difference between two arms follow from these three.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,34 @@ from evenhand.tables.schema import FloatArray
 
 #: Values of one metric by group, for each metric of a disparity. Groups are the same and all defined.
 Values = Mapping[str, FloatArray]
+
+
+def gap(values: FloatArray) -> float:
+    """Return the largest minus the smallest value."""
+    return float(np.max(values) - np.min(values))
+
+
+def ratio(values: FloatArray) -> float:
+    """Return the smallest over the largest value; NaN when all are 0."""
+    top = float(np.max(values))
+    return float(np.min(values)) / top if top > 0 else float("nan")
+
+
+def worst(values: FloatArray) -> float:
+    """Return the smallest value."""
+    return float(np.min(values))
+
+
+def mean(parts: Sequence[float]) -> float:
+    """Return the mean of the defined parts; NaN when none is."""
+    defined = [p for p in parts if not np.isnan(p)]
+    return float(np.mean(defined)) if defined else float("nan")
+
+
+#: The expressions of one metric's group values, and how those of several metrics are combined. An undefined
+#: ratio is ignored where that of an earlier metric is defined.
+FORMS = {"gap": gap, "ratio": ratio, "worst": worst, "size_fair": gap}
+COMBINATIONS: dict[str, Callable[[Sequence[float]], float]] = {"max": max, "min": min, "mean": mean}
 
 
 @dataclass(frozen=True)
@@ -44,13 +72,14 @@ class DisparityInfo:
     combine: Literal["max", "mean", "min"] = "max"
     margin: bool = True
 
+    def apart(self, values: FloatArray) -> float:
+        """Return the expression of the [groups] values of one metric."""
+        return FORMS[self.form](values)
 
-def gap(values: FloatArray) -> float:
-    """Return the largest minus the smallest value."""
-    return float(np.max(values) - np.min(values))
+    def combined(self, parts: Sequence[float]) -> float:
+        """Combine the expressions of the metrics in `of`."""
+        return COMBINATIONS[self.combine](parts)
 
-
-def ratio(values: FloatArray) -> float:
-    """Return the smallest over the largest value; NaN when all are 0."""
-    top = float(np.max(values))
-    return float(np.min(values)) / top if top > 0 else float("nan")
+    def value(self, values: Values) -> float:
+        """Return the disparity of one arm."""
+        return self.combined([self.apart(values[metric]) for metric in self.of])

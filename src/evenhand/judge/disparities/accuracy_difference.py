@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.judge.disparities import DisparityInfo, Values, gap
+from evenhand.judge.disparities import DisparityInfo
 
 INFO = DisparityInfo(
     title="accuracy difference",
@@ -13,8 +13,3 @@ INFO = DisparityInfo(
     combine="max",
     reference="fairlearn.metrics.MetricFrame(metrics=accuracy_score).difference()",
 )
-
-
-def compute(values: Values) -> float:
-    """Largest minus smallest accuracy."""
-    return gap(values["accuracy"])

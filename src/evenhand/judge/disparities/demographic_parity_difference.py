@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.judge.disparities import DisparityInfo, Values, gap
+from evenhand.judge.disparities import DisparityInfo
 
 INFO = DisparityInfo(
     title="demographic parity difference",
@@ -13,8 +13,3 @@ INFO = DisparityInfo(
     combine="max",
     reference="fairlearn.metrics.demographic_parity_difference",
 )
-
-
-def compute(values: Values) -> float:
-    """Largest minus smallest selection rate."""
-    return gap(values["selection_rate"])

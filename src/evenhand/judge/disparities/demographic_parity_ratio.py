@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.judge.disparities import DisparityInfo, Values, ratio
+from evenhand.judge.disparities import DisparityInfo
 
 INFO = DisparityInfo(
     title="demographic parity ratio",
@@ -14,8 +14,3 @@ INFO = DisparityInfo(
     reference="fairlearn.metrics.demographic_parity_ratio",
     margin=False,
 )
-
-
-def compute(values: Values) -> float:
-    """Smallest over largest selection rate."""
-    return ratio(values["selection_rate"])

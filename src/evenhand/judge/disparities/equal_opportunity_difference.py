@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.judge.disparities import DisparityInfo, Values, gap
+from evenhand.judge.disparities import DisparityInfo
 
 INFO = DisparityInfo(
     title="equal opportunity difference",
@@ -13,8 +13,3 @@ INFO = DisparityInfo(
     combine="max",
     reference="fairlearn.metrics.equal_opportunity_difference; Hardt et al. 2016",
 )
-
-
-def compute(values: Values) -> float:
-    """Largest minus smallest true positive rate."""
-    return gap(values["true_positive_rate"])

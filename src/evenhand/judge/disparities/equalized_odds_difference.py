@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from evenhand.judge.disparities import DisparityInfo, Values, gap
+from evenhand.judge.disparities import DisparityInfo
 
 INFO = DisparityInfo(
     title="equalized odds difference",
     direction=-1,
     range=(0, 1),
-    of=(
-        "true_positive_rate",
-        "false_positive_rate",
-    ),
+    of=("true_positive_rate", "false_positive_rate"),
     form="gap",
     combine="max",
     reference="fairlearn.metrics.equalized_odds_difference(agg='worst_case')",
 )
-
-
-def compute(values: Values) -> float:
-    """The larger of the two gaps."""
-    return max(gap(values["true_positive_rate"]), gap(values["false_positive_rate"]))

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from evenhand.judge.disparities import DisparityInfo, Values, gap
+from evenhand.judge.disparities import DisparityInfo
 
 INFO = DisparityInfo(
     title="mean equalized odds difference",
     direction=-1,
     range=(0, 1),
-    of=(
-        "true_positive_rate",
-        "false_positive_rate",
-    ),
+    of=("true_positive_rate", "false_positive_rate"),
     form="gap",
     combine="mean",
     reference="fairlearn.metrics.equalized_odds_difference(agg='mean')",
 )
-
-
-def compute(values: Values) -> float:
-    """The mean of the two gaps."""
-    return (gap(values["true_positive_rate"]) + gap(values["false_positive_rate"])) / 2

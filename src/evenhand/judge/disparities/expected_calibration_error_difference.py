@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.judge.disparities import DisparityInfo, Values, gap
+from evenhand.judge.disparities import DisparityInfo
 
 INFO = DisparityInfo(
     title="expected calibration error difference",
@@ -14,8 +14,3 @@ INFO = DisparityInfo(
     reference="gap of expected_calibration_error; judged by permuting labels within bins of the score",
     margin=False,
 )
-
-
-def compute(values: Values) -> float:
-    """Largest minus smallest calibration error."""
-    return gap(values["expected_calibration_error"])

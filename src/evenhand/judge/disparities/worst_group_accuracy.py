@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from evenhand.judge.disparities import DisparityInfo, Values
+from evenhand.judge.disparities import DisparityInfo
 
 INFO = DisparityInfo(
     title="worst group accuracy",
@@ -15,8 +13,3 @@ INFO = DisparityInfo(
     combine="min",
     reference="Sagawa et al. 2020, worst-group accuracy",
 )
-
-
-def compute(values: Values) -> float:
-    """Smallest accuracy."""
-    return float(np.min(values["accuracy"]))

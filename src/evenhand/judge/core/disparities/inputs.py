@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,31 +38,28 @@ class Maximum:
     seed: tuple[int, ...]
 
 
-def single_arm_disparity(
+def build_maximum(
     info: DisparityInfo,
     value: float,
-    observed: list[list[Observed]],
-    groups: list[Group],
-    predictions: Predictions,
-    seed: tuple[int, ...],
-) -> Maximum:
-    """Build the inputs for one arm's disparity from `observed[metric][group]` of the usable groups."""
-    rates = tuple(_rates([o], groups, predictions, same_runs=True) for o in observed)
-    return Maximum(info, value, rates, seed)
-
-
-def disparity_difference(
-    info: DisparityInfo,
-    value: float,
-    observed: list[tuple[list[Observed], list[Observed]]],
+    observed: Sequence[list[list[Observed]]],
     groups: list[Group],
     predictions: Predictions,
     seed: tuple[int, ...],
     *,
-    same_runs: bool,
+    same_runs: bool = True,
 ) -> Maximum:
-    """Build the inputs for a difference; `observed[metric]` is (reference by group, candidate by group)."""
-    rates = tuple(_rates([a, b], groups, predictions, same_runs=same_runs) for a, b in observed)
+    """Build the inputs for a disparity of one arm, or for its difference between two.
+
+    Args:
+        info: the disparity's facts.
+        value: the estimate.
+        observed: [metric][arm][group] observations; of two arms the reference comes first.
+        groups: the usable groups.
+        predictions: the rows.
+        seed: of the draws.
+        same_runs: whether the runs of two arms are paired.
+    """
+    rates = tuple(_rates(arms, groups, predictions, same_runs=same_runs) for arms in observed)
     return Maximum(info, value, rates, seed)
 
 

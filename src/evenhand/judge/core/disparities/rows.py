@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import ModuleType
 
 import numpy as np
 
 from evenhand import registry
 from evenhand.judge.core.disparities.bounds import bound_maxima
-from evenhand.judge.core.disparities.inputs import Maximum, disparity_difference, single_arm_disparity
+from evenhand.judge.core.disparities.inputs import Maximum, build_maximum
 from evenhand.judge.core.estimates import Group, Observed, shortage
 from evenhand.judge.core.evidence import (
     Contrasts,
@@ -22,6 +22,7 @@ from evenhand.judge.core.evidence import (
 )
 from evenhand.judge.core.flips import count_flips
 from evenhand.judge.core.pairs import module_name
+from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
 from evenhand.judge.rows import NAN, DisparityRow
@@ -62,6 +63,64 @@ class UsableGroups:
     left_out: list[dict[str, str]]
 
 
+@dataclass(frozen=True)
+class Disparity:
+    """A disparity between the groups of one attribute.
+
+    Attributes:
+        name: its name in the result.
+        info: its facts.
+        attribute: the attribute.
+        class_name: the class of its metrics, or None.
+        estimates: the group estimates of each metric in `info.of`.
+        settings: level and smallest group.
+        seed: of draws; independent of names and order of arms and attributes.
+    """
+
+    name: str
+    info: DisparityInfo
+    attribute: str
+    class_name: str | None
+    estimates: list[GroupEstimates]
+    settings: Settings
+    seed: tuple[int, ...]
+
+    @property
+    def predictions(self) -> Predictions:
+        """The rows."""
+        return self.estimates[0].predictions
+
+    def usable_groups(self, *arms: int) -> UsableGroups:
+        """Select the groups that are large enough and defined for every metric and arm."""
+        indices, names, left_out = [], [], []
+        for g, group in enumerate(self.estimates[0].groups):
+            name = str(group.name)
+            observed = [s.arms[a][g] for s in self.estimates for a in arms]
+            reasons = [o.reason or "undefined" for o in observed if np.isnan(o.value)]
+            if group.n < self.settings.min_group_size:
+                reasons.append(shortage(group.n, self.settings.min_group_size))
+            if reasons:
+                left_out.append({"group": name, "reason": reasons[0]})
+            else:
+                indices.append(g)
+                names.append(name)
+        return UsableGroups(indices, names, left_out)
+
+    def value(self, arm: int, used: UsableGroups) -> float:
+        """Compute the disparity of one arm; NaN with fewer than two groups."""
+        if len(used.indices) < 2:
+            return NAN
+        values = [np.array([s.arms[arm][g].value for g in used.indices]) for s in self.estimates]
+        return self.info.value(dict(zip(self.info.of, values, strict=True)))
+
+    def maximum(self, value: float, used: UsableGroups, *arms: int) -> Maximum:
+        """Build the inputs of the bounds for one arm or for the difference between two."""
+        observed = [[[s.arms[a][g] for g in used.indices] for a in arms] for s in self.estimates]
+        groups = [self.estimates[0].groups[g] for g in used.indices]
+        same = len({self.predictions.arms[a].runs for a in arms}) == 1
+        return build_maximum(self.info, value, observed, groups, self.predictions, self.seed, same_runs=same)
+
+
 def build_disparities(
     table: Table, cells: Predictions, reference: int, settings: Settings
 ) -> tuple[list[DisparityRow], list[PairedEstimate]]:
@@ -75,52 +134,30 @@ def build_disparities(
     """
     rows: list[tuple[DisparityRow, Maximum | None]] = []
     pairs: list[PairedEstimate] = []
-    for name in settings.chosen_disparities:
-        disparity = registry.load(DISPARITIES, name)
-        for attribute in cells.attributes:
-            for class_name in dict.fromkeys(c for m, c, _ in table if m == disparity.INFO.of[0]):
-                tables = [table.get((m, class_name, attribute.name)) for m in disparity.INFO.of]
-                if all(s is not None for s in tables):
-                    estimates = [s for s in tables if s is not None]
-                    for arm in range(len(cells.arms)):
-                        rows.append(
-                            _build_row(disparity, attribute.name, class_name, estimates, arm, settings)
-                        )
-                        if arm != reference:
-                            arms = (reference, arm)
-                            pairs.append(
-                                _build_pair(disparity, attribute.name, class_name, estimates, arms, settings)
-                            )
+    for disparity in _disparities(table, cells, settings):
+        for arm in range(len(cells.arms)):
+            rows.append(_build_row(disparity, arm))
+            if arm != reference:
+                pairs.append(_build_pair(disparity, reference, arm))
     low, high, _ = bound_maxima([m for _, m in rows if m is not None], settings.alpha)
     limits = iter(zip(low.tolist(), high.tolist(), strict=True))
     bounded = [row if m is None else row.between(*next(limits)) for row, m in rows]
     return bounded, pairs
 
 
-def _usable_groups(
-    estimates: list[GroupEstimates], arms: tuple[int, ...], settings: Settings
-) -> UsableGroups:
-    """Select the groups that are large enough and defined for every metric and arm; others get a reason."""
-    indices, names, left_out = [], [], []
-    for g, group in enumerate(estimates[0].groups):
-        name = str(group.name)
-        reasons = [s.arms[a][g].reason for s in estimates for a in arms if np.isnan(s.arms[a][g].value)]
-        if reasons:
-            left_out.append({"group": name, "reason": reasons[0] or "undefined"})
-        elif group.n < settings.min_group_size:
-            left_out.append({"group": name, "reason": shortage(group.n, settings.min_group_size)})
-        else:
-            indices.append(g)
-            names.append(name)
-    return UsableGroups(indices, names, left_out)
-
-
-def _value(disparity: ModuleType, estimates: list[GroupEstimates], arm: int, used: UsableGroups) -> float:
-    values = {
-        metric: np.array([s.arms[arm][g].value for g in used.indices])
-        for metric, s in zip(disparity.INFO.of, estimates, strict=True)
-    }
-    return float(disparity.compute(values)) if len(used.indices) >= 2 else NAN
+def _disparities(table: Table, cells: Predictions, settings: Settings) -> Iterator[Disparity]:
+    """Yield every chosen disparity of every attribute and class whose metrics were all observed."""
+    for name in settings.chosen_disparities:
+        module = registry.load(DISPARITIES, name)
+        info: DisparityInfo = module.INFO
+        seed = settings.rng, zlib.crc32(module.__name__.encode())
+        for attribute in cells.attributes:
+            for class_name in dict.fromkeys(c for m, c, _ in table if m == info.of[0]):
+                keys = [(m, class_name, attribute.name) for m in info.of]
+                if all(key in table for key in keys):
+                    estimates = [table[key] for key in keys]
+                    facts = (module_name(module), info, attribute.name, class_name, estimates)
+                    yield Disparity(*facts, settings, seed)
 
 
 def _undefined_reason(used: UsableGroups) -> str:
@@ -129,31 +166,18 @@ def _undefined_reason(used: UsableGroups) -> str:
     return "every group's rate is 0, so the ratio is undefined"
 
 
-def _seed(disparity: ModuleType, seed: int) -> tuple[int, ...]:
-    """Return the seed of a disparity's draws, independent of names and order of arms and attributes."""
-    return seed, zlib.crc32(disparity.__name__.encode())
-
-
-def _build_row(
-    disparity: ModuleType,
-    attribute: str,
-    class_name: str | None,
-    estimates: list[GroupEstimates],
-    arm: int,
-    settings: Settings,
-) -> tuple[DisparityRow, Maximum | None]:
+def _build_row(disparity: Disparity, arm: int) -> tuple[DisparityRow, Maximum | None]:
     """Build one row of `disparities`, and the inputs of its limits."""
-    info, predictions = disparity.INFO, estimates[0].predictions
-    used = _usable_groups(estimates, (arm,), settings)
-    value = _value(disparity, estimates, arm, used)
-    this = predictions.arms[arm]
+    used = disparity.usable_groups(arm)
+    value = disparity.value(arm, used)
+    this = disparity.predictions.arms[arm]
     row = DisparityRow(
         input=this.name,
-        attribute=attribute,
-        class_name=class_name,
-        metric=module_name(disparity),
+        attribute=disparity.attribute,
+        class_name=disparity.class_name,
+        metric=disparity.name,
         value=value,
-        level=1 - settings.alpha,
+        level=1 - disparity.settings.alpha,
         groups_used=used.names,
         groups_left_out=used.left_out,
         runs=len(this.runs),
@@ -161,14 +185,11 @@ def _build_row(
     )
     if np.isnan(value):
         return replace(row, status="undefined", reason=_undefined_reason(used)), None
-    seed = _seed(disparity, settings.rng)
-    if info.form == "size_fair":
-        p_value, reason = _size_fair(estimates[0], arm, used, seed)
+    if disparity.info.form == "size_fair":
+        p_value, reason = _size_fair(disparity.estimates[0], arm, used, disparity.seed)
         return replace(row, interval=SIZE_FAIR, p_value=p_value, reason=reason), None
-    groups = [estimates[0].groups[g] for g in used.indices]
-    observed = [[s.arms[arm][g] for g in used.indices] for s in estimates]
     row = replace(row, interval="simultaneous over all contrasts of groups")
-    return row, single_arm_disparity(info, value, observed, groups, predictions, seed)
+    return row, disparity.maximum(value, used, arm)
 
 
 def _size_fair(
@@ -199,56 +220,42 @@ def _size_fair(
     return permuted_gap(group, bins, confidence, outcome.astype(np.int64), rng), ""
 
 
-def _build_pair(
-    disparity: ModuleType,
-    attribute: str,
-    class_name: str | None,
-    estimates: list[GroupEstimates],
-    arms: tuple[int, int],
-    settings: Settings,
-) -> PairedEstimate:
+def _build_pair(disparity: Disparity, reference: int, candidate: int) -> PairedEstimate:
     """Build the pair of a disparity between two arms, over the groups that are usable in both."""
-    info, predictions = disparity.INFO, estimates[0].predictions
-    reference, candidate = (predictions.arms[a] for a in arms)
-    used = _usable_groups(estimates, arms, settings)
-    values = [_value(disparity, estimates, a, used) for a in arms]
-    groups = [estimates[0].groups[g] for g in used.indices]
-    fewest = min(len(reference.runs), len(candidate.runs))
-    rows = np.unique(np.concatenate([g.rows for g in groups])) if groups else np.empty(0, dtype=np.int64)
+    info, predictions = disparity.info, disparity.predictions
+    used = disparity.usable_groups(reference, candidate)
+    arms = predictions.arms[reference], predictions.arms[candidate]
+    difference = disparity.value(candidate, used) - disparity.value(reference, used)
+    groups = [disparity.estimates[0].groups[g].rows for g in used.indices]
+    rows = np.unique(np.concatenate(groups)) if groups else np.empty(0, dtype=np.int64)
     amount = predictions.count[rows]
-    right = tuple(arm.prediction[:, rows] == predictions.label[rows] for arm in (reference, candidate))
-    changed = count_flips((reference, candidate), (right[0], right[1]), rows, amount)
-    difference = values[1] - values[0]
+    right = tuple(arm.prediction[:, rows] == predictions.label[rows] for arm in arms)
     identity = Identity(
-        candidate=candidate.name,
-        attribute=attribute,
+        candidate=arms[1].name,
+        attribute=disparity.attribute,
         group=None,
-        class_name=class_name,
-        metric=module_name(disparity),
-        complement_key=module_name(disparity),
+        class_name=disparity.class_name,
+        metric=disparity.name,
+        complement_key=disparity.name,
         direction=info.direction,
         margin_rule=info.margin,
         span=info.range[1] - info.range[0],
     )
     evidence: Evidence
-    if np.isnan(difference):
+    undefined, size_fair = bool(np.isnan(difference)), info.form == "size_fair"
+    if undefined:
         reason = _undefined_reason(used)
-        evidence = (
-            Permutation(status="undefined", reason=reason)
-            if info.form == "size_fair"
-            else Missing("undefined", reason)
-        )
-    elif info.form == "size_fair":
+        evidence = Permutation(NAN, "undefined", reason) if size_fair else Missing("undefined", reason)
+    elif size_fair:
         reason = "no p-value between arms: compare expected_calibration_error group by group"
         evidence = Permutation(reason=reason)
     else:
-        observed = [
-            ([s.arms[arms[0]][g] for g in used.indices], [s.arms[arms[1]][g] for g in used.indices])
-            for s in estimates
-        ]
-        seed = _seed(disparity, settings.rng)
-        same = reference.runs == candidate.runs
-        evidence = Contrasts(
-            disparity_difference(info, difference, observed, groups, predictions, seed, same_runs=same)
-        )
-    return PairedEstimate(identity, difference, round(float(amount.sum())), fewest, changed, evidence)
+        evidence = Contrasts(disparity.maximum(difference, used, reference, candidate))
+    return PairedEstimate(
+        identity,
+        difference,
+        round(float(amount.sum())),
+        min(len(arm.runs) for arm in arms),
+        count_flips(arms, (right[0], right[1]), rows, amount),
+        evidence,
+    )
