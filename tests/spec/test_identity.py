@@ -9,7 +9,7 @@ import pytest
 from evenhand.errors import SpecError
 from evenhand.spec.identity import run_id
 from evenhand.spec.read import read_studies
-from evenhand.spec.stored import load, study_json
+from evenhand.spec.stored import as_plain, load
 from tests.spec.sample import plain, study
 
 TABLE = {"name": "table", "path": "rows.csv", "text": "t", "where": {"lang": ["en", 1]}, "by": ["sex"]}
@@ -112,17 +112,17 @@ def test_equal_numbers_are_equal():
 def test_a_stored_study_is_the_study(changes, tmp_path):
     one = study(**changes)
     path = tmp_path / "study.json"
-    path.write_text(study_json(one), encoding="utf-8")
+    path.write_text(json.dumps(as_plain(one)), encoding="utf-8")
     back = load(path)
     assert back == one
-    assert study_json(back) == study_json(one)
+    assert as_plain(back) == as_plain(one)
     assert type(back.dataset.config) is type(one.dataset.config)
     assert [ids(back, seed) for seed in back.seeds] == [ids(one, seed) for seed in one.seeds]
 
 
 def test_a_file_that_is_no_stored_study_is_refused(tmp_path):
     path = tmp_path / "study.json"
-    good = json.loads(study_json(study()))
+    good = as_plain(study())
 
     def refused(content):
         path.write_text(content if isinstance(content, str) else json.dumps(content))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from evenhand.cli import main
 from evenhand.errors import CallError, SpecError
 from evenhand.spec.read import read_studies
-from evenhand.spec.stored import study_json
+from evenhand.spec.stored import as_plain
 from evenhand.store.folder import StudyFolder
 from evenhand.study.results.document import judge, settings_of
 
@@ -82,9 +80,7 @@ def test_a_stored_study_that_is_judged_again_is_refused_by_its_file(tmp_path):
     with pytest.raises(CallError, match="--margin 2: accuracy"):
         settings_of(study.audit)
     folder = StudyFolder(tmp_path / "old")
-    folder.create(
-        json.loads(study_json(study)), {"sha256": "0" * 64, "attributes": [], "classes": [], "task": "text"}
-    )
+    folder.create(as_plain(study), {"sha256": "0" * 64, "attributes": [], "classes": [], "task": "text"})
     before = sorted(p.name for p in folder.path.iterdir())
     with pytest.raises(CallError, match=r"study\.json, audit: --margin 2: accuracy"):
         judge(study, folder)

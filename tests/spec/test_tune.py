@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from evenhand.spec.identity import run_id
-from evenhand.spec.stored import load, study_json
+from evenhand.spec.stored import as_plain, load
 from tests.spec.sample import study, wrong
 
 RATES = {"learning_rate": [1e-4, 3e-4]}
@@ -53,7 +55,7 @@ def test_a_trial_is_the_run_of_an_arm_with_its_values():
 def test_a_study_with_trials_is_stored_and_read(tmp_path):
     one = study(methods=BOTH)
     path = tmp_path / "study.json"
-    path.write_text(study_json(one), encoding="utf-8")
+    path.write_text(json.dumps(as_plain(one)), encoding="utf-8")
     back = load(path)
     assert back == one
     assert type(back.arms[1].trials[0].config) is type(one.arms[1].trials[0].config)

@@ -12,7 +12,7 @@ from evenhand.datasets import table, text_snippets
 from evenhand.errors import InputError
 from evenhand.spec.identity import run_id
 from evenhand.spec.read import read_studies
-from evenhand.spec.stored import study_json
+from evenhand.spec.stored import as_plain
 
 ROWS = 90
 LEFT_OUT = "which were left out (without_group: drop)."
@@ -159,7 +159,7 @@ def test_the_folder_of_an_older_study_is_gone_on_with(tmp_path, monkeypatch, cap
     assert result["dataset"]["rows"] == ROWS - 3
     assert "has no value in 3 of 90 rows, which were left out" in (folder / "report.html").read_text()
     # A study that was stored before there was such an option means `refuse`.
-    stored = json.loads(study_json(study))
+    stored = as_plain(study)
     del stored["dataset"]["config"]["without_group"]
     (folder / "study.json").write_text(json.dumps(stored))
     capsys.readouterr()

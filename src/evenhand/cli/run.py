@@ -145,7 +145,7 @@ def _refuse_any(located: Sequence[tuple[Study, Node]], output: Path) -> None:
     """Check the data of every study before the first one is trained."""
     from evenhand.spec.yaml.check import locate_complaint  # noqa: PLC0415
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
-    from evenhand.study.run import check_study  # noqa: PLC0415
+    from evenhand.study.look import check_study  # noqa: PLC0415
 
     complaints = []
     for study, tree in located:

@@ -17,14 +17,13 @@ from evenhand.spec.study import Study
 SCHEMA = "evenhand.spec/1"
 
 
-def study_json(study: Study) -> str:
-    """Serialize a study as JSON, including all defaults."""
-    plain = {"schema": SCHEMA, **study.model_dump(mode="json")}
-    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def as_plain(study: Study) -> dict[str, Any]:
+    """Convert a study to plain data for JSON, including all defaults."""
+    return {"schema": SCHEMA, **study.model_dump(mode="json")}
 
 
 def load(path: str | Path) -> Study:
-    """Read a study that `study_json` wrote.
+    """Read a study that was stored as the JSON of `as_plain`.
 
     Raises:
         SpecError: the file cannot be read, it is not a stored study, or a plug-in that it names was not found

@@ -33,6 +33,10 @@ class Bases:
     files: Mapping[str, Files] = field(default_factory=dict)
     revisions: Mapping[str, str] = field(default_factory=dict)
 
+    def pin(self, revisions: Mapping[str, str]) -> Bases:
+        """Add the commits that were just fetched: branches on the hub move, and known commits stay."""
+        return replace(self, revisions={**revisions, **self.revisions})
+
     def pinned(self, planned: Planned) -> Planned:
         """Pin a run to the commit of its model, if that is known; its id does not change."""
         commit = self.revisions.get(planned.job.model.key)

@@ -113,12 +113,6 @@ def sizes(facts: Mapping[str, Any]) -> dict[str, int]:
     return {part: len(ids) for part, ids in split["parts"].items()}
 
 
-def restore(plain: Mapping[str, Any]) -> Dataset:
-    """Restore the spec of a dataset from `model_dump(mode="json")`."""
-    config = registry.load(DATASETS, plain["name"]).Config.model_validate(plain["config"])
-    return Dataset.model_validate({**plain, "config": config})
-
-
 def load_checked(dataset: Dataset, seeds: Sequence[int] = (), *, privacy: Privacy | None = None) -> Loaded:
     """Load the rows, and refuse rows that cannot be used for training or judging.
 

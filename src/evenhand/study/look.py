@@ -1,12 +1,16 @@
-"""Check the rows of a study by loading them as its runs do."""
+"""Check a study before any training: its folder, its models, and its rows, loaded as its runs do."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from evenhand.errors import Complaint, InputError, NotHereError
+from evenhand.spec.stored import as_plain
 from evenhand.spec.study import Dataset, Study
+from evenhand.store.folder import StudyFolder
+from evenhand.study import bases
 from evenhand.study.data import load_checked, sizes
+from evenhand.study.plan import plan
 from evenhand.study.results.document import attribute_faults
 
 
@@ -38,3 +42,24 @@ def look_at_rows(dataset: Dataset, study: Study | None) -> tuple[dict[str, Any] 
         )
         complaints.append(Complaint(what, "dataset"))
     return facts, complaints + ([] if study is None else attribute_faults(study, facts))
+
+
+def check_study(study: Study, folder: StudyFolder) -> dict[str, Any]:
+    """Load the rows, and check them and the folder.
+
+    Returns:
+        Facts of the rows; the rows themselves are discarded, because every worker loads them.
+
+    Raises:
+        InputError: all complaints about the rows and the folder.
+    """
+    facts, complaints = look_at_rows(study.dataset, study)
+    complaints += folder.complaints(as_plain(study), facts)
+    if not complaints and facts is not None:
+        try:
+            bases.read_bases(plan(study), folder.runs_of(facts))
+        except InputError as error:
+            complaints += error.complaints
+    if complaints or facts is None:
+        raise InputError(complaints)
+    return facts

@@ -101,14 +101,6 @@ def as_plain(job: Job) -> dict[str, Any]:
     return plain
 
 
-def from_plain(value: Mapping[str, Any]) -> Job:
-    """Restore a job from the plain data of `as_plain`."""
-    parts = {"model": Model(**value["model"]), "training": Training(**value["training"])}
-    if "membership" in value:
-        parts["membership"] = Membership(**value["membership"])
-    return Job(**{**value, **parts})
-
-
 def tables(job: Job, task: str) -> tuple[str, ...]:
     """List the tables that a finished run must have written for its task."""
     written = () if job.for_signals else (TABLES.get(task, PREDICTIONS),)

@@ -5,21 +5,21 @@ load -> plan -> prepare -> train -> judge -> result.json
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenhand.errors import InputError
-from evenhand.spec.stored import study_json
+from evenhand.spec.stored import as_plain
 from evenhand.spec.study import Study
 from evenhand.store.folder import StudyFolder, write_json
 from evenhand.study import bases
 from evenhand.study import data as rows
-from evenhand.study.look import look_at_rows
+from evenhand.study.bases import Bases
+from evenhand.study.look import check_study
 from evenhand.study.plan import plan
 from evenhand.study.results.document import judge
+from evenhand.study.workers.messages import Open, Step, Train
 from evenhand.study.workers.pool import TRAINER, Executor, WorkerPool, count_workers, refuse_call
 from evenhand.study.workers.progress import Progress, Watch, unwatched
 from evenhand.study.workers.schedule import Schedule
@@ -82,24 +82,52 @@ def run_study(
     watch(Progress("loading"))
     facts = check_study(study, folder)
     models = bases.read_bases(plan(study), folder.runs_of(facts))
-    planned = tuple(models.pinned(run) for run in plan(study))
-    plain = as_plain(study)
+    planned, plain = [models.pinned(run) for run in plan(study)], as_plain(study)
+    jobs = {run.run_id: run.job for run in planned}
+    schedule = Schedule.of(folder.runs_of(facts), planned, rows.sizes(facts))
+    opening = Open(study.dataset, study.split_seeds, facts["sha256"], trainer)
     group = (workers or 0) if executor == "accelerate" else None
-    with WorkerPool(study, facts, trainer, group=group, bases=models) as crew:
-        schedule = Schedule.of(folder.runs_of(facts), planned, rows.sizes(facts))
+    with WorkerPool(opening, count_workers(workers, executor, len(schedule.queue)), group=group) as pool:
         if schedule.open:
             watch(Progress("preparing", runs=len(schedule.planned)))
-            at_once = count_workers(workers, executor, len(schedule.queue))
-            remarks = crew.prepare(planned, at_once)
-            folder.refuse_full(sum(crew.stored.get(run_id) or 0 for run_id in schedule.queue))
+            prepared = pool.prepare(list(jobs.values()))
+            stored = dict(zip(jobs, prepared.stored, strict=False))
+            folder.refuse_full(sum(stored.get(run_id) or 0 for run_id in schedule.queue))
             folder.create(plain, facts)
-            write_json(folder.prepared, {"remarks": remarks})
-            crew.train(schedule, at_once, watch)
+            write_json(folder.prepared, {"remarks": list(prepared.remarks)})
+            _train(study, facts, models.pin(prepared.revisions), schedule, pool, watch)
         elif folder.prepared_fault:
-            write_json(folder.prepared, {"remarks": crew.prepare(planned)})
+            write_json(folder.prepared, {"remarks": list(pool.prepare(list(jobs.values())).remarks)})
     folder.create(plain, facts)
     watch(Progress("judging", runs=len(schedule.planned)))
     return rebuild(study, folder)
+
+
+def _train(
+    study: Study, facts: Mapping[str, Any], models: Bases, schedule: Schedule, pool: WorkerPool, watch: Watch
+) -> None:
+    """Hand the queued runs to workers, and wait for all runs, also those that other processes train."""
+    watch(schedule.progress())
+    while schedule.open:
+        while pool.has_idle and schedule.queue:
+            run = models.pinned(schedule.next())
+            record = run.about(study.name, facts) | models.record(run.job.model)
+            failures = schedule.failures[run.run_id]
+            pool.train(Train(run.run_id, run.job, schedule.runs.path, failures, record))
+        pool.start(len(schedule.queue))
+        for trained, event in pool.wait():
+            if isinstance(event, Step):
+                schedule.running[trained.run_id] = event.done / max(1, event.all)
+                watch(schedule.progress())
+                continue
+            if event.crash is not None:
+                schedule.runs.record_crash(trained.run_id, trained.about, event.crash)
+            for remark in event.remarks:
+                watch(schedule.progress(remark))
+            watch(schedule.progress(schedule.end(trained.run_id)))
+        if schedule.elsewhere:
+            schedule.look_elsewhere()
+            watch(schedule.progress())
 
 
 def rebuild(study: Study, folder: StudyFolder) -> StudyResult:
@@ -107,30 +135,3 @@ def rebuild(study: Study, folder: StudyFolder) -> StudyResult:
     result = judge(study, folder)
     write_json(folder.result, result)
     return StudyResult(result, folder)
-
-
-def check_study(study: Study, folder: StudyFolder) -> dict[str, Any]:
-    """Load the rows, and check them and the folder.
-
-    Returns:
-        Facts of the rows; the rows themselves are discarded, because every worker loads them.
-
-    Raises:
-        InputError: all complaints about the rows and the folder.
-    """
-    facts, complaints = look_at_rows(study.dataset, study)
-    complaints += folder.complaints(as_plain(study), facts)
-    if not complaints and facts is not None:
-        try:
-            bases.read_bases(plan(study), folder.runs_of(facts))
-        except InputError as error:
-            complaints += error.complaints
-    if complaints or facts is None:
-        raise InputError(complaints)
-    return facts
-
-
-def as_plain(study: Study) -> dict[str, Any]:
-    """Convert a study to plain data, as stored in its folder."""
-    plain: dict[str, Any] = json.loads(study_json(study))
-    return plain

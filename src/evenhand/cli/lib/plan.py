@@ -99,8 +99,8 @@ def show_plan(study: Study, output: Path, speed: float | None, processes: int) -
     """
     from evenhand.store.folder import StudyFolder  # noqa: PLC0415
     from evenhand.study.data import load, sizes  # noqa: PLC0415
+    from evenhand.study.look import check_study  # noqa: PLC0415
     from evenhand.study.plan import plan  # noqa: PLC0415
-    from evenhand.study.run import check_study  # noqa: PLC0415
 
     folder = StudyFolder(output / study.name)
     missing: InputError | None = None

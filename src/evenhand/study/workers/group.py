@@ -1,6 +1,6 @@
 """A group: processes that train one run together, with the interface of a single worker.
 
-`python -m evenhand.study.workers.group SOCKET PROCESSES` answers the same messages as a worker. torchrun
+`python -m evenhand.study.workers.group CONNECTION PROCESSES` answers the same messages as a worker. torchrun
 starts the workers, and each has its own connection to the group. The first worker claims a run and writes it;
 when it has started, the others follow. If one worker fails or dies, the others would wait for it forever in a
 collective operation, so all are stopped: the run is recorded as failed, and the next run gets new workers.
@@ -10,20 +10,35 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection, wait
 
 from evenhand.errors import InputError
 from evenhand.store.runs import Runs
-from evenhand.study.workers.channel import JsonConnection, Message
+from evenhand.study.workers.messages import (
+    Answer,
+    Begun,
+    Ended,
+    Failed,
+    Follow,
+    Open,
+    Opened,
+    Prepare,
+    Refused,
+    Request,
+    Step,
+    Train,
+    receive,
+    send,
+)
 from evenhand.study.workers.process import WORKER_MODULE, read_output_tail
-from evenhand.study.workers.worker import Answer, Send, describe_missing_package, serve
+from evenhand.study.workers.worker import Send, describe_missing_package, serve
 
 _SECONDS_BETWEEN_LOOKS = 0.25
 _SHUTDOWN_TIMEOUT = 5.0
@@ -43,7 +58,7 @@ class Group:
             GroupError: a worker died, or torchrun started a different number of workers.
         """
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the workers)
-        self._lines: list[JsonConnection] = []
+        self._lines: list[Connection] = []
         torchrun = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
         with tempfile.TemporaryDirectory(prefix="evenhand-") as folder, socket.socket(socket.AF_UNIX) as meet:
             address = os.path.join(folder, "line")
@@ -62,59 +77,62 @@ class Group:
                 self.stop()
                 raise
 
-    def _meet(self, meet: socket.socket, processes: int) -> list[JsonConnection]:
+    def _meet(self, meet: socket.socket, processes: int) -> list[Connection]:
         """Wait until every worker has sent its rank."""
         meet.settimeout(_SECONDS_BETWEEN_LOOKS)
-        by_rank: dict[int, JsonConnection] = {}
+        by_rank: dict[int, Connection] = {}
         while len(by_rank) < processes:
             try:
-                line = JsonConnection(meet.accept()[0])
+                line = Connection(meet.accept()[0].detach())
             except TimeoutError:
                 if self._process.poll() is not None:
                     output = read_output_tail(self._output)
                     raise GroupError(f"{output}torchrun ended before all workers had started.") from None
                 continue
-            here = line.message()
-            if here is None:
+            message = receive(line)
+            if message is None:
                 raise GroupError(f"{read_output_tail(self._output)}A worker died before it had started.")
-            if here["processes"] != processes:
+            rank, started = message
+            if started != processes:
                 raise GroupError(
-                    f"{processes} workers were requested, but torchrun started a group of "
-                    f"{here['processes']}."
+                    f"{processes} workers were requested, but torchrun started a group of {started}."
                 )
-            by_rank[here["rank"]] = line
+            by_rank[rank] = line
         return [by_rank[rank] for rank in range(processes)]
 
-    def open(self, message: Message) -> list[str]:
+    def open(self, message: Open) -> list[str]:
         """Let every worker load the rows and the code, and return their complaints."""
         for line in self._lines:
-            line.send(message)
+            send(line, message)
         waiting, complaints = len(self._lines), dict[str, None]()
         for _, answer in self._answers():
             waiting -= 1
-            complaints |= dict.fromkeys(answer.get("complaints", ()))
+            complaints |= dict.fromkeys(answer.complaints if isinstance(answer, Refused) else ())
             if not waiting:
                 break
         return list(complaints)
 
-    def ask(self, message: Message, tell: Send) -> Message:
+    def ask(self, message: Prepare | Train, report: Send) -> Answer:
         """Let the first worker answer; when it starts a run, the others follow, and all end together."""
-        self._lines[0].send(message)
-        waiting, ended = {0}, dict[str, Any]()
+        send(self._lines[0], message)
+        waiting, ended = {0}, None
         for rank, answer in self._answers():
-            if answer["event"] == "begun":
-                for line in self._lines[1:]:
-                    line.send({"do": "follow", "folder": answer["folder"], "about": message["about"]})
-                waiting |= set(range(1, len(self._lines)))
-            elif answer["event"] == "step":
-                tell(answer)
-            elif answer["event"] == "failed":
-                raise GroupError(answer["error"])
-            else:
-                waiting.remove(rank)
-                ended = answer if rank == 0 else ended
-            if not waiting or ended.get("failed") or ended.get("complaints"):
+            match answer:
+                case Begun():
+                    assert isinstance(message, Train)
+                    for line in self._lines[1:]:
+                        send(line, Follow(message.job, answer.folder))
+                    waiting |= set(range(1, len(self._lines)))
+                case Step():
+                    report(answer)
+                case Failed():
+                    raise GroupError(answer.error)
+                case _:
+                    waiting.remove(rank)
+                    ended = answer if rank == 0 else ended
+            if not waiting or _is_final(ended):
                 break
+        assert ended is not None
         return ended
 
     def stop(self) -> None:
@@ -129,21 +147,19 @@ class Group:
             self._process.wait()
         self._output.close()
 
-    def _answers(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _answers(self) -> Iterator[tuple[int, Answer]]:
         """Yield (rank, message) as messages arrive.
 
         Raises:
             GroupError: a worker died.
         """
-        with selectors.DefaultSelector() as selector:
-            for rank, line in enumerate(self._lines):
-                selector.register(line, selectors.EVENT_READ, rank)
-            while True:
-                for key, _ in selector.select():
-                    answers = self._lines[key.data].receive()
-                    if answers is None:
-                        raise GroupError(self._death(key.data))
-                    yield from ((key.data, answer) for answer in answers)
+        while True:
+            for line in wait(self._lines):
+                rank = self._lines.index(line)  # type: ignore[arg-type]
+                answer = receive(self._lines[rank])
+                if answer is None:
+                    raise GroupError(self._death(rank))
+                yield rank, answer
 
     def _death(self, rank: int) -> str:
         """Describe the death of a worker, with the last output of torchrun."""
@@ -153,61 +169,78 @@ class Group:
         return f"{output}Process {rank + 1} of the {len(self._lines)} that trained together died."
 
 
-def _open(message: Message, work: dict[str, Any], tell: Send) -> Message:
-    """Start the workers."""
-    try:
-        from evenhand.finetune.hardware.devices import group_size  # noqa: PLC0415  (torch)
-
-        size = group_size(work["requested"] or None)
-    except InputError as error:
-        return {"event": "refused", "complaints": error.complaints}
-    except ImportError as error:
-        return {"event": "refused", "complaints": [describe_missing_package(error)]}
-    work["open"] = {**message, "processes": size}
-    return _start(work)
+def _is_final(answer: Answer | None) -> bool:
+    """Return True for an answer after which the other workers would wait forever."""
+    return isinstance(answer, Refused) or (isinstance(answer, Ended) and answer.failed)
 
 
-def _start(work: dict[str, Any]) -> Message:
-    try:
-        work["group"] = Group(work["open"]["processes"])
-        complaints = work["group"].open(work["open"])
-    except GroupError as error:
-        complaints = [str(error)]
-    return {"event": "refused", "complaints": complaints} if complaints else {"event": "opened"}
+class GroupWorker:
+    """The group as a worker of its parent."""
 
+    def __init__(self, requested: int, send: Send) -> None:
+        self._requested, self._send = requested, send
+        self._group: Group | None = None
+        self._opening: Open
 
-def _prepare(message: Message, work: dict[str, Any], tell: Send) -> Message:
-    """Let the first worker fetch every model into the cache, where the others find it."""
-    try:
-        prepared: Message = work["group"].ask(message, tell)
-    except GroupError as error:
-        return {"event": "refused", "complaints": [str(error)]}
-    return prepared
+    def __call__(self, message: Request) -> Answer:
+        """Answer a message."""
+        match message:
+            case Open():
+                return self._open(message)
+            case Train():
+                return self._train(message)
+            case Prepare():
+                return self._prepare(message)
+            case _:
+                raise AssertionError(message)
 
+    def _open(self, message: Open) -> Answer:
+        """Start the workers."""
+        try:
+            from evenhand.finetune.hardware.devices import group_size  # noqa: PLC0415  (torch)
 
-def _train(message: Message, work: dict[str, Any], tell: Send) -> Message:
-    """Train a run with all workers; a run that breaks the group is recorded as failed."""
-    if "group" not in work and (started := _start(work))["event"] == "refused":
-        return started
-    about, group = message["about"], work["group"]
-    try:
-        ended: Message = group.ask(message, tell)
-        if not (ended.get("failed") or ended.get("complaints")):
-            return ended
-    except GroupError as error:
-        group.stop()  # this releases the claim
-        Runs(Path(message["runs"]), about["data"]["sha256"]).record_crash(
-            message["run_id"], about, str(error)
-        )
-        ended = {"event": "ended", "remarks": ()}
-    else:
-        group.stop()
-    del work["group"]
-    return ended
+            size = group_size(self._requested or None)
+        except InputError as error:
+            return Refused(error.complaints)
+        except ImportError as error:
+            return Refused([describe_missing_package(error)])
+        self._opening = replace(message, processes=size)
+        return self._start()
 
+    def _start(self) -> Opened | Refused:
+        try:
+            self._group = Group(self._opening.processes)
+            complaints = self._group.open(self._opening)
+        except GroupError as error:
+            complaints = [str(error)]
+        return Refused(complaints) if complaints else Opened()
 
-_ANSWERS: dict[str, Answer] = {"open": _open, "prepare": _prepare, "train": _train}
+    def _prepare(self, message: Prepare) -> Answer:
+        """Let the first worker fetch every model into the cache, where the others find it."""
+        assert self._group is not None
+        try:
+            return self._group.ask(message, self._send)
+        except GroupError as error:
+            return Refused([str(error)])
+
+    def _train(self, message: Train) -> Answer:
+        """Train a run with all workers; a run that breaks the group is recorded as failed."""
+        if self._group is None and isinstance(started := self._start(), Refused):
+            return started
+        assert self._group is not None
+        try:
+            ended = self._group.ask(message, self._send)
+            if not _is_final(ended):
+                return ended
+            self._group.stop()
+        except GroupError as error:
+            self._group.stop()  # this releases the claim
+            runs = Runs(message.runs, message.about["data"]["sha256"])
+            runs.record_crash(message.run_id, message.about, str(error))
+            ended = Ended()
+        self._group = None
+        return ended
+
 
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as parent:
-        serve(parent, _ANSWERS, requested=int(sys.argv[2]))
+    serve(Connection(int(sys.argv[1])), partial(GroupWorker, int(sys.argv[2])))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import selectors
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from typing import IO, Any
+from multiprocessing import Pipe
+from typing import IO
 
 from evenhand.errors import InputError
-from evenhand.study.workers.channel import JsonConnection, Message
+from evenhand.study.workers.messages import Answer, Refused, receive
 
 #: One thread each: workers fill the cores, and sums do not depend on the number of workers. Without a hash
 #: seed, the order of sets, and with it that of names in saved files, would differ between processes.
@@ -40,18 +38,17 @@ class WorkerProcess:
     """A process that trains, as seen by its parent.
 
     Attributes:
-        line: the connection to it.
+        connection: to exchange messages with it.
     """
 
     def __init__(self, module: str = WORKER_MODULE, *more: str) -> None:
         """Start the process.
 
         Args:
-            module: the module to run; its first argument is the file descriptor of a socket.
+            module: the module to run; its first argument is the file descriptor of a connection.
             more: further arguments.
         """
-        ours, theirs = socket.socketpair()
-        self.line = JsonConnection(ours)
+        self.connection, theirs = Pipe()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
         with theirs:
             self._process = subprocess.Popen(
@@ -63,24 +60,18 @@ class WorkerProcess:
                 env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": _path(), "PYTHONSAFEPATH": "1"},
             )
 
-    def send(self, message: Message) -> None:
-        """Send a request."""
-        self.line.send(message)
-
-    def receive(self) -> list[dict[str, Any]] | None:
-        """Wait for answers; None if the worker died."""
-        return self.line.receive()
-
-    def answer(self) -> dict[str, Any]:
-        """Wait for one answer.
+    def answer(self) -> Answer:
+        """Wait for an answer while no run is in progress.
 
         Raises:
-            InputError: the system killed the worker.
+            InputError: the worker refuses the study, or the system killed it.
             RuntimeError: the worker crashed.
         """
-        answer = self.line.message()
+        answer: Answer | None = receive(self.connection)
         if answer is None:
             raise self.end_of_all()
+        if isinstance(answer, Refused):
+            raise InputError(answer.complaints)
         return answer
 
     def end_of_all(self) -> Exception:
@@ -113,7 +104,7 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Stop the process: close its connection, and kill it if it does not end."""
-        self.line.close()
+        self.connection.close()
         if self._process.poll() is None:
             self._process.terminate()
         try:
@@ -130,14 +121,6 @@ def read_output_tail(output: IO[bytes]) -> str:
     output.seek(max(0, output.tell() - _STDERR_TAIL_BYTES))
     text = output.read().decode("utf-8", "replace").strip()
     return f"{text}\n" if text else ""
-
-
-def ready(workers: Sequence[WorkerProcess], seconds: float) -> list[WorkerProcess]:
-    """Wait until some workers have sent messages or died, at most `seconds`."""
-    with selectors.DefaultSelector() as selector:
-        for worker in workers:
-            selector.register(worker.line, selectors.EVENT_READ, worker)
-        return [key.data for key, _ in selector.select(seconds)]
 
 
 def _path() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from evenhand.store.runs import Runs, State
 from evenhand.study.plan import Planned, steps
+from evenhand.study.results.collect import last_line
 from evenhand.study.workers.progress import Progress
 
 
@@ -72,6 +73,14 @@ class Schedule:
             self.ended[run_id] = state.status
         else:
             self.queue.appendleft(run_id)
+
+    def end(self, run_id: str) -> str | None:
+        """Read the status of a run that a worker has ended, and return the reason if it failed."""
+        state = self.runs.look(run_id)
+        self.settle(run_id, state)
+        if state.status != "failed" or state.record is None:
+            return None
+        return f"{self.planned[run_id].title} failed: {last_line(state.record['error'])}"
 
     def look_elsewhere(self) -> None:
         """Read the status of runs that other processes train."""
