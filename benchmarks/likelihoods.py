@@ -127,11 +127,11 @@ def unsorted(model: Any, encoder: Any, prompts: Sequence[list[int]]) -> list[lis
     """The peer: `generate` on batches in the given order."""
     import torch
 
-    from evenhand.finetune.outputs.generate import pad_left
+    from evenhand.finetune.inputs.encoded_rows import pad
 
     found = []
     for i in range(0, len(prompts), BATCH):
-        ids, mask = pad_left(prompts[i : i + BATCH], encoder.pad)
+        ids, mask = pad(prompts[i : i + BATCH], encoder.pad, left=True).values()
         with torch.no_grad():
             out = model.generate(
                 input_ids=ids, attention_mask=mask, max_new_tokens=NEW_TOKENS, do_sample=False,

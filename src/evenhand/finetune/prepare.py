@@ -41,7 +41,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
         problems = adapt.complaints(base, job)
         complaints |= dict.fromkeys(problems)
         if not problems:
-            remarks |= dict.fromkeys([*adapt.remarks(base, job), *task.remarks])
+            remarks |= dict.fromkeys([*adapt.remarks(base, job), *task.rows.remarks])
     return Prepared(tuple(complaints), tuple(remarks), revisions)
 
 

@@ -80,11 +80,11 @@ def _train(
         checkpoint.save_initial_adapter(model, folder)
     clock.lap("load")
 
-    reader, encoded = features.reader_of(base, model, task.encoded, accelerator, flip=job.training.flip)
+    reader, encoded = features.reader_of(base, model, task.rows.encoded, accelerator, flip=job.training.flip)
     # A head on stored features is small, so every process has a copy of it.
     parallel = "data" if isinstance(reader, features.ModelOnCachedFeatures) else job.training.parallel
     reader = wrap_distributed(reader, base.roles.blocks, parallel, accelerator)
-    batches = TrainingBatches(encoded, task.targets, task.train, job.seed, processes)
+    batches = TrainingBatches(encoded, task.rows.targets, task.rows.train, job.seed, processes)
     probe = signals.build_probe(job, data, encoded, accelerator)
     log, steps = Log(folder / "train.jsonl" if first else Path(os.devnull)), 0
     with closing(log), onednn_linears(reader, accelerator), frozen_weights_in_bf16(reader, accelerator):

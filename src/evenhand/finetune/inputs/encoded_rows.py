@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from evenhand.datasets import Examples, Picture
 from evenhand.errors import InputError
@@ -43,6 +45,16 @@ class EncodedRows(Protocol):
         ...
 
 
+def pad(lines: Sequence[Sequence[int] | npt.NDArray[np.int64]], token: int, *, left: bool = False) -> Inputs:
+    """Pad token ids to the longest line; return `input_ids` and `attention_mask` [m, longest]."""
+    tensors = [torch.as_tensor(line) for line in lines]
+    together = partial(pad_sequence, batch_first=True, padding_side="left" if left else "right")
+    return {
+        "input_ids": together(tensors, padding_value=token),
+        "attention_mask": together([torch.ones_like(line) for line in tensors]),
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class Texts:
     """Token ids; a batch is padded on the right to its longest row.
@@ -63,13 +75,7 @@ class Texts:
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
         """Return `input_ids` and `attention_mask` [m, longest row]."""
-        longest = int(self.lengths[rows].max())
-        ids = np.full((len(rows), longest), self.pad, np.int64)
-        mask = np.zeros((len(rows), longest), np.int64)
-        for i, row in enumerate(rows.tolist()):
-            n = len(self.ids[row])
-            ids[i, :n], mask[i, :n] = self.ids[row], 1
-        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        return pad([self.ids[row] for row in rows.tolist()], self.pad)
 
 
 @dataclass(frozen=True, eq=False)

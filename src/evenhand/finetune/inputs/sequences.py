@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,34 +14,15 @@ from evenhand.finetune import Data
 from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.inputs.encoded_rows import SHORT_TEXT_TOKENS, Texts
 from evenhand.finetune.inputs.encoder import Encoder, Ids, boundary, encoder_of, longest
-from evenhand.finetune.inputs.targets import TokenTargets
+from evenhand.finetune.inputs.targets import TaskRows, TokenTargets
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.tables.schema import IntArray
 
-
-@dataclass(frozen=True, eq=False)
-class EncodedSequences:
-    """Token sequences and their split.
-
-    Attributes:
-        encoded: all sequences.
-        targets: the tokens to predict in each.
-        train: positions of the sequences to train on.
-        validation: positions of those for the validation loss.
-        test: positions of those on which the reloaded model is compared with the trained one.
-        remarks: notes on truncated texts.
-    """
-
-    encoded: Texts
-    targets: TokenTargets
-    train: IntArray
-    validation: IntArray
-    test: IntArray
-    remarks: tuple[str, ...] = ()
+Sequences = TaskRows[TokenTargets]
 
 
 @cache_results
-def encode_sequences(base: PretrainedModel, data: Data, max_length: int) -> EncodedSequences:
+def encode_sequences(base: PretrainedModel, data: Data, max_length: int) -> Sequences:
     """Encode the rows of a study for a model that generates.
 
     Raises:
@@ -55,7 +35,7 @@ def encode_sequences(base: PretrainedModel, data: Data, max_length: int) -> Enco
     return _pack_blocks(encoder, data, limit)
 
 
-def _encode_pairs(encoder: Encoder, data: Data, translations: Translations, limit: int) -> EncodedSequences:
+def _encode_pairs(encoder: Encoder, data: Data, translations: Translations, limit: int) -> Sequences:
     """Encode each row as prefix, text, separator, translation, end; only the last two are targets."""
     examples = data.examples
     ids, starts, cut, joined = [], [], 0, 0
@@ -89,9 +69,7 @@ def _encode_pairs(encoder: Encoder, data: Data, translations: Translations, limi
         )
     parts = data.parts
     targets = TokenTargets(ids, np.array(starts, np.int64))
-    return EncodedSequences(
-        _texts(ids, encoder), targets, parts.train, parts.validation, parts.test, tuple(remarks)
-    )
+    return TaskRows(_texts(ids, encoder), targets, parts.train, parts.validation, parts.test, tuple(remarks))
 
 
 def pair_ids(
@@ -124,7 +102,7 @@ def _shorten(
     return prompt, [*full, encoder.end]
 
 
-def _pack_blocks(encoder: Encoder, data: Data, limit: int) -> EncodedSequences:
+def _pack_blocks(encoder: Encoder, data: Data, limit: int) -> Sequences:
     """Pack the texts of each part, in order and each with its end, into blocks of `limit` tokens.
 
     The last block of a part has the remaining tokens; a single remaining token is dropped, as no token before
@@ -142,7 +120,7 @@ def _pack_blocks(encoder: Encoder, data: Data, limit: int) -> EncodedSequences:
         positions[name] = np.arange(len(blocks), len(blocks) + len(packed))
         blocks += packed
     targets = TokenTargets(blocks, np.ones(len(blocks), np.int64))
-    return EncodedSequences(
+    return TaskRows(
         _texts(blocks, encoder), targets, positions["train"], positions["validation"], positions["test"]
     )
 

@@ -1,36 +1,20 @@
-"""Training targets: the expected output for every row, and its cross-entropy."""
+"""Training targets: the expected output for every row, and its cross-entropy (natural logarithm)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from evenhand.finetune.inputs.encoded_rows import Pixels, Texts
 from evenhand.tables.schema import IntArray
 
 #: Label of tokens that are not targets: those of a prompt, and padding.
 IGNORE_INDEX = -100
-
-
-class Targets(Protocol):
-    """Expected outputs for all encoded rows."""
-
-    def count(self, rows: IntArray) -> int:
-        """Return the number of targets of some rows; the loss of a step is the mean over its targets."""
-        ...
-
-    def loss(self, logits: torch.Tensor, rows: IntArray) -> torch.Tensor:
-        """Return the cross-entropy (natural logarithm), summed over the targets of some rows.
-
-        Args:
-            logits: output of the model for these rows.
-            rows: [m] positions of the rows.
-        """
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +28,11 @@ class ClassTargets:
     labels: IntArray
 
     def count(self, rows: IntArray) -> int:
-        """Return the number of rows: each has one target."""
+        """Return the number of targets, which the loss of a step is divided by: one per row."""
         return len(rows)
 
     def loss(self, logits: torch.Tensor, rows: IntArray) -> torch.Tensor:
-        """Return the summed cross-entropy of logits [rows, classes]."""
+        """Return the cross-entropy of logits [rows, classes], summed over the targets of these rows."""
         labels = torch.from_numpy(self.labels[rows]).to(logits.device)
         return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
 
@@ -78,9 +62,34 @@ class TokenTargets:
         return torch.from_numpy(labels)
 
     def loss(self, logits: torch.Tensor, rows: IntArray) -> torch.Tensor:
-        """Return the summed cross-entropy of logits [rows, tokens, vocabulary] for the next tokens."""
+        """Return the cross-entropy of logits [rows, tokens, vocabulary] for the next tokens, summed."""
         labels = self.labels(rows, logits.shape[1]).to(logits.device)[:, 1:]
         scored = labels != IGNORE_INDEX
         return torch.nn.functional.cross_entropy(
             logits[:, :-1][scored].float(), labels[scored], reduction="sum"
         )
+
+
+Targets = ClassTargets | TokenTargets
+TargetsT = TypeVar("TargetsT", ClassTargets, TokenTargets)
+
+
+@dataclass(frozen=True, eq=False)
+class TaskRows(Generic[TargetsT]):
+    """The rows of a task and their split.
+
+    Attributes:
+        encoded: all rows as inputs of the model.
+        targets: the expected output for every row.
+        train: positions of the rows to train on.
+        validation: positions of those for the validation loss.
+        test: positions of those on which the reloaded model is compared with the trained one.
+        remarks: notes for the user.
+    """
+
+    encoded: Texts | Pixels
+    targets: TargetsT
+    train: IntArray
+    validation: IntArray
+    test: IntArray
+    remarks: tuple[str, ...] = ()

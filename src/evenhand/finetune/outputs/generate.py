@@ -7,18 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from accelerate import Accelerator
 
 from evenhand.finetune import Data, Job
-from evenhand.finetune.hardware.devices import all_gather_dict
-from evenhand.finetune.hardware.parallel import local_batches, register_generate
+from evenhand.finetune.hardware.parallel import register_generate
+from evenhand.finetune.inputs.encoded_rows import pad
 from evenhand.finetune.inputs.encoder import Encoder, Ids, encoder_of
 from evenhand.finetune.inputs.passes import rows_of_a_pass
 from evenhand.finetune.inputs.sequences import encode_prompts
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import write as output
+from evenhand.finetune.outputs.predict import answer_batches
 
 #: Prompts in a batch, on a CPU and on a GPU.
 BATCH_PROMPTS, BATCH_PROMPTS_ON_GPU = 32, 128
@@ -83,31 +82,16 @@ def generate(
     distinct = sorted({tuple(ids) for ids in prompts}, key=lambda ids: (len(ids), ids))
     size = rows_of_a_pass(BATCH_PROMPTS_ON_GPU if accelerator.device.type == "cuda" else BATCH_PROMPTS)
     batches = [distinct[start : start + size] for start in range(0, len(distinct), size)]
-    continuations: dict[tuple[int, ...], Ids] = {}
     register_generate(model, "generate")
-    with torch.no_grad(), _greedy(model, encoder, new_tokens):
-        for batch in local_batches(batches, model, accelerator):
-            ids, mask = pad_left(batch, encoder.pad)
-            with accelerator.autocast():
-                out = model.generate(
-                    input_ids=ids.to(accelerator.device), attention_mask=mask.to(accelerator.device)
-                )
-            new = out[:, ids.shape[1] :].cpu().tolist()
-            continuations |= {
-                key: _before_end(line, encoder.end) for key, line in zip(batch, new, strict=True)
-            }
-    continuations = all_gather_dict(continuations, accelerator)
+
+    def continue_batch(batch: Sequence[tuple[int, ...]]) -> list[Ids]:
+        inputs = {k: v.to(accelerator.device) for k, v in pad(batch, encoder.pad, left=True).items()}
+        new = model.generate(**inputs)[:, inputs["input_ids"].shape[1] :].cpu().tolist()
+        return [_before_end(line, encoder.end) for line in new]
+
+    with _greedy(model, encoder, new_tokens):
+        continuations = answer_batches(batches, continue_batch, model, accelerator)
     return [continuations[tuple(ids)] for ids in prompts]
-
-
-def pad_left(lines: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad sequences on the left; return their tokens and attention mask, both [n, longest]."""
-    most = max(map(len, lines))
-    ids = np.full((len(lines), most), pad, np.int64)
-    mask = np.zeros((len(lines), most), np.int64)
-    for i, line in enumerate(lines):
-        ids[i, most - len(line) :], mask[i, most - len(line) :] = line, 1
-    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,18 @@ from accelerate import Accelerator
 from evenhand.datasets import Prompt, PromptTemplate, build_prompts
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job
-from evenhand.finetune.hardware.devices import all_gather_dict
-from evenhand.finetune.hardware.parallel import local_batches
 from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.inputs.choices import Choice, Choices
+from evenhand.finetune.inputs.encoded_rows import pad
 from evenhand.finetune.inputs.encoder import Encoder, boundary, encoder_of, longest
 from evenhand.finetune.inputs.passes import rows_of_a_pass
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import write as output
-from evenhand.finetune.outputs.generate import pad_left
-from evenhand.finetune.outputs.predict import log_probs
+from evenhand.finetune.outputs.predict import answer_batches, log_probs
 from evenhand.tables.schema import FloatArray
 
+#: Tokens of a prompt, and of each of its answers.
+Tokens = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]
 #: Content-free texts, for calibration (Zhao et al. 2021, https://arxiv.org/abs/2102.09690, section 5).
 CONTENT_FREE_TEXTS = ("N/A", "[MASK]", "")
 #: Maximum number of tokens of a batch, padding included, on a CPU and on a GPU.
@@ -182,25 +183,18 @@ def score_answers(
             size += 1
         batches.append(distinct[start : start + size])
         start += size
-    scores: dict[Any, list[FloatArray]] = {}
-    with torch.no_grad():
-        for batch in local_batches(batches, model, accelerator):
-            with accelerator.autocast():
-                batch_scores = _score_batch(model, batch, pad, accelerator.device)
-            scores |= dict(zip(batch, batch_scores, strict=True))
-    scores = all_gather_dict(scores, accelerator)
+    score = partial(_score_batch, model, pad, accelerator.device)
+    scores = answer_batches(batches, score, model, accelerator)
     return [scores[(c.prompt, c.answers)] for c in choices]
 
 
-def _fits_a_pass(
-    batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]], most_tokens: int
-) -> bool:
+def _fits_a_pass(batch: Sequence[Tokens], most_tokens: int) -> bool:
     """Return True if prompts can be scored together; the answers of one prompt always are."""
     rows = sum(len(answers) for _, answers in batch)
     return rows_of_a_pass(rows) == rows and _count_tokens(batch) <= most_tokens
 
 
-def _count_tokens(batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]]) -> int:
+def _count_tokens(batch: Sequence[Tokens]) -> int:
     """Count the tokens of a batch, with one copy of the prompt per answer and padding."""
     wide = max(len(prompt) for prompt, _ in batch) + max(len(a) for _, answers in batch for a in answers)
     return wide * sum(len(answers) for _, answers in batch)
@@ -208,14 +202,15 @@ def _count_tokens(batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], 
 
 def _score_batch(
     model: Any,  # noqa: ANN401
-    batch: Sequence[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]],
-    pad: int,
+    pad_id: int,
     device: torch.device,
+    batch: Sequence[Tokens],
 ) -> list[list[FloatArray]]:
     """Score the answers of one batch of prompts."""
-    ids, mask = (t.to(device) for t in pad_left([prompt for prompt, _ in batch], pad))
+    inputs = {k: v.to(device) for k, v in pad([prompt for prompt, _ in batch], pad_id, left=True).items()}
+    mask = inputs["attention_mask"]
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
+    out = model(**inputs, position_ids=positions, use_cache=True, logits_to_keep=1)
     owners = [i for i, (_, answers) in enumerate(batch) for _ in answers]
     lines = [answer for _, answers in batch for answer in answers]
     index = torch.tensor(owners, device=device)
@@ -224,7 +219,7 @@ def _score_batch(
     pieces = [heads[i : i + 1] for i in range(len(lines))]
     longer = [i for i, line in enumerate(lines) if len(line) > 1]
     if longer:
-        tails = _score_tails(model, out, [lines[i] for i in longer], index[longer], mask, pad)
+        tails = _score_tails(model, out, [lines[i] for i in longer], index[longer], mask, pad_id)
         for i, tail in zip(longer, tails, strict=True):
             pieces[i] = np.concatenate([pieces[i], tail])
     scores: list[list[FloatArray]] = [[] for _ in batch]
@@ -239,28 +234,21 @@ def _score_tails(
     lines: Sequence[Sequence[int]],
     owners: torch.Tensor,
     mask: torch.Tensor,
-    pad: int,
+    pad_id: int,
 ) -> list[FloatArray]:
     """Score the tokens of each answer after its first one, with the cached keys and values of its prompt."""
-    most = max(map(len, lines)) - 1
-    inputs = np.full((len(lines), most), pad, np.int64)
-    is_scored = np.zeros((len(lines), most), bool)
-    targets = np.zeros((len(lines), most), np.int64)
-    for i, line in enumerate(lines):
-        inputs[i, : len(line) - 1], targets[i, : len(line) - 1] = line[:-1], line[1:]
-        is_scored[i, : len(line) - 1] = True
-    device = mask.device
+    device, before = mask.device, mask[owners]
+    inputs = {k: v.to(device) for k, v in pad([line[:-1] for line in lines], pad_id).items()}
+    targets = pad([line[1:] for line in lines], pad_id)["input_ids"].to(device)
+    real = inputs["attention_mask"]
     cache = out.past_key_values
     cache.batch_select_indices(owners)
-    before = mask[owners]
-    real = torch.from_numpy(is_scored).to(device)
-    positions = before.sum(1, keepdim=True) + torch.arange(most, device=device)
     logits = model(
-        input_ids=torch.from_numpy(inputs).to(device),
-        attention_mask=torch.cat([before, real.long()], dim=1),
-        position_ids=positions,
+        input_ids=inputs["input_ids"],
+        attention_mask=torch.cat([before, real], dim=1),
+        position_ids=before.sum(1, keepdim=True) + torch.arange(real.shape[1], device=device),
         past_key_values=cache,
         use_cache=True,
     ).logits
-    values = log_probs(logits[real], torch.from_numpy(targets).to(device)[real])
-    return np.split(values, np.cumsum(is_scored.sum(1))[:-1])
+    values = log_probs(logits[real.bool()], targets[real.bool()])
+    return np.split(values, np.cumsum([len(line) - 1 for line in lines])[:-1])

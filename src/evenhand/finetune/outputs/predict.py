@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 
 from evenhand.finetune.hardware.devices import all_gather_dict, all_reduce_sum
+from evenhand.finetune.hardware.parallel import local_batches
 from evenhand.finetune.inputs.encoded_rows import EncodedRows
 from evenhand.finetune.inputs.passes import in_batches
 from evenhand.finetune.inputs.targets import IGNORE_INDEX, TokenTargets
 from evenhand.tables.schema import FloatArray, IntArray
 
+K = TypeVar("K")
+V = TypeVar("V")
 #: Number of logits that are converted to float64 at once: 32 MB.
 _MAX_CHUNK_ELEMENTS = 2**22
 
@@ -90,6 +94,28 @@ def _predict(
     if not np.isfinite(outputs).all():
         raise FloatingPointError("the model produced NaN or infinite outputs; try a lower learning rate")
     return outputs
+
+
+def answer_batches(
+    batches: Sequence[Sequence[K]],
+    answer: Callable[[Sequence[K]], Sequence[V]],
+    model: torch.nn.Module,
+    accelerator: Accelerator,
+) -> dict[K, V]:
+    """Answer batches of distinct keys, divided among the processes of the group.
+
+    Args:
+        batches: the keys of each pass.
+        answer: returns one value per key of a batch; called without gradients, in the run's precision.
+        model: the model that `answer` runs.
+        accelerator: device, precision and group.
+    """
+    answers: dict[K, V] = {}
+    with torch.no_grad():
+        for batch in local_batches(batches, model, accelerator):
+            with accelerator.autocast():
+                answers |= zip(batch, answer(batch), strict=True)
+    return all_gather_dict(answers, accelerator)
 
 
 def accuracy_and_loss(scores: FloatArray, labels: IntArray) -> tuple[float, float]:
