@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from typing import Literal
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples, synthetic_posts
 from evenhand.datasets.lib.config import Frozen, Limit
+from evenhand.datasets.lib.deduplicate import draw_rows
 from evenhand.datasets.lib.leaks import normalize_text
 from evenhand.datasets.lib.reading.columns import Reader
 from evenhand.datasets.lib.reading.files import locate
@@ -240,14 +240,12 @@ def _select_comments(
         remarks.append(f"{again:,} comments that repeat another comment's text were dropped.")
     elif again:
         remarks.append(f"{again:,} comments repeat the text of another comment.")
-    if config.limit is not None and config.limit < len(selected):
-
-        def key(i: int) -> bytes:
-            return hashlib.sha256(f"limit:{rows.values['comment_id'][first[i]]}".encode()).digest()
-
-        remarks.append(f"{config.limit:,} of {len(selected):,} comments were drawn (limit).")
-        selected = np.array(sorted(sorted(selected.tolist(), key=key)[: config.limit]), np.int64)
-    return selected, remarks
+    drawn = draw_rows(
+        selected.tolist(), [str(rows.values["comment_id"][first[i]]) for i in selected], config.limit
+    )
+    if len(drawn) < len(selected):
+        remarks.append(f"{len(drawn):,} of {len(selected):,} comments were drawn (limit).")
+    return np.array(drawn, np.int64), remarks
 
 
 def _attribute(name: str, flags: dict[str, BoolArray], chosen: IntArray) -> Attribute:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from evenhand.datasets import (
-    DatasetInfo,
-    Examples,
-    Parts,
-    split_from_column,
-    synthetic_portraits,
-    synthetic_posts,
-)
+from evenhand.datasets import DatasetInfo, Examples, synthetic_portraits, synthetic_posts
 from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
-from evenhand.datasets.lib.deduplicate import Inputs, name_rows, read_texts, select_rows
-from evenhand.datasets.lib.leaks import content_hash
+from evenhand.datasets.lib.deduplicate import Inputs, Value, read_texts, select_inputs
 from evenhand.datasets.lib.pictures import find_readable, read_bytes
-from evenhand.datasets.lib.reading.columns import Reader, attribute_complaints
-from evenhand.datasets.lib.reading.files import local_path, locate
-from evenhand.datasets.lib.reading.read import RequiredColumns, Rows, raise_complaints, read_columns
-from evenhand.datasets.lib.smoke import SMOKE, SMOKE_ROWS
+from evenhand.datasets.lib.reading.columns import attribute_complaints
+from evenhand.datasets.lib.reading.files import local_path
+from evenhand.datasets.lib.reading.read import Rows, raise_complaints
+from evenhand.datasets.lib.smoke import SMOKE, SMOKE_ROWS, draw_partitions
 from evenhand.errors import Complaint, InputError, TableError
 from evenhand.tables.schema import Attribute, IntArray
 
@@ -34,7 +27,6 @@ INFO = DatasetInfo(
     source="files of the user, or a hub dataset",
     licence="the table's own",
 )
-Value = str | int | float | bool
 _SMOKE_GROUPS = ("a", "b", "c", "d")
 
 
@@ -128,36 +120,23 @@ def _further_complaints(config: Config, complaints: Sequence[str]) -> tuple[str,
 
 
 def _read_examples(config: Config) -> Examples:
-    """Read the table, or raise the first group of complaints.
-
-    The order matters: rows are selected before texts or pictures are decoded, and labels and groups are
-    checked on the remaining rows only, so that complaints are about rows that a run would use.
-    """
-    rows = read_columns(
-        locate(config.path, files=config.files, revision=config.revision), _required_columns(config)
+    """Read the table, or raise the first group of complaints."""
+    selection = select_inputs(
+        config,
+        {"label": config.label, "text": config.text},
+        partial(read_texts, config.text) if config.text else partial(_read_images, config),
+        memberships=config.memberships,
+        picture=config.image,
     )
-    reader = Reader(rows)
-    selected = reader.select_rows(config.where)
-    if config.without_group == "drop":
-        selected = reader.drop_ungrouped(config.by, config.memberships, selected)
+    reader = selection.reader
+    labels, classes = reader.read_labels(config.label, selection.rows, config.positive)
+    attributes = reader.read_attributes(config.by, config.memberships, selection.rows)
+    parts = selection.read_parts()
     raise_complaints(reader.complaints)
-    inputs = read_texts(rows, selected, config.text) if config.text else _read_images(rows, selected, config)
-    hashes = [content_hash(value) for value in inputs.values]
-    part_names = None if config.split_column is None else rows.values[config.split_column]
-    ids, on_names = name_rows(
-        reader, inputs.rows, hashes, column=config.id, duplicates=config.duplicates, parts=part_names
-    )
-    chosen, on_selection = select_rows(ids, hashes, limit=config.limit, duplicates=config.duplicates)
-    selected = inputs.rows[chosen]
-    labels, classes = reader.read_labels(config.label, selected, config.positive)
-    attributes = reader.read_attributes(config.by, config.memberships, selected)
-    ids = [ids[i] for i in chosen]
-    parts = None if part_names is None else _read_parts(reader, [part_names[i] for i in selected], ids)
-    raise_complaints(reader.complaints)
-    values = [inputs.values[i] for i in chosen]
-    remarks = (*inputs.remarks, *on_names, *on_selection, *reader.remarks)
-    task: Literal["text", "image"] = "text" if config.text else "image"
-    return Examples(task, ids, values, labels, classes, attributes, remarks, parts)  # type: ignore[arg-type]
+    return Examples(
+        "text" if config.text else "image", selection.ids, selection.values, labels, classes, attributes,
+        (*selection.remarks, *reader.remarks), parts,
+    )  # fmt: skip
 
 
 def smoke(config: Config) -> Examples:
@@ -168,10 +147,7 @@ def smoke(config: Config) -> Examples:
     else:
         world = synthetic_portraits.load(synthetic_portraits.Config(rows=SMOKE_ROWS, difficulty=0.0))
     rng = np.random.default_rng(0)
-    attributes = [
-        Attribute(name, "partition", _SMOKE_GROUPS, codes=rng.integers(len(_SMOKE_GROUPS), size=SMOKE_ROWS))
-        for name in config.by
-    ]
+    attributes = draw_partitions(config.by, _SMOKE_GROUPS, rng)
     for pattern in config.memberships:
         flags = rng.random((len(_SMOKE_GROUPS), SMOKE_ROWS)) < 1 / len(_SMOKE_GROUPS)
         name = pattern.replace("*", "").rstrip("_") or pattern
@@ -181,27 +157,7 @@ def smoke(config: Config) -> Examples:
     )  # fmt: skip
 
 
-def _read_parts(reader: Reader, part_names: Sequence[str | None], ids: Sequence[str]) -> Parts | None:
-    """Read the parts from the split column; None, with complaints, where its values cannot be used."""
-    try:
-        return split_from_column(part_names, ids)
-    except InputError as error:
-        section = (*reader.rows.section, "split_column")
-        reader.complaints.extend(Complaint(what, *section) for what in error.complaints)
-        return None
-
-
-def _required_columns(config: Config) -> RequiredColumns:
-    """List the columns that the options name."""
-    named = [("label", config.label), ("text", config.text), ("id", config.id)]
-    named += [("split_column", config.split_column), *(("by", name) for name in config.by)]
-    named += [("where", name) for name in config.where]
-    verbatim = (config.text,) if config.text else ()
-    single = tuple((option, name) for option, name in named if name is not None)
-    return RequiredColumns(single, config.memberships, verbatim, config.image)
-
-
-def _read_images(rows: Rows, selected: IntArray, config: Config) -> Inputs:
+def _read_images(config: Config, rows: Rows, selected: IntArray) -> Inputs:
     """Read the bytes of pictures; pictures that cannot be decoded are skipped and counted."""
     base = None if config.folder is None else local_path("dataset.folder", config.folder)
     if base is not None and not base.is_dir():

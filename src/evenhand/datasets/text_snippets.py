@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from evenhand.datasets import DatasetInfo, Examples, PromptSet, split_from_column, synthetic_posts
+from evenhand.datasets import DatasetInfo, Examples, PromptSet, synthetic_posts
 from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
-from evenhand.datasets.lib.deduplicate import name_rows, read_texts, select_rows
-from evenhand.datasets.lib.leaks import content_hash
+from evenhand.datasets.lib.deduplicate import Value, read_texts, select_inputs
 from evenhand.datasets.lib.prompts.questions import Questions, read_questions
 from evenhand.datasets.lib.prompts.templates import expand_templates, read_templates
-from evenhand.datasets.lib.reading.columns import Reader, attribute_complaints
-from evenhand.datasets.lib.reading.files import locate
-from evenhand.datasets.lib.reading.read import RequiredColumns, raise_complaints, read_columns
-from evenhand.datasets.lib.smoke import SMOKE, SMOKE_ROWS
-from evenhand.tables.schema import Attribute
+from evenhand.datasets.lib.reading.columns import attribute_complaints
+from evenhand.datasets.lib.reading.read import raise_complaints
+from evenhand.datasets.lib.smoke import SMOKE, SMOKE_ROWS, draw_partitions
 
 INFO = DatasetInfo(
     title="Text snippets",
@@ -27,7 +25,6 @@ INFO = DatasetInfo(
     licence="the table's own",
     problems=("The questions presuppose that a text reveals its author's gender; most texts do not.",),
 )
-Value = str | int | float | bool
 _SMOKE_SNIPPETS, _SMOKE_OF_FAMILIES = 4, 5
 _SMOKE_GROUPS = ("a", "b")
 
@@ -100,45 +97,22 @@ def load(config: Config) -> Examples:
         InputError: a file cannot be read, or its values cannot be used.
     """
     prompts, on_prompts = _build_prompt_set(config)
-    named = [("text", config.text), ("id", config.id), ("split_column", config.split_column)]
-    named += [*(("by", name) for name in config.by), *(("where", name) for name in config.where)]
-    single = tuple((option, name) for option, name in named if name is not None)
-    rows = read_columns(
-        locate(config.path, files=config.files, revision=config.revision),
-        RequiredColumns(single, (), (config.text,)),
-    )
-    reader = Reader(rows)
-    selected = reader.select_rows(config.where)
-    if config.without_group == "drop":
-        selected = reader.drop_ungrouped(config.by, (), selected)
+    selection = select_inputs(config, {"text": config.text}, partial(read_texts, config.text))
+    reader = selection.reader
+    attributes = reader.read_attributes(config.by, (), selection.rows)
+    parts = selection.read_parts()
     raise_complaints(reader.complaints)
-    inputs = read_texts(rows, selected, config.text)
-    hashes = [content_hash(value) for value in inputs.values]
-    part_names = None if config.split_column is None else rows.values[config.split_column]
-    ids, on_names = name_rows(
-        reader, inputs.rows, hashes, column=config.id, duplicates=config.duplicates, parts=part_names
-    )
-    chosen, on_selection = select_rows(ids, hashes, limit=config.limit, duplicates=config.duplicates)
-    selected = inputs.rows[chosen]
-    attributes = reader.read_attributes(config.by, (), selected)
-    raise_complaints(reader.complaints)
-    ids = [ids[i] for i in chosen]
-    parts = None if part_names is None else split_from_column([part_names[i] for i in selected], ids)
-    values = [str(inputs.values[i]) for i in chosen]
-    remarks = (*inputs.remarks, *on_names, *on_selection, *reader.remarks, *on_prompts)
     return Examples(
-        "language", ids, values, np.zeros(len(ids), np.int64), (), attributes, remarks, parts, prompts=prompts
-    )
+        "language", selection.ids, selection.values, np.zeros(len(selection.ids), np.int64), (), attributes,
+        (*selection.remarks, *reader.remarks, *on_prompts), parts, prompts=prompts,
+    )  # fmt: skip
 
 
 def smoke(config: Config) -> Examples:
     """Write synthetic posts in place of the texts, and ask every fifth template about a few of them."""
     posts = synthetic_posts.load(synthetic_posts.Config(rows=SMOKE_ROWS))
     rng = np.random.default_rng(0)
-    attributes = tuple(
-        Attribute(name, "partition", _SMOKE_GROUPS, codes=rng.integers(len(_SMOKE_GROUPS), size=SMOKE_ROWS))
-        for name in config.by
-    )
+    attributes = tuple(draw_partitions(config.by, _SMOKE_GROUPS, rng))
     bias = config.bias or Bias()
     names = bias.families or tuple(read_templates(bias.templates).templates)
     few = {"snippets": _SMOKE_SNIPPETS, "families": names[::_SMOKE_OF_FAMILIES]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections import Counter
@@ -15,6 +14,7 @@ import numpy as np
 
 from evenhand.datasets import DatasetInfo, Examples, Parts, Picture, split_from_column, synthetic_portraits
 from evenhand.datasets.lib.config import Frozen, Limit
+from evenhand.datasets.lib.deduplicate import draw_rows
 from evenhand.datasets.lib.pictures import find_readable, read_bytes
 from evenhand.datasets.lib.reading.files import local_path, locate
 from evenhand.datasets.lib.reading.read import RequiredColumns, read_columns
@@ -97,12 +97,7 @@ def load(config: Config) -> Examples:
             f"dataset.path '{config.path}': holds no face with age, gender and race in 0 < age <= 200, "
             f"0 or 1, 0 to 4{skipped}."
         )
-    order = range(len(faces.names))
-    if config.limit is not None:
-        hashed = sorted(order, key=lambda i: hashlib.sha256(f"limit:{faces.names[i]}".encode()).digest())
-        chosen = sorted(hashed[: config.limit])
-    else:
-        chosen = list(order)
+    chosen = draw_rows(range(len(faces.names)), faces.names, config.limit)
     raw = [_picture_bytes(faces.pictures[i]) for i in chosen]
     good, remarks = find_readable(raw, [faces.names[i] for i in chosen], f"dataset.path '{config.path}'")
     selected = [i for i, fine in zip(chosen, good, strict=True) if fine]

@@ -10,6 +10,7 @@ from typing import Literal
 
 from evenhand.datasets import DatasetInfo, Examples, Translations, synthetic_pairs
 from evenhand.datasets.lib.config import Field, Frozen, Limit, model_validator
+from evenhand.datasets.lib.deduplicate import draw_rows
 from evenhand.datasets.lib.leaks import normalize_text
 from evenhand.datasets.lib.reading.files import local_path, locate
 from evenhand.datasets.lib.reading.lines import text_lines
@@ -108,11 +109,9 @@ def load(config: Config) -> Examples:
     if len(distinct) < len(pairs):
         remarks.append(f"{len(pairs) - len(distinct):,} pairs that repeat another pair were dropped.")
     ids = [hashlib.sha256("\n".join(pair).encode()).hexdigest()[:16] for pair in distinct]
-    order = list(range(len(distinct)))
-    if config.limit is not None and config.limit < len(order):
-        order.sort(key=lambda i: hashlib.sha256(f"limit:{ids[i]}".encode()).digest())
-        remarks.append(f"{config.limit:,} of {len(order):,} pairs were drawn (limit).")
-        order = sorted(order[: config.limit])
+    order = draw_rows(range(len(distinct)), ids, config.limit)
+    if len(order) < len(distinct):
+        remarks.append(f"{len(order):,} of {len(distinct):,} pairs were drawn (limit).")
     selected = [distinct[i] for i in order]
     referents, on_referents = _find_referents(config, [english for english, _ in selected])
     remarks += on_referents
