@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AutoConfig,
     AutoModelForImageClassification,
@@ -46,6 +47,23 @@ def test_counts_are_those_of_the_real_model(way, options, folder):
     assert size.parameters == sum(p.numel() for p in base.model.parameters())
     assert size.trainable == sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert size.cached == (way == "head_only")
+
+
+@pytest.mark.parametrize(("way", "options"), METHODS)
+def test_operations_are_those_that_torch_counts(way, options, folder):
+    """Products within attention are left out: FlopCounterMode counts some kernels of it and not others."""
+    one = job(folder, way, options)
+    [size] = estimate_sizes([one], "text", ("a", "b"), 10).estimates
+    model = adapt.build_adapted_model(load_base(one.model, "text", ("a", "b"), "float32"), one)
+    layers = (torch.ops.aten.mm, torch.ops.aten.addmm)
+    with FlopCounterMode(display=False) as counter:
+        logits = model(input_ids=torch.ones(1, 10, dtype=torch.long)).logits
+        forward = sum(counter.get_flop_counts()["Global"].get(layer, 0) for layer in layers)
+        if way == "full":
+            logits.sum().backward()
+    counts = counter.get_flop_counts()["Global"]
+    assert forward == size.forward
+    assert way != "full" or sum(counts.get(layer, 0) for layer in layers) == size.training
 
 
 def test_operations_by_hand(folder):

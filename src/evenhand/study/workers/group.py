@@ -21,27 +21,12 @@ from multiprocessing.connection import Connection, wait
 
 from evenhand.errors import InputError
 from evenhand.store.runs import Runs
-from evenhand.study.workers.messages import (
-    Answer,
-    Begun,
-    Ended,
-    Failed,
-    Follow,
-    Open,
-    Opened,
-    Prepare,
-    Refused,
-    Request,
-    Step,
-    Train,
-    receive,
-    send,
-)
-from evenhand.study.workers.process import WORKER_MODULE, read_output_tail
+from evenhand.study.workers import messages
+from evenhand.study.workers.messages import Answer, Ended, Open, Refused, Request, Train
+from evenhand.study.workers.process import SHUTDOWN_TIMEOUT, WORKER_MODULE, read_output_tail, stop
 from evenhand.study.workers.worker import Send, describe_missing_package, serve
 
 _SECONDS_BETWEEN_LOOKS = 0.25
-_SHUTDOWN_TIMEOUT = 5.0
 
 
 class GroupError(Exception):
@@ -89,7 +74,7 @@ class Group:
                     output = read_output_tail(self._output)
                     raise GroupError(f"{output}torchrun ended before all workers had started.") from None
                 continue
-            message = receive(line)
+            message = messages.receive(line)
             if message is None:
                 raise GroupError(f"{read_output_tail(self._output)}A worker died before it had started.")
             rank, started = message
@@ -103,7 +88,7 @@ class Group:
     def open(self, message: Open) -> list[str]:
         """Let every worker load the rows and the code, and return their complaints."""
         for line in self._lines:
-            send(line, message)
+            messages.send(line, message)
         waiting, complaints = len(self._lines), dict[str, None]()
         for _, answer in self._answers():
             waiting -= 1
@@ -112,20 +97,20 @@ class Group:
                 break
         return list(complaints)
 
-    def ask(self, message: Prepare | Train, report: Send) -> Answer:
+    def ask(self, message: messages.Prepare | Train, report: Send) -> Answer:
         """Let the first worker answer; when it starts a run, the others follow, and all end together."""
-        send(self._lines[0], message)
+        messages.send(self._lines[0], message)
         waiting, ended = {0}, None
         for rank, answer in self._answers():
             match answer:
-                case Begun():
+                case messages.Begun():
                     assert isinstance(message, Train)
                     for line in self._lines[1:]:
-                        send(line, Follow(message.job, answer.folder))
+                        messages.send(line, messages.Follow(message.job, answer.folder))
                     waiting |= set(range(1, len(self._lines)))
-                case Step():
+                case messages.Step():
                     report(answer)
-                case Failed():
+                case messages.Failed():
                     raise GroupError(answer.error)
                 case _:
                     waiting.remove(rank)
@@ -139,12 +124,7 @@ class Group:
         """End all workers."""
         for line in self._lines:
             line.close()
-        self._process.terminate()
-        try:
-            self._process.wait(_SHUTDOWN_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        stop(self._process)
         self._output.close()
 
     def _answers(self) -> Iterator[tuple[int, Answer]]:
@@ -156,7 +136,7 @@ class Group:
         while True:
             for line in wait(self._lines):
                 rank = self._lines.index(line)  # type: ignore[arg-type]
-                answer = receive(self._lines[rank])
+                answer = messages.receive(self._lines[rank])
                 if answer is None:
                     raise GroupError(self._death(rank))
                 yield rank, answer
@@ -164,7 +144,7 @@ class Group:
     def _death(self, rank: int) -> str:
         """Describe the death of a worker, with the last output of torchrun."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_SHUTDOWN_TIMEOUT)
+            self._process.wait(SHUTDOWN_TIMEOUT)
         output = read_output_tail(self._output)
         return f"{output}Process {rank + 1} of the {len(self._lines)} that trained together died."
 
@@ -189,7 +169,7 @@ class GroupWorker:
                 return self._open(message)
             case Train():
                 return self._train(message)
-            case Prepare():
+            case messages.Prepare():
                 return self._prepare(message)
             case _:
                 raise AssertionError(message)
@@ -207,15 +187,15 @@ class GroupWorker:
         self._opening = replace(message, processes=size)
         return self._start()
 
-    def _start(self) -> Opened | Refused:
+    def _start(self) -> messages.Opened | Refused:
         try:
             self._group = Group(self._opening.processes)
             complaints = self._group.open(self._opening)
         except GroupError as error:
             complaints = [str(error)]
-        return Refused(complaints) if complaints else Opened()
+        return Refused(complaints) if complaints else messages.Opened()
 
-    def _prepare(self, message: Prepare) -> Answer:
+    def _prepare(self, message: messages.Prepare) -> Answer:
         """Let the first worker fetch every model into the cache, where the others find it."""
         assert self._group is not None
         try:

@@ -31,7 +31,7 @@ _ENVIRONMENT = {
 }
 WORKER_MODULE, GROUP_MODULE = "evenhand.study.workers.worker", "evenhand.study.workers.group"
 _STDERR_TAIL_BYTES = 4000
-_SHUTDOWN_TIMEOUT = 5.0
+SHUTDOWN_TIMEOUT = 5.0
 
 
 class WorkerProcess:
@@ -105,14 +105,18 @@ class WorkerProcess:
     def close(self) -> None:
         """Stop the process: close its connection, and kill it if it does not end."""
         self.connection.close()
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(_SHUTDOWN_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        stop(self._process)
         self._output.close()
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Terminate a process, and kill it if it does not end."""
+    process.terminate()
+    try:
+        process.wait(SHUTDOWN_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def read_output_tail(output: IO[bytes]) -> str:

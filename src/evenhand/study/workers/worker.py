@@ -26,21 +26,7 @@ from evenhand.finetune import Job
 from evenhand.store.runs import Attempt, Runs
 from evenhand.study.faults import disk_fault, memory_fault
 from evenhand.study.workers import messages
-from evenhand.study.workers.messages import (
-    Answer,
-    Begun,
-    Ended,
-    Failed,
-    Follow,
-    Models,
-    Open,
-    Opened,
-    Prepare,
-    Refused,
-    Request,
-    Step,
-    Train,
-)
+from evenhand.study.workers.messages import Answer, Ended, Follow, Open, Prepare, Refused, Request, Train
 
 if TYPE_CHECKING:
     from evenhand.study.data import Loaded
@@ -143,7 +129,7 @@ class Worker:
             )
             return Refused([f"{complaint}determined by its options."])
         self._processes = message.processes
-        return Opened()
+        return messages.Opened()
 
     def _prepare(self, message: Prepare) -> Answer:
         jobs, rows = message.jobs, self._rows.of(message.jobs[0].seed)
@@ -162,7 +148,7 @@ class Worker:
         if prepared.complaints:
             return Refused(prepared.complaints)
         stored = getattr(self._trainer, "stored", None)
-        return Models(prepared.remarks, prepared.revisions, stored(jobs, rows) if stored else ())
+        return messages.Models(prepared.remarks, prepared.revisions, stored(jobs, rows) if stored else ())
 
     def _train(self, message: Train) -> Answer:
         """Train a run, unless another process has claimed it, and record its end."""
@@ -176,7 +162,7 @@ class Worker:
             if not isinstance(begun, Attempt):
                 return Ended()
             if self._processes > 1:
-                self._send(Begun(begun.folder))
+                self._send(messages.Begun(begun.folder))
             failed = self._train_run(begun, message)
         except (OSError, InputError) as error:
             return Refused([f"{runs.path}: cannot be written: {error}"])
@@ -211,7 +197,7 @@ class Worker:
         try:
             self._call_trainer(message.job, message.folder)
         except Exception:
-            return Failed(traceback.format_exc())
+            return messages.Failed(traceback.format_exc())
         return Ended()
 
     def _call_trainer(self, job: Job, folder: Path, **options: Any) -> Mapping[str, Any]:  # noqa: ANN401
@@ -231,7 +217,7 @@ def _limit_rate(send: Send) -> Callable[[int, int], None]:
         nonlocal last
         if done == every or time.monotonic() - last >= _SECONDS_BETWEEN_STEPS:
             last = time.monotonic()
-            send(Step(done, every))
+            send(messages.Step(done, every))
 
     return step
 
