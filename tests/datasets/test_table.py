@@ -1,6 +1,7 @@
 """Any table: every format says the same, options do what they say, and what is wrong is told at once."""
 
 import gzip
+import hashlib
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from evenhand.datasets import check_split, find_leaks, split, table
+from evenhand.datasets.lib.deduplicate import draw_rows
 from evenhand.errors import EvenhandError
 from tests.datasets import sample
 
@@ -99,6 +101,15 @@ def test_labels_by_name(tmp_path):
 def test_positive_as_yaml_writes_it(posts):
     assert load(posts, positive=1).classes == ("0", "1")
     assert load(posts, positive=0).classes == ("1", "0")
+
+
+def test_a_draw_depends_on_hashed_names_only():
+    names = [f"row {i}" for i in range(50)]
+    by_hash = sorted(range(50), key=lambda i: hashlib.sha256(f"limit:{names[i]}".encode()).digest())
+    assert draw_rows(range(50), names, 7) == sorted(by_hash[:7])
+    back = draw_rows(range(50), names[::-1], 7)
+    assert {names[::-1][i] for i in back} == {names[i] for i in by_hash[:7]}
+    assert draw_rows(range(50), names, None) == draw_rows(range(50), names, 60) == list(range(50))
 
 
 def test_where_limit_and_split_column(tmp_path):

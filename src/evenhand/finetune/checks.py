@@ -101,7 +101,7 @@ def check_saved(
     return differences
 
 
-def _check_merged(model: Any, task: Task, accelerator: Accelerator) -> float:  # noqa: ANN401
+def _check_merged(model: Any, task: Task, accelerator: Accelerator) -> float:
     """Merge a model's adapters into its weights, and compare predictions before and after in float32.
 
     Returns:

@@ -56,7 +56,7 @@ class ClassificationTask:
     data: Data
     rows: TaskRows[ClassTargets]
 
-    def make_validator(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> Validator | None:  # noqa: ANN401
+    def make_validator(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> Validator | None:
         """Return a function for accuracy and log loss on the validation rows; None without such rows."""
         rows = self.rows.validation
         if not len(rows):
@@ -67,16 +67,12 @@ class ClassificationTask:
         )
 
     def sample_probabilities(
-        self,
-        model: Any,  # noqa: ANN401
-        accelerator: Accelerator,
-        *,
-        exact: bool = False,
+        self, model: Any, accelerator: Accelerator, *, exact: bool = False
     ) -> FloatArray:
         """Return probabilities [sample, classes] for a sample of the test rows; `exact` uses float32."""
         return probabilities(model, self.rows.encoded, self.rows.test[:SAMPLE_ROWS], accelerator, exact=exact)
 
-    def predict(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> TaskOutput:  # noqa: ANN401
+    def predict(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> TaskOutput:
         """Predict validation and test rows."""
         validation, test = self.rows.validation, self.rows.test
         rows = np.concatenate([validation, test])
@@ -97,7 +93,7 @@ class GenerationTask:
     data: Data
     rows: TaskRows[TokenTargets]
 
-    def make_validator(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> Validator | None:  # noqa: ANN401
+    def make_validator(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> Validator | None:
         """Return a function for the mean loss of the targets of the validation rows; None without any."""
         rows = self.rows.validation
         if not len(rows):
@@ -110,11 +106,7 @@ class GenerationTask:
         return measure
 
     def sample_probabilities(
-        self,
-        model: Any,  # noqa: ANN401
-        accelerator: Accelerator,
-        *,
-        exact: bool = False,
+        self, model: Any, accelerator: Accelerator, *, exact: bool = False
     ) -> FloatArray:
         """Return probabilities [tokens] of the target tokens of a sample; `exact` uses float32."""
         rows = self.rows.test[:SAMPLE_ROWS]
@@ -124,7 +116,7 @@ class GenerationTask:
         probability: FloatArray = np.exp(np.concatenate(log_probs))
         return probability
 
-    def predict(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> TaskOutput:  # noqa: ANN401
+    def predict(self, model: Any, encoded: EncodedRows, accelerator: Accelerator) -> TaskOutput:
         """Translate the test rows, or score the answers to all prompts."""
         predictor = translate if self.data.examples.translations is not None else score_prompts
         write, remarks = predictor(self.base, self.job, self.data, copy_of(model), accelerator)

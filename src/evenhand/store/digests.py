@@ -43,8 +43,7 @@ def digest_folder(folder: Path) -> dict[str, str]:
             if known.get(key, [])[:-1] == state:
                 digests[path.name] = str(known[key][-1])
                 continue
-            with path.open("rb") as file:
-                digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[path.name] = sha256_of(path)
             settled = time.time() - max(path.stat().st_mtime, path.stat().st_ctime) > _SETTLE_SECONDS
         except OSError as error:
             raise CallError(f"{path}: cannot be read ({error.strerror or error}).") from None
@@ -53,6 +52,12 @@ def digest_folder(folder: Path) -> dict[str, str]:
     if new:
         _store(index, {**known, **new})
     return digests
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _state(path: Path) -> list[object]:

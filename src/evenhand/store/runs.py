@@ -7,7 +7,6 @@ content is corrupt, and is moved aside, never deleted.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 from evenhand.store import saved
 from evenhand.store.claims import Claim, claim, is_held
+from evenhand.store.digests import sha256_of
 from evenhand.tables.io.write import write_atomic
 
 SCHEMA = "evenhand.run/1"
@@ -301,8 +301,7 @@ def _incomplete(record: Mapping[str, Any]) -> str | None:
 def _sha256(path: Path) -> str | None:
     """Return the SHA-256 of a file; None if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError:
         return None
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from evenhand.store.digests import sha256_of
 
 #: Subfolders of a run that hold a model.
 FOLDERS = ("adapter", "model")
@@ -48,7 +49,7 @@ def _facts(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     if size > _MAX_HASHED_BYTES:
         return {"bytes": size}
-    return {"bytes": size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {"bytes": size, "sha256": sha256_of(path)}
 
 
 def _known(saved: object) -> Mapping[str, Any]:

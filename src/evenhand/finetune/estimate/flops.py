@@ -54,7 +54,7 @@ def trace_example(
     return block_inputs, uses
 
 
-def count_flops(model: Any, uses: Mapping[str, int]) -> tuple[dict[str, int], float, float]:  # noqa: ANN401
+def count_flops(model: Any, uses: Mapping[str, int]) -> tuple[dict[str, int], float, float]:
     """Count the floating-point operations of an adapted model for one row.
 
     A product with n weights takes 2 n operations per position; its backward pass takes as many for the

@@ -301,7 +301,7 @@ def _activation_bytes(meta: _MetaModel, numbers: Mapping[str, int], training: Tr
     )
 
 
-def _gathered_bytes(model: Any, blocks: Sequence[str], width: int) -> int:  # noqa: ANN401
+def _gathered_bytes(model: Any, blocks: Sequence[str], width: int) -> int:
     """Estimate the bytes that a process gathers of a sharded model.
 
     FSDP prefetches the next block while one runs: two blocks, the modules outside of blocks, and the
@@ -326,7 +326,7 @@ class _RealRandperm(TorchFunctionMode):
         types: object,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """Call a function of torch, `randperm` on the CPU."""
         options = dict(kwargs or {})
         if func is torch.randperm:

@@ -125,7 +125,7 @@ def _make_generative(plugin: ModuleType, folder: Path) -> None:
         save(AutoModelForCausalLM.from_config(config), folder)
 
 
-def _train_tokenizer() -> Any:  # noqa: ANN401
+def _train_tokenizer() -> Any:
     """Train a byte-level BPE tokenizer on evenhand's synthetic texts; other text falls back to bytes."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415

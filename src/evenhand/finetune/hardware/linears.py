@@ -22,12 +22,12 @@ class _Linear(torch.autograd.Function):
     """y = x W' + b, by oneDNN in the forward and the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:  # noqa: ANN401
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
         return _onednn_product(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         flat = slope.reshape(-1, slope.shape[-1])
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
@@ -61,7 +61,7 @@ def onednn_linears(model: torch.nn.Module, accelerator: Accelerator) -> Iterator
             del module.forward
 
 
-def _forward(module: torch.nn.Linear) -> Any:  # noqa: ANN401
+def _forward(module: torch.nn.Linear) -> Any:
     def forward(x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = _Linear.apply(x, module.weight, module.bias)
         return result

@@ -98,7 +98,7 @@ def no_sync(model: nn.Module, *, last: bool) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def unwrap(model: nn.Module, make: Callable[[], Any], accelerator: Accelerator) -> Any:  # noqa: ANN401
+def unwrap(model: nn.Module, make: Callable[[], Any], accelerator: Accelerator) -> Any:
     """Gather a trained model in the first process; every process of the group must call this.
 
     Args:

@@ -144,7 +144,7 @@ def _encode(base: PretrainedModel, examples: Examples, max_length: int) -> Texts
     return _encode_pictures(base, cast(Sequence[Picture], examples.inputs))
 
 
-def load_tokenizer(path: str) -> Any:  # noqa: ANN401
+def load_tokenizer(path: str) -> Any:
     """Load the tokenizer in a model's folder.
 
     Raises:
@@ -166,7 +166,7 @@ def load_tokenizer(path: str) -> Any:  # noqa: ANN401
         ) from None
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str], limit: int) -> list[npt.NDArray[np.int64]]:  # noqa: ANN401
+def tokenize(tokenizer: Any, texts: Sequence[str], limit: int) -> list[npt.NDArray[np.int64]]:
     """Return the token ids of each text, truncated to `limit`."""
     ids: list[npt.NDArray[np.int64]] = []
     for start in range(0, len(texts), _TEXT_BLOCK):

@@ -75,7 +75,7 @@ def encoder_of(base: PretrainedModel) -> Encoder:
     return encoder_in(base.path, base.model.config)
 
 
-def encoder_in(path: str, config: Any) -> Encoder:  # noqa: ANN401
+def encoder_in(path: str, config: Any) -> Encoder:
     """Build the encoder of a model from its folder, without loading the model.
 
     Args:
@@ -128,7 +128,7 @@ def boundary(prompt: Ids, continued: Sequence[Ids]) -> int:
     return shared
 
 
-def longest(fits: Any, most: int) -> int | None:  # noqa: ANN401  (int -> bool)
+def longest(fits: Any, most: int) -> int | None:
     """Return the largest number from 0 to `most` that fits, by bisection; None if 0 does not fit.
 
     `fits` has to be monotone: every number below one that fits has to fit.

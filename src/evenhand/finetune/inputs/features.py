@@ -35,7 +35,7 @@ class BackboneOutput:
     def __init__(self, hidden: torch.Tensor | None, pooled: torch.Tensor | None) -> None:
         self.last_hidden_state, self.pooler_output = hidden, pooled
 
-    def __getitem__(self, index: int | slice) -> Any:  # noqa: ANN401
+    def __getitem__(self, index: int | slice) -> Any:
         """Index like a tuple, as older families do."""
         return (self.last_hidden_state, self.pooler_output)[index]
 
@@ -53,7 +53,7 @@ class CachedBackbone(torch.nn.Module):
         self.hidden: torch.Tensor | None = None
         self.pooled: torch.Tensor | None = None
 
-    def forward(self, *_: Any, **__: Any) -> BackboneOutput:  # noqa: ANN401
+    def forward(self, *_: Any, **__: Any) -> BackboneOutput:
         """Return the stored output of the base for the current rows."""
         return BackboneOutput(self.hidden, self.pooled)
 
@@ -106,7 +106,7 @@ class ModelOnCachedFeatures(torch.nn.Module):
         self.pad = features.pad
         setattr(model, model.base_model_prefix, self.cached)
 
-    def forward(self, hidden: torch.Tensor, pooled: torch.Tensor | None = None) -> Any:  # noqa: ANN401
+    def forward(self, hidden: torch.Tensor, pooled: torch.Tensor | None = None) -> Any:
         """Run the head on features [rows, 1, width] and pooled outputs [rows, width]."""
         self.cached.hidden, self.cached.pooled = hidden, pooled
         rows = hidden.shape[0]
@@ -123,12 +123,7 @@ class ModelOnCachedFeatures(torch.nn.Module):
 
 
 def reader_of(
-    base: PretrainedModel,
-    model: Any,  # noqa: ANN401
-    encoded: Texts | Pixels,
-    accelerator: Accelerator,
-    *,
-    flip: bool,
+    base: PretrainedModel, model: Any, encoded: Texts | Pixels, accelerator: Accelerator, *, flip: bool
 ) -> tuple[Any, EncodedRows]:
     """Return the model to train and its inputs: features, computed once, if only the head is trained."""
     if is_adapted(model) or not cacheable(base, model):

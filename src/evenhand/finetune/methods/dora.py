@@ -71,7 +71,7 @@ def weight_complaints(
     return [f"targets: {shown}{more}, by whose norm DoRA divides; remove '{role}' from targets, or use lora"]
 
 
-def _count_zero_norms(module: Any, weight: torch.Tensor | None) -> tuple[int, str]:  # noqa: ANN401
+def _count_zero_norms(module: Any, weight: torch.Tensor | None) -> tuple[int, str]:
     """Count the outputs of a layer whose weights have the norm 0, and say if they are rows or columns."""
     import torch  # noqa: PLC0415
 

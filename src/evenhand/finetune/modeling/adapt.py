@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 METHODS = "evenhand.finetune.methods"
 
 
-def build_adapted_model(base: PretrainedModel, job: Job) -> Any:  # noqa: ANN401
+def build_adapted_model(base: PretrainedModel, job: Job) -> Any:
     """Copy the base and apply a job's method.
 
     Raises:
@@ -59,10 +59,7 @@ def complaints(base: PretrainedModel, job: Job) -> list[str]:
 
 
 def misfits(
-    model: Any,  # noqa: ANN401
-    roles: Roles,
-    job: Job,
-    weight: Callable[[str], torch.Tensor | None] | None = None,
+    model: Any, roles: Roles, job: Job, weight: Callable[[str], torch.Tensor | None] | None = None
 ) -> list[str]:
     """Return the reasons why a job's method does not fit the layers of a model; empty if none.
 
@@ -86,7 +83,7 @@ def misfits(
     return [f"{job.arm} on '{job.model.name}': {complaint}." for complaint in wrong]
 
 
-def _weight_of(model: Any, name: str) -> torch.Tensor | None:  # noqa: ANN401
+def _weight_of(model: Any, name: str) -> torch.Tensor | None:
     """Return the weights of a model's layer; None on the meta device."""
     weight = model.get_submodule(name).weight.detach()
     return None if weight.is_meta else weight

@@ -23,7 +23,7 @@ _RELOAD_SEED = 2**31 - 1
 _START = "start"
 
 
-def save_initial_adapter(model: Any, folder: Path) -> None:  # noqa: ANN401
+def save_initial_adapter(model: Any, folder: Path) -> None:
     """Save the initial state of an adapter that was split off the base (PiSSA).
 
     `save` subtracts it from the trained adapter, so that the result fits the original base.
@@ -40,7 +40,7 @@ def save_initial_adapter(model: Any, folder: Path) -> None:  # noqa: ANN401
     config.init_lora_weights = initialisation
 
 
-def save(model: Any, folder: Path, base: PretrainedModel) -> Path:  # noqa: ANN401
+def save(model: Any, folder: Path, base: PretrainedModel) -> Path:
     """Save the trained weights.
 
     Args:
@@ -63,7 +63,7 @@ def save(model: Any, folder: Path, base: PretrainedModel) -> Path:  # noqa: ANN4
     return path
 
 
-def trains_head_only(model: Any, head: Sequence[str]) -> bool:  # noqa: ANN401
+def trains_head_only(model: Any, head: Sequence[str]) -> bool:
     """Return True if only a model's head is trained."""
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     return (
@@ -73,7 +73,7 @@ def trains_head_only(model: Any, head: Sequence[str]) -> bool:  # noqa: ANN401
     )
 
 
-def _save_head(model: Any, path: Path, head: Sequence[str]) -> None:  # noqa: ANN401
+def _save_head(model: Any, path: Path, head: Sequence[str]) -> None:
     """Save the trained head as an adapter without adapted layers."""
     from peft import LoraConfig  # noqa: PLC0415
     from peft.utils.constants import DUMMY_TARGET_MODULES  # noqa: PLC0415
@@ -97,7 +97,7 @@ def _head_prefixes(head: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{part}." for part in head)
 
 
-def _save_model(model: Any, folder: Path) -> Path:  # noqa: ANN401
+def _save_model(model: Any, folder: Path) -> Path:
     """Save an adapter, or a full model."""
     path = folder / ("adapter" if is_adapted(model) else "model")
     # By default PEFT queries the hub for the size of the embeddings, which no method changes.
@@ -121,7 +121,7 @@ def _save_model(model: Any, folder: Path) -> Path:  # noqa: ANN401
     return path
 
 
-def _head_weights(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
+def _head_weights(model: Any) -> dict[str, torch.Tensor]:
     """Return the weights that PEFT saves with an adapter, without the low-rank matrices."""
     from peft import get_peft_model_state_dict  # noqa: PLC0415
 
@@ -162,6 +162,6 @@ def reload(base: PretrainedModel, path: Path) -> torch.nn.Module:
     return model
 
 
-def is_adapted(model: Any) -> bool:  # noqa: ANN401
+def is_adapted(model: Any) -> bool:
     """Return True if a model has PEFT adapters."""
     return hasattr(model, "peft_config")

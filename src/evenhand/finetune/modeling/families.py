@@ -20,7 +20,7 @@ AUTO_CLASSES = {
 GENERATIVE_TASKS = tuple(task for task, kind in AUTO_CLASSES.items() if kind == "AutoModelForCausalLM")
 
 
-def family_of(config: Any, name: str, task: str) -> ModuleType:  # noqa: ANN401
+def family_of(config: Any, name: str, task: str) -> ModuleType:
     """Return the module of the family that a configuration belongs to.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 _MAX_LISTED = 6
 
 
-def class_names(config: Any) -> tuple[str, ...]:  # noqa: ANN401
+def class_names(config: Any) -> tuple[str, ...]:
     """Return the class names of a checkpoint's head, by position; empty if its file contradicts itself.
 
     Args:
@@ -23,7 +23,7 @@ def class_names(config: Any) -> tuple[str, ...]:  # noqa: ANN401
 
 
 def match_head(
-    model: Any,  # noqa: ANN401
+    model: Any,
     head: Sequence[str],
     missing: Collection[str],
     head_classes: Sequence[str],
@@ -69,7 +69,7 @@ def match_head(
     )
 
 
-def has_head_weights(model: Any, head: Sequence[str], absent: Collection[str]) -> bool:  # noqa: ANN401
+def has_head_weights(model: Any, head: Sequence[str], absent: Collection[str]) -> bool:
     """Return True if a checkpoint has weights for a head, of any shape.
 
     Args:
@@ -97,7 +97,7 @@ def _normalise_name(name: str) -> str:
     return number if number.isdecimal() else plain
 
 
-def _output_layer(model: Any, head: Sequence[str], n: int) -> torch.nn.Linear | None:  # noqa: ANN401
+def _output_layer(model: Any, head: Sequence[str], n: int) -> torch.nn.Linear | None:
     """Return the layer of the head with one output per class; None if the head has none."""
     candidates = [
         module

@@ -133,7 +133,7 @@ def _load_cached(
     return PretrainedModel(loaded, family, roles, new_modules, path, revision, remark, earlier)
 
 
-def drop_invalid_padding(config: Any) -> None:  # noqa: ANN401
+def drop_invalid_padding(config: Any) -> None:
     """Remove a padding token without a row in the embedding, with which no model can be built."""
     rows, pad = getattr(config, "vocab_size", None), getattr(config, "pad_token_id", None)
     if rows is not None and pad is not None and pad >= rows:
@@ -228,7 +228,7 @@ def check_hub_files(name: str, revision: str | None) -> str:
     return str(hf_hub_download(name, "config.json", revision=revision))
 
 
-def _load_config(path: str, name: str) -> Any:  # noqa: ANN401
+def _load_config(path: str, name: str) -> Any:
     from transformers import AutoConfig  # noqa: PLC0415
 
     try:
@@ -239,11 +239,7 @@ def _load_config(path: str, name: str) -> Any:  # noqa: ANN401
 
 
 def _load_weights(
-    path: str,
-    name: str,
-    config: Any,  # noqa: ANN401
-    task: str,
-    attention: str | None,
+    path: str, name: str, config: Any, task: str, attention: str | None
 ) -> tuple[PreTrainedModel, set[str], set[str]]:
     """Load the model; return it, and the names of weights that are missing, or have another shape."""
     import transformers  # noqa: PLC0415

@@ -139,7 +139,7 @@ def fit_to_model(preparation: Preparation, model: PreTrainedModel, name: str) ->
     return replace(preparation, size=expected, remarks=(*preparation.remarks, remark))
 
 
-def _build_preparation(processor: Any, channels: int, name: str, remarks: tuple[str, ...]) -> Preparation:  # noqa: ANN401
+def _build_preparation(processor: Any, channels: int, name: str, remarks: tuple[str, ...]) -> Preparation:
     """Test a processor on a picture of noise: size of its results, and separability of its two steps."""
     from PIL import Image  # noqa: PLC0415
 
@@ -191,7 +191,7 @@ def apply_byte_table(
     return np.stack([table[pictures[..., c]] for c, table in enumerate(values)], 1)
 
 
-def _byte_table(processor: Any, channels: int) -> npt.NDArray[np.float32] | None:  # noqa: ANN401
+def _byte_table(processor: Any, channels: int) -> npt.NDArray[np.float32] | None:
     """Compute a processor's value for every byte, [channels, 256]; None if it changes the size."""
     from PIL import Image  # noqa: PLC0415
 
@@ -201,7 +201,7 @@ def _byte_table(processor: Any, channels: int) -> npt.NDArray[np.float32] | None
     return values[:, 0].astype(np.float32) if values.shape == (channels, 1, 256) else None
 
 
-def _fuse_scale_and_shift(processor: Any, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: ANN401
+def _fuse_scale_and_shift(processor: Any, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Replace a table by one fused scale and shift, if both agree up to rounding in float32.
 
     Studies of earlier versions were trained on these bits and have to be reproducible bit for bit.
@@ -216,7 +216,7 @@ def _fuse_scale_and_shift(processor: Any, values: npt.NDArray[np.float32]) -> np
     return fused if np.allclose(fused, values, rtol=1e-6, atol=1e-6) else values
 
 
-def _crops(processor: Any, trial: Any, result: npt.NDArray[Any]) -> bool:  # noqa: ANN401
+def _crops(processor: Any, trial: Any, result: npt.NDArray[Any]) -> bool:
     """Return True if a processor crops the borders: inverting the left column does not change its result."""
     from PIL import Image  # noqa: PLC0415
 
@@ -225,12 +225,12 @@ def _crops(processor: Any, trial: Any, result: npt.NDArray[Any]) -> bool:  # noq
     return np.array_equal(_run(processor, Image.fromarray(levels), {}), result)
 
 
-def _run(processor: Any, image: Any, options: Mapping[str, bool]) -> npt.NDArray[Any]:  # noqa: ANN401
+def _run(processor: Any, image: Any, options: Mapping[str, bool]) -> npt.NDArray[Any]:
     """Return a processor's result for one picture, [channels, height, width]."""
     return np.asarray(processor(image, **options)["pixel_values"][0])
 
 
-def _load_processor(path: Path, config: PretrainedConfig, name: str) -> Any:  # noqa: ANN401
+def _load_processor(path: Path, config: PretrainedConfig, name: str) -> Any:
     """Load the processor in a folder."""
     from transformers import AutoImageProcessor, logging  # noqa: PLC0415
 
@@ -249,7 +249,7 @@ def _load_processor(path: Path, config: PretrainedConfig, name: str) -> Any:  # 
         logging.set_verbosity(shown)
 
 
-def default_processor(side: tuple[int, int], channels: int = 3) -> Any:  # noqa: ANN401
+def default_processor(side: tuple[int, int], channels: int = 3) -> Any:
     """Build the processor of models without one: it resizes to a height and width; values from -1 to 1."""
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil  # noqa: PLC0415
 

@@ -10,17 +10,17 @@ from evenhand.errors import InputError
 _MAX_LISTED = 5
 
 
-def rows_of(config: Any) -> int:  # noqa: ANN401
+def rows_of(config: Any) -> int:
     """Return the number of rows of a model's embedding, from its configuration."""
     return int(config.vocab_size)
 
 
-def tokens_without_rows(tokenizer: Any, rows: int) -> dict[int, str]:  # noqa: ANN401
+def tokens_without_rows(tokenizer: Any, rows: int) -> dict[int, str]:
     """Return the tokens without a row in an embedding of `rows` rows, by id."""
     return {int(i): str(token) for token, i in tokenizer.get_vocab().items() if i >= rows}
 
 
-def check_tokens(tokenizer: Any, texts: Sequence[Iterable[int]], rows: int, path: str) -> None:  # noqa: ANN401
+def check_tokens(tokenizer: Any, texts: Sequence[Iterable[int]], rows: int, path: str) -> None:
     """Check that the embedding has rows for all tokens of some texts.
 
     Args:
@@ -45,7 +45,7 @@ def check_tokens(tokenizer: Any, texts: Sequence[Iterable[int]], rows: int, path
         )
 
 
-def check_special_token(tokenizer: Any, kind: str, token: int, rows: int, path: str) -> None:  # noqa: ANN401
+def check_special_token(tokenizer: Any, kind: str, token: int, rows: int, path: str) -> None:
     """Check that the embedding has a row for a special token that every text has.
 
     Raises:
@@ -60,7 +60,7 @@ def check_special_token(tokenizer: Any, kind: str, token: int, rows: int, path: 
         )
 
 
-def choose_padding(tokenizer: Any, rows: int, ends: set[int]) -> tuple[int | None, str]:  # noqa: ANN401
+def choose_padding(tokenizer: Any, rows: int, ends: set[int]) -> tuple[int | None, str]:
     """Choose a token for padding, which is always masked.
 
     A pad token without a row in the embedding is replaced by one that has a row and does not end a text:

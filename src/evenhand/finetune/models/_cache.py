@@ -13,6 +13,7 @@ from pathlib import Path
 
 from evenhand.errors import InputError
 from evenhand.store import cache
+from evenhand.store.digests import sha256_of
 
 #: Written last: names and digests of the other files. A folder that does not match it is built again.
 _MANIFEST = "evenhand.json"
@@ -65,7 +66,7 @@ def _make(name: str, recipe: Mapping[str, object], make: Callable[[Path], None],
     draft.mkdir()
     try:
         make(draft)
-        files = {file.name: _digest(file) for file in sorted(draft.iterdir())}
+        files = {file.name: sha256_of(file) for file in sorted(draft.iterdir())}
         seal = {"name": name, "recipe": dict(recipe), "files": files}
         (draft / _MANIFEST).write_text(json.dumps(seal, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         draft.rename(path)
@@ -85,10 +86,6 @@ def _is_intact(path: Path) -> bool:
     """Return True if a folder has all files of its manifest, byte for byte."""
     try:
         seal = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-        return all(_digest(path / name) == digest for name, digest in seal["files"].items())
+        return all(sha256_of(path / name) == digest for name, digest in seal["files"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -49,7 +49,7 @@ class Roles:
         return list(dict.fromkeys(name for names in self.layers.values() for name in names if name in chosen))
 
 
-def find_roles(model: Any, roles: Mapping[str, str], head: Sequence[str]) -> Roles:  # noqa: ANN401
+def find_roles(model: Any, roles: Mapping[str, str], head: Sequence[str]) -> Roles:
     """Find a model's layers.
 
     Args:

@@ -24,11 +24,7 @@ BATCH_PROMPTS, BATCH_PROMPTS_ON_GPU = 32, 128
 
 
 def translate(
-    base: PretrainedModel,
-    job: Job,
-    data: Data,
-    model: Any,  # noqa: ANN401
-    accelerator: Accelerator,
+    base: PretrainedModel, job: Job, data: Data, model: Any, accelerator: Accelerator
 ) -> tuple[Callable[[Path], None], tuple[str, ...]]:
     """Translate the test rows with a model.
 
@@ -57,11 +53,7 @@ def translate(
 
 
 def generate(
-    model: Any,  # noqa: ANN401
-    encoder: Encoder,
-    prompts: Sequence[Ids],
-    new_tokens: int,
-    accelerator: Accelerator,
+    model: Any, encoder: Encoder, prompts: Sequence[Ids], new_tokens: int, accelerator: Accelerator
 ) -> list[Ids]:
     """Continue prompts with the most likely token at each step, up to the end token.
 
@@ -95,7 +87,7 @@ def generate(
 
 
 @contextmanager
-def _greedy(model: Any, encoder: Encoder, new_tokens: int) -> Iterator[None]:  # noqa: ANN401
+def _greedy(model: Any, encoder: Encoder, new_tokens: int) -> Iterator[None]:
     """Set a model to greedy generation while the block runs, instead of its checkpoint's settings."""
     from transformers import GenerationConfig  # noqa: PLC0415
 

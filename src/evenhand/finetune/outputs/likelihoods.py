@@ -33,11 +33,7 @@ MAX_BATCH_TOKENS, MAX_BATCH_TOKENS_ON_GPU = 4096, 32768
 
 
 def score_prompts(
-    base: PretrainedModel,
-    job: Job,
-    data: Data,
-    model: Any,  # noqa: ANN401
-    accelerator: Accelerator,
+    base: PretrainedModel, job: Job, data: Data, model: Any, accelerator: Accelerator
 ) -> tuple[Callable[[Path], None], tuple[str, ...]]:
     """Score the answers to all prompts of a study.
 
@@ -152,10 +148,7 @@ def _describe(question: Prompt) -> str:
 
 
 def score_answers(
-    model: Any,  # noqa: ANN401
-    choices: Sequence[Choice],
-    pad: int,
-    accelerator: Accelerator,
+    model: Any, choices: Sequence[Choice], pad: int, accelerator: Accelerator
 ) -> list[list[FloatArray]]:
     """Compute the log probabilities of the tokens of answers.
 
@@ -201,10 +194,7 @@ def _count_tokens(batch: Sequence[Tokens]) -> int:
 
 
 def _score_batch(
-    model: Any,  # noqa: ANN401
-    pad_id: int,
-    device: torch.device,
-    batch: Sequence[Tokens],
+    model: Any, pad_id: int, device: torch.device, batch: Sequence[Tokens]
 ) -> list[list[FloatArray]]:
     """Score the answers of one batch of prompts."""
     inputs = {k: v.to(device) for k, v in pad([prompt for prompt, _ in batch], pad_id, left=True).items()}
@@ -229,8 +219,8 @@ def _score_batch(
 
 
 def _score_tails(
-    model: Any,  # noqa: ANN401
-    out: Any,  # noqa: ANN401
+    model: Any,
+    out: Any,
     lines: Sequence[Sequence[int]],
     owners: torch.Tensor,
     mask: torch.Tensor,
