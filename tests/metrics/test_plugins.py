@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
+import sys
 
 import numpy as np
 import pytest
 
+import evenhand
 from evenhand import metrics, registry
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.metrics import Estimate, MetricInfo, Sample
@@ -54,7 +57,7 @@ def test_metric_info(name):
         other = registry.load(METRICS, info.complement).INFO
         assert other.complement == name
         assert other.direction == -info.direction
-    assert module.__doc__.strip().endswith(".")
+    assert module.__doc__.partition("\n\n")[0].endswith(".")
     assert inspect.getdoc(module.compute)
     assert list(inspect.signature(module.compute).parameters) == ["sample"]
 
@@ -121,7 +124,7 @@ def test_disparity_info(name):
     assert info.combine in {"max", "mean", "min"}
     assert set(info.of) <= set(registry.names(METRICS))
     assert info.range[0] < info.range[1]
-    assert module.__doc__.strip().endswith(".")
+    assert module.__doc__.partition("\n\n")[0].endswith(".")
 
 
 @every_disparity
@@ -164,3 +167,88 @@ def test_there_is_a_function_of_that_name(name):
     parameters = inspect.signature(function).parameters
     assert list(parameters)[:2] in (["y_true", "y_pred"], ["y_true", "y_score"])
     assert ("sensitive_features" in parameters) is (name in registry.names(DISPARITIES))
+
+
+METRIC = '''"""Lenience: the share of rows predicted positive that need not be.
+
+P(prediction positive and label negative).
+
+>>> lenience([0, 0, 1], [1, 0, 1])
+0.3333333333333333
+"""
+
+from evenhand.judge.metrics import NO_ROWS, MetricInfo, ratio
+
+INFO = MetricInfo(
+    title="lenience",
+    direction=-1,
+    range=(0, 1),
+    needs="prediction",
+    classes="one_vs_rest",
+    inference="score",
+    reference="none",
+)
+
+
+def compute(sample):
+    """sum(w [prediction positive, label negative]) / sum(w)."""
+    return ratio(sample, sample.prediction & ~sample.label, None, NO_ROWS)
+'''
+DISPARITY = '''"""Worst lenience: of the group that has the least.
+
+Smallest lenience of the groups.
+"""
+
+from evenhand.judge.disparities import DisparityInfo
+
+INFO = DisparityInfo(
+    title="worst lenience",
+    direction=1,
+    range=(0, 1),
+    of=("lenience",),
+    form="worst",
+    combine="min",
+    reference="none",
+)
+'''
+
+
+@pytest.fixture
+def new_files(tmp_path, monkeypatch):
+    """A metric and a disparity, as if their files had been added to the folders of the package."""
+    texts = {METRICS: ("lenience", METRIC), DISPARITIES: ("worst_lenience", DISPARITY)}
+    for number, (package, (name, text)) in enumerate(texts.items()):
+        folder = importlib.import_module(package)
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / f"{name}.py").write_text(text)
+        monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path / str(number))])
+    registry.names.cache_clear()
+    yield
+    registry.names.cache_clear()
+    for package, (name, _) in texts.items():
+        sys.modules.pop(f"{package}.{name}", None)
+        vars(sys.modules[package]).pop(name, None)
+        vars(metrics).pop(name, None)
+
+
+def test_a_new_metric_is_one_file(new_files):
+    """Its function, its rates, and a disparity of it follow from the files."""
+    true, answer, group = [0, 0, 1, 0] * 6, [1, 0, 1, 1] * 6, ["a", "b"] * 12
+    assert metrics.lenience(true, answer) == 0.5
+    assert list(inspect.signature(metrics.lenience).parameters) == [
+        "y_true", "y_pred", "pos_label", "sample_weight",
+    ]  # fmt: skip
+    assert inspect.getdoc(metrics.lenience).startswith("P(prediction positive and label negative).")
+    assert metrics.lenience.__name__ == "lenience"
+    assert metrics.worst_lenience(true, answer, sensitive_features=group, pos_label=1) == 0.5
+    table = {"label": true, "prediction": answer, "g": group}
+    names = ["lenience", "worst_lenience"]
+    result = evenhand.audit(table, by="g", metric=names, primary=names[:1])
+    assert [r["value"] for r in result.rates] == [0.5, 0.5, 0.5]
+    assert [r["value"] for r in result.disparities] == [0.5]
+
+
+def test_a_name_without_file_is_refused():
+    with pytest.raises(AttributeError, match=r"module 'evenhand.metrics' has no attribute 'lenience'"):
+        _ = metrics.lenience
+    assert not hasattr(metrics, "_lenience")

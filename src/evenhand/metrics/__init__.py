@@ -9,61 +9,29 @@ Undefined values are NaN without a warning, where fairlearn and scikit-learn ret
 positive rows has no true positive rate. A disparity leaves out groups in which a rate that it needs is
 undefined, and is NaN with fewer than two groups left. An invalid call raises `evenhand.errors.CallError`.
 
-The values are computed by the same plug-ins in `evenhand.judge` as those of `evenhand audit`.
+Every metric and every disparity of `evenhand audit` is a function here, computed by the same plug-in.
 """
 
 from __future__ import annotations
 
-from evenhand.metrics.disparities import (
-    accuracy_difference,
-    demographic_parity_difference,
-    demographic_parity_ratio,
-    equal_opportunity_difference,
-    equal_opportunity_ratio,
-    equalized_odds_difference,
-    equalized_odds_difference_mean,
-    equalized_odds_ratio,
-    expected_calibration_error_difference,
-    worst_group_accuracy,
-)
-from evenhand.metrics.rates import (
-    accuracy,
-    balanced_accuracy,
-    brier_score,
-    expected_calibration_error,
-    f1,
-    false_negative_rate,
-    false_positive_rate,
-    log_loss,
-    precision,
-    roc_auc,
-    selection_rate,
-    true_negative_rate,
-    true_positive_rate,
+from evenhand import registry
+from evenhand.errors import UnknownNameError
+from evenhand.metrics.functions import DISPARITIES, METRICS, Function, build
+
+__all__ = sorted(  # noqa: PLE0605  (the files in two folders)
+    ["equal_opportunity_ratio", *registry.names(METRICS), *registry.names(DISPARITIES)]
 )
 
-__all__ = [
-    "accuracy",
-    "accuracy_difference",
-    "balanced_accuracy",
-    "brier_score",
-    "demographic_parity_difference",
-    "demographic_parity_ratio",
-    "equal_opportunity_difference",
-    "equal_opportunity_ratio",
-    "equalized_odds_difference",
-    "equalized_odds_difference_mean",
-    "equalized_odds_ratio",
-    "expected_calibration_error",
-    "expected_calibration_error_difference",
-    "f1",
-    "false_negative_rate",
-    "false_positive_rate",
-    "log_loss",
-    "precision",
-    "roc_auc",
-    "selection_rate",
-    "true_negative_rate",
-    "true_positive_rate",
-    "worst_group_accuracy",
-]
+
+def __getattr__(name: str) -> Function:
+    """Build the function of a metric or a disparity when it is first used."""
+    try:
+        function = build(name)
+    except UnknownNameError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    globals()[name] = function
+    return function
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,4 +1,9 @@
-"""Accuracy difference: the gap between the groups' accuracies."""
+"""Accuracy difference: the gap between the groups' accuracies.
+
+Largest minus smallest accuracy of the groups.
+
+Source: fairlearn.metrics.MetricFrame(metrics=accuracy_score).difference().
+"""
 
 from __future__ import annotations
 

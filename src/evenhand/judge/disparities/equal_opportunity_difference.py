@@ -1,4 +1,9 @@
-"""Equal opportunity difference: the gap between the groups' true positive rates."""
+"""Equal opportunity difference: the gap between the groups' true positive rates.
+
+Largest minus smallest true positive rate of the groups.
+
+Source: fairlearn.metrics.equal_opportunity_difference; Hardt et al. 2016.
+"""
 
 from __future__ import annotations
 

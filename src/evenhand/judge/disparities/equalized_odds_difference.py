@@ -1,4 +1,16 @@
-"""Equalized odds difference: the larger of the gaps in true and false positive rate."""
+"""Equalized odds difference: the larger of the gaps in true and false positive rate.
+
+The larger (`worst_case`) or the mean of the gaps in true and in false positive rate.
+
+Source: fairlearn.metrics.equalized_odds_difference; Hardt et al. 2016. Only groups in which both rates
+are defined are compared.
+
+>>> a_and_b = ["a", "a", "b", "b", "b"]
+>>> equalized_odds_difference([1, 0, 1, 1, 0], [1, 0, 1, 0, 0], sensitive_features=a_and_b)
+0.5
+>>> equalized_odds_difference([1, 0, 1, 1, 0], [1, 0, 1, 0, 0], sensitive_features=a_and_b, agg="mean")
+0.25
+"""
 
 from __future__ import annotations
 

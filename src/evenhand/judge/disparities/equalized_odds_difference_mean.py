@@ -1,4 +1,7 @@
-"""Mean equalized odds difference: the mean of the gaps in true and false positive rate."""
+"""Mean equalized odds difference: the mean of the gaps in true and false positive rate.
+
+`equalized_odds_difference` with `agg="mean"`, under its name in audits.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Equalized odds ratio: the smaller of the ratios in true and false positive rate.
 
-A false positive rate of 0 in every group is ignored, as in fairlearn.
+The smaller (`worst_case`) or the mean of the ratios in true and in false positive rate.
+
+Source: fairlearn.metrics.equalized_odds_ratio. A rate that is 0 in every group has no ratio.
 """
 
 from __future__ import annotations

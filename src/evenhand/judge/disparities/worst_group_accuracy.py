@@ -1,4 +1,12 @@
-"""Worst group accuracy: the accuracy of the group with the lowest one."""
+"""Worst group accuracy: the accuracy of the group with the lowest one.
+
+Smallest accuracy of the groups.
+
+Source: Sagawa et al. 2020.
+
+>>> worst_group_accuracy([1, 0, 1, 0], [1, 0, 1, 1], sensitive_features=["a", "a", "b", "b"])
+0.5
+"""
 
 from __future__ import annotations
 

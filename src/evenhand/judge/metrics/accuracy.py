@@ -1,4 +1,12 @@
-"""Accuracy: the share of rows whose predicted class is the true one."""
+"""Accuracy: the share of rows whose predicted class is the true one.
+
+P(prediction = label), for any number of classes.
+
+Source: sklearn.metrics.accuracy_score.
+
+>>> accuracy(["a", "b", "c", "c"], ["a", "b", "c", "a"])
+0.75
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""Balanced accuracy: the mean over classes of the share of a class's rows that are predicted right."""
+"""Balanced accuracy: the mean over classes of the share of a class's rows that are predicted right.
+
+Mean over classes of P(prediction = class | label = class); NaN with labels of one class only.
+
+Source: sklearn.metrics.balanced_accuracy_score.
+
+>>> balanced_accuracy([0, 0, 0, 1], [0, 0, 0, 0])
+0.5
+"""
 
 from __future__ import annotations
 

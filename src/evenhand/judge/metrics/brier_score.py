@@ -1,4 +1,12 @@
-"""Brier score: the mean squared error of the scores, the proper score that judges calibration here."""
+"""Brier score: the mean squared error of the scores, the proper score that judges calibration here.
+
+Mean squared error of the scores: (p - y)^2 for two classes, summed over classes for more.
+
+Source: sklearn.metrics.brier_score_loss, whose range is [0, 1] for two classes and [0, 2] for more.
+
+>>> brier_score([1, 0], [0.5, 0.25])
+0.15625
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,22 @@
 """Expected calibration error: the distance of scores from frequencies, averaged over bins of equal width.
 
-Two classes: P(positive) against the frequency of the positive class. More: `top_label`, the score of the
-predicted class against accuracy. The value is larger in smaller groups even for a calibrated model (it
-sums absolute values of noisy gaps), so arms are compared by swapping them within rows, and the verdict comes
-from the Brier score unless a margin is declared.
+Sum over bins b of (n_b / n) |mean confidence in b - frequency in b|.
+
+Source: Guo et al. 2017. Bins include their left edge and exclude their right one; the last bin includes
+both, as in netcal (torchmetrics puts a score of exactly 1 into a separate bin).
+
+Args:
+    y_true: [n] labels.
+    y_score: [n] P(positive), or [n, classes].
+    bins: number of bins.
+    kind: `binary`, P(positive) against the frequency of the positive label (default for two classes), or
+        `top_label`, the largest score against accuracy (default for more).
+    binning: bins of equal width, or of equal mass: equal shares of the rows; equal scores share a bin.
+    sample_weight: [n] weights.
+    pos_label: the positive label.
+
+>>> round(expected_calibration_error([0, 0, 1, 1, 1], [0.25, 0.25, 0.55, 0.75, 0.75], bins=2), 12)
+0.29
 """
 
 from __future__ import annotations
@@ -24,6 +37,10 @@ INFO = MetricInfo(
 )
 
 BINS = 15
+
+# The value is larger in smaller groups even for a calibrated model (it sums absolute values of noisy gaps).
+# Arms are therefore compared by swapping them within rows, and the verdict comes from the Brier score unless
+# a margin is declared.
 
 
 def compute(sample: Sample) -> Estimate:

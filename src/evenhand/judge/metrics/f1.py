@@ -1,4 +1,12 @@
-"""F1: the harmonic mean of precision and true positive rate."""
+"""F1: the harmonic mean of precision and true positive rate.
+
+2 TP / (2 TP + FP + FN); NaN if no label and no prediction is positive.
+
+Source: sklearn.metrics.f1_score.
+
+>>> f1([1, 1, 0], [1, 0, 1])
+0.5
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""False negative rate: the share of positive rows that are predicted negative."""
+"""False negative rate: the share of positive rows that are predicted negative.
+
+P(prediction negative | label positive) = FN / (TP + FN); NaN without positive labels.
+
+Source: fairlearn.metrics.false_negative_rate.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""False positive rate: the share of negative rows that are predicted positive."""
+"""False positive rate: the share of negative rows that are predicted positive.
+
+P(prediction positive | label negative) = FP / (FP + TN); NaN without negative labels.
+
+Source: fairlearn.metrics.false_positive_rate.
+"""
 
 from __future__ import annotations
 

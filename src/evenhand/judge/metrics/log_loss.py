@@ -1,4 +1,12 @@
-"""Log loss: the mean negative logarithm of the score of the true class."""
+"""Log loss: the mean negative logarithm of the score of the true class.
+
+Mean of -ln(score of the true class), in nats; scores are clipped to [2^-52, 1 - 2^-52].
+
+Source: sklearn.metrics.log_loss. `labels` names the classes of the columns of `y_score` in their order.
+
+>>> round(log_loss([1, 0], [0.5, 0.25]), 4)
+0.4904
+"""
 
 from __future__ import annotations
 

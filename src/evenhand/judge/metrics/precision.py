@@ -1,4 +1,9 @@
-"""Precision: the share of rows predicted positive whose label is positive."""
+"""Precision: the share of rows predicted positive whose label is positive.
+
+P(label positive | prediction positive) = TP / (TP + FP); NaN if no prediction is positive.
+
+Source: sklearn.metrics.precision_score.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""ROC AUC: the probability that a positive row has a higher score than a negative one (ties count half)."""
+"""ROC AUC: the probability that a positive row has a higher score than a negative one (ties count half).
+
+P(score of a positive row > score of a negative row) + P(equal) / 2; scores may be any numbers.
+
+Source: sklearn.metrics.roc_auc_score.
+
+>>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
+0.875
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""Selection rate: the share of rows that are predicted positive, whatever their label."""
+"""Selection rate: the share of rows that are predicted positive, whatever their label.
+
+P(prediction positive), whatever the label is (pass `y_pred` twice where there are no labels).
+
+Source: fairlearn.metrics.selection_rate.
+
+>>> selection_rate([0, 1, 1, 0], [1, 1, 1, 0])
+0.75
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""True negative rate: the share of negative rows that are predicted negative."""
+"""True negative rate: the share of negative rows that are predicted negative.
+
+P(prediction negative | label negative) = TN / (FP + TN); NaN without negative labels.
+
+Source: fairlearn.metrics.true_negative_rate.
+"""
 
 from __future__ import annotations
 

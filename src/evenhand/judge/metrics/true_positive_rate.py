@@ -1,4 +1,14 @@
-"""True positive rate: the share of positive rows that are predicted positive (recall)."""
+"""True positive rate: the share of positive rows that are predicted positive (recall).
+
+P(prediction positive | label positive) = TP / (TP + FN); NaN without positive labels.
+
+Source: fairlearn.metrics.true_positive_rate.
+
+>>> true_positive_rate(["yes", "yes", "no"], ["yes", "no", "no"], pos_label="yes")
+0.5
+>>> true_positive_rate([0, 0], [1, 0])
+nan
+"""
 
 from __future__ import annotations
 
