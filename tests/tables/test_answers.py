@@ -171,7 +171,7 @@ def test_all_complaints_at_once():
         ({"by": ("rcae",)}, "'rcae' \\(--by\\) not found; did you mean 'race'"),
         ({"memberships": ("x_*",)}, "matches no column"),
         ({"arm": "method"}, "'method' \\(--arm\\) not found"),
-        ({"id": "key"}, "column 'key' not found"),
+        ({"id": "key"}, "column 'key' .--id. not found"),
     ],
 )
 def test_calls_that_are_refused(columns, said):

@@ -14,7 +14,7 @@ import pytest
 
 import evenhand
 from evenhand import CallError, InputError, metrics
-from evenhand.tables.predictions.labels import describe_measurements, describe_nested_labels, several_values
+from evenhand.tables.reader.labels import describe_measurements, describe_nested_labels, several_values
 from evenhand.tables.values import tidy
 
 LABELS = [1, 0, 1, 0, 1, 0, 1, 0]
@@ -237,7 +237,7 @@ def test_numbers_of_every_dialect(texts):
 def test_numbers_that_could_be_two_are_shown(odd):
     refused(
         TABLE | {"w": ["1", "1", "1", "1", "1", "1", "1", odd]},
-        f"1 values .first: '{odd}'" if odd else "1 values",
+        f"not a finite number of at least 0 in 1 rows: '{odd}'",
         weight="w",
     )
 

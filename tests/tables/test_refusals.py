@@ -211,13 +211,13 @@ TABLES = {
     "weights below 0": (
         rows(w=[1, -1, 1]),
         Columns(weight="w"),
-        r"1 values \(first: example 'b', '-1'\).*at least 0",
+        r"at least 0 in 1 rows \(first: example 'b'\): '-1'",
     ),
-    "endless weights": (rows(w=[1, float("inf"), 1]), Columns(weight="w"), "1 values"),
+    "endless weights": (rows(w=[1, float("inf"), 1]), Columns(weight="w"), "in 1 rows .*: 'inf'"),
     "weights as text": (
         rows(w=["1", "2", "x"]),
         Columns(weight="w"),
-        r"1 values \(first: example 'c', 'x'\)",
+        r"in 1 rows \(first: example 'c'\): 'x'",
     ),
     "weights all 0": (rows(w=[0, 0, 0]), Columns(weight="w"), "is 0 in every row"),
     "no cluster": (
@@ -230,7 +230,7 @@ TABLES = {
         Columns(memberships=("m_*",)),
         r"'m_a' .*neither 0 nor 1 in 1 rows.*but '2'",
     ),
-    "flags without value": (rows(m_a=[0, 1, None]), Columns(memberships=("m_*",)), "but 'nothing'"),
+    "flags without value": (rows(m_a=[0, 1, None]), Columns(memberships=("m_*",)), "but nothing"),
     "no flags": (rows(), Columns(memberships=("rac_*",)), r"--memberships 'rac_\*' matches no column"),
     "no such filter": (
         rows(),

@@ -39,7 +39,7 @@ def written(path, table):
         ({"loss": [True, False, True, True]}, "'loss' has no finite number in 4 rows .*: 'true', 'false'"),
         ({"loss": ["0,4", "inf", "0.1", "0.2"]}, "'loss' has no finite number in 2 rows .*: '0,4', 'inf'"),
         ({"margin": [1.0, float("nan"), 2.0, 3.0]}, "'margin' has no finite number in 1 rows .*: 'nan'"),
-        ({"in_training": ["member", "0", "1", "non"]}, "'in_training' is neither 0 nor 1 .*: 'member', 'n"),
+        ({"in_training": ["member", "0", "1", "non"]}, "'in_training' is neither 0 nor 1 .*but 'member', 'n"),
         ({"in_training": [1, 1, 1, 1]}, "has no non-members .*'in_training' is 1 in all of them"),
         ({"in_training": [0, 0, 0, 0]}, "has no members .*'in_training' is 0 in all of them"),
         ({"model_role": ["victim"] * 4}, "'model_role' is neither 'target' nor 'reference 0', .*: 'victim'"),

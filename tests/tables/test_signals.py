@@ -137,7 +137,7 @@ def test_wrong_values_are_refused(given, told):
 
 def test_membership_is_never_guessed():
     without = {k: v for k, v in table().items() if k != "in_training"}
-    with pytest.raises(TableError, match="'in_training' not found: membership must come from the ids"):
+    with pytest.raises(TableError, match=r"'in_training' not found .membership must come from the ids"):
         load_signals(without, Columns())
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand.errors import CallError, nearest
-from evenhand.tables.predictions.labels import (
+from evenhand.tables.predictions.validate import MIN_EQUAL_SHARE
+from evenhand.tables.reader.labels import (
     SELF_EVIDENT,
     describe_measurements,
     describe_nested_labels,
     fractional,
     words_for_missing,
 )
-from evenhand.tables.predictions.validate import MIN_EQUAL_SHARE
 from evenhand.tables.schema import IntArray
 from evenhand.tables.values import in_order, shown, tidy
 

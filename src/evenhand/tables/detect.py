@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 from evenhand.errors import TableError
 from evenhand.tables.answers import generations, likelihoods
 from evenhand.tables.groups import refuse_impossible
-from evenhand.tables.io.database import Unreadable, pattern, session
+from evenhand.tables.io.database import pattern, session
 from evenhand.tables.io.dialects import dialect_of
 from evenhand.tables.io.formats import open_table, tidy_names
 from evenhand.tables.io.json_records import keys_at_start
 from evenhand.tables.io.sources import TableSource, resolve_sources
-from evenhand.tables.predictions.scores import match_columns
+from evenhand.tables.reader.fields import match_columns
 from evenhand.tables.schema import Columns, Source
-from evenhand.tables.values import shown
+from evenhand.tables.values import Unreadable, shown
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -12,15 +12,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
-
-from evenhand.tables.io.database import Table, Unreadable, literal, single_row
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 #: Lower-case texts that mean a missing value in every column.
 MISSING = frozenset(
@@ -52,41 +46,8 @@ _NESTED = re.compile(r"STRUCT|MAP|UNION|\[|LIST|VARIANT")
 _INTEGERS = frozenset(["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"])
 
 
-@dataclass(frozen=True)
-class Distinct:
-    """The distinct values of one column.
-
-    Attributes:
-        relation: temporary table of (raw, text): each value and its text, without missing ones.
-        counts: number of rows by text, as normalized by `tidy`.
-        missing: number of rows without a value.
-    """
-
-    relation: str
-    counts: Mapping[str, int]
-    missing: int
-
-
-def is_nested(kind: str) -> bool:
-    """Return True if a SQL type holds more than one value."""
-    return _NESTED.search(kind) is not None
-
-
-def shape_of(kind: str) -> str:
-    """Describe in words the rows of a nested SQL type."""
-    if kind.startswith(("STRUCT", "MAP", "UNION")):
-        return "records" if kind.endswith(")") else "lists of records"
-    return "lists of lists" if kind.count("[") > 1 else "lists"
-
-
-def is_list(kind: str) -> bool:
-    """Return True if a SQL type is a list of single values."""
-    return kind.endswith("]") and kind.count("[") == 1 and not kind.startswith(("STRUCT", "MAP", "UNION"))
-
-
-def is_integer(kind: str) -> bool:
-    """Return True if a SQL type holds integers of at most 64 bits."""
-    return kind in _INTEGERS
+class Unreadable(Exception):
+    """A table cannot be read; the message continues a sentence that begins with the table's title."""
 
 
 def tidy(text: str | None) -> str | None:
@@ -137,18 +98,143 @@ def _moment(text: str, parts: re.Match[str]) -> str:
     return f"{point:%Y-%m-%d %H:%M:%S}{small}+00"
 
 
-def text_sql(sql: str, kind: str) -> str:
-    """Return SQL for the text of a value, which `tidy` normalizes for every format."""
-    if kind.startswith(_FLOATS):
-        number, text = f"CAST({sql} AS DOUBLE)", f"CAST({sql} AS VARCHAR)"
-        if kind.startswith("DECIMAL"):  # 0.50 is 0.5
+def literal(text: str) -> str:
+    """Quote a text for SQL."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return "'" + text.replace("'", "''").replace("\0", "' || chr(0) || '") + "'"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of an opened table. Its properties are SQL for its values, in every way to read them.
+
+    Attributes:
+        name: its name in the table.
+        identifier: its name in SQL.
+        type: its SQL type.
+        flaw: the reason why it cannot be read; empty if it can. A flaw in an unused column does no harm, and
+            no column is read in spite of its flaw, since `sql` raises it.
+    """
+
+    name: str
+    identifier: str
+    type: str = "VARCHAR"
+    flaw: str = ""
+
+    @property
+    def sql(self) -> str:
+        """SQL for a value as the table has it.
+
+        Raises:
+            Unreadable: the column has a flaw.
+        """
+        if self.flaw:
+            raise Unreadable(f"column '{self.name}' {self.flaw}")
+        return self.identifier
+
+    def of(self, relation: str) -> Column:
+        """Return the column with the name of its relation before its own."""
+        return replace(self, identifier=f"{relation}.{self.identifier}")
+
+    @property
+    def is_nested(self) -> bool:
+        """True if a value holds more than one value."""
+        return _NESTED.search(self.type) is not None
+
+    @property
+    def is_list(self) -> bool:
+        """True if a value is a list of single values."""
+        kind = self.type
+        return kind.endswith("]") and kind.count("[") == 1 and not kind.startswith(("STRUCT", "MAP", "UNION"))
+
+    @property
+    def is_integer(self) -> bool:
+        """True if values are integers of at most 64 bits."""
+        return self.type in _INTEGERS
+
+    @property
+    def shape(self) -> str:
+        """Noun for the values of a nested column."""
+        if self.type.startswith(("STRUCT", "MAP", "UNION")):
+            return "records" if self.type.endswith(")") else "lists of records"
+        return "lists of lists" if self.type.count("[") > 1 else "lists"
+
+    @property
+    def text_sql(self) -> str:
+        """SQL for the text of a value, which `tidy` normalizes for every format."""
+        text = f"CAST({self.sql} AS VARCHAR)"
+        if not self.type.startswith(_FLOATS):
+            return text
+        number = f"CAST({self.sql} AS DOUBLE)"
+        if self.type.startswith("DECIMAL"):  # 0.50 is 0.5
             text = f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
         return (
             f"CASE WHEN isnan({number}) THEN NULL WHEN abs({number}) <= {LARGEST_EXACT} "
             f"AND {number} = trunc({number}) "
             f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE {text} END"
         )
-    return f"CAST({sql} AS VARCHAR)"
+
+    @property
+    def name_sql(self) -> str:
+        """SQL for the name of a row (an id, a cluster) as normalized by `tidy`; NULL if it is missing.
+
+        `tidy` handles the few values of a group in Python; ids are millions, so SQL must give the same
+        result. Nearly all ids remain unchanged, and cheap tests find these first.
+        """
+        sql = self.sql
+        if self.type.startswith("TIMESTAMP") and "ZONE" not in self.type:
+            text = self.text_sql
+            return f"CASE WHEN suffix({text}, ' 00:00:00') THEN left({text}, 10) ELSE {text} END"
+        if self.type != "VARCHAR":
+            return self.text_sql
+        bare = bare_sql(sql)
+        moment = f"substr({bare}, 5, 1) = '-' AND regexp_full_match({bare}, {literal(_MOMENT.pattern)})"
+        zoned = f"regexp_matches({bare}, '(Z|UTC|[+-]\\d\\d(:?\\d\\d)?)$') AND length({bare}) > 16"
+        stamp = f"CAST(TRY_CAST({bare} AS TIMESTAMP) AS VARCHAR)"
+        return (
+            f"CASE WHEN {_plain_sql(sql)} THEN {sql} WHEN {_missing_text_sql(sql)} THEN NULL "
+            f"WHEN suffix({bare}, '.0') AND regexp_full_match({bare}, '-?(0|[1-9][0-9]*)\\.0') "
+            f"THEN left({bare}, length({bare}) - 2) "
+            f"WHEN contains({bare}, 'e+') AND regexp_full_match({bare}, {literal(_R_INTEGER.pattern)}) "
+            f"THEN CAST(CAST(CAST({bare} AS DOUBLE) AS BIGINT) AS VARCHAR) "
+            f"WHEN {moment} THEN coalesce("
+            f"CASE WHEN {zoned} THEN CAST(TRY_CAST({bare} AS TIMESTAMPTZ) AS VARCHAR) "
+            f"WHEN suffix({stamp}, ' 00:00:00') THEN left({stamp}, 10) ELSE {stamp} END, {bare}) "
+            f"ELSE {bare} END"
+        )
+
+    @property
+    def number_sql(self) -> str:
+        """SQL for a number; NULL for other values.
+
+        Texts may have a decimal comma and a percent sign. `1,234` is about one in some countries and above a
+        thousand in others, so it is not read as a number; `0,234` is.
+        """
+        if self.type != "VARCHAR":
+            return f"TRY_CAST({self.sql} AS DOUBLE)"
+        text = f"trim({self.sql}, {literal(_BLANKS)})"
+        comma = f"regexp_full_match({text}, '[+-]?[0-9]*,[0-9]+ ?%?')"
+        thousands = f"regexp_full_match({text}, '[+-]?[1-9][0-9]{{0,2}},[0-9]{{3}} ?%?')"
+        point = f"CASE WHEN {comma} AND NOT {thousands} THEN replace({text}, ',', '.') ELSE {text} END"
+        share = f"TRY_CAST(trim(left({point}, length({point}) - 1)) AS DOUBLE) / 100"
+        return (
+            f"coalesce(TRY_CAST({self.sql} AS DOUBLE), TRY_CAST({text} AS DOUBLE), "
+            f"CASE WHEN suffix({text}, '%') THEN {share} ELSE TRY_CAST({point} AS DOUBLE) END)"
+        )
+
+    @property
+    def flag_sql(self) -> str:
+        """SQL for a flag, 0 or 1; NULL for other values."""
+        text = f"lower(trim({self.text_sql}, {literal(_BLANKS)}))"
+        ones, zeros = "('1', 'true', '1.0', '1,0')", "('0', 'false', '0.0', '0,0')"
+        return f"CASE WHEN {text} IN {ones} THEN 1 WHEN {text} IN {zeros} THEN 0 END"
+
+    @property
+    def missing_sql(self) -> str:
+        """SQL for the test that a value is missing."""
+        if self.type.startswith(_FLOATS):
+            return f"({self.sql} IS NULL OR isnan(CAST({self.sql} AS DOUBLE)))"
+        return f"({self.sql} IS NULL OR {_missing_text_sql(f'CAST({self.sql} AS VARCHAR)')})"
 
 
 def bare_sql(sql: str) -> str:
@@ -160,34 +246,6 @@ def bare_sql(sql: str) -> str:
     return f"CASE WHEN {odd} THEN nfc_normalize(trim({sql}, {literal(_BLANKS)})) ELSE {sql} END"
 
 
-def name_sql(sql: str, kind: str) -> str:
-    """Return SQL for the name of a row (an id, a cluster) as normalized by `tidy`; NULL if it is missing.
-
-    `tidy` handles the few values of a group in Python; ids are millions, so SQL must give the same result.
-    Nearly all ids remain unchanged, and cheap tests find these first.
-    """
-    if kind.startswith("TIMESTAMP") and "ZONE" not in kind:
-        text = text_sql(sql, kind)
-        return f"CASE WHEN suffix({text}, ' 00:00:00') THEN left({text}, 10) ELSE {text} END"
-    if kind != "VARCHAR":
-        return text_sql(sql, kind)
-    bare = bare_sql(sql)
-    moment = f"substr({bare}, 5, 1) = '-' AND regexp_full_match({bare}, {literal(_MOMENT.pattern)})"
-    zoned = f"regexp_matches({bare}, '(Z|UTC|[+-]\\d\\d(:?\\d\\d)?)$') AND length({bare}) > 16"
-    stamp = f"CAST(TRY_CAST({bare} AS TIMESTAMP) AS VARCHAR)"
-    return (
-        f"CASE WHEN {_plain_sql(sql)} THEN {sql} WHEN {missing_text_sql(sql)} THEN NULL "
-        f"WHEN suffix({bare}, '.0') AND regexp_full_match({bare}, '-?(0|[1-9][0-9]*)\\.0') "
-        f"THEN left({bare}, length({bare}) - 2) "
-        f"WHEN contains({bare}, 'e+') AND regexp_full_match({bare}, {literal(_R_INTEGER.pattern)}) "
-        f"THEN CAST(CAST(CAST({bare} AS DOUBLE) AS BIGINT) AS VARCHAR) "
-        f"WHEN {moment} THEN coalesce("
-        f"CASE WHEN {zoned} THEN CAST(TRY_CAST({bare} AS TIMESTAMPTZ) AS VARCHAR) "
-        f"WHEN suffix({stamp}, ' 00:00:00') THEN left({stamp}, 10) ELSE {stamp} END, {bare}) "
-        f"ELSE {bare} END"
-    )
-
-
 def _plain_sql(sql: str) -> str:
     """Return SQL for a sufficient, not necessary, condition that `tidy` leaves a text unchanged."""
     return (
@@ -197,152 +255,10 @@ def _plain_sql(sql: str) -> str:
     )
 
 
-def missing_text_sql(sql: str) -> str:
+def _missing_text_sql(sql: str) -> str:
     """Return SQL for the test that a text means a missing value."""
     words = ", ".join(literal(word) for word in sorted(MISSING))
     return f"(NOT {_plain_sql(sql)} AND lower({bare_sql(sql)}) IN ({words}))"
-
-
-def missing_sql(sql: str, kind: str) -> str:
-    """Return SQL for the test that a value is missing."""
-    if kind.startswith(_FLOATS):
-        return f"({sql} IS NULL OR isnan(CAST({sql} AS DOUBLE)))"
-    return f"({sql} IS NULL OR {missing_text_sql(f'CAST({sql} AS VARCHAR)')})"
-
-
-def example_sql(table: Table, column: str) -> str:
-    """Return SQL for the name of a row's example; NULL if the table does not have the column."""
-    return name_sql(table.columns[column], table.types[column]) if column in table.columns else "NULL"
-
-
-def offending(
-    db: DuckDBPyConnection, table: Table, tests: Sequence[str], example: str, *, value: str = ""
-) -> list[tuple[int, str]]:
-    """Count the rows that meet each condition, and name the first of them.
-
-    Args:
-        db: the database.
-        table: a staged table.
-        tests: conditions in SQL.
-        example: SQL for the name of an example, or NULL.
-        value: SQL for the value at fault, which the sentence shows; empty to omit it.
-
-    Returns:
-        Counts, and texts such as ` (first: example 'r0', '7')`; empty without both name and value.
-    """
-    if not tests:
-        return []
-    parts = ", ".join(f"count(*) FILTER ({test})" for test in tests)
-    counts = single_row(db, f"SELECT {parts} FROM {table.relation}")
-    results = []
-    for test, count in zip(tests, counts, strict=True):
-        first = ""
-        if count and (example != "NULL" or value):
-            name, odd = single_row(
-                db,
-                f"SELECT name, CAST({value or 'NULL'} AS VARCHAR) FROM (SELECT *, {example} AS name FROM "
-                f"{table.relation} WHERE {test}) ORDER BY name LIMIT 1",
-            )
-            parts_of_first = [f"example '{name}'"] if name is not None else []
-            parts_of_first += [f"'{_short(odd)}'" if odd is not None else "no value"] if value else []
-            first = f" (first: {', '.join(parts_of_first)})" if parts_of_first else ""
-        results.append((int(count), first))
-    return results
-
-
-def _short(text: str) -> str:
-    """Shorten a value for a sentence: numbers to six digits, texts to 40 characters."""
-    try:
-        return text if len(text) <= 8 else f"{float(text):.6g}"
-    except ValueError:
-        return text[:40]
-
-
-def number_sql(sql: str, kind: str) -> str:
-    """Return SQL for a number; NULL for other values.
-
-    Texts may have a decimal comma and a percent sign. `1,234` is about one in some countries and above a
-    thousand in others, so it is not read as a number; `0,234` is.
-    """
-    if kind != "VARCHAR":
-        return f"TRY_CAST({sql} AS DOUBLE)"
-    text = f"trim({sql}, {literal(_BLANKS)})"
-    comma = f"regexp_full_match({text}, '[+-]?[0-9]*,[0-9]+ ?%?')"
-    thousands = f"regexp_full_match({text}, '[+-]?[1-9][0-9]{{0,2}},[0-9]{{3}} ?%?')"
-    point = f"CASE WHEN {comma} AND NOT {thousands} THEN replace({text}, ',', '.') ELSE {text} END"
-    share = f"TRY_CAST(trim(left({point}, length({point}) - 1)) AS DOUBLE) / 100"
-    return (
-        f"coalesce(TRY_CAST({sql} AS DOUBLE), TRY_CAST({text} AS DOUBLE), "
-        f"CASE WHEN suffix({text}, '%') THEN {share} ELSE TRY_CAST({point} AS DOUBLE) END)"
-    )
-
-
-def parse_numbers(db: DuckDBPyConnection, table: Table, names: Sequence[str]) -> Table:
-    """Convert text columns of a staged table to numbers where every value is one.
-
-    Later steps read them several times, and parsing text is the slowest part. A column with a value that is
-    not a number remains text, so that the complaint can quote it.
-    """
-    if not table.staged:
-        return table
-    types = dict(table.types)
-    for name in names:
-        sql = table.columns[name]
-        if types[name] != "VARCHAR":
-            continue
-        for number in (f"TRY_CAST({sql} AS DOUBLE)", number_sql(sql, "VARCHAR")):
-            odd = f"{number} IS NULL OR NOT isfinite({number})"
-            if not single_row(db, f"SELECT count(*) FILTER ({odd}) FROM {table.relation}")[0]:
-                db.execute(f"ALTER TABLE {table.relation} ALTER {sql} TYPE DOUBLE USING {number}")
-                types[name] = "DOUBLE"
-                break
-    return replace(table, types=types)
-
-
-def flag_sql(sql: str, kind: str) -> str:
-    """Return SQL for a flag, 0 or 1; NULL for other values."""
-    text = f"lower(trim({text_sql(sql, kind)}, {literal(_BLANKS)}))"
-    ones, zeros = "('1', 'true', '1.0', '1,0')", "('0', 'false', '0.0', '0,0')"
-    return f"CASE WHEN {text} IN {ones} THEN 1 WHEN {text} IN {zeros} THEN 0 END"
-
-
-def distinct(db: DuckDBPyConnection, table: Table, column: str, limit: int) -> Distinct:
-    """Read the distinct values of a column.
-
-    Raises:
-        Unreadable: the column has more than `limit`.
-    """
-    sql, kind = table.columns[column], table.types[column]
-    # At most limit + 1 distinct values leave the database, however many rows the table has.
-    relation = f"d{table.number}_{sql}"
-    db.execute(
-        f"CREATE TEMP TABLE IF NOT EXISTS {relation} AS SELECT raw, {text_sql('raw', kind)} AS text, n "
-        f"FROM (SELECT {sql} AS raw, count(*) AS n FROM {table.relation} GROUP BY {sql}) LIMIT {limit + 1}"
-    )
-    counts: dict[str, int] = {}
-    missing = 0
-    rows = db.execute(f"SELECT text, n FROM {relation} ORDER BY text").fetchall()
-    if len(rows) > limit:
-        raise Unreadable(f"more than {limit} different values")
-    for text, n in rows:
-        name = tidy(text)
-        if name is None:
-            missing += n
-        else:
-            counts[name] = counts.get(name, 0) + n
-    return Distinct(relation, counts, missing)
-
-
-def code(db: DuckDBPyConnection, values: Distinct, codes: Mapping[str, int], relation: str) -> str:
-    """Create the temporary table `relation` of (raw, code), and return its name."""
-    rows = db.execute(f"SELECT DISTINCT text FROM {values.relation} WHERE text IS NOT NULL").fetchall()
-    known = [(text, codes[name]) for (text,) in rows if (name := tidy(text)) is not None and name in codes]
-    db.execute(
-        f"CREATE TEMP TABLE {relation} AS SELECT raw, code FROM {values.relation} JOIN "
-        "(SELECT unnest(?::VARCHAR[]) AS text, unnest(?::SMALLINT[]) AS code) USING (text)",
-        [[text for text, _ in known], [number for _, number in known]],
-    )
-    return relation
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from evenhand.errors import TableError
 from evenhand.tables.answers.completions import remarks_on_completions
-from evenhand.tables.answers.read import Field, TableForm, read_answers
+from evenhand.tables.answers.read import TableForm, read_answers
 from evenhand.tables.answers.vocabulary import (
     GOLD_GENDER,
     PREDICTED_GENDER,
@@ -22,6 +22,7 @@ from evenhand.tables.answers.vocabulary import (
     word_of,
 )
 from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
+from evenhand.tables.reader.fields import Field
 from evenhand.tables.schema import Attribute, BoolArray, Columns, Input, IntArray, Source
 
 if TYPE_CHECKING:
@@ -40,16 +41,16 @@ _IN_QUOTES = re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»)\s*"
 FORM = TableForm(
     title="generations",
     fields=(
-        Field("example_id", "name", "key", alias="id"),
-        Field("prompt_id", "name", "key", needed=False),
-        Field("template", "name", "shared", needed=False),
-        Field("cluster", "name", "shared", needed=False, alias="cluster"),
-        Field("references", "texts", "shared", needed=False),
+        *(Field(name, "word", required=False) for name in (GOLD_GENDER, PREDISPOSITION, STEREOTYPE)),
+        Field("example_id", "name", "key", option="id"),
+        Field("prompt_id", "name", "key", required=False),
+        Field("template", "name", "shared", required=False),
+        Field("cluster", "name", "shared", required=False, option="cluster"),
+        Field("references", "texts", "shared", required=False),
         Field("completion", "text", "answer"),
-        Field(PREDICTED_GENDER, "text", "answer", needed=False),
+        Field(PREDICTED_GENDER, "text", "answer", required=False),
     ),
     unit=("example_id",),
-    groups=(GOLD_GENDER, PREDISPOSITION, STEREOTYPE),
     resplit=True,
 )
 
@@ -148,7 +149,7 @@ def load_generations(source: Source, columns: Columns) -> Generations:
     without = _without_references(ids, references) if "references" in fetched else []
     genders, remarks = _genders(fetched.get(PREDICTED_GENDER), ids, paired.present)
     return Generations(
-        places=paired.places,
+        places=paired.arm_runs,
         completions=completions,
         references=references,
         cluster=cluster.astype(np.int64),
@@ -158,7 +159,7 @@ def load_generations(source: Source, columns: Columns) -> Generations:
             *paired.problems,
             *without,
             *remarks,
-            *remarks_on_completions(paired.places, ids, completions, missing, references, paired.present),
+            *remarks_on_completions(paired.arm_runs, ids, completions, missing, references, paired.present),
         ),
         genders=genders,
         there=paired.present if columns.resplit else None,

@@ -11,8 +11,9 @@ import numpy as np
 
 from evenhand.errors import TableError
 from evenhand.tables.answers.align import AlignedTable
-from evenhand.tables.answers.read import Field, TableForm, read_answers
+from evenhand.tables.answers.read import TableForm, read_answers
 from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
+from evenhand.tables.reader.fields import Field
 from evenhand.tables.schema import Attribute, BoolArray, Columns, FloatArray, Input, IntArray, Source
 
 if TYPE_CHECKING:
@@ -31,18 +32,18 @@ _ABOVE = f"{{x}} > {ROUNDING}"
 FORM = TableForm(
     title="likelihoods",
     fields=(
-        Field("example_id", "name", "key", alias="id"),
+        Field("example_id", "name", "key", option="id"),
         Field("template", "name", "key"),
         Field("variant", "name", "key"),
-        Field("permutation", "name", "key", needed=False),
+        Field("permutation", "name", "key", required=False),
         Field("option_token", "words", "key"),
         Field("option_meaning", "meaning", "shared"),
-        Field("label_meaning", "meaning", "shared", needed=False),
-        Field("cluster", "name", "shared", needed=False, alias="cluster"),
+        Field("label_meaning", "meaning", "shared", required=False),
+        Field("cluster", "name", "shared", required=False, option="cluster"),
         Field("log_prob", "number", "answer"),
         Field("n_tokens", "number", "answer"),
-        Field("log_prob_free", "number", "answer", needed=False),
-        Field("truncated", "flag", "answer", needed=False),
+        Field("log_prob_free", "number", "answer", required=False),
+        Field("truncated", "flag", "answer", required=False),
     ),
     unit=("example_id", "template", "variant", "permutation"),
     tests=(
@@ -219,11 +220,11 @@ def _by_context(paired: AlignedTable) -> Likelihoods:
     cluster = _coded(fetched["cluster"])[1] if "cluster" in fetched else example
     attributes = [a.at(starts) for a in paired.attributes]
     taken = {a.name for a in attributes}
-    truncated = np.zeros((len(paired.places), shape[0]), bool)
+    truncated = np.zeros((len(paired.arm_runs), shape[0]), bool)
     if cut is not None:
         truncated = np.asarray(spread(cut, False).any(axis=-1))
     return Likelihoods(
-        places=paired.places,
+        places=paired.arm_runs,
         tokens=tokens,
         meanings=meanings,
         templates=templates,
@@ -244,7 +245,7 @@ def _by_context(paired: AlignedTable) -> Likelihoods:
             *_template_attributes(templates, template[starts], forms, form[starts], taken),
         ),
         inputs=paired.inputs,
-        problems=(*paired.problems, *_alike(meanings), *_cut(truncated, paired.places)),
+        problems=(*paired.problems, *_alike(meanings), *_cut(truncated, paired.arm_runs)),
     )
 
 

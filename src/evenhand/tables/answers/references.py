@@ -13,9 +13,9 @@ import re
 from math import isnan
 from typing import TYPE_CHECKING
 
-from evenhand.tables.io.database import Table, literal, single_row
+from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.io.quoted import shorten
-from evenhand.tables.values import is_list, tidy
+from evenhand.tables.values import Column, literal, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -124,7 +124,7 @@ def read_lists(db: DuckDBPyConnection, table: Table, name: str, example: str) ->
     Returns:
         Complaints about texts that cannot be read.
     """
-    raw = raw_sql(table.columns[name], table.types[name])
+    raw = raw_sql(table.columns[name])
     rows = db.execute(f"SELECT DISTINCT {raw} AS v FROM {table.relation} WHERE v IS NOT NULL").fetchall()
     read = {str(v): parse(str(v)) for (v,) in rows}
     wrong = [text for text, texts in read.items() if texts is None]
@@ -135,7 +135,7 @@ def read_lists(db: DuckDBPyConnection, table: Table, name: str, example: str) ->
             f"{table.relation}) JOIN (SELECT unnest({_array(wrong)}) AS v) USING (v)",
         )
         return [
-            table.say(
+            table.complaint(
                 f"column '{name}' looks like a list of texts but cannot be read as one in {count:,} rows "
                 f"(first: example '{first}': {shorten(str(text))}); {FORM}."
             )
@@ -158,18 +158,18 @@ def _array(texts: list[str]) -> str:
     return f"[{', '.join(literal(text) for text in texts)}]"
 
 
-def raw_sql(sql: str, kind: str) -> str:
+def raw_sql(column: Column) -> str:
     """Return SQL for the text that may hold a list; NULL if the value already is a list of several texts."""
-    if not is_list(kind):
-        return f"CAST({sql} AS VARCHAR)"
-    element = f"CAST({sql}[1] AS VARCHAR)"
-    return f"CASE WHEN len({sql}) = 1 AND starts_with(ltrim({element}), '[') THEN {element} END"
+    if not column.is_list:
+        return f"CAST({column.sql} AS VARCHAR)"
+    element = f"CAST({column.sql}[1] AS VARCHAR)"
+    return f"CASE WHEN len({column.sql}) = 1 AND starts_with(ltrim({element}), '[') THEN {element} END"
 
 
-def texts_sql(sql: str, kind: str, relation: str) -> str:
+def texts_sql(column: Column, relation: str) -> str:
     """Return SQL for a row's references without blank ones; `relation` is joined by `raw_sql`."""
-    if not is_list(kind):
+    if not column.is_list:
         return f"coalesce({relation}.texts, []::VARCHAR[])"
-    elements = f"coalesce(CAST({sql} AS VARCHAR[]), []::VARCHAR[])"
+    elements = f"coalesce(CAST({column.sql} AS VARCHAR[]), []::VARCHAR[])"
     filled = f"[x FOR x IN {elements} IF x IS NOT NULL AND trim(x) <> '']"
     return f"coalesce({relation}.texts, {filled})"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from evenhand.tables.io.database import Unreadable
-from evenhand.tables.predictions.validate import Reader
-from evenhand.tables.values import Distinct, distinct, missing_sql, offending
+from evenhand.tables.reader.checks import MAX_GROUPS, Reader, Rule
+from evenhand.tables.reader.distinct import Distinct, distinct
+from evenhand.tables.values import Unreadable
 
 #: Names of the columns.
 GOLD_GENDER, PREDISPOSITION, STEREOTYPE = "gold_gender", "predisposition", "stereotype"
@@ -69,29 +69,21 @@ def respelt(column: str, texts: Iterable[str]) -> list[str]:
     return [f"Column '{column}' is read with {', '.join(changed)}."] if changed else []
 
 
-def read_words(reader: Reader, name: str, limit: int) -> Distinct:
+def read_words(reader: Reader, name: str) -> Distinct:
     """Read the distinct values of a column with a vocabulary; complain of other words."""
-    values = Distinct("", {}, 0)
+    missing = reader.table.columns[name].missing_sql
+    each = f"each is one of {allowed(name)}"
     try:
-        values = distinct(reader.db, reader.table, name, limit)
-        strange = {text: n for text, n in values.counts.items() if word_of(name, text) is None}
+        values = distinct(reader.db, reader.table, name, MAX_GROUPS)
     except Unreadable as error:
-        reader.complaints.append(
-            reader.table.say(f"column '{name}' has {error}; each is one of {allowed(name)}.")
-        )
-        return values
+        reader.complain(name, f"has {error}; {each}.")
+        return Distinct("", {}, 0)
+    strange = {text: n for text, n in values.counts.items() if word_of(name, text) is None}
     if strange:
         listed = ", ".join(f"'{text}' in {n:,} rows" for text, n in list(strange.items())[:10])
-        reader.complaints.append(
-            reader.table.say(f"column '{name}' is {listed}; each value is one of {allowed(name)}.")
-        )
+        reader.complain(name, f"is {listed}; each value is one of {allowed(name)}.")
     if values.missing:
-        missing = missing_sql(reader.table.columns[name], reader.table.types[name])
-        ((count, first),) = offending(reader.db, reader.table, [missing], reader.example)
-        reader.complaints.append(
-            reader.table.say(
-                f"column '{name}' has no value in {count:,} rows{first}; each is one of {allowed(name)} "
-                f"(write '{[*VOCABULARY[name]][-1]}' if there is none)."
-            )
-        )
+        none = [*VOCABULARY[name]][-1]
+        what = f"has no value in {{count:,}} rows{{first}}; {each} (write '{none}' if there is none)."
+        reader.check([Rule(name, missing, what)])
     return values

@@ -10,8 +10,9 @@ import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from evenhand.tables.io.database import NOT_UTF8, Unreadable, scratch
+from evenhand.tables.io.database import NOT_UTF8, scratch
 from evenhand.tables.io.sources import TableSource
+from evenhand.tables.values import Unreadable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

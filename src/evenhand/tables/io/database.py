@@ -7,37 +7,17 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand.tables.io.sources import TableSource
+from evenhand.tables.values import Column, Unreadable, literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 NOT_UTF8 = "is not encoded in UTF-8; save it as UTF-8 (for example with `iconv -f {} -t UTF-8`)."
-
-
-class Unreadable(Exception):
-    """A table cannot be read; the message continues a sentence that begins with the table's title."""
-
-
-class Names(dict[str, str]):
-    """SQL names of the columns of a table, by name.
-
-    Looking up a column with a flaw raises the flaw as a complaint. So a flaw in an unused column does no
-    harm, and a column is never read in spite of its flaw.
-    """
-
-    def __init__(self, columns: Mapping[str, str], flaws: Mapping[str, str]) -> None:
-        super().__init__(columns)
-        self.flaws = flaws
-
-    def __getitem__(self, name: str) -> str:
-        if name in self.flaws:
-            raise Unreadable(f"column '{name}' {self.flaws[name]}")
-        return super().__getitem__(name)
 
 
 @dataclass(frozen=True)
@@ -47,25 +27,18 @@ class Table:
     Attributes:
         source: the file or table in memory.
         number: its index among all tables, which makes the names of its relations unique.
-        columns: SQL names of its columns, by name.
-        types: the SQL types of its columns, by name.
+        columns: its columns, by name.
         relation: the FROM clause.
         staged: True if the relation is text that must be parsed, so that one copy saves time.
-        flaws: reasons why single columns cannot be read, by name; `columns` raises them on look-up.
     """
 
     source: TableSource
     number: int
-    columns: Mapping[str, str]
-    types: Mapping[str, str]
+    columns: Mapping[str, Column]
     relation: str
     staged: bool = False
-    flaws: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", Names(self.columns, self.flaws))
-
-    def say(self, what: str) -> str:
+    def complaint(self, what: str) -> str:
         """Format a complaint about this table."""
         return f"{self.source.title}: {what}"
 
@@ -122,14 +95,3 @@ def single_row(db: DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     if len(rows) != 1:  # a count over a file whose metadata contradict each other
         raise Unreadable("is damaged: its metadata contradict each other; make it again.")
     return tuple(rows[0])
-
-
-def quote_identifier(name: str) -> str:
-    """Quote a name for SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Quote a text for SQL."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return "'" + text.replace("'", "''").replace("\0", "' || chr(0) || '") + "'"

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evenhand.tables.io.containers import head_of
-from evenhand.tables.io.database import NOT_UTF8, Unreadable, scratch
+from evenhand.tables.io.database import NOT_UTF8, scratch
 from evenhand.tables.io.sources import TableSource
+from evenhand.tables.values import Unreadable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

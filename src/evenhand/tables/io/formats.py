@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 from evenhand.tables.io.containers import identify, is_text, plain_text
-from evenhand.tables.io.database import Table, Unreadable, literal, pattern, scratch
+from evenhand.tables.io.database import Table, pattern, scratch
 from evenhand.tables.io.dialects import dialect_of, has_escapes, with_even_breaks, without_blanks
 from evenhand.tables.io.in_memory import as_arrow, extension_of
 from evenhand.tables.io.json_records import open_records
 from evenhand.tables.io.rephrasing import rephrase
 from evenhand.tables.io.sources import ENDINGS, TableSource
+from evenhand.tables.values import Column, Unreadable, literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -55,7 +56,7 @@ def open_table(db: DuckDBPyConnection, source: TableSource, number: int) -> Tabl
         raise Unreadable(
             f"has an unknown format; {_describe_content(source)}readable are {', '.join(ENDINGS)}."
         )
-    return _OPENERS[source.ending](db, Table(source, number, {}, {}, ""))
+    return _OPENERS[source.ending](db, Table(source, number, {}, ""))
 
 
 def use_table(
@@ -118,7 +119,7 @@ def stage(db: DuckDBPyConnection, table: Table, needed: list[str], where: str) -
         needed: the columns.
         where: SQL condition of the rows.
     """
-    chosen = ", ".join(table.columns[name] for name in needed) or "1 AS placeholder"
+    chosen = ", ".join(table.columns[name].sql for name in needed) or "1 AS placeholder"
     kind = "TABLE" if table.staged else "VIEW"
     db.execute(f"CREATE TEMP {kind} t{table.number} AS SELECT {chosen} FROM {table.relation} WHERE {where}")
     return replace(table, relation=f"t{table.number}")
@@ -145,19 +146,16 @@ def _table(
     flaws: Mapping[str, str] | None = None,
 ) -> Table:
     """Add the columns of a table, and those that the folders of its file name."""
-    column_flaws = dict(flaws or {})
-    tidied = tidy_names(names)
-    column_flaws |= {
-        short: column_flaws[name] for name, short in zip(names, tidied, strict=True) if name in column_flaws
-    }
-    for name, times in Counter(tidied).items():
-        if times > 1:
-            column_flaws[name] = (
-                f"occurs {times} times: the table has more than one column called '{name}'; rename one."
+    tidied, times = tidy_names(names), Counter(tidy_names(names))
+    columns: dict[str, Column] = {}
+    for i, (name, short, kind) in enumerate(zip(names, tidied, types, strict=True)):
+        flaw = (flaws or {}).get(name, "")
+        if times[short] > 1:
+            flaw = (
+                f"occurs {times[short]} times: the table has more than one column called '{short}'; rename "
+                "one."
             )
-    columns = {name: f"c{i}" for i, name in enumerate(tidied)}
-    kinds = dict(zip(tidied, types, strict=True))
-    kinds |= dict.fromkeys((name for name in column_flaws if name in columns), "VARCHAR")
+        columns[short] = Column(short, f"c{i}", "VARCHAR" if flaw else kind, flaw)
     from_clause = f"{relation} AS x({', '.join(f'c{i}' for i in range(len(tidied)))})"
     parts = _partitions(table.source, columns)
     if parts:
@@ -166,11 +164,8 @@ def _table(
             for i, value in enumerate(parts.values())
         )
         from_clause = f"(SELECT *, {values} FROM {from_clause})"
-        columns |= {name: f"p{i}" for i, name in enumerate(parts)}
-        kinds |= dict.fromkeys(parts, "VARCHAR")
-    return replace(
-        table, columns=columns, types=kinds, relation=from_clause, staged=staged, flaws=column_flaws
-    )
+        columns |= {name: Column(name, f"p{i}") for i, name in enumerate(parts)}
+    return replace(table, columns=columns, relation=from_clause, staged=staged)
 
 
 def _partitions(source: TableSource, known: Collection[str]) -> dict[str, str | None]:
@@ -310,7 +305,7 @@ def _in_memory(db: DuckDBPyConnection, source: TableSource, number: int) -> Tabl
     _, types = _describe(db, f"arrow{number}")
     flaws_by_name = {names[i]: why for i, why in flaws.items()}
     return _table(
-        Table(source, number, {}, {}, ""), names, types, f"arrow{number}", staged=False, flaws=flaws_by_name
+        Table(source, number, {}, ""), names, types, f"arrow{number}", staged=False, flaws=flaws_by_name
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evenhand.errors import CallError, TableError
-from evenhand.tables.io.database import Unreadable
+from evenhand.tables.values import Unreadable
 
 _KINDS = {str: "texts", bool: "truth values", int: "numbers", float: "numbers", bytes: "bytes",
           list: "lists", tuple: "lists", dict: "records", set: "sets"}  # fmt: skip

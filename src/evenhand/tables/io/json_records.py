@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evenhand.tables.io.containers import HEAD_BYTES, MARK, head_of, plain_text
-from evenhand.tables.io.database import Unreadable, literal, pattern, scratch
+from evenhand.tables.io.database import pattern, scratch
 from evenhand.tables.io.sources import TableSource
+from evenhand.tables.values import Unreadable, literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

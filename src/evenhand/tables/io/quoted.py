@@ -29,7 +29,7 @@ def quoted(db: DuckDBPyConnection, table: Table, name: str, test: str) -> str:
     Returns:
         For example `'inf', 'n/a' and 4 other values`; a missing value is `nothing`.
     """
-    text = f"CAST({table.columns[name]} AS VARCHAR)"
+    text = f"CAST({table.columns[name].sql} AS VARCHAR)"
     rows = db.execute(
         f"SELECT v, count(*) OVER () FROM (SELECT {text} AS v, count(*) AS n FROM {table.relation} "
         f"WHERE {test} GROUP BY v) ORDER BY n DESC, v LIMIT {_MAX_VALUES}"

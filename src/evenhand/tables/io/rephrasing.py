@@ -7,9 +7,10 @@ import gzip
 import re
 from itertools import islice
 
-from evenhand.tables.io.database import NOT_UTF8, literal
+from evenhand.tables.io.database import NOT_UTF8
 from evenhand.tables.io.quoted import shorten
 from evenhand.tables.io.sources import TableSource
+from evenhand.tables.values import literal
 
 _DAMAGED = "is damaged, or written in a way that is not supported; copy it or make it again."
 #: Parts of the database's messages, and the complaints in their place.

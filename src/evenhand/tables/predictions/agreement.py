@@ -17,8 +17,8 @@ import numpy as np
 from evenhand.tables.predictions.classes import Classes
 from evenhand.tables.predictions.scores import Scores, class_positions, positive_sql
 from evenhand.tables.predictions.validate import ValidatedTable
+from evenhand.tables.reader.distinct import Distinct, code
 from evenhand.tables.schema import Columns, IntArray
-from evenhand.tables.values import Distinct, code, text_sql
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -76,8 +76,8 @@ def check_agreement(
             continue
         compare = _compare_multiclass if classes.positive is None else _compare_binary
         wrong, odd = compare(db, checked, scores, classes, columns)
-        complaints += [checked.table.say(what) for what in wrong[:_MAX_COMPLAINTS]]
-        remarks += [checked.table.say(what) for what in odd[:_MAX_COMPLAINTS]]
+        complaints += [checked.table.complaint(what) for what in wrong[:_MAX_COMPLAINTS]]
+        remarks += [checked.table.complaint(what) for what in odd[:_MAX_COMPLAINTS]]
     return complaints, remarks
 
 
@@ -201,12 +201,10 @@ def _coded(
     named = [
         (option, name) for option, name in (("arm", columns.arm), ("run", columns.run)) if name is not None
     ]
-    texts = [
-        f"{text_sql(table.columns[name], table.types[name])} AS r{i}" for i, (_, name) in enumerate(named)
-    ]
+    texts = [f"{table.columns[name].text_sql} AS r{i}" for i, (_, name) in enumerate(named)]
     shown = " || ".join(f"', {option} ''' || r{i} || ''''" for i, (option, _) in enumerate(named))
     fields = ", ".join([f"{relation}.code AS p", f"{score} AS s", *texts])
-    raw = table.columns[columns.prediction]
+    raw = table.columns[columns.prediction].sql
     rows = f"SELECT {fields} FROM {table.relation} AS t JOIN {relation} ON t.{raw} = {relation}.raw"
     return rows, shown or "''"
 

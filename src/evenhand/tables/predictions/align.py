@@ -7,18 +7,20 @@ Where no score or cluster needs single rows, equal rows are collapsed into one r
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import TableError
-from evenhand.tables.io.database import Table, single_row
+from evenhand.tables.io.database import single_row
 from evenhand.tables.predictions.plan import Plan
 from evenhand.tables.predictions.scores import class_positions, positive_sql
-from evenhand.tables.predictions.unpaired import describe_missing, describe_repeated, quote_differences
+from evenhand.tables.predictions.unpaired import describe_missing, describe_repeated
 from evenhand.tables.predictions.validate import ValidatedTable
+from evenhand.tables.reader.distinct import Distinct, code
+from evenhand.tables.reader.merge import RunRows, describe_differences, merge
+from evenhand.tables.reader.runs import run_index_sql
 from evenhand.tables.schema import ABSENT, Columns
-from evenhand.tables.values import Distinct, code, flag_sql, is_integer, name_sql, number_sql, text_sql
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -46,17 +48,17 @@ def align(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan) 
     if plan.columns.weight is not None:
         plan = replace(plan, weight_shift=_weight_shift(db, tables, plan.columns))
     # Integer ids are compared as integers: faster than texts, and only if every table stores them so.
-    integer_ids = all(is_integer(c.table.types[plan.columns.id]) for c in tables if c.has_id)
-    alone = len(plan.places) == 1 and len(tables) == 1
+    integer_ids = all(c.table.columns[plan.columns.id].is_integer for c in tables if c.has_id)
+    alone = len(plan.arm_runs) == 1 and len(tables) == 1
     coded = " UNION ALL ".join(
         _coded(db, c, plan, integer_ids=integer_ids, suffix="0" if alone else "") for c in tables
     )
     if not alone:
-        remarks = _pivot(db, coded, tables, plan)
+        remarks = _merge(db, coded, tables, plan)
         return _fetch(db, plan), remarks
     if plan.by_id:
         _refuse_duplicates(db, tables[0], plan)
-    db.execute(f"CREATE TEMP VIEW wide AS {coded}")
+    db.execute(f"CREATE TEMP VIEW aligned AS {coded}")
     return _fetch(db, plan), []
 
 
@@ -68,40 +70,34 @@ def _coded(
     `k` is the index of the row's (arm, run), `p` the predicted class, `s` the scores, `g` groups, `f` flags.
     """
     table, columns = checked.table, plan.columns
-    sql, kinds = table.columns, table.types
     joins: list[str] = []
 
-    def coded(field: str, name: str, values: Distinct, codes: Mapping[str, int]) -> str:
-        relation = code(db, values, codes, f"m{table.number}_{field}")
-        joins.append(f"LEFT JOIN {relation} ON t.{sql[name]} = {relation}.raw")
+    def coded(field: str, name: str, values: Distinct) -> str:
+        relation = code(db, values, plan.classes.codes, f"m{table.number}_{field}")
+        joins.append(f"LEFT JOIN {relation} ON t.{table.columns[name].sql} = {relation}.raw")
         return f"{relation}.code AS {field}"
 
     fields = []
     if plan.by_id:
-        key = sql[columns.id]
-        fields.append(
-            f"{f'CAST({key} AS BIGINT)' if integer_ids else name_sql(key, kinds[columns.id])} AS id"
-        )
-    fields.append(f"{run_index_sql(db, checked.table, checked.pairs, plan.places, columns, joins)} AS k")
-    fields.append(coded("label", columns.label, checked.labels, plan.classes.codes))
+        key = table.columns[columns.id]
+        fields.append(f"{f'CAST({key.sql} AS BIGINT)' if integer_ids else key.name_sql} AS id")
+    fields.append(f"{run_index_sql(db, table, checked.selected.runs, plan.arm_runs, columns, joins)} AS k")
+    fields.append(coded("label", columns.label, checked.labels))
     score = _score(checked, plan)
     if checked.predictions is not None:
-        fields.append(coded(f"p{suffix}", columns.prediction, checked.predictions, plan.classes.codes))
+        fields.append(coded(f"p{suffix}", columns.prediction, checked.predictions))
     else:
         fields.append(f"{_answer(score, plan)} AS p{suffix}")
     if any(plan.scored):
         fields.append(f"{score} AS s{suffix}")
-    for i, (name, groups) in enumerate(plan.groups.items()):
-        fields.append(coded(f"g{i}", name, checked.groups[name], {g: j for j, g in enumerate(groups)}))
-    fields += [f"CAST({flag_sql(sql[n], kinds[n])} AS TINYINT) AS f{i}" for i, n in enumerate(plan.flags)]
+    fields += plan.groups.coded_sql(db, checked.selected, joins)
     if columns.weight is not None:
-        w = number_sql(sql[columns.weight], kinds[columns.weight])
         # In two factors, since 2 ** weight_shift itself may overflow.
         half = plan.weight_shift // 2
         factors = f" * {2.0**half!r} * {2.0 ** (plan.weight_shift - half)!r}" if plan.weight_shift else ""
-        fields.append(f"{w}{factors} AS w")
+        fields.append(f"{table.columns[columns.weight].number_sql}{factors} AS w")
     if columns.cluster is not None:
-        fields.append(f"{name_sql(sql[columns.cluster], kinds[columns.cluster])} AS cluster")
+        fields.append(f"{table.columns[columns.cluster].name_sql} AS cluster")
     return f"SELECT {', '.join(fields)} FROM {table.relation} AS t {' '.join(joins)}"
 
 
@@ -118,7 +114,7 @@ def _weight_shift(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], colu
     ends = []
     for checked in tables:
         table = checked.table
-        w = number_sql(table.columns[name], table.types[name])
+        w = table.columns[name].number_sql
         low, high = single_row(db, f"SELECT min({w}) FILTER ({w} > 0), max({w}) FROM {table.relation}")
         ends += [(value, checked) for value in (low, high)]
     (low, _), (high, _) = smallest, largest = (
@@ -130,7 +126,7 @@ def _weight_shift(db: DuckDBPyConnection, tables: Sequence[ValidatedTable], colu
     if bottom + shift >= -_MAX_EXPONENT and top + shift <= _MAX_EXPONENT:
         return shift
     extremes = [
-        f"{value:g} ({checked.table.source.title}{_describe_holder(db, checked, columns, value)})"
+        f"{value:g} ({checked.selected.title}{_describe_holder(db, checked, columns, value)})"
         for value, checked in (smallest, largest)
     ]
     raise TableError(
@@ -145,40 +141,10 @@ def _describe_holder(db: DuckDBPyConnection, checked: ValidatedTable, columns: C
     if not checked.has_id:
         return ""
     name = str(columns.weight)
-    w = number_sql(table.columns[name], table.types[name])
-    key = name_sql(table.columns[columns.id], table.types[columns.id])
+    w = table.columns[name].number_sql
+    key = table.columns[columns.id].name_sql
     rows = db.execute(f"SELECT min({key}) FROM {table.relation} WHERE {w} = ?", [value]).fetchall()
     return f", example '{rows[0][0]}'"
-
-
-def run_index_sql(
-    db: DuckDBPyConnection,
-    table: Table,
-    pairs: Sequence[tuple[str | None, str | None, str, str]],
-    places: Sequence[tuple[str, str]],
-    columns: Columns,
-    joins: list[str],
-) -> str:
-    """Return SQL for the index in `places` of a row's (arm, run); add the join that it needs to `joins`."""
-    if columns.arm is None and columns.run is None:
-        return str(places.index((table.source.arm, table.source.run)))
-    relation = f"k{table.number}"
-    db.execute(
-        f"CREATE TEMP TABLE {relation} AS SELECT unnest(?::VARCHAR[]) AS a, unnest(?::VARCHAR[]) AS r, "
-        "unnest(?::SMALLINT[]) AS k",
-        [
-            [pair[0] for pair in pairs],
-            [pair[1] for pair in pairs],
-            [places.index(pair[2:]) for pair in pairs],
-        ],
-    )
-    on = [
-        f"{text_sql(f't.{table.columns[name]}', table.types[name])} = {relation}.{field}"
-        for name, field in ((columns.arm, "a"), (columns.run, "r"))
-        if name is not None
-    ]
-    joins.append(f"LEFT JOIN {relation} ON {' AND '.join(on)}")
-    return f"{relation}.k"
 
 
 def _score(checked: ValidatedTable, plan: Plan) -> str:
@@ -210,7 +176,7 @@ def _refuse_duplicates(db: DuckDBPyConnection, checked: ValidatedTable, plan: Pl
     be a collision, so the ids themselves are compared then.
     """
     table = checked.table
-    key = name_sql(table.columns[plan.columns.id], table.types[plan.columns.id])
+    key = table.columns[plan.columns.id].name_sql
     hashes = db.execute(f"SELECT hash({key}) AS h FROM {table.relation}").fetchnumpy()["h"]
     hashes.sort()
     if not (hashes[1:] == hashes[:-1]).any():
@@ -224,69 +190,32 @@ def _refuse_duplicates(db: DuckDBPyConnection, checked: ValidatedTable, plan: Pl
         raise TableError(describe_repeated(db, [checked], plan, count, first))
 
 
-def _pivot(db: DuckDBPyConnection, coded: str, tables: Sequence[ValidatedTable], plan: Plan) -> list[str]:
-    """Create the view `wide`, one row per example, and check that all tables agree on it.
-
-    One pass over the table `merged` counts every violation and finds its first id: min <> max of a column
-    within an id means that tables disagree, and more rows than runs means that an id occurs twice in a run.
-    """
-    fields = ["id", "count(*) AS rows_of_id"]
-    for name in plan.shared:
+def _merge(db: DuckDBPyConnection, coded: str, tables: Sequence[ValidatedTable], plan: Plan) -> list[str]:
+    """Create the view `aligned`, one row per example, check that all runs agree on it, and return remarks."""
+    runs = range(len(plan.arm_runs))
+    answers = {f"p{k}": f"max(p) FILTER (WHERE k = {k})" for k in runs}
+    answers |= {f"s{k}": f"any_value(s) FILTER (WHERE k = {k})" for k in runs if plan.scored[k]}
+    rows = RunRows(
+        sql=coded,
+        arm_runs=plan.arm_runs,
+        key=["id"],
+        key_sql="CAST(id AS VARCHAR)",
+        shared=plan.shared,
+        answers=answers,
+        present=[f"p{k} IS NOT NULL" for k in runs],
+        unit=["id"],
+        quote="'",
         # Weights are floats that programs round, so they are compared with a tolerance; all else exactly.
-        differs = "max(w) - min(w) > 1e-6 * max(w)" if name == "w" else f"min({name}) <> max({name})"
-        fields += [f"min({name}) AS {name}", f"{differs} AS differs_{name}"]
-    # One column per run: p{k} is NULL exactly where run k does not have the id.
-    for k, scored in enumerate(plan.scored):
-        fields.append(f"max(p) FILTER (WHERE k = {k}) AS p{k}")
-        if scored:
-            fields.append(f"any_value(s) FILTER (WHERE k = {k}) AS s{k}")
-    db.execute(f"CREATE TEMP TABLE merged AS SELECT {', '.join(fields)} FROM ({coded}) GROUP BY id")
-    places = range(len(plan.places))
-    n_present = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
-    complete, lacking = _completeness_sql(plan)
-    tests = {"twice": f"rows_of_id > {n_present}", "partly": f"NOT ({complete})"}
-    tests |= {name: f"differs_{name}" for name in plan.shared} | {
-        f"p{k}": test for k, test in enumerate(lacking)
-    }
-    parts = ", ".join(f"count(*) FILTER ({t}), min(CAST(id AS VARCHAR)) FILTER ({t})" for t in tests.values())
-    row = single_row(db, f"SELECT count(*), {parts} FROM merged")
-    violations = {name: (row[1 + 2 * i], row[2 + 2 * i]) for i, name in enumerate(tests)}
-    complaints = []
-    if violations["twice"][0]:
-        complaints.append(describe_repeated(db, tables, plan, *violations["twice"]))
-    complaints += [
-        f"The arms and runs differ in {what} for {count:,} examples (first: '{first}': "
-        f"{quote_differences(db, coded, plan, name, first)}); every table must have the same value for an "
-        "example."
-        for name, what in plan.shared.items()
-        for count, first in [violations[name]]
-        if count
-    ]
-    missing, _ = violations["partly"]
-    left = row[0] - missing
-    if missing and (not plan.columns.inner or not left):
-        complaints += describe_missing(db, tables, plan, violations, left, complete)
+        tolerances={"w": "max(w) - min(w) > 1e-6 * max(w)"},
+    )
+    merged = merge(db, rows, resplit=plan.columns.resplit)
+    complaints = [describe_repeated(db, tables, plan, *merged.repeated)] if merged.repeated[0] else []
+    complaints += describe_differences(db, rows, merged, "example", plan.text_of)
+    if merged.lacking and (not plan.columns.inner or not merged.left):
+        complaints += describe_missing(db, tables, plan, rows, merged)
     if complaints:
         raise TableError(complaints)
-    db.execute(f"CREATE TEMP VIEW wide AS SELECT * FROM merged WHERE {complete}")
-    remark = f"{missing:,} of {row[0]:,} examples are not in every arm and run and were left out (--inner)."
-    return [remark] if missing else []
-
-
-def _completeness_sql(plan: Plan) -> tuple[str, list[str]]:
-    """Return SQL for a complete row, and for each (arm, run) SQL for a row that it lacks.
-
-    A complete row is in every run. With `resplit`, runs have rows of their own: a row of one arm's run must
-    be in the runs of the same name of all arms.
-    """
-    empty = [f"p{k} IS NULL" for k in range(len(plan.places))]
-    if plan.columns.resplit:
-        mates = [
-            [f"p{j} IS NOT NULL" for j, (_, other) in enumerate(plan.places) if other == run]
-            for _, run in plan.places
-        ]
-        empty = [f"({here} AND ({' OR '.join(some)}))" for here, some in zip(empty, mates, strict=True)]
-    return " AND ".join(f"NOT {test}" for test in (f"({e})" for e in empty)), empty
+    return [merged.remark("examples")] if merged.lacking else []
 
 
 def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
@@ -294,10 +223,10 @@ def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
 
     ORDER BY, within sums as well, makes the result independent of the number of threads, to the last bit.
     """
-    codes = ["label", *(f"p{k}" for k in range(len(plan.places)))]
-    answers = ", ".join(f"coalesce(p{k}, {ABSENT}) AS p{k}" for k in range(len(plan.places)))
-    wide = f"(SELECT * REPLACE ({answers}) FROM wide)" if plan.columns.resplit else "wide"
-    codes += [f"g{i}" for i in range(len(plan.groups))] + [f"f{i}" for i in range(len(plan.flags))]
+    codes = ["label", *(f"p{k}" for k in range(len(plan.arm_runs)))]
+    answers = ", ".join(f"coalesce(p{k}, {ABSENT}) AS p{k}" for k in range(len(plan.arm_runs)))
+    rows = f"(SELECT * REPLACE ({answers}) FROM aligned)" if plan.columns.resplit else "aligned"
+    codes += [*plan.groups.titles]
     weighted = plan.columns.weight is not None
     if not any(plan.scored) and plan.columns.cluster is None:
         sums = ["count(*) AS n"]
@@ -305,7 +234,7 @@ def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
             sums += ["sum(w ORDER BY w) AS w1", "sum(w * w ORDER BY w) AS w2"]
         by = ", ".join(codes)
         return db.execute(
-            f"SELECT {by}, {', '.join(sums)} FROM {wide} GROUP BY {by} ORDER BY {by}"
+            f"SELECT {by}, {', '.join(sums)} FROM {rows} GROUP BY {by} ORDER BY {by}"
         ).fetchnumpy()
     fields = codes + (["w"] if weighted else [])
     if plan.columns.cluster is not None:
@@ -316,4 +245,4 @@ def _fetch(db: DuckDBPyConnection, plan: Plan) -> Fetched:
         elif scored:
             fields += [f"s{k}[{c + 1}] AS s{k}_{c}" for c in range(len(plan.classes.names))]
     by = "CAST(id AS VARCHAR)" if plan.by_id else "ALL"
-    return db.execute(f"SELECT {', '.join(fields)} FROM {wide} ORDER BY {by}").fetchnumpy()
+    return db.execute(f"SELECT {', '.join(fields)} FROM {rows} ORDER BY {by}").fetchnumpy()

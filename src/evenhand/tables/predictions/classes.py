@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evenhand.errors import nearest
-from evenhand.tables.predictions.labels import SELF_EVIDENT, fractional, words_for_missing
 from evenhand.tables.predictions.scores import Scores
+from evenhand.tables.reader.labels import SELF_EVIDENT, fractional, words_for_missing
 from evenhand.tables.values import in_order, shown, tidy
 
 _TRUTH = {"true": "1", "false": "0", "1": "1", "0": "0"}

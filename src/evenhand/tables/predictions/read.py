@@ -6,22 +6,22 @@ classes and groups of all tables are resolved (`plan`, `classes`, `groups`), and
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from evenhand.errors import TableError
-from evenhand.tables.groups import build_attributes, refuse_impossible, remarks_on_equal_names
+from evenhand.tables.groups import refuse_impossible, remarks_on_equal_names
 from evenhand.tables.io.database import session
 from evenhand.tables.io.formats import validate_each
 from evenhand.tables.io.rephrasing import rephrase
-from evenhand.tables.io.sources import TableSource, digest, resolve_sources
+from evenhand.tables.io.sources import TableSource, resolve_sources
 from evenhand.tables.predictions.agreement import check_agreement
 from evenhand.tables.predictions.align import Fetched, align
 from evenhand.tables.predictions.plan import Plan, resolve_schema
-from evenhand.tables.predictions.validate import ScoreUse, ValidatedTable, validate
-from evenhand.tables.schema import Arm, Columns, FloatArray, Input, IntArray, Predictions, Source
+from evenhand.tables.predictions.validate import ScoreUse, validate
+from evenhand.tables.reader.shared import pop_codes
+from evenhand.tables.schema import Arm, Columns, FloatArray, Input, Predictions, Source
 
 
 def load(
@@ -77,10 +77,10 @@ def load(
         *(remark for checked in tables for remark in checked.remarks),
         *plan.classes.remarks,
         *doubts,
-        *remarks_on_equal_names(columns, plan.groups),
+        *remarks_on_equal_names(columns, plan.groups.names),
         *remarks,
     ]
-    return _predictions(plan, fetched, tuple(_input(checked) for checked in tables), tuple(problems))
+    return _predictions(plan, fetched, tuple(checked.selected.input for checked in tables), tuple(problems))
 
 
 def _titles(sources: Sequence[TableSource]) -> str:
@@ -91,25 +91,6 @@ def _titles(sources: Sequence[TableSource]) -> str:
 def _has_gaps(name: str, column: object) -> bool:
     """Return True if a column of codes has nulls, although the checks found none (`s`: scores may have)."""
     return not name.startswith("s") and bool(np.ma.is_masked(column))
-
-
-def _input(checked: ValidatedTable) -> Input:
-    """Describe a validated table for results."""
-    return input_of(checked.table.source, [arm for _, _, arm, _ in checked.pairs], checked.rows)
-
-
-def input_of(source: TableSource, arms: Sequence[str], rows: int) -> Input:
-    """Describe a table for results.
-
-    Args:
-        source: the table.
-        arms: the arm of each of its runs.
-        rows: number of rows that were read.
-    """
-    runs = Counter(arms)
-    name = next(iter(runs)) if len(runs) == 1 else source.run
-    path = None if source.path is None else str(source.path)
-    return Input(name, path, digest(source), rows, max(runs.values()))
 
 
 def _predictions(
@@ -126,42 +107,31 @@ def _predictions(
     elif "w" in fetched:
         weight = fetched["w"].astype(np.float64)
         squared = weight * weight
-    groups = {name: (names, _codes(fetched, f"g{i}")) for i, (name, names) in enumerate(plan.groups.items())}
-    members = {}
-    for pattern, names in plan.members.items():
-        columns = [fetched[f"f{plan.flags.index(name)}"] == 1 for name in names]
-        members[pattern] = (names, np.asarray(columns, dtype=np.bool_))
     return Predictions(
         classes=plan.classes.titles,
         positive=plan.classes.positive,
-        label=_codes(fetched, "label"),
-        arms=tuple(_arm(plan, fetched, arm) for arm in dict.fromkeys(arm for arm, _ in plan.places)),
-        attributes=build_attributes(plan.columns, groups, members),
+        label=pop_codes(fetched, "label"),
+        arms=tuple(_arm(plan, fetched, arm) for arm in dict.fromkeys(arm for arm, _ in plan.arm_runs)),
+        attributes=plan.groups.attributes(plan.columns, fetched),
         count=count,
         weight=weight,
         weight_squared=squared,
         weighted=plan.columns.weight is not None,
-        cluster=_codes(fetched, "cluster") if "cluster" in fetched else None,
+        cluster=pop_codes(fetched, "cluster") if "cluster" in fetched else None,
         inputs=inputs,
         problems=problems,
         resplit=plan.columns.resplit,
     )
 
 
-def _codes(fetched: Fetched, name: str) -> IntArray:
-    """Pop a column of codes; the checks ensure that it has no nulls."""
-    column = fetched.pop(name)  # popped, so that ten million rows are not held twice
-    return np.asarray(column).astype(np.int64)
-
-
 def _arm(plan: Plan, fetched: Fetched, arm: str) -> Arm:
     """Stack the answers of one arm's runs."""
-    places = [k for k, (name, _) in enumerate(plan.places) if name == arm]
-    prediction = np.stack([_codes(fetched, f"p{k}") for k in places])
+    runs = [k for k, (name, _) in enumerate(plan.arm_runs) if name == arm]
+    prediction = np.stack([pop_codes(fetched, f"p{k}") for k in runs])
     score = None
-    if all(plan.scored[k] for k in places):
-        score = np.stack([_score(plan, fetched, k) for k in places])
-    return Arm(arm, tuple(plan.places[k][1] for k in places), prediction, score)
+    if all(plan.scored[k] for k in runs):
+        score = np.stack([_score(plan, fetched, k) for k in runs])
+    return Arm(arm, tuple(plan.arm_runs[k].run for k in runs), prediction, score)
 
 
 def _score(plan: Plan, fetched: Fetched, k: int) -> FloatArray:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from evenhand.errors import nearest
 from evenhand.tables.io.database import Table, single_row
+from evenhand.tables.reader.checks import offending
+from evenhand.tables.reader.fields import match_columns
 from evenhand.tables.schema import Columns
-from evenhand.tables.values import number_sql, offending, shown, tidy
+from evenhand.tables.values import shown, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -68,40 +70,31 @@ def score_columns(table: Table, columns: Columns) -> tuple[str, ...]:
     return (columns.score,) if columns.score in table.columns else ()
 
 
-def match_columns(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
-    """List the names that a pattern with one star matches, in the table's order."""
-    before, _, after = pattern.partition("*")
-    return tuple(
-        name
-        for name in names
-        if len(name) > len(before) + len(after) and name.startswith(before) and name.endswith(after)
-    )
-
-
 def find_scores(db: DuckDBPyConnection, table: Table, columns: Columns) -> Scores | None:
     """Find the scores of a staged table."""
     names = score_columns(table, columns)
     if not names:
         return None
     title = columns.score or ("score" if names == ("score",) else _DEFAULT_PATTERN)
-    sql, kind = table.columns[names[0]], table.types[names[0]]
+    column = table.columns[names[0]]
+    sql = column.sql
     if "*" in title:
         guessed = columns.score is None
         before, _, after = title.partition("*")
         suffixes = tuple(tidy(n[len(before) : len(n) - len(after)]) or "" for n in names)
-        numbers = [number_sql(table.columns[n], table.types[n]) for n in names]
+        numbers = [table.columns[n].number_sql for n in names]
         if len(names) == 1:
             return Scores(title, numbers[0], True, 1, suffixes, guessed, sql)
-        raw = f"concat_ws(', ', {', '.join(table.columns[n] for n in names)})"
+        raw = f"concat_ws(', ', {', '.join(table.columns[n].sql for n in names)})"
         return Scores(title, f"list_value({', '.join(numbers)})", False, len(names), suffixes, guessed, raw)
-    lists = "[" in kind
-    if kind == "VARCHAR":
+    lists = "[" in column.type
+    if column.type == "VARCHAR":
         opens = f"bool_or(starts_with(ltrim({sql}), '['))"
         lists = bool(single_row(db, f"SELECT {opens} FROM {table.relation}")[0])
     guessed = columns.score is None
     if not lists:
-        return Scores(title, number_sql(sql, kind), single=True, guessed=guessed, raw=sql)
-    values = f"TRY_CAST({_with_commas(sql) if kind == 'VARCHAR' else sql} AS DOUBLE[])"
+        return Scores(title, column.number_sql, single=True, guessed=guessed, raw=sql)
+    values = f"TRY_CAST({_with_commas(sql) if column.type == 'VARCHAR' else sql} AS DOUBLE[])"
     longest = single_row(db, f"SELECT max(len({values})) FROM {table.relation}")[0]
     if longest == 1:  # an array of shape (n, 1)
         return Scores(title, f"({values})[1]", single=True, guessed=guessed, raw=sql)
@@ -185,7 +178,7 @@ def check_scores(
         )
     counts = offending(db, table, list(tests.values()), example, value=scores.raw)
     complaints = [
-        table.say(f"--score '{scores.title}': in {count:,} rows{first} scores are {what}.")
+        table.complaint(f"--score '{scores.title}': in {count:,} rows{first} scores are {what}.")
         for what, (count, first) in zip(tests, counts, strict=True)
         if count
     ]
@@ -199,7 +192,7 @@ def check_scores(
     shortest, longest = single_row(db, f"SELECT min(len({s})), max(len({s})) FROM {table.relation}")
     if shortest != longest:
         lists = f"lists have {shortest} to {longest} scores; give one score per class."
-        complaints.append(table.say(f"--score '{scores.title}': {lists}"))
+        complaints.append(table.complaint(f"--score '{scores.title}': {lists}"))
     return replace(scores, length=longest), complaints
 
 

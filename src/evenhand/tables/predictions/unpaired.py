@@ -7,7 +7,6 @@ read columns that no option names: these serve as hints only.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +15,9 @@ from evenhand.tables.io.database import single_row
 from evenhand.tables.predictions.plan import Plan
 from evenhand.tables.predictions.scores import score_columns
 from evenhand.tables.predictions.validate import ValidatedTable
-from evenhand.tables.values import is_nested, name_sql, shown, text_sql
+from evenhand.tables.reader.merge import Merged, RunRows, list_gaps, run_title
+from evenhand.tables.reader.runs import ArmRun
+from evenhand.tables.values import shown
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,44 +36,6 @@ _NORMALIZATIONS = {
 }
 
 
-def run_title(plan: Plan, k: int) -> str:
-    """Name the arm and run with index `k`; the run only where an arm has several."""
-    arm, run = plan.places[k]
-    several = len({arm for arm, _ in plan.places}) < len(plan.places)
-    return f"{arm} run {run}" if several else arm
-
-
-def quote_differences(db: DuckDBPyConnection, coded: str, plan: Plan, name: str, example: object) -> str:
-    """Quote the values that arms and runs have for one example: `'1.5' in a, '1.50' in b`.
-
-    Args:
-        db: the database.
-        coded: SQL for all rows as codes.
-        plan: the common schema.
-        name: a column of the aligned table on which arms must agree.
-        example: the id.
-    """
-    rows = db.execute(
-        f"SELECT {name} AS v, min(k) AS k FROM ({coded}) WHERE CAST(id AS VARCHAR) = ? "
-        "GROUP BY v ORDER BY k, v",
-        [example],
-    ).fetchall()
-    listed = [f"'{_value(plan, name, value)}' in {run_title(plan, k)}" for value, k in rows]
-    more = f" and {len(listed) - _MAX_VALUES} other values" if len(listed) > _MAX_VALUES else ""
-    return ", ".join(listed[:_MAX_VALUES]) + more
-
-
-def _value(plan: Plan, name: str, code: object) -> str:
-    """Return the text of a code."""
-    if name == "label" and isinstance(code, int):
-        return plan.classes.names[code]
-    if name.startswith("g") and isinstance(code, int):
-        return list(plan.groups.values())[int(name[1:])][code]
-    if name == "w" and isinstance(code, float):
-        return repr(math.ldexp(code, -plan.weight_shift)).removesuffix(".0")
-    return str(code)
-
-
 def describe_repeated(
     db: DuckDBPyConnection, tables: Sequence[ValidatedTable], plan: Plan, count: int, example: object
 ) -> str:
@@ -85,7 +48,7 @@ def describe_repeated(
         count: number of ids that occur twice.
         example: the first of them.
     """
-    title = tables[0].table.source.title if len(tables) == 1 else "the given tables"
+    title = tables[0].selected.title if len(tables) == 1 else "the given tables"
     hint = "; ".join(_hints_for_repeated(db, tables, plan)) or "give one row per example, arm and run"
     return (
         f"{title}: {count:,} values of '{plan.columns.id}' (--id) occur more than once in one run (first: "
@@ -102,13 +65,13 @@ def _hints_for_repeated(
         candidates = _distinguishing_columns(db, checked, plan)
         if candidates is None:
             continue
-        where = "" if len(tables) == 1 else f"in {checked.table.source.title} "
+        where = "" if len(tables) == 1 else f"in {checked.selected.title} "
         yield f"{where}{_advice(candidates, plan)}"
         return
-    homes: dict[tuple[str, str], list[str]] = {}
+    homes: dict[ArmRun, list[str]] = {}
     for checked in tables:
-        for _, _, arm, run in checked.pairs:
-            homes.setdefault((arm, run), []).append(checked.table.source.title)
+        for table_run in checked.selected.runs:
+            homes.setdefault(table_run.name, []).append(checked.selected.title)
     for (arm, run), titles in homes.items():
         if len(titles) > 1:
             yield f"'{arm}' run '{run}' is in {shown(titles)}; give every row in one table only"
@@ -151,22 +114,23 @@ def _distinguishing_columns(
     """
     import duckdb  # noqa: PLC0415  (0.1 s)
 
-    table, columns = checked.table, plan.columns
-    if not checked.has_id or not checked.selected_rows:
+    table, columns = checked.selected.opened, plan.columns
+    if not checked.has_id:
         return None
     key_columns = [columns.id, *(name for name in (columns.arm, columns.run) if name is not None)]
     options = _options(checked, plan)
-    flat = [n for n in table.columns if n not in key_columns and not is_nested(table.types[n])]
+    flat = [n for n in table.columns if n not in key_columns and not table.columns[n].is_nested]
     others = [n for n in flat if n not in options][:_MAX_COLUMNS] + [n for n in flat if n in options]
-    keys = [name_sql(table.columns[name], table.types[name]) for name in key_columns]
+    keys = [table.columns[name].name_sql for name in key_columns]
     fields = [f"{sql} AS k{i}" for i, sql in enumerate(keys)]
-    fields += [f"{text_sql(table.columns[n], table.types[n])} AS v{i}" for i, n in enumerate(others)]
+    fields += [f"{table.columns[n].text_sql} AS v{i}" for i, n in enumerate(others)]
     by = ", ".join(f"k{i}" for i in range(len(keys)))
     try:
         db.execute(
             f"CREATE OR REPLACE TEMP TABLE doubled AS WITH every AS (SELECT {', '.join(fields)} FROM "
-            f"{checked.selected_rows}), twice AS (SELECT {by} FROM every GROUP BY {by} HAVING count(*) > 1 "
-            f"ORDER BY {by} LIMIT {_MAX_IDS}) SELECT every.* FROM every SEMI JOIN twice USING ({by})"
+            f"{table.relation} WHERE {checked.selected.selection}), twice AS (SELECT {by} FROM every GROUP "
+            f"BY {by} HAVING count(*) > 1 ORDER BY {by} LIMIT {_MAX_IDS}) "
+            f"SELECT every.* FROM every SEMI JOIN twice USING ({by})"
         )
     except duckdb.Error:  # the file changed since it was first read
         return None
@@ -205,7 +169,9 @@ def _options(checked: ValidatedTable, plan: Plan) -> dict[str, str]:
         columns.label: "--label",
     }
     named |= {name: option for name, option in single.items() if name is not None}
-    return named | dict.fromkeys(plan.flags, "--memberships") | dict.fromkeys(plan.groups, "--by")
+    return (
+        named | dict.fromkeys(plan.groups.flags, "--memberships") | dict.fromkeys(plan.groups.names, "--by")
+    )
 
 
 def _advice(candidates: Sequence[_DistinguishingColumn], plan: Plan) -> str:
@@ -269,31 +235,22 @@ def describe_missing(
     db: DuckDBPyConnection,
     tables: Sequence[ValidatedTable],
     plan: Plan,
-    gaps: dict[str, tuple[int, object]],
-    left: int,
-    complete: str,
+    rows: RunRows,
+    merged: Merged,
 ) -> list[str]:
-    """Complain of arms and runs that lack examples, with hints on the reason.
+    """Complain of runs that lack examples, with hints on the reason.
 
     Args:
         db: the database; it has the table `merged`, one row per id.
         tables: the tables.
         plan: the common schema.
-        gaps: by column `p0...`, how many examples the run lacks, and the first of them.
-        left: number of examples that are in every run.
-        complete: SQL for an example that is in every run.
+        rows: the rows of all runs.
+        merged: their violations.
     """
-    several = len({arm for arm, _ in plan.places}) < len(plan.places)
-    lacks = [
-        f"'{arm}'{f' run {run!r}' if several else ''} lacks {count:,} (first: '{first}')"
-        for k, (arm, run) in enumerate(plan.places)
-        for count, first in [gaps[f"p{k}"]]
-        if count
-    ]
-    listed = "; ".join(lacks[:10]) + (f"; and {len(lacks) - 10} more" if len(lacks) > 10 else "")
+    listed, left = list_gaps(rows, merged), merged.left
     if plan.columns.resplit:
         return [f"Runs of one name have different examples in different arms: {listed}."]
-    hints = [*_hints_on_rounding(db, tables, plan), *_hints_on_spelling(db, plan, left, complete)]
+    hints = [*_hints_on_rounding(db, tables, plan), *_hints_on_spelling(db, plan, merged)]
     if left:
         hints.append(f"--inner keeps the {left:,} that all have")
     elif not hints:
@@ -305,13 +262,13 @@ def _hint_without_common(db: DuckDBPyConnection, plan: Plan) -> str:
     """Suggest a reason why no example is in all runs: wrong ids, or files that are parts of one run."""
     none = "no example is in all of them: is the id column the right one?"
     arms: dict[str, list[int]] = {}
-    for k, (arm, _) in enumerate(plan.places):
+    for k, (arm, _) in enumerate(plan.arm_runs):
         arms.setdefault(arm, []).append(k)
     sets = {f"the runs of '{arm}'": places for arm, places in arms.items() if len(places) > 1}
     apart = [who for who, places in sets.items() if _are_disjoint(db, places)]
     if apart:
         question = f"{' and '.join(apart[:_MAX_VALUES])} share no example: are they parts of one run?"
-    elif not sets and _are_disjoint(db, range(len(plan.places))):
+    elif not sets and _are_disjoint(db, range(len(plan.arm_runs))):
         question = f"{none} Or are these parts of one run?"
     else:
         return f"{none} It is '{plan.columns.id}' (--id)"
@@ -328,7 +285,7 @@ def _are_disjoint(db: DuckDBPyConnection, places: Sequence[int]) -> bool:
     return bool(single_row(db, f"SELECT max({present}) FROM merged")[0] == 1)
 
 
-def _hints_on_spelling(db: DuckDBPyConnection, plan: Plan, left: int, complete: str) -> list[str]:
+def _hints_on_spelling(db: DuckDBPyConnection, plan: Plan, merged: Merged) -> list[str]:
     """Suggest the normalization of ids that makes most of them agree, if any does."""
     (kind,) = single_row(db, "SELECT any_value(typeof(id)) FROM merged")
     if kind != "VARCHAR":
@@ -338,16 +295,16 @@ def _hints_on_spelling(db: DuckDBPyConnection, plan: Plan, left: int, complete: 
     for sql in _NORMALIZATIONS.values():
         every = sql.replace("{id}", every)
     forms["once blanks, leading zeros and case do not count"] = every
-    places = range(len(plan.places))
-    joined = ", ".join(f"max(p{k}) AS p{k}, count(p{k}) AS n{k}" for k in places)
-    most = ", ".join(f"max(n{k})" for k in places)
-    names = list(dict.fromkeys(run_title(plan, k) for k in places))
+    runs = range(len(plan.arm_runs))
+    joined = ", ".join(f"max(p{k}) AS p{k}, count(p{k}) AS n{k}" for k in runs)
+    most = ", ".join(f"max(n{k})" for k in runs)
+    names = list(dict.fromkeys(run_title(plan.arm_runs, k) for k in runs))
     who = " and ".join(names) if len(names) <= _MAX_VALUES else "all arms and runs"
-    best: tuple[int, str] = (left, "")
+    best: tuple[int, str] = (merged.left, "")
     for what, sql in forms.items():
         agree, total, *twice = single_row(
             db,
-            f"SELECT count(*) FILTER ({complete}), count(*), {most} "
+            f"SELECT count(*) FILTER ({merged.complete}), count(*), {most} "
             f"FROM (SELECT {sql.replace('{id}', 'id')} AS alike, {joined} FROM merged GROUP BY alike)",
         )
         # A normalization must not merge two ids of one run: then max(n) would exceed 1.
@@ -366,7 +323,7 @@ def _hints_on_rounding(db: DuckDBPyConnection, tables: Sequence[ValidatedTable],
     for checked in tables:
         if not checked.has_id:
             continue
-        sql, kind = checked.table.columns[plan.columns.id], checked.table.types[plan.columns.id]
+        sql, kind = checked.table.columns[plan.columns.id].sql, checked.table.columns[plan.columns.id].type
         if kind in _EXACT:
             exact, text, number = _EXACT[kind], f"CAST({sql} AS VARCHAR)", sql
             test = f"abs({sql}) >= {exact}"
@@ -387,6 +344,6 @@ def _hints_on_rounding(db: DuckDBPyConnection, tables: Sequence[ValidatedTable],
         )
         if count:
             yield (
-                f"ids of {checked.table.source.title} were rounded to floats (first: '{first}'), which are "
+                f"ids of {checked.selected.title} were rounded to floats (first: '{first}'), which are "
                 f"exact up to {exact:,} only: write ids as integers or as texts"
             )

@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from evenhand.tables.io.database import Table, Unreadable, literal, single_row
-from evenhand.tables.io.formats import stage
+from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.predictions import scores as scoring
-from evenhand.tables.predictions.columns import (
-    filter_options,
-    needed_columns,
-    remarks_on_other_splits,
-    selection_sql,
-)
-from evenhand.tables.predictions.labels import (
-    describe_measurements,
-    describe_nested_labels,
-    remarks_on_groups,
-    several_values,
-)
-from evenhand.tables.predictions.scores import Scores, match_columns, score_columns
+from evenhand.tables.predictions.scores import Scores, score_columns
+from evenhand.tables.reader.checks import Reader, Rule, rules_of
+from evenhand.tables.reader.distinct import Distinct, parse_numbers
+from evenhand.tables.reader.fields import RUN_FIELDS, Field, group_columns, group_fields
+from evenhand.tables.reader.labels import describe_measurements, remarks_on_groups
+from evenhand.tables.reader.read import SelectedTable, select_rows
+from evenhand.tables.reader.runs import runs_of_table
+from evenhand.tables.reader.selection import remarks_on_other_splits
 from evenhand.tables.schema import Columns
-from evenhand.tables.values import (
-    Distinct,
-    distinct,
-    example_sql,
-    flag_sql,
-    is_list,
-    is_nested,
-    missing_sql,
-    number_sql,
-    offending,
-    parse_numbers,
-    shown,
-    text_sql,
-    tidy,
-)
+from evenhand.tables.values import literal, shown
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MAX_GROUPS = 200
-MAX_CLASSES = 1000
 #: Labels that equal the predictions in at least this share of rows are classes, however many there are.
 MIN_EQUAL_SHARE = 0.2
 
@@ -53,40 +30,25 @@ class ValidatedTable:
     """A table that has passed all checks that do not need another table.
 
     Attributes:
-        table: the needed columns of the selected rows.
-        rows: number of selected rows.
+        selected: its rows, groups and runs.
         has_id: True if the table has a column of ids.
         labels: values of the label column.
         predictions: values of the prediction column, or None.
-        groups: values of each partition column.
-        memberships: columns of each membership pattern, in order.
         scores: the location of its scores, or None.
-        pairs: its arms and runs: (raw arm, raw run, arm, run), raw texts None without such a column.
         remarks: remarks on the data.
-        selected_rows: SQL for all columns of the selected rows.
     """
 
-    table: Table
-    rows: int
+    selected: SelectedTable
     has_id: bool
     labels: Distinct
     predictions: Distinct | None
-    groups: dict[str, Distinct]
-    memberships: dict[str, tuple[str, ...]]
     scores: Scores | None
-    pairs: list[tuple[str | None, str | None, str, str]]
     remarks: tuple[str, ...] = ()
-    selected_rows: str = ""
 
     @property
-    def known(self) -> Collection[str]:
-        """Names of all columns, needed or not."""
-        return self.table.columns.keys()
-
-
-def group_columns(columns: Columns) -> tuple[str, ...]:
-    """List all needed partition columns, each once."""
-    return tuple(dict.fromkeys((*columns.by, *(name for names in columns.intersect for name in names))))
+    def table(self) -> Table:
+        """The needed columns of the selected rows."""
+        return self.selected.table
 
 
 @dataclass(frozen=True)
@@ -122,71 +84,91 @@ def validate(
     if predicted and use.optional and columns.score is None and _nested_scores(table, columns):
         use = ScoreUse(needed=False)
     scored = use.needed or not predicted
-    needed, complaints = needed_columns(table, columns, several=several, scored=scored)
-    selection = selection_sql(db, table, columns)
-    if isinstance(selection, list):
-        complaints += selection
-    if complaints or isinstance(selection, list):
-        return [table.say(complaint) for complaint in complaints]
-    doubled = tuple(table.say(what) for what in remarks_on_other_splits(db, table, columns, selection))
-    selected_rows = f"(SELECT * FROM {table.relation} WHERE {selection})"
-    table = stage(db, table, needed, selection)
-    rows = int(single_row(db, f"SELECT count(*) FROM {table.relation}")[0])
-    if not rows:
-        why = "has no rows." if selection == "true" else f"no rows are left after {filter_options(columns)}."
-        return [table.say(why)]
-    numbers = (*(score_columns(table, columns) if scored else ()), columns.weight)
-    table = parse_numbers(db, table, [name for name in numbers if name is not None and name in needed])
-    validated = _values(db, table, columns, rows, use if scored else None)
-    if isinstance(validated, list):
-        return validated
-    return replace(validated, remarks=(*doubled, *validated.remarks), selected_rows=selected_rows)
+    fields = _fields(table, columns, several=several, scored=scored)
+    selected = select_rows(db, table, fields, columns, "predictions")
+    if isinstance(selected, list):
+        return selected
+    numbers = [name for f, name in selected.fields.items() if f.kind in {"score", "scores", "weight"}]
+    selected = replace(selected, table=parse_numbers(db, selected.table, numbers))
+    return _values(db, selected, columns, use if scored else None)
+
+
+def _fields(table: Table, columns: Columns, *, several: bool, scored: bool) -> list[Field]:
+    """List the columns that a table of predictions has in a call.
+
+    Args:
+        table: an opened table.
+        columns: how its columns are to be read.
+        several: True if there are other tables.
+        scored: True if scores are read.
+    """
+    scores = score_columns(table, columns)
+    predictions_needed = columns.prediction != "prediction" or not scores
+    by_id = columns.id != "example_id" or several or columns.arm is not None or columns.run is not None
+    fields = [
+        Field("label", "class", option="label"),
+        *group_fields(columns),
+        Field("weight", "weight", option="weight"),
+        Field("cluster", "name", option="cluster"),
+        *RUN_FIELDS,
+        Field("prediction", "class", required=predictions_needed, option="prediction",
+              why="" if scores and scored else " (and no scores)"),
+        Field("example_id", "name", required=by_id, option="id",
+              why=" (it pairs the rows of arms and runs)"),
+    ]  # fmt: skip
+    if columns.score is not None and not scores:
+        fields.append(Field(columns.score, "score", label="--score"))
+    read = scores if scored else ()
+    return fields + [Field(n, "scores" if len(read) == 1 else "score", label="--score") for n in read]
 
 
 def _nested_scores(table: Table, columns: Columns) -> bool:
     """Return True if a column with the name of scores holds records, or lists of records."""
-    names = score_columns(table, columns)
-    return any(is_nested(table.types[n]) and not (len(names) == 1 and is_list(table.types[n])) for n in names)
+    scores = [table.columns[name] for name in score_columns(table, columns)]
+    return any(column.is_nested and not (len(scores) == 1 and column.is_list) for column in scores)
 
 
 def _values(
-    db: DuckDBPyConnection, table: Table, columns: Columns, rows: int, use: ScoreUse | None
+    db: DuckDBPyConnection, selected: SelectedTable, columns: Columns, use: ScoreUse | None
 ) -> ValidatedTable | list[str]:
-    """Validate the values of a staged table; without `use`, scores are not read."""
+    """Validate the values of selected rows; without `use`, scores are not read."""
+    table, fields = selected.table, selected.fields
     repeated = _repeated_headers(db, table, columns)
     if repeated:
-        return [table.say(repeated)]
-    reader = Reader(db, table, example_sql(table, columns.id), [])
-    complaints = reader.complaints
-    labels = reader.read("--label", columns.label, MAX_CLASSES)
-    predictions = None
-    if columns.prediction in table.columns:
-        predictions = reader.read("--prediction", columns.prediction, MAX_CLASSES)
-    complaints += _complain_of_measurements(reader, columns, labels, predictions)
-    groups = {name: reader.read("--by", name, MAX_GROUPS) for name in group_columns(columns)}
-    pairs = arms_and_runs(reader, columns)
-    members = {pattern: match_columns(pattern, table.columns) for pattern in columns.memberships}
-    check_flags(reader, list(dict.fromkeys(name for names in members.values() for name in names)))
-    if columns.weight is not None:
-        _check_weights(reader, columns.weight)
-    for option, name in (("--id", columns.id), ("--cluster", columns.cluster)):
-        if name is not None and name in table.columns:
-            check_names(reader, option, name)
+        return [table.complaint(repeated)]
+    has_id = columns.id in table.columns
+    reader = Reader(db, table, table.columns[columns.id].name_sql if has_id else "NULL")
+    classes = reader.read_all(fields, "class")
+    labels, predictions = classes[columns.label], classes.get(columns.prediction)
+    reader.complaints.extend(_complain_of_measurements(reader, columns, labels, predictions))
+    groups = reader.read_all(fields, "group")
+    reader.read_all(fields, "run")
+    reader.check([*rules_of(table, fields), *_weight_rules(table, columns)])
     remarks = [
-        table.say(remark)
-        for name, values in groups.items()
-        for remark in remarks_on_groups("--by", name, values.counts)
+        *remarks_on_other_splits(db, selected.opened, columns, selected.selection),
+        *(
+            remark
+            for name, values in groups.items()
+            for remark in remarks_on_groups("--by", name, values.counts)
+        ),
     ]
     dispensable = use is not None and use.optional and columns.score is None and predictions is not None
     scores, wrong, more = _scores(reader, columns, labels, use, dispensable=dispensable)
-    complaints += wrong
-    remarks += more
-    if complaints:
-        return complaints
-    has_id = columns.id in table.columns
-    return ValidatedTable(
-        table, rows, has_id, labels, predictions, groups, members, scores, pairs, tuple(remarks)
-    )
+    if reader.complaints or wrong:
+        return [*reader.complaints, *wrong]
+    remarks = [*map(table.complaint, remarks), *more]
+    selected = replace(selected, groups=groups, runs=runs_of_table(db, table, columns))
+    return ValidatedTable(selected, has_id, labels, predictions, scores, tuple(remarks))
+
+
+def _weight_rules(table: Table, columns: Columns) -> list[Rule]:
+    """Return the rule that at least one weight is above 0."""
+    if columns.weight is None:
+        return []
+    all_zero = f"(SELECT max({table.columns[columns.weight].number_sql}) FROM {table.relation}) = 0"
+    return [
+        Rule(columns.weight, all_zero, "is 0 in every row; at least one weight is above 0.", " (--weight)")
+    ]
 
 
 def _complain_of_measurements(
@@ -198,22 +180,22 @@ def _complain_of_measurements(
     if predictions is not None:
         odd.append(("--prediction", columns.prediction, describe_measurements(predictions.counts)))
     if predictions is not None and any(what for _, _, what in odd):
-        pair = [text_sql(table.columns[n], table.types[n]) for n in (columns.label, columns.prediction)]
+        pair = [table.columns[n].text_sql for n in (columns.label, columns.prediction)]
         agree, rows = single_row(
             reader.db, f"SELECT count(*) FILTER ({pair[0]} = {pair[1]}), count(*) FROM {table.relation}"
         )
         if agree >= MIN_EQUAL_SHARE * rows:
             return []
-    return [table.say(f"column '{name}' ({option}) {what}") for option, name, what in odd if what]
+    return [table.complaint(f"column '{name}' ({option}) {what}") for option, name, what in odd if what]
 
 
 def _repeated_headers(db: DuckDBPyConnection, table: Table, columns: Columns) -> str | None:
     """Complain of rows that repeat the header, as in several files that were joined into one."""
     names = [n for n in (columns.label, columns.prediction, *group_columns(columns)) if n in table.columns]
-    texts = [n for n in names if table.types[n] == "VARCHAR"]
+    texts = [n for n in names if table.columns[n].type == "VARCHAR"]
     if len(texts) < len(names) or len(names) < 2:
         return None
-    test = " AND ".join(f"{table.columns[n]} = {literal(n)}" for n in texts)
+    test = " AND ".join(f"{table.columns[n].sql} = {literal(n)}" for n in texts)
     (count,) = single_row(db, f"SELECT count(*) FROM {table.relation} WHERE {test}")
     if not count:
         return None
@@ -242,15 +224,23 @@ def _scores(
     table, names = reader.table, score_columns(reader.table, columns)
     if use is None:
         unread = f"{shown(names)}: not read, because no metric of scores is computed."
-        return None, [], [table.say(unread)] if names else []
+        return None, [], [table.complaint(unread)] if names else []
     scores = scoring.find_scores(reader.db, table, columns)
     if scores is None:
         return None, [], []
     if columns.prediction in table.columns and not scores.fits(labels.counts):
-        return None, [], [table.say(f"columns {shown(names)} do not name the classes and are not read.")]
+        return (
+            None,
+            [],
+            [table.complaint(f"columns {shown(names)} do not name the classes and are not read.")],
+        )
     if dispensable and scores.single and len(labels.counts) > 2:
         unfit = "one score per row, but more than two classes"
-        return None, [], [table.say(f"{shown(names)}: not read ({unfit}); metrics of scores are left out.")]
+        return (
+            None,
+            [],
+            [table.complaint(f"{shown(names)}: not read ({unfit}); metrics of scores are left out.")],
+        )
     scores, wrong = scoring.check_scores(reader.db, table, scores, reader.example)
     if wrong and dispensable:
         left_out = (
@@ -258,113 +248,3 @@ def _scores(
         )
         return None, [], [f"{wrong[0]} {left_out}"]
     return scores, wrong, []
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Reads columns of a table and collects complaints.
-
-    Attributes:
-        db: the database.
-        table: a staged table.
-        example: SQL for the name of an example, or NULL.
-        complaints: the complaints so far.
-    """
-
-    db: DuckDBPyConnection
-    table: Table
-    example: str
-    complaints: list[str]
-
-    def complain(self, option: str, name: str, what: str) -> None:
-        """Add a complaint about a column."""
-        self.complaints.append(self.table.say(f"column '{name}' ({option}) {what}"))
-
-    def read(self, option: str, name: str, limit: int) -> Distinct:
-        """Read the distinct values of a column; complain if there are too many or some are missing."""
-        try:
-            values = distinct(self.db, self.table, name, limit)
-        except Unreadable as error:
-            advice = {
-                "--by": "bin it into groups first",
-                "--label": "give classes, not measurements",
-                "--prediction": "give classes, not measurements (probabilities are for --score)",
-            }.get(option, "give a column that names arms or runs")
-            self.complain(option, name, f"has {error}: it looks like an id or a number; {advice}.")
-            return Distinct("", {}, 0)
-        if values.missing:
-            test = missing_sql(self.table.columns[name], self.table.types[name])
-            ((count, first),) = offending(self.db, self.table, [test], self.example)
-            advice = (
-                "give such rows a group of their own, for example 'unknown'"
-                if option == "--by"
-                else "every row needs one"
-            )
-            self.complain(option, name, f"has no value in {count:,} rows{first}; {advice}.")
-        if option in {"--label", "--prediction"}:
-            odd = describe_nested_labels(values.counts)
-        else:
-            nested = several_values(values.counts, intervals=True)
-            odd = nested and f"is nested (first: '{nested[:60]}'); give one value per row."
-        if odd:
-            self.complain(option, name, odd)
-        return values
-
-
-def arms_and_runs(reader: Reader, columns: Columns) -> list[tuple[str | None, str | None, str, str]]:
-    """List the arms and runs of a table: (raw arm, raw run, arm, run), raw texts as its columns have them."""
-    table = reader.table
-    if columns.arm is None and columns.run is None:
-        return [(None, None, table.source.arm, table.source.run)]
-    sql = {"arm": "NULL", "run": "NULL"}
-    known = len(reader.complaints)
-    for field, name in (("arm", columns.arm), ("run", columns.run)):
-        if name is not None:
-            reader.read(f"--{field}", name, MAX_CLASSES)
-            sql[field] = text_sql(table.columns[name], table.types[name])
-    if len(reader.complaints) > known:
-        return []
-    rows = reader.db.execute(
-        f"SELECT {sql['arm']} AS a, {sql['run']} AS r FROM {table.relation} GROUP BY a, r ORDER BY a, r"
-    ).fetchall()
-    return [(a, r, tidy(a) or table.source.arm, tidy(r) or table.source.run) for a, r in rows]
-
-
-def check_flags(reader: Reader, names: list[str]) -> None:
-    """Complain of membership columns that are not 0 or 1 in every row."""
-    table = reader.table
-    tests = [f"{flag_sql(table.columns[n], table.types[n])} IS NULL" for n in names]
-    counts = offending(reader.db, table, tests, reader.example)
-    for name, test, (count, first) in zip(names, tests, counts, strict=True):
-        if count:
-            text = text_sql(table.columns[name], table.types[name])
-            odd = reader.db.execute(
-                f"SELECT DISTINCT {text} AS v FROM {table.relation} WHERE {test} ORDER BY v LIMIT 11"
-            ).fetchall()
-            values = shown("nothing" if v is None else str(v)[:40] for (v,) in odd)
-            reader.complain(
-                "--memberships", name, f"is neither 0 nor 1 in {count:,} rows{first}, but {values}."
-            )
-
-
-def _check_weights(reader: Reader, name: str) -> None:
-    """Complain of weights that are not finite numbers of at least 0, or are all 0."""
-    w = number_sql(reader.table.columns[name], reader.table.types[name])
-    tests = [f"({w} IS NULL OR NOT isfinite({w}) OR {w} < 0)", f"{w} > 0"]
-    (bad, first), (above, _) = offending(reader.db, reader.table, tests, "NULL")
-    if bad:
-        raw = reader.table.columns[name]
-        ((bad, first),) = offending(reader.db, reader.table, tests[:1], reader.example, value=raw)
-        reader.complain(
-            "--weight", name, f"has {bad:,} values{first} that are not finite numbers of at least 0."
-        )
-    elif not above:
-        reader.complain("--weight", name, "is 0 in every row; at least one weight is above 0.")
-
-
-def check_names(reader: Reader, option: str, name: str) -> None:
-    """Complain of rows without an id or cluster."""
-    test = missing_sql(reader.table.columns[name], reader.table.types[name])
-    ((count, first),) = offending(reader.db, reader.table, [test], reader.example)
-    if count:
-        reader.complain(option, name, f"has no value in {count:,} rows{first}; every row needs one.")

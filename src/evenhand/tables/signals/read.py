@@ -15,11 +15,10 @@ from evenhand.tables.io.database import session
 from evenhand.tables.io.formats import validate_each
 from evenhand.tables.io.paths import local
 from evenhand.tables.io.sources import ENDINGS, resolve_sources
-from evenhand.tables.predictions.columns import filter_options
-from evenhand.tables.predictions.read import input_of
+from evenhand.tables.reader.selection import filter_options
 from evenhand.tables.schema import Attribute, Columns, FloatArray, Source
 from evenhand.tables.signals.schema import SignalArm, Signals
-from evenhand.tables.signals.validate import MEMBER, SIGNALS, RunTable, ValidatedSignals, validate
+from evenhand.tables.signals.validate import MEMBER, SIGNALS, ModelRows, ValidatedSignals, validate
 from evenhand.tables.values import in_order, shown
 
 
@@ -39,8 +38,7 @@ def load_signals(source: Source, columns: Columns, signals: Collection[str] = SI
     refuse_impossible(columns)
     sources, complaints = resolve_sources(_without_folders(source), columns)
     with session() as db:
-        validated, more = validate_each(db, sources, lambda table: validate(db, table, columns, signals))
-    tables = [table for table in validated if table is not None]
+        tables, more = validate_each(db, sources, lambda table: validate(db, table, columns, signals))
     complaints += more
     if sources and not tables and not complaints:
         complaints.append(f"No table has rows that match the filters ({filter_options(columns)}).")
@@ -54,10 +52,7 @@ def load_signals(source: Source, columns: Columns, signals: Collection[str] = SI
         ids=tuple(parts[0].ids),
         arms=arms,
         attributes=_attributes(parts, tables, columns),
-        inputs=tuple(
-            input_of(table.table.source, [part.key.arm for part in table.parts], table.rows)
-            for table in tables
-        ),
+        inputs=tuple(table.selected.input for table in tables),
         problems=tuple(_remarks(arms)),
     )
 
@@ -130,13 +125,15 @@ def _complain_of_disagreements(tables: Sequence[ValidatedSignals], columns: Colu
     return complaints + oversized_intersections(columns, groups)
 
 
-def _complain_of_unlike_models(parts: Sequence[RunTable], tables: Sequence[ValidatedSignals]) -> list[str]:
+def _complain_of_unlike_models(parts: Sequence[ModelRows], tables: Sequence[ValidatedSignals]) -> list[str]:
     """Complain of models whose rows, views or groups differ from the first model's."""
     first, complaints = parts[0], []
     rows, views = set(first.ids), first.signals["loss"].shape[1]
     for table in tables[1:]:
-        if table.members != tables[0].members:
-            complaints.append(table.table.say("--memberships matches other columns than in the first table."))
+        if table.selected.members != tables[0].selected.members:
+            complaints.append(
+                table.selected.table.complaint("--memberships matches other columns than in the first table.")
+            )
     for part in parts[1:]:
         if part.ids != first.ids:
             ids = set(part.ids)
@@ -158,7 +155,7 @@ def _complain_of_unlike_models(parts: Sequence[RunTable], tables: Sequence[Valid
     return complaints
 
 
-def _complain_of_unlike_groups(first: RunTable, part: RunTable) -> list[str]:
+def _complain_of_unlike_groups(first: ModelRows, part: ModelRows) -> list[str]:
     """Complain of rows whose groups differ between two models, and quote the first of them."""
     columns: dict[str, tuple[Sequence[object], Sequence[object]]] = {
         g: (first.groups[g], part.groups[g]) for g in first.groups if g in part.groups
@@ -181,7 +178,7 @@ def _complain_of_unlike_groups(first: RunTable, part: RunTable) -> list[str]:
     return complaints
 
 
-def _arm(name: str, parts: Sequence[RunTable]) -> SignalArm:
+def _arm(name: str, parts: Sequence[ModelRows]) -> SignalArm:
     """Stack the models of one arm: targets first, runs as numbers or text, then references."""
     runs = in_order(p.key.run for p in parts)
     roles = in_order(p.key.role for p in parts)
@@ -205,7 +202,7 @@ def _arm(name: str, parts: Sequence[RunTable]) -> SignalArm:
 
 
 def _attributes(
-    parts: Sequence[RunTable], tables: Sequence[ValidatedSignals], columns: Columns
+    parts: Sequence[ModelRows], tables: Sequence[ValidatedSignals], columns: Columns
 ) -> tuple[Attribute, ...]:
     """Build the attributes of the rows, which all models share."""
     first = parts[0]
@@ -216,7 +213,7 @@ def _attributes(
         groups[name] = (names, np.array([index[v] for v in values], dtype=np.int64))
     members = {
         pattern: (names, np.array([first.flags[n] for n in names], dtype=bool))
-        for pattern, names in tables[0].members.items()
+        for pattern, names in tables[0].selected.members.items()
     }
     return build_attributes(columns, groups, members)
 

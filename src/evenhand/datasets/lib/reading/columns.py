@@ -11,14 +11,14 @@ from evenhand.datasets.lib.reading.read import Rows, Texts
 from evenhand.errors import CallError, Complaint, nearest
 from evenhand.tables.groups import build_attributes, refuse_impossible
 from evenhand.tables.predictions.classes import TableValues, resolve_classes
-from evenhand.tables.predictions.labels import (
+from evenhand.tables.reader.checks import MAX_CLASSES, MAX_GROUPS
+from evenhand.tables.reader.labels import (
     describe_measurements,
     describe_nested_labels,
     fractional,
     remarks_on_groups,
     several_values,
 )
-from evenhand.tables.predictions.validate import MAX_CLASSES, MAX_GROUPS
 from evenhand.tables.schema import Attribute, BoolArray, Columns, IntArray
 from evenhand.tables.values import in_order, shown, tidy
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import Complaint, InputError, TableError, nearest
-from evenhand.tables.io.database import Table, Unreadable, session
+from evenhand.tables.io.database import Table, session
 from evenhand.tables.io.formats import tidy_names, use_table
 from evenhand.tables.io.sources import TableSource
-from evenhand.tables.predictions.scores import match_columns
-from evenhand.tables.values import is_nested, shape_of, shown, text_sql, tidy
+from evenhand.tables.reader.fields import match_columns
+from evenhand.tables.values import Unreadable, shown, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -106,7 +106,7 @@ def _read_table(
     """Match the patterns in one table, and fetch its columns, or list all complaints about it."""
     problems, matches = _check_columns(table, columns)
     complaints: list[str] = [
-        Complaint(table.say(what), *columns.section, *option) for what, option in problems.items()
+        Complaint(table.complaint(what), *columns.section, *option) for what, option in problems.items()
     ]
     return matches, complaints or _fetch_columns(db, table, columns, matches)
 
@@ -119,14 +119,14 @@ def _check_columns(
     complaints: dict[str, tuple[str, str]] = {}
     names = [*columns.single, *([("image", columns.picture)] if columns.picture else [])]
     for option, name in names:
-        if name in table.flaws:
-            complaints[f"column '{name}' ({option}) {table.flaws[name]}"] = option, name
-        elif name not in known:
+        column = table.columns.get(name)
+        if column is None:
             complaints[f"column '{name}' ({option}) not found; {nearest(name, known)}"] = option, name
-        elif name != columns.picture and is_nested(table.types[name]):
-            shape = shape_of(table.types[name])
-            nested = f"column '{name}' ({option}) is nested (it holds {shape}); give one value per row."
-            complaints[nested] = option, name
+        elif column.flaw:
+            complaints[f"column '{name}' ({option}) {column.flaw}"] = option, name
+        elif name != columns.picture and column.is_nested:
+            what = f"is nested (it holds {column.shape}); give one value per row."
+            complaints[f"column '{name}' ({option}) {what}"] = option, name
     matches = {}
     for pattern in columns.patterns:
         matches[pattern] = tuple(match_columns(pattern, known))
@@ -143,7 +143,7 @@ def _fetch_columns(
     names = list(
         dict.fromkeys([name for _, name in required.single] + [n for many in matches.values() for n in many])
     )
-    chosen = [text_sql(table.columns[name], table.types[name]) for name in names]
+    chosen = [table.columns[name].text_sql for name in names]
     rows = db.execute(f"SELECT {', '.join(chosen) or '1'} FROM {table.relation}").fetchall()
     texts: dict[str, Texts] = {}
     for i, name in enumerate(names):
@@ -162,7 +162,7 @@ def _fetch_pictures(db: DuckDBPyConnection, table: Table, column: str | None) ->
     if column is None:
         return []
     if table.source.ending not in {".parquet", ".pq"}:
-        rows = db.execute(f"SELECT {table.columns[column]} FROM {table.relation}").fetchall()
+        rows = db.execute(f"SELECT {table.columns[column].sql} FROM {table.relation}").fetchall()
         return [value for (value,) in rows]
     import pyarrow.parquet as pq  # noqa: PLC0415  (the database would take bytes for text)
 
