@@ -98,14 +98,9 @@ def test_a_flaw_in_a_signal_that_no_attack_takes_stops_nobody():
 
 def test_groups_that_differ_are_shown_on_both_sides():
     full, lora = rows(race=["a", "b", "a", "b"]), rows(race=["a", "b", "c", "d"])
-    says = (
-        r"'lora' run .* rows in other groups than 'full' run .*: column 'race' differs for 2 rows \(first: "
-        r"example 'r' is 'a' in 'full' run '[^']*', 'c' in 'lora'"
-    )
+    says = r"differ in group \('race'\) for 2 rows \(first: 'r': 'a' in full, 'c' in lora\)"
     with pytest.raises(TableError, match=says):
         load_signals({"full": full, "lora": lora}, Columns(by=("race",)))
     full, lora = rows(site_x=[1, 0, 1, 0]), rows(site_x=[1, 1, 1, 0])
-    with pytest.raises(
-        TableError, match=r"'site_x' differs for 1 rows .*'q' is '0' in 'full' .*'1' in 'lora'"
-    ):
+    with pytest.raises(TableError, match=r"\('site_x'\) for 1 rows .*'q': '0' in full, '1' in lora"):
         load_signals({"full": full, "lora": lora}, Columns(memberships=("site_*",)))

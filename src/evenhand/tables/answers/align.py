@@ -12,9 +12,15 @@ from evenhand.errors import CallError, TableError
 from evenhand.tables.answers import references
 from evenhand.tables.answers.vocabulary import respelt, word_of
 from evenhand.tables.reader.fields import Field, value_sql
-from evenhand.tables.reader.merge import Merged, RunRows, describe_differences, list_gaps, merge
+from evenhand.tables.reader.merge import Merged, RunRows, describe_differences, list_gaps, merge, present_sql
 from evenhand.tables.reader.read import SelectedTable
-from evenhand.tables.reader.runs import ArmRun, list_arm_runs, run_index_sql, unlike_runs
+from evenhand.tables.reader.runs import (
+    ArmRun,
+    list_arm_runs,
+    run_index_sql,
+    run_texts_sql,
+    unlike_runs,
+)
 from evenhand.tables.reader.shared import SharedGroups, share_groups
 from evenhand.tables.schema import Attribute, BoolArray, Columns, Input
 
@@ -84,11 +90,13 @@ def align(
     if complaints:
         raise TableError(complaints)
     order = ", ".join(f'"{name}"' for name in rows.key)
-    fetched: dict[str, Any] = db.execute(f"SELECT * FROM aligned ORDER BY {order}").fetchnumpy()
+    k = range(len(arm_runs))
+    present = ", ".join(f"{present_sql(i)} AS present{i}" for i in k)
+    fetched: dict[str, Any] = db.execute(
+        f"SELECT * EXCLUDE (runs), {present} FROM aligned ORDER BY {order}"
+    ).fetchnumpy()
     if merged.lacking:
         remarks.append(merged.remark("rows"))
-    k = range(len(arm_runs))
-    present = np.stack([np.ma.filled(fetched[f"present{i}"], False) for i in k]).astype(np.bool_)
     by = tuple(name for name in groups.names if name in columns.by or name in words)
     named = Columns(by=by, memberships=columns.memberships, intersect=columns.intersect)
     return AlignedTable(
@@ -102,7 +110,7 @@ def align(
         groups.attributes(named, fetched),
         tuple(table.input for table in tables),
         tuple(remarks),
-        present,
+        np.stack([fetched[f"present{i}"] for i in k]).astype(np.bool_),
     )
 
 
@@ -128,11 +136,12 @@ def _run_rows(
     """Return the rows of all tables: index `k` of the run, fields by name, groups and flags as codes."""
     key = [f.name for f in fields if f.role == "key"]
     shared = {f.name: f"'{f.name}'" for f in fields if f.role == "shared"}
-    answers = {f"present{k}": f"bool_or(k = {k})" for k in range(len(arm_runs))}
-    for f in (f for f in fields if f.role == "answer"):
-        answers |= {
-            f"{f.name}{k}": f'any_value("{f.name}") FILTER (WHERE k = {k})' for k in range(len(arm_runs))
-        }
+    answers = {
+        f"{f.name}{k}": f'any_value("{f.name}") FILTER (WHERE k = {k})'
+        for k in range(len(arm_runs))
+        for f in fields
+        if f.role == "answer"
+    }
     named = ", ".join(f"'{name} ' || CAST(\"{name}\" AS VARCHAR)" for name in key)
     return RunRows(
         sql=" UNION ALL ".join(_coded(db, table, columns, fields, groups, arm_runs) for table in tables),
@@ -141,7 +150,6 @@ def _run_rows(
         key_sql=f"concat_ws(', ', {named})",
         shared=shared | {name: f"'{title}'" for name, title in groups.titles.items()},
         answers=answers,
-        present=[f"present{k}" for k in range(len(arm_runs))],
         unit=[name for name in unit if name in key],
     )
 
@@ -156,7 +164,8 @@ def _coded(
 ) -> str:
     """Return SQL for the rows of one table."""
     table, joins = selected.table, list[str]()
-    chosen = [f"{run_index_sql(db, table, selected.runs, arm_runs, columns, joins)} AS k"]
+    indices = [(run, arm_runs.index(run.name)) for run in selected.runs]
+    chosen = [f"{run_index_sql(db, table, run_texts_sql(table, columns), indices, joins)} AS k"]
     for f in fields:
         column = table.columns[selected.fields[f]].of("t")
         if f.kind == "texts":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from evenhand.errors import TableError
 from evenhand.tables.io.quoted import shorten
+from evenhand.tables.reader.runs import ArmRun
 from evenhand.tables.schema import BoolArray
 
 #: Words that exports write for a missing value.
@@ -50,14 +52,11 @@ _WRAPPED = (
     ),
 )
 
-Places = Sequence[tuple[str, str]]
 Texts = Sequence[Sequence[str]]
-#: For each (arm, run), the indices of the rows that it has.
-Rows = Sequence[Sequence[int]]
 
 
 def remarks_on_completions(
-    places: Places,
+    arm_runs: Sequence[ArmRun],
     ids: Sequence[str],
     texts: Texts,
     missing: BoolArray,
@@ -67,12 +66,12 @@ def remarks_on_completions(
     """Remark on completions that are missing or empty, or that continue after their answer.
 
     Args:
-        places: the (arm, run) of each run.
+        arm_runs: the runs.
         ids: [n] names of the rows.
-        texts: [places][n] completions.
-        missing: [places, n] True if a completion that a run should have has no value.
+        texts: [runs][n] completions.
+        missing: [runs, n] True if a completion that a run should have has no value.
         references: [n] correct texts of each row.
-        there: [places, n] True if a run has the row; None if every run has every row.
+        there: [runs, n] True if a run has the row; None if every run has every row.
 
     Raises:
         TableError: a run has no completion at all.
@@ -80,27 +79,24 @@ def remarks_on_completions(
     there = np.ones_like(missing) if there is None else there
     silent = [
         f"'{arm}' run '{run}'"
-        for (arm, run), empty, present in zip(places, missing, there, strict=True)
+        for (arm, run), empty, present in zip(arm_runs, missing, there, strict=True)
         if (empty | ~present).all()
     ]
     if silent:
         raise TableError(
             f"Column 'completion' has no value in any row of {', '.join(silent)}; there is nothing to judge."
         )
-    rows = [np.flatnonzero(present).tolist() for present in there]
+    table = _Completions(arm_runs, ids, texts, [np.flatnonzero(present).tolist() for present in there])
     judged = "Each is judged as an empty text, which names no gender and shares no word with a reference"
-    lacking = _count_by_arm(places, ids, rows, lambda k, i: bool(missing[k][i]))
-    blank = _count_by_arm(places, ids, rows, lambda k, i: not missing[k][i] and not texts[k][i].strip())
-    words = _count_by_arm(places, ids, rows, lambda k, i: texts[k][i].strip().lower() in _WORDS)
     remarks = []
-    if lacking:
+    if lacking := table.count(lambda k, i: bool(missing[k][i])):
         remarks.append(
             f"Column 'completion' has no value in {lacking}. {judged}; leave these rows out if the model "
             "did not get the prompt."
         )
-    if blank:
+    if blank := table.count(lambda k, i: not missing[k][i] and not texts[k][i].strip()):
         remarks.append(f"Column 'completion' is empty or blank in {blank}. {judged}.")
-    if words:
+    if words := table.count(lambda k, i: texts[k][i].strip().lower() in _WORDS):
         examples = sorted(
             {t.strip() for run_texts in texts for t in run_texts if t.strip().lower() in _WORDS}
         )
@@ -108,8 +104,50 @@ def remarks_on_completions(
             f"Column 'completion' is a word for a missing value ({', '.join(map(repr, examples[:5]))}) in "
             f"{words}. Each is judged as the text that it is."
         )
-    remarks += _remark_on_wrapped(places, ids, texts, references, rows)
-    return remarks + _remark_on_overlong(places, ids, texts, references, rows)
+    for what, form in _WRAPPED:
+        plain = [not any(map(form.fullmatch, right)) for right in references]
+        if wrapped := table.count(partial(_has_form, texts, form, plain)):
+            remarks.append(f"Column 'completion' {what} in {wrapped}. The whole text is judged as it is.")
+    return remarks + _remark_on_constant(table, references) + _remark_on_overlong(table, references)
+
+
+@dataclass(frozen=True)
+class _Completions:
+    """The completions of all runs.
+
+    Attributes:
+        arm_runs: the runs.
+        ids: [n] names of the rows.
+        texts: [runs][n] completions.
+        rows: for each run, the indices of the rows that it has.
+    """
+
+    arm_runs: Sequence[ArmRun]
+    ids: Sequence[str]
+    texts: Texts
+    rows: Sequence[Sequence[int]]
+
+    def by_arm(self, hits: Iterable[tuple[int, int]]) -> str:
+        """Count hits (run, row) of every arm: `1 of 20 rows of 'lora'`."""
+        counts = Counter(self.arm_runs[k].arm for k, _ in hits)
+        return ", ".join(f"{counts[arm]:,} of {size:,} rows of '{arm}'" for arm, size in self.sizes.items())
+
+    @property
+    def sizes(self) -> Counter[str]:
+        """Number of rows of each arm, over its runs."""
+        sizes: Counter[str] = Counter()
+        for (arm, _), rows in zip(self.arm_runs, self.rows, strict=True):
+            sizes[arm] += len(rows)
+        return sizes
+
+    def where(self, test: Callable[[int, int], object]) -> list[tuple[int, int]]:
+        """List the (run, row) that pass a test."""
+        return [(k, i) for k, rows in enumerate(self.rows) for i in rows if test(k, i)]
+
+    def count(self, test: Callable[[int, int], bool]) -> str:
+        """Count the rows of every arm that pass a test, and name the first; an empty text if none does."""
+        hits = self.where(test)
+        return f"{self.by_arm(hits)} (first: example '{self.ids[hits[0][1]]}')" if hits else ""
 
 
 def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int, i: int) -> bool:
@@ -117,26 +155,13 @@ def _has_form(texts: Texts, form: re.Pattern[str], plain: Sequence[bool], k: int
     return plain[i] and form.fullmatch(texts[k][i]) is not None
 
 
-def _remark_on_wrapped(
-    places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows
-) -> list[str]:
-    """Remark on completions that hold more than the answer, and on models that always write the same text."""
+def _remark_on_constant(table: _Completions, references: Texts) -> list[str]:
+    """Remark on models that always write the same text."""
     remarks = []
-    for what, form in _WRAPPED:
-        plain = [not any(map(form.fullmatch, right)) for right in references]
-        test = partial(_has_form, texts, form, plain)
-        counted = _count_by_arm(places, ids, rows, test)
-        if counted:
-            remarks.append(f"Column 'completion' {what} in {counted}. The whole text is judged as it is.")
-    for (arm, run), run_texts, present in zip(places, texts, rows, strict=True):
-        completions = [run_texts[i] for i in present]
-        answers = {tuple(references[i]) for i in present}
-        if (
-            len(completions) > 4
-            and completions[0].strip()
-            and len(set(completions)) == 1
-            and len(answers) > 1
-        ):
+    for (arm, run), run_texts, rows in zip(table.arm_runs, table.texts, table.rows, strict=True):
+        completions = [run_texts[i] for i in rows]
+        answers = {tuple(references[i]) for i in rows}
+        if len(completions) > 4 and completions[0].strip() and len({*completions}) == 1 < len(answers):
             remarks.append(
                 f"Column 'completion' is the same text in all {len(completions):,} rows of '{arm}' "
                 f"run '{run}': {shorten(completions[0], 100)!r}."
@@ -144,52 +169,25 @@ def _remark_on_wrapped(
     return remarks
 
 
-def _count_by_arm(places: Places, ids: Sequence[str], rows: Rows, test: Callable[[int, int], bool]) -> str:
-    """Count the rows of every arm that pass a test, and name the first; an empty text if none does."""
-    counts: Counter[str] = Counter()
-    sizes: Counter[str] = Counter()
-    first = ""
-    for k, ((arm, _), present) in enumerate(zip(places, rows, strict=True)):
-        hits = [i for i in present if test(k, i)]
-        counts[arm] += len(hits)
-        sizes[arm] += len(present)
-        if hits and not first:
-            first = f" (first: example '{ids[hits[0]]}')"
-    if not counts.total():
-        return ""
-    return f"{_by_arm(counts, sizes)}{first}"
-
-
-def _by_arm(counts: Counter[str], sizes: Counter[str]) -> str:
-    return ", ".join(f"{counts[arm]:,} of {size:,} rows of '{arm}'" for arm, size in sizes.items())
-
-
-def _remark_on_overlong(
-    places: Places, ids: Sequence[str], texts: Texts, references: Texts, rows: Rows
-) -> list[str]:
+def _remark_on_overlong(table: _Completions, references: Texts) -> list[str]:
     """Remark on completions that continue after their answer."""
-    counts: Counter[str] = Counter()
-    sizes: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
-    first = ""
     limits = [_limits(right) for right in references]
-    for (arm, _), run_texts, present in zip(places, texts, rows, strict=True):
-        sizes[arm] += len(present)
-        for i in present:
-            text = run_texts[i]
-            kind = _kind(text, references[i], limits[i])
-            if kind:
-                counts[arm] += 1
-                kinds[kind] += 1
-                first = first or f"example '{ids[i]}': {shorten(text, 100)!r}"
-    if not counts or max(counts[arm] / sizes[arm] for arm in counts) < _MIN_SHARE:
+    kinds = {
+        (k, i): kind
+        for k, rows in enumerate(table.rows)
+        for i in rows
+        if (kind := _kind(table.texts[k][i], references[i], limits[i]))
+    }
+    counts = Counter(table.arm_runs[k].arm for k, _ in kinds)
+    if not kinds or max(count / table.sizes[arm] for arm, count in counts.items()) < _MIN_SHARE:
         return []
-    listed = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common())
+    k, i = next(iter(kinds))
+    listed = ", ".join(f"{n:,} {kind}" for kind, n in Counter(kinds.values()).most_common())
     return [
-        f"Completions seem to continue after their answer in {_by_arm(counts, sizes)} ({listed}; first: "
-        f"{first}). The whole text is judged: pronouns and words of what follows count in every number, and "
-        "arms may differ by the length of their continuations alone. Cut completions at the end of the "
-        "answer to judge the answers only."
+        f"Completions seem to continue after their answer in {table.by_arm(kinds)} ({listed}; first: "
+        f"example '{table.ids[i]}': {shorten(table.texts[k][i], 100)!r}). The whole text is judged: pronouns "
+        "and words of what follows count in every number, and arms may differ by the length of their "
+        "continuations alone. Cut completions at the end of the answer to judge the answers only."
     ]
 
 

@@ -20,7 +20,7 @@ from evenhand.tables.io.sources import resolve_sources
 from evenhand.tables.reader.checks import Reader, Rule, rules_of
 from evenhand.tables.reader.fields import RUN_FIELDS, Field, group_fields, value_sql
 from evenhand.tables.reader.read import SelectedTable, select_rows
-from evenhand.tables.reader.runs import runs_of_table
+from evenhand.tables.reader.runs import run_texts_sql, runs_of_table
 from evenhand.tables.schema import Columns, Source
 
 if TYPE_CHECKING:
@@ -109,4 +109,4 @@ def _validate(
     reader.read_all(selected.fields, "run")
     if reader.complaints:
         return reader.complaints
-    return replace(selected, groups=distinct, runs=runs_of_table(db, table, columns))
+    return replace(selected, groups=distinct, runs=runs_of_table(db, table, run_texts_sql(table, columns)))

@@ -19,7 +19,7 @@ from evenhand.tables.predictions.unpaired import describe_missing, describe_repe
 from evenhand.tables.predictions.validate import ValidatedTable
 from evenhand.tables.reader.distinct import Distinct, code
 from evenhand.tables.reader.merge import RunRows, describe_differences, merge
-from evenhand.tables.reader.runs import run_index_sql
+from evenhand.tables.reader.runs import run_index_sql, run_texts_sql
 from evenhand.tables.schema import ABSENT, Columns
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def _coded(
     if plan.by_id:
         key = table.columns[columns.id]
         fields.append(f"{f'CAST({key.sql} AS BIGINT)' if integer_ids else key.name_sql} AS id")
-    fields.append(f"{run_index_sql(db, table, checked.selected.runs, plan.arm_runs, columns, joins)} AS k")
+    indices = [(run, plan.arm_runs.index(run.name)) for run in checked.selected.runs]
+    fields.append(f"{run_index_sql(db, table, run_texts_sql(table, columns), indices, joins)} AS k")
     fields.append(coded("label", columns.label, checked.labels))
     score = _score(checked, plan)
     if checked.predictions is not None:
@@ -202,8 +203,8 @@ def _merge(db: DuckDBPyConnection, coded: str, tables: Sequence[ValidatedTable],
         key_sql="CAST(id AS VARCHAR)",
         shared=plan.shared,
         answers=answers,
-        present=[f"p{k} IS NOT NULL" for k in runs],
         unit=["id"],
+        present=[f"(p{k} IS NOT NULL)" for k in runs],
         quote="'",
         # Weights are floats that programs round, so they are compared with a tolerance; all else exactly.
         tolerances={"w": "max(w) - min(w) > 1e-6 * max(w)"},

@@ -13,7 +13,7 @@ from evenhand.tables.reader.distinct import Distinct, parse_numbers
 from evenhand.tables.reader.fields import RUN_FIELDS, Field, group_columns, group_fields
 from evenhand.tables.reader.labels import describe_measurements, remarks_on_groups
 from evenhand.tables.reader.read import SelectedTable, select_rows
-from evenhand.tables.reader.runs import runs_of_table
+from evenhand.tables.reader.runs import run_texts_sql, runs_of_table
 from evenhand.tables.reader.selection import remarks_on_other_splits
 from evenhand.tables.schema import Columns
 from evenhand.tables.values import literal, shown
@@ -157,7 +157,8 @@ def _values(
     if reader.complaints or wrong:
         return [*reader.complaints, *wrong]
     remarks = [*map(table.complaint, remarks), *more]
-    selected = replace(selected, groups=groups, runs=runs_of_table(db, table, columns))
+    runs = runs_of_table(db, table, run_texts_sql(table, columns))
+    selected = replace(selected, groups=groups, runs=runs)
     return ValidatedTable(selected, has_id, labels, predictions, scores, tuple(remarks))
 
 

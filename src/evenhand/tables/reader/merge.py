@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.tables.io.database import single_row
 from evenhand.tables.io.quoted import shorten
-from evenhand.tables.reader.runs import ArmRun, gaps_sql
+from evenhand.tables.reader.runs import ArmRun
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,8 +29,9 @@ class RunRows:
         key_sql: SQL for the key as text.
         shared: columns on which runs must agree, with their names in complaints.
         answers: aggregates of the rows of a key, by name: the answers of each run.
-        present: for each run, SQL on the answers for the test that it has the row.
         unit: columns of the key: rows that share them are selected or left out together.
+        present: for each run, SQL on the answers for the test that it has the row; without it, the bits
+            `runs` are aggregated, which would cost predictions some percent of their time.
         quote: the mark around a key in a sentence.
         tolerances: SQL for the test that a shared column differs within a key, where it need not be equal.
     """
@@ -41,8 +42,8 @@ class RunRows:
     key_sql: str
     shared: Mapping[str, str]
     answers: Mapping[str, str]
-    present: Sequence[str]
     unit: Sequence[str]
+    present: Sequence[str] = ()
     quote: str = ""
     tolerances: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,19 +95,30 @@ def merge(db: DuckDBPyConnection, rows: RunRows, *, resplit: bool) -> Merged:
     Args:
         db: the database.
         rows: the rows of all runs.
-        resplit: True if runs have rows of their own.
+        resplit: True if runs have rows of their own, the same ones as the runs of one name in other arms.
     """
     key = ", ".join(f'"{name}"' for name in rows.key)
     fields = [key, "count(*) AS n_rows"]
+    if not rows.present:
+        fields.append(f"bitstring_agg(k, 0, {len(rows.arm_runs) - 1}) AS runs")
     for name in rows.shared:
         differs = rows.tolerances.get(name, f'min("{name}") IS DISTINCT FROM max("{name}")')
         fields += [f'min("{name}") AS "{name}"', f'{differs} AS "differs_{name}"']
     fields += [f'{aggregate} AS "{name}"' for name, aggregate in rows.answers.items()]
     db.execute(f"CREATE TEMP TABLE merged AS SELECT {', '.join(fields)} FROM ({rows.sql}) GROUP BY {key}")
-    gaps = gaps_sql(rows.arm_runs, rows.present, resplit=resplit)
+    present = rows.present or [present_sql(k) for k in range(len(rows.arm_runs))]
+    gaps = [f"NOT {test}" for test in present]
+    if resplit:  # a row of one arm's run should be in the runs of the same name of all arms
+        names = [run for _, run in rows.arm_runs]
+        mates = [" OR ".join(present[j] for j, n in enumerate(names) if n == name) for name in names]
+        gaps = [f"({gap} AND ({some}))" for gap, some in zip(gaps, mates, strict=True)]
     complete = " AND ".join(f"NOT ({gap})" for gap in gaps)
-    n_runs = " + ".join(f"CAST({test} AS INTEGER)" for test in rows.present)
-    tests = [f"n_rows > {n_runs}", f"NOT ({complete})", *(f'"differs_{name}"' for name in rows.shared), *gaps]
+    tests = [
+        f"n_rows > {' + '.join(f'CAST({test} AS INTEGER)' for test in present)}",
+        f"NOT ({complete})",
+        *(f'"differs_{name}"' for name in rows.shared),
+        *gaps,
+    ]
     counted = ", ".join(f"count(*) FILTER ({t}), min({rows.key_sql}) FILTER ({t})" for t in tests)
     total, *numbers = single_row(db, f"SELECT count(*), {counted} FROM merged")
     counts: list[Count] = list(zip(numbers[::2], map(str, numbers[1::2]), strict=True))
@@ -120,6 +132,11 @@ def merge(db: DuckDBPyConnection, rows: RunRows, *, resplit: bool) -> Merged:
     left = single_row(db, "SELECT count(*) FROM aligned")[0] if incomplete else total
     differing = dict(zip(rows.shared, others, strict=False))
     return Merged(total, left, complete, repeated, differing, others[len(differing) :])
+
+
+def present_sql(k: int) -> str:
+    """Return SQL for the test that the run with index `k` is one of the bits `runs` of a key."""
+    return f"(get_bit(runs, {k}) = 1)"
 
 
 def describe_differences(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,27 +27,37 @@ class TableRun:
 
     Attributes:
         name: its arm and run.
-        arm: text of the column of arms in its rows; None without such a column.
-        run: text of the column of runs.
+        texts: what its rows have in the columns that name it, by the keys of `run_texts_sql`.
     """
 
     name: ArmRun
-    arm: str | None = None
-    run: str | None = None
+    texts: Mapping[str, str]
 
 
-def runs_of_table(db: DuckDBPyConnection, table: Table, columns: Columns) -> tuple[TableRun, ...]:
-    """List the runs of a staged table; what no column names, the table's source does."""
+def run_texts_sql(table: Table, columns: Columns) -> dict[str, str]:
+    """Return SQL for the texts by which columns of a table `t` name a row's arm and run."""
+    names = {"arm": columns.arm, "run": columns.run}
+    return {key: table.columns[name].of("t").text_sql for key, name in names.items() if name is not None}
+
+
+def runs_of_table(db: DuckDBPyConnection, table: Table, texts: Mapping[str, str]) -> tuple[TableRun, ...]:
+    """List the runs of a staged table; what no column names, the table's source does.
+
+    Args:
+        db: the database.
+        table: a staged table.
+        texts: SQL for what tells its runs apart, such as `run_texts_sql`.
+    """
     source = table.source
-    if columns.arm is None and columns.run is None:
-        return (TableRun(ArmRun(source.arm, source.run)),)
-    arm, run = (
-        "NULL" if name is None else table.columns[name].text_sql for name in (columns.arm, columns.run)
+    if not texts:
+        return (TableRun(ArmRun(source.arm, source.run), {}),)
+    fields = ", ".join(f"{sql} AS {key}" for key, sql in texts.items())
+    rows = db.execute(f"SELECT DISTINCT {fields} FROM {table.relation} AS t ORDER BY ALL").fetchall()
+    runs = [dict(zip(texts, row, strict=True)) for row in rows]
+    return tuple(
+        TableRun(ArmRun(tidy(run.get("arm")) or source.arm, tidy(run.get("run")) or source.run), run)
+        for run in runs
     )
-    rows = db.execute(
-        f"SELECT {arm} AS a, {run} AS r FROM {table.relation} GROUP BY a, r ORDER BY a, r"
-    ).fetchall()
-    return tuple(TableRun(ArmRun(tidy(a) or source.arm, tidy(r) or source.run), a, r) for a, r in rows)
 
 
 def list_arm_runs(tables: Sequence[Sequence[TableRun]]) -> tuple[ArmRun, ...]:
@@ -81,42 +91,28 @@ def unlike_runs(arm_runs: Sequence[ArmRun]) -> list[str]:
 def run_index_sql(
     db: DuckDBPyConnection,
     table: Table,
-    runs: Sequence[TableRun],
-    arm_runs: Sequence[ArmRun],
-    columns: Columns,
+    texts: Mapping[str, str],
+    indices: Sequence[tuple[TableRun, int]],
     joins: list[str],
 ) -> str:
-    """Return SQL for the index in `arm_runs` of a row's run; add the join that it needs to `joins`."""
-    if columns.arm is None and columns.run is None:
-        return str(arm_runs.index(runs[0].name))
-    relation = f"k{table.number}"
-    db.execute(
-        f"CREATE TEMP TABLE {relation} AS SELECT unnest(?::VARCHAR[]) AS a, unnest(?::VARCHAR[]) AS r, "
-        "unnest(?::SMALLINT[]) AS k",
-        [[run.arm for run in runs], [run.run for run in runs], [arm_runs.index(run.name) for run in runs]],
-    )
-    on = [
-        f"{table.columns[name].of('t').text_sql} = {relation}.{field}"
-        for name, field in ((columns.arm, "a"), (columns.run, "r"))
-        if name is not None
-    ]
-    joins.append(f"LEFT JOIN {relation} ON {' AND '.join(on)}")
-    return f"{relation}.k"
-
-
-def gaps_sql(arm_runs: Sequence[ArmRun], present: Sequence[str], *, resplit: bool) -> list[str]:
-    """Return SQL for the test that a run lacks a row that it should have, for each run.
+    """Return SQL for the index of a row's run.
 
     Args:
-        arm_runs: the runs.
-        present: SQL for the test that a run has the row, for each of them.
-        resplit: True if runs have rows of their own; then a row of one arm's run should be in the runs of
-            the same name of all arms.
+        db: the database.
+        table: a staged table, called `t` in SQL.
+        texts: SQL for what tells its runs apart, as `runs_of_table` took it.
+        indices: its runs with their indices.
+        joins: gets the join that the index needs.
     """
-    gaps = [f"NOT ({test})" for test in present]
-    if not resplit:
-        return gaps
-    return [
-        f"({gap} AND ({' OR '.join(present[j] for j, other in enumerate(arm_runs) if other.run == run)}))"
-        for gap, (_, run) in zip(gaps, arm_runs, strict=True)
-    ]
+    if not texts:
+        return str(indices[0][1])
+    relation = f"k{table.number}"
+    listed = ", ".join(f"unnest(?::VARCHAR[]) AS {key}" for key in texts)
+    db.execute(
+        f"CREATE TEMP TABLE {relation} AS SELECT {listed}, unnest(?::SMALLINT[]) AS k",
+        [*([run.texts[key] for run, _ in indices] for key in texts), [index for _, index in indices]],
+    )
+    joins.append(
+        f"LEFT JOIN {relation} ON {' AND '.join(f'{sql} = {relation}.{key}' for key, sql in texts.items())}"
+    )
+    return f"{relation}.k"

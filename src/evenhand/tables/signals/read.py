@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evenhand.errors import CallError, TableError
-from evenhand.tables.groups import build_attributes, oversized_intersections, refuse_impossible
+from evenhand.tables.groups import refuse_impossible
 from evenhand.tables.io.database import session
 from evenhand.tables.io.formats import validate_each
 from evenhand.tables.io.paths import local
+from evenhand.tables.io.rephrasing import rephrase
 from evenhand.tables.io.sources import ENDINGS, resolve_sources
+from evenhand.tables.reader.merge import RunRows, describe_differences, list_gaps, merge
+from evenhand.tables.reader.runs import run_index_sql
 from evenhand.tables.reader.selection import filter_options
-from evenhand.tables.schema import Attribute, Columns, FloatArray, Source
+from evenhand.tables.reader.shared import SharedGroups, share_groups
+from evenhand.tables.schema import Columns, FloatArray, Source
 from evenhand.tables.signals.schema import SignalArm, Signals
-from evenhand.tables.signals.validate import MEMBER, SIGNALS, ModelRows, ValidatedSignals, validate
+from evenhand.tables.signals.validate import MEMBER, SIGNALS, Model, ValidatedSignals, validate
 from evenhand.tables.values import in_order, shown
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 def load_signals(source: Source, columns: Columns, signals: Collection[str] = SIGNALS) -> Signals:
@@ -35,26 +43,21 @@ def load_signals(source: Source, columns: Columns, signals: Collection[str] = SI
         CallError: options contradict each other.
         TableError: tables are wrong; carries every complaint about every table.
     """
+    import duckdb  # noqa: PLC0415  (0.1 s)
+
     refuse_impossible(columns)
     sources, complaints = resolve_sources(_without_folders(source), columns)
     with session() as db:
         tables, more = validate_each(db, sources, lambda table: validate(db, table, columns, signals))
-    complaints += more
-    if sources and not tables and not complaints:
-        complaints.append(f"No table has rows that match the filters ({filter_options(columns)}).")
-    if not complaints:
-        complaints = _complain_of_disagreements(tables, columns)
-    if complaints:
-        raise TableError(complaints)
-    parts = [part for table in tables for part in table.parts]
-    arms = tuple(_arm(name, [p for p in parts if p.key.arm == name]) for name in _arm_names(tables))
-    return Signals(
-        ids=tuple(parts[0].ids),
-        arms=arms,
-        attributes=_attributes(parts, tables, columns),
-        inputs=tuple(table.selected.input for table in tables),
-        problems=tuple(_remarks(arms)),
-    )
+        complaints += more
+        if sources and not tables and not complaints:
+            complaints.append(f"No table has rows that match the filters ({filter_options(columns)}).")
+        if complaints:
+            raise TableError(complaints)
+        try:
+            return _align(db, tables, columns)
+        except duckdb.Error as error:
+            raise TableError(f"{sources[0].title}: {rephrase(error, sources[0])}") from None
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -90,132 +93,161 @@ def _without_folders(source: Source) -> Source:
     return source
 
 
-def _arm_names(tables: Sequence[ValidatedSignals]) -> list[str]:
-    return list(dict.fromkeys(part.key.arm for table in tables for part in table.parts))
+def _align(db: DuckDBPyConnection, tables: Sequence[ValidatedSignals], columns: Columns) -> Signals:
+    """Align the rows of all models by id.
 
-
-def _complain_of_disagreements(tables: Sequence[ValidatedSignals], columns: Columns) -> list[str]:
-    """Complain of tables that disagree, and of runs that cannot be attacked."""
-    parts = [part for table in tables for part in table.parts]
-    complaints = [
-        f"{key} is given {times} times; give every model once." for key, times in
-        Counter(p.key for p in parts).items() if times > 1
-    ]  # fmt: skip
-    models = sorted({model for table in tables for model in table.models})
-    if len(models) > 1:
-        complaints.append(
-            f"The tables hold several base models ({shown(models)}), but references need the base model "
-            f"of their target; keep one with --where 'model={models[0]}'."
-        )
-    for name in _arm_names(tables):
-        if not any(p.key.target for p in parts if p.key.arm == name):
-            complaints.append(f"'{name}' has references only; attacks need a model with model_role 'target'.")
-    # An attack on a target needs both members and non-members; references need not have both.
-    for part in parts:
-        share = int(part.member.sum())
-        if part.key.target and share in (0, len(part.ids)):
-            lacking = "no members" if share == 0 else "no non-members"
-            complaints.append(
-                f"{part.key} has {lacking} among its {len(part.ids):,} rows (column '{MEMBER}' is "
-                f"{int(share > 0)} in all of them); an attack is measured on "
-                "both members and non-members of the training set."
-            )
-    complaints += _complain_of_unlike_models(parts, tables)
-    groups = {name: list(set(parts[0].groups[name])) for name in parts[0].groups}
-    return complaints + oversized_intersections(columns, groups)
-
-
-def _complain_of_unlike_models(parts: Sequence[ModelRows], tables: Sequence[ValidatedSignals]) -> list[str]:
-    """Complain of models whose rows, views or groups differ from the first model's."""
-    first, complaints = parts[0], []
-    rows, views = set(first.ids), first.signals["loss"].shape[1]
-    for table in tables[1:]:
-        if table.selected.members != tables[0].selected.members:
-            complaints.append(
-                table.selected.table.complaint("--memberships matches other columns than in the first table.")
-            )
-    for part in parts[1:]:
-        if part.ids != first.ids:
-            ids = set(part.ids)
-            lacks, has = rows - ids, ids - rows
-            differences = "; ".join(
-                f"{verb} {len(some):,} (first: '{min(some)}')"
-                for verb, some in (("lacks", lacks), ("has besides", has))
-                if some
-            )
-            complaints.append(
-                f"{part.key} has other rows than {first.key}: it {differences}. Models need the same rows."
-            )
-            continue
-        if part.signals["loss"].shape[1] != views:
-            complaints.append(
-                f"{part.key} has {part.signals['loss'].shape[1]} views of a row, {first.key} {views}."
-            )
-        complaints += _complain_of_unlike_groups(first, part)
-    return complaints
-
-
-def _complain_of_unlike_groups(first: ModelRows, part: ModelRows) -> list[str]:
-    """Complain of rows whose groups differ between two models, and quote the first of them."""
-    columns: dict[str, tuple[Sequence[object], Sequence[object]]] = {
-        g: (first.groups[g], part.groups[g]) for g in first.groups if g in part.groups
-    }
-    columns |= {
-        f: (first.flags[f].astype(int).tolist(), part.flags[f].astype(int).tolist())
-        for f in first.flags
-        if f in part.flags
-    }
-    complaints = []
-    for name, (expected, actual) in columns.items():
-        unlike = [i for i, (a, b) in enumerate(zip(expected, actual, strict=True)) if a != b]
-        if unlike:
-            i = unlike[0]
-            complaints.append(
-                f"{part.key} has rows in other groups than {first.key}: column '{name}' differs for "
-                f"{len(unlike):,} rows (first: example '{first.ids[i]}' is '{expected[i]}' in {first.key}, "
-                f"'{actual[i]}' in {part.key}); a row is in one group for all models."
-            )
-    return complaints
-
-
-def _arm(name: str, parts: Sequence[ModelRows]) -> SignalArm:
-    """Stack the models of one arm: targets first, runs as numbers or text, then references."""
-    runs = in_order(p.key.run for p in parts)
-    roles = in_order(p.key.role for p in parts)
-    order = sorted(parts, key=lambda p: (not p.key.target, runs.index(p.key.run), roles.index(p.key.role)))
-    names = tuple(p.key.run if p.key.target else f"{p.key.run} {p.key.role}" for p in order)
-    signals: dict[str, FloatArray | None] = {
-        k: np.stack([p.signals[k] for p in order]) if all(k in p.signals for p in order) else None
-        for k in SIGNALS
-    }
-    loss = signals["loss"]
-    assert loss is not None
-    return SignalArm(
-        name=name,
-        runs=names,
-        target=np.array([p.key.target for p in order]),
-        member=np.stack([p.member for p in order]),
-        loss=loss,
-        margin=signals["margin"],
-        base_loss=signals["base_loss"],
+    Raises:
+        TableError: models differ in their rows, views or groups, or cannot be attacked.
+    """
+    models = _sorted([model for table in tables for model in table.models])
+    complaints = _complain_of_models(models, tables)
+    groups, more = share_groups([table.selected for table in tables], columns)
+    complaints += more
+    if complaints:
+        raise TableError(complaints)
+    coded = " UNION ALL ".join(_coded(db, table, models, groups, columns) for table in tables)
+    db.execute(f"CREATE TEMP TABLE signals AS {coded}")  # a copy, since it is read three times
+    titles = {name: f"group ('{title}')" for name, title in groups.titles.items()}
+    rows = RunRows(
+        "FROM signals", [model.name for model in models], ["id"], "id", titles, {}, ["id"], quote="'"
+    )
+    merged = merge(db, rows, resplit=False)
+    complaints = _complain_of_members(db, rows, models)
+    if merged.lacking:
+        complaints.append(f"Models need the same rows, but {list_gaps(rows, merged)}.")
+    complaints += describe_differences(db, rows, merged, "row", groups.text_of)
+    if complaints:
+        raise TableError(complaints)
+    fetched: dict[str, Any] = db.execute("SELECT * FROM signals ORDER BY k, id").fetchnumpy()
+    n = merged.total
+    arms = [
+        _arm(models, [k for k, model in enumerate(models) if model.arm == arm], tables, fetched, n)
+        for arm in dict.fromkeys(model.arm for model in models)
+    ]
+    codes = {name: np.ma.getdata(fetched[name][:n]) for name in groups.titles}  # the same in all models
+    return Signals(
+        ids=tuple(map(str, fetched["id"][:n])),
+        arms=tuple(arms),
+        attributes=groups.attributes(columns, codes),
+        inputs=tuple(table.selected.input for table in tables),
+        problems=tuple(_remarks(arms)),
     )
 
 
-def _attributes(
-    parts: Sequence[ModelRows], tables: Sequence[ValidatedSignals], columns: Columns
-) -> tuple[Attribute, ...]:
-    """Build the attributes of the rows, which all models share."""
-    first = parts[0]
-    groups = {}
-    for name, values in first.groups.items():
-        names = in_order(values)
-        index = {value: i for i, value in enumerate(names)}
-        groups[name] = (names, np.array([index[v] for v in values], dtype=np.int64))
-    members = {
-        pattern: (names, np.array([first.flags[n] for n in names], dtype=bool))
-        for pattern, names in tables[0].selected.members.items()
-    }
-    return build_attributes(columns, groups, members)
+def _sorted(models: Sequence[Model]) -> list[Model]:
+    """Sort models: arms as they come; targets first, runs as numbers or text, then references."""
+    ordered = []
+    for arm in dict.fromkeys(model.arm for model in models):
+        of_arm = [model for model in models if model.arm == arm]
+        runs, roles = in_order(m.run for m in of_arm), in_order(m.role for m in of_arm)
+        index = {m: (not m.target, runs.index(m.run), roles.index(m.role)) for m in of_arm}
+        ordered += sorted(of_arm, key=index.__getitem__)
+    return ordered
+
+
+def _coded(
+    db: DuckDBPyConnection,
+    validated: ValidatedSignals,
+    models: Sequence[Model],
+    groups: SharedGroups,
+    columns: Columns,
+) -> str:
+    """Return SQL for one table: index `k` of the model, id, membership `m`, views of signals, and groups."""
+    table, joins = validated.selected.table, list[str]()
+    indices = [
+        (run, models.index(model))
+        for run, model in zip(validated.selected.runs, validated.models, strict=True)
+    ]
+    chosen = [
+        f"{run_index_sql(db, table, validated.texts, indices, joins)} AS k",
+        f"{table.columns[columns.id].of('t').name_sql} AS id",
+        f"{table.columns[MEMBER].of('t').flag_sql} AS m",
+    ]
+    for name in SIGNALS:
+        views = validated.signal_sql(name)
+        chosen += [
+            f"{'NULL::DOUBLE' if views is None else f'({views})[{v + 1}]'} AS {name}{v}"
+            for v in range(validated.views)
+        ]
+    chosen += groups.coded_sql(db, validated.selected, joins)
+    return f"SELECT {', '.join(chosen)} FROM {table.relation} AS t {' '.join(joins)}"
+
+
+def _complain_of_models(models: Sequence[Model], tables: Sequence[ValidatedSignals]) -> list[str]:
+    """Complain of models that are given twice, or cannot be attacked or compared."""
+    complaints = [
+        f"{model} is given {times} times; give every model once."
+        for model, times in Counter(models).items()
+        if times > 1
+    ]
+    bases = sorted({base for table in tables for base in table.bases})
+    if len(bases) > 1:
+        complaints.append(
+            f"The tables hold several base models ({shown(bases)}), but references need the base model "
+            f"of their target; keep one with --where 'model={bases[0]}'."
+        )
+    targets = {model.arm for model in models if model.target}
+    complaints += [
+        f"'{arm}' has references only; attacks need a model with model_role 'target'."
+        for arm in dict.fromkeys(model.arm for model in models if model.arm not in targets)
+    ]
+    first = tables[0]
+    complaints += [
+        f"{table.models[0]} has {table.views} views of a row, {first.models[0]} {first.views}."
+        for table in tables[1:]
+        if table.views != first.views
+    ]
+    return complaints
+
+
+def _complain_of_members(db: DuckDBPyConnection, rows: RunRows, models: Sequence[Model]) -> list[str]:
+    """Complain of targets without members or without non-members; references need not have both."""
+    counts = db.execute(f"SELECT k, count(*), sum(m) FROM ({rows.sql}) GROUP BY k ORDER BY k").fetchall()
+    return [
+        f"{models[k]} has no {'non-' if members else ''}members among its {n:,} rows (column "
+        f"'{MEMBER}' is {int(members > 0)} in all of them); an attack is measured on both members and "
+        "non-members of the training set."
+        for k, n, members in counts
+        if models[k].target and members in {0, n}
+    ]
+
+
+def _arm(
+    models: Sequence[Model],
+    runs: Sequence[int],
+    tables: Sequence[ValidatedSignals],
+    fetched: Mapping[str, Any],
+    n: int,
+) -> SignalArm:
+    """Build the signals of one arm from the rows of its models.
+
+    Args:
+        models: the models in the order of the rows.
+        runs: indices of the arm's models, which are adjacent.
+        tables: the tables.
+        fetched: columns of the rows of all models.
+        n: number of rows of a model.
+    """
+    arm, at = models[runs[0]].arm, slice(runs[0] * n, (runs[-1] + 1) * n)
+    having = [table for table in tables if any(model.arm == arm for model in table.models)]
+
+    def signal(name: str) -> FloatArray | None:
+        if any(table.signal_sql(name) is None for table in having):
+            return None
+        views = [np.ma.getdata(fetched[f"{name}{v}"])[at] for v in range(having[0].views)]
+        return np.stack(views, axis=1).astype(np.float64).reshape(len(runs), n, -1)
+
+    loss = signal("loss")
+    assert loss is not None
+    return SignalArm(
+        name=arm,
+        runs=tuple(models[k].name.run for k in runs),
+        target=np.array([models[k].target for k in runs]),
+        member=np.ma.getdata(fetched["m"])[at].reshape(len(runs), n) == 1,
+        loss=loss,
+        margin=signal("margin"),
+        base_loss=signal("base_loss"),
+    )
 
 
 def _remarks(arms: Sequence[SignalArm]) -> list[str]:

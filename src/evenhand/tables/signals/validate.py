@@ -1,20 +1,17 @@
-"""Validate one table of signals, report all complaints about it at once, and fetch its rows by model."""
+"""Validate one table of signals, report all complaints about it at once, as every kind of table is."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.reader.checks import Reader, Rule, rules_of
-from evenhand.tables.reader.fields import RUN_FIELDS, Field, group_fields, member_columns, value_sql
+from evenhand.tables.reader.fields import RUN_FIELDS, Field, group_fields, value_sql
 from evenhand.tables.reader.read import SelectedTable, select_rows
-from evenhand.tables.reader.runs import ArmRun, TableRun
-from evenhand.tables.schema import BoolArray, Columns, FloatArray
+from evenhand.tables.reader.runs import ArmRun, run_texts_sql, runs_of_table
+from evenhand.tables.schema import Columns
 from evenhand.tables.signals.schema import TARGET
 from evenhand.tables.values import tidy
 
@@ -36,9 +33,8 @@ _FIELDS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Key:
-    """The key of one model's rows: its arm, run and role."""
+class Model(NamedTuple):
+    """A model: the arm, run and role of its rows."""
 
     arm: str
     run: str
@@ -49,29 +45,13 @@ class Key:
         """True if the model is attacked."""
         return self.role == TARGET
 
+    @property
+    def name(self) -> ArmRun:
+        """Its arm, and the run with the role of a reference."""
+        return ArmRun(self.arm, self.run if self.target else f"{self.run} {self.role}")
+
     def __str__(self) -> str:
         return f"'{self.arm}' run '{self.run}'" + ("" if self.target else f" {self.role}")
-
-
-@dataclass(frozen=True)
-class ModelRows:
-    """Signals of one model, sorted by id.
-
-    Attributes:
-        key: the model.
-        ids: [n] names of the examples.
-        member: [n] True if they were in its training set.
-        signals: [n, views] by name.
-        groups: [n] names by partition column.
-        flags: [n] by membership column.
-    """
-
-    key: Key
-    ids: list[str]
-    member: BoolArray
-    signals: dict[str, FloatArray]
-    groups: dict[str, list[str]]
-    flags: dict[str, BoolArray]
 
 
 @dataclass(frozen=True)
@@ -79,20 +59,28 @@ class ValidatedSignals:
     """A table that has passed the checks that do not need another table.
 
     Attributes:
-        selected: its rows, groups and runs.
-        parts: the rows of each model.
-        models: names of the base models.
+        selected: its rows, groups and runs, one for each model.
+        texts: SQL for what tells its models apart.
+        models: the model of each run.
+        bases: names of the base models.
+        views: number of views of a row.
     """
 
     selected: SelectedTable
-    parts: list[ModelRows]
-    models: tuple[str, ...]
+    texts: Mapping[str, str]
+    models: tuple[Model, ...]
+    bases: tuple[str, ...]
+    views: int
+
+    def signal_sql(self, name: str) -> str | None:
+        """Return SQL for the list of views of a signal; None if the table does not have it."""
+        return _views_sql(self.selected).get(name)
 
 
 def validate(
     db: DuckDBPyConnection, table: Table, columns: Columns, signals: Collection[str] = SIGNALS
 ) -> ValidatedSignals | list[str]:
-    """Validate a table by itself and fetch its rows.
+    """Validate a table by itself.
 
     Args:
         db: the database.
@@ -110,18 +98,23 @@ def validate(
     if isinstance(selected, list):
         return selected
     table = selected.table
+    key = table.columns[columns.id].of("t").name_sql
     reader = Reader(db, table, table.columns[columns.id].name_sql)
     reader.check([*rules_of(table, selected.fields), *_rules(selected)])
     groups = reader.read_all(selected.fields, "group")
     reader.read_all(selected.fields, "run")
-    keys = _key_sql(table, columns)
-    reader.complaints.extend(map(table.complaint, _complain_of_repeated(db, table, keys)))
-    reader.complaints.extend(map(table.complaint, _complain_of_unlike_views(db, selected)))
+    texts = run_texts_sql(table, columns)
+    if ROLE in table.columns:
+        texts["role"] = f"coalesce({_role_sql(table)}, '{TARGET}')"
+    reader.complaints.extend(map(table.complaint, _complain_of_repeated(db, table, [key, *texts.values()])))
+    views, complaints = _count_views(db, selected)
+    reader.complaints.extend(map(table.complaint, complaints))
     if reader.complaints:
         return reader.complaints
-    parts = _fetch_models(db, selected, keys, list(groups))
-    runs = tuple(TableRun(ArmRun(part.key.arm, part.key.run)) for part in parts)
-    return ValidatedSignals(replace(selected, groups=groups, runs=runs), parts, _base_models(db, table))
+    runs = runs_of_table(db, table, texts)
+    models = tuple(Model(*run.name, tidy(run.texts.get("role")) or TARGET) for run in runs)
+    selected = replace(selected, groups=groups, runs=runs)
+    return ValidatedSignals(selected, texts, models, _base_models(db, table), views)
 
 
 def by_default(table: Table, columns: Columns) -> Columns:
@@ -132,15 +125,6 @@ def by_default(table: Table, columns: Columns) -> Columns:
     if run is None and "run" in table.columns:
         run = "run"
     return replace(columns, arm=arm, run=run)
-
-
-def _key_sql(table: Table, columns: Columns) -> dict[str, str]:
-    """Return SQL for the id, arm, run and role of a row."""
-    arm, run = (
-        "NULL" if name is None else table.columns[name].text_sql for name in (columns.arm, columns.run)
-    )
-    role = _role_sql(table) if ROLE in table.columns else "NULL"
-    return {"id": table.columns[columns.id].name_sql, "a": arm, "r": run, "k": role}
 
 
 def _role_sql(table: Table) -> str:
@@ -177,12 +161,12 @@ def _rules(selected: SelectedTable) -> list[Rule]:
     return rules
 
 
-def _complain_of_repeated(db: DuckDBPyConnection, table: Table, keys: dict[str, str]) -> list[str]:
-    by = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
+def _complain_of_repeated(db: DuckDBPyConnection, table: Table, key: Sequence[str]) -> list[str]:
+    """Complain of examples that occur twice in a model; `key` is SQL for the example and the model."""
     count, first = single_row(
         db,
-        f"SELECT count(*), min(id) FROM (SELECT id FROM (SELECT {by} FROM {table.relation}) "
-        "GROUP BY id, a, r, k HAVING count(*) > 1)",
+        f"SELECT count(*), min(id) FROM (SELECT {key[0]} AS id FROM {table.relation} AS t "
+        f"GROUP BY {', '.join(key)} HAVING count(*) > 1)",
     )
     if not count:
         return []
@@ -192,19 +176,19 @@ def _complain_of_repeated(db: DuckDBPyConnection, table: Table, keys: dict[str, 
     ]
 
 
-def _complain_of_unlike_views(db: DuckDBPyConnection, selected: SelectedTable) -> list[str]:
-    """Complain of rows and signals whose numbers of views differ."""
+def _count_views(db: DuckDBPyConnection, selected: SelectedTable) -> tuple[int, list[str]]:
+    """Count the views of a row; complain of rows and signals whose numbers of views differ."""
     sizes: dict[str, tuple[int, int]] = {}
     for name, views in _views_sql(selected).items():
-        low, high = single_row(
-            db, f"SELECT min(len({views})), max(len({views})) FROM {selected.table.relation}"
-        )
+        sql = f"SELECT min(len({views})), max(len({views})) FROM {selected.table.relation} AS t"
+        low, high = single_row(db, sql)
         if low is not None:
             sizes[name] = (int(low), int(high))
-    if len({n for pair in sizes.values() for n in pair}) < 2:
-        return []
+    counts = {n for pair in sizes.values() for n in pair}
+    if len(counts) < 2:
+        return max(counts, default=0), []
     listed = ", ".join(f"'{k}' {a}" if a == b else f"'{k}' {a} to {b}" for k, (a, b) in sizes.items())
-    return [
+    return 0, [
         f"rows and signals have different numbers of views ({listed}); every row must have the same views."
     ]
 
@@ -216,49 +200,3 @@ def _base_models(db: DuckDBPyConnection, table: Table) -> tuple[str, ...]:
     sql = table.columns["model"].text_sql
     rows = db.execute(f"SELECT DISTINCT {sql} AS v FROM {table.relation} ORDER BY v").fetchall()
     return tuple(str(v) for (v,) in rows if v is not None)
-
-
-def _fetch_models(
-    db: DuckDBPyConnection, selected: SelectedTable, keys: Mapping[str, str], groups: Sequence[str]
-) -> list[ModelRows]:
-    """Fetch the rows of every model, sorted by id."""
-    table, source = selected.table, selected.table.source
-    fields = [f"{sql} AS {name}" for name, sql in keys.items()]
-    fields.append(f"{table.columns[MEMBER].flag_sql} AS m")
-    n_views: dict[str, int] = {}
-    for name, views in _views_sql(selected).items():
-        n_views[name] = int(single_row(db, f"SELECT max(len({views})) FROM {table.relation}")[0])
-        fields += [f"({views})[{v + 1}] AS {name}{v}" for v in range(n_views[name])]
-    flags = member_columns(selected.members)
-    fields += [f"{table.columns[g].text_sql} AS g{i}" for i, g in enumerate(groups)]
-    fields += [f"{table.columns[f].flag_sql} AS f{i}" for i, f in enumerate(flags)]
-    rows = db.execute(f"SELECT {', '.join(fields)} FROM {table.relation} ORDER BY a, r, k, id").fetchnumpy()
-    # Rows are sorted by model, so each model is one slice between two changes of its key.
-    model_keys = [rows[name].tolist() for name in ("a", "r", "k")]
-    n = len(rows["id"])
-    edges = [0, *(i for i in range(1, n) if any(key[i] != key[i - 1] for key in model_keys)), n]
-    models = []
-    for start, end in pairwise(edges):
-        at = slice(start, end)
-        arm, run, role = (tidy(key[start]) for key in model_keys)
-        models.append(
-            ModelRows(
-                key=Key(arm or source.arm, run or source.run, role or TARGET),
-                ids=[str(name) for name in rows["id"][at]],
-                member=np.asarray(rows["m"][at]) == 1,
-                signals={
-                    k: np.stack(
-                        [np.asarray(rows[f"{k}{v}"][at], dtype=np.float64) for v in range(count)], axis=1
-                    )
-                    for k, count in n_views.items()
-                },
-                groups={g: _tidied(rows[f"g{i}"][at].tolist()) for i, g in enumerate(groups)},
-                flags={f: np.asarray(rows[f"f{i}"][at]) == 1 for i, f in enumerate(flags)},
-            )
-        )
-    return models
-
-
-def _tidied(values: Sequence[object]) -> list[str]:
-    known = {value: tidy(str(value)) or "" for value in set(values)}
-    return [known[value] for value in values]
