@@ -87,7 +87,7 @@ def _compare_binary(
     """Compare P(positive) with two classes of predictions, run by run."""
     assert classes.positive is not None
     negative, positive = classes.titles
-    score = score_of_positive(scores, classes)
+    score = positive_sql(scores, classes.names, classes.positive)
     if checked.predictions is None:
         least, most = db.execute(
             f"SELECT min({score}), max({score}) FROM {checked.table.relation}"
@@ -139,16 +139,6 @@ def _remark_on_extreme_scores(scores: Scores, classes: Classes, least: float, mo
             f"counts as predicted '{negative}'; add a column of predictions if this is wrong."
         ]
     return []
-
-
-def score_of_positive(scores: Scores, classes: Classes) -> str:
-    """Return SQL for P(positive) of a table with two classes, for every form of scores."""
-    assert classes.positive is not None
-    if scores.single:
-        return positive_sql(scores, classes.names, classes.positive)
-    positions = class_positions(scores, classes.names, classes.positive)
-    assert isinstance(positions, list), positions
-    return f"({scores.sql})[{positions[classes.positive]}] / list_sum({scores.sql})"
 
 
 def _rankings(

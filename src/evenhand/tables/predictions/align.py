@@ -153,14 +153,12 @@ def _score(checked: ValidatedTable, plan: Plan) -> str:
     scores, classes = checked.scores, plan.classes
     if scores is None:
         return "NULL"
-    if scores.single:
-        assert classes.positive is not None
+    if classes.positive is not None:
         return positive_sql(scores, classes.names, classes.positive)
-    positions = class_positions(scores, classes.names, classes.positive)
+    positions = class_positions(scores, classes.names, None)
     assert isinstance(positions, list), positions
-    total = f"list_sum({scores.sql})"
-    shares = [f"({scores.sql})[{position}] / {total}" for position in positions]
-    return f"list_value({', '.join(shares)})" if classes.positive is None else shares[classes.positive]
+    shares = [f"({scores.sql})[{position}] / list_sum({scores.sql})" for position in positions]
+    return f"list_value({', '.join(shares)})"
 
 
 def _answer(score: str, plan: Plan) -> str:

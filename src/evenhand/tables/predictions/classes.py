@@ -49,6 +49,44 @@ class Classes:
     titles: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Values:
+    """The values of all tables and the classes that they mean.
+
+    Attributes:
+        tables: values of each table.
+        meaning: class of every text: true and false are 1 and 0 if all values are truth values.
+        titles: names of the classes in results, where tables hold their numbers from 0; else empty.
+    """
+
+    tables: Sequence[TableValues]
+    meaning: Mapping[str, str]
+    titles: Sequence[str]
+
+    @property
+    def labels(self) -> set[str]:
+        """The classes that occur as labels."""
+        return {self.meaning[text] for table in self.tables for text in table.labels}
+
+    @property
+    def predicted(self) -> set[str]:
+        """The classes that occur as predictions."""
+        return {self.meaning[text] for table in self.tables for text in (table.predictions or {})}
+
+    def never_labels(self, table: TableValues) -> dict[str, int]:
+        """Count the predictions of a table that never occur as a label, by value."""
+        labels = self.labels
+        return {text: n for text, n in (table.predictions or {}).items() if self.meaning[text] not in labels}
+
+    def title(self, name: str) -> str:
+        """Return the name in results of a class as tables write it."""
+        return self.titles[int(name)] if name.isdecimal() and int(name) < len(self.titles) else name
+
+    def shown(self, names: Iterable[str]) -> str:
+        """Format classes for a sentence by their names in results."""
+        return shown([self.title(name) for name in names])
+
+
 def resolve_classes(
     answers: Sequence[TableValues], positive: str | None, titles: Sequence[str] = ()
 ) -> Classes | list[str]:
@@ -64,70 +102,58 @@ def resolve_classes(
     """
     written = {text for a in answers for text in (*a.labels, *(a.predictions or {}))}
     truth = all(text.strip().lower() in _TRUTH for text in written)
-    canon = {text: _canonical(text, truth) for text in written}
+    values = _Values(answers, {text: _canonical(text, truth) for text in written}, titles)
     canonical_positive = None if positive is None else _canonical(tidy(positive) or positive, truth)
-    labels = {canon[text] for a in answers for text in a.labels}
-    observed = labels | {canon[text] for a in answers for text in (a.predictions or {})}
+    observed = values.labels | values.predicted
     # The order of the checks matters: each one explains a mistake that would make the next one misleading.
-    gaps = _gaps(answers, canon)
+    gaps = _gaps(values)
     if gaps:
         return gaps
     every = _with_scored(observed, [a.scores for a in answers if a.scores])
     scored = every - observed
-    if len(labels) <= 2 < len(every) and not scored:
-        return _unknown(answers, canon, labels)
-    shares = _shares(answers, canon, labels)
+    if len(values.labels) <= 2 < len(every) and not scored:
+        return _unknown(values, answers)
+    shares = _shares(values)
     if shares and not scored:
         return shares
     foreign = [
-        a for a in answers if a.predictions and not scored and _unknown_predictions(a, canon, labels)[1]
+        a for a in answers if a.predictions and not scored and values.never_labels(a) == dict(a.predictions)
     ]
     if foreign and len(every) > 2:
-        return _unknown(foreign, canon, labels)
-    chosen = (
-        _binary(every, canonical_positive)
-        if len(every) <= 2
-        else _several(answers, every, canonical_positive)
-    )
+        return _unknown(values, foreign)
+    several = len(every) > 2
+    chosen = _several(answers, every, canonical_positive) if several else _binary(every, canonical_positive)
     if isinstance(chosen, list):
         return chosen
     names, remarks = chosen
-    if len(every) > 2:
-        remarks = [*remarks, *_never_labels(answers, canon, labels, titles)]
-        remarks += _never_predicted(answers, canon, titles)
-        unseen = shown([_title(name, titles) for name in in_order(scored)])
+    if several:
+        remarks = [*remarks, *_never_labels(values), *_never_predicted(values)]
+        unseen = values.shown(in_order(scored))
         remarks += [f"Class {unseen}: has scores, but no label and no prediction."] if scored else []
     index = {name: i for i, name in enumerate(names)}
     return Classes(
         tuple(names),
-        1 if len(every) <= 2 else None,
-        {text: index[name] for text, name in canon.items()},
+        None if several else 1,
+        {text: index[name] for text, name in values.meaning.items()},
         tuple(remarks),
-        tuple(_title(name, titles) for name in names),
+        tuple(map(values.title, names)),
     )
 
 
-def _title(name: str, titles: Sequence[str]) -> str:
-    """Return the name in results of a class as tables write it."""
-    return titles[int(name)] if titles and name.isdecimal() and int(name) < len(titles) else name
-
-
-def _gaps(answers: Sequence[TableValues], canon: Mapping[str, str]) -> list[str]:
+def _gaps(values: _Values) -> list[str]:
     """Complain of words for a missing value that occur only as labels, or only as predictions.
 
     A real class called `None` occurs as a label, and some model predicts it or gives it a score.
     """
-    labels = {canon[text] for a in answers for text in a.labels}
-    predicted = {canon[text] for a in answers for text in (a.predictions or {})}
-    scored = {suffix for a in answers if a.scores for suffix in a.scores.suffixes}
+    scored = {suffix for a in values.tables if a.scores for suffix in a.scores.suffixes}
     complaints = []
-    for a in answers:
+    for a in values.tables:
         for what, counts, others in (
-            ("labels", a.labels, predicted | scored),
-            ("predictions", a.predictions or {}, labels),
+            ("labels", a.labels, values.predicted | scored),
+            ("predictions", a.predictions or {}, values.labels),
         ):
             for word in words_for_missing(counts, as_label=True):
-                if canon[word] in others:
+                if values.meaning[word] in others:
                     continue
                 lack = "label is" if what == "predictions" else "prediction is" if others else ""
                 complaints.append(
@@ -138,57 +164,38 @@ def _gaps(answers: Sequence[TableValues], canon: Mapping[str, str]) -> list[str]
     return complaints
 
 
-def _unknown_predictions(
-    answers: TableValues, canon: Mapping[str, str], labels: set[str]
-) -> tuple[dict[str, int], bool]:
-    """Count the predictions that never occur as a label, by value; True if all predictions are such."""
-    predictions = answers.predictions or {}
-    strange = {text: n for text, n in predictions.items() if canon[text] not in labels}
-    return strange, len(strange) == len(predictions)
-
-
-def _never_labels(
-    answers: Sequence[TableValues], canon: Mapping[str, str], labels: set[str], titles: Sequence[str]
-) -> list[str]:
+def _never_labels(values: _Values) -> list[str]:
     """Remark on predictions that never occur as a label: a rare class, or another spelling of one."""
-    remarks = []
-    for a in answers:
-        strange, _ = _unknown_predictions(a, canon, labels)
-        if strange:
-            rows = sum(strange.values())
-            listed = shown([_title(text, titles) for text in strange])
-            remarks.append(
-                f"{a.title}: {rows:,} predictions are {listed}, which never occurs as a label; they count as "
-                "wrong."
-            )
-    return remarks
+    return [
+        f"{a.title}: {sum(strange.values()):,} predictions are {values.shown(strange)}, which never occurs "
+        "as a label; they count as wrong."
+        for a in values.tables
+        if (strange := values.never_labels(a))
+    ]
 
 
-def _never_predicted(
-    answers: Sequence[TableValues], canon: Mapping[str, str], titles: Sequence[str]
-) -> list[str]:
+def _never_predicted(values: _Values) -> list[str]:
     """Remark on labels that no table predicts: a rare class, or a word that is not a class."""
-    if any(a.predictions is None for a in answers):
+    predicted, labels = values.predicted, values.tables[0].labels
+    never = {text: n for text, n in labels.items() if values.meaning[text] not in predicted}
+    if not never or any(a.predictions is None for a in values.tables):
         return []
-    predicted = {canon[text] for a in answers for text in (a.predictions or {})}
-    never = {text: n for text, n in answers[0].labels.items() if canon[text] not in predicted}
-    if not never:
-        return []
-    rows = sum(never.values())
-    listed = shown([_title(text, titles) for text in never])
-    return [f"{rows:,} labels are {listed}, which is never predicted; each counts as a class."]
+    return [
+        f"{sum(never.values()):,} labels are {values.shown(never)}, which is never predicted; each counts as "
+        "a class."
+    ]
 
 
-def _shares(answers: Sequence[TableValues], canon: Mapping[str, str], labels: set[str]) -> list[str]:
+def _shares(values: _Values) -> list[str]:
     """Complain of fractional labels without such predictions: shares of annotators, or measurements."""
-    broken = fractional(in_order(labels))
+    broken = fractional(in_order(values.labels))
     complaints = []
-    for a in answers:
+    for a in values.tables:
         if not broken or a.predictions is None:
             continue
-        strange, _ = _unknown_predictions(a, canon, labels)
-        predicted = {canon[text] for text in a.predictions}
-        if predicted.isdisjoint(broken) or 2 * sum(strange.values()) > sum(a.predictions.values()):
+        predicted = {values.meaning[text] for text in a.predictions}
+        strange = sum(values.never_labels(a).values())
+        if predicted.isdisjoint(broken) or 2 * strange > sum(a.predictions.values()):
             complaints.append(
                 f"{a.title}: labels such as '{broken[0]}' are shares or measurements, and predictions are "
                 f"{shown(in_order(predicted), 5)}; give classes (such as 1 where a share is at least 0.5)."
@@ -214,19 +221,15 @@ def _with_scored(observed: set[str], scores: Iterable[Scores]) -> set[str]:
     return every
 
 
-def _unknown(answers: Sequence[TableValues], canon: Mapping[str, str], labels: set[str]) -> list[str]:
-    """Complain of predictions that never occur as a label."""
-    complaints = []
-    for a in answers:
-        strange, _ = _unknown_predictions(a, canon, labels)
-        if strange:
-            rows = sum(strange.values())
-            known = in_order(labels)
-            complaints.append(
-                f"{a.title}: unknown labels: {rows:,} predictions are {shown(strange)}, but labels are "
-                f"{shown(known)}; {_advice(list(strange), known)}"
-            )
-    return complaints
+def _unknown(values: _Values, tables: Sequence[TableValues]) -> list[str]:
+    """Complain of predictions of some tables that never occur as a label."""
+    known = in_order(values.labels)
+    return [
+        f"{a.title}: unknown labels: {sum(strange.values()):,} predictions are {shown(strange)}, but labels "
+        f"are {shown(known)}; {_advice(list(strange), known)}"
+        for a in tables
+        if (strange := values.never_labels(a))
+    ]
 
 
 def _advice(strange: Sequence[str], labels: Sequence[str]) -> str:

@@ -118,14 +118,18 @@ def _with_commas(sql: str) -> str:
 
 
 def positive_sql(scores: Scores, classes: Sequence[str], positive: int) -> str:
-    """Return SQL for P(positive) of scores that are one number per row.
+    """Return SQL for P(positive) of a row, for every form of scores.
 
     Args:
-        scores: single scores; a column such as `score_0` is that of the class in its name.
+        scores: checked scores; a single column such as `score_0` is that of the class in its name.
         classes: the two classes.
         positive: index of the positive one.
     """
-    return f"1 - ({scores.sql})" if _class_of(scores, classes) == 1 - positive else scores.sql
+    if scores.single:
+        return f"1 - ({scores.sql})" if _class_of(scores, classes) == 1 - positive else scores.sql
+    positions = class_positions(scores, classes, positive)
+    assert isinstance(positions, list), positions
+    return f"({scores.sql})[{positions[positive]}] / list_sum({scores.sql})"
 
 
 def class_of_single(scores: Scores, classes: Sequence[str], positive: int) -> str | None:
