@@ -106,7 +106,7 @@ def test_arms_and_runs_of_one_file(tmp_path):
         for i in range(2)
     )
     told = load_generations(table, Columns(arm="arm", run="run"))
-    assert told.places == (("a0", "0"), ("a1", "1"))
+    assert told.arm_runs == (("a0", "0"), ("a1", "1"))
     with pytest.raises(InputError, match="--arm arm --run run"):
         load_generations(table, Columns())
 

@@ -6,6 +6,7 @@ import pytest
 from evenhand.tables.answers.completions import remarks_on_completions
 from evenhand.tables.answers.generations import _without_references
 from evenhand.tables.answers.references import parse
+from evenhand.tables.schema import ArmRun
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,9 @@ def test_references_in_quotes_are_remarked():
 def remarks(texts, references=None):
     references = references or [(f"The baker ran {i} times.",) for i in range(len(texts))]
     ids = [f"r{i}" for i in range(len(texts))]
-    return remarks_on_completions([("lora", "0")], ids, [texts], np.zeros((1, len(texts)), bool), references)
+    return remarks_on_completions(
+        [ArmRun("lora", "0")], ids, [texts], np.zeros((1, len(texts)), bool), references
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,13 @@ FloatArray = npt.NDArray[np.float64]
 
 #: The code of a prediction where a run does not have the row (see `Columns.resplit`).
 ABSENT = -1
+
+
+class ArmRun(NamedTuple):
+    """One run of an arm, by their names."""
+
+    arm: str
+    run: str
 
 
 @dataclass(frozen=True)

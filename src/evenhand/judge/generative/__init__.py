@@ -18,7 +18,7 @@ import numpy.typing as npt
 from evenhand.judge.core import estimates as counts
 from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.metrics import NO_ROWS, Estimate, Measure, MetricInfo, Sample, ratio
-from evenhand.tables.schema import Arm, Attribute, BoolArray, IntArray, Predictions
+from evenhand.tables.schema import Arm, ArmRun, Attribute, BoolArray, IntArray, Predictions
 
 T = TypeVar("T", bound=np.generic)
 
@@ -99,22 +99,22 @@ class RateByGroup:
         return Group(group.attribute, group.name, rows, len(rows))
 
 
-def arms_of(places: Sequence[tuple[str, str]], answers: IntArray) -> tuple[Arm, ...]:
+def arms_of(arm_runs: Sequence[ArmRun], answers: IntArray) -> tuple[Arm, ...]:
     """Build the arms with their answers.
 
     Args:
-        places: the (arm, run) of each run of the table.
-        answers: [places, n] codes.
+        arm_runs: the runs of the table.
+        answers: [runs, n] codes.
     """
-    names = dict.fromkeys(arm for arm, _ in places)
-    runs = [tuple(run for a, run in places if a == arm) for arm in names]
-    return tuple(Arm(*fields) for fields in zip(names, runs, by_arm(places, answers), strict=True))
+    names = dict.fromkeys(arm for arm, _ in arm_runs)
+    runs = [tuple(run for a, run in arm_runs if a == arm) for arm in names]
+    return tuple(Arm(*fields) for fields in zip(names, runs, by_arm(arm_runs, answers), strict=True))
 
 
-def by_arm(places: Sequence[tuple[str, str]], values: npt.NDArray[T]) -> list[npt.NDArray[T]]:
-    """Split [places, ...] values by arm: a list of [runs, ...] arrays."""
-    names = dict.fromkeys(arm for arm, _ in places)
-    return [values[[k for k, (a, _) in enumerate(places) if a == arm]] for arm in names]
+def by_arm(arm_runs: Sequence[ArmRun], values: npt.NDArray[T]) -> list[npt.NDArray[T]]:
+    """Split [runs, ...] values by arm: a list of [runs, ...] arrays."""
+    names = dict.fromkeys(arm for arm, _ in arm_runs)
+    return [values[[k for k, (a, _) in enumerate(arm_runs) if a == arm]] for arm in names]
 
 
 def rows_of(

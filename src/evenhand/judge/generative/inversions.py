@@ -64,7 +64,7 @@ def permuted_prompts(chosen: Chosen) -> tuple[np.ndarray, IntArray]:
 
 
 def outcomes(chosen: Chosen) -> IntArray:
-    """[places, contexts] index into `OUTCOMES`: what each answer keeps of the answer to the plainest form.
+    """[runs, contexts] index into `OUTCOMES`: what each answer keeps of the answer to the plainest form.
 
     An answer whose token has the same meaning in both forms keeps both and is uninformative.
     """
@@ -80,7 +80,7 @@ def outcomes(chosen: Chosen) -> IntArray:
 def outcome_rates(chosen: Chosen) -> list[RateByGroup]:
     """Build the share of every outcome; those in `INFO.measures` are rates of the result."""
     table = chosen.table
-    arms = arms_of(table.places, outcomes(chosen))
+    arms = arms_of(table.arm_runs, outcomes(chosen))
     rates = []
     for code, outcome in enumerate(OUTCOMES):
         name = f"{outcome}_followed"

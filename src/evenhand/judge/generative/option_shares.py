@@ -44,7 +44,7 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
     known = (table.label != NONE) & chosen.scored
     if known.any():
         rows = rows_of(
-            (*table.meanings, TIED), table.label, arms_of(table.places, chosen.meaning), table.attributes,
+            (*table.meanings, TIED), table.label, arms_of(table.arm_runs, chosen.meaning), table.attributes,
             table.cluster,
         )  # fmt: skip
         measure = share_of("option_accuracy", INFO.measures["option_accuracy"])
@@ -65,7 +65,7 @@ def shares(chosen: Chosen, by: By) -> list[RateByGroup]:
         offered, answers, names = table.token, chosen.token, table.tokens
         closed = chosen.blocks.closed[chosen.blocks.option_set]
     rows = rows_of(
-        (*names, TIED), table.label, arms_of(table.places, answers), table.attributes, table.cluster
+        (*names, TIED), table.label, arms_of(table.arm_runs, answers), table.attributes, table.cluster
     )
     measure = share_of("option_share", INFO.measures["option_share"])
     counted = closed & chosen.scored

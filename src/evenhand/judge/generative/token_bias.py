@@ -19,7 +19,7 @@ from evenhand.judge.metrics import Estimate, Measure, MetricInfo, Sample
 from evenhand.judge.prompts.choices import Chosen
 from evenhand.judge.prompts.forms import fit_effects
 from evenhand.tables.answers.likelihoods import NONE
-from evenhand.tables.schema import FloatArray, Predictions
+from evenhand.tables.schema import ArmRun, FloatArray, Predictions
 
 _SOURCE = "Zheng et al. 2024 (arXiv 2309.03882)"
 
@@ -58,8 +58,8 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
     known = np.isfinite(effects.token[:, :, 0]).all(axis=0)
     if not known.any():
         return []
-    none = np.zeros((len(table.places), len(blocks.first)), dtype=np.int64)
-    rows = rows_of((), none[0], arms_of(table.places, none), (), table.cluster[blocks.first])
+    none = np.zeros((len(table.arm_runs), len(blocks.first)), dtype=np.int64)
+    rows = rows_of((), none[0], arms_of(table.arm_runs, none), (), table.cluster[blocks.first])
     of = blocks.option_set[blocks.first]
     sets = {
         s: f"{table.templates[blocks.set_template[s]]} x "
@@ -88,7 +88,7 @@ def compute(chosen: Chosen) -> list[MetricByGroup]:
 
 
 def _of_option(effect: FloatArray, codes: np.ndarray, code: int) -> FloatArray:
-    """[places, blocks] effect of one option; NaN in blocks without it."""
+    """[runs, blocks] effect of one option; NaN in blocks without it."""
     at = codes == code
     has = at.any(axis=1)
     values = np.take_along_axis(effect, at.argmax(axis=1)[None, :, None], axis=2)[..., 0]
@@ -106,9 +106,9 @@ def _metric_by_group(
     name: str, option: str, values: FloatArray, groups: list[Group], rows: Predictions
 ) -> MetricByGroup:
     measure = Measure(name, INFO.measures[name], _refuse_counting)
-    places = [(arm.name, run) for arm in rows.arms for run in arm.runs]
+    arm_runs = [ArmRun(arm.name, run) for arm in rows.arms for run in arm.runs]
     observed = [
-        [_observe_mean(arm_values[:, g.rows]) for g in groups] for arm_values in by_arm(places, values)
+        [_observe_mean(arm_values[:, g.rows]) for g in groups] for arm_values in by_arm(arm_runs, values)
     ]
     return MetricByGroup(measure, rows, groups, observed, option)
 
@@ -140,9 +140,9 @@ def rstd_rows(chosen: Chosen) -> list[dict[str, Any]]:
     for s in np.flatnonzero(blocks.closed):
         inside = (blocks.option_set == s) & chosen.scored & (expected != NONE)
         tokens = [t for t in blocks.sets[s] if t != NONE]
-        for arm in dict.fromkeys(a for a, _ in table.places):
-            places = [k for k, (a, _) in enumerate(table.places) if a == arm]
-            by_token = [_recall(chosen, places, inside & (expected == t), t) for t in tokens]
+        for arm in dict.fromkeys(a for a, _ in table.arm_runs):
+            runs = [k for k, (a, _) in enumerate(table.arm_runs) if a == arm]
+            by_token = [_recall(chosen, runs, inside & (expected == t), t) for t in tokens]
             spread = np.std(by_token, axis=0) if inside.any() else np.array([np.nan])
             value = float(spread.mean())
             result.append(
@@ -154,7 +154,7 @@ def rstd_rows(chosen: Chosen) -> list[dict[str, Any]]:
                     "value": value,
                     "recalls": [float(np.mean(r)) for r in by_token],
                     "n": int(inside.sum()),
-                    "runs": len(places),
+                    "runs": len(runs),
                     "status": "undefined" if np.isnan(value) else "ok",
                     "reason": _undefined_reason(inside, by_token),
                 }
@@ -162,11 +162,11 @@ def rstd_rows(chosen: Chosen) -> list[dict[str, Any]]:
     return result
 
 
-def _recall(chosen: Chosen, places: Sequence[int], inside: np.ndarray, token: int) -> FloatArray:
+def _recall(chosen: Chosen, runs: Sequence[int], inside: np.ndarray, token: int) -> FloatArray:
     """[runs] share of the contexts that choose the token; NaN without contexts."""
     if not inside.any():
-        return np.full(len(places), np.nan)
-    return np.asarray((chosen.token[list(places)][:, inside] == token).mean(axis=1))
+        return np.full(len(runs), np.nan)
+    return np.asarray((chosen.token[list(runs)][:, inside] == token).mean(axis=1))
 
 
 def _undefined_reason(inside: np.ndarray, by_token: Sequence[FloatArray]) -> str:

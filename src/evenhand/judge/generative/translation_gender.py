@@ -62,7 +62,7 @@ def compute(table: Generations) -> list[MetricByGroup]:
     output = np.array([[NAMED.index(gender) for gender in run_genders] for run_genders in genders])
     if table.there is not None:
         output = np.where(table.there, output, ABSENT)
-    arms = arms_of(table.places, output)
+    arms = arms_of(table.arm_runs, output)
     gold = gold_of(table)
     rows = rows_of(
         NAMED, gold if gold is not None else output[0], arms, table.attributes, table.cluster,

@@ -53,22 +53,22 @@ def compute(table: Generations) -> list[MetricByGroup]:
     scorers = _scorers()
     targets = {GOLD: table.references}
     targets |= {r: tuple((render(texts[0], r),) for texts in table.references) for r in RENDERINGS}
-    there = np.ones((len(table.places), len(table.cluster)), dtype=np.bool_)
+    there = np.ones((len(table.arm_runs), len(table.cluster)), dtype=np.bool_)
     if table.there is not None:
         there = table.there
     answers = np.where(there, 0, ABSENT)
     rows = rows_of(
-        (), np.zeros_like(table.cluster), arms_of(table.places, answers), table.attributes, table.cluster,
+        (), np.zeros_like(table.cluster), arms_of(table.arm_runs, answers), table.attributes, table.cluster,
         resplit=table.there is not None,
     )  # fmt: skip
-    present = by_arm(table.places, there)
+    present = by_arm(table.arm_runs, there)
     groups = [g for a in (None, *table.attributes) for g in counts.groups_of(a, rows)]
     metrics = []
     for rendering, references in targets.items():
         streams = _streams(references)
         for name, score in (("bleu", bleu), ("chrf", chrf)):
             stats = [scorers[name]._extract_corpus_statistics(list(t), streams) for t in table.completions]
-            statistics = by_arm(table.places, np.array(stats, dtype=np.float64))
+            statistics = by_arm(table.arm_runs, np.array(stats, dtype=np.float64))
             observed = [
                 [_observe_score(arm_statistics, arm_present, score, g, table.cluster) for g in groups]
                 for arm_statistics, arm_present in zip(statistics, present, strict=True)

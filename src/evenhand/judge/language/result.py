@@ -56,7 +56,7 @@ def build_result(
         parts: further tables, by name.
     """
     rates, comparisons = rows
-    arms = list(dict.fromkeys(arm for arm, _ in table.places))
+    arms = list(dict.fromkeys(arm for arm, _ in table.arm_runs))
     candidates = [name for i, name in enumerate(arms) if i != reference]
     verdict = verdict_of(comparisons, candidates, arms[reference])
     if candidates:

@@ -51,7 +51,7 @@ def run_generative(
 
 def judge_generations(table: Generations, columns: Columns, settings: Settings) -> AuditResult:
     """Judge generations that are already validated and aligned."""
-    reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.places)))
+    reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.arm_runs)))
     problems = [*table.problems, *translation_gender.remarks(table)]
     shown = translation_gender.compute(table)
     signatures: dict[str, str] = {}
@@ -81,7 +81,7 @@ def judge_likelihoods(
     table: Likelihoods, columns: Columns, settings: Settings, *, scoring: str = SCORING
 ) -> AuditResult:
     """Judge likelihoods that are already validated and aligned."""
-    reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.places)))
+    reference = settings.reference_index(list(dict.fromkeys(a for a, _ in table.arm_runs)))
     choices, lacking = choose_all(table)
     if scoring not in choices:
         raise CallError(f"--scoring {scoring}: {lacking[scoring]}.")

@@ -163,7 +163,7 @@ def _token_bias(
             for group, estimate in zip(s.groups, observed, strict=True):
                 row = rate_row(s.measure, arm, None, group, estimate, s.predictions, settings)
                 priors.append(replace(row, class_name=s.class_name).to_dict())
-    arms = list(dict.fromkeys(a for a, _ in declared.table.places))
+    arms = list(dict.fromkeys(a for a, _ in declared.table.arm_runs))
     against = dict.fromkeys([reference, *([arms.index(BASE)] if BASE in arms else [])])
     moved = [row for index in against for row in shift_rows(shown, index, settings)]
     problems = []
@@ -203,8 +203,8 @@ def _prior_rows(chosen: Chosen) -> Rows:
     priors = token_priors(table, blocks)
     rows = []
     for s in np.flatnonzero(np.isfinite(priors[0, :, 0])):
-        for arm in dict.fromkeys(a for a, _ in table.places):
-            mine = [k for k, (a, _) in enumerate(table.places) if a == arm]
+        for arm in dict.fromkeys(a for a, _ in table.arm_runs):
+            mine = [k for k, (a, _) in enumerate(table.arm_runs) if a == arm]
             for k, token in enumerate(blocks.sets[s]):
                 if token != NONE:
                     rows.append(

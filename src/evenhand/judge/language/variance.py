@@ -66,7 +66,7 @@ def variance_rows(chosen: Chosen, reference: int, settings: Settings) -> tuple[R
         taken as 0.
     """
     table = chosen.table
-    arms = list(dict.fromkeys(arm for arm, _ in table.places))
+    arms = list(dict.fromkeys(arm for arm, _ in table.arm_runs))
     scores = np.asarray(registry.load(SCORINGS, chosen.scoring).compute(table, chosen.blocks))
     shares = np.exp(log_shares(scores, table.there))
     rows: Rows = []
@@ -94,7 +94,7 @@ def variance_rows(chosen: Chosen, reference: int, settings: Settings) -> tuple[R
 
 def _arm_preference(preference: FloatArray, chosen: Chosen, arm: str) -> FloatArray:
     """[prompts, runs, snippets] preference of an arm, with its runs in the order of their names."""
-    of = sorted((run, k) for k, (a, run) in enumerate(chosen.table.places) if a == arm)
+    of = sorted((run, k) for k, (a, run) in enumerate(chosen.table.arm_runs) if a == arm)
     return np.moveaxis(preference[[k for _, k in of]], 0, 1)
 
 
@@ -103,7 +103,7 @@ def _preference_difference(
 ) -> tuple[FloatArray, str]:
     """[prompts, runs, snippets] candidate minus reference, by run; or of means over runs, with the reason."""
     a, b = (_arm_preference(preference, chosen, arm) for arm in (reference, candidate))
-    runs = [{run for arm, run in chosen.table.places if arm == name} for name in (reference, candidate)]
+    runs = [{run for arm, run in chosen.table.arm_runs if arm == name} for name in (reference, candidate)]
     if runs[0] == runs[1] or a.shape[1] == b.shape[1] == 1:
         return b - a, ""
     means = b.mean(axis=1, keepdims=True) - a.mean(axis=1, keepdims=True)

@@ -32,8 +32,8 @@ class Chosen:
         table: the likelihoods.
         blocks: the contexts that are forms of one question.
         scoring: the scoring's name.
-        token: [places, contexts] code of the token chosen; the number of tokens when tied.
-        meaning: [places, contexts] code of its meaning; the number of meanings when tied.
+        token: [runs, contexts] code of the token chosen; the number of tokens when tied.
+        meaning: [runs, contexts] code of its meaning; the number of meanings when tied.
         scored: [contexts] mask of the contexts that the scoring scores.
     """
 

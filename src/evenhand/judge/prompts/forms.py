@@ -90,8 +90,8 @@ class Effects:
     (arXiv 2309.03882).
 
     Attributes:
-        token: [places, blocks, K] in the order of the block's tokens; NaN where the forms do not identify it.
-        meaning: [places, blocks, K] in the order of the block's meanings.
+        token: [runs, blocks, K] in the order of the block's tokens; NaN where the forms do not identify it.
+        meaning: [runs, blocks, K] in the order of the block's meanings.
         meanings: [blocks, K] codes of these meanings.
     """
 
@@ -102,10 +102,10 @@ class Effects:
 
 def fit_effects(table: Likelihoods, blocks: Blocks) -> Effects:
     """Fit every block whose forms distinguish tokens from meanings."""
-    places, most = len(table.places), table.token.shape[1]
+    n_runs, most = len(table.arm_runs), table.token.shape[1]
     logs = log_shares(table.log_prob, table.there)
     count = len(blocks.first)
-    token, meaning = np.full((places, count, most), np.nan), np.full((places, count, most), np.nan)
+    token, meaning = np.full((n_runs, count, most), np.nan), np.full((n_runs, count, most), np.nan)
     meanings = np.full((count, most), NONE)
     order = np.argsort(blocks.block, kind="stable")
     forms = np.bincount(blocks.block, minlength=count)
@@ -124,7 +124,7 @@ def fit_effects(table: Likelihoods, blocks: Blocks) -> Effects:
             if solve is None:
                 continue
             same_design = design == d
-            values = logs[:, members[same_design]][..., :k].reshape(places, int(same_design.sum()), f * k)
+            values = logs[:, members[same_design]][..., :k].reshape(n_runs, int(same_design.sum()), f * k)
             fitted = values @ solve.T
             token[:, which[same_design], :k], meaning[:, which[same_design], :k] = (
                 fitted[..., :k],

@@ -1,7 +1,7 @@
 """Scorings: from likelihoods of options to the scores by which one of them is chosen.
 
 Each file here is a scoring of the same name. It defines `INFO` (a `ScoringInfo`) and
-`compute(table, blocks) -> scores`, [places, contexts, K]: the highest is chosen; -inf for absent options and
+`compute(table, blocks) -> scores`, [runs, contexts, K]: the highest is chosen; -inf for absent options and
 NaN in contexts that it cannot score.
 """
 

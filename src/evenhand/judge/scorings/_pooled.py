@@ -9,7 +9,7 @@ from evenhand.tables.schema import FloatArray
 
 
 def pooled_mean(values: FloatArray, table: Likelihoods) -> FloatArray:
-    """[places, contexts, K] mean of `values` over contexts with the same template, variant and token."""
+    """[runs, contexts, K] mean of `values` over contexts with the same template, variant and token."""
     at = table.there
     key = (table.template * len(table.variants) + table.variant)[:, None] * len(table.tokens) + table.token
     _, code = np.unique(key[at], return_inverse=True)

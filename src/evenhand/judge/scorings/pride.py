@@ -24,7 +24,7 @@ def compute(table: Likelihoods, blocks: Blocks) -> FloatArray:
 
 
 def token_priors(table: Likelihoods, blocks: Blocks) -> FloatArray:
-    """[places, sets, K] mean over blocks of the shares that the token effects alone imply.
+    """[runs, sets, K] mean over blocks of the shares that the token effects alone imply.
 
     NaN where no block of the set distinguishes tokens from meanings, or where no two examples share the set.
     """
@@ -33,7 +33,7 @@ def token_priors(table: Likelihoods, blocks: Blocks) -> FloatArray:
     shares = np.exp(log_shares(effect, there))
     known = np.isfinite(effect[:, :, 0]).all(axis=0)
     of = blocks.option_set[blocks.first]
-    prior = np.full((len(table.places), *blocks.sets.shape), np.nan)
+    prior = np.full((len(table.arm_runs), *blocks.sets.shape), np.nan)
     for s in np.unique(of[known]):
         if blocks.closed[s]:
             prior[:, s] = shares[:, known & (of == s)].mean(axis=1)

@@ -14,15 +14,9 @@ from evenhand.tables.answers.vocabulary import respelt, word_of
 from evenhand.tables.reader.fields import Field, value_sql
 from evenhand.tables.reader.merge import Merged, RunRows, describe_differences, list_gaps, merge, present_sql
 from evenhand.tables.reader.read import SelectedTable
-from evenhand.tables.reader.runs import (
-    ArmRun,
-    list_arm_runs,
-    run_index_sql,
-    run_texts_sql,
-    unlike_runs,
-)
+from evenhand.tables.reader.runs import list_arm_runs, run_index_sql, run_texts_sql, unlike_runs
 from evenhand.tables.reader.shared import SharedGroups, share_groups
-from evenhand.tables.schema import Attribute, BoolArray, Columns, Input
+from evenhand.tables.schema import ArmRun, Attribute, BoolArray, Columns, Input
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

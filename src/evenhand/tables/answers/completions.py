@@ -12,8 +12,7 @@ import numpy as np
 
 from evenhand.errors import TableError
 from evenhand.tables.io.quoted import shorten
-from evenhand.tables.reader.runs import ArmRun
-from evenhand.tables.schema import BoolArray
+from evenhand.tables.schema import ArmRun, BoolArray
 
 #: Words that exports write for a missing value.
 _WORDS = frozenset({"none", "null", "nan", "<na>", "n/a", "na", "nil", "undefined"})

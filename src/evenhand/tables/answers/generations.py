@@ -23,7 +23,7 @@ from evenhand.tables.answers.vocabulary import (
 )
 from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
 from evenhand.tables.reader.fields import Field
-from evenhand.tables.schema import Attribute, BoolArray, Columns, Input, IntArray, Source
+from evenhand.tables.schema import ArmRun, Attribute, BoolArray, Columns, Input, IntArray, Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,20 +60,20 @@ class Generations:
     """Validated, aligned generations of all arms and runs.
 
     Attributes:
-        places: the (arm, run) of each run.
-        completions: [places][n] texts.
+        arm_runs: the runs.
+        completions: [runs][n] texts.
         references: [n] correct texts of each row, the gold first; empty if a row has none.
         cluster: [n] code of the template (or the named cluster) of each row.
         attributes: of the rows.
         inputs: the tables that were read.
         problems: remarks.
-        genders: [places][n] gender of the person in each text, from the column `predicted_gender`; None
+        genders: [runs][n] gender of the person in each text, from the column `predicted_gender`; None
             without it, and pronouns of the English texts determine the gender.
-        there: [places, n] True if a run has the row (`Columns.resplit`); None if every run has every row.
+        there: [runs, n] True if a run has the row (`Columns.resplit`); None if every run has every row.
             Runs of one name have the same rows, and the text of a row that a run lacks is empty.
     """
 
-    places: tuple[tuple[str, str], ...]
+    arm_runs: tuple[ArmRun, ...]
     completions: tuple[tuple[str, ...], ...]
     references: tuple[tuple[str, ...], ...]
     cluster: IntArray
@@ -149,7 +149,7 @@ def load_generations(source: Source, columns: Columns) -> Generations:
     without = _without_references(ids, references) if "references" in fetched else []
     genders, remarks = _genders(fetched.get(PREDICTED_GENDER), ids, paired.present)
     return Generations(
-        places=paired.arm_runs,
+        arm_runs=paired.arm_runs,
         completions=completions,
         references=references,
         cluster=cluster.astype(np.int64),
@@ -171,7 +171,7 @@ def _genders(
     ids: Sequence[str],
     there: BoolArray,
 ) -> tuple[tuple[tuple[str, ...], ...] | None, list[str]]:
-    """Read [places][n] words of the column `predicted_gender`, with a remark that they replace pronouns.
+    """Read [runs][n] words of the column `predicted_gender`, with a remark that they replace pronouns.
 
     Raises:
         TableError: a value is not one of its words.

@@ -14,7 +14,7 @@ from evenhand.tables.answers.align import AlignedTable
 from evenhand.tables.answers.read import TableForm, read_answers
 from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
 from evenhand.tables.reader.fields import Field
-from evenhand.tables.schema import Attribute, BoolArray, Columns, FloatArray, Input, IntArray, Source
+from evenhand.tables.schema import ArmRun, Attribute, BoolArray, Columns, FloatArray, Input, IntArray, Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ class Likelihoods:
     answers. K is the largest number of options of a context; unused positions are masked.
 
     Attributes:
-        places: the (arm, run) of each run.
+        arm_runs: the runs.
         tokens: names of the option tokens.
         meanings: names of the option meanings.
         templates: names of the templates.
@@ -77,16 +77,16 @@ class Likelihoods:
         token: [contexts, K] code of each option's token, or `NONE`.
         meaning: [contexts, K] code of each option's meaning, or `NONE`.
         label: [contexts] code of the expected meaning, or `NONE`.
-        log_prob: [places, contexts, K] log-probability of the option's tokens, -inf at masked positions.
-        n_tokens: [places, contexts, K] number of the option's tokens.
-        log_prob_free: [places, contexts, K] the same after a text without content, or None.
-        truncated: [places, contexts] True if the text before the answer was cut.
+        log_prob: [runs, contexts, K] log-probability of the option's tokens, -inf at masked positions.
+        n_tokens: [runs, contexts, K] number of the option's tokens.
+        log_prob_free: [runs, contexts, K] the same after a text without content, or None.
+        truncated: [runs, contexts] True if the text before the answer was cut.
         attributes: of the contexts; `template` and `variant` come last, if there are several.
         inputs: the tables that were read.
         problems: remarks.
     """
 
-    places: tuple[tuple[str, str], ...]
+    arm_runs: tuple[ArmRun, ...]
     tokens: tuple[str, ...]
     meanings: tuple[str, ...]
     templates: tuple[str, ...]
@@ -224,7 +224,7 @@ def _by_context(paired: AlignedTable) -> Likelihoods:
     if cut is not None:
         truncated = np.asarray(spread(cut, False).any(axis=-1))
     return Likelihoods(
-        places=paired.arm_runs,
+        arm_runs=paired.arm_runs,
         tokens=tokens,
         meanings=meanings,
         templates=templates,
@@ -332,13 +332,14 @@ def _alike(meanings: Sequence[str]) -> list[str]:
     ]
 
 
-def _cut(truncated: BoolArray, places: Sequence[tuple[str, str]]) -> list[str]:
+def _cut(truncated: BoolArray, arm_runs: Sequence[ArmRun]) -> list[str]:
     """Remark on prompts that were cut to fit."""
     worst = int(np.argmax(truncated.sum(axis=1)))
     most = int(truncated[worst].sum())
     if not most:
         return []
+    arm, run = arm_runs[worst]
     return [
-        f"Up to {most:,} of {truncated.shape[1]:,} prompts were cut to fit the model ('{places[worst][0]}' "
-        f"run '{places[worst][1]}'); the text before the answer was cut, never the answer."
+        f"Up to {most:,} of {truncated.shape[1]:,} prompts were cut to fit the model ('{arm}' run '{run}'); "
+        "the text before the answer was cut, never the answer."
     ]

@@ -10,9 +10,9 @@ from evenhand.errors import CallError, TableError
 from evenhand.tables.predictions.classes import Classes, TableValues, resolve_classes
 from evenhand.tables.predictions.scores import class_of_single, class_positions
 from evenhand.tables.predictions.validate import ValidatedTable
-from evenhand.tables.reader.runs import ArmRun, list_arm_runs, unlike_runs
+from evenhand.tables.reader.runs import list_arm_runs, unlike_runs
 from evenhand.tables.reader.shared import SharedGroups, share_groups
-from evenhand.tables.schema import Columns
+from evenhand.tables.schema import ArmRun, Columns
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from evenhand.tables.predictions.plan import Plan
 from evenhand.tables.predictions.scores import score_columns
 from evenhand.tables.predictions.validate import ValidatedTable
 from evenhand.tables.reader.merge import Merged, RunRows, list_gaps, run_title
-from evenhand.tables.reader.runs import ArmRun
+from evenhand.tables.schema import ArmRun
 from evenhand.tables.values import shown
 
 if TYPE_CHECKING:
@@ -264,8 +264,8 @@ def _hint_without_common(db: DuckDBPyConnection, plan: Plan) -> str:
     arms: dict[str, list[int]] = {}
     for k, (arm, _) in enumerate(plan.arm_runs):
         arms.setdefault(arm, []).append(k)
-    sets = {f"the runs of '{arm}'": places for arm, places in arms.items() if len(places) > 1}
-    apart = [who for who, places in sets.items() if _are_disjoint(db, places)]
+    sets = {f"the runs of '{arm}'": runs for arm, runs in arms.items() if len(runs) > 1}
+    apart = [who for who, runs in sets.items() if _are_disjoint(db, runs)]
     if apart:
         question = f"{' and '.join(apart[:_MAX_VALUES])} share no example: are they parts of one run?"
     elif not sets and _are_disjoint(db, range(len(plan.arm_runs))):
@@ -279,9 +279,9 @@ def _hint_without_common(db: DuckDBPyConnection, plan: Plan) -> str:
     )
 
 
-def _are_disjoint(db: DuckDBPyConnection, places: Sequence[int]) -> bool:
+def _are_disjoint(db: DuckDBPyConnection, runs: Sequence[int]) -> bool:
     """Return True if no example is in two of these runs."""
-    present = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in places)
+    present = " + ".join(f"CAST(p{k} IS NOT NULL AS INTEGER)" for k in runs)
     return bool(single_row(db, f"SELECT max({present}) FROM merged")[0] == 1)
 
 

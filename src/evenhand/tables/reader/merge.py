@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.tables.io.database import single_row
 from evenhand.tables.io.quoted import shorten
-from evenhand.tables.reader.runs import ArmRun
+from evenhand.tables.schema import ArmRun
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

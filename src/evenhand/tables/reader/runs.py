@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from evenhand.tables.io.database import Table
-from evenhand.tables.schema import Columns
+from evenhand.tables.schema import ArmRun, Columns
 from evenhand.tables.values import in_order, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-
-class ArmRun(NamedTuple):
-    """One run of an arm, by their names."""
-
-    arm: str
-    run: str
 
 
 @dataclass(frozen=True)

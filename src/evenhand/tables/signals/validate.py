@@ -10,8 +10,8 @@ from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.reader.checks import Reader, Rule, rules_of
 from evenhand.tables.reader.fields import RUN_FIELDS, Field, group_fields, value_sql
 from evenhand.tables.reader.read import SelectedTable, select_rows
-from evenhand.tables.reader.runs import ArmRun, run_texts_sql, runs_of_table
-from evenhand.tables.schema import Columns
+from evenhand.tables.reader.runs import run_texts_sql, runs_of_table
+from evenhand.tables.schema import ArmRun, Columns
 from evenhand.tables.signals.schema import TARGET
 from evenhand.tables.values import tidy
 
