@@ -126,18 +126,18 @@ TEXT = {"example_id": ["1", "2"], "completion": ["a", "b"]}
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"log_prob": [-1.0, 0.5, -1, -1]}, "above 0 in 1 rows.*example '1'"),
-        ({"log_prob": [-1.0, None, -1, -1]}, "'log_prob' is missing or not a finite number in 1 rows"),
+        ({"log_prob": [-1.0, 0.5, -1, -1]}, "above 0 in 1 row.*example '1'"),
+        ({"log_prob": [-1.0, None, -1, -1]}, "'log_prob' is missing or not a finite number in 1 row"),
         ({"log_prob": [-1.0, float("-inf"), -1, -1]}, "'log_prob' is missing or not a finite number"),
         ({"log_prob": ["x", "-1", "-1", "-1"]}, "'log_prob' is missing or not a finite number"),
         ({"n_tokens": [0, 1, 1, 1]}, "an option that has no token has no likelihood"),
         ({"n_tokens": [1.5, 1, 1, 1]}, "not a whole number of at least 1"),
-        ({"option_token": ["", "B", "A", "B"]}, "'option_token' is empty in 1 rows"),
-        ({"option_meaning": [None, "f", "m", "f"]}, "'option_meaning' is empty in 1 rows"),
+        ({"option_token": ["", "B", "A", "B"]}, "'option_token' is empty in 1 row"),
+        ({"option_meaning": [None, "f", "m", "f"]}, "'option_meaning' is empty in 1 row"),
         ({"option_token": ["A", "A", "A", "B"]}, "occurs more than once"),
         ({"example_id": ["1", "1", "1", "3"]}, "occurs more than once|have one option only"),
         ({"example_id": ["1", "1", "2", "3"]}, "2 contexts have one option only \\(first: example '2'"),
-        ({"template": [None, "t", "t", "t"]}, "'template'.*has no value in 1 rows"),
+        ({"template": [None, "t", "t", "t"]}, "'template'.*has no value in 1 row"),
         ({"label_meaning": ["x", "x", "m", "m"]},
          "no option has in 1 contexts .first: 'x'.; its options are f, m"),
         ({"label_meaning": ["m", "f", "m", "m"]}, "'label_meaning' differs within"),
@@ -181,7 +181,7 @@ def test_calls_that_are_refused(columns, said):
 
 def test_arms_must_agree():
     other = {**TEXT, "completion": ["c", "d"], "template": ["1", "2"]}
-    with pytest.raises(InputError, match="differ in 'template' for 1 rows \\(first: example_id 2"):
+    with pytest.raises(InputError, match="differ in 'template' for 1 row \\(first: example_id 2"):
         load_generations({"a": other, "b": other | {"template": ["1", "3"]}}, Columns())
     with pytest.raises(InputError, match=r"'a' lacks 1 .*'b' lacks 1"):
         load_generations({"a": TEXT, "b": {"example_id": ["1", "3"], "completion": ["a", "b"]}}, Columns())

@@ -109,9 +109,7 @@ def test_a_list_that_cannot_be_read_is_refused_with_its_text(tmp_path):
     texts = [json.dumps(own) for own in TWINS]
     texts[2] = "['She mends nets.', 'He men"
     path = written(tmp_path / "g.csv", rows(references=texts))
-    with pytest.raises(
-        InputError, match=r"'references' .* in 1 rows \(first: example 'm': \['She mends nets"
-    ):
+    with pytest.raises(InputError, match=r"'references' .* in 1 row \(first: example 'm': \['She mends nets"):
         load_generations(path, Columns())
 
 
@@ -121,7 +119,7 @@ def test_lists_of_parquet_and_text_agree(tmp_path):
     told = load_generations([tmp_path / "lists.parquet", text], Columns())
     assert told.references[0] == ("She mends shoes.", "He mends shoes.")
     with pytest.raises(
-        InputError, match=r"differ in 'references' for 1 rows .*example_id k: .*shoes.* in a.*hats.* in b"
+        InputError, match=r"differ in 'references' for 1 row .*example_id k: .*shoes.* in a.*hats.* in b"
     ):
         load_generations({"a": rows(), "b": rows(references=[["She mends hats."], *TWINS[1:]])}, Columns())
 
@@ -182,13 +180,13 @@ def test_spellings_of_two_arms_are_one_gender():
 @pytest.mark.parametrize(
     ("column", "values", "says"),
     [
-        ("gold_gender", ["weiblich", "male", "female", "male"], "is 'weiblich' in 1 rows; .*neutral or"),
+        ("gold_gender", ["weiblich", "male", "female", "male"], "is 'weiblich' in 1 row; .*neutral or"),
         ("gold_gender", [1, 0, 1, 0], "is '0' in 2 rows, '1' in 2 rows; each value is one of male"),
-        ("gold_gender", ["female", None, "female", "male"], "has no value in 1 rows .first: example 'l'"),
-        ("predisposition", ["male", "pro", "none", "male"], "is 'pro' in 1 rows; .*female or none"),
+        ("gold_gender", ["female", None, "female", "male"], "has no value in 1 row .first: example 'l'"),
+        ("predisposition", ["male", "pro", "none", "male"], "is 'pro' in 1 row; .*female or none"),
         ("stereotype", [1, 0, 1, 0], "is '0' in 2 rows, '1' in 2 rows; .*pro, anti or none"),
-        ("stereotype", [True, False, True, True], "is 'false' in 1 rows, 'true' in 3 rows"),
-        ("stereotype", ["pro", "non-stereotypical", "anti", "pro"], "is 'non-stereotypical' in 1 rows"),
+        ("stereotype", [True, False, True, True], "is 'false' in 1 row, 'true' in 3 rows"),
+        ("stereotype", ["pro", "non-stereotypical", "anti", "pro"], "is 'non-stereotypical' in 1 row"),
     ],
 )  # fmt: skip
 def test_words_that_are_not_sure_are_refused(column, values, says):
@@ -302,9 +300,9 @@ OPTIONS = {
         ({"log_prob": [0.7, 0.3, 0.5, 0.5]}, "above 0 in 4 rows .*: '0.5', '0.3', '0.7'; .*logarithm"),
         ({"log_prob": ["-1", "-inf", "n/a", "-1"]}, "not a finite number in 2 rows .*: '-inf', 'n/a'"),
         ({"log_prob": [True, False, True, True]}, "not a finite number in 4 rows .*: 'true', 'false'"),
-        ({"n_tokens": [1.5, 1, 1, 1]}, "at least 1 in 1 rows .*: '1.5'"),
-        ({"n_tokens": [None, 1, 1, 1]}, "not a finite number in 1 rows .*: nothing"),
-        ({"truncated": ["perhaps", "0", "1", "true"]}, "neither 0 nor 1 in 1 rows .*but 'perhaps'"),
+        ({"n_tokens": [1.5, 1, 1, 1]}, "at least 1 in 1 row .*: '1.5'"),
+        ({"n_tokens": [None, 1, 1, 1]}, "not a finite number in 1 row .*: nothing"),
+        ({"truncated": ["perhaps", "0", "1", "true"]}, "neither 0 nor 1 in 1 row .*but 'perhaps'"),
         ({"label_meaning": ["Yes", "Yes", "no", "no"]}, "no option has in 1 contexts .first: 'Yes'.*no, yes"),
     ],
 )  # fmt: skip

@@ -85,10 +85,10 @@ def test_a_value_has_one_text(written, value):
 def test_words_that_are_missing_everywhere(word, tmp_path):
     assert tidy(word) is None
     groups = ["f", "f", "f", word, "m", "m", "m", "m"]
-    refused(TABLE | {"sex": groups}, r"'sex' \(--by\) has no value in 1 rows")
-    refused(TABLE | {"label": [*LABELS[:-1], word]}, "'label' .*no value in 1 rows") if word is None else None
+    refused(TABLE | {"sex": groups}, r"'sex' \(--by\) has no value in 1 row")
+    refused(TABLE | {"label": [*LABELS[:-1], word]}, "'label' .*no value in 1 row") if word is None else None
     texts = [str(v) for v in LABELS[:-1]] + ([word] if word is not None else [None])
-    refused(TABLE | {"label": texts}, "'label' .*no value in 1 rows")
+    refused(TABLE | {"label": texts}, "'label' .*no value in 1 row")
     with pytest.raises(CallError, match="1 of 8 values are missing"):
         metrics.accuracy_difference(LABELS, ANSWERS, sensitive_features=groups)
     file = tmp_path / "t.csv"
@@ -96,7 +96,7 @@ def test_words_that_are_missing_everywhere(word, tmp_path):
     file.write_text(
         "label,prediction,sex\n" + "".join(f"{a},{b},{'' if g is None else g}\n" for a, b, g in rows)
     )
-    refused(str(file), "no value in 1 rows")
+    refused(str(file), "no value in 1 row")
 
 
 @pytest.mark.parametrize("word", ["NA", "N/A", "None", "?", "."])
@@ -237,7 +237,7 @@ def test_numbers_of_every_dialect(texts):
 def test_numbers_that_could_be_two_are_shown(odd):
     refused(
         TABLE | {"w": ["1", "1", "1", "1", "1", "1", "1", odd]},
-        f"not a finite number of at least 0 in 1 rows: '{odd}'",
+        f"not a finite number of at least 0 in 1 row: '{odd}'",
         weight="w",
     )
 
@@ -529,7 +529,7 @@ def test_a_label_that_is_never_predicted_is_remarked(word):
 
 @pytest.mark.parametrize("word", ["#VALUE!", "#DIV/0!", "(null)"])
 def test_errors_of_spreadsheets_are_missing(word):
-    refused(TABLE | {"sex": ["f", "f", "f", word, "m", "m", "m", "m"]}, "'sex' .*no value in 1 rows")
+    refused(TABLE | {"sex": ["f", "f", "f", word, "m", "m", "m", "m"]}, "'sex' .*no value in 1 row")
 
 
 @pytest.mark.parametrize("mark", ["\u00ad", "\u200e", "\u180e", "\u202c"])

@@ -52,7 +52,7 @@ def refusal(source, columns=BY):
 DIFFERENT = {
     "label": (
         {"label": changed(table()["label"], (3, 0))}, {},
-        "label ('label') for 1 examples (first: 'q3': '1' in one, '0' in two)",
+        "label ('label') for 1 example (first: 'q3': '1' in one, '0' in two)",
     ),
     "group": (
         {"town": changed(table()["town"], (2, "S"), (3, "S "))}, {},
@@ -63,15 +63,15 @@ DIFFERENT = {
     ),
     "weight": (
         {"w": [1.0, 2.000005] + [1.0] * 6}, {"weight": "w"},
-        "weight ('w') for 1 examples (first: 'q1': '2' in one, '2.000005' in two)",
+        "weight ('w') for 1 example (first: 'q1': '2' in one, '2.000005' in two)",
     ),
     "cluster": (
         {"who": list("aabbccdx")}, {"cluster": "who"},
-        "cluster ('who') for 1 examples (first: 'q7': 'd' in one, 'x' in two)",
+        "cluster ('who') for 1 example (first: 'q7': 'd' in one, 'x' in two)",
     ),
     "membership": (
         {"is_b": [0, 1, 0, 1, 0, 1, 0, 0]}, {"memberships": ("is_*",)},
-        "group ('is_b') for 1 examples (first: 'q7': '1' in one, '0' in two)",
+        "group ('is_b') for 1 example (first: 'q7': '1' in one, '0' in two)",
     ),
 }  # fmt: skip
 

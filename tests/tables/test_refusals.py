@@ -93,14 +93,14 @@ FILES = {
     ),
     "no group.csv": (
         GOOD.replace(",y", ",").encode(),
-        r"no value in 1 rows \(first: example 'b'\).*'unknown'",
+        r"no value in 1 row \(first: example 'b'\).*'unknown'",
     ),
-    "no class.csv": (GOOD.replace("b,0", "b,").encode(), r"'label' \(--label\) has no value in 1 rows"),
+    "no class.csv": (GOOD.replace("b,0", "b,").encode(), r"'label' \(--label\) has no value in 1 row"),
     "no answer.csv": (
         GOOD.replace("0,x", ",x").encode(),
-        r"'prediction' \(--prediction\) has no value in 1 rows",
+        r"'prediction' \(--prediction\) has no value in 1 row",
     ),
-    "no id.csv": (GOOD.replace("b,0", ",0").encode(), r"'example_id' \(--id\) has no value in 1 rows"),
+    "no id.csv": (GOOD.replace("b,0", ",0").encode(), r"'example_id' \(--id\) has no value in 1 row"),
     "ids.csv": (GOOD.replace("b,0", "a,0").encode(), r"1 values of 'example_id'.*\(first: 'a'\)"),
     "words.csv": (
         GOOD.replace(",1", ",yes").replace(",0", ",no").encode(),
@@ -175,17 +175,17 @@ TABLES = {
     "nan scores": (
         rows(score=[0.5, float("nan"), 0.5]),
         BY,
-        r"in 1 rows \(first: example 'b', 'nan'\).*missing or not a number",
+        r"in 1 row \(first: example 'b', 'nan'\).*missing or not a number",
     ),
     "text scores": (
         rows(score=["0.5", "high", "0.1"]),
         BY,
-        r"in 1 rows \(first: example 'b', 'high'\).*missing or not a number",
+        r"in 1 row \(first: example 'b', 'high'\).*missing or not a number",
     ),
     "shares": (
         rows(score=[[0.5, 0.4], [0.5, 0.5], [1, 0]]),
         BY,
-        r"in 1 rows \(first: example 'a', '\[0.5, 0.4\]'\).*do not sum to 1",
+        r"in 1 row \(first: example 'a', '\[0.5, 0.4\]'\).*do not sum to 1",
     ),
     "ragged scores": (rows(score=[[0.5, 0.5], [1.0], [1, 0]]), BY, "1 to 2 scores; give one score per class"),
     "three scores for two classes": (
@@ -211,13 +211,13 @@ TABLES = {
     "weights below 0": (
         rows(w=[1, -1, 1]),
         Columns(weight="w"),
-        r"at least 0 in 1 rows \(first: example 'b'\): '-1'",
+        r"at least 0 in 1 row \(first: example 'b'\): '-1'",
     ),
-    "endless weights": (rows(w=[1, float("inf"), 1]), Columns(weight="w"), "in 1 rows .*: 'inf'"),
+    "endless weights": (rows(w=[1, float("inf"), 1]), Columns(weight="w"), "in 1 row .*: 'inf'"),
     "weights as text": (
         rows(w=["1", "2", "x"]),
         Columns(weight="w"),
-        r"in 1 rows \(first: example 'c'\): 'x'",
+        r"in 1 row \(first: example 'c'\): 'x'",
     ),
     "weights all 0": (rows(w=[0, 0, 0]), Columns(weight="w"), "is 0 in every row"),
     "no cluster": (
@@ -228,7 +228,7 @@ TABLES = {
     "flags": (
         rows(m_a=[0, 1, 2]),
         Columns(memberships=("m_*",)),
-        r"'m_a' .*neither 0 nor 1 in 1 rows.*but '2'",
+        r"'m_a' .*neither 0 nor 1 in 1 row.*but '2'",
     ),
     "flags without value": (rows(m_a=[0, 1, None]), Columns(memberships=("m_*",)), "but nothing"),
     "no flags": (rows(), Columns(memberships=("rac_*",)), r"--memberships 'rac_\*' matches no column"),
@@ -268,7 +268,7 @@ TABLES = {
     "other labels": (
         [rows(), rows(label=[1, 1, 1])],
         BY,
-        r"differ in label \('label'\) for 1 examples \(first: 'b': '0' in table 1, '1' in table 2\)",
+        r"differ in label \('label'\) for 1 example \(first: 'b': '0' in table 1, '1' in table 2\)",
     ),
     "other groups": (
         [rows(), rows(race=["y", "y", "y"])],
@@ -306,7 +306,7 @@ TABLES = {
         Columns(arm="arm"),
         "distinguish its rows with --run run",
     ),
-    "no arm": (rows(arm=["x", "y", None]), Columns(arm="arm"), r"'arm' \(--arm\) has no value in 1 rows"),
+    "no arm": (rows(arm=["x", "y", None]), Columns(arm="arm"), r"'arm' \(--arm\) has no value in 1 row"),
 }
 
 

@@ -38,12 +38,12 @@ def written(path, table):
         ({"base_loss": [1.0, 2.0, -3.0, 1.0]}, r"below 0, .*base_loss = -log_prob.*'r'.: '-3.0'"),
         ({"loss": [True, False, True, True]}, "'loss' has no finite number in 4 rows .*: 'true', 'false'"),
         ({"loss": ["0,4", "inf", "0.1", "0.2"]}, "'loss' has no finite number in 2 rows .*: '0,4', 'inf'"),
-        ({"margin": [1.0, float("nan"), 2.0, 3.0]}, "'margin' has no finite number in 1 rows .*: 'nan'"),
+        ({"margin": [1.0, float("nan"), 2.0, 3.0]}, "'margin' has no finite number in 1 row .*: 'nan'"),
         ({"in_training": ["member", "0", "1", "non"]}, "'in_training' is neither 0 nor 1 .*but 'member', 'n"),
         ({"in_training": [1, 1, 1, 1]}, "has no non-members .*'in_training' is 1 in all of them"),
         ({"in_training": [0, 0, 0, 0]}, "has no members .*'in_training' is 0 in all of them"),
         ({"model_role": ["victim"] * 4}, "'model_role' is neither 'target' nor 'reference 0', .*: 'victim'"),
-        ({"model_role": ["target", "target", None, "target"]}, "'model_role' is neither .* in 1 rows .*'r'"),
+        ({"model_role": ["target", "target", None, "target"]}, "'model_role' is neither .* in 1 row .*'r'"),
         ({"example_id": ["p", "p", "r", "s"]}, "1 examples occur more than once in one run .*: 'p'"),
     ],
 )  # fmt: skip
@@ -92,7 +92,7 @@ def test_a_flaw_in_a_signal_that_no_attack_takes_stops_nobody():
     assert next(r["value"] for r in found["rates"] if r["metric"] == "roc_auc") == pytest.approx(465 / 900)
     with pytest.raises(InputError, match="'base_loss' is below 0"):
         run_attack(table, Columns(), PrivacySettings((parse_attack("loss[reference=base]"),), **settings))
-    with pytest.raises(InputError, match="'margin' has no finite number in 1 rows"):
+    with pytest.raises(InputError, match="'margin' has no finite number in 1 row"):
         run_attack(table, Columns(), PrivacySettings(**settings))
 
 
@@ -102,5 +102,5 @@ def test_groups_that_differ_are_shown_on_both_sides():
     with pytest.raises(TableError, match=says):
         load_signals({"full": full, "lora": lora}, Columns(by=("race",)))
     full, lora = rows(site_x=[1, 0, 1, 0]), rows(site_x=[1, 1, 1, 0])
-    with pytest.raises(TableError, match=r"\('site_x'\) for 1 rows .*'q': '0' in full, '1' in lora"):
+    with pytest.raises(TableError, match=r"\('site_x'\) for 1 row .*'q': '0' in full, '1' in lora"):
         load_signals({"full": full, "lora": lora}, Columns(memberships=("site_*",)))

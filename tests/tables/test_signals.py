@@ -118,11 +118,11 @@ def table(**columns):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"in_training": [1, None, 0]}, "'in_training' is neither 0 nor 1 .* in 1 rows .first: example 'b'"),
+        ({"in_training": [1, None, 0]}, "'in_training' is neither 0 nor 1 .* in 1 row .first: example 'b'"),
         ({"in_training": [1, 1, 1]}, "has no non-members among its 3 rows"),
         ({"in_training": [0, 0, 0]}, "has no members"),
-        ({"loss": [0.1, float("nan"), 0.3]}, "'loss' has no finite number in 1 rows"),
-        ({"margin": [0.1, float("inf"), 0.3]}, "'margin' has no finite number in 1 rows"),
+        ({"loss": [0.1, float("nan"), 0.3]}, "'loss' has no finite number in 1 row"),
+        ({"margin": [0.1, float("inf"), 0.3]}, "'margin' has no finite number in 1 row"),
         ({"loss": [[0.1], [0.1, 0.2], [0.3]]}, "different numbers of views"),
         ({"loss": [[0.1, 0.2]] * 3, "margin": [[1.0]] * 3}, "'loss' 2, 'margin' 1"),
         ({"example_id": ["a", "b", "a"]}, "1 examples occur more than once"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evenhand.tables.answers.completions import remarks_on_completions
-from evenhand.tables.answers.generations import _without_references
+from evenhand.tables.answers.generations import _remarks_on_references
 from evenhand.tables.answers.references import parse
 from evenhand.tables.schema import ArmRun
 
@@ -30,18 +30,18 @@ def test_an_ordinary_text_is_one_reference(text):
 
 @pytest.mark.parametrize("mark", ["\n", "; ", " / ", "|"])
 def test_joined_references_are_remarked(mark):
-    (remark,) = _without_references(["a1"], [(f"The baker said he ran.{mark}The baker said she ran.",)])
+    (remark,) = _remarks_on_references(["a1"], [(f"The baker said he ran.{mark}The baker said she ran.",)])
     assert "seem to be several references" in remark
     assert "'a1'" in remark
 
 
 def test_ordinary_references_are_not_remarked():
     texts = ["The cook left; nobody knew why.", "He paid and / or she did.", '"Run," he said.']
-    assert _without_references(["a", "b", "c"], [(t,) for t in texts]) == []
+    assert _remarks_on_references(["a", "b", "c"], [(t,) for t in texts]) == []
 
 
 def test_references_in_quotes_are_remarked():
-    (remark,) = _without_references(["a1"], [('"The baker ran."',)])
+    (remark,) = _remarks_on_references(["a1"], [('"The baker ran."',)])
     assert "in quotation marks in 1 of 1 rows" in remark
 
 

@@ -24,9 +24,10 @@ from evenhand.tables.answers.vocabulary import (
 from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
 from evenhand.tables.reader.fields import Field
 from evenhand.tables.schema import ArmRun, Attribute, BoolArray, Columns, Input, IntArray, Source
+from evenhand.tables.values import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 #: Name and version of the table's schema, in the file's metadata.
 SCHEMA = "evenhand.generations/1"
@@ -146,7 +147,7 @@ def load_generations(source: Source, columns: Columns) -> Generations:
     references = _references(fetched.get("references"), len(ids))
     missing = np.ma.getmaskarray(fetched["completion"]) & paired.present
     completions = tuple(tuple(map(str, texts)) for texts in np.ma.filled(fetched["completion"], ""))
-    without = _without_references(ids, references) if "references" in fetched else []
+    without = _remarks_on_references(ids, references) if "references" in fetched else []
     genders, remarks = _genders(fetched.get(PREDICTED_GENDER), ids, paired.present)
     return Generations(
         arm_runs=paired.arm_runs,
@@ -202,29 +203,30 @@ def _references(lists: Any, rows: int) -> tuple[tuple[str, ...], ...]:  # noqa: 
     return tuple(tuple(str(text) for text in np.ma.compressed(items)) for items in np.ma.getdata(lists))
 
 
-def _without_references(ids: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
+def _remarks_on_references(ids: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
     """Remark on rows without a reference, and on texts that may hold several references."""
+
+    def where(test: Callable[[Sequence[str]], object]) -> list[str]:
+        return [name for name, texts in zip(ids, references, strict=True) if test(texts)]
+
     remarks = []
-    lacking = [name for name, texts in zip(ids, references, strict=True) if not texts]
-    if lacking:
+    if lacking := where(lambda texts: not texts):
         remarks.append(
             f"Column 'references' has no text in {len(lacking):,} of {len(ids):,} rows (first: example "
             f"'{lacking[0]}'), so BLEU and chrF are not computed."
         )
-    joined = [n for n, texts in zip(ids, references, strict=True) if any(_JOINED.search(t) for t in texts)]
-    if joined:
+    each = "each text is read as one reference. Give several as a list."
+    if joined := where(lambda texts: any(map(_JOINED.search, texts))):
         remarks.append(
-            f"Column 'references' holds '|||', '<sep>' or a tab in {len(joined):,} rows (first: example "
-            f"'{joined[0]}'); each text is read as one reference. Give several as a list."
+            f"Column 'references' holds '|||', '<sep>' or a tab in {plural(len(joined), 'row')} (first: "
+            f"example '{joined[0]}'); {each}"
         )
-    alike = [n for n, texts in zip(ids, references, strict=True) if any(map(_holds_alike, texts))]
-    if alike:
+    if alike := where(lambda texts: any(map(_holds_alike, texts))):
         remarks.append(
             "Column 'references' holds texts that seem to be several references, joined by a line break, "
-            f"';', '/' or '|', in {len(alike):,} rows (first: example '{alike[0]}'); each text is read as "
-            "one reference. Give several as a list."
+            f"';', '/' or '|', in {plural(len(alike), 'row')} (first: example '{alike[0]}'); {each}"
         )
-    in_quotes = [n for n, texts in zip(ids, references, strict=True) if any(map(_IN_QUOTES.fullmatch, texts))]
+    in_quotes = where(lambda texts: any(map(_IN_QUOTES.fullmatch, texts)))
     if 2 * len(in_quotes) > len(ids):
         remarks.append(
             f"Column 'references' holds texts in quotation marks in {len(in_quotes):,} of {len(ids):,} rows "

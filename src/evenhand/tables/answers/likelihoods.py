@@ -47,12 +47,12 @@ FORM = TableForm(
     ),
     unit=("example_id", "template", "variant", "permutation"),
     tests=(
-        ("log_prob", _ABOVE, "is above 0 in {count:,} rows{first}: {values}; the logarithm of a probability "
+        ("log_prob", _ABOVE, "is above 0 in {rows}: {values}; the logarithm of a probability "
          "is at most 0 (negate losses: log_prob = -loss; take the logarithm of probabilities)."),
-        ("log_prob_free", _ABOVE, "is above 0 in {count:,} rows{first}: {values}; the logarithm of a "
+        ("log_prob_free", _ABOVE, "is above 0 in {rows}: {values}; the logarithm of a "
          "probability is at most 0."),
-        ("n_tokens", "{x} < 1 OR {x} <> trunc({x})", "is not a whole number of at least 1 in {count:,} "
-         "rows{first}: {values}; an option that has no token has no likelihood."),
+        ("n_tokens", "{x} < 1 OR {x} <> trunc({x})", "is not a whole number of at least 1 in {rows}"
+         ": {values}; an option that has no token has no likelihood."),
     ),
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.io.quoted import shorten
-from evenhand.tables.values import Column, literal, tidy
+from evenhand.tables.values import Column, literal, plural, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -136,8 +136,8 @@ def read_lists(db: DuckDBPyConnection, table: Table, name: str, example: str) ->
         )
         return [
             table.complaint(
-                f"column '{name}' looks like a list of texts but cannot be read as one in {count:,} rows "
-                f"(first: example '{first}': {shorten(str(text))}); {FORM}."
+                f"column '{name}' looks like a list of texts but cannot be read as one in "
+                f"{plural(count, 'row')} (first: example '{first}': {shorten(str(text))}); {FORM}."
             )
         ]
     known = {text: list(texts) for text, texts in read.items() if texts is not None}

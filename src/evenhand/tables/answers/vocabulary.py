@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from evenhand.tables.reader.checks import MAX_GROUPS, Reader, Rule
 from evenhand.tables.reader.distinct import Distinct, distinct
-from evenhand.tables.values import Unreadable
+from evenhand.tables.values import Unreadable, plural
 
 #: Names of the columns.
 GOLD_GENDER, PREDISPOSITION, STEREOTYPE = "gold_gender", "predisposition", "stereotype"
@@ -80,10 +80,10 @@ def read_words(reader: Reader, name: str) -> Distinct:
         return Distinct("", {}, 0)
     strange = {text: n for text, n in values.counts.items() if word_of(name, text) is None}
     if strange:
-        listed = ", ".join(f"'{text}' in {n:,} rows" for text, n in list(strange.items())[:10])
+        listed = ", ".join(f"'{text}' in {plural(n, 'row')}" for text, n in list(strange.items())[:10])
         reader.complain(name, f"is {listed}; each value is one of {allowed(name)}.")
     if values.missing:
         none = [*VOCABULARY[name]][-1]
-        what = f"has no value in {{count:,}} rows{{first}}; {each} (write '{none}' if there is none)."
+        what = f"has no value in {{rows}}; {each} (write '{none}' if there is none)."
         reader.check([Rule(name, missing, what)])
     return values

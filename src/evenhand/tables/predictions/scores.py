@@ -182,9 +182,9 @@ def check_scores(
         )
     counts = offending(db, table, list(tests.values()), example, value=scores.raw)
     complaints = [
-        table.complaint(f"--score '{scores.title}': in {count:,} rows{first} scores are {what}.")
-        for what, (count, first) in zip(tests, counts, strict=True)
-        if count
+        table.complaint(f"--score '{scores.title}': in {rows} scores are {what}.")
+        for what, rows in zip(tests, counts, strict=True)
+        if rows
     ]
     if complaints:
         return scores, complaints

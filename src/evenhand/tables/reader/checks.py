@@ -11,7 +11,7 @@ from evenhand.tables.io.quoted import quoted
 from evenhand.tables.reader.distinct import Distinct, distinct
 from evenhand.tables.reader.fields import Field, Kind, value_sql
 from evenhand.tables.reader.labels import describe_nested_labels, several_values
-from evenhand.tables.values import Unreadable
+from evenhand.tables.values import Unreadable, plural
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 MAX_GROUPS = 200
 MAX_CLASSES = 1000
 
-_MISSING = "has no value in {{count:,}} rows{{first}}; {}."
+_MISSING = "has no value in {{rows}}; {}."
 #: By kind of field: a condition in SQL on a row's value `{x}` (as the column has it, `{raw}`) that no row may
 #: meet, and the complaint.
 _RULES: Mapping[Kind, tuple[str, str]] = {
     "words": (
         "{raw} IS NULL OR CAST({raw} AS VARCHAR) = ''",
-        "is empty in {count:,} rows{first}; an option without text has no likelihood.",
+        "is empty in {rows}; an option without text has no likelihood.",
     ),
-    "meaning": ("{x} IS NULL", "is empty in {count:,} rows{first}; every option needs a meaning."),
+    "meaning": ("{x} IS NULL", "is empty in {rows}; every option needs a meaning."),
     "number": (
         "{x} IS NULL OR NOT isfinite({x})",
-        "is missing or not a finite number in {count:,} rows{first}: {values}.",
+        "is missing or not a finite number in {rows}: {values}.",
     ),
     "numbers": (
         "({x} IS NOT NULL AND len({x}) > 0 AND "
         "list_bool_and([y IS NOT NULL AND isfinite(y) FOR y IN {x}])) IS NOT TRUE",
-        "has no finite number in {count:,} rows{first}: {values}.",
+        "has no finite number in {rows}: {values}.",
     ),
     "weight": (
         "{x} IS NULL OR NOT isfinite({x}) OR {x} < 0",
-        "is not a finite number of at least 0 in {count:,} rows{first}: {values}.",
+        "is not a finite number of at least 0 in {rows}: {values}.",
     ),
-    "flag": ("{x} IS NULL", "is neither 0 nor 1{why} in {count:,} rows{first}, but {values}."),
+    "flag": ("{x} IS NULL", "is neither 0 nor 1{why} in {rows}, but {values}."),
 }
 #: By kind of field: the largest number of distinct values, and what to give instead of more.
 _LIMITS: Mapping[Kind, tuple[int, str]] = {
@@ -58,8 +58,8 @@ class Rule:
     Attributes:
         column: the column at fault.
         test: the condition in SQL.
-        message: the rest of a sentence that begins with the column, with `{count}`, ` (first: ...)` as
-            `{first}` and quoted values of the column as `{values}`.
+        message: the rest of a sentence that begins with the column, with `{rows}` (their number and the
+            first of them) and quoted values of the column as `{values}`.
         title: the option in the complaint, as `Field.title`.
     """
 
@@ -106,10 +106,10 @@ class Reader:
     def check(self, rules: Sequence[Rule]) -> None:
         """Complain of every rule that rows break; all rules are tested in one pass."""
         counts = offending(self.db, self.table, [rule.test for rule in rules], self.example)
-        for rule, (count, first) in zip(rules, counts, strict=True):
-            if count:
+        for rule, rows in zip(rules, counts, strict=True):
+            if rows:
                 listed = "{values}" in rule.message and quoted(self.db, self.table, rule.column, rule.test)
-                what = rule.message.format(count=count, first=first, values=listed)
+                what = rule.message.format(rows=rows, values=listed)
                 self.complain(rule.column, what, rule.title)
 
     def read(self, f: Field, name: str) -> Distinct:
@@ -144,7 +144,7 @@ class Reader:
 
 def offending(
     db: DuckDBPyConnection, table: Table, tests: Sequence[str], example: str, *, value: str = ""
-) -> list[tuple[int, str]]:
+) -> list[str]:
     """Count the rows that meet each condition, and name the first of them.
 
     Args:
@@ -155,7 +155,7 @@ def offending(
         value: SQL for the value at fault, which the sentence shows; empty to omit it.
 
     Returns:
-        Counts, and texts such as ` (first: example 'r0', '7')`; empty without both name and value.
+        Texts such as `2 rows (first: example 'r0', '7')`; empty if no row meets the condition.
     """
     if not tests:
         return []
@@ -173,7 +173,7 @@ def offending(
             parts_of_first = [f"example '{name}'"] if name is not None else []
             parts_of_first += [f"'{_short(odd)}'" if odd is not None else "no value"] if value else []
             first = f" (first: {', '.join(parts_of_first)})" if parts_of_first else ""
-        results.append((int(count), first))
+        results.append(f"{plural(count, 'row')}{first}" if count else "")
     return results
 
 

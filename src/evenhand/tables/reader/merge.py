@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from evenhand.tables.io.database import single_row
 from evenhand.tables.io.quoted import shorten
 from evenhand.tables.schema import ArmRun
+from evenhand.tables.values import plural
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -169,7 +170,7 @@ def describe_differences(
         more = f" and {len(values) - _MAX_VALUES} other values" if len(values) > _MAX_VALUES else ""
         article = "an" if noun == "example" else "a"
         complaints.append(
-            f"The arms and runs differ in {rows.shared[name]} for {count:,} {noun}s (first: "
+            f"The arms and runs differ in {rows.shared[name]} for {plural(count, noun)} (first: "
             f"{rows.quoted(first)}: {listed}{more}); every table must have the same value for {article} "
             f"{noun}."
         )

@@ -146,7 +146,7 @@ def _rules(selected: SelectedTable) -> list[Rule]:
             name,
             f"(list_min({views}) < -{ROUNDING} AND isfinite(list_sum({views})))",
             f"is below 0, but a cross-entropy is at least 0 (negate log-likelihoods: {name} = -log_prob), in "
-            "{count:,} rows{first}: {values}.",
+            "{rows}: {values}.",
         )
         for name, views in _views_sql(selected).items()
         if name in LOSSES
@@ -157,7 +157,7 @@ def _rules(selected: SelectedTable) -> list[Rule]:
         some_role = f"(SELECT bool_or({role} IS NOT NULL) FROM {table.relation})"
         bad = f"coalesce(NOT regexp_full_match({role}, '{TARGET}|reference.*'), {some_role})"
         what = f"is neither '{TARGET}' nor 'reference 0', 'reference 1', ... in"
-        rules.append(Rule(ROLE, bad, f"{what} {{count:,}} rows{{first}}: {{values}}."))
+        rules.append(Rule(ROLE, bad, f"{what} {{rows}}: {{values}}."))
     return rules
 
 
