@@ -9,7 +9,9 @@ from evenhand import registry
 from evenhand.judge.core.disparities import bounds
 from evenhand.judge.core.disparities.bounds import bound_and_test_maxima, bound_maxima
 from evenhand.judge.core.disparities.inputs import Maximum
+from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.forms import Rates
+from evenhand.judge.stats.paired import ScorePaired
 
 ALPHA = 0.05
 NAMES = (
@@ -34,10 +36,15 @@ def rates(reference, candidate, n=60.0, runs=0, seed=0):
         n=np.full(len(value), n),
         correlation=np.eye(len(value)) * 0.5 + 0.5,
         runs=np.clip(value[:, None] + rng.normal(0, 0.02, (len(value), runs)), 0, 1) if runs else None,
-        difference=difference,
-        discordance=np.maximum(np.abs(difference), 0.2),
-        scale=np.ones(len(difference)),
-        paired_n=np.full(len(difference), n),
+        paired=ScorePaired(
+            difference=difference,
+            absolute=np.maximum(np.abs(difference), 0.2),
+            square=np.maximum(np.abs(difference), 0.2),
+            n=np.full(len(difference), n),
+            variation=Variation(np.inf, np.zeros(len(difference)), np.inf),
+            better=np.full(len(difference), np.nan),
+            worse=np.full(len(difference), np.nan),
+        ),
     )
 
 

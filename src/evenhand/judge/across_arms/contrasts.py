@@ -127,7 +127,7 @@ def _build_pair(contrast: Contrast, estimates: ArmEstimates, settings: Settings)
     fewest = min(len(estimates.by_arm[arm].values) for arm in contrast.weights)
     value = float(sum(w * estimates.by_arm[arm].value for arm, w in contrast.weights.items()))
     name = module_name(estimates.metric)
-    identity = Identity.of(contrast.name, group, estimates.class_name, name, info)
+    identity = Identity.of(contrast.name, (group.attribute, group.name), estimates.class_name, name, info)
     evidence: Missing | Wald
     if np.isnan(value):
         reasons = dict.fromkeys(estimates.by_arm[arm].reason for arm in contrast.weights)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.judge.metrics import Estimate, Metric, MetricInfo, Sample
-from evenhand.judge.stats.combine import Variation, variance_over_runs
+from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.paired import ScorePaired
 from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
@@ -303,15 +303,6 @@ def effective_rows(observed: Observed, group: Group, predictions: Predictions) -
         return floor
     spread = row_variance(observed.influence, group.rows, predictions)
     return p * (1 - p) / spread if spread > 0 else floor
-
-
-def run_variance(candidate: Observed, reference: Observed, *, same_runs: bool) -> tuple[FloatArray, float]:
-    """Variance over runs of the difference of two arms' means, and its degrees of freedom.
-
-    Runs of the same name are paired (they share a seed); otherwise the arms vary independently.
-    """
-    a, b = reference.values, candidate.values
-    return variance_over_runs(b - a) if same_runs else variance_over_runs(a, b)
 
 
 def classes_of(info: MetricInfo, predictions: Predictions) -> Iterator[tuple[str | None, int]]:

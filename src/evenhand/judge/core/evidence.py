@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from evenhand.judge.core.disparities.inputs import Maximum
-from evenhand.judge.core.estimates import Group
 from evenhand.judge.core.flips import Flips
+from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.rows import Status
 from evenhand.judge.stats.combine import Variation, unit_of
@@ -132,12 +132,17 @@ class Identity:
 
     @classmethod
     def of(
-        cls, candidate: str, group: Group, class_name: str | None, metric: str, info: MetricInfo
+        cls,
+        candidate: str,
+        group: tuple[str | None, str | None],
+        class_name: str | None,
+        metric: str,
+        info: MetricInfo | DisparityInfo,
     ) -> Identity:
-        """Return the identity of a metric's difference in a group."""
-        key, span = min(metric, info.complement or metric), info.range[1] - info.range[0]
-        facts = (key, info.direction, info.margin, span)
-        return cls(candidate, group.attribute, group.name, class_name, metric, *facts)
+        """Return the identity of a difference in an (attribute, group)."""
+        complement = info.complement if isinstance(info, MetricInfo) else None
+        key, span = min(metric, complement or metric), info.range[1] - info.range[0]
+        return cls(candidate, *group, class_name, metric, key, info.direction, info.margin, span)
 
 
 @dataclass(frozen=True)

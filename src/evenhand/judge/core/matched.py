@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from evenhand.judge.core.estimates import Group, Observed
 from evenhand.judge.metrics import MetricInfo
-from evenhand.judge.stats.combine import unit_of
+from evenhand.judge.stats.combine import Variation
 from evenhand.tables.schema import Arm, Predictions
 
 
@@ -24,13 +24,13 @@ class PairedArms:
     candidate_arm: Arm
     predictions: Predictions
 
-    @property
-    def unit(self) -> str:
-        """The source of variation in the interval: `rows`, or `rows and runs`."""
-        fewest = min(len(self.reference_arm.runs), len(self.candidate_arm.runs))
-        return unit_of(fewest)
+    def variation(self, row_dof: float) -> Variation:
+        """Variation of the difference over runs, with the degrees of freedom of its part over rows.
 
-    @property
-    def same_runs(self) -> bool:
-        """True when the runs of both arms have the same names in the same order, and so share seeds."""
-        return self.reference_arm.runs == self.candidate_arm.runs
+        Runs of the same names in the same order share their seeds, and are paired; otherwise the arms vary
+        independently.
+        """
+        a, b = self.reference.values, self.candidate.values
+        if self.reference_arm.runs == self.candidate_arm.runs:
+            return Variation.of_runs(row_dof, b - a)
+        return Variation.of_runs(row_dof, a, b)

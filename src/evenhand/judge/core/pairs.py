@@ -14,7 +14,6 @@ from evenhand.judge.core.estimates import (
     paired_shares,
     row_dof,
     row_variance,
-    run_variance,
     shortage,
 )
 from evenhand.judge.core.evidence import (
@@ -33,7 +32,6 @@ from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Measure, Metric
 from evenhand.judge.rows import Status
 from evenhand.judge.settings import Settings
-from evenhand.judge.stats.combine import Variation
 from evenhand.tables.schema import FloatArray, Predictions
 
 #: Influence values that differ by less than this, over the weight of all rows, are equal up to rounding.
@@ -55,7 +53,7 @@ def compare_arms(
     difference = m.candidate.value - m.reference.value
     amount = m.predictions.count[m.group.rows] * (_counted(m) > 0)
     return PairedEstimate(
-        Identity.of(m.candidate_arm.name, m.group, m.class_name, m.name, m.info),
+        Identity.of(m.candidate_arm.name, (m.group.attribute, m.group.name), m.class_name, m.name, m.info),
         difference,
         m.group.n,
         min(len(m.reference_arm.runs), len(m.candidate_arm.runs)),
@@ -104,11 +102,10 @@ def _score(m: PairedArms) -> Score:
     single = len(m.reference_arm.runs) == len(m.candidate_arm.runs) == 1
     shares, d = paired_shares(m.reference, m.candidate, below, rows, p)
     exact = single and not p.weighted and p.cluster is None
-    runs = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
     estimate = replace(
         shares,
         difference=np.asarray(m.candidate.value - m.reference.value),
-        variation=Variation(row_dof(rows, p), *runs),
+        variation=m.variation(row_dof(rows, p)),
         better=np.asarray(p.count[rows] @ (d > 0) if exact else np.nan),
         worse=np.asarray(p.count[rows] @ (d < 0) if exact else np.nan),
     )
@@ -129,8 +126,7 @@ def _wald(m: PairedArms) -> Wald | Missing:
     changed = round(float(p.count[rows] @ differ))
     if changed < MIN_DISCORDANT_ROWS:
         return Missing("too_small", too_few_differ(changed))
-    runs = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
-    variation = Variation(min(row_dof(rows, p), changed - 1.0), *runs)
+    variation = m.variation(min(row_dof(rows, p), changed - 1.0))
     difference = m.candidate.value - m.reference.value
     return Wald(wald(difference, row_variance(influence, rows, p), variation), RowInfluence(rows, influence))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand.judge.core.estimates import row_dof, run_variance
+from evenhand.judge.core.estimates import row_dof
 from evenhand.judge.core.evidence import Permutation, Swap, wald
 from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.metrics import Sample
 from evenhand.judge.metrics.expected_calibration_error import BINS, bin_of, confidence_and_outcome
-from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.permutation import Binned, hidden_by_noise, swapped_difference
 from evenhand.tables.schema import ABSENT, Arm
 
@@ -32,8 +31,7 @@ def compare_calibration(m: PairedArms, rng: np.random.Generator, *, interval: bo
         return Permutation(reason="no p-value: the arms have different numbers of runs")
     arms = tuple(_binned(arm, m) for arm in (m.reference_arm, m.candidate_arm))
     swapped = swapped_difference(arms[0], arms[1], BINS, rng)
-    runs = run_variance(m.candidate, m.reference, same_runs=m.same_runs)
-    variation = Variation(row_dof(m.group.rows, m.predictions), *runs)
+    variation = m.variation(row_dof(m.group.rows, m.predictions))
     estimate = wald(m.candidate.value - m.reference.value, swapped.variance, variation)
     if interval:
         return Swap(estimate, max(hidden_by_noise(arm, BINS) for arm in arms))

@@ -12,7 +12,6 @@ the same draws, with the same rule at ties.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,20 +103,10 @@ def symmetric_root(matrix: FloatArray) -> FloatArray:
 
 def holm(p: FloatArray) -> FloatArray:
     """Holm's step-down adjusted p-values; NaN stays NaN and is not counted. Source: Holm (1979)."""
-    return _stepwise(p, lambda ranked, m: np.asarray(np.maximum.accumulate(ranked * (m - np.arange(m)))))
-
-
-def benjamini_hochberg(p: FloatArray) -> FloatArray:
-    """Benjamini and Hochberg's adjusted p-values; NaN stays NaN and is not counted. Source: 1995."""
-    return _stepwise(
-        p, lambda ranked, m: np.minimum.accumulate((ranked * m / (np.arange(m) + 1))[::-1])[::-1]
-    )
-
-
-def _stepwise(p: FloatArray, rule: Callable[[FloatArray, int], FloatArray]) -> FloatArray:
     p = np.asarray(p, dtype=np.float64)
     adjusted = np.full_like(p, np.nan)
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]
-    adjusted[order] = np.minimum(rule(p[order], len(order)), 1.0)
+    left = len(order) - np.arange(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * left), 1.0)
     return adjusted

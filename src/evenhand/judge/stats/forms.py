@@ -18,7 +18,7 @@ An audit has hundreds of such maxima over the same number of groups: they are bo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -26,6 +26,7 @@ import numpy as np
 
 from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.intervals import tango, wilson
+from evenhand.judge.stats.paired import ScorePaired, stack
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 #: Maximum pairs of forms that are all bounded: the gaps of twelve groups have (12 * 11)^2 = 17,424.
@@ -41,33 +42,31 @@ class Rates:
         n: [P] effective rows of each rate.
         correlation: [P, P] of the rates, from influence values.
         runs: [P, S] rates of each run, or None when runs are not a source of variation.
-        difference: [K] candidate minus reference, for two arms.
-        discordance: [K] share of rows on which the arms differ (scaled as in `ScorePaired`).
-        scale: [K] size of a row's difference.
-        paired_n: [K] effective rows of the paired difference.
+        paired: [K] differences, candidate minus reference, for two arms.
     """
 
     value: FloatArray
     n: FloatArray
     correlation: FloatArray
     runs: FloatArray | None = None
-    difference: FloatArray | None = None
-    discordance: FloatArray | None = None
-    scale: FloatArray | None = None
-    paired_n: FloatArray | None = None
+    paired: ScorePaired | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """P, K for two arms (else 0), and S: rates of equal shape can be stacked."""
-        groups = 0 if self.difference is None else len(self.difference)
+        groups = 0 if self.paired is None else len(self.paired.difference)
         return (len(self.value), groups, *(() if self.runs is None else self.runs.shape))
 
 
 def stacked(rates: Sequence[Rates]) -> Rates:
     """Stack B rates of equal shape along a new first axis."""
-    columns = {f.name: [getattr(r, f.name) for r in rates] for f in fields(Rates)}
-    known = {name: np.stack(column) for name, column in columns.items() if column[0] is not None}
-    return Rates(**known)
+    return Rates(
+        np.stack([r.value for r in rates]),
+        np.stack([r.n for r in rates]),
+        np.stack([r.correlation for r in rates]),
+        None if rates[0].runs is None else np.stack([r.runs for r in rates if r.runs is not None]),
+        None if rates[0].paired is None else stack([r.paired for r in rates if r.paired is not None]),
+    )
 
 
 def gap_forms(groups: int) -> FloatArray:
@@ -101,7 +100,7 @@ class Contrasts:
     @property
     def two_arms(self) -> bool:
         """True for a difference between two arms."""
-        return self.rates.difference is not None
+        return self.rates.paired is not None
 
     @property
     def coarse(self) -> bool:
@@ -236,12 +235,9 @@ class Contrasts:
     def _paired_distances(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
         """[A, K] distances of the paired differences b_g - a_g to their lower and upper limits (Tango)."""
         r, k = self.rates, self.forms.shape[1]
-        assert r.difference is not None
-        assert r.discordance is not None
-        assert r.scale is not None
-        assert r.paired_n is not None
-        difference, scale = r.difference[at], r.scale[at]
-        low, high = tango(difference / scale, r.discordance[at], r.paired_n[at], z[:, None])
+        assert r.paired is not None
+        difference, scale = r.paired.difference[at], r.paired.scale[at]
+        low, high = tango(difference / scale, r.paired.absolute[at] / scale, r.paired.n[at], z[:, None])
         low, high = scale * low, scale * high
         if self.scale == "rate":
             return difference - low, high - difference

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,19 +23,6 @@ PSEUDO_ROWS = 2.0
 
 #: Bisection steps of a p-value: to the last bit or two.
 BISECTION_STEPS = 55
-
-
-class Pointwise(Protocol):
-    """k differences, each with an interval at any level and a p-value that agrees with the interval."""
-
-    difference: FloatArray
-    variation: Variation
-
-    def interval(self, alpha: float) -> tuple[FloatArray, FloatArray]:
-        """[k] low and [k] high at level 1 - alpha."""
-
-    def p_values(self) -> FloatArray:
-        """[k] the levels alpha at which a limit reaches 0."""
 
 
 @dataclass(frozen=True)

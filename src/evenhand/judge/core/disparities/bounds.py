@@ -102,7 +102,7 @@ class Batch:
         parts = []
         for part in zip(*(m.rates for m in maxima), strict=True):
             rates = stacked(part)
-            groups = rates.value.shape[1] // (1 if rates.difference is None else 2)
+            groups = rates.value.shape[1] // (1 if rates.paired is None else 2)
             forms = (worst_forms if info.form == "worst" else gap_forms)(groups)
             parts.append(Contrasts(rates, forms, scale))
         return cls(info, np.array([m.value for m in maxima]), parts, [m.seed for m in maxima])

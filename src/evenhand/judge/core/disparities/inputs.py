@@ -17,7 +17,7 @@ from evenhand.judge.core.estimates import (
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.stats.combine import MIN_RUNS
 from evenhand.judge.stats.forms import Rates
-from evenhand.judge.stats.paired import ScorePaired
+from evenhand.judge.stats.paired import ScorePaired, stack
 from evenhand.tables.schema import FloatArray, Predictions
 
 
@@ -87,16 +87,7 @@ def _rates(
         return Rates(value, n, correlation, runs)
     reference, candidate = arms
     paired = [_paired(a, b, g, predictions) for a, b, g in zip(reference, candidate, groups, strict=True)]
-    return Rates(
-        value,
-        n,
-        correlation,
-        runs,
-        difference=np.array([s.difference for s in paired]),
-        discordance=np.array([s.absolute / s.scale for s in paired]),
-        scale=np.array([s.scale for s in paired]),
-        paired_n=np.array([s.n for s in paired]),
-    )
+    return Rates(value, n, correlation, runs, stack(paired))
 
 
 def _paired(a: Observed, b: Observed, group: Group, predictions: Predictions) -> ScorePaired:

@@ -230,17 +230,8 @@ def _build_pair(disparity: Disparity, reference: int, candidate: int) -> PairedE
     rows = np.unique(np.concatenate(groups)) if groups else np.empty(0, dtype=np.int64)
     amount = predictions.count[rows]
     right = tuple(arm.prediction[:, rows] == predictions.label[rows] for arm in arms)
-    identity = Identity(
-        candidate=arms[1].name,
-        attribute=disparity.attribute,
-        group=None,
-        class_name=disparity.class_name,
-        metric=disparity.name,
-        complement_key=disparity.name,
-        direction=info.direction,
-        margin_rule=info.margin,
-        span=info.range[1] - info.range[0],
-    )
+    where = disparity.attribute, None
+    identity = Identity.of(arms[1].name, where, disparity.class_name, disparity.name, info)
     evidence: Evidence
     undefined, size_fair = bool(np.isnan(difference)), info.form == "size_fair"
     if undefined:
