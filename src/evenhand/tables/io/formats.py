@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from evenhand.tables.io.containers import identify, is_text, plain_text
 from evenhand.tables.io.database import Table, pattern, scratch
-from evenhand.tables.io.dialects import dialect_of, has_escapes, with_even_breaks, without_blanks
+from evenhand.tables.io.dialects import Dialect, dialect_of, has_escapes, with_even_breaks, without_blanks
 from evenhand.tables.io.in_memory import as_arrow, extension_of
 from evenhand.tables.io.json_records import open_records
 from evenhand.tables.io.rephrasing import rephrase
@@ -73,7 +73,7 @@ def use_table(
         try:
             return [use(table)]
         except duckdb.Error as error:
-            other = _reopen_with_escapes(table, error) or _reopen_with_even_breaks(db, table, error)
+            other = _reopen(db, table, error)
             if other is None:
                 raise
             return [use(other)]
@@ -254,42 +254,37 @@ def _csv(db: DuckDBPyConnection, table: Table) -> Table:
         path = without_blanks(db, path, table.number, dialect)
     elif dialect.uneven:
         path = with_even_breaks(db, path, table.number, dialect.delimiter) or path
-    return _as_csv(table, path, dialect.names, dialect.delimiter, dialect.skip)
+    return _as_csv(table, path, dialect)
 
 
-def _as_csv(
-    table: Table, path: Path, names: Sequence[str], delimiter: str, skip: int, escape: str = '"'
-) -> Table:
-    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
+def _as_csv(table: Table, path: Path, dialect: Dialect, escape: str = '"') -> Table:
+    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(dialect.names)))
     relation = (
         f"read_csv({pattern(path)}, auto_detect = false, header = true, columns = {{{types}}}, "
-        f"delim = {literal(delimiter)}, quote = '\"', escape = {literal(escape)}, strict_mode = true, "
-        f"null_padding = false, skip = {skip}, compression = 'none', hive_partitioning = false)"
+        f"delim = {literal(dialect.delimiter)}, quote = '\"', escape = {literal(escape)}, "
+        f"strict_mode = true, null_padding = false, skip = {dialect.skip}, compression = 'none', "
+        "hive_partitioning = false)"
     )
-    return _table(table, names, ["VARCHAR"] * len(names), relation, staged=True)
+    return _table(table, dialect.names, ["VARCHAR"] * len(dialect.names), relation, staged=True)
 
 
-def _reopen_with_escapes(table: Table, error: Exception) -> Table | None:
-    r"""Reopen a CSV file with \" as the escape of quotes, where quotes caused the error; else None."""
-    path = table.source.path
-    if _OPENERS.get(table.source.ending) is not _csv or not _BROKEN_QUOTES.search(str(error)):
+def _reopen(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | None:
+    r"""Reopen a CSV file whose quotes or line breaks caused an error; None where they did not.
+
+    It is read with \" as the escape of quotes, or from a copy with even line breaks.
+    """
+    path, ending, fault = table.source.path, table.source.ending, str(error)
+    if _OPENERS.get(ending) is not _csv:
         return None
     assert path is not None
-    dialect = dialect_of(table.source)
-    if table.source.ending.endswith(".gz") or dialect.blanks or not has_escapes(path):
+    dialect, zipped = dialect_of(table.source), ending.endswith(".gz")
+    if _BROKEN_QUOTES.search(fault) and not (zipped or dialect.blanks) and has_escapes(path):
+        return _as_csv(table, path, dialect, "\\")
+    if not _BROKEN_ROWS.search(fault):
         return None
-    return _as_csv(table, path, dialect.names, dialect.delimiter, dialect.skip, "\\")
-
-
-def _reopen_with_even_breaks(db: DuckDBPyConnection, table: Table, error: Exception) -> Table | None:
-    """Reopen a CSV file from a copy with even line breaks, where uneven ones caused the error; else None."""
-    if _OPENERS.get(table.source.ending) is not _csv or not _BROKEN_ROWS.search(str(error)):
-        return None
-    dialect = dialect_of(table.source)
-    source = scratch(db, table.number) if table.source.ending.endswith(".gz") else table.source.path
-    assert source is not None
-    copy = with_even_breaks(db, source, table.number, dialect.delimiter)
-    return _as_csv(table, copy, dialect.names, dialect.delimiter, dialect.skip) if copy else None
+    plain = scratch(db, table.number) if zipped else path
+    copy = with_even_breaks(db, plain, table.number, dialect.delimiter)
+    return _as_csv(table, copy, dialect) if copy else None
 
 
 def _json(db: DuckDBPyConnection, table: Table) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evenhand.tables.io.database import Table
+from evenhand.tables.values import plural
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -36,4 +37,4 @@ def quoted(db: DuckDBPyConnection, table: Table, name: str, test: str) -> str:
     ).fetchall()
     listed = ", ".join("nothing" if v is None else f"'{shorten(str(v))}'" for v, _ in rows)
     others = int(rows[0][1]) - len(rows) if rows else 0
-    return f"{listed} and {others:,} other value{'s' if others > 1 else ''}" if others else listed
+    return f"{listed} and {plural(others, 'other value')}" if others else listed

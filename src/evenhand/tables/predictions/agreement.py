@@ -18,6 +18,7 @@ from evenhand.tables.predictions.classes import Classes
 from evenhand.tables.predictions.scores import Scores, class_positions, positive_sql
 from evenhand.tables.predictions.validate import ValidatedTable
 from evenhand.tables.reader.distinct import Distinct, code
+from evenhand.tables.reader.runs import run_texts_sql
 from evenhand.tables.schema import Columns, IntArray
 
 if TYPE_CHECKING:
@@ -188,12 +189,10 @@ def _coded(
     """Return SQL for the rows (p: predicted class, s: score, r: run columns), and for the name of a run."""
     table = checked.table
     relation = code(db, predictions, classes.codes, f"a{table.number}")
-    named = [
-        (option, name) for option, name in (("arm", columns.arm), ("run", columns.run)) if name is not None
-    ]
-    texts = [f"{table.columns[name].text_sql} AS r{i}" for i, (_, name) in enumerate(named)]
-    shown = " || ".join(f"', {option} ''' || r{i} || ''''" for i, (option, _) in enumerate(named))
-    fields = ", ".join([f"{relation}.code AS p", f"{score} AS s", *texts])
+    texts = run_texts_sql(table, columns)
+    shown = " || ".join(f"', {option} ''' || r_{option} || ''''" for option in texts)
+    named = (f"{sql} AS r_{option}" for option, sql in texts.items())
+    fields = ", ".join([f"{relation}.code AS p", f"{score} AS s", *named])
     raw = table.columns[columns.prediction].sql
     rows = f"SELECT {fields} FROM {table.relation} AS t JOIN {relation} ON t.{raw} = {relation}.raw"
     return rows, shown or "''"
