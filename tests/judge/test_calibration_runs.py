@@ -5,8 +5,14 @@ import pytest
 from benchmarks.simulate.calibration import ERROR, draw, row_of, simulate
 
 import evenhand
+from evenhand.judge.core.estimates import groups_of, observe
+from evenhand.judge.core.matched import PairedArms
+from evenhand.judge.core.pairs import compare_arms
+from evenhand.judge.metrics import expected_calibration_error
+from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats.permutation import true_size
+from evenhand.tables.schema import Columns
 
 ONLY = {"metrics": (ERROR,), "primary": (ERROR,)}
 
@@ -54,6 +60,35 @@ def test_equal_arms_of_five_runs_are_covered_and_harmless_and_a_loss_is_not():
     worse = simulate(40, rows=6000, runs=5, margin=0.03, of_runs=0.0, shift=0.06)
     assert worse["harmless"] == 0
     assert worse["harm"] >= 0.9
+
+
+def test_noise_widens_the_side_of_an_interval_that_crosses_0():
+    p = draw(400, 5, np.random.default_rng(3), of_runs=0.1, of_rows=0.3, shift=0.0)
+    row = row_of(p, Settings(**ONLY, margins={ERROR: 0.03}))
+    [group] = groups_of(None, p)
+    observed = [observe(expected_calibration_error, arm, group, p, 1) for arm in p.arms]
+    info = expected_calibration_error.INFO
+    m = PairedArms(ERROR, info, None, group, *observed, *p.arms, p)
+    evidence = compare_arms(m, 10, np.random.default_rng((0, 0)), margin=True).evidence
+    low, high = (float(v) for v in evidence.estimate.interval(0.05))
+    assert low < 0 < high
+    assert evidence.noise > 0
+    wider = true_size(np.array([-low, high]), np.full(2, evidence.noise))
+    assert (row["low"], row["high"]) == (pytest.approx(-wider[0]), pytest.approx(wider[1]))
+    assert row["low"] < low
+    assert row["high"] > high
+
+
+def test_metrics_of_scores_are_independent_in_a_family_with_rates():
+    """Their influence values lie on single rows, those of rates on rows that are counted together."""
+    p = draw(600, 5, np.random.default_rng(4), of_runs=0.1, of_rows=0.3, shift=0.02)
+    alone, mixed = (Settings(metrics=m, primary=m) for m in (("brier_score",), ("accuracy", "brier_score")))
+    [one] = judge_predictions(p, Columns(), alone).comparisons
+    rows = {r["metric"]: r for r in judge_predictions(p, Columns(), mixed).comparisons}
+    assert rows["brier_score"]["interval"].endswith("simultaneous over 2")
+    sidak = 1 - (1 - one["p_value"]) ** 2
+    assert rows["brier_score"]["p_value"] == one["p_value"]
+    assert rows["brier_score"]["p_adjusted"] == pytest.approx(sidak, abs=0.02)
 
 
 def test_of_unlike_numbers_of_runs_there_is_no_p_value():

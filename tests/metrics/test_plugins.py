@@ -240,6 +240,7 @@ def test_a_new_metric_is_one_file(new_files):
     ]  # fmt: skip
     assert inspect.getdoc(metrics.lenience).startswith("P(prediction positive and label negative).")
     assert metrics.lenience.__name__ == "lenience"
+    assert metrics.lenience is metrics.lenience
     assert metrics.worst_lenience(true, answer, sensitive_features=group, pos_label=1) == 0.5
     table = {"label": true, "prediction": answer, "g": group}
     names = ["lenience", "worst_lenience"]
