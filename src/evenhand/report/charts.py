@@ -1,7 +1,4 @@
-"""Charts of a document as Vega-Lite specs, made with altair: differences by group, and rates by group.
-
-Colours are CSS variables of the page, so that one chart serves light, dark and print.
-"""
+"""Charts of a document as Vega-Lite specs, made with altair: differences by group, and rates by group."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from typing import Any
 
 from evenhand.report import wording
 from evenhand.report.document import (
-    VERDICTS,
     Document,
     Row,
     arms,
@@ -23,31 +19,40 @@ from evenhand.report.document import (
     verdict_of,
     worst_first,
 )
+from evenhand.report.encodings import (
+    NO_VERDICT,
+    apply_style,
+    arm_encodings,
+    in_unit,
+    margin_and_zero,
+    tooltips,
+    unit_factor,
+    verdict_encodings,
+)
 from evenhand.report.rendering import Panel
 
 #: Largest number of lines of a panel that can be read; the table contains all.
 MOST_LINES = 40
 MOST_PANELS = 24
 
-NO_VERDICT = "no verdict"
-SHAPES = {
-    "harm": "triangle-down",
-    "undecided": "diamond",
-    "help": "triangle-up",
-    "harmless": "circle",
-    NO_VERDICT: "cross",
-}
-ARM_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-right")
-
 
 def forest(document: Document) -> list[Panel]:
     """Draw the primary differences, one panel per metric and candidate."""
-    rows = primary(document)
+    return forest_of(primary(document), "by group with intervals")
+
+
+def forest_of(rows: Sequence[Row], how: str) -> list[Panel]:
+    """Draw differences, one panel per metric and candidate, all candidates of a metric on one range.
+
+    Args:
+        rows: comparisons.
+        how: describes the panels for those who cannot see them.
+    """
     panels: list[Panel] = []
     for metric in unique(rows, "metric"):
         of_metric = [r for r in rows if r["metric"] == metric]
-        candidates = unique(of_metric, "candidate")
-        shown = {c: worst_rows([r for r in of_metric if r["candidate"] == c]) for c in candidates}
+        names = unique(of_metric, "candidate")
+        shown = {c: worst_rows([r for r in of_metric if r["candidate"] == c]) for c in names}
         bounds = domain([r for some in shown.values() for r in some])
         for candidate, some in list(shown.items())[: MOST_PANELS - len(panels)]:
             total = sum(r["candidate"] == candidate for r in of_metric)
@@ -56,7 +61,7 @@ def forest(document: Document) -> list[Panel]:
                 Panel(
                     title=f"{name}: {candidate} − {some[0]['reference']}",
                     note=wording.left_out(len(some), total, "differences"),
-                    description=f"Differences of {name} by group with intervals; the table has the numbers.",
+                    description=f"Differences of {name} {how}; the table has the numbers.",
                     spec=forest_spec(some, bounds),
                 )
             )
@@ -70,10 +75,25 @@ def forest_panels(document: Document) -> int:
 
 def rates(document: Document) -> list[Panel]:
     """Draw the rates of all arms by group, one panel per main metric and attribute."""
+    how = "of each arm by group with intervals"
+    return rates_of(document["rates"], key_metrics(document), arms(document), " by", how)[:MOST_PANELS]
+
+
+def rates_of(
+    rows: Sequence[Row], metrics: Sequence[str], names: Sequence[str], by: str, how: str
+) -> list[Panel]:
+    """Draw rates by group, one panel per metric and attribute.
+
+    Args:
+        rows: the rates.
+        metrics: in their order on the page.
+        names: the arms, in their order on the page.
+        by: joins metric and attribute in a title.
+        how: describes the panels for those who cannot see them.
+    """
     panels = []
-    names = arms(document)
-    for metric in key_metrics(document):
-        of_metric = [r for r in document["rates"] if r["metric"] == metric]
+    for metric in metrics:
+        of_metric = [r for r in rows if r["metric"] == metric]
         overall = [r for r in of_metric if r["attribute"] is None]
         for attribute in [a for a in unique(of_metric, "attribute") if a is not None] or [None]:
             inside = [r for r in of_metric if r["attribute"] == attribute]
@@ -82,13 +102,13 @@ def rates(document: Document) -> list[Panel]:
             name = wording.metric_name(str(metric))
             panels.append(
                 Panel(
-                    title=name if attribute is None else f"{name} by {attribute}",
+                    title=name if attribute is None else f"{name}{by} {attribute}",
                     note=wording.left_out(len(unique(some, "group")), len(groups), "groups") if some else "",
-                    description=f"{name} of each arm by group with intervals; the table has the numbers.",
+                    description=f"{name} {how}; the table has the numbers.",
                     spec=rates_spec([*overall, *some], names),
                 )
             )
-    return panels[:MOST_PANELS]
+    return panels
 
 
 def worst_rows(rows: Sequence[Row]) -> list[Row]:
@@ -132,7 +152,7 @@ def domain(rows: Sequence[Row]) -> tuple[float, float]:
     if open_ends:
         room = max(2 * max(abs(v) for v in ends), 2 * statistics.median(abs(v) for v in open_ends))
         ends += [min(max(v, -room), room) for v in open_ends]
-    scale = 100.0 if rows and wording.in_points(str(rows[0]["metric"])) else 1.0
+    scale = unit_factor(rows[0]["metric"]) if rows else 1.0
     slack = 0.04 * (max(ends) - min(ends)) or 0.01
     return scale * (min(ends) - slack), scale * (max(ends) + slack)
 
@@ -149,15 +169,11 @@ def _labels(rows: Sequence[Row]) -> list[str]:
 
 
 def _line(row: Row, label: str) -> dict[str, Any]:
-    metric = str(row["metric"])
-    scale = 100.0 if wording.in_points(metric) else 1.0
-    low, high, difference = (number(row, k) for k in ("low", "high", "difference"))
-    complete = low is not None and high is not None
+    metric, difference = str(row["metric"]), number(row, "difference")
+    complete = number(row, "low") is not None and number(row, "high") is not None
     return {
         "group": label,
-        "difference": None if difference is None else scale * difference,
-        "low": None if low is None else scale * low,
-        "high": None if high is None else scale * high,
+        **in_unit(row, metric, "difference", "low", "high"),
         "verdict": verdict_of(row) or NO_VERDICT,
         "why": "" if complete else wording.status_reason(row),
         "shown": f"{wording.amount(difference, metric, signed=True)}{wording.unit_of(metric)}",
@@ -178,32 +194,14 @@ def forest_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, A
     # The scale names every line, so that lines without an interval keep their position.
     y = alt.Y("group:N", sort=labels, title=None, scale=alt.Scale(domain=labels))
     at = alt.Scale(domain=list(bounds), nice=False, zero=False)
-    kinds = [*VERDICTS, NO_VERDICT]
-    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[css(k) for k in kinds]))
-    shape = alt.Shape(
-        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
-    )
-    tips = [
-        ("group", "group (rows)"),
-        ("shown", "difference"),
-        ("interval", "interval"),
-        ("verdict", "verdict"),
-    ]
-    tooltip = [
-        alt.Tooltip(f"{f}:N", title=t) for f, t in [*tips, ("p", "adjusted p"), ("flips", "rows changed")]
-    ]
+    colour, shape = verdict_encodings()
+    tooltip = tooltips(
+        group="group (rows)", shown="difference", interval="interval", verdict="verdict", p="adjusted p",
+        flips="rows changed",
+    )  # fmt: skip
     axis = wording.axis_caption(rows[0])
     x = alt.X("difference:Q", scale=at, title=axis)
-    layers: list[Any] = []
-    margin = number(rows[0], "margin")
-    if margin is not None:
-        m = margin * (100.0 if wording.in_points(str(rows[0]["metric"])) else 1.0)
-        band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}])).mark_rect(
-            color="var(--band)", opacity=1
-        )
-        layers.append(band.encode(x=alt.X("from:Q", scale=at, title=axis), x2=alt.X2("to:Q")))
-    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
-    layers.append(zero.encode(x=alt.X("zero:Q", scale=at, title=axis)))
+    layers = margin_and_zero(rows[0], "x", clip=False, scale=at, title=axis)
     bars = alt.Chart(complete).mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
     layers.append(
         bars.encode(
@@ -273,13 +271,9 @@ def arm_dots(
 
     y = alt.Y("group:N", sort=list(labels), title=None, scale=alt.Scale(domain=list(labels)))
     offset = alt.YOffset("arm:N", sort=list(names), scale=alt.Scale(domain=list(names), paddingOuter=0.6))
-    range_ = [f"var(--arm{i % 6 + 1})" for i in range(len(names))]
-    shapes = [ARM_SHAPES[i % len(ARM_SHAPES)] for i in range(len(names))]
     legend = alt.Legend(orient="top", title=None, columns=3, labelLimit=150) if len(names) > 1 else None
-    colour = alt.Color("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=range_))
-    shape = alt.Shape("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=shapes))
-    tips = [("group", "group (rows)"), ("arm", "arm"), ("shown", "value"), ("interval", "interval")]
-    tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
+    colour, shape = arm_encodings(names, legend)
+    tooltip = tooltips(group="group (rows)", arm="arm", shown="value", interval="interval")
     axis = alt.Axis(format="%", tickCount=6) if share else alt.Axis(tickCount=6)
     x = alt.X("low:Q", title=title, axis=axis, scale=alt.Scale(zero=False))
     base = alt.Chart(alt.InlineData(values=list(lines))).encode(
@@ -299,43 +293,3 @@ def arm_dots(
 
 def _better(row: Row) -> str:
     return {1: "higher is better →", -1: "← lower is better", 0: "good or bad by context"}[direction(row)]
-
-
-def css(kind: str) -> str:
-    """Name the colour of a verdict, a variable of the page."""
-    return f"var(--{kind.replace(' ', '-')})"
-
-
-def apply_style(chart: Any, *, height: Any) -> dict[str, Any]:  # noqa: ANN401  (any chart; a number or a step)
-    """Return the specification of a chart with the style and the width of the page.
-
-    The style is set in the specification: each `configure` of altair would copy the chart with its data.
-    """
-    quiet = {
-        "labelColor": "currentColor",
-        "titleColor": "currentColor",
-        "titleFontWeight": "normal",
-        "titleFontSize": 12,
-    }
-    lines = {
-        "domainColor": "var(--rule)",
-        "tickColor": "var(--rule)",
-        "gridColor": "var(--grid)",
-        "labelFontSize": 12,
-    }
-    sides = {"labelLimit": 230, "grid": False, "ticks": False, "domain": False, "labelPadding": 8}
-    spec: dict[str, Any] = chart.to_dict(validate=False)
-    spec.pop("$schema", None)
-    return spec | {
-        "width": "container",
-        "height": height if isinstance(height, int) else height.to_dict(),
-        "background": "transparent",
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "config": {
-            "view": {**spec["config"]["view"], "stroke": None},
-            "font": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
-            "axis": quiet | lines,
-            "axisY": sides,
-            "legend": {"labelColor": "currentColor", "labelFontSize": 12, "symbolSize": 70},
-        },
-    }

@@ -16,7 +16,7 @@ from evenhand.report.cells import (
     settling_cells,
     value_cell,
     verdict_cell,
-)  # fmt: skip
+)
 from evenhand.report.document import (
     Document,
     Row,

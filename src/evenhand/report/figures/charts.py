@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.charts import NO_VERDICT
 from evenhand.report.document import Document, Row, number, unique
+from evenhand.report.encodings import NO_VERDICT, in_unit
 from evenhand.report.figures import style
 from evenhand.report.figures import wording as figure_wording
 from evenhand.report.figures.data import Rows, series_names, split
@@ -63,15 +63,11 @@ def by_group(rows: Rows) -> Spec:
 
 def _shown(rows: Iterable[Row], metric: str) -> list[dict[str, Any]]:
     """Return values and limits in the unit shown; a specification contains only the fields that it draws."""
-    scale = 100.0 if wording.in_points(metric) else 1.0
-    values = []
-    for row in rows:
-        value = number(row, "value")
-        if value is None:
-            continue
-        limits = {k: None if (v := number(row, k)) is None else scale * v for k in ("low", "high")}
-        values.append({"label": row.get("label"), "arm": str(row["arm"]), "value": scale * value, **limits})
-    return values
+    return [
+        {"label": row.get("label"), "arm": str(row["arm"]), **in_unit(row, metric, "value", "low", "high")}
+        for row in rows
+        if number(row, "value") is not None
+    ]
 
 
 def _grid(
@@ -212,13 +208,12 @@ def along_option(rows: Rows, *, logarithmic: bool) -> Spec:
 
 def _valued(rows: Rows, metric: str) -> list[dict[str, Any]]:
     """Return the values along an option, in the unit shown, each with the value of the option."""
-    factor = 100.0 if wording.in_points(metric) else 1.0
     values = []
     for row in rows:
-        y, low, high = (None if (v := number(row, k)) is None else factor * v for k in ("y", "low", "high"))
-        if y is not None:
+        shown = in_unit(row, metric, "y", "low", "high")
+        if shown["y"] is not None:
             point = {"series": row["series"], "at": number(row, "value")}
-            values.append({**point, "value": y, "low": low, "high": high})
+            values.append({**point, "value": shown["y"], "low": shown["low"], "high": shown["high"]})
     return values
 
 
@@ -234,14 +229,10 @@ def by_size(rows: Rows) -> Spec:
     beside = math.log2(domain[1] / domain[0]) * _BESIDE / _SIZE_WIDTH
 
     def panel(panel_rows: Rows, metric: str, head: str) -> Any:  # noqa: ANN401
-        factor = 100.0 if wording.in_points(metric) else 1.0
         values = []
         for row in panel_rows:
             shift = 2 ** (beside * (names.index(str(row["candidate"])) - (len(names) - 1) / 2))
-            shown = {
-                k: None if (v := number(row, k)) is None else factor * v
-                for k in ("difference", "low", "high")
-            }
+            shown = in_unit(row, metric, "difference", "low", "high")
             values.append({"arm": str(row["candidate"]), "n": float(row["n"]) * shift, **shown})
         colours, shapes = style.arm_scales(names, first=1)
         mark = style.legend(names)
@@ -294,13 +285,11 @@ def _forest_panel(rows: Rows, labels: Sequence[str], named: bool) -> Any:  # noq
     import altair as alt  # noqa: PLC0415
 
     metric = str(rows[0]["metric"])
-    factor = 100.0 if wording.in_points(metric) else 1.0
-    values = []
-    for row in rows:
-        shown = {
-            k: None if (v := number(row, k)) is None else factor * v for k in ("difference", "low", "high")
-        }
-        values.append({"label": row["label"], "verdict": row["verdict"] or NO_VERDICT, **shown})
+    values = [
+        {"label": row["label"], "verdict": row["verdict"] or NO_VERDICT}
+        | in_unit(row, metric, "difference", "low", "high")
+        for row in rows
+    ]
     colours, shapes = style.verdict_scales()
     mark = alt.Legend(orient="top", title=None, columns=5)
     colour = alt.Color("verdict:N", scale=colours, legend=mark)
@@ -310,9 +299,9 @@ def _forest_panel(rows: Rows, labels: Sequence[str], named: bool) -> Any:  # noq
     end = wording.axis_caption(rows[0])
     x = alt.X("difference:Q", title=end, axis=flat)
     layers: list[Any] = []
-    margin = number(rows[0], "margin")
+    margin = in_unit(rows[0], metric, "margin")["margin"]
     if margin is not None:
-        band = alt.Chart(alt.InlineData(values=[{"from": -factor * margin, "to": factor * margin}]))
+        band = alt.Chart(alt.InlineData(values=[{"from": -margin, "to": margin}]))
         layers.append(
             band.mark_rect(color=style.BAND, opacity=1).encode(
                 x=alt.X("from:Q", title=end, axis=flat), x2=alt.X2("to:Q")

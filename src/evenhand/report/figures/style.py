@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from evenhand.report.charts import ARM_SHAPES, NO_VERDICT, SHAPES
 from evenhand.report.document import VERDICTS
+from evenhand.report.encodings import ARM_SHAPES, NO_VERDICT, SHAPES
 
 Spec = dict[str, Any]
 

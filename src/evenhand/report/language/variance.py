@@ -8,8 +8,9 @@ from typing import Any
 
 from evenhand.report import wording
 from evenhand.report.cells import count_cell
-from evenhand.report.charts import MOST_LINES, apply_style
+from evenhand.report.charts import MOST_LINES
 from evenhand.report.document import Row, number
+from evenhand.report.encodings import apply_style, tooltips
 from evenhand.report.language import wording as generative_wording
 from evenhand.report.rendering import Cell, Panel, Table, build_table, figure
 
@@ -63,11 +64,7 @@ def _spec(lines: Sequence[Row], labels: Sequence[str], parts: Sequence[str]) -> 
         y=alt.Y("what:N", sort=list(labels), title=None, scale=alt.Scale(domain=list(labels))),
         color=alt.Color("part:N", legend=legend, scale=alt.Scale(domain=list(parts), range=colours)),
         order=alt.Order("order:Q"),
-        tooltip=[
-            alt.Tooltip("what:N", title="preference"),
-            alt.Tooltip("part:N", title="source"),
-            alt.Tooltip("shown:N", title="share (interval)"),
-        ],
+        tooltip=tooltips(what="preference", part="source", shown="share (interval)"),
     )
     return apply_style(chart, height=alt.Step(24, **{"for": "position"}))
 

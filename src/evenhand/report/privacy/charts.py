@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import wording
-from evenhand.report.charts import (
-    MOST_PANELS,
-    apply_style,
-    domain,
-    farthest_from_overall,
-    forest_spec,
-    rates_spec,
-    worst_rows,
-)
-from evenhand.report.document import Document, Row, unique
+from evenhand.report.charts import MOST_PANELS, forest_of, rates_of
+from evenhand.report.document import Document, Row, primary, unique
+from evenhand.report.encodings import apply_style, tooltips
 from evenhand.report.rendering import Panel
 
 #: The lowest rate drawn: a logarithmic axis cannot show 0.
@@ -58,30 +51,25 @@ def curves(document: Document) -> list[Row]:
 
 def roc_blocks(document: Document) -> list[Block]:
     """Draw the ROC curves of all arms, one panel per group, log-log."""
-    names = arms_of(document)
     known = curves(document)
-    blocks: list[Block] = []
-    if not known:
-        return blocks
-    spec = _roc_spec(names)
-    for attack in unique(known, "attack"):
-        of_attack = [r for r in known if r["attack"] == attack]
-        groups = list(dict.fromkeys((r["attribute"], r["group"]) for r in of_attack))
+    spec = _roc_spec(arms_of(document)) if known else {}
+
+    def draw(of_attack: Sequence[Row], attack: str) -> list[Panel]:
         panels = []
-        for attribute, group in groups[: MOST_PANELS - sum(len(b.panels) for b in blocks)]:
-            of_group = [r for r in of_attack if (r["attribute"], r["group"]) == (attribute, group)]
+        for attribute, group in dict.fromkeys((r["attribute"], r["group"]) for r in of_attack):
             name = wording.group_name(attribute, group)
+            points = _points([r for r in of_attack if (r["attribute"], r["group"]) == (attribute, group)])
             panels.append(
                 Panel(
                     title=name,
                     note="",
                     description=f"ROC curve of the attack {attack} for {name}, both axes logarithmic.",
-                    spec={**spec, "datasets": {**spec["datasets"], _POINTS: _points(of_group)}},
+                    spec={**spec, "datasets": {**spec["datasets"], _POINTS: points}},
                 )
             )
-        if panels:
-            blocks.append(Block(str(attack), panels))
-    return blocks
+        return panels
+
+    return _blocks(known, draw)
 
 
 def _points(curves: Sequence[Row]) -> list[dict[str, Any]]:
@@ -110,8 +98,7 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
     y = alt.Y("tpr:Q", scale=scale, axis=axis, title="true positive rate")
     colours = [f"var(--arm{colour})" for _, colour in look(names)]
     colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
-    tips = [("arm", "arm"), ("at", "false positive rate"), ("shown", "true positive rate")]
-    tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
+    tooltip = tooltips(arm="arm", at="false positive rate", shown="true positive rate")
     corners: list[dict[str, float]] = [{"fpr": LEAST, "tpr": LEAST}, {"fpr": 1, "tpr": 1}]
     ends = alt.Chart(alt.InlineData(values=corners))
     chance = ends.mark_line(strokeDash=[4, 4], color="var(--muted)", strokeWidth=1).encode(x=x, y=y)
@@ -129,61 +116,23 @@ def _roc_spec(names: Sequence[str]) -> dict[str, Any]:
 
 def rate_blocks(document: Document) -> list[Block]:
     """Draw the primary metrics of all arms by group, a block per attack."""
-    names, drawn = arms_of(document), 0
-    blocks: list[Block] = []
-    for attack in unique(document["rates"], "attack"):
-        panels = []
-        for metric in document["settings"]["primary"]:
-            rows = [r for r in document["rates"] if (r["attack"], r["metric"]) == (attack, metric)]
-            overall = [r for r in rows if r["attribute"] is None]
-            for attribute in [a for a in unique(rows, "attribute") if a is not None] or [None]:
-                inside = [r for r in rows if r["attribute"] == attribute]
-                some = farthest_from_overall(inside, overall) if attribute is not None else []
-                name = wording.metric_name(str(metric))
-                panels.append(
-                    Panel(
-                        title=name if attribute is None else f"{name}, by {attribute}",
-                        note=wording.left_out(
-                            len(unique(some, "group")), len(unique(inside, "group")), "groups"
-                        )
-                        if some
-                        else "",
-                        description=f"{name} of {attack} by group and arm; the table has the numbers.",
-                        spec=rates_spec([*overall, *some], names),
-                    )
-                )
-        shown = panels[: MOST_PANELS - drawn]
-        drawn += len(shown)
-        if shown:
-            blocks.append(Block(str(attack), shown))
-    return blocks
+    rows, names, metrics = document["rates"], arms_of(document), document["settings"]["primary"]
+    return _blocks(
+        rows, lambda of, attack: rates_of(of, metrics, names, ", by", f"of {attack} by group and arm")
+    )
 
 
 def forest_blocks(document: Document) -> list[Block]:
     """Draw the primary differences, a block per attack, a panel per metric and candidate."""
-    rows = [r for r in document["comparisons"] if r["family"] == "primary"]
+    return _blocks(primary(document), lambda of, _: forest_of(of, "by group"))
+
+
+def _blocks(rows: Sequence[Row], draw: Callable[[Sequence[Row], str], Sequence[Panel]]) -> list[Block]:
+    """Draw the rows of each attack, as many panels as fit on a page."""
     blocks: list[Block] = []
+    room = MOST_PANELS
     for attack in unique(rows, "attack"):
-        panels = []
-        for metric in unique(rows, "metric"):
-            of_metric = [r for r in rows if (r["attack"], r["metric"]) == (attack, metric)]
-            shown = {
-                c: worst_rows([r for r in of_metric if r["candidate"] == c])
-                for c in unique(of_metric, "candidate")
-            }
-            bounds = domain([r for some in shown.values() for r in some])
-            for candidate, some in shown.items():
-                total = sum(r["candidate"] == candidate for r in of_metric)
-                name = wording.metric_name(str(metric))
-                panels.append(
-                    Panel(
-                        title=f"{name}: {candidate} − {some[0]['reference']}",
-                        note=wording.left_out(len(some), total, "differences"),
-                        description=f"Differences of {name} by group; the table has the numbers.",
-                        spec=forest_spec(some, bounds),
-                    )
-                )
-        room = MOST_PANELS - sum(len(b.panels) for b in blocks)
-        if panels[:room]:
-            blocks.append(Block(str(attack), panels[:room]))
+        panels = draw([r for r in rows if r["attack"] == attack], str(attack))[:room]
+        room -= len(panels)
+        blocks += [Block(str(attack), panels)] if panels else []
     return blocks

@@ -8,8 +8,8 @@ from typing import Any
 
 from evenhand.report import wording
 from evenhand.report.cells import count_cell
-from evenhand.report.charts import ARM_SHAPES, apply_style
 from evenhand.report.document import Document, Row, arms, number, unique, verdict_of
+from evenhand.report.encodings import ARM_SHAPES, apply_style, tooltips
 from evenhand.report.rendering import Cell, Panel, Table, build_table, figure
 from evenhand.report.study import calibration_wording
 
@@ -140,8 +140,7 @@ def _spec(audit: Document, names: Sequence[str], look: Sequence[int]) -> dict[st
     colour = alt.Color("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=colours))
     shape = alt.Shape("arm:N", legend=None, scale=alt.Scale(domain=list(names), range=shapes))
     size = alt.Size("n:Q", legend=None, scale=alt.Scale(type="sqrt", range=[12, 130]))
-    tips = [("arm", "arm"), ("edges", "scores"), ("shown", "observed"), ("rows", "rows per run")]
-    tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
+    tooltip = tooltips(arm="arm", edges="scores", shown="observed", rows="rows per run")
     ideal = alt.Chart(alt.InlineData(values=[{"at": 0}, {"at": 1}]))
     diagonal = ideal.mark_line(strokeDash=[4, 4], color="var(--muted)", strokeWidth=1).encode(
         x=alt.X("at:Q", scale=unit_scale, title=across, axis=ticks),

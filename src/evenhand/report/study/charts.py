@@ -9,8 +9,17 @@ from typing import Any
 
 from evenhand.judge.across_arms.series import Series
 from evenhand.report import wording
-from evenhand.report.charts import NO_VERDICT, SHAPES, apply_style, css, domain
-from evenhand.report.document import VERDICTS, Document, Row, number, unique, verdict_of
+from evenhand.report.charts import domain
+from evenhand.report.document import Document, Row, number, unique, verdict_of
+from evenhand.report.encodings import (
+    NO_VERDICT,
+    apply_style,
+    in_unit,
+    margin_and_zero,
+    tooltips,
+    unit_factor,
+    verdict_encodings,
+)
 from evenhand.report.rendering import Panel
 from evenhand.report.study import wording as study_wording
 
@@ -104,7 +113,6 @@ def _option_panel(rows: Sequence[Row], series: Series, slope: Row | None, spec: 
 def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
     """Make one point per value above 0, as the axis is logarithmic; the reference is at 0 by definition."""
     metric = str(rows[0]["metric"])
-    scale = 100.0 if wording.in_points(metric) else 1.0
     by_arm = {r["candidate"]: r for r in rows}
     points = []
     for value, arm in zip(series.values, series.arms, strict=True):
@@ -112,14 +120,12 @@ def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
         difference = 0.0 if arm == rows[0]["reference"] else number(row, "difference") if row else None
         if value <= 0 or difference is None:
             continue
-        low, high = (number(row, k) if row else None for k in ("low", "high"))
         points.append(
             {
                 "value": value,
                 "arm": arm,
-                "difference": scale * difference,
-                "low": None if low is None else scale * low,
-                "high": None if high is None else scale * high,
+                "difference": unit_factor(metric) * difference,
+                **in_unit(row or {}, metric, "low", "high"),
                 "verdict": (verdict_of(row) if row else None) or NO_VERDICT,
                 "shown": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
                 "interval": wording.span(row, signed=True) if row else "the reference",
@@ -132,38 +138,49 @@ def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[
     """Make the specification of a metric without its points: it is slow to make, so all groups share it."""
     import altair as alt  # noqa: PLC0415
 
-    metric = str(row["metric"])
     values = [v for v in series.values if v > 0]
     scale = alt.Scale(type="log", base=2, domain=[min(values) / 1.6, max(values) * 1.6], nice=False)
     ticks = alt.Axis(values=values, format="~g", labelAngle=0, grid=False)
     x = alt.X("value:Q", scale=scale, axis=ticks, title=study_wording.option_axis(series.parameter))
+    return difference_spec(row, x, bounds, _POINTS, "arm", line=True)
+
+
+def difference_spec(
+    row: Row,
+    x: Any,  # noqa: ANN401  (altair's)
+    bounds: tuple[float, float],
+    data: str,
+    *tips: str,
+    line: bool,
+) -> dict[str, Any]:
+    """Draw differences upwards, with intervals, margin and verdicts, of points that are added later.
+
+    Args:
+        row: a comparison of the metric.
+        x: the horizontal channel.
+        bounds: range of the differences.
+        data: name of the points.
+        tips: fields of the tooltip before the difference.
+        line: connect the points.
+    """
+    import altair as alt  # noqa: PLC0415
+
     at = alt.Scale(domain=list(bounds), nice=False, zero=False)
-    title = f"difference to {row['reference']}" + (", points" if wording.in_points(metric) else "")
-    ruled = alt.Axis(grid=True, tickCount=5, titleLimit=170)
-    y = alt.Y("difference:Q", scale=at, title=title, axis=ruled)
-    low = alt.Y("low:Q", scale=at, title=title, axis=ruled)
-    kinds = [*VERDICTS, NO_VERDICT]
-    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[css(k) for k in kinds]))
-    shape = alt.Shape(
-        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
-    )
-    tips = [("arm", "arm"), ("shown", "difference"), ("interval", "interval"), ("verdict", "verdict")]
-    tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
-    layers: list[Any] = []
-    margin = number(row, "margin")
-    if margin is not None:
-        m = margin * (100.0 if wording.in_points(metric) else 1.0)
-        band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}]))
-        layers.append(
-            band.mark_rect(color="var(--band)", opacity=1, clip=True).encode(
-                y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2=alt.Y2("to:Q")
-            )
-        )
-    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
-    layers.append(zero.encode(y=alt.Y("zero:Q", scale=at, title=title, axis=ruled)))
-    points = alt.Chart(alt.NamedData(_POINTS))
-    line = points.mark_line(color="var(--muted)", strokeWidth=1.5, clip=True)
-    layers.append(line.encode(x=x, y=y))
+    points_unit = ", points" if wording.in_points(str(row["metric"])) else ""
+    axis: dict[str, Any] = {
+        "scale": at,
+        "title": f"difference to {row['reference']}{points_unit}",
+        "axis": alt.Axis(grid=True, tickCount=5, titleLimit=170),
+    }
+    y, low = alt.Y("difference:Q", **axis), alt.Y("low:Q", **axis)
+    colour, shape = verdict_encodings()
+    fields = {field: field for field in tips}
+    tooltip = tooltips(**fields, shown="difference", interval="interval", verdict="verdict")
+    layers = margin_and_zero(row, "y", clip=True, **axis)
+    points = alt.Chart(alt.NamedData(data))
+    if line:
+        path = points.mark_line(color="var(--muted)", strokeWidth=1.5, clip=True)
+        layers.append(path.encode(x=x, y=y))
     bars = points.mark_rule(strokeWidth=2.5, strokeCap="round", clip=True)
     layers.append(bars.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=colour, tooltip=tooltip))
     marks = points.mark_point(filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1)

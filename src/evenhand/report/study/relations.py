@@ -7,10 +7,12 @@ from typing import Any
 
 from evenhand.report import wording
 from evenhand.report.cells import change_cell, count_cell, p_cell
-from evenhand.report.charts import ARM_SHAPES, NO_VERDICT, SHAPES, apply_style, css, domain
-from evenhand.report.document import VERDICTS, Document, Row, arms, number, unique, verdict_of
+from evenhand.report.charts import domain
+from evenhand.report.document import Document, Row, arms, number, unique, verdict_of
+from evenhand.report.encodings import NO_VERDICT, apply_style, arm_encodings, in_unit, tooltips
 from evenhand.report.rendering import Cell, Panel, Table, build_table, figure
 from evenhand.report.study import relations_wording
+from evenhand.report.study.charts import difference_spec
 
 #: Largest number of charts of a section; its table contains all.
 MOST_PANELS = 12
@@ -63,23 +65,18 @@ def _by_p(row: Row) -> tuple[float, float]:
 
 def _size_panel(size: Row, rows: Sequence[Row], spec: dict[str, Any]) -> Panel:
     metric = str(size["metric"])
-    scale = 100.0 if wording.in_points(metric) else 1.0
-    values = []
-    for row in rows:
-        low, high, difference = (number(row, k) for k in ("low", "high", "difference"))
-        values.append(
-            {
-                "group": wording.subject(row),
-                "n": row["n"],
-                "rows": wording.count(number(row, "n")),
-                "difference": None if difference is None else scale * difference,
-                "low": None if low is None else scale * low,
-                "high": None if high is None else scale * high,
-                "verdict": verdict_of(row) or NO_VERDICT,
-                "shown": wording.amount(difference, metric, signed=True) + wording.unit_of(metric),
-                "interval": wording.span(row, signed=True),
-            }
-        )
+    values = [
+        {
+            "group": wording.subject(row),
+            "n": row["n"],
+            "rows": wording.count(number(row, "n")),
+            **in_unit(row, metric, "difference", "low", "high"),
+            "verdict": verdict_of(row) or NO_VERDICT,
+            "shown": wording.amount(number(row, "difference"), metric, signed=True) + wording.unit_of(metric),
+            "interval": wording.span(row, signed=True),
+        }
+        for row in rows
+    ]
     title = f"{wording.measure(size)}, {size['attribute']}: {size['candidate']} − {size['reference']}"
     note = relations_wording.size_note(size)
     return Panel(
@@ -93,46 +90,9 @@ def _size_spec(rows: Sequence[Row], bounds: tuple[float, float]) -> dict[str, An
 
     sizes = [float(r["n"]) for r in rows]
     across = alt.Scale(type="log", base=2, domain=[min(sizes) / 1.4, max(sizes) * 1.4], nice=False)
-    x = alt.X(
-        "n:Q", scale=across, title="rows of the group (log scale)", axis=alt.Axis(tickCount=5, format=",.0f")
-    )
-    at = alt.Scale(domain=list(bounds), nice=False, zero=False)
-    title = f"difference to {rows[0]['reference']}"
-    title += ", points" if wording.in_points(str(rows[0]["metric"])) else ""
-    ruled = alt.Axis(grid=True, tickCount=5, titleLimit=170)
-    kinds = [*VERDICTS, NO_VERDICT]
-    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[css(k) for k in kinds]))
-    shape = alt.Shape(
-        "verdict:N", legend=None, scale=alt.Scale(domain=kinds, range=[SHAPES[k] for k in kinds])
-    )
-    tips = [("group", "group"), ("rows", "rows"), ("shown", "difference"), ("interval", "interval")]
-    tooltip = [alt.Tooltip(f"{f}:N", title=t) for f, t in [*tips, ("verdict", "verdict")]]
-    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color="currentColor", opacity=0.6)
-    points = alt.Chart(alt.NamedData(_POINTS))
-    bars = points.mark_rule(strokeWidth=2.5, strokeCap="round", clip=True).encode(
-        x=x,
-        y=alt.Y("low:Q", scale=at, title=title, axis=ruled),
-        y2=alt.Y2("high:Q"),
-        color=colour,
-        tooltip=tooltip,
-    )
-    marks = points.mark_point(filled=True, size=95, opacity=1, stroke="var(--paper)", strokeWidth=1).encode(
-        x=x,
-        y=alt.Y("difference:Q", scale=at, title=title, axis=ruled),
-        color=colour,
-        shape=shape,
-        tooltip=tooltip,
-    )
-    layers: list[Any] = [zero.encode(y=alt.Y("zero:Q", scale=at, title=title, axis=ruled)), bars, marks]
-    margin = number(rows[0], "margin")
-    if margin is not None:
-        m = margin * (100.0 if wording.in_points(str(rows[0]["metric"])) else 1.0)
-        band = alt.Chart(alt.InlineData(values=[{"from": -m, "to": m}]))
-        drawn = band.mark_rect(color="var(--band)", opacity=1, clip=True)
-        layers.insert(
-            0, drawn.encode(y=alt.Y("from:Q", scale=at, title=title, axis=ruled), y2=alt.Y2("to:Q"))
-        )
-    return apply_style(alt.layer(*layers), height=190)
+    ticks = alt.Axis(tickCount=5, format=",.0f")
+    x = alt.X("n:Q", scale=across, title="rows of the group (log scale)", axis=ticks)
+    return difference_spec(rows[0], x, bounds, _POINTS, "group", "rows", line=False)
 
 
 def _sizes_table(rows: Sequence[Row]) -> Table:
@@ -193,19 +153,14 @@ def _utility_spec(values: Sequence[Mapping[str, Any]], names: Sequence[str], met
     import altair as alt  # noqa: PLC0415
 
     across, upwards = relations_wording.utility_axes(metric)
-    colours = [f"var(--arm{i % 6 + 1})" for i in range(len(names))]
-    shapes = [ARM_SHAPES[i % len(ARM_SHAPES)] for i in range(len(names))]
     legend = alt.Legend(orient="top", title=None, columns=3, labelLimit=150)
-    colour = alt.Color("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=colours))
-    shape = alt.Shape("arm:N", legend=legend, scale=alt.Scale(domain=list(names), range=shapes))
+    colour, shape = arm_encodings(names, legend)
     axis = alt.Axis(format="%", tickCount=5, grid=True)
     x_scale, y_scale = alt.Scale(zero=True, nice=True), alt.Scale(zero=False, padding=6)
     x = alt.X("disparity:Q", title=across, axis=axis, scale=x_scale)
     y = alt.Y("accuracy:Q", title=upwards, axis=axis, scale=y_scale)
-    tips = [("arm", "arm"), ("shown", "disparity"), ("right", "accuracy")]
-    base = alt.Chart(alt.InlineData(values=list(values))).encode(
-        color=colour, tooltip=[alt.Tooltip(f"{f}:N", title=t) for f, t in tips]
-    )
+    tooltip = tooltips(arm="arm", shown="disparity", right="accuracy")
+    base = alt.Chart(alt.InlineData(values=list(values))).encode(color=colour, tooltip=tooltip)
     wide = base.mark_rule(strokeWidth=1.5, opacity=0.55).encode(
         x=alt.X("disparity_low:Q", title=across, axis=axis, scale=x_scale), x2=alt.X2("disparity_high:Q"), y=y
     )
