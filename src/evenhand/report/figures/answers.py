@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from evenhand.report.document import Document, Row, number
-from evenhand.report.figures.data import Rows, rates_of
+from evenhand.report.figures.data import Rows, change_fields, estimate_fields, rates_of
 from evenhand.report.language import rows as language_rows
 from evenhand.report.language import wording as generative_wording
 from evenhand.tables.answers.vocabulary import PREDISPOSITION
@@ -67,11 +67,8 @@ def gender_table(result: Document) -> Rows:
             for metric in GENDER_METRICS:
                 rate = rates.get((attribute, group, arm, metric), {})
                 change = compared.get((attribute, group, arm, metric), {})
-                row |= {f"{metric}_n": rate.get("n"), metric: number(rate, "value")}
-                row |= {f"{metric}_{k}": number(rate, k) for k in ("low", "high")}
-                row[f"change_{metric}"] = number(change, "difference")
-                row |= {f"change_{metric}_{k}": number(change, k) for k in ("low", "high")}
-                row[f"change_{metric}_verdict"] = change.get("verdict")
+                row |= {f"{metric}_n": rate.get("n"), **estimate_fields(metric, rate)}
+                row |= change_fields(metric, change)
             rows.append(row)
     return rows
 
@@ -132,15 +129,9 @@ def quality(result: Document) -> Rows:
             row: dict[str, Any] = {"model": model, "arm": arm, "against": against}
             row["verdicts_about"] = judgement["verdict"].get("about")
             for metric in dict.fromkeys(key[2] for key in scores):
-                score, change = (
-                    scores.get((arm, against, metric), {}),
-                    compared.get((arm, against, metric), {}),
-                )
-                row |= {"n": score.get("n"), metric: number(score, "value")}
-                row |= {f"{metric}_{k}": number(score, k) for k in ("low", "high")}
-                row[f"change_{metric}"] = number(change, "difference")
-                row |= {f"change_{metric}_{k}": number(change, k) for k in ("low", "high")}
-                row[f"change_{metric}_verdict"] = change.get("verdict")
+                score = scores.get((arm, against, metric), {})
+                row |= {"n": score.get("n"), **estimate_fields(metric, score)}
+                row |= change_fields(metric, compared.get((arm, against, metric), {}))
             rows.append(row)
     return rows
 

@@ -200,6 +200,25 @@ def by_size(result: Document) -> Rows:
     return rows
 
 
+def estimate_fields(name: str, row: Row) -> dict[str, Any]:
+    """Return a value with its limits, as columns after a name; None where the row lacks them."""
+    return {
+        name: number(row, "value"),
+        f"{name}_low": number(row, "low"),
+        f"{name}_high": number(row, "high"),
+    }
+
+
+def change_fields(name: str, row: Row) -> dict[str, Any]:
+    """Return a difference to the reference with limits and verdict, as columns after `change_` and a name."""
+    return {
+        f"change_{name}": number(row, "difference"),
+        f"change_{name}_low": number(row, "low"),
+        f"change_{name}_high": number(row, "high"),
+        f"change_{name}_verdict": row.get("verdict"),
+    }
+
+
 def series_names(rows: Sequence[Row]) -> list[str]:
     """Name the series of rows along an option, without the reference."""
     return list(dict.fromkeys(str(r["series"]) for r in rows if r["value"] is not None))

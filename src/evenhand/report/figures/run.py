@@ -63,81 +63,45 @@ def _of_task(task: str) -> Callable[[Document], Rows]:
     return lambda d: data.utility(d) if (data.task_of(d) == "image") == (task == "image") else []
 
 
-def _by_group(rows: Rows, _: Document) -> dict[str, Any]:
-    return charts.by_group(rows)
+def _drawn(draw: Callable[[Rows], dict[str, Any]]) -> Callable[[Rows, Document], dict[str, Any]]:
+    """Return a drawing that needs the rows only."""
+    return lambda rows, _: draw(rows)
 
+
+def _along(name: str, parameter: str, why_not: str, *, logarithmic: bool) -> Figure:
+    draw = _drawn(lambda rows: charts.along_option(rows, logarithmic=logarithmic))
+    return Figure(name, lambda document: data.along(document, parameter), why_not, draw)
+
+
+_BY_GROUP, _BY_TEMPLATE = _drawn(charts.by_group), _drawn(answers_charts.by_template)
 
 FIGURES = (
-    Figure("p1_subgroup_utility", _of_task("text"), wording.NOT_TEXTS, _by_group, "arm"),
-    Figure("p2_subgroup_utility_images", _of_task("image"), wording.NOT_IMAGES, _by_group, "arm"),
+    Figure("p1_subgroup_utility", _of_task("text"), wording.NOT_TEXTS, _BY_GROUP, "arm"),
+    Figure("p2_subgroup_utility_images", _of_task("image"), wording.NOT_IMAGES, _BY_GROUP, "arm"),
     Figure("p3_reliability", data.reliability, wording.NO_BINS, charts.reliability, "arm"),
-    Figure("p4_calibration_error", data.calibration, wording.NO_SCORES, _by_group, "arm"),
-    Figure(
-        "p5_attack_roc",
-        attacks.curves,
-        wording.NO_CURVES,
-        attacks.roc,
-        "arm",
-        attacks.pages_of_curves,
-        of="privacy",
-    ),
-    Figure(
-        "p6_leakage",
-        attacks.leakage,
-        wording.NO_ATTACKS,
-        _by_group,
-        "arm",
-        attacks.pages_of_leakage,
-        of="privacy",
-    ),
-    Figure(
-        "p7_rank",
-        lambda d: data.along(d, "rank"),
-        wording.NO_RANKS,
-        lambda rows, _: charts.along_option(rows, logarithmic=True),
-    ),
-    Figure(
-        "p8_layer_fraction",
-        lambda d: data.along(d, "layer_fraction"),
-        wording.NO_FRACTIONS,
-        lambda rows, _: charts.along_option(rows, logarithmic=False),
-    ),
-    Figure(
-        "p9_translation_shares", answers.shares, wording.NO_TRANSLATIONS, _by_group, "arm", of="generations"
-    ),
-    Figure(
-        "p9_translation_gender", answers.gender, wording.NO_TRANSLATIONS, _by_group, "arm", of="generations"
-    ),
-    Figure(
-        "p10_option_shares",
-        answers.options,
-        wording.NO_LIKELIHOODS,
-        lambda rows, _: answers_charts.by_template(rows),
-        "arm",
-        answers_charts.pages,
-        of="likelihoods",
-    ),
-    Figure(
-        "p11_template_twins",
-        answers.twins,
-        wording.NO_TWINS,
-        lambda rows, _: answers_charts.by_template(rows),
-        "arm",
-        answers_charts.pages,
-        of="likelihoods",
-    ),
-    Figure(
-        "p12_group_size", data.by_size, wording.NO_GROUPS, lambda rows, _: charts.by_size(rows), "candidate"
-    ),
-    Figure(
-        "forest", data.differences, wording.NO_ARMS, lambda rows, _: charts.forest(rows), "candidate", of=""
-    ),
+    Figure("p4_calibration_error", data.calibration, wording.NO_SCORES, _BY_GROUP, "arm"),
+    Figure("p5_attack_roc", attacks.curves, wording.NO_CURVES, attacks.roc, "arm",
+           attacks.pages_of_curves, of="privacy"),
+    Figure("p6_leakage", attacks.leakage, wording.NO_ATTACKS, _BY_GROUP, "arm",
+           attacks.pages_of_leakage, of="privacy"),
+    _along("p7_rank", "rank", wording.NO_RANKS, logarithmic=True),
+    _along("p8_layer_fraction", "layer_fraction", wording.NO_FRACTIONS, logarithmic=False),
+    Figure("p9_translation_shares", answers.shares, wording.NO_TRANSLATIONS, _BY_GROUP, "arm",
+           of="generations"),
+    Figure("p9_translation_gender", answers.gender, wording.NO_TRANSLATIONS, _BY_GROUP, "arm",
+           of="generations"),
+    Figure("p10_option_shares", answers.options, wording.NO_LIKELIHOODS, _BY_TEMPLATE, "arm",
+           answers_charts.pages, of="likelihoods"),
+    Figure("p11_template_twins", answers.twins, wording.NO_TWINS, _BY_TEMPLATE, "arm",
+           answers_charts.pages, of="likelihoods"),
+    Figure("p12_group_size", data.by_size, wording.NO_GROUPS, _drawn(charts.by_size), "candidate"),
+    Figure("forest", data.differences, wording.NO_ARMS, _drawn(charts.forest), "candidate", of=""),
     Figure("t1_summary", tables.summary, wording.NO_REFERENCE_RUN),
     Figure("t2_calibration", tables.calibration, wording.NO_SCORES),
     Figure("t3_translation_quality", answers.quality, wording.NO_QUALITY, of="generations"),
     Figure("t4_translation_gender", answers.gender_table, wording.NO_TRANSLATIONS, of="generations"),
     Figure("t5_answers", answers.choices, wording.NO_LIKELIHOODS, of="likelihoods"),
-)
+)  # fmt: skip
 
 #: Reasons for missing figures of parts that a study does not judge.
 _REASON_BY_KIND = {

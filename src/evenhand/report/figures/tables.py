@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from evenhand.report.document import Document, Row, arms, number
-from evenhand.report.figures.data import BRIER, ERROR, Rows, audits
+from evenhand.report.figures.data import BRIER, ERROR, Rows, audits, change_fields, estimate_fields
 
 #: Columns of the summary, with the disparity of each.
 _GAPS = {
@@ -39,11 +38,11 @@ def summary(result: Document) -> Rows:
                     "reference": None if arm == reference else reference,
                     **_of_groups(audit, arm, attribute),
                 }
-                overall = compared.get((arm, None, None, "accuracy"))
-                row |= _change("accuracy", overall)
+                overall = compared.get((arm, None, None, "accuracy"), {})
+                row |= change_fields("accuracy", overall)
                 for name, metric in _GAPS.items():
-                    row |= _estimate_fields(name, _disparity(audit, arm, attribute, metric))
-                    row |= _change(name, compared.get((arm, attribute, None, metric)))
+                    row |= estimate_fields(name, _disparity(audit, arm, attribute, metric))
+                    row |= change_fields(name, compared.get((arm, attribute, None, metric), {}))
                 rows.append(row)
     return rows
 
@@ -58,7 +57,7 @@ def _of_groups(audit: Document, arm: str, attribute: object) -> dict[str, Any]:
         if attribute is not None and r["attribute"] == attribute and r.get("status", "ok") == "ok"
         if (value := number(r, "value")) is not None
     ]
-    fields = _estimate_fields("accuracy", overall)
+    fields = estimate_fields("accuracy", overall)
     for name, pick in (("worst", min), ("best", max)):
         value, row = pick(able, key=lambda pair: pair[0]) if able else (None, {})
         fields |= {
@@ -76,24 +75,6 @@ def _disparity(audit: Document, arm: str, attribute: object, metric: str) -> Row
         if (r["input"], r["attribute"], r["metric"], r["class"]) == (arm, attribute, metric, None)
     )
     return next(matching, {})
-
-
-def _estimate_fields(name: str, row: Row) -> dict[str, Any]:
-    return {
-        name: number(row, "value"),
-        f"{name}_low": number(row, "low"),
-        f"{name}_high": number(row, "high"),
-    }
-
-
-def _change(name: str, row: Row | None) -> dict[str, Any]:
-    comparison: Mapping[str, Any] = row or {}
-    return {
-        f"change_{name}": number(comparison, "difference"),
-        f"change_{name}_low": number(comparison, "low"),
-        f"change_{name}_high": number(comparison, "high"),
-        f"change_{name}_verdict": comparison.get("verdict"),
-    }
 
 
 def calibration(result: Document) -> Rows:
@@ -122,8 +103,8 @@ def calibration(result: Document) -> Rows:
                     "change_calibration_error": number(change, "difference"),
                     "p_value": number(change, "p_value"),
                     "p_adjusted": number(change, "p_adjusted"),
-                    **_estimate_fields("brier_score", brier),
-                    **_change("brier_score", better),
+                    **estimate_fields("brier_score", brier),
+                    **change_fields("brier_score", better),
                     "status": error.get("status", "ok"),
                     "reason": error.get("reason") or change.get("reason") or "",
                 }
