@@ -159,7 +159,7 @@ def test_false_alarms_of_shifts():
         }
         choices, _ = choose_all(load_likelihoods(arms, Columns()))
         result = likelihood_tables.shift_rows(token_bias.compute(choices["raw"]), 0, Settings())
-        alarms += any(r["low"] > 0 or r["high"] < 0 for r in result if r["status"] == "ok")
+        alarms += any(r.low > 0 or r.high < 0 for r in result if r.status == "ok")
     assert alarms <= 4  # 1 of 20 expected, sd 1
 
 

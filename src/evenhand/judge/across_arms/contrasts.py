@@ -32,7 +32,7 @@ from evenhand.judge.core.flips import NO_FLIPS
 from evenhand.judge.core.pairs import module_name, too_few_differ
 from evenhand.judge.rows import ComparisonRow
 from evenhand.judge.settings import METRICS, Settings
-from evenhand.judge.stats.combine import MIN_RUNS, Variation, variance_over_runs
+from evenhand.judge.stats.combine import Variation, variance_over_runs
 from evenhand.tables.schema import BoolArray, FloatArray, Predictions
 
 #: Weighted answers that cancel leave a rounding error; smaller values than this count as 0.
@@ -172,11 +172,7 @@ def _run_variance(contrast: Contrast, estimates: ArmEstimates) -> tuple[FloatArr
     independently of each other.
     """
     arms = [a for a in estimates.predictions.arms if a.name in contrast.weights]
-    values = {a.name: estimates.by_arm[a.name].values for a in arms}
-    fewest = min(len(v) for v in values.values())
-    if fewest < MIN_RUNS:
-        return np.zeros(()), np.inf
+    values = [w * estimates.by_arm[arm].values for arm, w in contrast.weights.items()]
     if all(a.runs == arms[0].runs for a in arms):
-        return variance_over_runs(_weighted_sum(contrast, values))
-    spread = sum(contrast.weights[a] ** 2 * np.var(v, ddof=1) / len(v) for a, v in values.items())
-    return np.asarray(spread), fewest - 1.0
+        return variance_over_runs(np.asarray(sum(values)))
+    return variance_over_runs(*values)

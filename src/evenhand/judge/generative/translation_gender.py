@@ -32,6 +32,9 @@ def _gap_info(title: str) -> MetricInfo:
     )  # fmt: skip
 
 
+#: Shares by the gender of an output, and by the stereotype of the occupation.
+SHARE_NAMES = (*(f"share_{g}" for g in NAMED), "share_pro", "share_anti")
+
 INFO = GenerativeInfo(
     title="gender in translation",
     needs="generations",

@@ -9,8 +9,9 @@ from typing import Any
 from evenhand import registry
 from evenhand.judge.documents import head
 from evenhand.judge.language.robustness import AXES, direction
+from evenhand.judge.language.rows import RobustnessRow
 from evenhand.judge.result import AuditResult, verdict_of
-from evenhand.judge.rows import ComparisonRow, RateRow
+from evenhand.judge.rows import ComparisonRow, RateRow, Row
 from evenhand.judge.settings import GENERATIVE, Settings
 from evenhand.tables.answers.generations import Generations
 from evenhand.tables.answers.likelihoods import Likelihoods
@@ -53,7 +54,7 @@ def build_result(
         reference: index of the reference arm.
         rows: rows of `rates` and of `comparisons`.
         problems: remarks.
-        parts: further tables, by name.
+        parts: further tables, by name; their rows may be typed.
     """
     rates, comparisons = rows
     arms = list(dict.fromkeys(arm for arm, _ in table.arm_runs))
@@ -88,10 +89,19 @@ def build_result(
             "rates": [row.to_dict() for row in rates],
             "disparities": [],
             "comparisons": [row.to_dict() for row in comparisons],
-            **parts,
+            **_plain(parts),
             "verdict": verdict,
         }
     )
+
+
+def _plain(part: Any) -> Any:  # noqa: ANN401  (rows, and all that JSON can hold)
+    """Turn the rows in a part of a document into objects."""
+    if isinstance(part, Row):
+        return part.to_dict()
+    if isinstance(part, Mapping):
+        return {key: _plain(value) for key, value in part.items()}
+    return [_plain(value) for value in part] if isinstance(part, list) else part
 
 
 def requested(settings: Settings) -> list[str]:
@@ -106,33 +116,27 @@ def requested(settings: Settings) -> list[str]:
     return []
 
 
-def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
+def token_sentences(shifts: Sequence[ComparisonRow]) -> list[str]:
     """Report for each pair of arms whether token priors shifted, preferences for meanings, both or neither.
 
     Args:
-        shifts: rows of the shifts of effects, with simultaneous intervals.
+        shifts: the shifts of effects, with simultaneous intervals.
     """
-    overall = [r for r in shifts if r["attribute"] is None and r["status"] != "undefined"]
+    findings = {
+        (True, True): "both token priors and preferences for meanings shifted",
+        (True, False): "token priors shifted, with no detected shift of preferences: token bias, not belief",
+        (False, True): "preferences shifted, with no detected shift of token priors: belief, not token bias",
+        (False, False): "no shift of token priors or of preferences for meanings is detected",
+    }
+    overall = [r for r in shifts if r.attribute is None and r.status != "undefined"]
     sentences = []
-    for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in overall):
-        pair_rows = [r for r in overall if (r["candidate"], r["reference"]) == (candidate, reference)]
+    for candidate, reference in dict.fromkeys((r.candidate, r.reference) for r in overall):
+        pair_rows = [r for r in overall if (r.candidate, r.reference) == (candidate, reference)]
         tokens, meanings = (
-            [r for r in pair_rows if r["metric"] == metric]
-            for metric in ("token_prior", "meaning_preference")
+            [r for r in pair_rows if r.metric == metric] for metric in ("token_prior", "meaning_preference")
         )
         moved = [[r for r in rows if direction(r) != "cannot tell"] for rows in (tokens, meanings)]
-        finding = {
-            (True, True): "both token priors and preferences for meanings shifted",
-            (
-                True,
-                False,
-            ): "token priors shifted, with no detected shift of preferences: token bias, not belief",
-            (
-                False,
-                True,
-            ): "preferences shifted, with no detected shift of token priors: belief, not token bias",
-            (False, False): "no shift of token priors or of preferences for meanings is detected",
-        }[bool(moved[0]), bool(moved[1])]
+        finding = findings[bool(moved[0]), bool(moved[1])]
         sentences.append(
             f"{candidate} against {reference}: {finding} ({_shift_summary('tokens', moved[0], tokens)}; "
             f"{_shift_summary('meanings', moved[1], meanings)})."
@@ -140,17 +144,17 @@ def token_sentences(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
     return sentences
 
 
-def _shift_summary(what: str, moved: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
+def _shift_summary(what: str, moved: Sequence[ComparisonRow], rows: Sequence[ComparisonRow]) -> str:
     """Report the number of effects that shifted, and the largest shift."""
     if not rows:
         return f"no {what} to compare"
     if moved:
-        most = max(moved, key=lambda r: abs(r["difference"]))
-        size = nats(most["difference"], "+")
-        return f"{len(moved)} of {len(rows)} {what}, most '{most['class']}' by {size} nats"
-    ends = [max(abs(r["low"]), abs(r["high"])) for r in rows if r["status"] == "ok"]
+        most = max(moved, key=lambda r: abs(r.difference))
+        size = nats(most.difference, "+")
+        return f"{len(moved)} of {len(rows)} {what}, most '{most.class_name}' by {size} nats"
+    ends = [max(abs(r.low), abs(r.high)) for r in rows if r.status == "ok"]
     if not ends:
-        return f"none of {len(rows)} {what} can be judged: {rows[0]['reason']}"
+        return f"none of {len(rows)} {what} can be judged: {rows[0].reason}"
     return f"0 of {len(rows)} {what}, none by more than {nats(max(ends))} nats"
 
 
@@ -159,35 +163,26 @@ def nats(value: float, sign: str = "-") -> str:
     return f"{value:{sign}.2f}" if abs(value) >= 0.095 or value == 0 else f"{value:{sign}.2g}"
 
 
-def robustness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def robustness_sentences(rows: Sequence[RobustnessRow]) -> list[str]:
     """Report whether the conclusions about each candidate survive template, token and scoring."""
     sentences = []
-    for candidate, reference in dict.fromkeys((r["candidate"], r["reference"]) for r in rows):
-        pair_rows = [r for r in rows if (r["candidate"], r["reference"]) == (candidate, reference)]
+    for candidate, reference in dict.fromkeys((r.candidate, r.reference) for r in rows):
+        pair_rows = [r for r in rows if (r.candidate, r.reference) == (candidate, reference)]
         subject = f"how often {candidate} chooses each meaning, compared with {reference}"
-        detected = {r["meaning"]: r for r in pair_rows if r["says"] != "cannot tell"}
+        detected = {r.meaning: r for r in pair_rows if r.says != "cannot tell"}
         if not detected:
-            appears = sum(r["finding"] == "appears" for r in pair_rows)
-            some = (
-                f"; {appears} of {len(pair_rows)} checks by template, token or scoring show one"
-                if appears
-                else ""
-            )
-            sentences.append(f"No difference is detected in {subject}{some}.")
+            appears = sum(r.finding == "appears" for r in pair_rows)
+            checks = f"{appears} of {len(pair_rows)} checks by template, token or scoring show one"
+            sentences.append(f"No difference is detected in {subject}{f'; {checks}' if appears else ''}.")
             continue
         parts = []
         for axis in AXES.values():
-            axis_rows = [r for r in pair_rows if r["axis"] == axis and r["meaning"] in detected]
-            if not axis_rows:
-                parts.append(f"{axis}: only one")
-                continue
-            kinds = {
-                f: [r["meaning"] for r in axis_rows if r["finding"] == f]
-                for f in ("survives", "weakens", "turns")
-            }
-            parts.append(f"{axis}: " + ", ".join(f"{len(m)} {f}" for f, m in kinds.items() if m))
-        firm = all(r["finding"] == "survives" for r in pair_rows if r["meaning"] in detected)
-        shares = ", ".join(f"{meaning} {r['difference']:+.3f}" for meaning, r in detected.items())
+            findings = [r.finding for r in pair_rows if r.axis == axis and r.meaning in detected]
+            counts = {f: findings.count(f) for f in ("survives", "weakens", "turns")}
+            tally = ", ".join(f"{n} {finding}" for finding, n in counts.items() if n)
+            parts.append(f"{axis}: {tally if findings else 'only one'}")
+        firm = all(r.finding == "survives" for r in pair_rows if r.meaning in detected)
+        shares = ", ".join(f"{meaning} {r.difference:+.3f}" for meaning, r in detected.items())
         sentences.append(
             f"Conclusions on {subject} ({shares}) {'survive' if firm else 'do not all survive'} template, "
             f"token and scoring ({'; '.join(parts)})."

@@ -10,26 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
 
 from evenhand.judge.core import families
 from evenhand.judge.core import pairs as compare
 from evenhand.judge.core.evidence import PairedEstimate
 from evenhand.judge.generative import RateByGroup
 from evenhand.judge.generative.option_shares import shares
+from evenhand.judge.language.rows import ConclusionRow, Direction, Finding, RobustnessRow
 from evenhand.judge.prompts.choices import TIED, Chosen
+from evenhand.judge.rows import ComparisonRow
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Attribute
 
 #: Attributes that are varied, and their names in a result.
 AXES: dict[str, str] = {"template": "template", "variant": "token", "scoring": "scoring"}
 
-Direction = Literal["more", "less", "cannot tell"]
-
 
 def conclusions(
     choices: Mapping[str, Chosen], scoring: str, reference: int, settings: Settings
-) -> list[dict[str, Any]]:
+) -> list[ConclusionRow]:
     """Compare the share of every meaning between arms: overall, by template, by variant, by scoring.
 
     Args:
@@ -39,8 +38,7 @@ def conclusions(
         settings: level, smallest group and seed.
 
     Returns:
-        Rows as in `comparisons` with `scoring`, `axis` (null for the conclusion itself) and `says`, the
-        direction of the difference: the candidate chooses the meaning `more` or `less` often.
+        Rows of all meanings, which form one family.
     """
     pairs: list[PairedEstimate] = []
     labels: list[tuple[str, str | None]] = []
@@ -63,8 +61,8 @@ def conclusions(
     arms = [arm.name for arm in rows.arms]
     settled = families.adjust_family(pairs, rows, settings, "robustness", arms[reference])
     return [
-        {**row, "scoring": name, "axis": axis, "says": direction(row)}
-        for row, (name, axis) in zip((row.to_dict() for row in settled), labels, strict=True)
+        ConclusionRow(**vars(row), scoring=name, axis=axis, says=direction(row))
+        for row, (name, axis) in zip(settled, labels, strict=True)
     ]
 
 
@@ -86,14 +84,14 @@ def _paired_estimates(
     ]
 
 
-def direction(row: Mapping[str, Any]) -> Direction:
+def direction(row: ComparisonRow) -> Direction:
     """Return the direction of a difference whose interval excludes 0, else `cannot tell`."""
-    if row["low"] > 0:
+    if row.low > 0:
         return "more"
-    return "less" if row["high"] < 0 else "cannot tell"
+    return "less" if row.high < 0 else "cannot tell"
 
 
-def robustness(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def robustness(rows: Sequence[ConclusionRow]) -> list[RobustnessRow]:
     """Count along each axis how often each conclusion is confirmed, undetermined or reversed.
 
     Args:
@@ -105,36 +103,34 @@ def robustness(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         conclusion itself is undetermined, `appears` (a difference is detected somewhere) or `open`.
     """
     result = []
-    for conclusion in (r for r in rows if r["axis"] is None):
-        meaning_rows = [
-            r for r in rows if (r["candidate"], r["class"]) == (conclusion["candidate"], conclusion["class"])
-        ]
+    for conclusion in (r for r in rows if r.axis is None):
+        about = (conclusion.candidate, conclusion.class_name)
         for axis, axis_name in AXES.items():
-            looks = [r for r in meaning_rows if r["axis"] == axis]
+            looks = [r for r in rows if r.axis == axis and (r.candidate, r.class_name) == about]
             if not looks:
                 continue
-            same = sum(r["says"] == conclusion["says"] for r in looks)
-            unsure = sum(r["says"] == "cannot tell" for r in looks)
-            opposite = len(looks) - unsure - (same if conclusion["says"] != "cannot tell" else 0)
+            same = sum(r.says == conclusion.says for r in looks)
+            unsure = sum(r.says == "cannot tell" for r in looks)
+            opposite = len(looks) - unsure - (same if conclusion.says != "cannot tell" else 0)
             result.append(
-                {
-                    "candidate": conclusion["candidate"],
-                    "reference": conclusion["reference"],
-                    "meaning": conclusion["class"],
-                    "says": conclusion["says"],
-                    "difference": conclusion["difference"],
-                    "axis": axis_name,
-                    "looks": len(looks),
-                    "same": same,
-                    "cannot_tell": unsure,
-                    "opposite": opposite,
-                    "finding": _finding(conclusion["says"], same, opposite, len(looks)),
-                }
+                RobustnessRow(
+                    candidate=conclusion.candidate,
+                    reference=conclusion.reference,
+                    meaning=conclusion.class_name,
+                    says=conclusion.says,
+                    difference=conclusion.difference,
+                    axis=axis_name,
+                    looks=len(looks),
+                    same=same,
+                    cannot_tell=unsure,
+                    opposite=opposite,
+                    finding=_finding(conclusion.says, same, opposite, len(looks)),
+                )
             )
     return result
 
 
-def _finding(conclusion: str, same: int, opposite: int, looks: int) -> str:
+def _finding(conclusion: Direction, same: int, opposite: int, looks: int) -> Finding:
     if conclusion == "cannot tell":
         return "appears" if opposite else "open"
     if opposite:

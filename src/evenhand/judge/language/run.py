@@ -66,12 +66,12 @@ def judge_generations(table: Generations, columns: Columns, settings: Settings) 
     parts = {
         "quality": {
             "signatures": signatures,
-            "rates": [r.to_dict() for r in rates if r.metric in scores and r.attribute is None],
+            "rates": [r for r in rates if r.metric in scores and r.attribute is None],
         },
         "shares": [
-            r.to_dict()
+            r
             for r in rates
-            if r.metric.startswith("share_") and r.attribute in (None, PREDISPOSITION)
+            if r.metric in translation_gender.SHARE_NAMES and r.attribute in (None, PREDISPOSITION)
         ],
     }
     return build_result(table, columns, settings, reference, (rates, comparisons), problems, parts)

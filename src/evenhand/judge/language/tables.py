@@ -16,7 +16,7 @@ from evenhand.judge.generative import MetricByGroup, RateByGroup, inversions, op
 from evenhand.judge.language.robustness import conclusions, robustness
 from evenhand.judge.language.variance import variance_rows
 from evenhand.judge.prompts.choices import SCORINGS, Chosen
-from evenhand.judge.rows import RateRow
+from evenhand.judge.rows import ComparisonRow, RateRow
 from evenhand.judge.scorings.pride import token_priors
 from evenhand.judge.settings import Settings
 from evenhand.tables.answers.likelihoods import NONE, Likelihoods
@@ -157,12 +157,12 @@ def _token_bias(
 ) -> tuple[dict[str, Any], list[str]]:
     """Build the tables of token bias: token priors, preferences for meanings, their shifts, and RStd."""
     shown = token_bias.compute(declared)
-    priors: Rows = []
+    effects: list[RateRow] = []
     for s in shown:
         for arm, observed in zip(s.predictions.arms, s.observed, strict=True):
             for group, estimate in zip(s.groups, observed, strict=True):
                 row = rate_row(s.measure, arm, None, group, estimate, s.predictions, settings)
-                priors.append(replace(row, class_name=s.class_name).to_dict())
+                effects.append(replace(row, class_name=s.class_name))
     arms = list(dict.fromkeys(a for a, _ in declared.table.arm_runs))
     against = dict.fromkeys([reference, *([arms.index(BASE)] if BASE in arms else [])])
     moved = [row for index in against for row in shift_rows(shown, index, settings)]
@@ -173,7 +173,7 @@ def _token_bias(
             "meanings among its tokens (or they leave a token tied to one meaning)."
         )
     return {
-        "effects": priors,
+        "effects": effects,
         "priors": _prior_rows(declared),
         "shifts": moved,
         "rstd": [row for chosen in choices.values() for row in token_bias.rstd_rows(chosen)],
@@ -181,7 +181,7 @@ def _token_bias(
     }, problems
 
 
-def shift_rows(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> Rows:
+def shift_rows(shown: Sequence[MetricByGroup], reference: int, settings: Settings) -> list[ComparisonRow]:
     """Compare every effect with one arm; all these shifts form one family."""
     pairs = [
         p
@@ -193,8 +193,7 @@ def shift_rows(shown: Sequence[MetricByGroup], reference: int, settings: Setting
     if not pairs:
         return []
     rows = shown[0].predictions
-    moved = families.adjust_family(pairs, rows, settings, "shifts", rows.arms[reference].name)
-    return [row.to_dict() for row in moved]
+    return families.adjust_family(pairs, rows, settings, "shifts", rows.arms[reference].name)
 
 
 def _prior_rows(chosen: Chosen) -> Rows:

@@ -8,12 +8,12 @@ Its variance is split for every arm, and so is that of the difference of two arm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evenhand import registry
+from evenhand.judge.language.rows import VarianceRow
 from evenhand.judge.prompts.choices import SCORINGS, TIE_TOLERANCE, Chosen
 from evenhand.judge.prompts.crossing import Crossing, crossing_of
 from evenhand.judge.prompts.forms import log_shares
@@ -23,9 +23,6 @@ from evenhand.judge.stats.variance import Components, components, limits
 from evenhand.tables.answers.likelihoods import NONE
 from evenhand.tables.schema import FloatArray
 
-Rows = list[dict[str, Any]]
-
-NAN = float("nan")
 SNIPPET, SEED, RESIDUAL = "snippet", "seed", "residual"
 
 #: Names of sums of components.
@@ -52,7 +49,7 @@ class _Effect:
     pure: bool
 
 
-def variance_rows(chosen: Chosen, reference: int, settings: Settings) -> tuple[Rows, list[str]]:
+def variance_rows(chosen: Chosen, reference: int, settings: Settings) -> tuple[list[VarianceRow], list[str]]:
     """Split the variance of the preference for every meaning, of every arm and of every difference.
 
     Args:
@@ -61,15 +58,13 @@ def variance_rows(chosen: Chosen, reference: int, settings: Settings) -> tuple[R
         settings: the level.
 
     Returns:
-        Rows and remarks. Rows of an arm have `input`, rows of a difference `candidate` and `reference`;
-        `kind` is `component` or `sum`; `share` is the share in the sum of all components, with negative ones
-        taken as 0.
+        Rows and remarks; `share` is the share in the sum of all components, with negative ones taken as 0.
     """
     table = chosen.table
     arms = list(dict.fromkeys(arm for arm, _ in table.arm_runs))
     scores = np.asarray(registry.load(SCORINGS, chosen.scoring).compute(table, chosen.blocks))
     shares = np.exp(log_shares(scores, table.there))
-    rows: Rows = []
+    rows: list[VarianceRow] = []
     left_out = {}
     for code in np.unique(table.meaning[chosen.scored]):
         at = table.meaning == code
@@ -80,15 +75,18 @@ def variance_rows(chosen: Chosen, reference: int, settings: Settings) -> tuple[R
         left_out[table.meanings[code]] = crossing.left_out, int(offered.sum())
         preference = np.where(at, shares, 0.0).sum(axis=2)[:, crossing.context]
         for k, arm in enumerate(arms):
-            head = {"input": arm, "candidate": None, "reference": None, "scoring": chosen.scoring}
+            head = VarianceRow(
+                input=arm,
+                scoring=chosen.scoring,
+                class_name=table.meanings[code],
+                level=1 - settings.alpha,
+            )
             values = _arm_preference(preference, chosen, arm)
-            rows += _split_rows(head | {"class": table.meanings[code]}, values, crossing, "", settings)
+            rows += _split_rows(head, values, crossing, "", settings)
             if k != reference:
-                head |= {"input": None, "candidate": arm, "reference": arms[reference]}
+                head = replace(head, input=None, candidate=arm, reference=arms[reference])
                 values, remark = _preference_difference(preference, chosen, arm, arms[reference])
-                rows += _split_rows(
-                    head | {"class": table.meanings[code]}, values, crossing, remark, settings
-                )
+                rows += _split_rows(head, values, crossing, remark, settings)
     return rows, _remarks(left_out)
 
 
@@ -111,8 +109,8 @@ def _preference_difference(
 
 
 def _split_rows(
-    head: dict[str, Any], values: FloatArray, crossing: Crossing, remark: str, settings: Settings
-) -> Rows:
+    head: VarianceRow, values: FloatArray, crossing: Crossing, remark: str, settings: Settings
+) -> list[VarianceRow]:
     """Build the rows of the preference of one arm, or of one difference, for one meaning."""
     prompts, runs, snippets = values.shape
     lacking = dict(crossing.groupings.lacking)
@@ -120,34 +118,31 @@ def _split_rows(
         lacking[SNIPPET] = "one snippet only, so variation over snippets cannot be estimated"
     if runs == 1:
         lacking[SEED] = remark or "one run only, so variation over seeds cannot be estimated"
-    head |= {
-        "mean": float(values.mean()),
-        "n": prompts * snippets,
-        "left_out": crossing.left_out,
-        "runs": runs,
-        "unit": "snippets",
-        "level": 1 - settings.alpha,
-    }
+    head = replace(
+        head, mean=float(values.mean()), n=prompts * snippets, left_out=crossing.left_out, runs=runs
+    )
     undefined = [
-        head | _empty_row("component", name, name, reason=reason) for name, reason in lacking.items()
+        replace(head, component=name, factors=name, reason=reason) for name, reason in lacking.items()
     ]
     factors = [*crossing.groupings.codes, *[SNIPPET] * (snippets > 1), *[SEED] * (runs > 1)]
     if len(factors) < 2:
-        alone = "only {} varies, so no variance can be split"
-        return [*undefined, *(head | _empty_row("component", f, f, reason=alone.format(f)) for f in factors)]
+        alone = [
+            replace(head, component=f, factors=f, reason=f"only {f} varies, so no variance can be split")
+            for f in factors
+        ]
+        return [*undefined, *alone]
     cluster = np.arange(snippets) if crossing.cluster is None else crossing.cluster
     estimates = components(values, list(crossing.groupings.codes.values()), cluster)
     effects = _effects(estimates, crossing, runs, snippets)
     no_interval = _interval_obstacle(estimates, crossing)
-    rows = [_component_row(estimates, [e], "component", no_interval, settings) for e in effects]
-    sums = [
-        _component_row(
-            estimates, [e for e in effects if e.total == total], "sum", no_interval, settings, total
-        )
+    parts = [(replace(head, component=effect.name, factors=effect.factors), [effect]) for effect in effects]
+    parts += [
+        (replace(head, kind="sum", component=total), [e for e in effects if e.total == total])
         for total in dict.fromkeys(e.total for e in effects)
         if total is not None
     ]
-    return [*(head | row for row in (*rows, *sums)), *undefined]
+    rows = [_component_row(row, estimates, of, no_interval, settings) for row, of in parts]
+    return [*rows, *undefined]
 
 
 def _effects(estimates: Components, crossing: Crossing, runs: int, snippets: int) -> list[_Effect]:
@@ -170,29 +165,28 @@ def _effects(estimates: Components, crossing: Crossing, runs: int, snippets: int
 
 
 def _component_row(
+    row: VarianceRow,
     estimates: Components,
     effects: Sequence[_Effect],
-    kind: str,
     no_interval: str,
     settings: Settings,
-    name: str | None = None,
-) -> dict[str, Any]:
-    """Build the row of one component, or of the sum of several."""
+) -> VarianceRow:
+    """Fill in the row of one component, or of the sum of several."""
     which = [e.index for e in effects]
     # Estimates of variance components may be negative; shares are reported with these truncated at 0, while
     # the interval is that of the untruncated share.
     positive = np.maximum(estimates.estimates, 0.0)
-    row = {
-        "variance": float(positive[which].sum()),
-        "variance_untruncated": float(estimates.estimates[which].sum()),
-        "degrees": sum(e.degrees for e in effects),
-    }
-    label, factors = (effects[0].name, effects[0].factors) if name is None else (name, None)
+    row = replace(
+        row,
+        variance=float(positive[which].sum()),
+        variance_untruncated=float(estimates.estimates[which].sum()),
+        degrees=sum(e.degrees for e in effects),
+    )
     if not estimates.estimates.sum() > ZERO_VARIANCE:
-        return _empty_row(kind, label, factors, **row, reason="nothing varies: all shares are the same")
+        return replace(row, reason="nothing varies: all shares are the same")
     share = float(positive[which].sum() / positive.sum())
     untruncated, without = estimates.shares(which)
-    row |= {"share": share, "share_untruncated": untruncated}
+    row = replace(row, share=share, share_untruncated=untruncated)
     # The jackknife over snippets covers their sampling only. A component that varies over prompts or seeds
     # needs enough of these as well.
     fewest = min((e.degrees for e in effects if e.pure), default=MIN_RUNS)
@@ -203,10 +197,9 @@ def _component_row(
             "no interval holds, and the result does not extend to other prompts or seeds"
         )
     if reason:
-        return _empty_row(kind, label, factors, **row, status="too_small", reason=reason)
+        return replace(row, status="too_small", reason=reason)
     low, high = limits(untruncated, without, settings.alpha)
-    ends = {"low": min(low, share), "high": max(high, share), "interval": INTERVAL}
-    return _empty_row(kind, label, factors, **row, **ends, status="ok", reason="")
+    return replace(row, low=min(low, share), high=max(high, share), interval=INTERVAL, status="ok")
 
 
 def _interval_obstacle(estimates: Components, crossing: Crossing) -> str:
@@ -219,13 +212,6 @@ def _interval_obstacle(estimates: Components, crossing: Crossing) -> str:
     if not estimates.without.sum(axis=1).min() > ZERO_VARIANCE:
         return "all of the variance is in one snippet: no interval"
     return ""
-
-
-def _empty_row(kind: str, name: str, factors: str | None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401  (fields)
-    """Build a row with all fields; those that are not given are undefined."""
-    numbers = ("variance", "variance_untruncated", "share", "share_untruncated", "low", "high", "degrees")
-    empty = {**dict.fromkeys(numbers, NAN), "status": "undefined", "reason": "", "interval": None}
-    return {"kind": kind, "component": name, "factors": factors} | empty | fields
 
 
 def _remarks(left_out: dict[str, tuple[int, int]]) -> list[str]:

@@ -17,15 +17,9 @@ from evenhand.judge.core.estimates import Group
 from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
 from evenhand.judge.privacy.rows import LeakageRow, Status
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings, at_fpr
-from evenhand.judge.stats.combine import MIN_RUNS
+from evenhand.judge.stats.combine import run_half_width, share_limits, unit_of
 from evenhand.judge.stats.intervals import clopper_pearson, wilson
-from evenhand.judge.stats.quantiles import t_of, z_of, z_to_t
-from evenhand.tables.schema import FloatArray
-
-
-def unit_of(targets: int) -> str:
-    """Name the source of variation: rows of these very targets, or rows and targets."""
-    return "rows and runs" if targets >= MIN_RUNS else "rows"
+from evenhand.judge.stats.quantiles import z_of, z_to_t
 
 
 def status_of(
@@ -120,13 +114,6 @@ def rate_row(
     )
 
 
-def run_half_width(values: FloatArray, alpha: float) -> float:
-    """Half width of the t interval of a mean over targets; 0 below five targets."""
-    if len(values) < MIN_RUNS:
-        return 0.0
-    return float(t_of(alpha, len(values) - 1.0) * np.std(values, ddof=1) / np.sqrt(len(values)))
-
-
 def limits(
     estimates: AttackEstimates, estimate: LeakageEstimate, metric: str, g: int, alpha: float
 ) -> tuple[float, float, str]:
@@ -142,13 +129,9 @@ def limits(
     if variance > 0 and 0 < value < 1:
         n = value * (1 - value) / variance
     z = float(z_to_t(z_of(alpha), max(fewest - 1.0, 1.0)))
-    low, high = (float(v) for v in wilson(value, n, z))
     kind = "DeLong's variance" if metric == AUC else "influence values"
-    return (
-        max(value - float(np.hypot(value - low, runs)), 0.0),
-        min(value + float(np.hypot(high - value, runs)), 1.0),
-        f"Wilson with {kind}, rows clustered over targets, pointwise",
-    )
+    low, high = share_limits(value, wilson(value, n, z), runs)
+    return low, high, f"Wilson with {kind}, rows clustered over targets, pointwise"
 
 
 def _rate_limits(
