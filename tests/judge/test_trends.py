@@ -356,3 +356,16 @@ def test_names_without_two_numbers_make_no_series(names):
 def test_commas_within_a_value_do_not_part_options():
     names = [f"lora[targets=(query,value),rank={r}]" for r in (1, 8)]
     assert [(s.method, s.parameter) for s in series_of(names)] == [("lora[targets=(query,value)]", "rank")]
+
+
+def test_names_with_blanks_are_not_confused():
+    """Arm `a` on base `b c` and arm `a b` on base `c` are different contrasts."""
+    p = world(0.02)
+    names = [arm.name for arm in p.arms[:3]]
+    models = {
+        "low": {"full": names[0], "a": names[1], "a b": names[2]},
+        "b c": {"full": names[0], "a": names[1]},
+        "c": {"full": names[0], "a b": names[2]},
+    }
+    rows = interactions(p, models, Settings(reference="full"))
+    assert {(r["arm"], r["model_high"]) for r in rows} == {("a", "b c"), ("a b", "c")}

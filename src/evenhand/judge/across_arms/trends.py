@@ -59,7 +59,7 @@ def trends(predictions: Predictions, series: Sequence[Series], settings: Setting
         CallError: a series names an unknown arm, or needed scores are missing.
     """
     _refuse_unknown([arm for s in series for arm in s.arms], predictions)
-    by_name = {}
+    by_name: dict[str, tuple[Series, Contrast, list[float]]] = {}
     for arms_along in series:
         usable = [(v, arm) for v, arm in zip(arms_along.values, arms_along.arms, strict=True) if v > 0]
         if len({v for v, _ in usable}) >= MIN_VALUES:
@@ -68,7 +68,8 @@ def trends(predictions: Predictions, series: Sequence[Series], settings: Setting
             weights = centred / np.sum(centred**2)
             arms = [arm for _, arm in usable]
             contrast = Contrast(
-                f"{arms_along.method} {arms_along.parameter}", dict(zip(arms, weights, strict=True))
+                f"{len(by_name)}: {arms_along.method} {arms_along.parameter}",
+                dict(zip(arms, weights, strict=True)),
             )
             by_name[contrast.name] = (arms_along, contrast, [v for v, _ in usable])
     rows = []
@@ -145,7 +146,7 @@ def interactions(
     if reference not in known:
         raise CallError(f"no arm is called {reference!r}; {nearest(reference, known)}")
     key: dict[str, tuple[str, str]] = {}
-    contrasts = []
+    contrasts: list[Contrast] = []
     for high in others:
         arms_low, arms_high = models[low], models[high]
         both = [arm for arm in arms_low if arm in arms_high]
@@ -156,7 +157,7 @@ def interactions(
                 arms_low[arm]: -1.0,
                 arms_low[reference]: 1.0,
             }
-            contrasts.append(Contrast(f"{arm} {high}", weights))
+            contrasts.append(Contrast(f"{len(contrasts)}: {arm} {high}", weights))
             key[contrasts[-1].name] = (arm, high)
     rows = []
     for contrast, row in contrast_rows(predictions, contrasts, settings):
