@@ -32,9 +32,8 @@ VARIANCE_CAPTION = "Variance components of each preference."
 MOST_SENTENCES = 6
 TOKENS = (
     "Where variants permute the meanings of the options over their tokens, an option's log share splits "
-    "into an effect of the token and an effect of the meaning. The first is a prior of an answer token, "
-    "the second the preference that remains. An arm that shifts only the first has not changed the "
-    "preference."
+    "into an effect of the token and an effect of the meaning. The first is a prior of an answer token, the "
+    "second the preference that remains. An arm that shifts only the first has not changed the preference."
 )
 SHIFTS_CAPTION = "Paired shifts between arms, by question; simultaneous intervals"
 PRIORS_CAPTION = "Prior of every token, as a share of its options"
@@ -42,10 +41,9 @@ RSTD_CAPTION = (
     "RStd: standard deviation over tokens of the recall of the expected answer, in points (0: no bias)"
 )
 INVERSIONS = (
-    "Each twin is compared with the plainest form of its question. An inverted twin gives the tokens "
-    "other meanings: an answer that keeps its token follows the token, one that keeps its meaning follows"
-    " the meaning. A reordered twin has the same meanings at other positions: an answer keeps both or "
-    "neither."
+    "Each twin is compared with the plainest form of its question. An inverted twin gives the tokens other "
+    "meanings: an answer that keeps its token follows the token, one that keeps its meaning follows the "
+    "meaning. A reordered twin has the same meanings at other positions: an answer keeps both or neither."
 )
 OPTIONS_CAPTION = "Shares of every option."
 SCORINGS = (

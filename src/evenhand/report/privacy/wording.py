@@ -104,11 +104,10 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
         ),
         (
             "Intervals",
-            f"The {level} intervals account for variation over rows, in the threshold (an order statistic of "
-            "the non-members' scores) and, with five or more attacked runs, over runs. A row counts once "
-            "over "
-            "all runs, since it is a member in some and a non-member in others. With fewer runs an interval "
-            "is about these very models.",
+            f"The {level} intervals account for variation over rows, in the threshold (an order statistic "
+            "of the non-members' scores) and, with five or more attacked runs, over runs. A row counts once "
+            "over all runs, since it is a member in some and a non-member in others. With fewer runs an "
+            "interval is about these very models.",
         ),
         (
             "Undefined values and small groups",
@@ -125,11 +124,9 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
             (
                 "Comparisons",
                 "Differences candidate − reference under the same attack, paired by run (with the same "
-                "training "
-                f"set) and by row. The primary family is {names}, times all attacks, groups and candidates; "
-                f"with probability {level} all its intervals contain their true differences. More leakage is "
-                "harm; the margin is "
-                f"{wording.amount(margin, 'accuracy')} points.",
+                f"training set) and by row. The primary family is {names}, times all attacks, groups and "
+                f"candidates; with probability {level} all its intervals contain their true differences. "
+                f"More leakage is harm; the margin is {wording.amount(margin, 'accuracy')} points.",
             ),
         )
     return paragraphs
@@ -142,8 +139,7 @@ def _attacks(document: Document) -> str:
         "lira": "lira compares a row's margin with those of models that were and were not trained on it",
         "lira_t": "lira_t does the same with variances shrunk towards those of other rows, and Student's t",
         "rmia": "rmia compares how much likelier a row is under the attacked model than under reference "
-        "models, "
-        "relative to all other rows",
+        "models, relative to all other rows",
     }
     kinds = dict.fromkeys(name.partition("[")[0] for name in names)
     text = "; ".join(summaries[k] for k in kinds if k in summaries)

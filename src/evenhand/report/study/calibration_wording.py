@@ -24,8 +24,7 @@ def reliability_caption(audit: Document) -> str:
         promised, true = f"the score of {positive!r}", f"the share of rows that are {positive!r}"
     return (
         f"Each point is a bin of scores. The horizontal axis is {promised}; the vertical axis is {true}, "
-        "with "
-        "a pointwise interval. On the dashed line scores equal frequencies; below it the model is "
+        "with a pointwise interval. On the dashed line scores equal frequencies; below it the model is "
         "overconfident. Larger points contain more rows. All runs of an arm are pooled."
     )
 

@@ -92,13 +92,11 @@ def size_method(level: str) -> str:
     """Describe the test of dependence on group size."""
     return (
         "Small groups have noisy differences, so a large |difference| in a small group is weak evidence. "
-        "Each "
-        "difference is divided by its own standard deviation (sampling and heterogeneity of groups), and "
-        "its rank is compared with the rank of the group's size over all orders of the groups (the rank test "
-        "of Begg and Mazumdar). The p-value is adjusted over all metrics and candidates; the interval of "
-        f"a slope contains the slopes that the test does not reject, pointwise {level}. It requires five "
-        "groups: "
-        "with four, even a perfect order has p = 0.08."
+        "Each difference is divided by its own standard deviation (sampling and heterogeneity of groups), "
+        "and its rank is compared with the rank of the group's size over all orders of the groups (the rank "
+        "test of Begg and Mazumdar). The p-value is adjusted over all metrics and candidates; the interval "
+        f"of a slope contains the slopes that the test does not reject, pointwise {level}. It requires five "
+        "groups: with four, even a perfect order has p = 0.08."
     )
 
 

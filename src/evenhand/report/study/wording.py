@@ -99,9 +99,8 @@ def trend_caption(reference: str) -> str:
     """Explain how to read the curves along an option."""
     return (
         f"Each point is the difference to {reference} at one value of the option, with the interval of the "
-        "comparisons; the axis of the option is logarithmic. The shaded band is the margin. An interval "
-        "at the "
-        "edge continues beyond it."
+        "comparisons; the axis of the option is logarithmic. The shaded band is the margin. An interval at "
+        "the edge continues beyond it."
     )
 
 
@@ -111,8 +110,7 @@ def trend_method(level: str) -> str:
         "A slope is the change of a metric per doubling of an option, by least squares over the arms that "
         "differ in it. Effects that all arms share cancel, so it is also the slope of the difference to the "
         f"reference. All slopes of a model form one family with simultaneous {level} intervals. A slope "
-        "describes "
-        "a straight line over the values in the study, not beyond them. Slopes get no verdict."
+        "describes a straight line over the values in the study, not beyond them. Slopes get no verdict."
     )
 
 
