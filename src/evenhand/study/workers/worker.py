@@ -78,6 +78,8 @@ def _listen(connection: Connection) -> queue.SimpleQueue[Request]:
         try:
             while (message := messages.receive(connection)) is not None:
                 requests.put(message)
+        except Exception:  # a plug-in that a message names cannot be imported here
+            traceback.print_exc()
         finally:
             os._exit(0)
 
