@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from evenhand.cli.lib.plugins import KINDS, title
+from evenhand.cli.lib.plugins import KINDS
 from evenhand.cli.lib.studies import find_studies
 
 
@@ -19,7 +19,7 @@ def COMMAND(path: str | None) -> None:
 
 
 def _list_plugins() -> None:
-    from evenhand.spec.plugins import installed  # noqa: PLC0415
+    from evenhand.spec.plugins import installed, plugin  # noqa: PLC0415
     from evenhand.spec.recipes import describe_recipe, recipe_names  # noqa: PLC0415
 
     for kind, package in KINDS.items():
@@ -27,7 +27,7 @@ def _list_plugins() -> None:
         width = max(map(len, names), default=0)
         click.echo(f"{kind}:")
         for name in names:
-            click.echo(f"  {name:<{width}}  {title(package, name)}".rstrip())
+            click.echo(f"  {name:<{width}}  {plugin(package, name).INFO.title}".rstrip())
     click.echo("recipes:")
     recipes = recipe_names()
     for name in recipes:

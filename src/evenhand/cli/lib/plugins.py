@@ -28,10 +28,3 @@ def every_name() -> list[str]:
     from evenhand.spec.plugins import installed  # noqa: PLC0415
 
     return sorted({name for package in KINDS.values() for name in installed(package)})
-
-
-def title(package: str, name: str) -> str:
-    """Return the title of a plug-in in reports."""
-    from evenhand.spec.plugins import plugin  # noqa: PLC0415
-
-    return str(plugin(package, name).INFO.title)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -128,15 +128,25 @@ def boundary(prompt: Ids, continued: Sequence[Ids]) -> int:
     return shared
 
 
-def longest(fits: Any, most: int) -> int | None:
-    """Return the largest number from 0 to `most` that fits, by bisection; None if 0 does not fit.
+def shorten(encoder: Encoder, text: str, build: Callable[[str], str], limit: int) -> str | None:
+    """Truncate a text at its end, as little as necessary; None if even an empty text is too long.
 
-    `fits` has to be monotone: every number below one that fits has to fit.
+    Found by bisection: the start of a text that fits has to fit too.
+
+    Args:
+        encoder: the tokenizer.
+        text: the text.
+        build: returns what is encoded, given the truncated text.
+        limit: maximum number of tokens of `build(text)`.
     """
+
+    def fits(characters: int) -> bool:
+        return len(encoder.encode([build(text[:characters])])[0]) <= limit
+
     if not fits(0):
         return None
-    low, high = 0, most
+    low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+    return text[:low]

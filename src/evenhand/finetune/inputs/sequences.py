@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from evenhand.errors import InputError
 from evenhand.finetune import Data
 from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.inputs.encoded_rows import SHORT_TEXT_TOKENS, Texts
-from evenhand.finetune.inputs.encoder import Encoder, Ids, boundary, encoder_of, longest
+from evenhand.finetune.inputs.encoder import Encoder, Ids, boundary, encoder_of, shorten
 from evenhand.finetune.inputs.targets import TaskRows, TokenTargets
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.tables.schema import IntArray
@@ -88,17 +87,13 @@ def _shorten(
     encoder: Encoder, examples: Examples, translations: Translations, row: int, limit: int
 ) -> tuple[Ids, Ids] | None:
     """Truncate the text of a pair at its end, as little as necessary; None if the translation is too long."""
-    text = str(examples.inputs[row])
     learnt = translations.learnt(row)
-
-    def fits(n: int) -> bool:
-        return len(encoder.encode([translations.prompt(text[:n]) + learnt])[0]) + 1 <= limit
-
-    characters = longest(fits, len(text))
-    if characters is None:
+    text = shorten(
+        encoder, str(examples.inputs[row]), lambda part: translations.prompt(part) + learnt, limit - 1
+    )
+    if text is None:
         return None
-    shortened = translations.prompt(text[:characters])
-    prompt, full = encoder.encode([shortened, shortened + learnt])
+    prompt, full = encoder.encode([translations.prompt(text), translations.prompt(text) + learnt])
     return prompt, [*full, encoder.end]
 
 
@@ -158,11 +153,7 @@ def encode_prompts(encoder: Encoder, data: Data, rows: IntArray, max_length: int
     cut = 0
     for i, text in enumerate(texts):
         if len(prompts[i]) > limit:
-            characters = longest(partial(_fits, encoder, text, translations, limit), len(text)) or 0
-            prompts[i] = encoder.encode([translations.prompt(text[:characters])])[0]
+            start = shorten(encoder, text, translations.prompt, limit) or ""
+            prompts[i] = encoder.encode([translations.prompt(start)])[0]
             cut += 1
     return prompts, cut
-
-
-def _fits(encoder: Encoder, text: str, translations: Translations, limit: int, characters: int) -> bool:
-    return len(encoder.encode([translations.prompt(text[:characters])])[0]) <= limit

@@ -17,7 +17,7 @@ from evenhand.finetune import Data, Job
 from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.inputs.choices import Choice, Choices
 from evenhand.finetune.inputs.encoded_rows import pad
-from evenhand.finetune.inputs.encoder import Encoder, boundary, encoder_of, longest
+from evenhand.finetune.inputs.encoder import Encoder, boundary, encoder_of, shorten
 from evenhand.finetune.inputs.passes import rows_of_a_pass
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import write as output
@@ -87,10 +87,7 @@ def _encode(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[C
     """Encode prompts with their answers; texts that are too long are truncated at their end."""
     # Without a first token, an empty prompt is replaced by the end token, which needs room.
     max_tokens = limit - (not encoder.first)
-    texts: dict[str, None] = {}
-    for question in questions:
-        for text in _texts(question, question.text):
-            texts.setdefault(text)
+    texts = dict.fromkeys(text for question in questions for text in _texts(question, question.text))
     ids_of = dict(zip(texts, encoder.encode(list(texts)), strict=True))
     choices: list[Choice] = []
     complaints: dict[str, None] = {}
@@ -100,14 +97,14 @@ def _encode(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[C
         cut = max(map(len, continued)) > max_tokens
         if cut:
             answer = max(zip(map(len, continued), form.answers, strict=True))[1]
-            characters = longest(_fits_limit(encoder, question, answer, max_tokens), len(question.text))
-            if characters is None:
+            shortened = shorten(encoder, question.text, partial(_fill, form, answer=answer), max_tokens)
+            if shortened is None:
                 complaints[
                     f"{_describe(question)}: has more than {limit} tokens even without a text; raise "
                     f"training.max_length, up to the model's {encoder.context}, or shorten the template."
                 ] = None
                 continue
-            prompt, *continued = encoder.encode(_texts(question, question.text[:characters]))
+            prompt, *continued = encoder.encode(_texts(question, shortened))
         without_tokens = [
             answer for answer, ids in zip(form.answers, continued, strict=True) if ids == prompt
         ]
@@ -128,16 +125,11 @@ def _encode(encoder: Encoder, questions: Sequence[Prompt], limit: int) -> list[C
 
 def _texts(question: Prompt, text: str) -> list[str]:
     """Return the text of the prompt, and of the prompt with each answer."""
-    prompt = question.form.before + text + question.form.after
-    return [prompt, *(prompt + answer for answer in question.form.answers)]
+    return [_fill(question.form, text, answer) for answer in ("", *question.form.answers)]
 
 
-def _fits_limit(encoder: Encoder, question: Prompt, answer: str, limit: int) -> Callable[[int], bool]:
-    def fits(characters: int) -> bool:
-        before, after = question.form.before, question.form.after
-        return len(encoder.encode([before + question.text[:characters] + after + answer])[0]) <= limit
-
-    return fits
+def _fill(form: PromptTemplate, text: str, answer: str) -> str:
+    return form.before + text + form.after + answer
 
 
 def _describe(question: Prompt) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
@@ -77,23 +77,36 @@ def _predict(
     shared: bool,
 ) -> FloatArray:
     """Return transformed logits of a model, [m, classes], in float64."""
-    model.eval()
     positions = {row: i for i, row in enumerate(rows.tolist())}
     outputs: FloatArray = np.empty((0, 0))
     if not len(rows):
         return outputs
-    with torch.no_grad():
-        for batch, inputs in in_batches(encoded, rows, accelerator, shared=shared):
-            with nullcontext() if exact else accelerator.autocast():
-                out = model(**inputs).logits
-            values = transform(out.double()).cpu().numpy()
-            if not len(outputs):
-                outputs = np.zeros((len(rows), values.shape[1]))
-            outputs[[positions[row] for row in batch.tolist()]] = values[: len(batch)]
+    for batch, out in _forward(model, encoded, rows, accelerator, exact=exact, shared=shared):
+        values = transform(out.double()).cpu().numpy()
+        if not len(outputs):
+            outputs = np.zeros((len(rows), values.shape[1]))
+        outputs[[positions[row] for row in batch.tolist()]] = values[: len(batch)]
     outputs = all_reduce_sum(outputs, accelerator) if shared else outputs
     if not np.isfinite(outputs).all():
         raise FloatingPointError("the model produced NaN or infinite outputs; try a lower learning rate")
     return outputs
+
+
+def _forward(
+    model: torch.nn.Module,
+    encoded: EncodedRows,
+    rows: IntArray,
+    accelerator: Accelerator,
+    *,
+    exact: bool,
+    shared: bool,
+) -> Iterator[tuple[IntArray, torch.Tensor]]:
+    """Yield the rows and logits of each batch, computed without gradients; a repeated batch has no rows."""
+    model.eval()
+    for batch, inputs in in_batches(encoded, rows, accelerator, shared=shared):
+        with torch.no_grad(), nullcontext() if exact else accelerator.autocast():
+            logits = model(**inputs).logits
+        yield batch, logits
 
 
 def answer_batches(
@@ -158,19 +171,15 @@ def token_log_probs(
     Raises:
         FloatingPointError: a log probability is NaN or infinite.
     """
-    model.eval()
     pieces_by_row: dict[int, FloatArray] = {}
-    with torch.no_grad():
-        for batch, inputs in in_batches(encoded, rows, accelerator, shared=shared):
-            with nullcontext() if exact else accelerator.autocast():
-                logits = model(**inputs).logits
-            if not len(batch):
-                continue
-            labels = targets.labels(batch, logits.shape[1]).to(logits.device)[:, 1:]
-            scored = labels != IGNORE_INDEX
-            values = _target_log_probs(logits, labels, scored)
-            pieces = np.split(values, np.cumsum(scored.sum(1).cpu().numpy())[:-1])
-            pieces_by_row |= dict(zip(batch.tolist(), pieces, strict=True))
+    for batch, logits in _forward(model, encoded, rows, accelerator, exact=exact, shared=shared):
+        if not len(batch):
+            continue
+        labels = targets.labels(batch, logits.shape[1]).to(logits.device)[:, 1:]
+        scored = labels != IGNORE_INDEX
+        values = _target_log_probs(logits, labels, scored)
+        pieces = np.split(values, np.cumsum(scored.sum(1).cpu().numpy())[:-1])
+        pieces_by_row |= zip(batch.tolist(), pieces, strict=True)
     pieces_by_row = all_gather_dict(pieces_by_row, accelerator) if shared else pieces_by_row
     return [pieces_by_row[row] for row in rows.tolist()]
 
