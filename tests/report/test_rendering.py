@@ -7,7 +7,9 @@ from importlib.metadata import version
 import pytest
 import vl_convert
 
-from evenhand.report import rendering
+from evenhand.report import rendering, wording
+from evenhand.report.encodings import in_unit
+from evenhand.report.rendering import Cell, build_table, figure
 
 
 @pytest.fixture
@@ -41,3 +43,17 @@ def test_a_cache_that_cannot_be_written_is_done_without(bundled, tmp_path, monke
     monkeypatch.setenv("EVENHAND_CACHE", str(tmp_path / "file"))
     assert [rendering._bundled() for _ in range(2)] == ["ä\r\n</script>"] * 2
     assert len(bundled) == 2
+
+
+def test_headings_are_aligned_like_their_columns():
+    table = build_table("t", ("arm", "value"), [[Cell("full"), figure(0.5, "50.0", css="none")]])
+    assert [(c.text, c.css) for c in table.head] == [("arm", ""), ("value", "figure")]
+    assert [c.text for c in build_table("t", ("arm", "value"), []).head] == ["arm", "value"]
+
+
+def test_numbers_have_their_interval_in_the_unit_of_their_metric():
+    row = {"metric": "accuracy", "difference": 0.04, "low": -0.01, "high": 0.09}
+    assert wording.estimate(row, "difference", signed=True) == "+4.0 (−1.0 to +9.0)"
+    assert wording.estimate(row | {"low": None}, "difference", signed=True) == "+4.0"
+    assert in_unit(row, "accuracy", "difference", "margin") == {"difference": 4.0, "margin": None}
+    assert in_unit(row, "log_loss", "difference") == {"difference": 0.04}
