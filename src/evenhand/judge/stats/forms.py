@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.judge.stats.combine import Variation
+from evenhand.judge.stats.combine import Variation, join
 from evenhand.judge.stats.intervals import tango, wilson
 from evenhand.judge.stats.paired import ScorePaired, stack
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
@@ -195,13 +195,13 @@ class Contrasts:
             at: [A] indices of the maxima.
         """
         estimate = self.estimate[at]
-        runs = replace(self.variation, run_variance=self.variation.run_variance[at])
+        variation = replace(self.variation, run_variance=self.variation.run_variance[at])
+        runs = variation.run_distance(z[:, None])
         down, up = self._distances(z, at)
         paired = self._paired_distances(z, at) if self.two_arms else None
         below = self._row_distance(self.matrix, at, (down, up), paired)
         above = self._row_distance(-self.matrix, at, (down, up), paired)
-        z = z[:, None]
-        return estimate - runs.distance(below, z), estimate + runs.distance(above, z)
+        return estimate - join(below, runs), estimate + join(above, runs)
 
     def _distances(self, z: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
         """[A, P] distances of the rates to their lower and upper limits."""
