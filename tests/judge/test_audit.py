@@ -188,13 +188,23 @@ def test_small_groups_keep_their_row_and_get_no_verdict():
 
 
 def test_runs_decide_the_unit():
-    for runs, unit in ((1, "rows"), (3, "rows"), (5, "rows and runs")):
+    """Shares take three runs of each arm, other numbers five."""
+    shares = {
+        "accuracy",
+        "selection_rate",
+        *(f"{a}_{b}_rate" for a in ("true", "false") for b in ("positive", "negative")),
+    }
+    both = {"rows", "rows and runs"}
+    for runs, units in ((1, {"rows"}), (2, {"rows"}), (3, both), (5, {"rows and runs"})):
         world = World((300, 200), (0.8, 0.8), (0.8, 0.6), runs=runs, sigma=0.05)
         p = world.rows(np.random.default_rng(0))
         result = judge_predictions(p, Columns(), Settings()).to_dict()
-        assert {r["unit"] for r in result["comparisons"]} == {unit}
+        assert {r["unit"] for r in result["comparisons"]} == units
+        for row in result["comparisons"]:
+            least = 3 if row["metric"] in shares else 5
+            assert row["unit"] == ("rows and runs" if runs >= least else "rows"), row["metric"]
         assert {r["runs"] for r in result["comparisons"]} == {runs}
-        assert ("not for the method" in result["verdict"]["sentence"]) == (unit == "rows")
+        assert ("not for the method" in result["verdict"]["sentence"]) == (runs < 3)
 
 
 def test_weights_of_two_are_not_twice_the_rows():

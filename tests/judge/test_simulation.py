@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.simulate import coverage, translations
+from benchmarks.simulate import coverage, shifts, translations
 from benchmarks.simulate.worlds import World, draw
 
 from evenhand.judge.core import estimates as counts
@@ -36,7 +36,6 @@ pytestmark = pytest.mark.no_cover  # tracing makes simulations a third slower, a
         {"groups": 2, "rows": 30, "rho": 0.9, "between_arms": 0.1},
         {"groups": 8, "rows": 200, "rho": 0, "between_arms": 0.02},
         {"groups": 8, "rows": "unequal", "accuracy": 0.95, "base_rate": 0.05},
-        {"groups": 2, "rows": 2000, "runs": 5, "sigma": 0.3, "rho": 0.9},
     ],
 )
 def test_primary_family_covers(axes):
@@ -45,6 +44,21 @@ def test_primary_family_covers(axes):
     assert found["against Bonferroni"] <= 1
     if found["false alarms"] is not None:
         assert found["false alarms"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        shifts.World((200,) * 8, candidates=4),
+        shifts.World((1500,) * 2, runs=3, common=0.9, metrics=1),
+        shifts.World((400,) * 8, candidates=4, runs=3, shifts="one cell"),
+        shifts.World((400,) * 8, pairing=-0.3),
+    ],
+)
+def test_families_of_runs_that_shift_cover(world):
+    found = shifts.coverage(world, 300)
+    assert found["coverage"] >= 0.93 - 3 * np.sqrt(0.93 * 0.07 / 300)
+    assert found["width / unmoderated"] < 0.8
 
 
 def test_rows_only_intervals_do_not_cover_the_method():

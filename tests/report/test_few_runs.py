@@ -1,4 +1,4 @@
-"""Verdicts on fewer than five runs say so wherever they are read."""
+"""Verdicts on few runs say so wherever they are read."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def shown(document):
     return " ".join(stream.getvalue().split())
 
 
-@pytest.mark.parametrize(("full", "lora", "thing"), [(1, 1, "these very models"), (4, 4, "these runs"),
-                                                     (5, 4, "these runs")])  # fmt: skip
+@pytest.mark.parametrize(("full", "lora", "thing"), [(1, 1, "these very models"), (2, 2, "these runs"),
+                                                     (5, 2, "these runs")])  # fmt: skip
 def test_few_runs_are_named_everywhere(full, lora, thing):
     document = judged(full, lora)
     assert document["verdict"]["about"] == "these runs"
@@ -68,13 +68,16 @@ def test_few_runs_are_named_everywhere(full, lora, thing):
         assert wording.comparison_sentence(row).startswith("In these runs, compared with full, lora ")
 
 
-def test_five_runs_are_about_the_method():
-    document = judged(5, 5)
+@pytest.mark.parametrize(("full", "lora"), [(3, 3), (5, 5), (3, 8)])
+def test_enough_runs_are_about_the_method(full, lora):
+    document = judged(full, lora)
     assert document["verdict"]["about"] == "the method"
     text, page = shown(document), build_page(document)
     assert "For the method: ▼ 2 harm" in text
-    for words in (text, page, document["verdict"]["sentence"]):
-        assert "n these runs" not in words
+    assert "n these runs" not in document["verdict"]["sentence"]
+    assert '<span class="about"> in these runs</span>' not in page
+    # Exploratory rows of other numbers than shares need five runs.
+    assert ("n these runs" in text + page) == (full < 5)
     assert "Compared with full, lora does harm to sex=" in page
 
 

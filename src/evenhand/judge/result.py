@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evenhand import registry
@@ -14,6 +14,7 @@ from evenhand.judge.documents import head, without_nan
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.rows import ComparisonRow, DisparityRow, RateRow
 from evenhand.judge.settings import DISPARITIES, GENERATIVE, METRICS, Settings
+from evenhand.judge.stats.combine import MIN_RUNS, MIN_RUNS_MODERATED
 from evenhand.tables.schema import Columns, Predictions
 
 SCHEMA = "evenhand.audit/1"
@@ -22,7 +23,7 @@ WORDS = ("harm", "harmless", "help", "undecided")
 #: Metrics that a sentence names one by one.
 MAX_NAMED_METRICS = 3
 
-#: The scope of verdicts. Fewer than five runs of an arm do not estimate the variation of further runs.
+#: The scope of verdicts. A few runs of an arm do not estimate the variation of further runs.
 THESE_RUNS, THE_METHOD = "these runs", "the method"
 
 
@@ -79,6 +80,7 @@ class Wording:
         what: describes a row by its metric and its group.
         runs: the noun for repetitions of an arm (runs, seeds).
         number: the display name of a metric.
+        least_runs: runs of each arm from which verdicts may be about the method.
     """
 
     alone: str
@@ -86,6 +88,7 @@ class Wording:
     what: Callable[[ComparisonRow], str]
     runs: str
     number: Callable[[str], str]
+    least_runs: int = MIN_RUNS
 
 
 def verdict_of(
@@ -205,9 +208,11 @@ def _sentence(
             f" ({worst.level:.0%} interval {worst.low:+.3f} to {worst.high:+.3f})."
         )
     if few_runs:
+        # Some comparisons need more runs than others; those with enough of the fewer need the greater number.
+        more = any(c.unit == "rows" and c.runs >= wording.least_runs for c in judged)
         sentence += (
-            f" This holds for {scope}, not for the method:"
-            f" conclusions about the method need at least 5 {wording.runs} of each arm."
+            f" This holds for {scope}, not for the method: conclusions about the method need at least"
+            f" {MIN_RUNS if more else wording.least_runs} {wording.runs} of each arm."
         )
     return sentence
 
@@ -227,6 +232,7 @@ WORDING = Wording(
     what=lambda row: f"{title(row.metric)} of {group_label(row)}",
     runs="runs",
     number=title,
+    least_runs=MIN_RUNS_MODERATED,
 )
 
 
@@ -243,7 +249,9 @@ def document(
     arms = [arm.name for arm in predictions.arms]
     candidates = [name for i, name in enumerate(arms) if i != reference]
     idle = nothing_learnt(predictions, reference)
-    verdict = verdict_of(comparisons, candidates, arms[reference])
+    # Rows of their own leave variances over runs as they are: they take five runs.
+    wording = replace(WORDING, least_runs=MIN_RUNS) if predictions.resplit else WORDING
+    verdict = verdict_of(comparisons, candidates, arms[reference], wording)
     return {
         **head(SCHEMA),
         "settings": {

@@ -334,8 +334,9 @@ def verdict_label(row: Row) -> str:
 
 
 def of_few_runs(rows: Iterable[Row]) -> bool:
-    """Return whether verdicts are about the runs at hand only, since an arm has fewer than five."""
-    return any(r.get("unit") == "rows" for r in rows)
+    """Return whether verdicts are about the runs at hand only; rows without one may need more runs."""
+    rows = list(rows)
+    return any(r.get("unit") == "rows" for r in [r for r in rows if verdict_of(r)] or rows)
 
 
 def counts_line(document: Document) -> str:
@@ -355,7 +356,7 @@ def unit_note(document: Document) -> str:
     runs = int(min(r.get("runs") or 1 for r in rows))
     if of_few_runs(rows):
         draws = "one run, which is a single draw" if runs == 1 else f"{runs} runs, each one draw"
-        few = " With 5 or more runs per arm, verdicts are about the method." if runs < 5 else ""
+        few = " With more runs per arm, verdicts are about the method." if runs < 5 else ""
         return f"These verdicts are about these runs, not the method: an arm has {draws}.{few}"
     return (
         f"These verdicts are about the method on this training set: rows and {runs} runs per arm both vary."

@@ -108,7 +108,7 @@ def check_gate(verdicts: Sequence[Mapping[str, Any]], fail_on: str | None) -> in
     few = any(
         verdict["about"] == "these runs" for verdict in verdicts if any(verdict["counts"][w] for w in failing)
     )
-    about = "in these runs; this is not a claim about the method, which needs at least 5 runs of each arm"
+    about = "in these runs; this is not a claim about the method, which needs more runs of each arm"
     click.echo(
         f"--fail-on {fail_on}: the gate fails: {counted} {about if few else 'of the method'}.",
         err=True,

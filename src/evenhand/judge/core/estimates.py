@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.judge.metrics import Estimate, Metric, MetricInfo, Sample
-from evenhand.judge.stats.combine import Variation
+from evenhand.judge.stats.combine import MIN_RUNS_MODERATED, Variation
 from evenhand.judge.stats.paired import ScorePaired
 from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
@@ -56,6 +56,8 @@ class Observed:
         present: [n] share of the runs that have the row; None is all of them.
         each: [n] the row's own value where the metric is a mean of such, and answers are neither right nor
             wrong.
+        flips: variance of a single run's value that flips of single answers give; NaN where runs are few or
+            have rows of their own.
     """
 
     values: FloatArray
@@ -68,6 +70,7 @@ class Observed:
     present: FloatArray | None = None
     each: FloatArray | None = None
     right_by_run: BoolArray | None = None
+    flips: float = float("nan")
 
 
 def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Group]:
@@ -125,7 +128,31 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
         reason=reason,
         present=np.ones(len(rows)) if everywhere else here.mean(axis=0),
         right_by_run=right,
+        flips=np.nan if predictions.resplit else flip_variance(estimates, rows, predictions),
     )
+
+
+def flip_variance(estimates: list[Estimate], rows: IntArray, predictions: Predictions) -> float:
+    """Variance of a single run's value that flips of single answers give, without shifts of whole runs.
+
+    The influence values of a run sum to 0, so shifts are taken out of them; what a run's differ from the mean
+    of all runs is its flips. For a share of n rows this is the mean square of rows x runs, over n.
+
+    Args:
+        estimates: of each run.
+        rows: [n] indices of the rows.
+        predictions: where they come from.
+
+    Returns:
+        The variance; NaN for undefined metrics, too few runs, and a single row or cluster.
+    """
+    runs, n = len(estimates), float(predictions.count[rows].sum())
+    if runs < MIN_RUNS_MODERATED or n < 2 or any(e.reason for e in estimates):
+        return float("nan")
+    influence = np.stack([e.influence for e in estimates])
+    covariance = row_covariance(influence - influence.mean(axis=0), rows, predictions)
+    few = n / (n - 1) if predictions.cluster is None else 1.0  # `row_covariance` corrects for few clusters
+    return float(np.trace(covariance)) / (runs - 1) * few
 
 
 def _compute_on_present_rows(metric: Metric, sample: Sample, here: BoolArray) -> Estimate:

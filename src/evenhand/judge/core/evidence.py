@@ -12,7 +12,7 @@ from evenhand.judge.core.flips import Flips
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.metrics import MetricInfo
 from evenhand.judge.rows import Status
-from evenhand.judge.stats.combine import Variation, unit_of
+from evenhand.judge.stats.combine import MIN_RUNS, MIN_RUNS_MODERATED, Variation, unit_of
 from evenhand.judge.stats.paired import ScorePaired, WaldPaired
 from evenhand.tables.schema import FloatArray, IntArray
 
@@ -39,17 +39,38 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class RunsOfArms:
+    """The values of single runs of two arms, reference first, from which variances are moderated.
+
+    Attributes:
+        values: [runs] of each arm.
+        flips: the variance of a run's value that flips of single answers give, in each arm.
+        rows: independent rows.
+        paired: whether the runs of both arms share their seeds, in this order.
+    """
+
+    values: tuple[FloatArray, FloatArray]
+    flips: tuple[float, float]
+    rows: float
+    paired: bool
+
+
+@dataclass(frozen=True)
 class Score:
     """Shares of the same rows: Tango's interval and the exact test.
 
     Attributes:
         estimate: of a single difference; its fields have no axes.
         influence: None where too few rows differ to estimate correlations from.
+        runs: None where runs are too few for a moderated variance, or have rows of their own.
+        moderated: whether the estimate's variance over runs is moderated within its family.
     """
 
     method: ClassVar[str] = "paired score (Tango)"
     estimate: ScorePaired
     influence: RowInfluence | None
+    runs: RunsOfArms | None = None
+    moderated: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,7 +189,8 @@ class PairedEstimate:
     @property
     def unit(self) -> str:
         """The sources of variation in its interval."""
-        return unit_of(self.runs)
+        moderated = isinstance(self.evidence, Score) and self.evidence.moderated
+        return unit_of(self.runs, least=MIN_RUNS_MODERATED if moderated else MIN_RUNS)
 
     @property
     def influence(self) -> RowInfluence | None:

@@ -20,6 +20,7 @@ from evenhand.judge.core.evidence import (
     Swap,
     Wald,
 )
+from evenhand.judge.core.moderation import moderate
 from evenhand.judge.rows import NAN, ComparisonRow, Status
 from evenhand.judge.settings import METRICS, Settings
 from evenhand.judge.stats.combine import row_part
@@ -40,7 +41,18 @@ PERMUTED = "none: depends on the group's size; p-value by permutation, verdict b
 
 @dataclass(frozen=True)
 class Limits:
-    """Simultaneous limits and p-values of one pair."""
+    """Simultaneous limits and p-values of one pair.
+
+    Attributes:
+        low: lower limit.
+        high: upper limit.
+        p: pointwise p-value.
+        adjusted: adjusted p-value.
+        row_half: part of the half width that falls with the root of the number of rows.
+        run_half: the other part, from shifts of whole runs.
+        reducible: part of the half width that falls with the root of the number of runs.
+        critical: normal quantile at which the limits were computed.
+    """
 
     low: float
     high: float
@@ -48,6 +60,7 @@ class Limits:
     adjusted: float
     row_half: float
     run_half: float
+    reducible: float
     critical: float
 
 
@@ -83,7 +96,7 @@ def adjust_all(
             for p, s in zip(members, scored, strict=True)
         ]
         kind = "exploratory" if metric else "primary"
-        rows += adjust_family(family, rows_used, settings, kind, predictions.arms[reference].name)
+        rows += adjust_family(moderate(family), rows_used, settings, kind, predictions.arms[reference].name)
     return sorted(rows, key=lambda r: r.family != "primary")
 
 
@@ -165,7 +178,7 @@ def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) ->
     z = float(z_of(pointwise))
     size = len(pairs)
     low, high, p = np.full(size, np.nan), np.full(size, np.nan), np.full(size, np.nan)
-    run_half, critical = np.zeros(size), np.full(size, z)
+    run_half, reducible, critical = np.zeros(size), np.zeros(size), np.full(size, z)
     noise = np.zeros(size)
     for kind in (Score, Wald, Swap):
         members = {i: q.evidence for i, q in enumerate(pairs) if isinstance(q.evidence, kind)}
@@ -173,6 +186,7 @@ def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) ->
             at, estimates = list(members), stack([e.estimate for e in members.values()])
             low[at], high[at] = estimates.interval(pointwise)
             p[at], run_half[at] = estimates.p_values(), estimates.variation.run_distance(z)
+            reducible[at] = estimates.variation.reducible_by_runs(z)
             noise[at] = [e.noise if isinstance(e, Swap) else 0.0 for e in members.values()]
     maxima = {i: q.evidence.maximum for i, q in enumerate(pairs) if isinstance(q.evidence, Contrasts)}
     at = list(maxima)
@@ -180,7 +194,16 @@ def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) ->
     adjusted = joint.adjust(p)
     low, high = _widen_by_noise(low, high, noise)
     half = (high - low) / 2
-    columns = (low, high, p, adjusted, row_part(half, run_half), run_half, critical)
+    columns = (
+        low,
+        high,
+        p,
+        adjusted,
+        row_part(half, run_half),
+        run_half,
+        np.minimum(reducible, half),
+        critical,
+    )
     return [Limits(*(float(c[i]) for c in columns)) for i in range(size)]
 
 
@@ -259,8 +282,9 @@ def _to_settle(pair: PairedEstimate, limits: Limits, target: float) -> tuple[int
     rows = more_needed(limits.row_half, limits.run_half, target, pair.n)
     if pair.unit == "rows":
         return rows, None
-    runs = more_needed(limits.run_half, limits.row_half, target, pair.runs)
+    half = (limits.high - limits.low) / 2
+    fixed = float(row_part(np.asarray(half), np.asarray(limits.reducible)))
+    runs = more_needed(limits.reducible, fixed, target, pair.runs)
     if rows is None and runs is None:
-        half = (limits.high - limits.low) / 2
         return more_needed(half, 0.0, target, pair.n), more_needed(half, 0.0, target, pair.runs)
     return rows, runs

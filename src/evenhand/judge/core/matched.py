@@ -24,13 +24,17 @@ class PairedArms:
     candidate_arm: Arm
     predictions: Predictions
 
+    @property
+    def same_seeds(self) -> bool:
+        """True when the runs of both arms have the same names in the same order, and so share their seeds."""
+        return self.reference_arm.runs == self.candidate_arm.runs
+
     def variation(self, row_dof: float) -> Variation:
         """Variation of the difference over runs, with the degrees of freedom of its part over rows.
 
-        Runs of the same names in the same order share their seeds, and are paired; otherwise the arms vary
-        independently.
+        Runs that share their seeds are paired; otherwise the arms vary independently.
         """
         a, b = self.reference.values, self.candidate.values
-        if self.reference_arm.runs == self.candidate_arm.runs:
+        if self.same_seeds:
             return Variation.of_runs(row_dof, b - a)
         return Variation.of_runs(row_dof, a, b)

@@ -11,6 +11,7 @@ from evenhand.judge.core.estimates import (
     MIN_DISCORDANT_ROWS,
     Group,
     Observed,
+    independent_rows,
     paired_shares,
     row_dof,
     row_variance,
@@ -23,6 +24,7 @@ from evenhand.judge.core.evidence import (
     PairedEstimate,
     Permutation,
     RowInfluence,
+    RunsOfArms,
     Score,
     Wald,
     wald,
@@ -111,7 +113,16 @@ def _score(m: PairedArms) -> Score:
     )
     few = float(np.sum(p.count[rows] * (d != 0))) < MIN_DISCORDANT_ROWS
     influence = (d - shares.difference) * below / float((p.weight[rows] * below).sum())
-    return Score(estimate, None if few else RowInfluence(rows, influence))
+    return Score(estimate, None if few else RowInfluence(rows, influence), _runs(m, below))
+
+
+def _runs(m: PairedArms, below: FloatArray) -> RunsOfArms | None:
+    """Return the values of single runs; None where their variance cannot be moderated."""
+    flips = m.reference.flips, m.candidate.flips
+    if np.isnan(flips).any():
+        return None
+    rows = independent_rows(below, m.group.rows, m.predictions)
+    return RunsOfArms((m.reference.values, m.candidate.values), flips, rows, m.same_seeds)
 
 
 def _wald(m: PairedArms) -> Wald | Missing:

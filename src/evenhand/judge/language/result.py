@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from evenhand import registry
 from evenhand.judge.documents import head
 from evenhand.judge.language.robustness import AXES, direction
 from evenhand.judge.language.rows import RobustnessRow
-from evenhand.judge.result import AuditResult, verdict_of
+from evenhand.judge.result import WORDING, AuditResult, verdict_of
 from evenhand.judge.rows import ComparisonRow, RateRow, Row
 from evenhand.judge.settings import GENERATIVE, Settings
+from evenhand.judge.stats.combine import MIN_RUNS
 from evenhand.tables.answers.generations import Generations
 from evenhand.tables.answers.likelihoods import Likelihoods
 from evenhand.tables.schema import Columns
@@ -59,7 +60,8 @@ def build_result(
     rates, comparisons = rows
     arms = list(dict.fromkeys(arm for arm, _ in table.arm_runs))
     candidates = [name for i, name in enumerate(arms) if i != reference]
-    verdict = verdict_of(comparisons, candidates, arms[reference])
+    wording = replace(WORDING, least_runs=MIN_RUNS)
+    verdict = verdict_of(comparisons, candidates, arms[reference], wording)
     if candidates:
         sentences = [
             *([verdict["sentence"]] if any(verdict["counts"].values()) else []),

@@ -20,10 +20,19 @@ from evenhand.tables.schema import BoolArray, FloatArray
 #: Runs per arm from which intervals include the variation between runs, and so hold for the method.
 MIN_RUNS = 5
 
+#: The same where variances over runs are moderated (`moderated.py`): there the other groups, metrics and arms
+#: support those of a few runs.
+MIN_RUNS_MODERATED = 3
 
-def unit_of(runs: int) -> Literal["rows", "rows and runs"]:
-    """Name the sources of variation in an interval, from the runs of the arm that has the fewest."""
-    return "rows and runs" if runs >= MIN_RUNS else "rows"
+
+def unit_of(runs: int, *, least: int = MIN_RUNS) -> Literal["rows", "rows and runs"]:
+    """Name the sources of variation in an interval, from the runs of the arm that has the fewest.
+
+    Args:
+        runs: of that arm.
+        least: number of runs from which they enter.
+    """
+    return "rows and runs" if runs >= least else "rows"
 
 
 def variance_over_runs(*values: FloatArray) -> tuple[FloatArray, float]:
@@ -57,11 +66,13 @@ class Variation:
         row_dof: degrees of freedom behind the distances over rows: clusters minus one, or infinite.
         run_variance: [k] variance of the mean over runs, or 0.
         run_dof: its degrees of freedom.
+        flip_variance: [k] part of the variance over rows that more runs would reduce as well.
     """
 
     row_dof: FloatArray | float
     run_variance: FloatArray
     run_dof: FloatArray | float
+    flip_variance: FloatArray | float = 0.0
 
     @classmethod
     def of_runs(cls, row_dof: float, *values: FloatArray) -> Self:
@@ -71,8 +82,18 @@ class Variation:
     @classmethod
     def stack(cls, variations: Sequence[Variation]) -> Self:
         """Stack the variations of k single estimates."""
-        columns = zip(*((v.row_dof, v.run_variance, v.run_dof) for v in variations), strict=True)
+        columns = zip(*(v.columns for v in variations), strict=True)
         return cls(*(np.array(column, dtype=np.float64) for column in columns))
+
+    def at(self, k: int) -> Self:
+        """Return the variation of a single estimate: the inverse of `stack`."""
+        shape = np.shape(self.run_variance)
+        return type(self)(*(np.asarray(np.broadcast_to(column, shape)[k]) for column in self.columns))
+
+    @property
+    def columns(self) -> tuple[FloatArray | float, ...]:
+        """All fields, in order."""
+        return self.row_dof, self.run_variance, self.run_dof, self.flip_variance
 
     def row_quantile(self, z: FloatArray | float) -> FloatArray:
         """Quantile of a distance over rows at the level whose normal quantile is z."""
@@ -89,6 +110,11 @@ class Variation:
         # Without variance the product is 0, even where the quantile is infinite.
         quantile = np.where(self.run_variance > 0, z_to_t(z, self.run_dof), 0.0)
         return np.asarray(quantile * np.sqrt(self.run_variance))
+
+    def reducible_by_runs(self, z: FloatArray | float) -> FloatArray:
+        """[k] part of a distance to a limit that falls with the root of the number of runs."""
+        flips = np.where(np.asarray(self.flip_variance) > 0, self.row_quantile(z), 0.0)
+        return join(flips * np.sqrt(self.flip_variance), self.run_distance(z))
 
     def distance(self, rows: FloatArray, z: FloatArray | float) -> FloatArray:
         """[k] distance to a limit, from the distance over rows at the same normal quantile z."""

@@ -42,6 +42,7 @@ class ScorePaired:
         better: [k] rows that only the candidate has right, for the exact test; NaN where rows are weighted,
             clustered or averaged over runs.
         worse: [k] rows that only the reference has right.
+        pseudo_size: size of the difference of a pseudo-row: 1, or `usual_size` where runs are several.
     """
 
     difference: FloatArray
@@ -51,11 +52,18 @@ class ScorePaired:
     variation: Variation
     better: FloatArray
     worse: FloatArray
+    pseudo_size: FloatArray | float = 1.0
 
     @property
     def scale(self) -> FloatArray:
         """[k] size s of a row's difference, E d^2 / E |d| with pseudo-rows: 1 for single runs."""
-        return np.asarray((self.n * self.square + PSEUDO_ROWS) / (self.n * self.absolute + PSEUDO_ROWS))
+        squares = self.n * self.square + PSEUDO_ROWS * self.pseudo_size
+        return np.asarray(squares / (self.n * self.absolute + PSEUDO_ROWS))
+
+    def row_variance(self, runs: FloatArray | float) -> FloatArray:
+        """[k] variance over rows, at least that of a single flip in one of the runs."""
+        centred = np.maximum(self.scale * self.absolute, self.square) - self.difference**2
+        return np.asarray(np.maximum(centred, 1 / (self.n * runs)) / self.n)
 
     def row_limits(self, z: float) -> tuple[FloatArray, FloatArray]:
         """[k] limits when rows are the only source of variation."""
@@ -100,6 +108,12 @@ class ScorePaired:
         known = ~np.isnan(self.better)
         exact = sign_test(np.nan_to_num(self.better), np.nan_to_num(self.worse))
         return np.asarray(np.where(known, exact, np.nan))
+
+
+def usual_size(pairs: ScorePaired) -> float:
+    """Size of a pseudo-row's difference: half way between 1 and that of all differing rows of the pairs."""
+    squares, sizes = float(np.sum(pairs.n * pairs.square)), float(np.sum(pairs.n * pairs.absolute))
+    return 0.5 + 0.5 * (squares + PSEUDO_ROWS) / (sizes + PSEUDO_ROWS)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,148 @@
+"""Moderated variances over runs, against the same formulas worked cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from evenhand.judge.stats.combine import Variation
+from evenhand.judge.stats.moderated import RunCells
+from evenhand.judge.stats.paired import ScorePaired, usual_size
+from evenhand.judge.stats.quantiles import two_sided, z_of
+
+
+def cells(runs=(5, 5, 5), groups=4, seed=0, *, paired=True):
+    """Two metrics in some groups: values of single runs around .8, and flips of a few per cent."""
+    rng = np.random.default_rng(seed)
+    columns = 2 * groups
+    rows = rng.integers(50, 400, columns).astype(float)
+    flips = rng.uniform(0.01, 0.08, (len(runs), columns)) / rows
+    values = [0.8 + 0.022 * rng.standard_normal((columns, s)) for s in runs]
+    shares = np.full(len(runs), paired)
+    return RunCells(values, flips, rows, np.repeat(np.arange(groups), 2), 0, shares)
+
+
+def kappa(variance, floor, rate):
+    """The least kappa at which variance / expected is 1 on average, by a root finder."""
+
+    def excess(k):
+        return np.mean(np.asarray(variance) / (np.asarray(floor) + k * np.asarray(rate) ** 2)) - 1
+
+    if excess(0.0) <= 0:
+        return 0.0
+    return 4.0 if excess(4.0) > 0 else optimize.brentq(excess, 0, 4, xtol=1e-13)
+
+
+@pytest.mark.parametrize("runs", [(5, 5, 5), (3, 3), (5, 8, 6)])
+def test_a_variance_by_hand(runs):
+    c = cells(runs)
+    rate = [
+        [c.flips[a, k] * c.rows[k] + 1 / (c.rows[k] * runs[a]) for k in range(8)] for a in range(len(runs))
+    ]
+    floor = [[rate[a][k] / c.rows[k] for k in range(8)] for a in range(len(runs))]
+    seen = [[np.var(c.values[a][k], ddof=1) for k in range(8)] for a in range(len(runs))]
+    for a in range(len(runs)):
+        others = sum(s - 1 for s in runs) - (runs[a] - 1)
+        prior = 1 / (1 / 4 + 1 / others)
+        of_arm = kappa(seen[a], floor[a], rate[a])
+        for k in range(8):
+            at = [(i, j) for i in range(len(runs)) for j in range(8) if j // 2 == k // 2]
+            of_group = kappa(*([m[i][j] for i, j in at] for m in (seen, floor, rate)))
+            expected = floor[a][k] + max(of_arm, of_group) * rate[a][k] ** 2
+            by_hand = (prior * expected + (runs[a] - 1) * seen[a][k]) / (prior + runs[a] - 1)
+            assert c.variance[a, k] == pytest.approx(by_hand, rel=1e-8)
+
+
+def test_a_difference_takes_the_larger_of_two_estimates():
+    c = cells((5, 5), seed=3)
+    a, b = c.variance / 5
+    correlation = 0.5 * c.correlation
+    two_arms = a + b - 2 * correlation * np.sqrt(a * b)
+    prior, differences = c.prior_dof[0], c.values[1] - c.values[0]
+    expected = c.expected[0] + c.expected[1]
+    paired = (prior * expected + 4 * differences.var(axis=1, ddof=1)) / (prior + 4) / 5
+    part = c.differences(np.full(8, 1), np.arange(8))
+    assert part.variance == pytest.approx(np.maximum(two_arms, paired), rel=1e-12)
+    assert 0 < np.sum(paired > two_arms) < 8
+    dof = prior + 4
+    assert part.dof == pytest.approx((a + b) ** 2 / (a**2 / dof + b**2 / dof), rel=1e-12)
+
+
+def test_opposite_runs_are_not_narrower_than_independent_ones():
+    c = cells((5, 5), seed=1)
+    opposite = replace(c, values=[c.values[0], 1.6 - c.values[0]])
+    part = opposite.differences(np.full(8, 1), np.arange(8))
+    assert np.all(part.variance > 1.2 * opposite.variance.sum(axis=0) / 5)
+
+
+def test_unlike_numbers_of_runs_and_undefined_columns():
+    c = cells((5, 8), paired=False)
+    c.values[1][3] = np.nan
+    part = c.differences(np.full(8, 1), np.arange(8))
+    assert np.isnan(part.variance[3])
+    assert np.isfinite(np.delete(part.variance, 3)).all()
+    # kappa is shared: without the column that of the arm is another.
+    whole = cells((5, 8), paired=False).differences(np.full(8, 1), np.arange(8))
+    assert np.any(part.variance[:3] != whole.variance[:3]) or np.any(part.variance[4:] != whole.variance[4:])
+
+
+def test_the_order_of_columns_and_candidates_changes_nothing():
+    c = cells((5, 5, 5))
+    order = np.random.default_rng(2).permutation(8)
+    turned = RunCells(
+        [c.values[i][order] for i in (0, 2, 1)],
+        c.flips[[0, 2, 1]][:, order],
+        c.rows[order],
+        c.group[order],
+        0,
+        c.paired,
+    )
+    for arm, moved in ((1, 2), (2, 1)):
+        one = c.differences(np.full(8, arm), np.arange(8))
+        other = turned.differences(np.full(8, moved), np.arange(8))
+        assert other.variance == pytest.approx(one.variance[order], rel=1e-12)
+
+
+def test_one_quantile_for_rows_and_runs():
+    c = cells((5, 5))
+    part = c.differences(np.full(8, 1), np.arange(8))
+    rows = np.full(8, 2e-4)
+    joined = part.join(rows, np.full(8, np.inf))
+    shift = np.maximum(part.variance - part.floor, 0)
+    share = np.minimum(np.maximum(part.variance, part.floor) / (rows + shift), 1)
+    assert joined.run_variance == pytest.approx(shift)
+    assert joined.run_dof == pytest.approx(part.dof / share**1.5)
+    z = float(z_of(0.01))
+    half = joined.distance(joined.row_quantile(z) * np.sqrt(rows), z)
+    assert half == pytest.approx(stats.t.isf(0.005, part.dof / share**1.5) * np.sqrt(rows + shift), rel=1e-9)
+    assert np.all(part.join(rows, np.full(8, 3.0)).row_dof == 3.0)
+
+
+def test_a_p_value_agrees_with_its_interval():
+    c, rng = cells((5, 5)), np.random.default_rng(0)
+    n = c.rows
+    absolute = rng.uniform(0.02, 0.06, 8)
+    difference, square = absolute * rng.uniform(-0.6, 0.6, 8), absolute * 0.7
+    unknown = np.full(8, np.nan)
+    plain = ScorePaired(
+        difference, absolute, square, n, Variation(np.inf, np.zeros(8), np.inf), unknown, unknown
+    )
+    pair = replace(plain, pseudo_size=usual_size(plain))
+    part = c.differences(np.full(8, 1), np.arange(8))
+    pair = replace(pair, variation=part.join(pair.row_variance(5), np.full(8, np.inf)))
+    for i, p in enumerate(pair.p_values()):
+        low, high = pair.interval(float(p))
+        assert min(abs(low[i]), abs(high[i])) == pytest.approx(0, abs=1e-7)
+        assert 0 < p < 1
+    assert two_sided(0.0) == 1.0
+
+
+def test_the_usual_size_of_a_difference():
+    square, absolute, n = np.array([0.02, 0.05]), np.array([0.04, 0.08]), np.array([100.0, 50.0])
+    none = np.zeros(2)
+    pair = ScorePaired(none, absolute, square, n, Variation(np.inf, none, np.inf), none, none)
+    assert usual_size(pair) == pytest.approx(0.5 + 0.5 * (2 + 2.5 + 2) / (4 + 4 + 2))
+    assert replace(pair, pseudo_size=0.5).scale == pytest.approx([(2 + 1) / (4 + 2), (2.5 + 1) / (4 + 2)])
