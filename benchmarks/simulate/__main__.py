@@ -24,7 +24,8 @@ RESULTS = Path(__file__).parents[1] / "results" / "simulation.json"
 AXES = ("groups", "rows", "between groups", "between arms", "rho", "accuracy", "base rate", "runs", "sigma")
 ROWS = (30, 200, 2000, "unequal")
 
-#: Part of the simulation -> the values of each axis. `paired` with single runs is the whole grid.
+#: Part of the simulation -> the values of each axis. `paired` is the whole grid of single runs; `shifts.py`
+#: has several.
 PARTS = {
     "paired": (
         (2, 5, 8),
@@ -37,18 +38,6 @@ PARTS = {
         (1,),
         (0,),
     ),
-    "runs": (
-        (2, 8),
-        ROWS,
-        (0,),
-        (0, 0.02, 0.1),
-        (0, 0.5, 0.9),
-        (0.8, 0.95),
-        (0.3, 0.05),
-        (5, 10),
-        (0, 0.1, 0.3),
-    ),
-    "few runs": ((2, 8), (30, 200, 2000), (0,), (0, 0.1), (0, 0.5, 0.9), (0.8, 0.95), (0.3,), (3,), (0, 0.3)),
     "disparity": ((2, 5), ROWS, (0, 0.1), (0, 0.02, 0.1), (0, 0.9), (0.8,), (0.3,), (1,), (0,)),
     "disparity of eight groups": ((8,), (200, 2000), (0,), (0, 0.1), (0, 0.9), (0.8,), (0.3,), (1,), (0,)),
     "disparity with runs": ((2, 5), (200, 2000), (0, 0.1), (0, 0.1), (0.5,), (0.8,), (0.3,), (5,), (0, 0.1)),
@@ -59,8 +48,6 @@ PARTS = {
 }
 FUNCTIONS = {
     "paired": coverage.paired,
-    "runs": coverage.paired,
-    "few runs": coverage.paired,
     "disparity": coverage.disparity,
     "disparity of eight groups": coverage.disparity,
     "disparity with runs": coverage.disparity,

@@ -34,7 +34,7 @@ def world_of(cell: dict) -> World:
 
 
 def paired(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
-    """Simultaneous coverage of the primary family of a cell, its false alarms, width and power.
+    """Simultaneous coverage of the primary family of single runs, its false alarms, width and power.
 
     The critical value comes from the cell's mean correlation; `end_to_end` uses the audit's own.
     """
@@ -42,18 +42,16 @@ def paired(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
     m = draw(world, replicates, rng)
     flat = [a.reshape(replicates, -1) for a in (m.n, m.difference, m.absolute, m.square, m.better, m.worse)]
     n, difference, absolute, square, better, worse = flat
-    run_variance, truth = m.run_variance.reshape(replicates, -1), m.truth.reshape(replicates, -1)
-    known = n > 0
+    truth, known = m.truth.reshape(replicates, -1), n > 0
     size = n.shape[1]
     correlation = _correlation(cell, m, len(world.sizes))
     family = correlated(correlation, np.random.default_rng(0))
     pointwise = family.pointwise(ALPHA)
-    dof = world.runs - 1.0 if world.runs >= 5 else np.inf
     filled = [np.where(known, v, 0.0) for v in (difference, absolute, square)]
     estimates = ScorePaired(
         *filled,
         np.where(known, n, 1.0),
-        Variation(np.inf, np.where(known, run_variance, 0.0), dof),
+        Variation(np.inf, np.zeros(n.shape), np.inf),
         better,
         worse,
     )
@@ -66,8 +64,7 @@ def paired(cell: dict, replicates: int, rng: np.random.Generator) -> dict:
     wrong = harm | (
         np.where(direction > 0, (low > 0) & (high >= MARGIN), (high < 0) & (low <= -MARGIN)) & known
     )
-    # Fewer than five runs are judged as they are, and with effects of runs they do differ.
-    nothing_to_find = cell["between arms"] == 0 and (world.runs >= 5 or world.sigma == 0)
+    nothing_to_find = cell["between arms"] == 0
     width, bonferroni = np.where(known, high - low, 0).sum(), np.where(known, shigh - slow, 0).sum()
     return {
         "coverage": float(inside.all(axis=1).mean()),
@@ -89,10 +86,6 @@ def _correlation(cell: dict, m: object, groups: int) -> np.ndarray:
     block[0, 2] = block[2, 0] = -np.sqrt(1 - base)
     rows = np.mean(m.n[:, :, 1:] * m.absolute[:, :, 1:], axis=0)  # type: ignore[attr-defined]
     total = np.kron(np.eye(groups), block)
-    if cell["sigma"] == 0 and cell["runs"] > 1:
-        total = np.where(np.eye(len(total)) > 0, 1.0, total * 0.7)
-    elif cell["runs"] > 1:
-        total = np.where(np.eye(len(total)) > 0, 1.0, 0.0)
     few = np.repeat((np.nan_to_num(rows) < 10).any(axis=1), 3)
     total[few[:, None] | few[None, :]] = 0
     np.fill_diagonal(total, 1.0)

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
+RESULTS = Path(__file__).parents[1] / "results"
 FLOOR = 0.93
 
 
@@ -51,7 +52,7 @@ def simulate(
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         found = list(pool.map(coverage, cells, [replicates] * len(cells)))
     stored = {"replicates": replicates, "seconds": round(time.time() - started), "cells": found}
-    place = PAGE.parents[1] / "benchmarks" / "results" / f"{name.replace(' ', '_')}.json"
+    place = RESULTS / f"{name.replace(' ', '_')}.json"
     place.write_text(json.dumps(stored, indent=1) + "\n")
     put_between(name, render(found))
     for cell in found:
@@ -64,8 +65,6 @@ def render(stored: dict) -> str:
     blocks = []
     for name, title in (
         ("paired", "Primary family, one run per arm"),
-        ("runs", "Primary family, several runs per arm"),
-        ("few runs", "Primary family, three runs per arm: these very runs (unit `rows`)"),
         ("disparity", "Accuracy difference between groups, compared between two arms"),
         ("disparity of eight groups", "The same for eight groups"),
         ("disparity with runs", "The same for two and five groups with five runs per arm"),
