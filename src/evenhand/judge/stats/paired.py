@@ -154,8 +154,12 @@ P = TypeVar("P", bound=ScorePaired | WaldPaired)
 
 
 def stack(estimates: Sequence[P]) -> P:
-    """Stack k estimates without axes to one of [k] differences."""
+    """Stack k estimates of one shape along a new first axis."""
     columns = {f.name: [getattr(e, f.name) for e in estimates] for f in fields(estimates[0])}
     variations = columns.pop("variation")
-    arrays = {name: np.array(column, dtype=np.float64) for name, column in columns.items()}
+    shape = np.shape(estimates[0].difference)
+    arrays = {
+        name: np.array([np.broadcast_to(value, shape) for value in column], dtype=np.float64)
+        for name, column in columns.items()
+    }
     return type(estimates[0])(variation=Variation.stack(variations), **arrays)
