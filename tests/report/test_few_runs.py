@@ -77,6 +77,9 @@ def test_enough_runs_are_about_the_method(full, lora):
     assert "n these runs" not in document["verdict"]["sentence"]
     assert '<span class="about"> in these runs</span>' not in page
     # Exploratory rows of other numbers than shares need five runs.
+    assert ("All other numbers are about these runs: they take 5 runs per arm." in page) == (
+        min(full, lora) < 5
+    )
     assert ("n these runs" in text + page) == (full < 5)
     assert "Compared with full, lora does harm to sex=" in page
 

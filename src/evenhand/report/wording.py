@@ -358,9 +358,9 @@ def unit_note(document: Document) -> str:
         draws = "one run, which is a single draw" if runs == 1 else f"{runs} runs, each one draw"
         few = " With more runs per arm, verdicts are about the method." if runs < 5 else ""
         return f"These verdicts are about these runs, not the method: an arm has {draws}.{few}"
-    return (
-        f"These verdicts are about the method on this training set: rows and {runs} runs per arm both vary."
-    )
+    others = " All other numbers are about these runs: they take 5 runs per arm." if runs < 5 else ""
+    scope = f"rows and {runs} runs per arm both vary."
+    return f"These verdicts are about the method on this training set: {scope}{others}"
 
 
 def margin_note(document: Document) -> str:
