@@ -39,12 +39,12 @@ def comparisons(table, metrics=("accuracy",), **settings):
     return document.to_dict()["comparisons"], document.verdict
 
 
-def by_hand(table):
-    """Limits of accuracy in every group, at Sidak's level, from the rows alone."""
-    group, label = table.attributes[0].codes, table.label
+def by_hand(table, among):
+    """Limits of the share of right answers in every group, at Sidak's level, from the rows alone."""
+    group, label = np.where(among, table.attributes[0].codes, 3), table.label
     right = np.stack([a.prediction == label for a in table.arms]).astype(float)
     arms, runs, _ = right.shape
-    n = np.bincount(group)
+    n = np.bincount(group, minlength=3)[:3]
     values = np.stack([right[:, :, group == g].mean(axis=2) for g in range(3)], axis=2)  # arm, run, group
     observed = values.var(axis=1, ddof=1)
     phi = np.empty((arms, 3))
@@ -95,12 +95,13 @@ def by_hand(table):
     return limits
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "true_positive_rate"])
 @pytest.mark.parametrize("runs", [3, 5])
-def test_limits_from_the_rows(runs, monkeypatch):
+def test_limits_from_the_rows(runs, metric, monkeypatch):
     monkeypatch.setattr("evenhand.judge.core.families.MAX_MATRIX_ELEMENTS", 0)  # Sidak's critical value
     table = predictions(runs)
-    expected = by_hand(table)
-    rows, _ = comparisons(table)
+    expected = by_hand(table, table.label >= (metric != "accuracy"))
+    rows, _ = comparisons(table, (metric,))
     judged = [r for r in rows if r["group"]]
     assert len(judged) == 6
     for row in judged:

@@ -146,7 +146,9 @@ def flip_variance(estimates: list[Estimate], rows: IntArray, predictions: Predic
     Returns:
         The variance; NaN for undefined metrics, too few runs, and a single row or cluster.
     """
-    runs, n = len(estimates), float(predictions.count[rows].sum())
+    runs, below = len(estimates), estimates[0].denominator
+    counted = predictions.count[rows] if below is None else predictions.count[rows] * (below > 0)
+    n = float(counted.sum())
     if runs < MIN_RUNS_MODERATED or n < 2 or any(e.reason for e in estimates):
         return float("nan")
     influence = np.stack([e.influence for e in estimates])
