@@ -66,6 +66,7 @@ planted: $(VENV)/dev
 
 simulate: $(VENV)/dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.shifts
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.attacks
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.translations
 
