@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+import evenhand
 from evenhand import registry
 from evenhand.judge.core.disparities import bounds
 from evenhand.judge.core.disparities.bounds import bound_and_test_maxima, bound_maxima
@@ -99,3 +102,14 @@ def test_a_limit_that_stays_at_0_has_a_p_value():
     low = [bound_maxima([maximum], level)[0][0] for level in (p * 0.5, p * 0.9, p * 1.1)]
     assert low[:2] == [0, 0]
     assert low[2] > 0
+
+
+def test_equal_rates_give_no_warning_of_rounding():
+    """The variance of a contrast of equal rates is 0, or by rounding just below it."""
+    label, tile = np.random.default_rng(0).integers(0, 2, 200), partial(np.tile, reps=10)
+    answers = np.concatenate([np.tile(label, 5), np.tile(1 - label, 5)])
+    columns = {"example_id": tile(np.arange(200)), "label": tile(label), "prediction": answers}
+    columns |= {"sex": tile(np.array(["a", "b"])[np.arange(200) % 2]), "arm": np.repeat(["x", "y"], 1000)}
+    columns |= {"run": np.tile(np.repeat(np.arange(5), 200), 2)}
+    result = evenhand.audit(columns, arm="arm", run="run", by="sex", primary="accuracy", reference="x")
+    assert all(d["low"] <= d["value"] <= d["high"] for d in result.disparities if d["status"] == "ok")

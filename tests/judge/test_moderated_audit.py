@@ -179,3 +179,23 @@ def test_the_order_of_arms_and_groups_moves_nothing():
     other = {(r["candidate"], r["group"]): (r["low"], r["high"]) for r in comparisons(turned)[0]}
     for key, limits in one.items():
         assert other[key] == pytest.approx(limits, abs=2e-3)  # draws of the joint distribution differ
+
+
+@pytest.mark.parametrize("candidate", ["equal", "opposite", "constant"])
+def test_runs_that_never_vary_have_intervals(candidate):
+    """Equal runs show neither flips nor shifts; one more flip than observed keeps every width above 0."""
+    table = predictions(arms=("full", "other"))
+    answers = {"equal": table.label, "opposite": 1 - table.label, "constant": np.ones_like(table.label)}
+    arms = (
+        Arm("full", table.arms[0].runs, np.tile(table.label, (5, 1))),
+        Arm("other", table.arms[0].runs, np.tile(answers[candidate], (5, 1))),
+    )
+    rows, _ = comparisons(
+        dataclasses.replace(table, arms=arms), ("accuracy", "demographic_parity_difference")
+    )
+    judged = [r for r in rows if r["metric"] == "accuracy" and r["group"]]
+    assert len(judged) == 3
+    for row in judged:
+        assert row["low"] < row["high"]
+        assert row["low"] - 1e-12 <= row["difference"] <= row["high"] + 1e-12
+        assert (row["p_adjusted"] < ALPHA) == (candidate != "equal")

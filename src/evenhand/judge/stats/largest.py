@@ -34,7 +34,8 @@ def draw_largest(parts: Sequence[Contrasts], index: int, rng: np.random.Generato
         spread, run_variance = c.spread[index], c.variation.run_variance[index, c.distinct]
         root = symmetric_root(spread)
         matrix = c.matrix[c.distinct]
-        rows = ((matrix @ spread) * matrix).sum(axis=1)
+        # Rounding may leave a contrast of equal rates a variance below 0.
+        rows = np.maximum(((matrix @ spread) * matrix).sum(axis=1), 0.0)
         varies = rows > 1e-12
         share = np.where(varies, np.sqrt(rows / np.where(varies, rows + run_variance, 1.0)), 0.0)
         weights = (matrix @ root) * np.where(varies, share / np.sqrt(np.where(varies, rows, 1.0)), 0.0)[
