@@ -156,13 +156,14 @@ def column(right: np.ndarray) -> tuple:
     return values, flips, difference, np.abs(d).mean(axis=2, dtype=float), (d**2).mean(axis=2, dtype=float), n
 
 
-def family_of(differences: np.ndarray, groups: int, metrics: int) -> Family:
+def family_of(differences: np.ndarray, groups: int, metrics: int, *, side: float = 1.0) -> Family:
     """The joint distribution of a world's family, from some replicates' differences.
 
     Args:
         differences: [replicate, candidate, column].
         groups: of the world.
         metrics: columns of a group.
+        side: on which one-sided bounds lie.
     """
     flat = differences.reshape(len(differences), -1)
     total = np.corrcoef(flat.T) if flat.shape[1] > 1 else np.eye(1)
@@ -170,11 +171,11 @@ def family_of(differences: np.ndarray, groups: int, metrics: int) -> Family:
     # Groups have no rows in common. An audit takes correlations from rows only, so shifts dilute them.
     total = np.where(code[:, None] == code[None, :], np.nan_to_num(total) * 0.7, 0.0)
     np.fill_diagonal(total, 1.0)
-    return correlated(total, np.random.default_rng(0))
+    return correlated(total, np.random.default_rng(0), side)
 
 
-def intervals(m: Moments, at: int, groups: int, pointwise: float) -> tuple[np.ndarray, ...]:
-    """Limits of replicate `at`: moderated, and as they are without."""
+def moderated(m: Moments, at: int, groups: int) -> tuple[ScorePaired, ScorePaired]:
+    """Estimates of replicate `at` without variances over runs, and with moderated ones."""
     candidates, columns = m.difference.shape[1:]
     runs = m.values.shape[3]
     arm, where = np.repeat(np.arange(1, candidates + 1), columns), np.tile(np.arange(columns), candidates)
@@ -185,13 +186,19 @@ def intervals(m: Moments, at: int, groups: int, pointwise: float) -> tuple[np.nd
     plain = ScorePaired(
         difference, absolute, square, m.rows[where], Variation(np.inf, none, np.inf), unknown, unknown
     )
-    moderated = replace(plain, pseudo_size=usual_size(plain))
-    part = cells.differences(arm, where).join(moderated.row_variance(runs), np.full(len(arm), np.inf))
-    moderated = replace(moderated, variation=part)
+    usual = replace(plain, pseudo_size=usual_size(plain))
+    part = cells.differences(arm, where).join(usual.row_variance(runs), np.full(len(arm), np.inf))
+    return plain, replace(usual, variation=part)
+
+
+def intervals(m: Moments, at: int, groups: int, pointwise: float) -> tuple[np.ndarray, ...]:
+    """Limits of replicate `at`: moderated, and as they are without."""
+    plain, estimates = moderated(m, at, groups)
+    runs = m.values.shape[3]
     between = m.values[at][1:] - m.values[at][:1]
     spread = (between.var(axis=2, ddof=1) / runs).reshape(-1)
     before = replace(plain, variation=Variation(np.inf, spread, runs - 1.0))
-    return (*moderated.interval(pointwise), *before.interval(pointwise))
+    return (*estimates.interval(pointwise), *before.interval(pointwise))
 
 
 def coverage(world: World, replicates: int) -> dict:

@@ -156,7 +156,7 @@ def test_no_sentence_uses_a_word_that_numbers_cannot_carry():
             *(p for _, p in method_wording.how_computed(sentences)),
             *(p for _, p in method_wording.how_computed(sample.one_arm())),
             *wording.VERDICT_MEANINGS.values(),
-            wording.forest_caption(),
+            method_wording.forest_caption(),
             wording.unit_note(sentences),
         ]
     )

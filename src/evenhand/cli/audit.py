@@ -43,6 +43,7 @@ class AuditOptions(FileOptions):
     resplit: bool
     metric: tuple[str, ...]
     margin: tuple[str, ...]
+    error_rate: str
     scoring: str
 
 
@@ -119,6 +120,14 @@ Exit codes:
     "[default: 0.02]",
 )
 @ALPHA
+@click.option(
+    "--error-rate",
+    metavar="NAME",
+    default="familywise",
+    show_default=True,
+    help="What alpha limits: familywise, the probability of any wrong claim; or false_discovery, the "
+    "expected share of wrong ones among the claims.",
+)
 @min_group_size_option("Smaller groups get no verdict and are left out of disparities.")
 @click.option(
     "--scoring",
@@ -178,6 +187,7 @@ def _read_call(options: AuditOptions, outputs: Outputs) -> tuple[Columns, Settin
             margin=MARGIN if margin is None else margin,
             margins=margins,
             alpha=options.alpha,
+            error_rate=options.error_rate,
             min_group_size=options.min_group_size,
             rng=options.rng,
         )

@@ -44,6 +44,7 @@ def audit(
     primary: Names = (),
     margin: float | Mapping[str, float] = MARGIN,
     alpha: float = 0.05,
+    error_rate: str = "familywise",
     min_group_size: int = 10,
     rng: int = 0,
     scoring: str = SCORING,
@@ -76,7 +77,9 @@ def audit(
         metric: metrics and disparities to compute; all by default.
         primary: metrics and disparities whose comparisons get verdicts, chosen before the data are seen.
         margin: the largest harmless difference of rates, or margins by metric.
-        alpha: 1 - alpha is the simultaneous level of a family of intervals.
+        alpha: the error rate of a family: 1 - alpha is the simultaneous level of its intervals.
+        error_rate: `familywise`, the probability of any wrong claim, or `false_discovery`, the expected share
+            of wrong ones among the claims.
         min_group_size: smaller groups get no verdict and are left out of disparities.
         rng: seed of all random draws.
         scoring: for likelihood tables, the scoring behind the headline numbers; all scorings are compared.
@@ -118,6 +121,7 @@ def audit(
         margin=MARGIN if isinstance(margin, Mapping) else margin,
         margins=MappingProxyType(margins),
         alpha=alpha,
+        error_rate=error_rate,
         min_group_size=min_group_size,
         rng=rng,
     )

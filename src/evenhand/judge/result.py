@@ -263,6 +263,7 @@ def document(
             "margin": settings.margin,
             "margins": dict(settings.margins),
             "alpha": settings.alpha,
+            "error_rate": settings.error_rate,
             "min_group_size": settings.min_group_size,
             "rng": settings.rng,
             "classes": list(predictions.classes),

@@ -86,6 +86,8 @@ class ComparisonRow(Row):
     low: float = NAN
     high: float = NAN
     level: float
+    error_rate: str = "familywise"
+    harm_limit: float = NAN
     interval: str | None = None
     p_value: float = NAN
     p_adjusted: float = NAN

@@ -22,6 +22,7 @@ METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
 GENERATIVE = "evenhand.judge.generative"
 PRIMARY = ("accuracy", "true_positive_rate", "false_positive_rate")
 MARGIN = 0.02
+ERROR_RATES = ("familywise", "false_discovery")
 #: The scoring behind the headline numbers of likelihood tables, unless the call names another.
 SCORING = "raw"
 
@@ -54,7 +55,9 @@ class Settings:
             false positive rate, or what `metrics` leaves of them, or else all that `metrics` names.
         margin: the largest harmless difference of rates on [0, 1].
         margins: margins of single metrics, which go before `margin`.
-        alpha: 1 - alpha is the simultaneous level of each family of intervals.
+        alpha: the error rate of each family: 1 - alpha is the simultaneous level of its intervals.
+        error_rate: `familywise`, the probability of any wrong claim in a family, or `false_discovery`, the
+            expected share of wrong ones among its claims.
         min_group_size: smaller groups keep their rows and are left out of disparities and verdicts.
         rng: seed of every random draw.
     """
@@ -65,6 +68,7 @@ class Settings:
     margin: float = MARGIN
     margins: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     alpha: float = 0.05
+    error_rate: str = "familywise"
     min_group_size: int = 10
     rng: int = 0
 
@@ -78,6 +82,9 @@ class Settings:
             if name not in known
         ]
         complaints += self._margin_complaints()
+        if self.error_rate not in ERROR_RATES:
+            advice = nearest(str(self.error_rate), ERROR_RATES)
+            complaints.append(f"--error-rate: unknown error rate {self.error_rate!r}; {advice}")
         options = {
             "--alpha": alpha_fault(self.alpha),
             "--min-group-size": integer_fault(self.min_group_size, 1, "it is an integer of at least 1"),

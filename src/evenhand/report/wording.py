@@ -165,7 +165,8 @@ def measure(row: Row) -> str:
 def _interval_clause(row: Row, *, signed: bool, flipped: bool) -> str:
     margin = number(row, "margin")
     stated = "no margin" if margin is None else f"margin {amount(margin, str(row['metric']))}"
-    kind = "simultaneous " if row.get("family", "primary") == "primary" else ""
+    joint = row.get("error_rate", "familywise") == "familywise"
+    kind = "simultaneous " if joint and row.get("family", "primary") == "primary" else ""
     shown = span(row, signed=signed, flipped=flipped)
     return f"({percent(number(row, 'level'))} {kind}interval {shown}; {stated})"
 
@@ -213,13 +214,18 @@ def _remark(row: Row, verdict: str | None) -> str:
 
 def harmless_note(row: Row) -> str:
     """Describe the kind of harmless: equivalent, negligible but nonzero, or a gain not excluded."""
-    low, high = number(row, "low"), number(row, "high")
-    excludes_zero = low is not None and high is not None and (low > 0 or high < 0)
-    if excludes_zero:
-        return "within the margin; a nonzero but negligible difference"
-    if row.get("equivalent"):
-        return "equivalent: the entire interval is within the margin on either side"
-    return "a loss as large as the margin is excluded, a gain is not"
+    low, high, margin = number(row, "low"), number(row, "high"), number(row, "margin")
+    if low is not None and high is not None and (low > 0 or high < 0):
+        note = "within the margin; a nonzero but negligible difference"
+    elif row.get("equivalent"):
+        note = "equivalent: the entire interval is within the margin on either side"
+    else:
+        note = "a loss as large as the margin is excluded, a gain is not"
+    limit, end = number(row, "harm_limit"), low if direction(row) > 0 else high
+    if limit is None or margin is None or end is None or direction(row) * -end < margin:
+        return note
+    shown = amount(limit, str(row["metric"]), signed=True)
+    return f"{note} (the one-sided limit, {shown}, is decisive; the interval has two sides)"
 
 
 def flips(row: Row) -> str:
@@ -386,13 +392,3 @@ def axis_caption(row: Row) -> str:
     unit = "points" if in_points(str(row["metric"])) else "difference"
     left, right = {1: ("worse", "better"), -1: ("better", "worse"), 0: ("lower", "higher")}[direction(row)]
     return f"← {left} · {unit} · {right} →"
-
-
-def forest_caption() -> str:
-    """Explain how to read a forest plot."""
-    return (
-        "Each line is the simultaneous interval of the difference candidate − reference; "
-        "each symbol is the estimate. "
-        "Signs are the same for every metric: the arrows under each panel show which direction is worse. "
-        "The shaded band is the margin on either side of zero. A line at the edge continues beyond it."
-    )

@@ -127,6 +127,7 @@ class Audit(Frozen):
     primary: tuple[Name, ...] = ()
     margin: Positive | dict[str, Positive] = 0.02
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    error_rate: Literal["familywise", "false_discovery"] = "familywise"
     min_group_size: Count = 10
 
 

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from evenhand import registry
-from evenhand.judge.core.disparities.bounds import bound_and_test_maxima
 from evenhand.judge.core.estimates import row_covariance
 from evenhand.judge.core.evidence import (
-    Contrasts,
     Identity,
     Missing,
     PairedEstimate,
     Permutation,
-    Score,
-    Swap,
-    Wald,
 )
+from evenhand.judge.core.limits import Limits, Members, compute_limits
 from evenhand.judge.core.moderation import moderate
 from evenhand.judge.rows import NAN, ComparisonRow, Status
 from evenhand.judge.settings import METRICS, Settings
 from evenhand.judge.stats.combine import row_part
 from evenhand.judge.stats.family import Family, correlated, holm, independent
-from evenhand.judge.stats.paired import stack
-from evenhand.judge.stats.permutation import true_size
-from evenhand.judge.stats.quantiles import z_of
 from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed, settling_half_width
-from evenhand.tables.schema import FloatArray, Predictions
+from evenhand.tables.schema import Predictions
 
 #: Maximum elements of the matrix of influence values; larger families use Sidak's critical value.
 MAX_MATRIX_ELEMENTS = 30_000_000
@@ -37,31 +31,6 @@ MAX_MATRIX_ELEMENTS = 30_000_000
 
 #: The interval of numbers that depend on the number of rows.
 PERMUTED = "none: depends on the group's size; p-value by permutation, verdict by brier_score"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Simultaneous limits and p-values of one pair.
-
-    Attributes:
-        low: lower limit.
-        high: upper limit.
-        p: pointwise p-value.
-        adjusted: adjusted p-value.
-        row_half: part of the half width that falls with the root of the number of rows.
-        run_half: the other part, from shifts of whole runs.
-        reducible: part of the half width that falls with the root of the number of runs.
-        critical: normal quantile at which the limits were computed.
-    """
-
-    low: float
-    high: float
-    p: float
-    adjusted: float
-    row_half: float
-    run_half: float
-    reducible: float
-    critical: float
 
 
 def adjust_all(
@@ -96,7 +65,10 @@ def adjust_all(
             for p, s in zip(members, scored, strict=True)
         ]
         kind = "exploratory" if metric else "primary"
-        rows += adjust_family(moderate(family), rows_used, settings, kind, predictions.arms[reference].name)
+        name = predictions.arms[reference].name
+        rows += adjust_family(
+            moderate(family), rows_used, settings, kind, name, error_rate=settings.error_rate
+        )
     return sorted(rows, key=lambda r: r.family != "primary")
 
 
@@ -105,7 +77,13 @@ def _needs_scores(name: str) -> bool:
 
 
 def adjust_family(
-    pairs: list[PairedEstimate], predictions: Predictions, settings: Settings, family: str, reference: str
+    pairs: list[PairedEstimate],
+    predictions: Predictions,
+    settings: Settings,
+    family: str,
+    reference: str,
+    *,
+    error_rate: str = "familywise",
 ) -> list[ComparisonRow]:
     """Rows of the result for one family of comparisons.
 
@@ -115,20 +93,23 @@ def adjust_family(
         settings: level, margins and seed.
         family: `primary` (rows get verdicts) or `exploratory`.
         reference: name of the reference arm.
+        error_rate: of the family's claims; see `Settings`.
     """
     resolvable = [i for i, p in enumerate(pairs) if not isinstance(p.evidence, Missing | Permutation)]
     limits: dict[int, Limits] = {}
-    joint = independent(1)
+    tests = 1
     if resolvable:
-        members = [pairs[i] for i in resolvable]
+        members = _members([pairs[i] for i in resolvable], settings, judged=family == "primary")
         joint = _joint_distribution(members, predictions, settings.rng)
-        limits = dict(zip(resolvable, _compute_limits(members, joint, settings.alpha), strict=True))
+        computed = compute_limits(members, joint, settings.alpha, error_rate=error_rate)
+        limits, tests = dict(zip(resolvable, computed, strict=True)), joint.size
     p_values = {i: p.evidence.p_value for i, p in enumerate(pairs) if isinstance(p.evidence, Permutation)}
     adjusted = dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
-    scope = f"{', rows by run' if predictions.resplit else ''}, simultaneous over {joint.size}"
+    over = "simultaneous" if error_rate == "familywise" else "false discovery rate"
+    scope = f"{', rows by run' if predictions.resplit else ''}, {over} over {tests}"
     rows = []
     for i, pair in enumerate(pairs):
-        row = _build_row(pair, settings, family, reference)
+        row = replace(_build_row(pair, settings, family, reference), error_rate=error_rate)
         match pair.evidence:
             case Missing():
                 pass
@@ -140,17 +121,26 @@ def adjust_family(
     return rows
 
 
-def _joint_distribution(pairs: list[PairedEstimate], predictions: Predictions, seed: int) -> Family:
-    """Return the joint distribution of a family's statistics.
+def _members(pairs: list[PairedEstimate], settings: Settings, *, judged: bool) -> Members:
+    """Find the tests of a family, and the margins of those that get a verdict.
 
     A rate and its complement (true positive and false negative rate) are the same test and count once:
     counting both would widen every interval of the family for no protection.
     """
-    first: dict[tuple[object, ...], PairedEstimate] = {}
-    for p in pairs:
-        who = p.identity
-        first.setdefault((who.candidate, who.attribute, who.group, who.class_name, who.complement_key), p)
-    members = list(first.values())
+    first: dict[tuple[object, ...], int] = {}
+    copies, margins = [], []
+    for i, pair in enumerate(pairs):
+        who = pair.identity
+        key = (who.candidate, who.attribute, who.group, who.class_name, who.complement_key)
+        copies.append(first.setdefault(key, i))
+        margin = margin_of(who, settings) if judged else None
+        margins.append(NAN if margin is None or who.direction == 0 else margin)
+    return Members(pairs, np.array(margins), np.array(copies))
+
+
+def _joint_distribution(family: Members, predictions: Predictions, seed: int) -> Family:
+    """Return the joint distribution of a family's statistics."""
+    members = [family.pairs[i] for i in family.distinct]
     rows = len(predictions.label)
     if len(members) < 2 or len(members) * rows > MAX_MATRIX_ELEMENTS:
         return independent(len(members))
@@ -165,54 +155,9 @@ def _joint_distribution(pairs: list[PairedEstimate], predictions: Predictions, s
     scale = np.where(total > 0, 1 / np.sqrt(np.where(total > 0, total, 1.0)), 0.0)
     correlation = np.clip(covariance * scale[:, None] * scale[None, :], -1, 1)
     np.fill_diagonal(correlation, 1.0)
-    return correlated(correlation, np.random.default_rng((seed, 1)))
-
-
-def _compute_limits(pairs: list[PairedEstimate], joint: Family, alpha: float) -> list[Limits]:
-    """Compute simultaneous limits and p-values of every pair.
-
-    The family fixes one pointwise level; each kind of inference then uses its own formula at that level, so
-    that all intervals hold at once and a p-value below alpha agrees with an interval that excludes 0.
-    """
-    pointwise = joint.pointwise(alpha)
-    z = float(z_of(pointwise))
-    size = len(pairs)
-    low, high, p = np.full(size, np.nan), np.full(size, np.nan), np.full(size, np.nan)
-    run_half, reducible, critical = np.zeros(size), np.zeros(size), np.full(size, z)
-    noise = np.zeros(size)
-    for kind in (Score, Wald, Swap):
-        members = {i: q.evidence for i, q in enumerate(pairs) if isinstance(q.evidence, kind)}
-        if members:
-            at, estimates = list(members), stack([e.estimate for e in members.values()])
-            low[at], high[at] = estimates.interval(pointwise)
-            p[at], run_half[at] = estimates.p_values(), estimates.variation.run_distance(z)
-            reducible[at] = estimates.variation.reducible_by_runs(z)
-            noise[at] = [e.noise if isinstance(e, Swap) else 0.0 for e in members.values()]
-    maxima = {i: q.evidence.maximum for i, q in enumerate(pairs) if isinstance(q.evidence, Contrasts)}
-    at = list(maxima)
-    low[at], high[at], critical[at], p[at] = bound_and_test_maxima(list(maxima.values()), pointwise)
-    adjusted = joint.adjust(p)
-    low, high = _widen_by_noise(low, high, noise)
-    half = (high - low) / 2
-    columns = (
-        low,
-        high,
-        p,
-        adjusted,
-        row_part(half, run_half),
-        run_half,
-        np.minimum(reducible, half),
-        critical,
-    )
-    return [Limits(*(float(c[i]) for c in columns)) for i in range(size)]
-
-
-def _widen_by_noise(low: FloatArray, high: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Widen the side of an interval that crosses 0 by the calibration error that noise can hide."""
-    if not (noise > 0).any():
-        return low, high
-    down, up = true_size(np.maximum(-low, 0.0), noise), true_size(np.maximum(high, 0.0), noise)
-    return np.where((noise > 0) & (low < 0), -down, low), np.where((noise > 0) & (high > 0), up, high)
+    # The limits of the verdict `harmless` lie on the side of harm.
+    towards_harm = np.where(family.directions[family.distinct] > 0, -1.0, 1.0)
+    return correlated(correlation, np.random.default_rng((seed, 1)), towards_harm)
 
 
 def margin_of(who: Identity, settings: Settings) -> float | None:
@@ -255,11 +200,13 @@ def _judge_row(row: ComparisonRow, pair: PairedEstimate, limits: Limits, interva
     """Add interval and p-value; and in the primary family the verdict, with what would settle it."""
     who = pair.identity
     detectable = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
-    verdict = judge(limits.low, limits.high, who.direction, row.margin)
+    harm_limit = limits.harm if row.family == "primary" else NAN
+    verdict = judge(limits.low, limits.high, who.direction, row.margin, harm_limit)
     row = replace(
         row,
         low=limits.low,
         high=limits.high,
+        harm_limit=harm_limit,
         interval=interval,
         p_value=limits.p,
         p_adjusted=limits.adjusted,
@@ -272,7 +219,9 @@ def _judge_row(row: ComparisonRow, pair: PairedEstimate, limits: Limits, interva
         return row
     rows_needed = runs_needed = None
     if verdict.word == "undecided":
-        target = settling_half_width(pair.difference, who.direction, row.margin)
+        share = abs(pair.difference - limits.harm) / ((limits.high - limits.low) / 2)
+        share = share if math.isfinite(share) and share > 0 else 1.0
+        target = settling_half_width(pair.difference, who.direction, row.margin, one_sided=share)
         rows_needed, runs_needed = _to_settle(pair, limits, target)
     return replace(row, verdict=verdict.word, rows_to_settle=rows_needed, runs_to_settle=runs_needed)
 

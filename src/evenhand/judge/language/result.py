@@ -83,6 +83,7 @@ def build_result(
                 "margin": settings.margin,
                 "margins": dict(settings.margins),
                 "alpha": settings.alpha,
+                "error_rate": settings.error_rate,
                 "min_group_size": settings.min_group_size,
                 "rng": settings.rng,
             },

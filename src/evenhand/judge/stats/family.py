@@ -1,4 +1,4 @@
-"""Families: one critical value for all their intervals, and p-values that agree with it.
+"""Families: one level for all their intervals, and p-values that agree with it.
 
 Every comparison has a pointwise interval and a pointwise p-value. A family of k requires that all intervals
 hold at once with probability 1 - alpha. On the scale of a normal statistic the critical value is the
@@ -6,13 +6,16 @@ hold at once with probability 1 - alpha. On the scale of a normal statistic the 
 comparisons of unknown correlation are treated as independent, which can only raise it (Sidak 1967; Royen
 2014).
 
+A one-sided bound can fail on one side only. Bounds that hold at once, whatever holds of the other sides, are
+computed at the level whose normal quantile is the 1 - alpha quantile of max Z_j.
+
 Invariant: adjusted p-values agree with simultaneous intervals at the family's level. Both therefore read
 the same draws, with the same rule at ties.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,10 +34,12 @@ class Family:
     Attributes:
         size: k, comparisons that are not copies of each other.
         maxima: sorted draws of max |Z|, or empty when only Sidak's bound is used.
+        tops: sorted draws of max Z, or empty when only Bonferroni's bound is used.
     """
 
     size: int
     maxima: FloatArray
+    tops: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def critical(self, alpha: float) -> float:
         """Critical value on the normal scale: at most Sidak's, at least that of a single interval.
@@ -53,6 +58,18 @@ class Family:
         """Level at which each interval of the family is computed."""
         return float(two_sided(self.critical(alpha)))
 
+    def one_sided(self, alpha: float) -> float:
+        """Level at which each one-sided bound of the family is computed.
+
+        At most alpha, and at least Bonferroni's alpha / k, which holds for any correlation.
+        """
+        draws = len(self.tops)
+        if draws == 0:
+            return alpha / max(self.size, 1)
+        drawn = float(self.tops[max(draws - int(np.ceil(alpha * draws)), 0)])
+        level = float(two_sided(drawn)) / 2 if drawn > 0 else alpha
+        return min(alpha, max(alpha / self.size, level))
+
     def adjust(self, p: FloatArray) -> FloatArray:
         """Single-step adjusted p-values: P(max |Z| >= z(p)), at most Sidak's 1 - (1 - p)^k."""
         with np.errstate(divide="ignore"):
@@ -69,12 +86,13 @@ def independent(size: int) -> Family:
     return Family(size, np.empty(0))
 
 
-def correlated(correlation: FloatArray, rng: np.random.Generator) -> Family:
+def correlated(correlation: FloatArray, rng: np.random.Generator, side: FloatArray | float = 1.0) -> Family:
     """Return a family whose statistics have this correlation.
 
     Args:
         correlation: [k, k], with 1 on the diagonal; rows of zeros for independent statistics.
         rng: source of the draws.
+        side: [k] +1 for a statistic whose one-sided bound lies above the estimate, -1 below.
     """
     k = len(correlation)
     draws = min(DRAWS, MAX_MATRIX_ELEMENTS // max(k, 1))
@@ -82,13 +100,16 @@ def correlated(correlation: FloatArray, rng: np.random.Generator) -> Family:
     if k < 2 or draws < 1000:
         return independent(k)
     root = symmetric_root(correlation).astype(np.float32)
-    maxima = np.empty(draws)
+    maxima, tops = np.empty(draws), np.empty(draws)
     step = max(1, 2_000_000 // k)
     for start in range(0, draws, step):
         normal = rng.standard_normal((min(step, draws - start), k), dtype=np.float32)
-        maxima[start : start + len(normal)] = np.abs(normal @ root).max(axis=1)
+        drawn = normal @ root
+        maxima[start : start + len(normal)] = np.abs(drawn).max(axis=1)
+        tops[start : start + len(normal)] = (drawn * side).max(axis=1)
     maxima.sort()
-    return Family(k, maxima)
+    tops.sort()
+    return Family(k, maxima, tops)
 
 
 def symmetric_root(matrix: FloatArray) -> FloatArray:
@@ -99,6 +120,29 @@ def symmetric_root(matrix: FloatArray) -> FloatArray:
     """
     values, vectors = np.linalg.eigh(matrix)
     return np.asarray((vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T)
+
+
+def discoveries(p: FloatArray, alpha: float) -> tuple[FloatArray, float]:
+    """Adjusted p-values and level of intervals that control the false discovery rate.
+
+    With m p-values of which R have an adjusted one below alpha, intervals at the level R alpha / m exclude 0
+    exactly for these R, and the expected share of wrong ones among them is at most alpha. It holds for
+    independent and for positively dependent statistics.
+
+    Args:
+        p: [m], none NaN.
+        alpha: the rate to control.
+
+    Returns:
+        [m] adjusted p-values, and the level; with R = 0 it is that of R = 1.
+
+    Source: Benjamini and Hochberg (1995); for the intervals Benjamini and Yekutieli (2005, JASA 100).
+    """
+    m = len(p)
+    order = np.argsort(p, kind="stable")[::-1]
+    adjusted = np.empty(m)
+    adjusted[order] = np.minimum(np.minimum.accumulate(p[order] * m / np.arange(m, 0, -1)), 1.0)
+    return adjusted, alpha * max(int(np.sum(adjusted < alpha)), 1) / max(m, 1)
 
 
 def holm(p: FloatArray) -> FloatArray:

@@ -27,7 +27,9 @@ class Verdict:
     beyond_margin: bool | None
 
 
-def judge(low: float, high: float, direction: int, margin: float | None) -> Verdict:
+def judge(
+    low: float, high: float, direction: int, margin: float | None, harm_limit: float = math.nan
+) -> Verdict:
     """Judge the interval of candidate minus reference.
 
     Args:
@@ -35,10 +37,12 @@ def judge(low: float, high: float, direction: int, margin: float | None) -> Verd
         high: upper limit.
         direction: +1 when higher is better, -1 when lower is better, 0 for neither.
         margin: the largest harmless difference; None excludes the verdict `harmless`.
+        harm_limit: the one-sided limit on the side of harm; NaN to use that of the interval.
 
     Returns:
-        On the harm-oriented interval, in this order: harm when low > 0 and high >= margin; help when
-        high < 0 and low <= -margin; harmless when high < margin; else undecided.
+        With differences and limits turned so that larger is worse, in this order: harm when low > 0 and
+        harm_limit >= margin; help when high < 0 and low <= -margin; harmless when harm_limit < margin; else
+        undecided.
     """
     equivalent = None if margin is None else bool(-margin < low and high < margin)
     beyond = None if margin is None else bool(low >= margin or high <= -margin)
@@ -46,15 +50,16 @@ def judge(low: float, high: float, direction: int, margin: float | None) -> Verd
         return Verdict(None, equivalent, beyond)
     # Orient the interval so that positive is harm.
     if direction > 0:
-        low, high = -high, -low
+        low, high, harm_limit = -high, -low, -harm_limit
     bound = margin or 0.0
-    # Harm needs both: a proven loss, and an interval that does not end below the margin. A small proven loss
-    # whose whole interval is below the margin is harmless.
-    if low > 0 and high >= bound:
+    largest = high if math.isnan(harm_limit) else harm_limit
+    # Harm needs both: a proven loss, and a loss as large as the margin that is not excluded. A small proven
+    # loss that is below the margin for certain is harmless.
+    if low > 0 and largest >= bound:
         return Verdict("harm", equivalent, beyond)
     if high < 0 and low <= -bound:
         return Verdict("help", equivalent, beyond)
-    if margin is not None and high < margin:
+    if margin is not None and largest < margin:
         return Verdict("harmless", equivalent, beyond)
     return Verdict("undecided", equivalent, beyond)
 
@@ -67,12 +72,21 @@ def minimum_detectable(half_width: float, critical: float) -> float:
     return half_width * (critical + POWER) / critical
 
 
-def settling_half_width(difference: float, direction: int, margin: float | None) -> float:
-    """Return the largest half width at which this difference is not undecided; 0 when none suffices."""
+def settling_half_width(
+    difference: float, direction: int, margin: float | None, *, one_sided: float = 1.0
+) -> float:
+    """Return the largest half width at which this difference is not undecided; 0 when none suffices.
+
+    Args:
+        difference: candidate minus reference.
+        direction: +1 when higher is better, -1 when lower is better.
+        margin: the largest harmless difference, or None.
+        one_sided: distance to the one-sided limit, on which `harmless` rests, as a share of the half width.
+    """
     harm = -direction * difference
     wide_enough = [abs(harm)] if harm != 0 else []
     if margin is not None and harm < margin:
-        wide_enough.append(margin - harm)
+        wide_enough.append((margin - harm) / one_sided)
     return max(wide_enough, default=0.0)
 
 

@@ -85,7 +85,7 @@ def shared_view(document: Document) -> dict[str, Any]:
         "flips": flips_line(document, most=_MOST_FLIPS),
         "inputs": inputs_table(document),
         "settings": settings_list(document),
-        "forest_caption": wording.forest_caption(),
+        "forest_caption": method_wording.forest_caption(),
         "problems": [str(p) for p in document.get("problems", ())],
         "left_out": _left_out(document),
     }

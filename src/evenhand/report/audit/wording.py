@@ -64,13 +64,25 @@ def _estimated(document: Document) -> str:
 
 def _families(settings: Row, level: str) -> str:
     names = ", ".join(metric_name(str(m)) for m in settings.get("primary", ())) or "the primary metrics"
+    alpha = float(settings.get("alpha", 0.05))
+    if settings.get("error_rate") == "false_discovery":
+        meaning = (
+            "The false discovery rate was declared as its error rate: of the differences whose interval "
+            f"excludes 0, at most {alpha:.0%} are expected to have the wrong sign or to be 0, and of the "
+            f"verdicts harmless at most {alpha:.0%} to be wrong. Single verdicts are less certain than with "
+            "the familywise error rate."
+        )
+    else:
+        meaning = (
+            f"Its intervals are simultaneous: with probability {level} all of them contain their true "
+            "differences, which accounts for the number of groups. The verdict harmless rests on one-sided "
+            f"limits, which also hold with probability {level} all at once."
+        )
     return (
         f"The primary family is {names}, times all groups, attributes and candidates; it was declared before "
-        f"the data were read. Its intervals are simultaneous: with probability {level} all of them "
-        "contain their true differences, which accounts for the number of groups. An adjusted p-value is "
-        f"below {float(settings.get('alpha', 0.05)):g} exactly when its interval excludes 0. All other "
-        "comparisons are exploratory: their intervals hold within the family of one metric, without a "
-        "verdict."
+        f"the data were read. {meaning} An adjusted p-value is below {alpha:g} exactly when its interval "
+        "excludes 0. All other comparisons are exploratory: their intervals hold within the family of one "
+        "metric, without a verdict."
     )
 
 
@@ -96,4 +108,14 @@ def _pointwise(level: str) -> str:
         f"Rates of single arms carry pointwise {level} intervals: each holds on its own, not jointly. "
         "Intervals of disparities come from simultaneous bounds on the contrasts between groups, because the "
         "largest gap among many groups is above zero even if no groups differ."
+    )
+
+
+def forest_caption() -> str:
+    """Explain how to read a forest plot."""
+    return (
+        "Each line is the simultaneous interval of the difference candidate − reference; "
+        "each symbol is the estimate. "
+        "Signs are the same for every metric: the arrows under each panel show which direction is worse. "
+        "The shaded band is the margin on either side of zero. A line at the edge continues beyond it."
     )

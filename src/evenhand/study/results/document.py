@@ -111,6 +111,7 @@ def settings_of(audit: Audit) -> Settings:
         margin=MARGIN if isinstance(audit.margin, dict) else audit.margin,
         margins=margins,
         alpha=audit.alpha,
+        error_rate=audit.error_rate,
         min_group_size=audit.min_group_size,
     )
 
