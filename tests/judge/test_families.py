@@ -146,3 +146,48 @@ def test_draws_are_those_of_the_two_sided_family():
     one, other = (correlated(alike, np.random.default_rng(1), side) for side in (1.0, -1.0))
     assert np.array_equal(one.maxima, other.maxima)
     assert float(z_of(0.05)) < one.critical(0.05)
+
+
+def two_attributes(seed=7):
+    rng = np.random.default_rng(seed)
+    tables = table([0.0, 0.01], seed=seed)
+    sex = rng.permutation(np.repeat(["F", "M"], len(tables["full"]["label"]) // 2))
+    return {name: {**columns, "sex": sex} for name, columns in tables.items()}
+
+
+def test_weights_split_alpha_between_attributes():
+    weights = {"overall": 1, "group": 2}
+    rows = evenhand.audit(two_attributes(), by=["group", "sex"], attribute_weights=weights).to_dict()
+    primary = [r for r in rows["comparisons"] if r["family"] == "primary"]
+    levels = {r["attribute"]: r["level"] for r in primary}
+    assert levels == {
+        None: pytest.approx(1 - 0.05 / 4),
+        "group": pytest.approx(1 - 0.05 / 2),
+        "sex": pytest.approx(1 - 0.05 / 4),
+    }
+    assert rows["settings"]["attribute_weights"] == weights
+    # Each part is a family of its own: as if only its attribute had been judged, at its share of alpha.
+    alone = evenhand.audit(two_attributes(), by="sex", alpha=0.05 / 4).to_dict()["comparisons"]
+    limits = {(r["group"], r["metric"]): (r["low"], r["high"], r["harm_limit"]) for r in alone}
+    for row in (r for r in primary if r["attribute"] == "sex"):
+        assert limits[row["group"], row["metric"]] == (row["low"], row["high"], row["harm_limit"])
+
+
+def test_a_weight_of_0_takes_an_attribute_out_of_the_verdicts():
+    weights = {"sex": 0}
+    rows = evenhand.audit(two_attributes(), by=["group", "sex"], attribute_weights=weights).to_dict()
+    assert {r["attribute"] for r in rows["comparisons"] if r["family"] == "primary"} == {"group"}
+
+
+@pytest.mark.parametrize(
+    ("weights", "complaint"),
+    [
+        ({"sexx": 1}, r"--attribute-weight: no attribute 'sexx'; .*sex"),
+        ({"sex": -1}, r"--attribute-weight sex=-1: got -1; a weight is a number of at least 0"),
+        ({"sex": float("nan")}, "a weight is a number of at least 0"),
+        ({"sex": 0, "group": 0}, "all weights are 0"),
+    ],
+)
+def test_weights_that_mean_nothing_are_refused(weights, complaint):
+    with pytest.raises(InputError, match=complaint):
+        evenhand.audit(two_attributes(), by=["group", "sex"], attribute_weights=weights)

@@ -44,6 +44,7 @@ class AuditOptions(FileOptions):
     metric: tuple[str, ...]
     margin: tuple[str, ...]
     error_rate: str
+    attribute_weight: tuple[str, ...]
     scoring: str
 
 
@@ -128,6 +129,13 @@ Exit codes:
     help="What alpha limits: familywise, the probability of any wrong claim; or false_discovery, the "
     "expected share of wrong ones among the claims.",
 )
+@click.option(
+    "--attribute-weight",
+    metavar="NAME=NUMBER",
+    multiple=True,
+    help="Share of alpha for the verdicts of an attribute, relative to the others (1); overall names all "
+    "rows, which get no verdict otherwise. Repeatable.  [default: one family of all attributes]",
+)
 @min_group_size_option("Smaller groups get no verdict and are left out of disparities.")
 @click.option(
     "--scoring",
@@ -178,6 +186,7 @@ def _read_call(options: AuditOptions, outputs: Outputs) -> tuple[Columns, Settin
         resplit=options.resplit,
     )
     margin, margins = _margins(options.margin, complaints)
+    weights = _weights(options.attribute_weight, complaints)
     complaints += outputs.complaints(options.files)
     with report_together(complaints):
         settings = Settings(
@@ -188,6 +197,7 @@ def _read_call(options: AuditOptions, outputs: Outputs) -> tuple[Columns, Settin
             margins=margins,
             alpha=options.alpha,
             error_rate=options.error_rate,
+            attribute_weights=weights,
             min_group_size=options.min_group_size,
             rng=options.rng,
         )
@@ -222,3 +232,24 @@ def _margins(texts: Sequence[str], complaints: list[str]) -> tuple[float | None,
             f"--margin: got {numbers}; give one number for all rates; METRIC=VALUE sets one metric."
         )
     return (general[0] if general else None), single
+
+
+def _weights(texts: Sequence[str], complaints: list[str]) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            complaints.append(
+                f"--attribute-weight {text!r}: write NAME=NUMBER, as in --attribute-weight race=2."
+            )
+        elif name in weights:
+            complaints.append(
+                f"--attribute-weight {text!r}: {name} already has the weight {weights[name]:g}."
+            )
+        else:
+            weights[name] = number
+    return weights

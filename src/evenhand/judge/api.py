@@ -45,6 +45,7 @@ def audit(
     margin: float | Mapping[str, float] = MARGIN,
     alpha: float = 0.05,
     error_rate: str = "familywise",
+    attribute_weights: Mapping[str, float] | None = None,
     min_group_size: int = 10,
     rng: int = 0,
     scoring: str = SCORING,
@@ -80,6 +81,8 @@ def audit(
         alpha: the error rate of a family: 1 - alpha is the simultaneous level of its intervals.
         error_rate: `familywise`, the probability of any wrong claim, or `false_discovery`, the expected share
             of wrong ones among the claims.
+        attribute_weights: share of alpha, relative to the others, of the primary comparisons of an attribute,
+            with `overall` for those of all rows; each is then a family of its own. None: one family.
         min_group_size: smaller groups get no verdict and are left out of disparities.
         rng: seed of all random draws.
         scoring: for likelihood tables, the scoring behind the headline numbers; all scorings are compared.
@@ -122,6 +125,7 @@ def audit(
         margins=MappingProxyType(margins),
         alpha=alpha,
         error_rate=error_rate,
+        attribute_weights=attribute_weights or {},
         min_group_size=min_group_size,
         rng=rng,
     )

@@ -264,6 +264,7 @@ def document(
             "margins": dict(settings.margins),
             "alpha": settings.alpha,
             "error_rate": settings.error_rate,
+            "attribute_weights": dict(settings.attribute_weights),
             "min_group_size": settings.min_group_size,
             "rng": settings.rng,
             "classes": list(predictions.classes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,6 +23,8 @@ METRICS, DISPARITIES = "evenhand.judge.metrics", "evenhand.judge.disparities"
 GENERATIVE = "evenhand.judge.generative"
 PRIMARY = ("accuracy", "true_positive_rate", "false_positive_rate")
 MARGIN = 0.02
+#: The name of all rows together, beside the names of attributes.
+OVERALL = "overall"
 ERROR_RATES = ("familywise", "false_discovery")
 #: The scoring behind the headline numbers of likelihood tables, unless the call names another.
 SCORING = "raw"
@@ -58,6 +61,9 @@ class Settings:
         alpha: the error rate of each family: 1 - alpha is the simultaneous level of its intervals.
         error_rate: `familywise`, the probability of any wrong claim in a family, or `false_discovery`, the
             expected share of wrong ones among its claims.
+        attribute_weights: share of alpha, relative to the others, of the primary comparisons of an attribute,
+            with `overall` for those of all rows: each attribute is then a family of its own. Attributes that
+            are not named have weight 1, and all rows together 0. Empty: one family of all attributes.
         min_group_size: smaller groups keep their rows and are left out of disparities and verdicts.
         rng: seed of every random draw.
     """
@@ -69,6 +75,7 @@ class Settings:
     margins: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     alpha: float = 0.05
     error_rate: str = "familywise"
+    attribute_weights: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     min_group_size: int = 10
     rng: int = 0
 
@@ -82,6 +89,7 @@ class Settings:
             if name not in known
         ]
         complaints += self._margin_complaints()
+        complaints += self._weight_complaints()
         if self.error_rate not in ERROR_RATES:
             advice = nearest(str(self.error_rate), ERROR_RATES)
             complaints.append(f"--error-rate: unknown error rate {self.error_rate!r}; {advice}")
@@ -97,6 +105,38 @@ class Settings:
             object.__setattr__(self, name, to_python_number(getattr(self, name)))
         margins = {name: to_python_number(value) for name, value in self.margins.items()}
         object.__setattr__(self, "margins", MappingProxyType(margins))
+        weights = {name: to_python_number(value) for name, value in self.attribute_weights.items()}
+        object.__setattr__(self, "attribute_weights", MappingProxyType(weights))
+
+    def _weight_complaints(self) -> Iterator[str]:
+        """Yield a complaint for each weight that is no number of at least 0."""
+        for name, value in self.attribute_weights.items():
+            number = to_python_number(value)
+            if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
+                shown = format_number(value)
+                yield f"--attribute-weight {name}={shown}: got {shown}; a weight is a number of at least 0."
+
+    def alpha_shares(self, attributes: Sequence[str]) -> dict[str | None, float]:
+        """Return the share of alpha of each attribute whose comparisons are judged; None is all rows.
+
+        Args:
+            attributes: names of the attributes of the data.
+
+        Raises:
+            CallError: a weight names no attribute, or all weights are 0.
+        """
+        known = [*attributes, OVERALL]
+        unknown = [name for name in self.attribute_weights if name not in known]
+        if unknown:
+            raise CallError(
+                [f"--attribute-weight: no attribute {name!r}; {nearest(name, known)}" for name in unknown]
+            )
+        weights: dict[str | None, float] = {a: self.attribute_weights.get(a, 1.0) for a in attributes}
+        weights[None] = self.attribute_weights.get(OVERALL, 0.0 if attributes else 1.0)
+        total = sum(weights.values())
+        if total <= 0:
+            raise CallError("--attribute-weight: all weights are 0; give a positive one to what is judged.")
+        return {name: weight / total for name, weight in weights.items() if weight > 0}
 
     def _margin_complaints(self) -> Iterator[str]:
         """Yield a complaint for each margin that is invalid, out of range, or for a metric not computed."""

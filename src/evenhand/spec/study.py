@@ -128,6 +128,7 @@ class Audit(Frozen):
     margin: Positive | dict[str, Positive] = 0.02
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     error_rate: Literal["familywise", "false_discovery"] = "familywise"
+    attribute_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     min_group_size: Count = 10
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -48,28 +49,46 @@ def adjust_all(
         predictions: the rows that score metrics were computed on.
         reference: index of the reference arm.
         settings: what is primary, level, margins and seed.
+
+    Raises:
+        CallError: a weight names no attribute.
     """
-    by_family: dict[str, list[PairedEstimate]] = defaultdict(list)
+    shares = settings.alpha_shares([a.name for a in cells.attributes])
+    by_metric: dict[str, list[PairedEstimate]] = defaultdict(list)
     for p in pairs:
-        judged = p.identity.attribute is not None or not cells.attributes
         metric = p.identity.metric
-        by_family["" if metric in settings.declared and judged else metric].append(p)
+        primary = metric in settings.declared and p.identity.attribute in shares
+        by_metric["" if primary else metric].append(p)
     rows: list[ComparisonRow] = []
-    for metric, members in by_family.items():
+    for metric, members in by_metric.items():
         scored = [_needs_scores(p.identity.metric) for p in members]
         rows_used = predictions if all(scored) else cells
         # Influence values of scores refer to single rows, those of rates to aggregated rows, so these have no
         # correlation: in a mixed family those of scores are dropped, which treats them as independent.
-        family = [
-            p.without_influence() if s and not all(scored) else p
-            for p, s in zip(members, scored, strict=True)
-        ]
-        kind = "exploratory" if metric else "primary"
-        name = predictions.arms[reference].name
-        rows += adjust_family(
-            moderate(family), rows_used, settings, kind, name, error_rate=settings.error_rate
+        moderated = moderate(
+            [
+                p.without_influence() if s and not all(scored) else p
+                for p, s in zip(members, scored, strict=True)
+            ]
         )
+        kind, families = "exploratory", [(1.0, moderated)]
+        if not metric:
+            kind, families = "primary", _split(moderated, shares if settings.attribute_weights else {})
+        for share, family in families:
+            level = replace(settings, alpha=share * settings.alpha)
+            name = predictions.arms[reference].name
+            rows += adjust_family(family, rows_used, level, kind, name, error_rate=settings.error_rate)
     return sorted(rows, key=lambda r: r.family != "primary")
+
+
+def _split(
+    pairs: list[PairedEstimate], shares: Mapping[str | None, float]
+) -> list[tuple[float, list[PairedEstimate]]]:
+    """Split the primary comparisons by attribute, each with its share of alpha; without shares, do not."""
+    if not shares:
+        return [(1.0, pairs)]
+    parts = [(share, [p for p in pairs if p.identity.attribute == name]) for name, share in shares.items()]
+    return [(share, part) for share, part in parts if part]
 
 
 def _needs_scores(name: str) -> bool:

@@ -84,6 +84,7 @@ def build_result(
                 "margins": dict(settings.margins),
                 "alpha": settings.alpha,
                 "error_rate": settings.error_rate,
+                "attribute_weights": dict(settings.attribute_weights),
                 "min_group_size": settings.min_group_size,
                 "rng": settings.rng,
             },

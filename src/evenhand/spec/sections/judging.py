@@ -152,6 +152,11 @@ def _check_attributes(entries: dict[str, Node], attributes: Sequence[str], compl
         _check_names(crossing, attributes, what, complaints)
         if isinstance(crossing.value, list) and len(crossing.value) < 2:
             complaints.add(crossing.location, "a crossing has two attributes or more, such as [race, sex].")
+    weights = entries.get("attribute_weights")
+    for name, value in (weights.value if weights and isinstance(weights.value, dict) else {}).items():
+        judged = [*attributes, *_crossings(intersect), "overall"]
+        if attributes and name not in judged:
+            complaints.add(value.location, f"{name!r} is {what}. {suggestion(name, judged)}")
     taken = [str(item.value) for item in by.value] if by and isinstance(by.value, list) else [*attributes]
     crossed: dict[str, tuple[str, ...]] = {}
     for crossing in intersect.value if intersect and isinstance(intersect.value, list) else []:
@@ -165,6 +170,12 @@ def _check_attributes(entries: dict[str, Node], attributes: Sequence[str], compl
                 f"this crossing is called '{name}', and so is another attribute; results are identified by "
                 "this name: rename a column.",
             )
+
+
+def _crossings(intersect: Node | None) -> list[str]:
+    """Names of the crossings of attributes."""
+    crossings = intersect.value if intersect and isinstance(intersect.value, list) else []
+    return [" x ".join(str(part.value) for part in c.value) for c in crossings if isinstance(c.value, list)]
 
 
 def known_attributes(card: tuple[str, ...], name: str, config: Frozen | None) -> tuple[str, ...]:

@@ -112,6 +112,7 @@ def settings_of(audit: Audit) -> Settings:
         margins=margins,
         alpha=audit.alpha,
         error_rate=audit.error_rate,
+        attribute_weights=audit.attribute_weights,
         min_group_size=audit.min_group_size,
     )
 
