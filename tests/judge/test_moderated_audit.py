@@ -172,6 +172,27 @@ def test_more_runs_settle_what_flips_leave_open():
     assert all(n is None or n > 0 for n in needed)
 
 
+def test_a_row_has_the_parts_of_its_variance():
+    """The limits follow from them where rows are many; without runs there are no parts of runs."""
+    rows, _ = comparisons(predictions(common=0.6))
+    assert len(rows) == 8
+    for r in rows:
+        v, x = r["row_variance"], r["run_variance"]
+        assert 0 < r["flip_variance"] <= v
+        assert 0 < r["reference_share"] < 1
+        level = 2 * stats.norm.sf(r["critical"])
+        half = stats.t.isf(level / 2, r["run_dof"]) * np.sqrt(v + x)
+        assert half == pytest.approx((r["high"] - r["low"]) / 2, rel=0.06)
+        if r["harm_critical"] is None:
+            continue
+        level = 2 * stats.norm.sf(r["harm_critical"])
+        half = stats.t.isf(level / 2, r["run_dof"]) * np.sqrt(v + x)
+        assert half == pytest.approx(r["difference"] - r["harm_limit"], rel=0.1)
+    [alone, *_] = comparisons(predictions(runs=2))[0]
+    assert alone["row_variance"] > 0
+    assert alone["flip_variance"] is alone["run_variance"] is alone["run_dof"] is None
+
+
 def test_the_order_of_arms_and_groups_moves_nothing():
     table = predictions()
     turned = dataclasses.replace(table, arms=(table.arms[0], table.arms[2], table.arms[1]))

@@ -98,6 +98,14 @@ class ComparisonRow(Row):
     minimum_detectable: float = NAN
     rows_to_settle: int | None = None
     runs_to_settle: int | None = None
+    row_variance: float = NAN
+    flip_variance: float = NAN
+    run_variance: float = NAN
+    row_dof: float = NAN
+    run_dof: float = NAN
+    reference_share: float = NAN
+    critical: float = NAN
+    harm_critical: float = NAN
     n: int
     n_right_to_wrong: float
     n_wrong_to_right: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypedDict
 
 import numpy as np
 
@@ -64,6 +64,7 @@ class Score:
         influence: None where too few rows differ to estimate correlations from.
         runs: None where runs are too few for a moderated variance, or have rows of their own.
         moderated: whether the estimate's variance over runs is moderated within its family.
+        reference_share: share of the reference's runs in that variance; NaN unless moderated.
     """
 
     method: ClassVar[str] = "paired score (Tango)"
@@ -71,6 +72,7 @@ class Score:
     influence: RowInfluence | None
     runs: RunsOfArms | None = None
     moderated: bool = False
+    reference_share: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,26 @@ class Identity:
         return cls(candidate, *group, class_name, metric, key, info.direction, info.margin, span)
 
 
+class VarianceParts(TypedDict, total=False):
+    """Parts of the variance of a difference, as fields of its row; absent where unknown.
+
+    Keys:
+        row_variance: over rows, at the present numbers of rows and runs, flips of single answers included.
+        flip_variance: the part of it that more runs reduce as well; only of moderated variances.
+        run_variance: what shifts of whole runs add; where variances are not moderated, with the flips.
+        row_dof: degrees of freedom of the quantile for `row_variance`, where it is no normal quantile.
+        run_dof: the same for `run_variance`.
+        reference_share: share of the reference's runs in the variance over runs; only of moderated ones.
+    """
+
+    row_variance: float
+    flip_variance: float
+    run_variance: float
+    row_dof: float
+    run_dof: float
+    reference_share: float
+
+
 @dataclass(frozen=True)
 class PairedEstimate:
     """One difference between a candidate and the reference.
@@ -205,6 +227,26 @@ class PairedEstimate:
                 return float(estimate.variation.run_variance)
             case _:
                 return 0.0
+
+    def variance_parts(self) -> VarianceParts:
+        """Return the parts of its variance, from which other numbers of rows and runs can be planned."""
+        parts = VarianceParts()
+        if not isinstance(self.evidence, Score | Wald | Swap):
+            return parts
+        estimate, variation = self.evidence.estimate, self.evidence.estimate.variation
+        variance = estimate.row_variance
+        parts["row_variance"] = float(variance(self.runs) if callable(variance) else variance)
+        if np.isfinite(variation.row_dof):
+            parts["row_dof"] = float(variation.row_dof)
+        if self.unit != "rows and runs":
+            return parts
+        parts["run_variance"] = float(variation.run_variance)
+        if np.isfinite(variation.run_dof):
+            parts["run_dof"] = float(variation.run_dof)
+        if isinstance(self.evidence, Score) and self.evidence.moderated:
+            parts["flip_variance"] = float(variation.flip_variance)
+            parts["reference_share"] = self.evidence.reference_share
+        return parts
 
     def without_influence(self) -> PairedEstimate:
         """Return the difference as one that is independent of all others."""

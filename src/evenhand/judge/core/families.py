@@ -233,6 +233,9 @@ def _judge_row(row: ComparisonRow, pair: PairedEstimate, limits: Limits, interva
         minimum_detectable=detectable if detectable <= who.span else NAN,
         equivalent=verdict.equivalent,
         beyond_margin=verdict.beyond_margin,
+        **pair.variance_parts(),
+        critical=limits.critical,
+        harm_critical=limits.harm_critical if row.family == "primary" else NAN,
     )
     if row.family != "primary":
         return row

@@ -32,6 +32,7 @@ class Limits:
         run_half: the other part, from shifts of whole runs.
         reducible: part of the half width that falls with the root of the number of runs.
         critical: normal quantile at which the limits were computed.
+        harm_critical: normal quantile at which `harm` was computed.
     """
 
     low: float
@@ -43,6 +44,7 @@ class Limits:
     run_half: float
     reducible: float
     critical: float
+    harm_critical: float
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def compute_limits(members: Members, joint: Family, alpha: float, *, error_rate:
         run_half,
         np.minimum(reducible, half),
         critical,
+        np.full(len(p), float(z_of(2 * one_sided))),
     )
     return [Limits(*(float(c[i]) for c in columns)) for i in range(len(p))]
 

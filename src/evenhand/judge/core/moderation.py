@@ -35,7 +35,10 @@ def moderate(pairs: list[PairedEstimate]) -> list[PairedEstimate]:
     moderated = list(pairs)
     for k, (i, score) in enumerate(scores.items()):
         estimate = replace(score.estimate, variation=variation.at(k), pseudo_size=size)
-        moderated[i] = replace(pairs[i], evidence=replace(score, estimate=estimate, moderated=True))
+        evidence = replace(
+            score, estimate=estimate, moderated=True, reference_share=float(part.reference_share[k])
+        )
+        moderated[i] = replace(pairs[i], evidence=evidence)
     return moderated
 
 

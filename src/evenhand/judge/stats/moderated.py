@@ -172,7 +172,7 @@ class RunCells:
         # The runs of real trainings are skewed: three or four seldom show it, and the sum of two variances
         # has not the degrees of freedom that it would have for normal ones.
         few = np.minimum(*(self.runs[arm] for arm in arms)) < MIN_RUNS
-        return RunPart(variance, np.asarray(floor), np.where(few, np.minimum(dof_a, dof_b), dof))
+        return RunPart(variance, np.asarray(floor), np.where(few, np.minimum(dof_a, dof_b), dof), a / (a + b))
 
     def _paired(self, candidate: IntArray, column: IntArray) -> FloatArray:
         """[k] moderated variance of the mean of paired differences; NaN where arms have unlike numbers."""
@@ -198,11 +198,13 @@ class RunPart:
         variance: [k] of the difference over runs, flips included.
         floor: [k] the part that flips give.
         dof: [k] degrees of freedom of `variance`.
+        reference_share: [k] share of the reference in the sum of the arms' variances.
     """
 
     variance: FloatArray
     floor: FloatArray
     dof: FloatArray
+    reference_share: FloatArray
 
     def join(self, row_variance: FloatArray, row_dof: FloatArray) -> Variation:
         """Join with the variance over rows of the same differences, which contains the flips.
