@@ -11,7 +11,7 @@ the power. Into benchmarks/results/run_shifts.json and docs/statistics.md.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -46,6 +46,8 @@ class World:
         loss: by how much all candidates are worse in the last group.
         metrics: of accuracy, and the rates among positive and negative labels.
         shared: share of the latent normal's variance that all models have in common.
+        twins: share of what is left of it that runs of equal seeds have in common, as a model and its copy
+            with rounded weights do.
     """
 
     sizes: tuple[int, ...]
@@ -59,6 +61,7 @@ class World:
     loss: float = 0.0
     metrics: int = 3
     shared: float = 0.75
+    twins: float = field(default=0.0, repr=False)
 
     def deviation(self) -> np.ndarray:
         """[arm, group] standard deviation of shifts on the probit scale."""
@@ -115,6 +118,7 @@ class Moments:
     rows: np.ndarray
     values: np.ndarray
     flips: np.ndarray
+    flips_of_difference: np.ndarray
     difference: np.ndarray
     absolute: np.ndarray
     square: np.ndarray
@@ -135,12 +139,15 @@ def draw(world: World, replicates: int, rng: np.random.Generator) -> Moments:
         shared = np.sqrt(world.shared) * rng.standard_normal((replicates, 1, 1, size), dtype=np.float32)
         in_arm = np.sqrt(in_arms) * rng.standard_normal((replicates, arms, 1, size), dtype=np.float32)
         each = rng.standard_normal((replicates, arms, runs, size), dtype=np.float32)
+        if world.twins:
+            each[:, 1:] = np.sqrt(world.twins) * each[:, :1] + np.sqrt(1 - world.twins) * each[:, 1:]
+            in_arm[:, 1:] = in_arm[:, :1]
         latent = shared + in_arm + np.float32(np.sqrt(1 - world.shared - in_arms)) * each
         right = latent < limit[..., group, None].astype(np.float32)
         for chosen in (np.ones(size, bool), positive, ~positive)[: world.metrics]:
             parts.append(column(right[..., chosen]))
-    stacked = [np.stack([p[i] for p in parts], axis=2) for i in range(5)]
-    rows = np.array([p[5] for p in parts], float)
+    stacked = [np.stack([p[i] for p in parts], axis=2) for i in range(6)]
+    rows = np.array([p[6] for p in parts], float)
     return Moments(rows, *stacked)
 
 
@@ -152,8 +159,22 @@ def column(right: np.ndarray) -> tuple:
     within = (mean * (1 - mean)).sum(axis=2, dtype=float) * runs - n * values.var(axis=2) * runs
     flips = np.maximum(within, 0) / ((n - 1) * (runs - 1)) / n
     d = mean[:, 1:] - mean[:, :1]
+    each = right[:, 1:].astype(np.int8) - right[:, :1]
+    of_runs = each.mean(axis=3)
+    within = (each**2).sum(axis=(2, 3), dtype=float) - runs * (d.astype(float) ** 2).sum(axis=2)
+    within -= n * of_runs.var(axis=2) * runs
+    between = np.maximum(within, 0) / ((n - 1) * (runs - 1)) / n
+    flips_of_difference = np.concatenate([np.full_like(flips[:, :1], np.nan), between], axis=1)
     difference = d.mean(axis=2, dtype=float)
-    return values, flips, difference, np.abs(d).mean(axis=2, dtype=float), (d**2).mean(axis=2, dtype=float), n
+    return (
+        values,
+        flips,
+        flips_of_difference,
+        difference,
+        np.abs(d).mean(axis=2, dtype=float),
+        (d**2).mean(axis=2, dtype=float),
+        n,
+    )
 
 
 def family_of(differences: np.ndarray, groups: int, metrics: int, *, side: float = 1.0) -> Family:
@@ -182,7 +203,8 @@ def moderated(m: Moments, at: int, groups: int) -> tuple[ScorePaired, ScorePaire
     difference, absolute, square = (v[at].reshape(-1) for v in (m.difference, m.absolute, m.square))
     unknown, none = np.full(len(arm), np.nan), np.zeros(len(arm))
     group = np.repeat(np.arange(groups), columns // groups)
-    cells = RunCells(list(m.values[at]), m.flips[at], m.rows, group, 0, np.ones(candidates + 1, bool))
+    paired = np.ones(candidates + 1, bool)
+    cells = RunCells(list(m.values[at]), m.flips[at], m.rows, group, 0, paired, m.flips_of_difference[at])
     plain = ScorePaired(
         difference, absolute, square, m.rows[where], Variation(np.inf, none, np.inf), unknown, unknown
     )

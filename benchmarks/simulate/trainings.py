@@ -57,8 +57,8 @@ def draw(
         among = [chosen[None][..., rng.choice(rows, len(rows))] for rows in (negative, positive)]
         both = np.concatenate(among, axis=3)
         parts += [column(x) for x in (both, among[1], among[0])[:metrics]]
-    stacked = [np.stack([p[i] for p in parts], axis=2) for i in range(5)]
-    return Moments(np.array([p[5] for p in parts], float), *stacked)
+    stacked = [np.stack([p[i] for p in parts], axis=2) for i in range(6)]
+    return Moments(np.array([p[6] for p in parts], float), *stacked)
 
 
 def coverage(folder: Path, candidates: list[int], runs: int, metrics: int, replicates: int) -> dict:

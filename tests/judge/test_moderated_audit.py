@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from evenhand import registry
+from evenhand.judge.core.estimates import classes_of, groups_of, observe
+from evenhand.judge.core.matched import PairedArms
+from evenhand.judge.core.pairs import _flips_of_difference
 from evenhand.judge.run import judge_predictions
-from evenhand.judge.settings import Settings
+from evenhand.judge.settings import METRICS, Settings
 from evenhand.judge.stats.intervals import tango
 from evenhand.tables.schema import Arm, Attribute, Columns, Predictions
 
@@ -220,3 +224,60 @@ def test_runs_that_never_vary_have_intervals(candidate):
         assert row["low"] < row["high"]
         assert row["low"] - 1e-12 <= row["difference"] <= row["high"] + 1e-12
         assert (row["p_adjusted"] < ALPHA) == (candidate != "equal")
+
+
+def with_copy(table, share=0.02, seed=3):
+    """The table with an arm that copies the runs of the first, but for a share of its answers."""
+    rng = np.random.default_rng(seed)
+    answers = table.arms[0].prediction
+    moved = np.where(rng.random(answers.shape) < share, (answers + 1) % len(table.classes), answers)
+    return dataclasses.replace(table, arms=(*table.arms, Arm("copy", table.arms[0].runs, moved)))
+
+
+def test_a_copy_of_the_reference_is_compared_run_by_run():
+    table = with_copy(predictions(runs=3))
+    copy, original = table.arms[-1], table.arms[0]
+    rows, _ = comparisons(table)
+    widths = {r["group"]: r["high"] - r["low"] for r in rows if r["candidate"] == "copy" and r["group"]}
+    others = dataclasses.replace(copy, runs=tuple(f"other {r}" for r in copy.runs))
+    unpaired, _ = comparisons(dataclasses.replace(table, arms=(*table.arms[:-1], others)))
+    for row in unpaired:
+        if row["candidate"] == "copy" and row["group"]:
+            assert widths[row["group"]] < 0.75 * (row["high"] - row["low"])
+    assert original.runs == copy.runs
+
+
+@pytest.mark.parametrize(
+    ("metric", "classes"),
+    [("accuracy", 2), ("selection_rate", 2), ("selection_rate", 3), ("true_positive_rate", 3)],
+)
+def test_flips_of_a_difference_by_hand(metric, classes):
+    table = predictions(runs=4)
+    if classes == 3:
+        rng = np.random.default_rng(1)
+        third = rng.random(len(table.label)) < 0.3
+        arms = tuple(
+            dataclasses.replace(
+                a, prediction=np.where(third & (rng.random(a.prediction.shape) < 0.7), 2, a.prediction)
+            )
+            for a in table.arms
+        )
+        label = np.where(third, 2, table.label)
+        table = dataclasses.replace(
+            table, arms=arms, label=label, classes=("no", "yes", "may be"), positive=None
+        )
+    module = registry.load(METRICS, metric)
+    [everything] = groups_of(None, table)
+    for class_name, positive in classes_of(module.INFO, table):
+        observed = [observe(module, arm, everything, table, positive) for arm in table.arms[:2]]
+        arms = PairedArms(metric, module.INFO, class_name, everything, *observed, *table.arms[:2], table)
+        below = np.ones(len(table.label)) if observed[0].denominator is None else observed[0].denominator
+        answers = [
+            arm.prediction == (table.label if metric == "accuracy" else positive) for arm in table.arms[:2]
+        ]
+        d = (answers[1].astype(float) - answers[0])[:, below > 0]
+        residual = d - d.mean(axis=0) - d.mean(axis=1, keepdims=True) + d.mean()
+        n = d.shape[1]
+        assert _flips_of_difference(arms, below) == pytest.approx(
+            (residual**2).sum() / (n - 1) / 3 / n, rel=1e-12
+        )

@@ -22,7 +22,8 @@ def cells(runs=(5, 5, 5), groups=4, seed=0, *, paired=True):
     flips = rng.uniform(0.01, 0.08, (len(runs), columns)) / rows
     values = [0.8 + 0.022 * rng.standard_normal((columns, s)) for s in runs]
     shares = np.full(len(runs), paired)
-    return RunCells(values, flips, rows, np.repeat(np.arange(groups), 2), 0, shares)
+    unknown = np.full(flips.shape, np.nan)
+    return RunCells(values, flips, rows, np.repeat(np.arange(groups), 2), 0, shares, unknown)
 
 
 def kappa(variance, floor, rate):
@@ -99,6 +100,7 @@ def test_the_order_of_columns_and_candidates_changes_nothing():
         c.group[order],
         0,
         c.paired,
+        c.flips_of_difference[[0, 2, 1]][:, order],
     )
     for arm, moved in ((1, 2), (2, 1)):
         one = c.differences(np.full(8, arm), np.arange(8))
@@ -146,3 +148,67 @@ def test_the_usual_size_of_a_difference():
     pair = ScorePaired(none, absolute, square, n, Variation(np.inf, none, np.inf), none, none)
     assert usual_size(pair) == pytest.approx(0.5 + 0.5 * (2 + 2.5 + 2) / (4 + 4 + 2))
     assert replace(pair, pseudo_size=0.5).scale == pytest.approx([(2 + 1) / (4 + 2), (2.5 + 1) / (4 + 2)])
+
+
+def copies(runs=5, *, flips=0.1, noise=0.002, seed=4):
+    """A third arm whose runs are nearly those of the reference; the second has runs of its own."""
+    c = cells((runs,) * 3, seed=seed)
+    rng = np.random.default_rng(seed)
+    values = [*c.values[:2], c.values[0] + noise * rng.standard_normal(c.values[0].shape)]
+    differences = np.stack([np.full(8, np.nan), 1.9 * c.flips[0], flips * c.flips[0]])
+    return replace(c, values=values, flips_of_difference=differences)
+
+
+def test_flips_of_copies_say_that_runs_are_closely_paired():
+    c = copies(3)
+    assert [c.closely_paired(arm) for arm in range(3)] == [False, False, True]
+    # Flips of the difference that are as large as those of both arms together say nothing.
+    assert not copies(3, flips=1.9).closely_paired(2)
+    assert not replace(c, paired=np.array([True, True, False])).closely_paired(2)
+    c = copies(3, noise=0.03)
+    assert c.closely_paired(2)
+    few = replace(c, flips=c.flips * 1e-4, flips_of_difference=c.flips_of_difference * 1e-4)
+    assert not few.closely_paired(2)
+
+
+def test_values_that_correlate_for_certain_are_closely_paired():
+    # Flips are unlike, values alike: three runs are too few to tell, ten are not.
+    assert copies(10, flips=1.9).closely_paired(2)
+    assert not copies(10, flips=1.9, noise=0.022).closely_paired(2)
+    c = copies(5, flips=1.9)
+    rng = np.random.default_rng(8)
+    assert replace(c, values=correlated(rng, 0.93, columns=8)).closely_paired(2)
+    # All columns shift by the same amounts: however many they are, they count as one.
+    alike = [np.tile(v, (8, 1)) for v in correlated(rng, 0.93, columns=1)]
+    assert not replace(c, values=alike).closely_paired(2)
+    alike = [np.tile(v, (8, 1)) for v in correlated(rng, 0.99, columns=1)]
+    assert replace(c, values=alike).closely_paired(2)
+
+
+def correlated(rng, correlation, columns):
+    """Three arms of five runs: the last correlates with the first, by exactly so much in every column."""
+    first, second, third = 0.02 * rng.standard_normal((3, columns, 5))
+    first, third = (x - x.mean(axis=1, keepdims=True) for x in (first, third))
+    third -= first * (first * third).sum(axis=1, keepdims=True) / (first**2).sum(axis=1, keepdims=True)
+    third *= np.sqrt((first**2).sum(axis=1, keepdims=True) / (third**2).sum(axis=1, keepdims=True))
+    return [first, second, correlation * first + np.sqrt(1 - correlation**2) * third]
+
+
+@pytest.mark.parametrize("runs", [3, 5])
+def test_differences_of_closely_paired_arms_are_cells_themselves(runs):
+    c = copies(runs)
+    part = c.differences(np.repeat([1, 2], 8), np.tile(np.arange(8), 2))
+    differences, n = c.values[2] - c.values[0], c.rows
+    rate = c.flips_of_difference[2] * n + 1 / (n * runs)
+    floor, seen = rate / n, differences.var(axis=1, ddof=1)
+    of_arm = kappa(seen, floor, rate)
+    of_group = [kappa(*(x[2 * (k // 2) : 2 * (k // 2) + 2] for x in (seen, floor, rate))) for k in range(8)]
+    expected = floor + np.maximum(of_arm, of_group) * rate**2
+    prior = 1 / (1 / 4 + 1 / 1)
+    by_hand = (prior * expected + (runs - 1) * seen) / (prior + runs - 1) / runs
+    assert part.variance[8:] == pytest.approx(by_hand, rel=1e-8)
+    assert part.floor[8:] == pytest.approx(floor / runs, rel=1e-12)
+    assert part.dof[8:] == pytest.approx(prior + runs - 1)
+    # The other candidate is judged as before.
+    without = replace(c, flips_of_difference=np.full((3, 8), np.nan))
+    assert np.array_equal(part.variance[:8], without.differences(np.full(8, 1), np.arange(8)).variance)

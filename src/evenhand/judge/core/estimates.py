@@ -128,33 +128,42 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
         reason=reason,
         present=np.ones(len(rows)) if everywhere else here.mean(axis=0),
         right_by_run=right,
-        flips=np.nan if predictions.resplit else flip_variance(estimates, rows, predictions),
+        flips=np.nan if predictions.resplit else _flips(estimates, rows, predictions),
     )
 
 
-def flip_variance(estimates: list[Estimate], rows: IntArray, predictions: Predictions) -> float:
+def _flips(estimates: list[Estimate], rows: IntArray, predictions: Predictions) -> float:
+    """Variance of a single run's value that flips of single answers give; NaN where it is undefined."""
+    if len(estimates) < MIN_RUNS_MODERATED or any(e.reason for e in estimates):
+        return float("nan")
+    below = estimates[0].denominator
+    counted = predictions.count[rows] if below is None else predictions.count[rows] * (below > 0)
+    return flip_variance(np.stack([e.influence for e in estimates]), counted, rows, predictions)
+
+
+def flip_variance(
+    influence: FloatArray, counted: FloatArray, rows: IntArray, predictions: Predictions
+) -> float:
     """Variance of a single run's value that flips of single answers give, without shifts of whole runs.
 
     The influence values of a run sum to 0, so shifts are taken out of them; what a run's differ from the mean
     of all runs is its flips. For a share of n rows this is the mean square of rows x runs, over n.
 
     Args:
-        estimates: of each run.
+        influence: [runs, n] influence values of each run.
+        counted: [n] examples of each row that the value rests on.
         rows: [n] indices of the rows.
         predictions: where they come from.
 
     Returns:
-        The variance; NaN for undefined metrics, too few runs, and a single row or cluster.
+        The variance; NaN for a single row or cluster.
     """
-    runs, below = len(estimates), estimates[0].denominator
-    counted = predictions.count[rows] if below is None else predictions.count[rows] * (below > 0)
     n = float(counted.sum())
-    if runs < MIN_RUNS_MODERATED or n < 2 or any(e.reason for e in estimates):
+    if n < 2:
         return float("nan")
-    influence = np.stack([e.influence for e in estimates])
     covariance = row_covariance(influence - influence.mean(axis=0), rows, predictions)
     few = n / (n - 1) if predictions.cluster is None else 1.0  # `row_covariance` corrects for few clusters
-    return float(np.trace(covariance)) / (runs - 1) * few
+    return float(np.trace(covariance)) / (len(influence) - 1) * few
 
 
 def _compute_on_present_rows(metric: Metric, sample: Sample, here: BoolArray) -> Estimate:

@@ -45,12 +45,14 @@ class RunsOfArms:
     Attributes:
         values: [runs] of each arm.
         flips: the variance of a run's value that flips of single answers give, in each arm.
+        flips_of_difference: the same of the difference between runs of the same seed; NaN where not paired.
         rows: independent rows.
         paired: whether the runs of both arms share their seeds, in this order.
     """
 
     values: tuple[FloatArray, FloatArray]
     flips: tuple[float, float]
+    flips_of_difference: float
     rows: float
     paired: bool
 

@@ -54,17 +54,18 @@ def _run_part(pairs: list[PairedEstimate], runs: list[RunsOfArms], distinct: lis
     arms = arms + 1  # the reference is 0
     size = (int(arms.max()) + 1, int(columns.max()) + 1)
     values: list[FloatArray] = [np.empty(0)] * size[0]
-    flips, rows = np.full(size, np.nan), np.full(size[1], np.nan)
+    flips, differences, rows = np.full(size, np.nan), np.full(size, np.nan), np.full(size[1], np.nan)
     group, paired = np.zeros(size[1], dtype=np.int64), np.ones(size[0], dtype=np.bool_)
     for of_arms, arm, column, code, first in zip(runs, arms, columns, groups, distinct, strict=True):
         if not first:
             continue
         rows[column], group[column], paired[arm] = of_arms.rows, code, of_arms.paired
+        differences[arm, column] = of_arms.flips_of_difference
         for at, arm_values, flip in zip((0, arm), of_arms.values, of_arms.flips, strict=True):
             if not len(values[at]):
                 values[at] = np.full((size[1], len(arm_values)), np.nan)
             values[at][column], flips[at, column] = arm_values, flip
-    cells = RunCells(values, flips, rows, group, 0, paired)
+    cells = RunCells(values, flips, rows, group, 0, paired, differences)
     return cells.differences(arms, columns)
 
 

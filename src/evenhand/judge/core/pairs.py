@@ -11,6 +11,7 @@ from evenhand.judge.core.estimates import (
     MIN_DISCORDANT_ROWS,
     Group,
     Observed,
+    flip_variance,
     independent_rows,
     paired_shares,
     row_dof,
@@ -122,7 +123,25 @@ def _runs(m: PairedArms, below: FloatArray) -> RunsOfArms | None:
     if np.isnan(flips).any():
         return None
     rows = independent_rows(below, m.group.rows, m.predictions)
-    return RunsOfArms((m.reference.values, m.candidate.values), flips, rows, m.same_seeds)
+    values = m.reference.values, m.candidate.values
+    return RunsOfArms(values, flips, _flips_of_difference(m, below), rows, m.same_seeds)
+
+
+def _flips_of_difference(m: PairedArms, below: FloatArray) -> float:
+    """Variance of the difference between runs of one seed that flips give; NaN where runs are not paired."""
+    reference, candidate = m.reference.right_by_run, m.candidate.right_by_run
+    if not m.same_seeds or reference is None or candidate is None:
+        return float("nan")
+    p, rows = m.predictions, m.group.rows
+    difference = candidate.astype(np.float64) - reference
+    if m.info.classes == "one_vs_rest":
+        # The share of answers of a class: an answer that becomes right leaves it, where the label is another.
+        positive = p.positive if m.class_name is None else p.classes.index(m.class_name)
+        difference *= np.where(p.label[rows] == positive, 1.0, -1.0)
+    weight = p.weight[rows] * below
+    mean = difference @ weight / weight.sum()
+    influence = (difference - mean[:, None]) * below / weight.sum()
+    return flip_variance(influence, p.count[rows] * (below > 0), rows, p)
 
 
 def _wald(m: PairedArms) -> Wald | Missing:

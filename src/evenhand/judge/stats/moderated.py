@@ -27,7 +27,7 @@ from functools import cached_property
 import numpy as np
 
 from evenhand.judge.stats.combine import MIN_RUNS, Variation
-from evenhand.judge.stats.quantiles import bisect
+from evenhand.judge.stats.quantiles import bisect, z_of
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
 #: Degrees of freedom of an expectation that comes from many cells.
@@ -44,6 +44,13 @@ SHARE_EXPONENT = 1.5
 #: Share of the correlation between runs of the same seed that is used. The correlation is itself estimated.
 PAIRING_SHARE = 0.5
 
+#: Correlation of equal seeds above which runs are closely paired, and what Fisher's variance of a correlation
+#: takes off the degrees of freedom: 1 / (dof - 2).
+CLOSE, FISHER_LOSS = 0.5, 2.0
+
+#: Fewest flips, added up over columns, from which those of the difference say that runs are closely paired.
+MIN_FLIPS = 30
+
 #: Largest degrees of freedom: beyond, a t quantile is a normal one.
 MAX_DOF = 1e7
 
@@ -59,6 +66,8 @@ class RunCells:
         group: [K] code of the column's group.
         reference: index of the arm that all others are compared with.
         paired: [A] whether the arm's runs share their seeds, in this order, with the reference's.
+        flips_of_difference: [A, K] as `flips`, of the difference between the arm's run and the reference's of
+            the same seed; NaN where runs are not paired.
     """
 
     values: Sequence[FloatArray]
@@ -67,6 +76,7 @@ class RunCells:
     group: IntArray
     reference: int
     paired: BoolArray
+    flips_of_difference: FloatArray
 
     @cached_property
     def runs(self) -> IntArray:
@@ -155,7 +165,8 @@ class RunCells:
 
         The larger of two estimates: that of two arms which vary independently, less half of what the
         correlation of equal seeds would take off; and, where runs can be paired, that of the differences of
-        single runs, which holds for any dependence of the arms.
+        single runs, which holds for any dependence of the arms. Where seeds are closely paired, the variances
+        of the arms say nothing about their difference, and the differences are cells themselves.
 
         Args:
             candidate: [k] arms.
@@ -172,7 +183,71 @@ class RunCells:
         # The runs of real trainings are skewed: three or four seldom show it, and the sum of two variances
         # has not the degrees of freedom that it would have for normal ones.
         few = np.minimum(*(self.runs[arm] for arm in arms)) < MIN_RUNS
-        return RunPart(variance, np.asarray(floor), np.where(few, np.minimum(dof_a, dof_b), dof), a / (a + b))
+        dof = np.where(few, np.minimum(dof_a, dof_b), dof)
+        part = RunPart(variance, np.asarray(floor), dof, a / (a + b))
+        return part.replaced(*self._close(candidate, column))
+
+    def _close(self, candidate: IntArray, column: IntArray) -> tuple[BoolArray, RunPart]:
+        """[k] which candidates are closely paired with the reference, and the part of their differences."""
+        arms = np.array([self.closely_paired(arm) for arm in range(len(self.values))])
+        close = arms[candidate]
+        part = RunPart(*(np.zeros(len(candidate)) for _ in range(4)))
+        if not close.any():
+            return close, part
+        chosen = np.flatnonzero(arms)
+        reference = self.values[self.reference]
+        differences = RunCells(
+            [self.values[arm] - reference for arm in chosen.tolist()],
+            self.flips_of_difference[chosen],
+            self.rows,
+            self.group,
+            0,
+            np.ones(len(chosen), dtype=np.bool_),
+            np.full((len(chosen), len(self.rows)), np.nan),
+        )
+        at = np.searchsorted(chosen, candidate[close]), column[close]
+        runs = differences.runs[at[0]]
+        part.variance[close], part.floor[close] = (
+            differences.variance[at] / runs,
+            differences.floor[at] / runs,
+        )
+        part.dof[close] = differences.prior_dof[at[0]] + runs - 1
+        return close, part
+
+    def closely_paired(self, arm: int) -> bool:
+        """Return True where runs of equal seeds are alike for certain.
+
+        Either their answers flip together: the flips of the difference have less than half of the variance
+        that those of both arms have together. Or their values correlate by more than `CLOSE`: with the lower
+        limit of Fisher, at one-sided 97.5 %, of the correlation pooled over columns. Columns vary together,
+        so they count as the participation ratio of their principal components (the square of the sum of
+        squared singular values, over the sum of their squares), at most S - 1.
+        """
+        if arm == self.reference or not self.paired[arm] or self.runs[arm] != self.runs[self.reference]:
+            return False
+        a, b = (self._standardised(i) for i in (self.reference, arm))
+        known = ~(np.isnan(a) | np.isnan(b) | np.isnan(self.flips_of_difference[arm])[:, None]).any(axis=1)
+        if not known.any():
+            return False
+        flips = (self.flips[[self.reference, arm]].sum(axis=0) * self.rows)[known]
+        left = (self.flips_of_difference[arm] * self.rows)[known].sum() / max(flips.sum(), 1e-12)
+        if left < 1 - CLOSE and float(flips @ self.rows[known]) >= MIN_FLIPS:
+            return True
+        return self._correlate(a[known], b[known])
+
+    def _correlate(self, a: FloatArray, b: FloatArray) -> bool:
+        """Return True where the rows of two [k, runs] arrays correlate by more than `CLOSE` for certain."""
+        if not (a.any() and b.any()):
+            return False
+        sizes = [np.linalg.svd(x, compute_uv=False) ** 2 for x in (a, b)]
+        dof = (a.shape[1] - 1) * min(float(x.sum() ** 2 / np.sum(x**2)) for x in sizes)
+        correlation = float(np.sum(a * b) / np.sqrt(np.sum(a**2) * np.sum(b**2)))
+        if dof <= FISHER_LOSS or correlation <= CLOSE:
+            return False
+        if correlation >= 1:
+            return True
+        limit = np.arctanh(correlation) - float(z_of(0.05)) / np.sqrt(dof - FISHER_LOSS)
+        return bool(limit > np.arctanh(CLOSE))
 
     def _paired(self, candidate: IntArray, column: IntArray) -> FloatArray:
         """[k] moderated variance of the mean of paired differences; NaN where arms have unlike numbers."""
@@ -205,6 +280,15 @@ class RunPart:
     floor: FloatArray
     dof: FloatArray
     reference_share: FloatArray
+
+    def replaced(self, where: BoolArray, other: RunPart) -> RunPart:
+        """Return the part with the variance, floor and degrees of freedom of another one at some places."""
+        return RunPart(
+            np.where(where, other.variance, self.variance),
+            np.where(where, other.floor, self.floor),
+            np.where(where, other.dof, self.dof),
+            self.reference_share,
+        )
 
     def join(self, row_variance: FloatArray, row_dof: FloatArray) -> Variation:
         """Join with the variance over rows of the same differences, which contains the flips.
