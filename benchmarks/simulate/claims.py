@@ -42,9 +42,9 @@ class Losses(World):
         return ndtri(accuracy) * np.sqrt(1 + sd**2)
 
 
-def pairs_of(estimates: ScorePaired) -> list[PairedEstimate]:
+def pairs_of(estimates: ScorePaired, runs: int = 5) -> list[PairedEstimate]:
     """The comparisons of a replicate as the audit has them; higher is better."""
-    size, runs = len(estimates.difference), 5
+    size = len(estimates.difference)
     pairs = []
     for k in range(size):
         one = ScorePaired(
@@ -57,7 +57,11 @@ def pairs_of(estimates: ScorePaired) -> list[PairedEstimate]:
             pseudo_size=estimates.pseudo_size,
         )
         who = Identity("candidate", "group", str(k), None, "accuracy", "accuracy", 1, True, 1.0)
-        pairs.append(PairedEstimate(who, float(one.difference), int(one.n), runs, NO_FLIPS, Score(one, None)))
+        pairs.append(
+            PairedEstimate(
+                who, float(one.difference), int(one.n), runs, NO_FLIPS, Score(one, None, moderated=True)
+            )
+        )
     return pairs
 
 

@@ -17,7 +17,7 @@ from evenhand._version import __version__ as __version__
 if TYPE_CHECKING:
     from evenhand import metrics
     from evenhand.errors import CallError, EvenhandError, InputError, TableError
-    from evenhand.judge.api import attack, audit, compare
+    from evenhand.judge.api import attack, audit, compare, plan
     from evenhand.judge.result import AuditResult
     from evenhand.study.api import run
     from evenhand.study.run import StudyResult
@@ -33,6 +33,7 @@ _HOMES = {
     "attack": "evenhand.judge.api",
     "audit": "evenhand.judge.api",
     "compare": "evenhand.judge.api",
+    "plan": "evenhand.judge.api",
     "run": "evenhand.study.api",
 }
 
@@ -47,6 +48,7 @@ __all__ = [
     "audit",
     "compare",
     "metrics",
+    "plan",
     "run",
 ]
 

@@ -9,7 +9,6 @@ from scipy import stats
 from evenhand.judge.stats.combine import (
     MIN_RUNS,
     Variation,
-    row_part,
     run_half_width,
     share_limits,
     variance_over_runs,
@@ -132,7 +131,6 @@ def test_rows_and_runs_are_joined_by_the_root_of_the_sum_of_squares():
     assert variation.row_level(variation.row_quantile(z)) == pytest.approx(z, rel=1e-9)
     joined = variation.distance(np.array([0.3]), z)
     assert joined == pytest.approx(np.hypot(0.3, runs), rel=1e-9)
-    assert row_part(joined, variation.run_distance(z)) == pytest.approx(0.3, rel=1e-9)
     assert variation.reaches(joined - 1e-9, np.array([0.3]), z).all()
     assert not variation.reaches(joined + 1e-9, np.array([0.3]), z).any()
     assert share_limits(0.9, (0.6, 0.95), runs) == (pytest.approx(0.9 - np.hypot(0.3, runs)), 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed, settling_half_width
+from evenhand.judge.stats.verdict import judge, minimum_detectable
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,5 @@ def test_no_direction_no_verdict_and_no_margin_no_harmless():
     assert judge(0.1, 0.2, -1, None).word == "harm"
 
 
-def test_what_an_undecided_row_would_take():
-    assert settling_half_width(-0.05, 1, 0.02) == pytest.approx(0.05)  # harm, once narrower than itself
-    assert settling_half_width(0.005, 1, 0.02) == pytest.approx(0.025)  # harmless: margin + 0.005
-    assert settling_half_width(0.0, 1, None) == 0
-    assert more_needed(0.1, 0.0, 0.05, 200) == 800
-    assert more_needed(0.1, 0.05, 0.05, 200) is None  # runs alone keep it too wide
+def test_the_smallest_detectable_difference():
     assert minimum_detectable(0.05, 2.5) == pytest.approx(0.05 * (2.5 + 0.8416) / 2.5)

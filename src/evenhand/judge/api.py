@@ -1,9 +1,11 @@
-"""`evenhand.audit`, `evenhand.compare`, `evenhand.attack`: commands as functions, options as keywords."""
+"""`evenhand.audit`, `compare`, `attack` and `plan`: commands as functions, options as keywords."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -227,6 +229,43 @@ def attack(
         **({"fprs": rates} if rates else {}),
     )
     return run_attack(signals, columns, settings)
+
+
+def plan(
+    result: Any,  # noqa: ANN401  (a path, a document, or an object with one)
+    *,
+    power: float = 0.8,
+    difference: float | None = None,
+) -> dict[str, Any]:
+    """Plan runs and rows from the result of an audit or of a study.
+
+    Args:
+        result: a path of a result.json or of a study's folder, a document (schema `evenhand.audit/1` or
+            `evenhand.study/1`), an `AuditResult`, or a `StudyResult`.
+        power: probability with which a question is to be decided.
+        difference: true loss that is to be called harm; None takes the margin of each metric.
+
+    Returns:
+        The command's JSON, schema `evenhand.plan/1`: for each primary comparison the power now, and the
+        fewest runs and rows that reach `power`, at the estimated variance over runs and at its upper limit.
+
+    Raises:
+        InputError: the result cannot be read, or compares nothing; the difference is below a margin.
+    """
+    from evenhand.judge.planning.forecast import Goal, check_goal, forecast  # noqa: PLC0415
+    from evenhand.judge.planning.read import pilots_of, read_result  # noqa: PLC0415
+
+    name = "result"
+    if isinstance(result, str | os.PathLike):
+        path = Path(result)
+        path = path / "result.json" if path.is_dir() else path
+        name, result = str(path), read_result(path)
+    elif not isinstance(result, Mapping):
+        result = result.to_dict() if hasattr(result, "to_dict") else result.result
+    goal, pilots = Goal(power, difference), pilots_of(result, name)
+    check_goal(goal, pilots)
+    kind = "study" if str(result["schema"]).startswith("evenhand.study/") else "result"
+    return forecast(pilots, goal, {"kind": kind, "name": name})
 
 
 def _names(names: Names) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ class ComparisonRow(Row):
     minimum_detectable: float = NAN
     rows_to_settle: int | None = None
     runs_to_settle: int | None = None
+    limited_by: str | None = None
     row_variance: float = NAN
     flip_variance: float = NAN
     run_variance: float = NAN

@@ -96,8 +96,10 @@ class Outputs:
 
     def summarise(self, document: Document, console: Console) -> None:
         """Print the summary of a result, with the paths of the files."""
-        if _is_attack(document):
+        if _is(document, "attack"):
             from evenhand.report.privacy.terminal import summarise_attack as summarise  # noqa: PLC0415
+        elif _is(document, "plan"):
+            from evenhand.report.plan.terminal import summarise_plan as summarise  # noqa: PLC0415
         elif "kind" in document:
             from evenhand.report.language.page import summarise_generative as summarise  # noqa: PLC0415
         else:
@@ -110,8 +112,10 @@ class Outputs:
 
 def _page(document: Document) -> str:
     """Build the HTML page for the kind of a document."""
-    if _is_attack(document):
+    if _is(document, "attack"):
         from evenhand.report.privacy.page import build_privacy_page as build  # noqa: PLC0415
+    elif _is(document, "plan"):
+        from evenhand.report.plan.page import build_plan_page as build  # noqa: PLC0415
     elif "kind" in document:
         from evenhand.report.language.page import build_generative_page as build  # noqa: PLC0415
     else:
@@ -119,8 +123,8 @@ def _page(document: Document) -> str:
     return build(document)
 
 
-def _is_attack(document: Document) -> bool:
-    return str(document["schema"]).startswith("evenhand.attack/")
+def _is(document: Document, kind: str) -> bool:
+    return str(document["schema"]).startswith(f"evenhand.{kind}/")
 
 
 def _printable(path: str) -> str:

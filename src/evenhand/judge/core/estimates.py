@@ -133,11 +133,11 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
 
 
 def _flips(estimates: list[Estimate], rows: IntArray, predictions: Predictions) -> float:
-    """Variance of a single run's value that flips of single answers give; NaN where it is undefined."""
+    """Variance of a run's value that flips give; NaN where it is undefined, or runs are too few."""
     if len(estimates) < MIN_RUNS_MODERATED or any(e.reason for e in estimates):
         return float("nan")
     below = estimates[0].denominator
-    counted = predictions.count[rows] if below is None else predictions.count[rows] * (below > 0)
+    counted = predictions.count[rows] * (True if below is None else below > 0)
     return flip_variance(np.stack([e.influence for e in estimates]), counted, rows, predictions)
 
 
@@ -153,13 +153,9 @@ def flip_variance(
         influence: [runs, n] influence values of each run.
         counted: [n] examples of each row that the value rests on.
         rows: [n] indices of the rows.
-        predictions: where they come from.
-
-    Returns:
-        The variance; NaN for a single row or cluster.
+        predictions: where they come from; a single row gives NaN.
     """
-    n = float(counted.sum())
-    if n < 2:
+    if (n := float(counted.sum())) < 2:
         return float("nan")
     covariance = row_covariance(influence - influence.mean(axis=0), rows, predictions)
     few = n / (n - 1) if predictions.cluster is None else 1.0  # `row_covariance` corrects for few clusters

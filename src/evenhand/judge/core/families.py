@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,11 +18,11 @@ from evenhand.judge.core.evidence import (
 )
 from evenhand.judge.core.limits import Limits, Members, compute_limits
 from evenhand.judge.core.moderation import moderate
+from evenhand.judge.planning.settling import settle
 from evenhand.judge.rows import NAN, ComparisonRow, Status
 from evenhand.judge.settings import METRICS, Settings
-from evenhand.judge.stats.combine import row_part
 from evenhand.judge.stats.family import Family, correlated, holm, independent
-from evenhand.judge.stats.verdict import judge, minimum_detectable, more_needed, settling_half_width
+from evenhand.judge.stats.verdict import judge, minimum_detectable
 from evenhand.tables.schema import Predictions
 
 #: Maximum elements of the matrix of influence values; larger families use Sidak's critical value.
@@ -137,7 +136,8 @@ def adjust_family(
             case evidence:
                 row = _judge_row(row, pair, limits[i], f"{evidence.method}{scope}")
         rows.append(row)
-    return rows
+    arms = len({pair.identity.candidate for pair in pairs}) + 1
+    return settle(rows, [pair.identity.direction for pair in pairs], arms)
 
 
 def _members(pairs: list[PairedEstimate], settings: Settings, *, judged: bool) -> Members:
@@ -216,7 +216,7 @@ def _build_row(pair: PairedEstimate, settings: Settings, family: str, reference:
 
 
 def _judge_row(row: ComparisonRow, pair: PairedEstimate, limits: Limits, interval: str) -> ComparisonRow:
-    """Add interval and p-value; and in the primary family the verdict, with what would settle it."""
+    """Add interval and p-value; and in the primary family the verdict."""
     who = pair.identity
     detectable = minimum_detectable((limits.high - limits.low) / 2, limits.critical)
     harm_limit = limits.harm if row.family == "primary" else NAN
@@ -239,23 +239,4 @@ def _judge_row(row: ComparisonRow, pair: PairedEstimate, limits: Limits, interva
     )
     if row.family != "primary":
         return row
-    rows_needed = runs_needed = None
-    if verdict.word == "undecided":
-        share = abs(pair.difference - limits.harm) / ((limits.high - limits.low) / 2)
-        share = share if math.isfinite(share) and share > 0 else 1.0
-        target = settling_half_width(pair.difference, who.direction, row.margin, one_sided=share)
-        rows_needed, runs_needed = _to_settle(pair, limits, target)
-    return replace(row, verdict=verdict.word, rows_to_settle=rows_needed, runs_to_settle=runs_needed)
-
-
-def _to_settle(pair: PairedEstimate, limits: Limits, target: float) -> tuple[int | None, int | None]:
-    """Return the rows or runs that would settle a pair: one of them if it suffices alone, else both."""
-    rows = more_needed(limits.row_half, limits.run_half, target, pair.n)
-    if pair.unit == "rows":
-        return rows, None
-    half = (limits.high - limits.low) / 2
-    fixed = float(row_part(np.asarray(half), np.asarray(limits.reducible)))
-    runs = more_needed(limits.reducible, fixed, target, pair.runs)
-    if rows is None and runs is None:
-        return more_needed(half, 0.0, target, pair.n), more_needed(half, 0.0, target, pair.runs)
-    return rows, runs
+    return replace(row, verdict=verdict.word)

@@ -10,7 +10,6 @@ import numpy as np
 
 from evenhand.judge.core.disparities.bounds import bound_and_test_maxima
 from evenhand.judge.core.evidence import Contrasts, PairedEstimate, Score, Swap, Wald
-from evenhand.judge.stats.combine import Variation, row_part
 from evenhand.judge.stats.family import Family, discoveries
 from evenhand.judge.stats.paired import ScorePaired, WaldPaired, stack
 from evenhand.judge.stats.permutation import true_size
@@ -28,9 +27,6 @@ class Limits:
         harm: limit on the side of harm, at the level of one-sided bounds; NaN where it serves no verdict.
         p: pointwise p-value.
         adjusted: adjusted p-value.
-        row_half: part of the half width that falls with the root of the number of rows.
-        run_half: the other part, from shifts of whole runs.
-        reducible: part of the half width that falls with the root of the number of runs.
         critical: normal quantile at which the limits were computed.
         harm_critical: normal quantile at which `harm` was computed.
     """
@@ -40,9 +36,6 @@ class Limits:
     harm: float
     p: float
     adjusted: float
-    row_half: float
-    run_half: float
-    reducible: float
     critical: float
     harm_critical: float
 
@@ -93,10 +86,6 @@ class Members:
     def directions(self) -> IntArray:
         """[k] +1 where higher is better, -1 where lower is, 0 for neither."""
         return np.array([q.identity.direction for q in self.pairs])
-
-    def variations(self) -> list[tuple[list[int], Variation]]:
-        """The variation of estimates with limits of their own, with their indices."""
-        return [(at, estimates.variation) for at, estimates in self._stacked]
 
     def p_values(self, level: float) -> FloatArray:
         """[k] pointwise p-values; those of disparities come with their limits at `level`."""
@@ -161,24 +150,9 @@ def compute_limits(members: Members, joint: Family, alpha: float, *, error_rate:
         adjusted = np.full(len(p), np.nan)
         adjusted[members.distinct] = distinct
         adjusted, one_sided = adjusted[members.first], _level_of_discoveries(members, alpha)
-    z = float(z_of(pointwise))
     low, high, critical = members.interval(pointwise)
-    half = (high - low) / 2
-    run_half, reducible = np.zeros((2, len(p)))
-    for at, variation in members.variations():
-        run_half[at], reducible[at] = variation.run_distance(z), variation.reducible_by_runs(z)
-    columns = (
-        low,
-        high,
-        members.harm_limit(one_sided),
-        p,
-        adjusted,
-        row_part(half, run_half),
-        run_half,
-        np.minimum(reducible, half),
-        critical,
-        np.full(len(p), float(z_of(2 * one_sided))),
-    )
+    harm_critical = np.full(len(p), float(z_of(2 * one_sided)))
+    columns = (*(low, high, members.harm_limit(one_sided), p, adjusted, critical, harm_critical),)
     return [Limits(*(float(c[i]) for c in columns)) for i in range(len(p))]
 
 

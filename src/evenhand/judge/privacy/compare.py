@@ -7,7 +7,6 @@ More leakage counts as harm. Families, intervals and verdicts are those of an au
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -28,11 +27,9 @@ from evenhand.judge.privacy.observe import AttackEstimates, LeakageEstimate
 from evenhand.judge.privacy.rates import status_of
 from evenhand.judge.privacy.rows import AttackComparisonRow, Status
 from evenhand.judge.privacy.settings import AUC, BALANCED, PrivacySettings
-from evenhand.judge.rows import ComparisonRow
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats.combine import Variation, variance_over_runs
 from evenhand.judge.stats.paired import ScorePaired
-from evenhand.judge.stats.verdict import more_needed, settling_half_width
 from evenhand.tables.schema import Attribute, FloatArray, Predictions
 
 UNMATCHED = "no target of one arm has the training set of a target of the other, so nothing can be paired"
@@ -68,7 +65,10 @@ def build_comparisons(
         kind = "exploratory" if family else "primary"
         name = pairs[0][0].scored.arm
         rows = families.adjust_family([p for p, _ in members], table, plain, kind, name)
-        result += [_attack_row(r, p, attack) for r, (p, attack) in zip(rows, members, strict=True)]
+        result += [
+            AttackComparisonRow(**vars(row), attack=attack)
+            for row, (_, attack) in zip(rows, members, strict=True)
+        ]
     return result
 
 
@@ -76,17 +76,6 @@ def _equal_weight_rows(n: int, attributes: tuple[Attribute, ...]) -> Predictions
     """Build rows of equal weight, the form that families of comparisons take."""
     ones = np.ones(n)
     return Predictions((), None, np.zeros(n, dtype=np.int64), (), attributes, ones, ones, ones)
-
-
-def _attack_row(row: ComparisonRow, pair: PairedEstimate, attack: str) -> AttackComparisonRow:
-    """Turn a comparison row of an audit into one of an attack."""
-    columns = AttackComparisonRow(**vars(row), attack=attack)
-    if row.verdict == "undecided" and row.unit == "rows":
-        # With one target the threshold's variance is one over rows too, so the whole width shrinks with n.
-        target = settling_half_width(pair.difference, -1, row.margin)
-        needed = more_needed((row.high - row.low) / 2, 0.0, target, pair.n)
-        return replace(columns, rows_to_settle=needed)
-    return columns
 
 
 def _paired_estimate(

@@ -111,11 +111,6 @@ class Variation:
         quantile = np.where(self.run_variance > 0, z_to_t(z, self.run_dof), 0.0)
         return np.asarray(quantile * np.sqrt(self.run_variance))
 
-    def reducible_by_runs(self, z: FloatArray | float) -> FloatArray:
-        """[k] part of a distance to a limit that falls with the root of the number of runs."""
-        flips = np.where(np.asarray(self.flip_variance) > 0, self.row_quantile(z), 0.0)
-        return join(flips * np.sqrt(self.flip_variance), self.run_distance(z))
-
     def distance(self, rows: FloatArray, z: FloatArray | float) -> FloatArray:
         """[k] distance to a limit, from the distance over rows at the same normal quantile z."""
         return join(rows, self.run_distance(z))
@@ -123,11 +118,6 @@ class Variation:
     def reaches(self, distance: FloatArray, rows: FloatArray, z: FloatArray | float) -> BoolArray:
         """[k] whether the joined distance is greater than `distance`."""
         return np.asarray(rows**2 + self.run_distance(z) ** 2 > distance**2)
-
-
-def row_part(distance: FloatArray, runs: FloatArray) -> FloatArray:
-    """[k] distance over rows in a joined distance: the inverse of `join`."""
-    return np.asarray(np.sqrt(np.maximum(distance**2 - runs**2, 0.0)))
 
 
 def run_half_width(values: FloatArray, alpha: float) -> float:

@@ -1,0 +1,1 @@
+"""The plan of a study, in the terminal and as a page."""
