@@ -68,6 +68,7 @@ def plan_of(m: object, at: int, world: Losses, joint: Family) -> list[dict]:
             "candidate": "lora", "attribute": "group", "group": str(k), "class": None, "metric": "accuracy",
             "verdict": "undecided", "unit": "rows and runs", "n": m.rows[k], "runs": world.runs, "low": x.low,
             "high": x.high, "margin": MARGIN, "critical": x.critical, "harm_critical": x.harm_critical,
+            "n_right_to_wrong": float(pair.evidence.estimate.absolute) * pair.n, "n_wrong_to_right": 0.0,
             **pair.variance_parts(),
         }
         for k, (pair, x) in enumerate(zip(pairs, limits, strict=True))

@@ -247,7 +247,7 @@ def plan(
 
     Returns:
         The command's JSON, schema `evenhand.plan/1`: for each primary comparison the power now, and the
-        fewest runs and rows that reach `power`, at the estimated variance over runs and at its upper limit.
+        fewest runs and rows that reach `power`, at the estimated variances and at their upper limits.
 
     Raises:
         InputError: the result cannot be read, or compares nothing; the difference is below a margin.

@@ -1,8 +1,8 @@
 """The plan of a study: from the variances of a pilot, how often further runs and rows decide.
 
 For each primary comparison two questions are asked: how often is a true loss of a stated size called `harm`,
-and how often is the absence of a difference called `harmless`? Few runs estimate variances over runs badly:
-every number of runs comes twice, at the estimate and at the upper limit of the variance over runs.
+and how often is the absence of a difference called `harmless`? Pilots estimate variances badly:
+every number comes twice, at the estimates and at the upper limits of the variances over runs and rows.
 """
 
 from __future__ import annotations
@@ -141,9 +141,9 @@ def _plan(pilot: Pilot, goal: Goal) -> dict[str, Any]:
     rows = [row for row in pilot.rows if row["verdict"] is not None]
     if not rows:
         return {"model": pilot.model, "rows": [], "next": [], "remarks": _remarks(pilot, rows)}
-    parts = Parts.of_rows(rows, pilot.arms)
-    # A variance over runs can only grow with runs that were not seen: where there are none it stays as it is.
-    cautious = parts.with_run_variance(np.maximum(_upper_factor(parts.base_dof), 1.0))
+    half = (_column(rows, "high") - _column(rows, "low")) / 2
+    parts = Parts.of_rows(rows, pilot.arms).with_widths(half, _column(rows, "critical"))
+    cautious = be_cautious(parts, rows)
     margins = _column(rows, "margin")
     questions = _Questions(
         margins if goal.difference is None else np.full(len(rows), goal.difference),
@@ -203,7 +203,24 @@ def _varies(parts: Parts) -> BoolArray:
     return np.asarray(np.isfinite(parts.base_dof) | (parts.flip_variance > 0))
 
 
-def _upper_factor(dof: FloatArray) -> FloatArray:
+def be_cautious(parts: Parts, rows: Sequence[Row]) -> Parts:
+    """Return the parts with the upper limits of their variances.
+
+    That over rows is estimated from the rows whose answers differ: it has two degrees of freedom for each.
+    Without a count of them, or with assumed variances, it stays as it is.
+
+    Args:
+        parts: of the rows.
+        rows: of `comparisons`.
+    """
+    changed = _column(rows, "n_right_to_wrong") + _column(rows, "n_wrong_to_right")
+    of_rows = upper_factor(2 * np.where(np.isnan(changed), np.inf, np.maximum(changed, 1.0)))
+    # A variance over runs can only grow with runs that were not seen: where there are none it stays as it is.
+    of_runs = np.maximum(upper_factor(parts.base_dof), 1.0)
+    return parts.with_run_variance(of_runs).with_row_variance(of_rows)
+
+
+def upper_factor(dof: FloatArray) -> FloatArray:
     """[k] upper limit of a variance with so many degrees of freedom, as a factor of its estimate."""
     from scipy.special import gammaincinv  # noqa: PLC0415
 

@@ -36,6 +36,8 @@ class Parts:
         run_dof: the same of the runs.
         arms: number of arms whose runs are moderated together.
         moderated: whether variances over runs are moderated.
+        excess: squared distance to a limit over rows, over quantile squared times variance; limits of shares
+            are wider than their variance says where few rows differ.
     """
 
     rows: FloatArray
@@ -47,6 +49,7 @@ class Parts:
     run_dof: FloatArray
     arms: FloatArray
     moderated: BoolArray
+    excess: FloatArray | float = 1.0
 
     @classmethod
     def of_rows(cls, comparisons: Sequence[Mapping[str, Any]], arms: int) -> Self:
@@ -115,6 +118,7 @@ class Parts:
             rows=np.asarray(rows * np.ones_like(self.rows)),
             runs=np.asarray(runs * np.ones_like(self.runs)),
             row_variance=steady + flips,
+            excess=1 + (self.excess - 1) * of_rows,
             flip_variance=flips,
             run_variance=shifts,
         )
@@ -131,9 +135,26 @@ class Parts:
         shifts = np.maximum((self.flip_variance + self.run_variance) * factor - self.flip_variance, 0.0)
         return replace(self, run_variance=shifts)
 
+    def with_row_variance(self, factor: FloatArray) -> Self:
+        """Return the parts with the variance over rows times a factor, and flips as they are."""
+        return replace(self, row_variance=self.row_variance * factor)
+
+    def with_widths(self, half: FloatArray, z: FloatArray) -> Self:
+        """Return the parts with the excess of intervals that have these half widths.
+
+        Args:
+            half: [k] half widths at the present rows and runs.
+            z: [k] normal quantile of each interval.
+        """
+        shifts = np.where(self.run_variance > 0, z_to_t(z, self.run_dof), 0.0) ** 2 * self.run_variance
+        rows = z_to_t(z, self.row_dof) ** 2 * self.row_variance
+        known = (rows > 0) & np.isfinite(rows)
+        excess = np.where(known, (half**2 - shifts) / np.where(known, rows, 1.0), 1.0)
+        return replace(self, excess=np.maximum(excess, 1.0))
+
     def half_width(self, z: FloatArray | float) -> FloatArray:
         """[k] half width at the level of the normal quantile z."""
-        rows = z_to_t(z, self.row_dof) * np.sqrt(self.row_variance)
+        rows = z_to_t(z, self.row_dof) * np.sqrt(self.row_variance * self.excess)
         shifts = np.where(self.run_variance > 0, z_to_t(z, self.run_dof), 0.0)
         return np.asarray(np.hypot(rows, shifts * np.sqrt(self.run_variance)))
 

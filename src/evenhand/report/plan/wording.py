@@ -34,12 +34,10 @@ def goal(document: Document) -> str:
     loss = "a true loss as large as the margin" if size is None else f"a true loss of {size:g}"
     return (
         f"The goal: {loss} is called harm, and no difference is called harmless, each with "
-        f"{settings['power']:.0%} "
-        "probability. Of two numbers, the first holds if the variance over runs is as estimated, the "
-        "second up to "
-        f"its upper limit ({settings['caution']:.0%}): few runs estimate it badly. Never: no number of "
-        "runs (or "
-        "rows) alone suffices."
+        f"{settings['power']:.0%} probability. Of two numbers, the first holds if the variances are as "
+        f"estimated, the second up to their upper limits ({settings['caution']:.0%}): a pilot of few runs, "
+        "or with few answers that differ, estimates them badly. Never: no number of runs (or rows) alone "
+        "suffices."
     )
 
 
