@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from evenhand.report.document import Document, Row, direction, facts, number, verdict_of
+from evenhand.report.undecided import reason_sentence
 
 #: A symbol for each verdict, so that colour is not the only cue.
 SYMBOLS = {"harm": "▼", "undecided": "◆", "help": "▲", "harmless": "●"}
@@ -196,7 +197,7 @@ def comparison_sentence(row: Row) -> str:
         clause = _interval_clause(row, signed=True, flipped=False)
         change = f"differs{size} {clause}{_remark(row, verdict)}"
     sentence = f"{head}{leads[verdict]}: {measure(row)} {change}."
-    more = [flips(row), to_settle(row) if verdict == "undecided" else ""]
+    more = [flips(row), *([reason_sentence(row), to_settle(row)] if verdict == "undecided" else [])]
     return " ".join([sentence, *(text for text in more if text)])
 
 

@@ -21,7 +21,8 @@ def settle(rows: Sequence[ComparisonRow], directions: Sequence[int], arms: int) 
     """Fill in what would settle undecided rows if their differences stayed the same.
 
     Either of rows and runs is named if it suffices alone. Where neither does, both are named: with so many
-    rows and so many runs together. Rows of which only the variance over rows is known name no runs.
+    rows and so many runs together. Rows of which only the variance over rows is known name no runs. Where the
+    difference is so close to 0 or to the margin that nothing suffices, it is the difference that limits.
 
     Args:
         rows: of one family.
@@ -46,6 +47,7 @@ def settle(rows: Sequence[ComparisonRow], directions: Sequence[int], arms: int) 
             needed, limit = _integer(np.ceil(parts.rows[k] * factor[k])), "rows"
             if with_runs[k]:
                 runs, limit = _integer(np.ceil(parts.runs[k] * factor[k])), "both"
+            limit = "difference" if needed is None else limit
         settled[i] = replace(some[k], rows_to_settle=needed, runs_to_settle=runs, limited_by=limit)
     return settled
 

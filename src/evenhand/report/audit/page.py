@@ -33,6 +33,7 @@ from evenhand.report.document import (
 from evenhand.report.flips import flips_line
 from evenhand.report.headline import headline
 from evenhand.report.rendering import Cell, Table, build_table, figure, render
+from evenhand.report.undecided import count_reasons
 
 _MOST_SENTENCES = 8
 _MOST_FLIPS = 6
@@ -83,6 +84,7 @@ def shared_view(document: Document) -> dict[str, Any]:
         "unit_note": f"{wording.unit_note(document)} {wording.margin_note(document)}".strip(),
         "headline": headline(document),
         "flips": flips_line(document, most=_MOST_FLIPS),
+        "undecided": count_reasons(primary(document)),
         "inputs": inputs_table(document),
         "settings": settings_list(document),
         "forest_caption": method_wording.forest_caption(),

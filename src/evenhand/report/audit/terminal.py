@@ -25,6 +25,7 @@ from evenhand.report.document import (
     worst_first,
 )
 from evenhand.report.flips import flips_line
+from evenhand.report.undecided import count_reasons
 
 _MOST_ROWS = 8
 _MOST_PROBLEMS = 5
@@ -106,6 +107,8 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
         margin = f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}." if one else ""
         more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
         print_worst(document, shown, console, " ".join([*(t for t in (lead, margin) if t), more]))
+    if reasons := count_reasons(primary(document)):
+        print_paragraph(console, reasons)
     if changed := flips_line(document, most=_MOST_FLIPS):
         print_paragraph(console, changed)
     console.print()
