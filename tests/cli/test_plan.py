@@ -62,6 +62,12 @@ def test_a_result_gives_a_plan_a_page_and_json(tmp_path, capsys):
     assert len(plan["models"][0]["rows"]) == 6
     assert all(word in text for word in ("80%", "race=a", "never", str(out), str(page)))
     assert "race=a" in page.read_text()
+    rows = plan["models"][0]["rows"]
+    open_ended = [r for r in rows if r["rows_harm"] is not None and r["rows_harm_cautious"] is None]
+    assert open_ended  # by the estimate rows suffice, by the upper limit of the runs' variance they do not
+    assert "– never" in text
+    asked = [r[f"runs_{q}_cautious"] for r in rows for q in ("harm", "harmless")]
+    assert f"{asked.count(None)} of {len(asked)} are not decided by runs alone." in text
     assert any(row["runs_harm"] for row in plan["models"][0]["rows"])
     for row in plan["models"][0]["rows"]:
         # The curve passes 80 % where the number of runs is.

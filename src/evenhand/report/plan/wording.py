@@ -67,7 +67,7 @@ def needed(row: Row, what: str, question: str) -> str:
     if estimate is None:
         return "not known" if what == "runs" and not row["by_runs"] else "never"
     if cautious is None:
-        return f"{wording.count(estimate)} – ?"
+        return f"{wording.count(estimate)} – never"
     return (
         wording.count(estimate)
         if estimate == cautious
@@ -101,8 +101,7 @@ def summary(model: Row) -> str:
         f"{sentence} With {wording.count(half)} runs of each arm, half of those that runs can decide are "
         "reached; with "
         f"{wording.count(reached[-1])}, all {len(reached)} of them. {len(asked) - len(reached)} of "
-        f"{len(asked)} need "
-        "more rows."
+        f"{len(asked)} are not decided by runs alone."
     )
 
 
