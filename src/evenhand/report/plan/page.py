@@ -114,7 +114,7 @@ def _spec(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
         color=alt.Color("group:N", legend=legend, scale=alt.Scale(domain=groups, range=colours)),
         strokeDash=alt.StrokeDash(
             "question:N",
-            legend=legend,
+            legend=alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300),
             scale=alt.Scale(domain=list(dashes), range=list(dashes.values())),
         ),
         tooltip=[
