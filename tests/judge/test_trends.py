@@ -12,8 +12,7 @@ import pytest
 
 from evenhand.errors import CallError
 from evenhand.judge.across_arms.contrasts import Contrast, contrast_rows
-from evenhand.judge.across_arms.series import Series, series_of
-from evenhand.judge.across_arms.trends import interactions, load_bases, trends
+from evenhand.judge.across_arms.trends import Series, interactions, load_bases, trends
 from evenhand.judge.core.estimates import groups_of, observe
 from evenhand.judge.core.matched import PairedArms
 from evenhand.judge.core.pairs import compare_arms
@@ -320,42 +319,6 @@ def test_runs_of_several_models_are_loaded_as_one(tmp_path):
     )
     assert predictions["runs"] == 2
     assert predictions["unit"] == "rows"
-
-
-def test_series_are_read_from_the_names_of_arms():
-    names = ["full", "lora[rank=64]", "lora[rank=1]", "head_only", "lora[rank=8]"]
-    assert series_of(names) == [
-        Series("lora", "rank", (1.0, 8.0, 64.0), ("lora[rank=1]", "lora[rank=8]", "lora[rank=64]"))
-    ]
-
-
-def test_a_product_of_options_gives_a_series_for_each():
-    names = [f"lora[rank={r},alpha={a}]" for r in (1, 8) for a in (16, 32)]
-    series = {(s.method, s.parameter): s.arms for s in series_of(names)}
-    assert set(series) == {
-        ("lora[alpha=16]", "rank"),
-        ("lora[alpha=32]", "rank"),
-        ("lora[rank=1]", "alpha"),
-        ("lora[rank=8]", "alpha"),
-    }
-    assert series["lora[alpha=32]", "rank"] == (names[1], names[3])
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["full", "lora[rank=8]"],
-        ["full[dropout=nan]", "full[dropout=0.1]"],
-        ["lora[targets=a]", "lora[targets=b]"],
-    ],
-)
-def test_names_without_two_numbers_make_no_series(names):
-    assert series_of(names) == []
-
-
-def test_commas_within_a_value_do_not_part_options():
-    names = [f"lora[targets=(query,value),rank={r}]" for r in (1, 8)]
-    assert [(s.method, s.parameter) for s in series_of(names)] == [("lora[targets=(query,value)]", "rank")]
 
 
 def test_names_with_blanks_are_not_confused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ import study_sample
 from scipy.special import expit
 
 from evenhand.judge.across_arms.group_size import size_trends
+from evenhand.judge.across_arms.trends import Series
 from evenhand.judge.core.reliability import reliability
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
@@ -19,6 +21,10 @@ from evenhand.tables.schema import Arm, Attribute, Columns, Predictions
 ARMS = (
     *("full", "head_only", "lora[rank=1]", "lora[rank=8]"),
     *("lora[rank=2,layer_fraction=0.25]", "lora[rank=2,layer_fraction=0.75]"),
+)
+SERIES = (
+    Series("lora", "rank", (1.0, 8.0), ARMS[2:4]),
+    Series("lora[rank=2]", "layer_fraction", (0.25, 0.75), ARMS[4:]),
 )
 RACES, SHARES = ("White", "Black", "Asian", "Latino", "Indian", "Few"), (0.4, 0.25, 0.18, 0.1, 0.065, 0.005)
 SETTINGS = Settings(
@@ -59,6 +65,7 @@ def _text(runs: int) -> str:
     document["models"][0] |= {
         "audit": audit,
         "trends": [],
+        "series": [asdict(series) for series in SERIES],
         "curves": [],
         "cost": [],
         "reliability": reliability(scores, SETTINGS),

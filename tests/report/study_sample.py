@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
-from evenhand.judge.across_arms.series import series_of
-from evenhand.judge.across_arms.trends import interactions, trends
+from evenhand.judge.across_arms.trends import Series, interactions, trends
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Arm, Attribute, Columns, Input, Predictions
 
 ARMS = ("full", "head_only", "lora[rank=1]", "lora[rank=8]", "lora[rank=64]")
+BY_RANK = Series("lora", "rank", (1.0, 8.0, 64.0), ARMS[2:])
 RUNS = ("13", "42", "666", "888", "1337")
 RACES, SHARES = ("White", "Black", "Asian", "Other"), (0.5, 0.3, 0.18, 0.02)
 MODELS = ("tiny_text[pretraining=weak]", "tiny_text[pretraining=strong]")
@@ -103,7 +104,8 @@ def _text() -> str:
             {
                 "model": model,
                 "audit": audit.to_dict(),
-                "trends": trends(of_arm, series_of(ARMS), SETTINGS),
+                "trends": trends(of_arm, [BY_RANK], SETTINGS),
+                "series": [asdict(BY_RANK)],
                 "cost": [_cost(a) for a in ARMS],
                 "curves": [_curve(a, r, draw) for a in ARMS for r in RUNS],
             }

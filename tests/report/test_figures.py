@@ -145,7 +145,7 @@ def test_the_calibration_table_has_p_values_of_single_runs():
 
 def test_missing_figures_are_reported_and_other_files_stay(tmp_path):
     document = results_sample.document()
-    del document["models"][0]["reliability"]
+    del document["models"][0]["reliability"], document["models"][0]["series"]
     audit = document["models"][0]["audit"]
     for key in ("rates", "disparities"):
         audit[key] = [r for r in audit[key] if "lora" not in r["input"]]

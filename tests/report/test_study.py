@@ -11,7 +11,6 @@ import study_sample
 from rich.console import Console
 from test_page import NAMES, read
 
-from evenhand.judge.across_arms.series import series_of
 from evenhand.report.study import charts as study_charts
 from evenhand.report.study import wording as study_wording
 from evenhand.report.study.page import build_study_page, summarise_study
@@ -115,7 +114,7 @@ def test_every_part_of_a_study_is_reported(two):
 
 def test_curves_along_the_rank_have_the_audits_numbers():
     model = study_sample.document()["models"][0]
-    (series,) = series_of(study_sample.ARMS)
+    (series,) = model["series"]
     blocks = study_charts.option_curves(model["audit"], series, model["trends"])
     assert [b.title.split(",")[0] for b in blocks] == [
         "Accuracy",
@@ -141,11 +140,12 @@ def test_curves_along_the_rank_have_the_audits_numbers():
 
 
 def test_the_reference_in_a_series_lies_at_zero():
-    audit = study_sample.document()["models"][0]["audit"]
+    model = study_sample.document()["models"][0]
+    audit = model["audit"]
     rows = [
         r | {"reference": "lora[rank=8]"} for r in audit["comparisons"] if r["candidate"] != "lora[rank=8]"
     ]
-    (series,) = series_of(study_sample.ARMS)
+    (series,) = model["series"]
     panel = study_charts.option_curves(audit | {"comparisons": rows}, series, [])[0].panels[0]
     points = panel.spec["datasets"]["points"]
     assert [p["difference"] == 0 for p in points] == [False, True, False]
@@ -159,7 +159,7 @@ def test_groups_are_limited_to_the_clearest_with_a_note():
         rows += [
             r | {"group": f"g{i}", "p_value": 1.0} for i in range(30) for r in rows if r["group"] == "White"
         ]
-    (series,) = series_of(study_sample.ARMS)
+    (series,) = model["series"]
     block = study_charts.option_curves(model["audit"], series, model["trends"])[0]
     assert len(block.panels) == study_charts.MOST_GROUPS
     assert block.note.startswith("12 of 35 groups are shown")
@@ -168,7 +168,7 @@ def test_groups_are_limited_to_the_clearest_with_a_note():
 
 def test_groups_of_which_no_difference_has_an_interval_are_not_drawn_along_the_rank():
     model = study_sample.document()["models"][0]
-    (series,) = series_of(study_sample.ARMS)
+    (series,) = model["series"]
     groups = len(study_charts.option_curves(model["audit"], series, model["trends"])[0].panels)
     for row in model["audit"]["comparisons"]:
         if row["group"] == "White":

@@ -12,7 +12,7 @@ from evenhand.spec.study import Arm, Attack, Audit, Dataset, Model, Privacy, Stu
 TRAINER = "tests.study.stand_in"
 
 
-def arm(name, rate=1.0, epochs=2, **options):
+def arm(name, rate=1.0, epochs=2, varied=(), **options):
     method = lora if name.startswith("lora") else full
     return Arm(
         name=name,
@@ -20,10 +20,11 @@ def arm(name, rate=1.0, epochs=2, **options):
         config=method.Config(**options),
         learning_rate=rate,
         epochs=epochs,
+        varied=dict(varied),
     )
 
 
-ARMS = (arm("full"), *(arm(f"lora[rank={r}]", rank=r) for r in (1, 8, 64)))
+ARMS = (arm("full"), *(arm(f"lora[rank={r}]", rank=r, varied={"rank": r}) for r in (1, 8, 64)))
 
 
 def study(

@@ -15,6 +15,8 @@ VERSION = 1
 _ADDED_TRAINING_OPTIONS = {"parallel": "data"}
 #: Training options without an effect on results: they trade time for memory.
 _WITHOUT_EFFECT = {"gradient_checkpointing"}
+#: Fields of an arm that only name it, or name its trials, which are runs of their own.
+_NAMES_OF_ARMS = {"name", "trials", "varied"}
 #: Options of methods that were added after version 1; at their defaults they do not change results.
 _ADDED_METHOD_OPTIONS = {
     "lora": ("alpha_per_rank", "layer_fraction", "layer_order", "initialisation", "rank_stabilised"),
@@ -63,7 +65,7 @@ def run_id(
         "version": VERSION,
         "dataset": _dataset_content(study, seed),
         "model": {"name": model.name, "options": {k: v for k, v in model.options.items() if k != "family"}},
-        "arm": {**arm.model_dump(mode="json", exclude={"name", "trials"}), "config": _method_options(arm)},
+        "arm": {**arm.model_dump(mode="json", exclude=_NAMES_OF_ARMS), "config": _method_options(arm)},
         "training": _training_content(study),
         "seed": seed,
     }

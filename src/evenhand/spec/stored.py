@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from evenhand.errors import InputError, SpecError
 from evenhand.spec.base import Frozen
+from evenhand.spec.names import recover_varied
 from evenhand.spec.plugins import ATTACKS, DATASETS, METHODS, config_of
-from evenhand.spec.study import Study
+from evenhand.spec.study import Arm, Study
 
 SCHEMA = "evenhand.spec/1"
 
@@ -67,12 +68,19 @@ def _restore_options(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _restore_arm(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace the options of an arm and of its trials by instances of the method's `Config`."""
+    """Replace the options of an arm and of its trials by instances of the method's `Config`.
+
+    The varied options of a study that was stored without them are recovered from the arm's name.
+    """
     trials = [
         {**trial, "config": _restore_config(METHODS, plain["method"], trial["config"])}
         for trial in plain.get("trials", ())
     ]
-    return {**plain, "config": _restore_config(METHODS, plain["method"], plain["config"]), "trials": trials}
+    config = _restore_config(METHODS, plain["method"], plain["config"])
+    restored = {**plain, "config": config, "trials": trials}
+    if "varied" not in plain:
+        restored["varied"] = recover_varied(plain["name"], Arm.model_construct(**restored).options)
+    return restored
 
 
 def _restore_config(package: str, name: str, options: object) -> Frozen:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, SerializeAsAny
 
 from evenhand.spec.base import Frozen
+from evenhand.spec.names import combination_name
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -83,6 +84,7 @@ class Arm(Frozen):
         epochs: passes over the training rows.
         trials: combinations to try; the one with the best accuracy on the validation rows is evaluated. The
             fields above are then those of the first trial. Empty for an arm without tuning.
+        varied: the options that a list gave, with this arm's value of each, in the order of the file.
     """
 
     name: Name
@@ -91,6 +93,18 @@ class Arm(Frozen):
     learning_rate: Positive
     epochs: Count
     trials: tuple[Trial, ...] = ()
+    varied: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def entry(self) -> str:
+        """The key in the section `methods`, which arms of one sweep share."""
+        return self.name.removesuffix(combination_name("", self.varied))
+
+    @property
+    def options(self) -> dict[str, JsonValue]:
+        """All options that a list can vary, as plain data."""
+        rates: dict[str, JsonValue] = {"learning_rate": self.learning_rate, "epochs": self.epochs}
+        return {**self.config.model_dump(mode="json"), **rates}
 
     def with_trial(self, trial: Trial) -> Arm:
         """Return this arm with the values of one trial, and without trials."""

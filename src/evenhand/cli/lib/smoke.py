@@ -102,32 +102,21 @@ def _stand_ins(models: Sequence[Model], task: str) -> tuple[list[Model], list[in
 def _select_arms(arms: Sequence[Arm], reference: str) -> list[Arm]:
     """Select the arms with the first values of every list; the reference is always included."""
     selected = []
-    names = [_block(arm) for arm in arms]
+    names = [arm.entry for arm in arms]
     swept = len({name for name in names if names.count(name) > 1})
     for arm in arms:
-        block = [other for other in arms if _block(other) == _block(arm)]
-        swept_values: dict[str, list[Any]] = {key: [] for key in _values(arm)}
+        block = [other for other in arms if other.entry == arm.entry]
+        swept_values: dict[str, list[Any]] = {key: [] for key in arm.options}
         for other in block:
-            for key, value in _values(other).items():
+            for key, value in other.options.items():
                 if value not in swept_values[key]:
                     swept_values[key].append(value)
         lists = sum(len(values) > 1 for values in swept_values.values())
         most = _MAX_VALUES if lists < 2 and swept < 2 else _MAX_COMBINED_VALUES
-        first = all(value in swept_values[key][:most] for key, value in _values(arm).items())
+        first = all(value in swept_values[key][:most] for key, value in arm.options.items())
         if first or arm.name == reference:
             selected.append(arm)
     return selected
-
-
-def _block(arm: Arm) -> str:
-    """Return the key of an arm in its study file."""
-    return arm.name.partition("[")[0]
-
-
-def _values(arm: Arm) -> dict[str, Any]:
-    """Return all options that a list can vary."""
-    rates = {"learning_rate": arm.learning_rate, "epochs": arm.epochs}
-    return {**arm.config.model_dump(mode="json"), **rates}
 
 
 def _shorten(arm: Arm, width: int | None) -> Arm:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy as np
 
 from evenhand.errors import CallError, nearest
 from evenhand.judge.across_arms.contrasts import Contrast, contrast_rows, needs_scores
-from evenhand.judge.across_arms.series import Series
 from evenhand.judge.rows import ComparisonRow
 from evenhand.judge.settings import Settings
 from evenhand.tables.schema import Columns, Predictions
@@ -37,6 +37,23 @@ CONTRAST_FIELDS = (
     "status",
     "reason",
 )
+
+
+@dataclass(frozen=True)
+class Series:
+    """Arms that differ in one numeric option only.
+
+    Attributes:
+        method: what the arms share: the method, with its other varied options in brackets.
+        parameter: the option.
+        values: its values, rising.
+        arms: the arm of each value.
+    """
+
+    method: str
+    parameter: str
+    values: tuple[float, ...]
+    arms: tuple[str, ...]
 
 
 def trends(predictions: Predictions, series: Sequence[Series], settings: Settings) -> list[dict[str, Any]]:

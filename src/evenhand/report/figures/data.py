@@ -7,7 +7,6 @@ from typing import Any
 
 from evenhand import registry
 from evenhand.errors import UnknownNameError
-from evenhand.judge.across_arms.series import series_of
 from evenhand.report.document import Document, Row, arms, key_metrics, number, primary, worst_first
 from evenhand.report.figures.wording import group_label, line_label
 
@@ -125,16 +124,17 @@ def along(result: Document, parameter: str) -> Rows:
     `value` is None for the reference (a horizontal line) and 0 for `head_only`, which is rank 0.
     """
     rows: Rows = []
+    series = {str(m["model"]): m.get("series") or () for m in result["models"]}
     for model, audit in audits(result):
         names = arms(audit)
-        of_option = [s for s in series_of(names) if s.parameter == parameter]
+        of_option = [s for s in series[model] if s["parameter"] == parameter]
         if not of_option:
             continue
         points: list[tuple[str, float | None, str]] = [
-            (s.method, v, a) for s in of_option for v, a in zip(s.values, s.arms, strict=True)
+            (s["method"], v, a) for s in of_option for v, a in zip(s["values"], s["arms"], strict=True)
         ]
-        if parameter == "rank" and "head_only" in names and not any(0 in s.values for s in of_option):
-            points = [*((s.method, 0.0, "head_only") for s in of_option), *points]
+        if parameter == "rank" and "head_only" in names and not any(0 in s["values"] for s in of_option):
+            points = [*((s["method"], 0.0, "head_only") for s in of_option), *points]
         points.append((names[0], None, names[0]))
         for method, value, arm in points:
             for row in _overall(audit, arm):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from evenhand.judge.across_arms.series import Series
 from evenhand.report import wording
 from evenhand.report.charts import domain
 from evenhand.report.document import Document, Row, number, unique, verdict_of
@@ -48,16 +47,16 @@ class Curves:
     panels: Sequence[Panel]
 
 
-def option_curves(audit: Document, series: Series, trends: Sequence[Row]) -> list[Curves]:
+def option_curves(audit: Document, series: Row, trends: Sequence[Row]) -> list[Curves]:
     """Draw the differences to the reference along an option, one block per primary metric.
 
     Args:
         audit: the comparisons of a model's arms.
-        series: the arms along the option.
+        series: the arms along the option, a row of `series`.
         trends: slopes of this series, for the line under each chart; may be empty.
     """
     blocks = []
-    rows = [r for r in audit["comparisons"] if r["candidate"] in series.arms and _of_a_group(r)]
+    rows = [r for r in audit["comparisons"] if r["candidate"] in series["arms"] and _of_a_group(r)]
     rows.sort(key=lambda r: r["attribute"] is not None)
     judged = [m for m in audit.get("settings", {}).get("primary", ()) if m in unique(rows, "metric")]
     for metric in judged or unique(rows, "metric")[:3]:
@@ -96,7 +95,7 @@ def _clearest(keys: Sequence[_Key], slopes: Mapping[_Key, Row]) -> list[_Key]:
     return [k for k in keys if k in selected]
 
 
-def _option_panel(rows: Sequence[Row], series: Series, slope: Row | None, spec: dict[str, Any]) -> Panel:
+def _option_panel(rows: Sequence[Row], series: Row, slope: Row | None, spec: dict[str, Any]) -> Panel:
     """Make the chart of one group: the shared specification of its metric, with the points of the group."""
     first = rows[0]
     name = wording.metric_name(str(first["metric"]))
@@ -105,17 +104,17 @@ def _option_panel(rows: Sequence[Row], series: Series, slope: Row | None, spec: 
     return Panel(
         title=f"{where} ({wording.count(number(first, 'n'))} rows)",
         note=note,
-        description=f"Difference of {name} to {first['reference']} by {series.parameter}, {where}. {note}",
+        description=f"Difference of {name} to {first['reference']} by {series['parameter']}, {where}. {note}",
         spec={**spec, "datasets": {**spec["datasets"], _POINTS: _points(rows, series)}},
     )
 
 
-def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
+def _points(rows: Sequence[Row], series: Row) -> list[dict[str, Any]]:
     """Make one point per value above 0, as the axis is logarithmic; the reference is at 0 by definition."""
     metric = str(rows[0]["metric"])
     by_arm = {r["candidate"]: r for r in rows}
     points = []
-    for value, arm in zip(series.values, series.arms, strict=True):
+    for value, arm in zip(series["values"], series["arms"], strict=True):
         row = by_arm.get(arm)
         difference = 0.0 if arm == rows[0]["reference"] else number(row, "difference") if row else None
         if value <= 0 or difference is None:
@@ -134,14 +133,14 @@ def _points(rows: Sequence[Row], series: Series) -> list[dict[str, Any]]:
     return points
 
 
-def _option_spec(row: Row, series: Series, bounds: tuple[float, float]) -> dict[str, Any]:
+def _option_spec(row: Row, series: Row, bounds: tuple[float, float]) -> dict[str, Any]:
     """Make the specification of a metric without its points: it is slow to make, so all groups share it."""
     import altair as alt  # noqa: PLC0415
 
-    values = [v for v in series.values if v > 0]
+    values = [v for v in series["values"] if v > 0]
     scale = alt.Scale(type="log", base=2, domain=[min(values) / 1.6, max(values) * 1.6], nice=False)
     ticks = alt.Axis(values=values, format="~g", labelAngle=0, grid=False)
-    x = alt.X("value:Q", scale=scale, axis=ticks, title=study_wording.option_axis(series.parameter))
+    x = alt.X("value:Q", scale=scale, axis=ticks, title=study_wording.option_axis(series["parameter"]))
     return difference_spec(row, x, bounds, _POINTS, "arm", line=True)
 
 

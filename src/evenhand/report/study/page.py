@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evenhand.judge.across_arms.series import Series, series_of
 from evenhand.report import wording
 from evenhand.report.audit.page import audit_view
 from evenhand.report.audit.terminal import comparisons, print_paragraph, print_paths
@@ -159,7 +158,7 @@ def _model(model: Row, index: int | None) -> dict[str, Any]:
     audit, trends = judged_of(model), model.get("trends", ())
     generative = model.get("generative")
     curves, tuning = model.get("curves", ()), model.get("tuning", ())
-    options = _options(audit, trends) if audit else []
+    options = _options(audit, model.get("series", ()), trends) if audit else []
     no_trends = study_wording.NO_TRENDS_WRITTEN if generative else study_wording.NO_TRENDS
     return {
         "label": str(model["model"]),
@@ -187,19 +186,21 @@ def _model(model: Row, index: int | None) -> dict[str, Any]:
     }
 
 
-def _options(audit: Document, trends: Sequence[Row]) -> list[tuple[str, Sequence[study_charts.Curves]]]:
+def _options(
+    audit: Document, every: Sequence[Row], trends: Sequence[Row]
+) -> list[tuple[str, Sequence[study_charts.Curves]]]:
     """Draw charts along every numeric option that differs between arms, each with its heading."""
     sections: list[tuple[str, Sequence[study_charts.Curves]]] = []
-    for series in series_of(arms(audit)):
-        if sum(v > 0 for v in series.values) > 1:
+    for series in every:
+        if sum(v > 0 for v in series["values"]) > 1:
             blocks = study_charts.option_curves(audit, series, _of(series, trends))
             if blocks:
-                sections.append((f"{series.method}, by {series.parameter}", blocks))
+                sections.append((f"{series['method']}, by {series['parameter']}", blocks))
     return sections
 
 
-def _of(series: Series, trends: Sequence[Row]) -> list[Row]:
-    return [r for r in trends if (r["method"], r["parameter"]) == (series.method, series.parameter)]
+def _of(series: Row, trends: Sequence[Row]) -> list[Row]:
+    return [r for r in trends if all(r[key] == series[key] for key in ("method", "parameter"))]
 
 
 def _trends(rows: Sequence[Row]) -> Table:

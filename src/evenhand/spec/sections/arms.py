@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from evenhand.errors import InputError, UnknownNameError
 from evenhand.spec.base import Frozen
+from evenhand.spec.names import combination_name
 from evenhand.spec.plugins import METHODS, config_of, plugin
-from evenhand.spec.sections.sweep import combination_name, expand_lists
+from evenhand.spec.sections.sweep import expand_lists
 from evenhand.spec.study import Arm, Trial
 from evenhand.spec.wording import suggestion
 from evenhand.spec.yaml.check import Complaints, select_fields, validated
@@ -95,7 +96,7 @@ def _read_block(name: str, node: Node, complaints: Complaints) -> list[Arm]:
             )
         ]
         if trials:
-            arms.append(_make_arm(combination_name(name, varied), method, trials))
+            arms.append(_make_arm(name, method, varied, trials))
     return arms
 
 
@@ -152,13 +153,13 @@ def _make_trial(
     return Trial.model_validate({"name": name, "values": plain, "config": options, **dict(rates)})
 
 
-def _make_arm(name: str, method: str, trials: Sequence[Trial]) -> Arm:
+def _make_arm(entry: str, method: str, varied: Mapping[str, Plain], trials: Sequence[Trial]) -> Arm:
     """Build an arm; a single trial without values means that the arm is not tuned."""
     first = trials[0]
     tuned = tuple(trials) if first.values else ()
     return Arm(
-        name=name, method=method, config=first.config, learning_rate=first.learning_rate, epochs=first.epochs,
-        trials=tuned,
+        name=combination_name(entry, varied), method=method, config=first.config,
+        learning_rate=first.learning_rate, epochs=first.epochs, trials=tuned, varied=dict(varied),
     )  # fmt: skip
 
 
@@ -186,7 +187,7 @@ def _check_duplicates(arms: list[Arm], locations: list[Location], complaints: Co
             complaints.add(location, f"makes the arm '{arm.name}' twice; remove one of the equal values.")
             continue
         names[arm.name] = location
-        content = arm.model_dump_json(exclude={"name"})
+        content = arm.model_dump_json(exclude={"name", "varied"})
         if content in contents:
             complaints.add(
                 location,

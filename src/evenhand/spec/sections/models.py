@@ -12,8 +12,9 @@ from pydantic import Field
 from evenhand import registry
 from evenhand.errors import InputError, UnknownNameError
 from evenhand.spec.base import Frozen
+from evenhand.spec.names import combination_name
 from evenhand.spec.plugins import MODELS, plugin
-from evenhand.spec.sections.sweep import combination_name, expand_lists
+from evenhand.spec.sections.sweep import expand_lists
 from evenhand.spec.study import Model, Name
 from evenhand.spec.wording import suggestion
 from evenhand.spec.yaml.check import Complaints, validated

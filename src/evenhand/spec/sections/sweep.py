@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from evenhand.spec.base import Frozen
 from evenhand.spec.wording import alternatives, schemas_at
 from evenhand.spec.yaml.check import Complaints, schema_of
-from evenhand.spec.yaml.tree import Node, Plain
+from evenhand.spec.yaml.tree import Node
 
 MAX_COMBINATIONS = 1000
 
@@ -71,23 +71,3 @@ def list_depth(model: type[Frozen], key: str) -> int:
     lists = [schema_form for schema_form in schemas_at(schema, [key]) if schema_form.get("type") == "array"]
     inner = [schema_form for form in lists for schema_form in alternatives(form.get("items", {}), schema)]
     return bool(lists) + any(schema_form.get("type") == "array" for schema_form in inner)
-
-
-def combination_name(name: str, varied: Mapping[str, Plain]) -> str:
-    """Name a combination: `lora[rank=8,alpha=16]`."""
-    return (
-        f"{name}[{','.join(f'{key}={_format_value(value)}' for key, value in varied.items())}]"
-        if varied
-        else name
-    )
-
-
-def _format_value(value: Plain) -> str:
-    """Format a value in a name; equal numbers look the same."""
-    if isinstance(value, list):
-        return "+".join(_format_value(item) for item in value)
-    if isinstance(value, dict):
-        return "+".join(f"{key}:{_format_value(item)}" for key, item in value.items())
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

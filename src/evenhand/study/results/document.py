@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import CallError, Complaint, nearest
 from evenhand.judge.core.learnt import sentences, warning
@@ -19,9 +19,13 @@ from evenhand.study.plan import TABLES
 from evenhand.study.results import collect
 from evenhand.study.results.collect import Collected
 from evenhand.study.results.privacy import attack
+from evenhand.study.results.series import series_of
 from evenhand.study.results.tuning import remark_on_uneven_tuning
 from evenhand.tables.groups import oversized_intersections, refuse_impossible
 from evenhand.tables.schema import Columns
+
+if TYPE_CHECKING:
+    from evenhand.judge.across_arms.trends import Series
 
 SCHEMA = "evenhand.study/1"
 #: The method without training.
@@ -58,6 +62,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
     models, files, idle = [], {}, list[str]()
     for collected in collected_models:
         seeds, left_out = collect.comparable(collected, study.audit.reference)
+        series = series_of([arm for arm in study.arms if arm.name in seeds])
         problems += left_out
         judged: dict[str, Any] = {"audit": None, "trends": [], "reliability": [], "sizes": []}
         privacy, left_out = attack(study, collected, seeds, runs, columns, data)
@@ -68,7 +73,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
                 judged |= {"generative": _judge_written(written, columns, settings, folder.path)}
             else:
                 files[collected.model] = written
-                judged = _judge_model(written, columns, settings, folder.path, data["classes"])
+                judged = _judge_model(written, series, columns, settings, folder.path, data["classes"])
                 idle += _nothing_learnt(study, collected.model, judged["audit"])
         else:
             problems.append(
@@ -81,6 +86,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
             {
                 "model": collected.model,
                 **judged,
+                "series": without_nan([asdict(s) for s in series]),
                 "privacy": without_nan(privacy),
                 "tuning": list(collected.tuning),
                 "cost": collect.costs(collected),
@@ -184,11 +190,15 @@ def attribute_faults(study: Study, data: Mapping[str, Any]) -> list[str]:
 
 
 def _judge_model(
-    files: Files, columns: Columns, settings: Settings, folder: Path, classes: Sequence[str]
+    files: Files,
+    series: Sequence[Series],
+    columns: Columns,
+    settings: Settings,
+    folder: Path,
+    classes: Sequence[str],
 ) -> dict[str, Any]:
     """Judge the arms of one model: audit, trends, reliability, and sizes of the groups."""
     from evenhand.judge.across_arms.group_size import size_trends  # noqa: PLC0415
-    from evenhand.judge.across_arms.series import series_of  # noqa: PLC0415
     from evenhand.judge.across_arms.trends import trends  # noqa: PLC0415
     from evenhand.judge.core.reliability import reliability  # noqa: PLC0415  (numpy and duckdb)
     from evenhand.judge.run import judge_predictions  # noqa: PLC0415
@@ -198,7 +208,6 @@ def _judge_model(
     audit = judge_predictions(predictions, columns, settings).to_dict()
     for entry in audit["inputs"]:
         entry["path"] = str(Path(entry["path"]).relative_to(folder))
-    series = series_of(list(files))
     parts = {
         "audit": audit,
         "trends": trends(predictions, series, settings) if series else [],
