@@ -108,3 +108,75 @@ def test_three_classes():
 @pytest.mark.parametrize("label", [[1] * 40, [1] * 38 + [0] * 2])
 def test_rows_of_nearly_one_class_are_not_judged(label):
     assert judged(table(label, [1] * 40), table(label, [1] * 40), positive="1")["nothing_learnt"] == []
+
+
+def runs_of(*answers, label=LABEL, scores=None):
+    """An arm with one run per list of answers."""
+    parts = [
+        table(label, run, None if scores is None else scores[i], run=str(i + 1))
+        for i, run in enumerate(answers)
+    ]
+    return {key: [value for part in parts for value in part[key]] for key in parts[0]}
+
+
+#: As good as GOOD, with mistakes on other rows.
+FINE = [0] * 2 + [1] * 24 + [1] * 3 + [0] * 11
+BETTER = [1] * 25 + [0] * 13 + [0] + [1]
+
+
+def test_a_run_that_predicts_one_class_is_named_beside_runs_that_learnt():
+    full = runs_of(GOOD, FINE, BETTER)
+    result = judged(full, runs_of(GOOD, [1] * 40, FINE), run="run")
+    assert result["nothing_learnt"] == []
+    [row] = result["runs_not_learnt"]
+    assert row == {
+        "arm": "lora", "run": "2", "kind": "constant", "class": "1", "share": 0.65, "accuracy": 0.65,
+        "roc_auc": None, "others": 2, "others_accuracy": 0.875, "others_low": 0.875, "others_high": 0.875,
+    }  # fmt: skip
+    [sentence] = [line for line in result["problems"] if "Run '2' of lora" in line]
+    assert "predicts '1' for every row (accuracy 0.650), while the arm's other 2 runs have 0.875" in sentence
+    assert "no run is left out" in sentence
+    assert "audit files without this run of any arm" in sentence
+    mean = next(r for r in result["rates"] if r["input"] == "lora" and r["attribute"] is None)
+    assert mean["value"] == pytest.approx((0.875 + 0.65 + 0.875) / 3)
+    assert judged(full, full, run="run")["runs_not_learnt"] == []
+
+
+def test_two_runs_of_one_fault_are_one_sentence_and_an_idle_arm_is_the_arms_case():
+    full = runs_of([1] * 40, GOOD, [1] * 40)
+    result = judged(full, runs_of([1] * 40, [1] * 40, [1] * 40), run="run")
+    assert [r["arm"] for r in result["nothing_learnt"]] == ["lora"]
+    assert [(r["arm"], r["run"]) for r in result["runs_not_learnt"]] == [("full", "1"), ("full", "3")]
+    [sentence] = [line for line in result["problems"] if line.startswith("Runs")]
+    assert sentence.startswith("Runs '1' and '3' of full predict '1' for every row (accuracy 0.650, 0.650)")
+    assert "the arm's other one run has 0.875" in sentence
+
+
+def drawn(rng, label, accuracies):
+    return runs_of(*(np.where(rng.random(len(label)) < a, label, 1 - label) for a in accuracies), label=label)
+
+
+def test_a_run_at_chance_is_named_only_beside_runs_that_are_clearly_better():
+    rng = np.random.default_rng(5)
+    label = (np.arange(1000) % 2).astype(int)
+    fine = drawn(rng, label, (0.8, 0.8, 0.8))
+    result = judged(drawn(rng, label, (0.8, 0.48, 0.85)), fine, run="run")
+    assert [(r["arm"], r["run"], r["kind"]) for r in result["runs_not_learnt"]] == [
+        ("full", "2", "commonest")
+    ]
+    weak = [judged(drawn(rng, label, (0.53,) * 5), fine, run="run") for _ in range(20)]
+    assert [r for result in weak for r in result["runs_not_learnt"]] == []
+
+
+def test_healthy_runs_whose_seeds_vary_are_not_named():
+    rng = np.random.default_rng(6)
+    label = (rng.random(400) < 0.2).astype(int)
+    for _ in range(30):
+        arms = []
+        for _ in range(2):
+            recall, specificity = rng.normal(0.55, 0.08, 5), rng.normal(0.93, 0.02, 5)
+            right = [
+                rng.random(400) < np.where(label == 1, r, s) for r, s in zip(recall, specificity, strict=True)
+            ]
+            arms.append(runs_of(*(np.where(ok, label, 1 - label) for ok in right), label=label))
+        assert judged(*arms, run="run")["runs_not_learnt"] == []

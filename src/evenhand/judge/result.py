@@ -8,7 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evenhand import registry
-from evenhand.judge.core.learnt import nothing_learnt, sentences, warning
+from evenhand.judge.core.learnt import (
+    nothing_learnt,
+    run_sentences,
+    runs_not_learnt,
+    sentences,
+    warning,
+)
 from evenhand.judge.disparities import DisparityInfo
 from evenhand.judge.documents import head, without_nan
 from evenhand.judge.metrics import MetricInfo
@@ -249,6 +255,7 @@ def document(
     arms = [arm.name for arm in predictions.arms]
     candidates = [name for i, name in enumerate(arms) if i != reference]
     idle = nothing_learnt(predictions, reference)
+    failed_runs = runs_not_learnt(predictions, idle)
     # Rows of their own leave variances over runs as they are: they take five runs.
     wording = replace(WORDING, least_runs=MIN_RUNS) if predictions.resplit else WORDING
     verdict = verdict_of(comparisons, candidates, arms[reference], wording)
@@ -271,8 +278,14 @@ def document(
             "positive": None if predictions.positive is None else predictions.classes[predictions.positive],
         },
         "inputs": [asdict(i) for i in predictions.inputs],
-        "problems": [*sentences(idle), *predictions.problems, *_sparse_label_remarks(rates, settings)],
+        "problems": [
+            *sentences(idle),
+            *run_sentences(failed_runs),
+            *predictions.problems,
+            *_sparse_label_remarks(rates, settings),
+        ],
         "nothing_learnt": idle,
+        "runs_not_learnt": failed_runs,
         "rates": [row.to_dict() for row in rates],
         "disparities": [row.to_dict() for row in disparities],
         "comparisons": [row.to_dict() for row in comparisons],

@@ -1,10 +1,11 @@
-"""Detection of arms that learnt nothing: no better than one class for every row, or than chance."""
+"""Detection of arms and runs that learnt nothing: no better than one class for every row, or than chance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
+from dataclasses import replace
+from statistics import NormalDist, fmean
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ _MIN_OTHER_ROWS = 3
 _TOLERANCE = 0.02
 #: One-sided level at which answers or scores are better than chance.
 _LEVEL = 0.02
+#: Standard errors by which the other runs must be more accurate than a run that is no better than chance.
+_CLEARLY = 3.0
 
 
 def nothing_learnt(predictions: Predictions, reference: int) -> list[dict[str, Any]]:
@@ -42,6 +45,64 @@ def nothing_learnt(predictions: Predictions, reference: int) -> list[dict[str, A
     order = sorted(range(len(predictions.arms)), key=lambda i: (i != reference, i))
     rows = (_check_arm(predictions.arms[i], predictions) for i in order)
     return [row for row in rows if row is not None]
+
+
+def runs_not_learnt(predictions: Predictions, idle: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Find single runs that learnt nothing, of arms whose other runs learnt something.
+
+    A run is judged as an arm with this run alone. One that is no better than the commonest class is listed
+    only if the runs that learnt are more accurate by three standard errors (of rows, as if the runs were on
+    rows of their own): runs of an arm that is near chance as a whole cross the limit by luck.
+
+    Args:
+        predictions: predictions of all arms.
+        idle: rows of `nothing_learnt`, whose arms are not listed again.
+
+    Returns:
+        One row for each such run: `arm`, `run`, `kind`, `class`, `share`, `accuracy` and `roc_auc` as in
+        `nothing_learnt`; of the arm's runs that learnt, `others` (their number) and their accuracy:
+        `others_accuracy` (the mean), `others_low` and `others_high`.
+    """
+    named = {row["arm"] for row in idle}
+    return [
+        row
+        for arm in predictions.arms
+        if arm.name not in named and len(arm.runs) > 1
+        for row in _check_runs(arm, predictions)
+    ]
+
+
+def _check_runs(arm: Arm, p: Predictions) -> list[dict[str, Any]]:
+    """Build the rows of the runs of one arm that learnt nothing while others learnt."""
+    checks = [_check_arm(_single_run(arm, i), p) for i in range(len(arm.runs))]
+    if not any(checks) or all(checks):
+        return []
+    tables = [_confusion(answers, p) for answers in arm.prediction]
+    size = [float(table.sum()) for table in tables]
+    accuracy = [float(np.trace(table)) / n for table, n in zip(tables, size, strict=True)]
+    others = [a for a, check in zip(accuracy, checks, strict=True) if check is None]
+    mean, rows = fmean(others), sum(n for n, check in zip(size, checks, strict=True) if check is None)
+    listed = []
+    for run, check, n in zip(arm.runs, checks, size, strict=True):
+        if check is None:
+            continue
+        low = check["accuracy"]
+        error = math.sqrt(low * (1 - low) / n + mean * (1 - mean) / rows)
+        if check["kind"] == "commonest" and mean - low <= _CLEARLY * error:
+            continue
+        listed.append(
+            {"arm": arm.name, "run": run}
+            | {key: check[key] for key in ("kind", "class", "share", "accuracy", "roc_auc")}
+            | {"others": len(others), "others_accuracy": mean}
+            | {"others_low": min(others), "others_high": max(others)}
+        )
+    return listed
+
+
+def _single_run(arm: Arm, i: int) -> Arm:
+    """Return an arm with one of its runs."""
+    score = None if arm.score is None else arm.score[i : i + 1]
+    return replace(arm, runs=arm.runs[i : i + 1], prediction=arm.prediction[i : i + 1], score=score)
 
 
 def _check_arm(arm: Arm, p: Predictions) -> dict[str, Any] | None:
@@ -180,6 +241,47 @@ def _sentence(kind: str, name: str | None, rows: Sequence[Mapping[str, Any]], *,
             "judge by roc_auc, log_loss or brier_score, or by another threshold."
         )
     return f"{who} {verb} {what} for every row{runs}: {nothing}; differences of 0 mean nothing."
+
+
+def run_sentences(rows: Sequence[Mapping[str, Any]], *, study: bool = False) -> list[str]:
+    """Describe the rows of `runs_not_learnt` in sentences, one for all runs of an arm with the same fault.
+
+    Args:
+        rows: rows of `runs_not_learnt`.
+        study: whether the runs are those of a study, whose file names the seeds.
+    """
+    grouped: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault((row["arm"], row["kind"], row["class"]), []).append(row)
+    return [_run_sentence(some, study=study) for some in grouped.values()]
+
+
+def _run_sentence(rows: Sequence[Mapping[str, Any]], *, study: bool) -> str:
+    """One sentence about runs of one arm and one fault."""
+    first, several = rows[0], len(rows) > 1
+    runs = _listed([f"'{row['run']}'" for row in rows])
+    who = f"{'Runs' if several else 'Run'} {runs} of {first['arm']}"
+    figures = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
+    low, high = f"{first['others_low']:.3f}", f"{first['others_high']:.3f}"
+    others = f"{first['others']} runs have {low} to {high}" if first["others"] > 1 else f"one run has {low}"
+    if first["kind"] == "commonest":
+        be = "are" if several else "is"
+        fault = f"{be} no better than a prediction of '{first['class']}' for every row"
+    else:
+        fault = f"{'predict' if several else 'predicts'} '{first['class']}' for every row"
+    ranks = ", though the scores rank the rows better than chance" if first["kind"] == "ranking" else ""
+    it, counts, widens = ("they", "count", "widen") if several else ("it", "counts", "widens")
+    again = (
+        f"remove {'these seeds' if several else 'this seed'} from 'seeds' and run the study again (nothing "
+        "is trained again)"
+        if study
+        else f"audit files without {'these runs' if several else 'this run'} of any arm, so that runs pair"
+    )
+    return (
+        f"{who} {fault} (accuracy {figures}), while the arm's other {others}{ranks}. {it.capitalize()} "
+        f"{counts} in the arm's means and {widens} the variance over runs, and with it the intervals; no run "
+        f"is left out. To see what rests on {'them' if several else 'it'}, {again}; report both results."
+    )
 
 
 def warning(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import CallError, Complaint, nearest
-from evenhand.judge.core.learnt import sentences, warning
+from evenhand.judge.core.learnt import run_sentences, sentences, warning
 from evenhand.judge.documents import head, without_nan
 from evenhand.judge.result import THESE_RUNS, WORDS
 from evenhand.judge.settings import MARGIN, Settings
@@ -218,18 +218,20 @@ def _judge_model(
 
 
 def _nothing_learnt(study: Study, model: str, audit: dict[str, Any]) -> list[str]:
-    """Move the remarks on arms that learnt nothing from an audit to the front of the study's remarks.
+    """Move the remarks on arms and runs that learnt nothing from an audit to the front of the study's.
 
     An audit cannot know which arms were trained; the study can, and corrects the remarks.
     """
-    rows = audit["nothing_learnt"]
+    rows, runs = audit["nothing_learnt"], audit["runs_not_learnt"]
     sentence = audit["verdict"]["sentence"].removeprefix(warning(rows))
-    audit["problems"] = audit["problems"][len(sentences(rows)) :]
+    audit["problems"] = audit["problems"][len(sentences(rows)) + len(run_sentences(runs)) :]
     trained = {arm.name: arm.method != UNTRAINED for arm in study.arms}
     rows = [{**row, "trained": trained[row["arm"]]} for row in rows]
-    audit |= {"nothing_learnt": rows, "verdict": {**audit["verdict"], "sentence": warning(rows) + sentence}}
+    runs = [row for row in runs if trained[row["arm"]]]
+    audit |= {"nothing_learnt": rows, "runs_not_learnt": runs}
+    audit["verdict"] = {**audit["verdict"], "sentence": warning(rows) + sentence}
     lead = f"{model}: " if len(study.models) > 1 else ""
-    return [lead + line for line in sentences(rows)]
+    return [lead + line for line in (*sentences(rows), *run_sentences(runs, study=True))]
 
 
 def _judge_written(files: Files, columns: Columns, settings: Settings, folder: Path) -> dict[str, Any]:
