@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import evenhand
+from evenhand.study.results.document import _nothing_learnt
+from tests.spec import sample
 
 
 def table(label, prediction, score=None, *, run=None):
@@ -164,14 +166,14 @@ def test_a_run_at_chance_is_named_only_beside_runs_that_are_clearly_better():
     assert [(r["arm"], r["run"], r["kind"]) for r in result["runs_not_learnt"]] == [
         ("full", "2", "commonest")
     ]
-    weak = [judged(drawn(rng, label, (0.53,) * 5), fine, run="run") for _ in range(20)]
+    weak = [judged(drawn(rng, label, (0.53,) * 5), fine, run="run") for _ in range(8)]
     assert [r for result in weak for r in result["runs_not_learnt"]] == []
 
 
 def test_healthy_runs_whose_seeds_vary_are_not_named():
     rng = np.random.default_rng(6)
     label = (rng.random(400) < 0.2).astype(int)
-    for _ in range(30):
+    for _ in range(8):
         arms = []
         for _ in range(2):
             recall, specificity = rng.normal(0.55, 0.08, 5), rng.normal(0.93, 0.02, 5)
@@ -180,3 +182,17 @@ def test_healthy_runs_whose_seeds_vary_are_not_named():
             ]
             arms.append(runs_of(*(np.where(ok, label, 1 - label) for ok in right), label=label))
         assert judged(*arms, run="run")["runs_not_learnt"] == []
+
+
+def test_a_study_names_runs_by_seed_and_leaves_untrained_arms_out():
+    """The study knows which arms were trained, and where its seeds are."""
+    one = sample.study(methods={"full": {}, "none": {}})
+    failed = runs_of(GOOD, [1] * 40, BETTER)
+    audit = evenhand.audit({"full": failed, "none": failed}, by=["g"], run="run").to_dict()
+    assert [r["arm"] for r in audit["runs_not_learnt"]] == ["full", "none"]
+    others = [line for line in audit["problems"] if not line.startswith("Run ")]
+    [sentence] = _nothing_learnt(one, "words", audit)
+    assert sentence.startswith("Run '2' of full predicts '1' for every row")
+    assert "remove this seed from 'seeds' and run the study again (nothing is trained again)" in sentence
+    assert [r["arm"] for r in audit["runs_not_learnt"]] == ["full"]
+    assert audit["problems"] == others
