@@ -67,6 +67,7 @@ planted: $(VENV)/dev
 simulate: $(VENV)/dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.shifts
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.collective
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.attacks
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.translations
 

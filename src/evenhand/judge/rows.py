@@ -115,3 +115,29 @@ class ComparisonRow(Row):
     unit: str
     status: Status
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectiveRow(Row):
+    """A row of `collective`: how many groups of an attribute one candidate harms, or helps, at least."""
+
+    reference: str
+    candidate: str
+    attribute: str
+    class_name: str | None
+    metric: str
+    claim: Literal["harm", "help"]
+    at_least: int
+    groups_used: list[str]
+    groups_left_out: list[dict[str, str]]
+    level: float
+    test: str | None = None
+    p_value: float = NAN
+    p_adjusted: float = NAN
+    difference: float = NAN
+    low: float = NAN
+    high: float = NAN
+    runs: int
+    unit: str
+    status: Status = "ok"
+    reason: str = ""

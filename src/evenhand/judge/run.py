@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from evenhand import registry
 from evenhand.errors import CallError, TableError
 from evenhand.judge.core import families
+from evenhand.judge.core.collective import collective_claims
 from evenhand.judge.core.disparities.rows import GroupEstimates, Table, build_disparities
 from evenhand.judge.core.estimates import classes_of, collapse_equal_rows, groups_of, observe
 from evenhand.judge.core.evidence import PairedEstimate
@@ -124,4 +125,6 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
                 )
     gap_rows, gap_pairs = build_disparities(table, aggregated, reference, settings)
     comparisons = families.adjust_all([*pairs, *gap_pairs], aggregated, predictions, reference, settings)
-    return AuditResult(document(predictions, columns, settings, rate_rows, gap_rows, comparisons, reference))
+    claims = collective_claims(pairs, comparisons, predictions, settings)
+    written = document(predictions, columns, settings, rate_rows, gap_rows, comparisons, reference)
+    return AuditResult({**written, "collective": [row.to_dict() for row in claims]})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.report import charts, wording
+from evenhand.report import charts, collective, wording
 from evenhand.report.audit import wording as method_wording
 from evenhand.report.cells import (
     change_cell,
@@ -85,6 +85,7 @@ def shared_view(document: Document) -> dict[str, Any]:
         "headline": headline(document),
         "flips": flips_line(document, most=_MOST_FLIPS),
         "undecided": count_reasons(primary(document)),
+        "collective": Findings(collective.HEADING, collective.claims(document), ""),
         "inputs": inputs_table(document),
         "settings": settings_list(document),
         "forest_caption": method_wording.forest_caption(),

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evenhand.report import wording
+from evenhand.report import collective, wording
 from evenhand.report.document import (
     Document,
     Row,
@@ -32,6 +32,7 @@ _MOST_PROBLEMS = 5
 _MOST_GROUPS = 12
 _MOST_RATES = 3
 _MOST_FLIPS = 3
+_MOST_CLAIMS = 4
 REST = "--html, --json and --csv contain all"
 _Key = tuple[Any, Any, Any, Any]
 STYLES = {"harm": "bold red", "undecided": "yellow", "help": "bold blue", "harmless": "green"}
@@ -109,10 +110,26 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
         print_worst(document, shown, console, " ".join([*(t for t in (lead, margin) if t), more]))
     if reasons := count_reasons(primary(document)):
         print_paragraph(console, reasons)
+    _print_claims(document, console, rest)
     if changed := flips_line(document, most=_MOST_FLIPS):
         print_paragraph(console, changed)
     console.print()
     _requested(document, shown, console, rest)
+
+
+def _print_claims(document: Document, console: Console, rest: str) -> None:
+    """Print what is known of several groups at once and of none alone; nothing without such claims."""
+    claims = collective.claims(document)
+    if not claims:
+        return
+    console.print()
+    print_paragraph(console, f"{collective.HEADING}:", style="bold")
+    for verdict, label, sentence in claims[:_MOST_CLAIMS]:
+        text = Text(label.partition(" ")[0], style=STYLES[verdict])
+        console.print(text.append(wording.replace_control_characters(f" {sentence}"), style="none"))
+    if note := wording.left_out(_MOST_CLAIMS, len(claims), "claims", rest=rest):
+        print_paragraph(console, note, style="dim")
+    console.print()
 
 
 def print_worst(document: Document, shown: Sequence[Row], console: Console, caption: str) -> None:
