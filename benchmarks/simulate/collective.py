@@ -322,10 +322,13 @@ def main() -> None:
         for same in (True, False)
         if arm or same
     ]
+    place = RESULTS / "collective.json"
+    studies = json.loads(place.read_text())["studies"] if place.exists() else []
     with ProcessPoolExecutor(options.processes) as pool:
         grid = [pool.submit(coverage, world, options.replicates) for world in worlds_of_claims()]
         of_trainings = [pool.submit(drawn, *kind) for kind in kinds]
-        cells, studies = ([f.result() for f in futures] for futures in (grid, of_trainings))
+        cells = [f.result() for f in grid]
+        studies = [f.result() for f in of_trainings] or studies
     write({"replicates": options.replicates, "cells": cells, "studies": studies})
 
 

@@ -19,7 +19,7 @@ from evenhand.report.export import as_csv
 from evenhand.tables.schema import Columns
 
 ROW = {
-    "reference": "full", "candidate": "lora[rank=8]", "attribute": "race", "class": None, "metric": "accuracy",
+    "reference": "full", "candidate": "lora", "attribute": "race", "class": None, "metric": "accuracy",
     "claim": "harm", "at_least": 3, "groups_used": list("abcdefgh"), "level": 0.95, "unit": "rows and runs",
 }  # fmt: skip
 
@@ -30,24 +30,24 @@ ROW = {
         (
             {},
             0,
-            "At least 3 of 8 groups of race are harmed by lora[rank=8] in accuracy (95 %); one by one, none is.",
+            "At least 3 of 8 groups of race are harmed by lora in accuracy (95 %); one by one, none is.",
         ),
         (
             {"at_least": 1, "claim": "help", "class": "yes", "metric": "f1"},
             0,
-            "At least 1 of 8 groups of race is helped by lora[rank=8] in F1 of class yes (95 %); one by one, "
+            "At least 1 of 8 groups of race is helped by lora in F1 of class yes (95 %); one by one, "
             "none is.",
         ),
         (
             {"unit": "rows"},
             1,
-            "In these runs, at least 3 of 8 groups of race are harmed by lora[rank=8] in accuracy (95 %); one "
+            "In these runs, at least 3 of 8 groups of race are harmed by lora in accuracy (95 %); one "
             "by one, 1 is.",
         ),
         (
             {},
             2,
-            "At least 3 of 8 groups of race are harmed by lora[rank=8] in accuracy (95 %); one by one, 2 are.",
+            "At least 3 of 8 groups of race are harmed by lora in accuracy (95 %); one by one, 2 are.",
         ),
     ],
 )
