@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from evenhand.judge.core.collective import SETS, SINGLE
+from evenhand.judge.across_arms.collective import SETS, SINGLE
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats import closed

@@ -366,6 +366,13 @@ def test_attributes_of_a_table_are_those_that_it_names():
         ({"audit": {"by": "group"}}, "audit.by: got 'group'; must be a list"),
         ({"audit": {"intersect": [["group"]]}}, "two attributes or more"),
         ({"audit": {"metric": ["f1", "f1"]}}, "given twice"),
+        (
+            {"audit": {"average": ["lorra"]}},
+            "audit.average.0: 'lorra' is not a method of this study. Did you mean 'lora'?",
+        ),
+        ({"audit": {"average": ["lora", "lora"]}}, "audit.average.1: 'lora' is given twice"),
+        ({"audit": {"average": ["full"]}}, "'full' has 0 arms beside the reference; an average takes two"),
+        ({"audit": {"average": "lora"}}, "audit.average: got 'lora'; must be a list"),
         ({"audit": {"margin": 0}}, "audit.margin: got 0; must be a number above 0 or a mapping"),
         ({"audit": {"min_group_size": 0}}, "audit.min_group_size: got 0; must be an integer of at least 1."),
         ({"resplit": 3}, "resplit: got 3; must be true or false."),

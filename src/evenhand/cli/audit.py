@@ -42,6 +42,7 @@ class AuditOptions(FileOptions):
     inner: bool
     resplit: bool
     metric: tuple[str, ...]
+    average: tuple[str, ...]
     margin: tuple[str, ...]
     error_rate: str
     attribute_weight: tuple[str, ...]
@@ -112,6 +113,13 @@ Exit codes:
     multiple=True,
     help="Metric or disparity that gets verdicts. Repeatable.  "
     "[default: accuracy, true_positive_rate, false_positive_rate]",
+)
+@click.option(
+    "--average",
+    metavar="NAME",
+    multiple=True,
+    help="Compare the arms of a method (NAME[...]), or those that match a pattern such as 'lora*', with the "
+    "reference on average. Repeatable.",
 )
 @click.option(
     "--margin",
@@ -193,6 +201,7 @@ def _read_call(options: AuditOptions, outputs: Outputs) -> tuple[Columns, Settin
             reference=options.reference,
             metrics=options.metric,
             primary=options.primary,
+            average=options.average,
             margin=MARGIN if margin is None else margin,
             margins=margins,
             alpha=options.alpha,

@@ -44,6 +44,7 @@ def audit(
     resplit: bool = False,
     metric: Names = (),
     primary: Names = (),
+    average: Names = (),
     margin: float | Mapping[str, float] = MARGIN,
     alpha: float = 0.05,
     error_rate: str = "familywise",
@@ -79,6 +80,8 @@ def audit(
             seed. Metrics are computed per run, and their means over runs are compared.
         metric: metrics and disparities to compute; all by default.
         primary: metrics and disparities whose comparisons get verdicts, chosen before the data are seen.
+        average: methods (arms `lora[...]`) or patterns of arms (`lora*`) to compare with the reference on
+            average, as a family of their own; chosen before the data are seen.
         margin: the largest harmless difference of rates, or margins by metric.
         alpha: the error rate of a family: 1 - alpha is the simultaneous level of its intervals.
         error_rate: `familywise`, the probability of any wrong claim, or `false_discovery`, the expected share
@@ -123,6 +126,7 @@ def audit(
         reference=reference,
         metrics=_names(metric),
         primary=_names(primary),
+        average=_names(average),
         margin=MARGIN if isinstance(margin, Mapping) else margin,
         margins=MappingProxyType(margins),
         alpha=alpha,

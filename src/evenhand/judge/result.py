@@ -72,6 +72,18 @@ class AuditResult:
         rows: list[dict[str, Any]] = without_nan(self.document["comparisons"])
         return rows
 
+    @property
+    def averages(self) -> list[dict[str, Any]]:
+        """Rows of averages: one average of arms, group and metric each, like comparisons."""
+        rows: list[dict[str, Any]] = without_nan(self.document.get("averages", []))
+        return rows
+
+    @property
+    def collective(self) -> list[dict[str, Any]]:
+        """Rows of claims: the least number of groups that a candidate harms or helps, in one metric each."""
+        rows: list[dict[str, Any]] = without_nan(self.document.get("collective", []))
+        return rows
+
     def __repr__(self) -> str:
         return f"AuditResult({self.document['verdict']['sentence']!r})"
 
@@ -267,6 +279,7 @@ def document(
             "metrics": [*settings.chosen_metrics, *settings.chosen_disparities],
             "requested": list(settings.metrics),
             "primary": list(settings.declared),
+            "average": list(settings.average),
             "margin": settings.margin,
             "margins": dict(settings.margins),
             "alpha": settings.alpha,

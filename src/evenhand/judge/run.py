@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from evenhand import registry
 from evenhand.errors import CallError, TableError
+from evenhand.judge.across_arms.averages import averages
+from evenhand.judge.across_arms.collective import collective_claims
 from evenhand.judge.core import families
-from evenhand.judge.core.collective import collective_claims
 from evenhand.judge.core.disparities.rows import GroupEstimates, Table, build_disparities
 from evenhand.judge.core.estimates import classes_of, collapse_equal_rows, groups_of, observe
 from evenhand.judge.core.evidence import PairedEstimate
@@ -86,6 +87,8 @@ def run_audit(source: Source, columns: Columns, settings: Settings) -> AuditResu
     settings.refuse_names((*metric_names(), *disparity_names()), "predictions")
     scores = any(needs_scores(name) for name in settings.computed_metrics)
     predictions = load(source, columns, need_scores=scores, optional_scores=not settings.names_scores)
+    names = [arm.name for arm in predictions.arms]
+    settings.refuse_averages(names, settings.reference_index(names))
     return judge_predictions(predictions, columns, settings)
 
 
@@ -127,4 +130,8 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
     comparisons = families.adjust_all([*pairs, *gap_pairs], aggregated, predictions, reference, settings)
     claims = collective_claims(pairs, comparisons, predictions, settings)
     written = document(predictions, columns, settings, rate_rows, gap_rows, comparisons, reference)
-    return AuditResult({**written, "collective": [row.to_dict() for row in claims]})
+    further = {
+        "collective": [row.to_dict() for row in claims],
+        "averages": averages(predictions, reference, settings),
+    }
+    return AuditResult({**written, **further})

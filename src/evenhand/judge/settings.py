@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -66,6 +67,7 @@ class Settings:
             are not named have weight 1, and all rows together 0. Empty: one family of all attributes.
         min_group_size: smaller groups keep their rows and are left out of disparities and verdicts.
         rng: seed of every random draw.
+        average: methods, or patterns of arms, whose arms are compared with the reference on average.
     """
 
     reference: str | None = None
@@ -78,6 +80,7 @@ class Settings:
     attribute_weights: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     min_group_size: int = 10
     rng: int = 0
+    average: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check all values; report all problems together."""
@@ -99,6 +102,8 @@ class Settings:
             "--rng": integer_fault(self.rng, 0, "the seed is an integer of at least 0"),
         }
         complaints += [f"{option}: {fault}" for option, fault in options.items() if fault is not None]
+        twice = sorted({name for name in self.average if self.average.count(name) > 1})
+        complaints += [f"--average {name!r} is given twice." for name in twice]
         if complaints:
             raise CallError(complaints)
         for name in ("margin", "alpha", "min_group_size", "rng"):
@@ -171,6 +176,41 @@ class Settings:
             for name in names
             if name not in known
         ]
+        if self.average and kind != "predictions":
+            complaints.append(f"--average: the arms of {kind} are not averaged; leave it out.")
+        if complaints:
+            raise CallError(complaints)
+
+    def averaged(self, arms: Sequence[str], reference: int) -> dict[str, list[str]]:
+        """Return the candidate arms of each average: those of a method, or those that match a pattern.
+
+        Args:
+            arms: names of all arms.
+            reference: index of the reference arm.
+        """
+        candidates = [name for i, name in enumerate(arms) if i != reference]
+        return {name: [arm for arm in candidates if _is_of(arm, name)] for name in self.average}
+
+    def refuse_averages(self, arms: Sequence[str], reference: int) -> None:
+        """Refuse averages of fewer than two arms.
+
+        Args:
+            arms: names of all arms.
+            reference: index of the reference arm.
+
+        Raises:
+            CallError: an average has too few arms; all such averages are reported together.
+        """
+        known = list(dict.fromkeys(name.partition("[")[0] for name in arms))
+        complaints = []
+        for name, chosen in self.averaged(arms, reference).items():
+            if len(chosen) < 2:
+                count = f"only {chosen[0]!r} is" if chosen else "no arm but the reference is"
+                near = nearest(name, known)
+                complaints.append(
+                    f"--average {name!r}: {count} of this name (NAME, NAME[...], or a pattern such as "
+                    f"'lora*'); an average takes two candidate arms or more; {near}"
+                )
         if complaints:
             raise CallError(complaints)
 
@@ -233,6 +273,13 @@ class Settings:
             near = nearest(self.reference, arms)
             raise CallError(f"--reference: no arm is called {self.reference!r}; {near}")
         return arms.index(self.reference)
+
+
+def _is_of(arm: str, name: str) -> bool:
+    """Return whether an arm is of a method, or matches a pattern in which a star stands for any text."""
+    if "*" not in name:
+        return arm == name or arm.startswith(f"{name}[")
+    return re.fullmatch(".*".join(map(re.escape, name.split("*"))), arm) is not None
 
 
 def needs_scores(metric: str) -> bool:

@@ -167,7 +167,7 @@ def _interval_clause(row: Row, *, signed: bool, flipped: bool) -> str:
     margin = number(row, "margin")
     stated = "no margin" if margin is None else f"margin {amount(margin, str(row['metric']))}"
     joint = row.get("error_rate", "familywise") == "familywise"
-    kind = "simultaneous " if joint and row.get("family", "primary") == "primary" else ""
+    kind = "simultaneous " if joint and row.get("family", "primary") != "exploratory" else ""
     shown = span(row, signed=signed, flipped=flipped)
     return f"({percent(number(row, 'level'))} {kind}interval {shown}; {stated})"
 

@@ -132,6 +132,7 @@ class Audit(Frozen):
 
     Attributes:
         by: attributes to audit, of those that the dataset has; None selects all of them.
+        average: methods whose arms are compared with the reference on average.
     """
 
     reference: Name
@@ -139,6 +140,7 @@ class Audit(Frozen):
     intersect: tuple[tuple[Name, ...], ...] = ()
     metric: tuple[Name, ...] = ()
     primary: tuple[Name, ...] = ()
+    average: tuple[Name, ...] = ()
     margin: Positive | dict[str, Positive] = 0.02
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     error_rate: Literal["familywise", "false_discovery"] = "familywise"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.report import charts, collective, wording
+from evenhand.report import averages, charts, collective, wording
 from evenhand.report.audit import wording as method_wording
 from evenhand.report.cells import (
     change_cell,
@@ -65,6 +65,7 @@ def audit_view(document: Document) -> dict[str, Any]:
         if ranked
         else None,
         "exploratory": _comparisons("Exploratory comparisons", others, verdicts=False) if others else None,
+        "averages": _averages(document) if document.get("averages") else None,
         "disparities": _disparities(document) if document["disparities"] else None,
         "rates": charts.rates(document),
         "rate_tables": _rate_tables(document),
@@ -174,6 +175,12 @@ def _comparison(row: Row, *, verdicts: bool) -> list[Cell]:
     note = wording.harmless_note(row) if verdict_of(row) == "harmless" else ""
     reason = note or (wording.status_reason(row) if verdict_of(row) is None else sentence)
     return [cells[0], verdict_cell(row, reason), *cells[1:], *settling_cells(row)]
+
+
+def _averages(document: Document) -> dict[str, Any]:
+    """Prepare the section on averages: its counts and its table."""
+    table = _comparisons("Averages of arms, worst first", averages.ranked(document), verdicts=True)
+    return {"heading": averages.HEADING, "lines": averages.lines(document), "table": table}
 
 
 def _disparities(document: Document) -> Table:

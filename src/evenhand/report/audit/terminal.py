@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evenhand.report import collective, wording
+from evenhand.report import averages, collective, wording
 from evenhand.report.document import (
     Document,
     Row,
@@ -33,6 +33,7 @@ _MOST_GROUPS = 12
 _MOST_RATES = 3
 _MOST_FLIPS = 3
 _MOST_CLAIMS = 4
+_MOST_AVERAGES = 5
 REST = "--html, --json and --csv contain all"
 _Key = tuple[Any, Any, Any, Any]
 STYLES = {"harm": "bold red", "undecided": "yellow", "help": "bold blue", "harmless": "green"}
@@ -110,11 +111,28 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
         print_worst(document, shown, console, " ".join([*(t for t in (lead, margin) if t), more]))
     if reasons := count_reasons(primary(document)):
         print_paragraph(console, reasons)
+    _print_averages(document, console, rest)
     _print_claims(document, console, rest)
     if changed := flips_line(document, most=_MOST_FLIPS):
         print_paragraph(console, changed)
     console.print()
     _requested(document, shown, console, rest)
+
+
+def _print_averages(document: Document, console: Console, rest: str) -> None:
+    """Print the verdicts on averages of arms and the worst of their comparisons; nothing without averages."""
+    lines = averages.lines(document)
+    if not lines:
+        return
+    console.print()
+    print_paragraph(console, f"{averages.HEADING}:", style="bold")
+    for line in lines:
+        print_paragraph(console, line)
+    telling = wording.telling(averages.ranked(document))
+    shown = telling[:_MOST_AVERAGES]
+    if shown:
+        note = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
+        print_worst(document, shown, console, note)
 
 
 def _print_claims(document: Document, console: Console, rest: str) -> None:
@@ -159,7 +177,8 @@ def print_worst(document: Document, shown: Sequence[Row], console: Console, capt
         )
     console.print()
     console.print(table)
-    print_paragraph(console, caption, style="dim")
+    if caption:
+        print_paragraph(console, caption, style="dim")
 
 
 def _requested(document: Document, shown: Sequence[Row], console: Console, rest: str) -> None:

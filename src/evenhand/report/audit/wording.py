@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.report import collective, wording
+from evenhand.report import averages, collective, wording
 from evenhand.report.document import Document, Row, arms, number, unique
 from evenhand.report.wording import amount, metric_name
 
@@ -19,6 +19,7 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
             ("Families and level", _families(settings, level)),
             ("Verdicts", _verdict_rule(settings)),
             *([(collective.HEADING, collective.method(level))] if document.get("collective") else []),
+            *([(averages.HEADING, averages.method(document, level))] if document.get("averages") else []),
             ("Scope of the verdicts", wording.unit_note(document)),
             (
                 "Flips",

@@ -56,6 +56,7 @@ def read_audit(
     )
     for key in ("metric", "primary"):
         _check_names(entries.get(key), known, what, complaints)
+    _check_average(entries.get("average"), arms, getattr(audit, "reference", None), complaints, task=task)
     _check_margins(entries, known, what, complaints)
     alpha = entries.get("alpha")
     level = number_of(alpha.value) if alpha else None
@@ -124,6 +125,27 @@ def _check_margin(
     fault = margin_fault(number, limits, subject)
     if fault is not None:
         complaints.add(node.location, f"got {format_value(node.value)}; {fault}")
+
+
+def _check_average(
+    node: Node | None, arms: Sequence[Arm], reference: str | None, complaints: Complaints, *, task: str | None
+) -> None:
+    """Check that each average is a method with two candidate arms or more."""
+    if node is None or not isinstance(node.value, list):
+        return
+    if node.value and task in GENERATIVE_TASKS:
+        complaints.add(node.location, f"the arms of the task {task} are not averaged; leave it out.")
+        return
+    methods = list(dict.fromkeys(arm.method for arm in arms))
+    _check_names(node, methods, "not a method of this study", complaints)
+    for item in node.value:
+        number = sum(arm.method == item.value and arm.name != reference for arm in arms)
+        if item.value in methods and number < 2:
+            complaints.add(
+                item.location,
+                f"{item.value!r} has {number} arm{'' if number == 1 else 's'} beside the reference; an "
+                "average takes two or more: give one of its options a list of values.",
+            )
 
 
 def _check_names(node: Node | None, known: Sequence[str], what: str, complaints: Complaints) -> None:

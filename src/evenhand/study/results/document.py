@@ -114,6 +114,7 @@ def settings_of(audit: Audit) -> Settings:
         reference=audit.reference,
         metrics=audit.metric,
         primary=audit.primary,
+        average=audit.average,
         margin=MARGIN if isinstance(audit.margin, dict) else audit.margin,
         margins=margins,
         alpha=audit.alpha,

@@ -209,7 +209,7 @@ def _row(
         difference = float(tests.sets.difference[-1])
     return replace(
         row,
-        at_least=tests.count(direction, ~np.array([_within_margin(r, direction) for r in of_groups])),
+        at_least=tests.count(direction, ~np.array([_within_margin(r) for r in of_groups])),
         test=SINGLE if tests.sets is None else SETS,
         p_value=p_value,
         p_adjusted=min(p_value * alpha / tests.level, 1.0),
@@ -219,8 +219,6 @@ def _row(
     )
 
 
-def _within_margin(row: ComparisonRow, direction: int) -> bool:
-    """Return whether a group's own interval shows that the difference in a direction is below the margin."""
-    if row.margin is None:
-        return False
-    return (row.high if direction > 0 else -row.low) < row.margin
+def _within_margin(row: ComparisonRow) -> bool:
+    """Return whether a group's own interval shows that a loss, or any difference, is below the margin."""
+    return row.verdict == "harmless" or row.equivalent is True
