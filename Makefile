@@ -68,6 +68,7 @@ simulate: $(VENV)/dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.shifts
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.collective
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.averages
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.attacks
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.translations
 

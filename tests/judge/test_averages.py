@@ -117,6 +117,14 @@ def test_arms_whose_runs_cannot_be_averaged_say_so():
     assert {r["status"] for r in judged(others)["averages"]} == {"ok"}
 
 
+def test_a_study_that_lost_its_arms_says_so():
+    document = judged(arms(ranks=(1,)))
+    assert document["averages"] == []
+    assert document["problems"][-1] == (
+        "The arms of lora are not averaged: only lora[rank=1] has runs that can be compared."
+    )
+
+
 def test_names_and_patterns_choose_arms():
     names = ["full", "lora[rank=1]", "lora[rank=8]", "lora_plus[rank=8]", "dora"]
     chosen = Settings(average=("lora", "lora*", "*[rank=8]", "*")).averaged(names, 0)

@@ -335,6 +335,13 @@ def test_attributes_of_a_table_are_those_that_it_names():
     assert study(dataset={**table, "name": "table"}, audit=None).audit.by is None
 
 
+def test_averages_are_methods_with_several_arms():
+    assert study(audit={"average": ["lora"]}).audit.average == ("lora",)
+    assert study().audit.average == ()
+    (told,) = wrong(dataset={"name": "synthetic_pairs"}, audit={"average": ["lora"]})
+    assert "audit.average: the arms of the task translation are not averaged; leave it out." in told
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [

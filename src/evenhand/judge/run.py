@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from evenhand import registry
 from evenhand.errors import CallError, TableError
-from evenhand.judge.across_arms.averages import averages
+from evenhand.judge.across_arms.averages import averages, too_few_arms
 from evenhand.judge.across_arms.collective import collective_claims
 from evenhand.judge.core import families
 from evenhand.judge.core.disparities.rows import GroupEstimates, Table, build_disparities
@@ -131,6 +131,10 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
     claims = collective_claims(pairs, comparisons, predictions, settings)
     written = document(predictions, columns, settings, rate_rows, gap_rows, comparisons, reference)
     further = {
+        "problems": [
+            *written["problems"],
+            *too_few_arms([arm.name for arm in predictions.arms], reference, settings),
+        ],
         "collective": [row.to_dict() for row in claims],
         "averages": averages(predictions, reference, settings),
     }

@@ -74,6 +74,22 @@ def averages(predictions: Predictions, reference: int, settings: Settings) -> li
     return [{**row.to_dict(), "family": FAMILY, "arms": members[row.candidate]} for row in rows]
 
 
+def too_few_arms(arms: Sequence[str], reference: int, settings: Settings) -> list[str]:
+    """List the declared averages that have no rows, each with its reason: runs of a study may have failed.
+
+    Args:
+        arms: names of all arms.
+        reference: index of the reference arm.
+        settings: the averages.
+    """
+    return [
+        f"The arms of {name} are not averaged: {f'only {chosen[0]} has' if chosen else 'none of them has'} "
+        "runs that can be compared."
+        for name, chosen in settings.averaged(arms, reference).items()
+        if len(chosen) < 2
+    ]
+
+
 def _pairs(
     metric: ModuleType,
     member: tuple[str, Sequence[str]],

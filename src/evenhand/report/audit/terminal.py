@@ -113,6 +113,8 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
         print_paragraph(console, reasons)
     _print_averages(document, console, rest)
     _print_claims(document, console, rest)
+    if document.get("averages") or collective.claims(document):
+        console.print()
     if changed := flips_line(document, most=_MOST_FLIPS):
         print_paragraph(console, changed)
     console.print()
@@ -147,7 +149,6 @@ def _print_claims(document: Document, console: Console, rest: str) -> None:
         console.print(text.append(wording.replace_control_characters(f" {sentence}"), style="none"))
     if note := wording.left_out(_MOST_CLAIMS, len(claims), "claims", rest=rest):
         print_paragraph(console, note, style="dim")
-    console.print()
 
 
 def print_worst(document: Document, shown: Sequence[Row], console: Console, caption: str) -> None:
