@@ -10,7 +10,7 @@ import pytest
 import evenhand
 from evenhand.cli import main
 from evenhand.errors import CallError
-from evenhand.judge.across_arms.averages import _flips_of_runs
+from evenhand.judge.across_arms.averages import _flips_of_runs, _pairs
 from evenhand.judge.core.estimates import groups_of
 from evenhand.judge.metrics import accuracy as accuracy_metric
 from evenhand.judge.metrics import true_positive_rate
@@ -98,10 +98,16 @@ def test_flips_of_an_average_are_the_mean_square_of_rows_and_runs(metric):
     assert _flips_of_runs(metric, p.arms[1:], group, p, 1) == pytest.approx(expected, rel=1e-9)
 
 
-def test_single_runs_have_no_exact_test():
-    rows = judged(arms(runs=1))["averages"]
-    assert {r["unit"] for r in rows} == {"rows"}
-    assert all(r["low"] < r["difference"] < r["high"] for r in rows)
+def test_evidence_of_an_average_has_its_own_flips_and_no_exact_test():
+    names = ["lora[rank=1]", "lora[rank=8]", "lora[rank=64]"]
+    p = arms(runs=3)
+    group = groups_of(p.attributes[0], p)[0]
+    pair = _pairs(accuracy_metric, ("lora", names), p, 0, LORA)[0]
+    assert pair.evidence.runs.flips[1] == _flips_of_runs(accuracy_metric, p.arms[1:], group, p, 1)
+    right = np.array([a.prediction[:, group.rows] == p.label[group.rows] for a in p.arms[1:]])
+    assert pair.evidence.runs.values[1] == pytest.approx(right.mean(axis=(0, 2)), abs=1e-12)
+    single = _pairs(accuracy_metric, ("lora", names), arms(runs=1), 0, LORA)[0]
+    assert np.isnan([single.evidence.estimate.better, single.evidence.estimate.worse]).all()
 
 
 def test_arms_whose_runs_cannot_be_averaged_say_so():

@@ -12,7 +12,9 @@ from evenhand.judge.across_arms.collective import SETS, SINGLE
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
 from evenhand.judge.stats import closed
+from evenhand.judge.stats.combine import Variation
 from evenhand.judge.stats.intervals import tango
+from evenhand.judge.stats.paired import ScorePaired
 from evenhand.judge.stats.quantiles import z_of
 from evenhand.tables.schema import Attribute, Columns
 from tests.judge.arms import draw
@@ -76,6 +78,17 @@ def test_the_set_of_all_groups_is_compared_as_one_group():
     assert claim["difference"] == pytest.approx(d.mean(), abs=1e-12)
     assert (claim["low"], claim["high"]) == pytest.approx((float(low), float(high)), abs=1e-9)
     assert (claim["test"], claim["unit"]) == (SETS, "rows")
+
+
+def test_few_answers_of_single_runs_are_tested_exactly():
+    """Five losses and no gain: the exact test of the two groups together has p = 2 / 2^5."""
+    n, lost = np.array([300.0, 200.0]), np.array([3.0, 2.0])
+    variation = Variation(np.inf, np.zeros(2), np.inf)
+    groups = ScorePaired(-lost / n, lost / n, lost / n, n, variation, np.zeros(2), lost)
+    every = closed.all_groups(closed.compare_sets(groups, None, 1, closed.sets_of(2)))
+    assert every.p_values() == pytest.approx([0.0625])
+    assert every.interval(0.06)[1] == 0
+    assert every.interval(0.07)[1] < 0
 
 
 def test_runs_of_a_set_are_those_of_its_rows():
