@@ -161,30 +161,26 @@ def grid() -> list[World]:
         for r in (3, 5, 10)
         for t in (0.0, 0.9)
     ]
-    found += [World(faces, candidates=8, runs=r, together=t, **alone) for r in (3, 5) for t in (0.0, 0.9)]
-    found += [World(shifts.UNEQUAL, runs=r, together=t, **alone) for r in (3, 5) for t in (0.0, 0.9)]
+    both = (0.0, 0.9)
+    found += [World(faces, candidates=8, runs=r, together=t, **alone) for r in (3, 5) for t in both]
+    found += [World(shifts.UNEQUAL, together=t, **alone) for t in both]
     found += [
-        World(large, candidates=8, runs=r, together=t, common=0.9, shifts=k, **alone)
+        World(large, candidates=8, runs=r, together=1.0, common=0.9, shifts=k, **alone)
         for r in (3, 5)
-        for t in (0.0, 1.0)
         for k in ("large", "none")
     ]
     odd = ("unequal", "half", "one group", "reference", "one cell")
-    found += [World(eight, runs=r, together=0.5, shifts=k, **alone) for k in odd for r in (3, 5)]
+    found += [World(eight, together=0.5, shifts=k, **alone) for k in odd]
     found += [World(eight, runs=r, together=0.5, tail=t, **alone) for t in ("t3", "fail") for r in (3, 5)]
-    found += [
-        World(eight, runs=r, unlike=u, calm=c, **alone)
-        for r in (3, 5)
-        for u, c in ((0.1, False), (0.0, True))
-    ]
+    found += [World(eight, unlike=0.1, **alone), World(eight, calm=True, **alone)]
     found += [World(eight, pairing=p, **alone) for p in (-0.3, 0.9)]
-    found += [World((200,) * 8, runs=r, together=0.5) for r in (3, 5)]
-    power = [(faces, 8, 0.08), (eight, 4, 0.05), (eight, 4, 0.03)]
+    found += [World((200,) * 8, together=0.5)]
+    power = [(faces, 8, 0.08), (eight, 4, 0.05)]
     return found + [
         World(n, candidates=c, runs=r, worse=loss, shifts="small", together=t, **alone)
         for n, c, loss in power
         for r in (3, 5)
-        for t in (0.0, 0.9)
+        for t in both
     ]
 
 

@@ -317,7 +317,7 @@ def main() -> None:
     kinds = [
         (folder, arm, runs, same, options.replicates)
         for folder in options.folders
-        for runs in trainings.RUNS
+        for runs in (3, 5)
         for arm in range(len(trainings.load(folder)[3]))
         for same in (True, False)
         if arm or same

@@ -65,7 +65,6 @@ def audit_view(document: Document) -> dict[str, Any]:
         if ranked
         else None,
         "exploratory": _comparisons("Exploratory comparisons", others, verdicts=False) if others else None,
-        "averages": _averages(document) if document.get("averages") else None,
         "disparities": _disparities(document) if document["disparities"] else None,
         "rates": charts.rates(document),
         "rate_tables": _rate_tables(document),
@@ -86,6 +85,7 @@ def shared_view(document: Document) -> dict[str, Any]:
         "headline": headline(document),
         "flips": flips_line(document, most=_MOST_FLIPS),
         "undecided": count_reasons(primary(document)),
+        "averages": _averages(document) if document.get("averages") else None,
         "collective": Findings(collective.HEADING, collective.claims(document), ""),
         "inputs": inputs_table(document),
         "settings": settings_list(document),
