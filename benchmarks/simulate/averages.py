@@ -81,20 +81,30 @@ def draw(world: World, replicates: int, rng: np.random.Generator) -> tuple[Momen
 
 
 def _stacked(parts: list[tuple]) -> Moments:
-    rows = np.array([p[5] for p in parts], float)
-    return Moments(rows, *(np.stack([p[i] for p in parts], axis=2) for i in range(5)))
+    rows = np.array([p[6] for p in parts], float)
+    return Moments(rows, *(np.stack([p[i] for p in parts], axis=2) for i in range(6)))
 
 
 def column(answer: np.ndarray) -> tuple:
     """Like `shifts.column`, of answers between 0 and 1; [replicate, arm, run, row]."""
-    _, _, runs, n = answer.shape
+    n = answer.shape[3]
     answer = answer.astype(np.float64)
+    values, mean = answer.mean(axis=3), answer.mean(axis=2)
+    d = mean[:, 1:] - mean[:, :1]
+    of_difference = flips_of(answer[:, 1:] - answer[:, :1])
+    unknown = np.full_like(of_difference[:, :1], np.nan)
+    differences = np.concatenate([unknown, of_difference], axis=1)
+    absolute, square = np.abs(d).mean(axis=2), (d**2).mean(axis=2)
+    return values, flips_of(answer), differences, d.mean(axis=2), absolute, square, n
+
+
+def flips_of(answer: np.ndarray) -> np.ndarray:
+    """[replicate, arm] variance of a run's value from flips, of answers [replicate, arm, run, row]."""
+    _, _, runs, n = answer.shape
     values, mean = answer.mean(axis=3), answer.mean(axis=2)
     squares = (answer**2).sum(axis=(2, 3)) - runs * (mean**2).sum(axis=2)
     squares -= n * (values**2).sum(axis=2) - n * runs * values.mean(axis=2) ** 2
-    flips = np.maximum(squares, 0) / ((n - 1) * (runs - 1)) / n
-    d = mean[:, 1:] - mean[:, :1]
-    return values, flips, d.mean(axis=2), np.abs(d).mean(axis=2), (d**2).mean(axis=2), n
+    return np.maximum(squares, 0) / ((n - 1) * (runs - 1)) / n
 
 
 def coverage(world: World, replicates: int) -> dict:

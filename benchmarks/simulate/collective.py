@@ -101,7 +101,7 @@ def of_runs(m: shifts.Moments, at: int, groups: int) -> tuple[list[list[ScorePai
         np.concatenate([getattr(p, f) for p in plain]) for f in ("difference", "absolute", "square", "n")
     ]
     size = usual_size(ScorePaired(*together, plain[0].variation, unknown, unknown))
-    every = RunCells(list(m.values[at]), m.flips[at], m.rows, group, 0, paired)
+    every = RunCells(list(m.values[at]), m.flips[at], m.rows, group, 0, paired, m.flips_of_difference[at])
     estimates, cells = [], []
     for c, alone in enumerate(plain):
         p = replace(alone, pseudo_size=size)
@@ -114,7 +114,13 @@ def of_runs(m: shifts.Moments, at: int, groups: int) -> tuple[list[list[ScorePai
         here = slice(k, None, metrics)
         cells.append(
             RunCells(
-                list(m.values[at][:, here]), m.flips[at][:, here], m.rows[here], np.arange(groups), 0, paired
+                list(m.values[at][:, here]),
+                m.flips[at][:, here],
+                m.rows[here],
+                np.arange(groups),
+                0,
+                paired,
+                m.flips_of_difference[at][:, here],
             )
         )
     return estimates, cells

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.simulate.covariates FOLDER ...`: what explains how a row differs between two arms?
+"""`python -m benchmarks.simulate.covariates FOLDER ...`: what explains how a row differs between arms?
 
-A covariate of the rows would narrow an interval by the root of 1 - R^2, R^2 being the share of the variance of
-the rows' differences that it explains, if its mean over the population were known. Studies of five runs are
-drawn from folders as in `trainings`; within each group the label, and the answers of the other candidates, are
-regressed on, with R^2 corrected for the number of covariates. Into benchmarks/results/covariates.json.
+A covariate of the rows would narrow an interval by the root of 1 - R^2, R^2 being the share of the variance
+of the rows' differences that it explains, if its mean over the population were known. Studies of five runs
+are drawn from folders as in `trainings`; within each group differences are regressed on the label, and on the
+answers of the other candidates (corrected R^2). Into benchmarks/results/covariates.json.
 """
 
 from __future__ import annotations

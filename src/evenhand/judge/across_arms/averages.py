@@ -22,7 +22,7 @@ from evenhand.judge.core.estimates import (
     Observed,
     classes_of,
     collapse_equal_rows,
-    flip_variance,
+    flips_of,
     groups_of,
     observe,
 )
@@ -197,7 +197,7 @@ def _without_rounding(mean: Observed, reference: Observed) -> Observed:
 def _flips_of_runs(
     metric: ModuleType, arms: Sequence[Arm], group: Group, p: Predictions, positive: int
 ) -> float:
-    """Variance of a single run's average that flips of single answers give; see `flip_variance`."""
+    """Variance of a single run's average that flips of single answers give; see `flips_of`."""
     runs = min(len(arm.runs) for arm in arms)
     if p.resplit or runs < MIN_RUNS_MODERATED or unlike_runs(arms):
         return float("nan")
@@ -206,7 +206,7 @@ def _flips_of_runs(
         single = [observe(metric, _run_of(arm, run), group, p, positive) for arm in arms]
         mean = average_observations(single, float("nan"))
         estimates.append(Estimate(mean.value, mean.influence, mean.numerator, mean.denominator, mean.reason))
-    return flip_variance(estimates, group.rows, p)
+    return flips_of(estimates, group.rows, p)
 
 
 def _run_of(arm: Arm, run: int) -> Arm:

@@ -106,6 +106,7 @@ def _cells(candidates: list[list[Score]]) -> RunCells:
     runs = [[e.runs for e in of_groups if e.runs is not None] for of_groups in candidates]
     values = [[r.values[0] for r in runs[0]], *([r.values[1] for r in of_arm] for of_arm in runs)]
     flips = [[r.flips[0] for r in runs[0]], *([r.flips[1] for r in of_arm] for of_arm in runs)]
+    unknown = [float("nan")] * len(runs[0])
     return RunCells(
         [np.array(v) for v in values],
         np.array(flips),
@@ -113,6 +114,7 @@ def _cells(candidates: list[list[Score]]) -> RunCells:
         np.arange(len(runs[0])),
         0,
         np.array([True, *(of_arm[0].paired for of_arm in runs)]),
+        np.array([unknown, *([r.flips_of_difference for r in of_arm] for of_arm in runs)]),
     )
 
 

@@ -128,11 +128,11 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
         reason=reason,
         present=np.ones(len(rows)) if everywhere else here.mean(axis=0),
         right_by_run=right,
-        flips=np.nan if predictions.resplit else _flips(estimates, rows, predictions),
+        flips=np.nan if predictions.resplit else flips_of(estimates, rows, predictions),
     )
 
 
-def _flips(estimates: list[Estimate], rows: IntArray, predictions: Predictions) -> float:
+def flips_of(estimates: list[Estimate], rows: IntArray, predictions: Predictions) -> float:
     """Variance of a run's value that flips give; NaN where it is undefined, or runs are too few."""
     if len(estimates) < MIN_RUNS_MODERATED or any(e.reason for e in estimates):
         return float("nan")

@@ -45,8 +45,9 @@ def unite_cells(cells: RunCells, sets: BoolArray) -> RunCells:
     rows = sets @ cells.rows
     weight = np.where(sets, cells.rows, 0.0) / rows[:, None]
     values = [weight @ of_arm for of_arm in cells.values]
-    flips = cells.flips @ (weight**2).T
-    return RunCells(values, flips, rows, np.arange(len(rows)), cells.reference, cells.paired)
+    flips, of_difference = (x @ (weight**2).T for x in (cells.flips, cells.flips_of_difference))
+    groups = np.arange(len(rows))
+    return RunCells(values, flips, rows, groups, cells.reference, cells.paired, of_difference)
 
 
 def compare_sets(groups: ScorePaired, cells: RunCells | None, arm: int, sets: BoolArray) -> ScorePaired:
