@@ -67,6 +67,9 @@ planted: $(VENV)/dev
 simulate: $(VENV)/dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.shifts
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.copies
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.claims
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.plans
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.collective
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.averages
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.attacks
