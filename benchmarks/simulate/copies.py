@@ -1,8 +1,8 @@
 """`python -m benchmarks.simulate.copies`: do intervals hold where runs of equal seeds are alike?
 
-Worlds as in `shifts` in which shifts of equal seeds are nearly the same in both arms, or in which the candidate
-is a copy of the reference, run by run, but for a small share of each answer's noise: a model and the same model
-with rounded weights. Into benchmarks/results/copies.json and docs/statistics.md.
+Worlds as in `shifts` in which shifts of equal seeds are nearly the same in both arms, or in which the
+candidate is a copy of the reference, run by run, but for a small share of each answer's noise: a model and the
+same model with rounded weights. Into benchmarks/results/copies.json and docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def render(cells: list[dict]) -> str:
     keys = ("groups", "rows", "runs", "noise", "shifts of a seed", "coverage", "false alarms")
     keys += ("width / unmoderated", "width / oracle")
     head = (
-        f"`python -m benchmarks.simulate.copies`: {cells[0]['replicates']:,} replicates of each of {len(cells)} "
-        f"worlds. Least coverage {min(c['coverage'] for c in cells):.3f}."
+        f"`python -m benchmarks.simulate.copies`: {cells[0]['replicates']:,} replicates of each of "
+        f"{len(cells)} worlds. Least coverage {min(c['coverage'] for c in cells):.3f}."
     )
     lines = ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
     return "\n".join([head, "", *lines, *("| " + " | ".join(str(c[k]) for k in keys) + " |" for c in cells)])

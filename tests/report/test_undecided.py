@@ -12,7 +12,7 @@ from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
 from evenhand.report.audit.page import build_page
 from evenhand.report.audit.terminal import summarise
-from evenhand.report.undecided import REASONS, count_reasons, reason_sentence
+from evenhand.report.undecided import REASONS, count_reasons, reason_sentence, undecided_line
 from evenhand.report.wording import comparison_sentence
 from evenhand.tables.schema import Columns
 
@@ -54,3 +54,15 @@ def test_page_and_terminal_state_the_reasons():
     summarise(document, Console(file=text, width=80))
     assert summary in " ".join(text.getvalue().split())
     assert summary in build_page(document)
+
+
+def test_runs_that_learnt_nothing_are_named_beside_the_reasons():
+    rows = [row("runs") | {"family": "primary", "reference": "full", "candidate": "lora"}]
+    failed = [{"arm": "lora", "run": "3"}, {"arm": "other", "run": "4"}]
+    document = {"comparisons": rows, "runs_not_learnt": failed}
+    assert undecided_line(document) == (
+        "The undecided comparison needs more runs to be settled. The run 3 of lora learnt nothing and widens "
+        "the variation between runs: look at the remarks before adding any."
+    )
+    assert undecided_line({**document, "runs_not_learnt": failed[1:]}).endswith("to be settled.")
+    assert undecided_line({**document, "comparisons": []}) == ""

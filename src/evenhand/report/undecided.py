@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from evenhand.report.document import Row, verdict_of
+from evenhand.report.document import Document, Row, verdict_of
 
 #: The sentence of each value of `limited_by`.
 REASONS = {
@@ -31,6 +31,25 @@ def reason_sentence(row: Row) -> str:
     if because == "rows" and row.get("unit") == "rows":
         return _OF_THESE_RUNS
     return REASONS.get(str(because), "")
+
+
+def undecided_line(document: Document) -> str:
+    """State what undecided comparisons need, and which runs that learnt nothing widen them; may be empty."""
+    rows = [row for row in document["comparisons"] if row.get("family") == "primary"]
+    needs = count_reasons(rows)
+    arms = {row["reference"] for row in rows} | {
+        row["candidate"] for row in rows if verdict_of(row) == "undecided"
+    }
+    failed = [row for row in document.get("runs_not_learnt") or [] if row["arm"] in arms]
+    if not needs or not failed:
+        return needs
+    listed = ", ".join(f"{row['run']} of {row['arm']}" for row in failed)
+    subject = (
+        f"The run {listed} learnt nothing and widens"
+        if len(failed) == 1
+        else f"The runs {listed} learnt nothing and widen"
+    )
+    return f"{needs} {subject} the variation between runs: look at the remarks before adding any."
 
 
 def count_reasons(rows: Iterable[Row]) -> str:

@@ -33,7 +33,7 @@ from evenhand.report.document import (
 from evenhand.report.flips import flips_line
 from evenhand.report.headline import headline
 from evenhand.report.rendering import Cell, Table, build_table, figure, render
-from evenhand.report.undecided import count_reasons
+from evenhand.report.undecided import undecided_line
 
 _MOST_SENTENCES = 8
 _MOST_FLIPS = 6
@@ -84,7 +84,7 @@ def shared_view(document: Document) -> dict[str, Any]:
         "unit_note": f"{wording.unit_note(document)} {wording.margin_note(document)}".strip(),
         "headline": headline(document),
         "flips": flips_line(document, most=_MOST_FLIPS),
-        "undecided": count_reasons(primary(document)),
+        "undecided": undecided_line(document),
         "averages": _averages(document) if document.get("averages") else None,
         "collective": Findings(collective.HEADING, collective.claims(document), ""),
         "inputs": inputs_table(document),

@@ -25,7 +25,7 @@ from evenhand.report.document import (
     worst_first,
 )
 from evenhand.report.flips import flips_line
-from evenhand.report.undecided import count_reasons
+from evenhand.report.undecided import undecided_line
 
 _MOST_ROWS = 8
 _MOST_PROBLEMS = 5
@@ -109,7 +109,7 @@ def comparisons(document: Document, console: Console, *, most: int = _MOST_ROWS,
         margin = f"Margin {wording.amount(margins[0], str(shown[0]['metric']))}." if one else ""
         more = wording.left_out(len(shown), len(telling), "harm, undecided and help rows", rest=rest)
         print_worst(document, shown, console, " ".join([*(t for t in (lead, margin) if t), more]))
-    if reasons := count_reasons(primary(document)):
+    if reasons := undecided_line(document):
         print_paragraph(console, reasons)
     _print_averages(document, console, rest)
     _print_claims(document, console, rest)
