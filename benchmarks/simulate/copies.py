@@ -1,8 +1,8 @@
 """`python -m benchmarks.simulate.copies`: do intervals hold where runs of equal seeds are alike?
 
 Worlds as in `shifts` in which shifts of equal seeds are nearly the same in both arms, or in which the
-candidate is a copy of the reference, run by run, but for a small share of each answer's noise: a model and the
-same model with rounded weights. Into benchmarks/results/copies.json and docs/statistics.md.
+candidate is a copy of the reference, run by run, but for a small share of each answer's noise: a model and
+the same model with rounded weights. Into benchmarks/results/copies.json and docs/statistics.md.
 """
 
 from __future__ import annotations
