@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, stats
 
 from evenhand.judge.stats.combine import Variation
-from evenhand.judge.stats.moderated import RunCells
+from evenhand.judge.stats.moderated import RunCells, unsteady_arms
 from evenhand.judge.stats.paired import ScorePaired, usual_size
 from evenhand.judge.stats.quantiles import two_sided, z_of
 
@@ -212,3 +212,33 @@ def test_differences_of_closely_paired_arms_are_cells_themselves(runs):
     # The other candidate is judged as before.
     without = replace(c, flips_of_difference=np.full((3, 8), np.nan))
     assert np.array_equal(part.variance[:8], without.differences(np.full(8, 1), np.arange(8)).variance)
+
+
+def test_an_arm_with_a_failed_run_says_nothing_about_the_others():
+    c = cells((5, 5, 5, 5), seed=2)
+    failed = c.values[3].copy()
+    failed[:, 1] -= 0.3
+    whole = replace(c, values=[*c.values[:3], failed])
+    alone = replace(
+        c,
+        values=c.values[:3],
+        flips=c.flips[:3],
+        paired=c.paired[:3],
+        flips_of_difference=c.flips_of_difference[:3],
+    )
+    assert whole.expected[:3] == pytest.approx(alone.expected, rel=1e-9)
+    assert np.all(whole.expected[3] > 2 * c.expected[3])
+    # A group in which all arms are unstable is still known from all of them.
+    shifted = [v + np.where(np.arange(8)[:, None] < 2, 0.2 * np.arange(5), 0.0) for v in c.values]
+    assert np.all(replace(c, values=shifted).expected[:, :2] > 2 * c.expected[:, :2])
+
+
+def test_unsteady_arms():
+    five = np.full(4, 5)
+    assert unsteady_arms(np.array([0.3, 0.2, 0.4, 4.0]), five).tolist() == [False, False, False, True]
+    assert unsteady_arms(np.array([0.3, 0.2, 0.4, 2.9]), five).tolist() == [False] * 4
+    assert unsteady_arms(np.array([0.0, 0.0, 0.0, 0.6]), five).tolist() == [False, False, False, True]
+    assert unsteady_arms(np.array([0.0, 0.0, 0.0, 0.4]), five).tolist() == [False] * 4
+    # Three runs have two degrees of freedom: their kappa has to be four times as large. Two arms: which one?
+    assert not unsteady_arms(np.array([0.3, 0.2, 0.4, 4.0]), np.full(4, 3)).any()
+    assert not unsteady_arms(np.array([0.0, 4.0]), np.full(2, 5)).any()

@@ -37,6 +37,9 @@ PRIOR_DOF = 4.0
 #: shifts more.
 MAX_KAPPA, KAPPA_STEPS = 4.0, 40
 
+#: An arm is unsteady if its kappa is so many times that of the others, which counts as `LEAST_KAPPA` or more.
+UNSTEADY, LEAST_KAPPA = 10.0, 0.05
+
 #: Exponent of the runs' share of a variance in its degrees of freedom. 2 is Satterthwaite's; a smaller one
 #: keeps the extreme tails that large families need.
 SHARE_EXPONENT = 1.5
@@ -103,20 +106,23 @@ class RunCells:
         """[A, K] variance that the flip rate lets expect.
 
         The larger kappa, of the arm and of the group, protects a single unstable arm as well as a single
-        unstable group.
+        unstable group. An arm that is far less steady than the others, as one with a failed run, has its own
+        kappa, and says nothing about the groups of the others.
         """
         arms, columns = self.rate.shape
-        of_arm = self._kappa(np.repeat(np.arange(arms)[:, None], columns, axis=1))
-        of_group = self._kappa(np.repeat(self.group[None, :], arms, axis=0))
+        known = ~np.isnan(self.observed)
+        of_arm = self._kappa(np.repeat(np.arange(arms)[:, None], columns, axis=1), known)
+        steady = known & ~unsteady_arms(of_arm[:, 0], self.runs)[:, None]
+        of_group = self._kappa(np.repeat(self.group[None, :], arms, axis=0), steady)
         return np.asarray(self.floor + np.maximum(of_arm, of_group) * self.rate**2)
 
-    def _kappa(self, part: IntArray) -> FloatArray:
+    def _kappa(self, part: IntArray, known: BoolArray) -> FloatArray:
         """[A, K] the least kappa in [0, MAX_KAPPA] at which observed / expected averages at most 1 in a part.
 
         Args:
             part: [A, K] code of the part to which each cell belongs.
+            known: [A, K] cells that count.
         """
-        known = ~np.isnan(self.observed)
         size = int(part.max()) + 1
         cells = np.maximum(np.bincount(part[known], minlength=size), 1)
 
@@ -263,6 +269,24 @@ class RunCells:
             moderated = (prior * expected + dof * difference.var(axis=1, ddof=1)) / (prior + dof)
             variance[at] = moderated / self.runs[arm]
         return variance
+
+
+def unsteady_arms(kappa: FloatArray, runs: IntArray) -> BoolArray:
+    """Mark arms whose kappa is many times the median of the others', with three arms or more.
+
+    Args:
+        kappa: [A].
+        runs: [A] of each arm; the kappa of three or four is more uncertain, and has to be larger.
+
+    Returns:
+        [A].
+    """
+    arms = len(kappa)
+    if arms < 3:
+        return np.zeros(arms, dtype=np.bool_)
+    others = np.array([np.median(np.delete(kappa, arm)) for arm in range(arms)])
+    times = UNSTEADY * np.maximum((MIN_RUNS - 1) / (runs - 1), 1.0) ** 2
+    return np.asarray(kappa > times * np.maximum(others, LEAST_KAPPA))
 
 
 @dataclass(frozen=True)
