@@ -60,7 +60,7 @@ def test_a_result_gives_a_plan_a_page_and_json(tmp_path, capsys):
         k: v for k, v in again.items() if k not in ("created", "source")
     } | {"source": plan["source"]}
     assert len(plan["models"][0]["rows"]) == 6
-    assert all(word in text for word in ("80%", "race=a", "never", str(out), str(page)))
+    assert all(word in text for word in ("80 %", "race=a", "never", str(out), str(page)))
     assert "race=a" in page.read_text()
     rows = plan["models"][0]["rows"]
     open_ended = [r for r in rows if r["rows_harm"] is not None and r["rows_harm_cautious"] is None]
@@ -118,7 +118,7 @@ def test_a_study_file_is_planned_from_stated_assumptions(tmp_path, capsys):
     easy = planned(file, "--shift", "0.001", "--flips", "0.02", path=out)
     text, _ = shown(capsys)
     assert "Assumed, not measured" in text
-    assert "2.0% of the answers of an arm flip" in text
+    assert "2 % of the answers of an arm flip" in text
     document = json.loads(out.read_text())
     assert document["source"]["assumptions"] == {"disagreement": 0.05, "flips": 0.02, "shift": 0.001}
     assert {row["candidate"] for row in easy["rows"]} == {"lora[rank=1]", "lora[rank=4]"}

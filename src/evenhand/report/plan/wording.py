@@ -34,8 +34,9 @@ def goal(document: Document) -> str:
     loss = "a true loss as large as the margin" if size is None else f"a true loss of {size:g}"
     return (
         f"The goal: {loss} is called harm, and no difference is called harmless, each with "
-        f"{settings['power']:.0%} probability. Of two numbers, the first holds if the variances are as "
-        f"estimated, the second up to their upper limits ({settings['caution']:.0%}): a pilot of few runs, "
+        f"{percent(settings['power'])} probability. Of two numbers, the first holds if the variances are as "
+        f"estimated, the second up to their upper limits ({percent(settings['caution'])}): a pilot of few "
+        "runs, "
         "or with few answers that differ, estimates them badly. Never: no number of runs (or rows) alone "
         "suffices."
     )
@@ -47,9 +48,11 @@ def assumptions(document: Document) -> str:
     if assumed is None:
         return ""
     return (
-        f"Assumed, not measured: two arms answer {assumed['disagreement']:.1%} of the rows differently in "
+        f"Assumed, not measured: two arms answer {wording.percent(assumed['disagreement'])} of the rows "
+        "differently in "
         "every run; "
-        f"{assumed['flips']:.1%} of the answers of an arm flip between runs; whole runs shift by "
+        f"{wording.percent(assumed['flips'])} of the answers of an arm flip between runs; whole runs "
+        "shift by "
         f"{100 * assumed['shift']:.1f} points (standard deviation). A pilot of three runs measures all three."
     )
 
@@ -77,7 +80,7 @@ def needed(row: Row, what: str, question: str) -> str:
 
 def percent(value: float | None) -> str:
     """Format a probability."""
-    return "–" if value is None else f"{value:.0%}"
+    return "–" if value is None else wording.percent(round(value, 2))
 
 
 def summary(model: Row) -> str:
@@ -93,7 +96,9 @@ def summary(model: Row) -> str:
         if r[f"power_{q}"] is not None
     ]
     reached = sorted(x for x in asked if x is not None)
-    sentence = f"With the pilot's runs and rows, a question is decided in {now:.0%} of the cases on average."
+    sentence = (
+        f"With the pilot's runs and rows, a question is decided in {percent(now)} of the cases on average."
+    )
     if not reached:
         return f"{sentence} No number of runs decides any of them at the present rows."
     half = reached[(len(reached) - 1) // 2]
