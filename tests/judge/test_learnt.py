@@ -151,7 +151,7 @@ def test_two_runs_of_one_fault_are_one_sentence_and_an_idle_arm_is_the_arms_case
     assert [(r["arm"], r["run"]) for r in result["runs_not_learnt"]] == [("full", "1"), ("full", "3")]
     [sentence] = [line for line in result["problems"] if line.startswith("Runs")]
     assert sentence.startswith("Runs '1' and '3' of full predict '1' for every row (accuracy 0.650, 0.650)")
-    assert "the arm's other one run has 0.875" in sentence
+    assert "the arm's other run has 0.875" in sentence
 
 
 def drawn(rng, label, accuracies):

@@ -58,7 +58,11 @@ def test_page_and_terminal_state_the_reasons():
 
 def test_runs_that_learnt_nothing_are_named_beside_the_reasons():
     rows = [row("runs") | {"family": "primary", "reference": "full", "candidate": "lora"}]
-    failed = [{"arm": "lora", "run": "3"}, {"arm": "other", "run": "4"}]
+    failed = [
+        {"arm": "lora", "run": "3", "kind": "constant"},
+        {"arm": "lora", "run": "5", "kind": "ranking"},
+        {"arm": "other", "run": "4", "kind": "constant"},
+    ]
     document = {"comparisons": rows, "runs_not_learnt": failed}
     assert undecided_line(document) == (
         "The undecided comparison needs more runs to be settled. The run 3 of lora learnt nothing and widens "
@@ -66,3 +70,5 @@ def test_runs_that_learnt_nothing_are_named_beside_the_reasons():
     )
     assert undecided_line({**document, "runs_not_learnt": failed[1:]}).endswith("to be settled.")
     assert undecided_line({**document, "comparisons": []}) == ""
+    by_rows = [{**rows[0], "limited_by": "rows"}]
+    assert undecided_line({**document, "comparisons": by_rows}).endswith("to be settled.")

@@ -45,7 +45,10 @@ def test_a_study_ends_in_a_result(undisturbed):
     assert {(t["method"], t["parameter"], tuple(t["values"])) for t in model["trends"]} == {
         ("lora", "rank", (1, 8, 64))
     }
-    assert result["problems"] == ["The stand-in knows words only.", "Words are counted by their letters."]
+    failed, *problems = result["problems"]
+    assert failed.startswith("Run '2' of lora[rank=1] is no better than a prediction of 'kind' for every row")
+    assert "while the arm's other run has 0.650" in failed
+    assert problems == ["The stand-in knows words only.", "Words are counted by their letters."]
 
 
 def test_a_run_records_what_it_takes_to_believe_it(undisturbed):

@@ -16,6 +16,8 @@ REASONS = {
     "difference": "The difference is so close to 0 or the margin that no realistic number would settle it.",
 }
 _OF_THESE_RUNS = "There are too few rows; the variation between runs is not part of the interval."
+#: Limits in which the variation between runs has a part.
+_OF_RUNS = ("runs", "either", "both")
 _NEEDS = {
     "rows": "more rows",
     "runs": "more runs",
@@ -40,7 +42,10 @@ def undecided_line(document: Document) -> str:
     arms = {row["reference"] for row in rows} | {
         row["candidate"] for row in rows if verdict_of(row) == "undecided"
     }
-    failed = [row for row in document.get("runs_not_learnt") or [] if row["arm"] in arms]
+    runs = document.get("runs_not_learnt") or []
+    failed = [row for row in runs if row["arm"] in arms and row["kind"] != "ranking"]
+    if not any(verdict_of(r) == "undecided" and r.get("limited_by") in _OF_RUNS for r in rows):
+        return needs
     if not needs or not failed:
         return needs
     listed = ", ".join(f"{row['run']} of {row['arm']}" for row in failed)

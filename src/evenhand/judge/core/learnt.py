@@ -263,7 +263,7 @@ def _run_sentence(rows: Sequence[Mapping[str, Any]], *, study: bool) -> str:
     who = f"{'Runs' if several else 'Run'} {runs} of {first['arm']}"
     figures = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
     low, high = f"{first['others_low']:.3f}", f"{first['others_high']:.3f}"
-    others = f"{first['others']} runs have {low} to {high}" if first["others"] > 1 else f"one run has {low}"
+    others = f"{first['others']} runs have {low} to {high}" if first["others"] > 1 else f"run has {low}"
     if first["kind"] == "commonest":
         be = "are" if several else "is"
         fault = f"{be} no better than a prediction of '{first['class']}' for every row"
