@@ -22,6 +22,14 @@ def names(package: str) -> tuple[str, ...]:
     return tuple(sorted(m.name for m in files if not m.name.startswith("_")))
 
 
+@cache
+def all_names(package: str) -> tuple[str, ...]:
+    """List the plug-in files in a package, and the entry points of other packages for it."""
+    own = names(package)
+    foreign = _entry_points(f"evenhand.{package.rpartition('.')[2]}")
+    return (*own, *sorted(name for name in foreign if name not in own))
+
+
 def load(package: str, name: str) -> ModuleType:
     """Import the plug-in called `name`.
 

@@ -13,8 +13,8 @@ from peft.tuners.tuners_utils import BaseTuner
 from safetensors.torch import load_file, save_file
 
 from evenhand import registry
-from evenhand.finetune import Model, checks, run
-from evenhand.finetune.modeling.pretrained import FAMILIES, load_base
+from evenhand.finetune import checks, run
+from evenhand.finetune.modeling.pretrained import FAMILIES
 from tests.finetune import worlds
 
 AUTO = {
@@ -184,61 +184,6 @@ def test_wrong_merge_is_found(folders, data, tmp_path, monkeypatch):
     monkeypatch.setattr(BaseTuner, "merge_and_unload", wrong)
     with pytest.raises(checks.CheckError, match="the merged model"):
         run.train(worlds.job_of(folders["bert"], "lora", learning_rate=0.05), data("bert"), tmp_path)
-
-
-def test_roles_are_found(family, folders):
-    base = load_base(
-        Model(folders[family]), "image" if family in worlds.IMAGE else "text", ("a", "b"), "float32"
-    )
-    assert set(base.roles.layers) == set(base.family.ROLES)
-    for role, names in base.roles.layers.items():
-        assert len(names) == (1 if role == "embedding" else worlds.LAYERS), role
-    linear = {n for n, m in base.model.named_modules() if isinstance(m, torch.nn.Linear)}
-    found = {n for names in base.roles.layers.values() for n in names}
-    left = {n for n in linear - found if not n.startswith(base.roles.head)}
-    # Swin's position biases and its reductions between stages are no target of the methods we know.
-    apart = ("bert.pooler.dense", "continuous_position_bias_mlp", "downsample.reduction")
-    assert all(any(part in name for part in apart) for name in left)
-
-
-def test_roles_under_the_names_of_transformers_4():
-    from evenhand.finetune.models import vit
-    from evenhand.finetune.models._roles import find_roles
-
-    class Named(torch.nn.Module):
-        """Modules under given names."""
-
-        def named_modules(self):
-            for name in OLD_VIT:
-                yield name, torch.nn.Linear(4, 4)
-
-    found = find_roles(Named(), vit.ROLES, vit.HEAD)
-    assert {role: names for role, names in found.layers.items() if role != "embedding"} == {
-        "attention.query": ("vit.encoder.layer.0.attention.attention.query",),
-        "attention.key": ("vit.encoder.layer.0.attention.attention.key",),
-        "attention.value": ("vit.encoder.layer.0.attention.attention.value",),
-        "attention.output": ("vit.encoder.layer.0.attention.output.dense",),
-        "mlp.up": ("vit.encoder.layer.0.intermediate.dense",),
-        "mlp.down": ("vit.encoder.layer.0.output.dense",),
-    }
-
-
-OLD_VIT = [
-    "vit.embeddings.patch_embeddings.projection",
-    *(
-        f"vit.encoder.layer.0.{part}"
-        for part in (
-            "attention.attention.query",
-            "attention.attention.key",
-            "attention.attention.value",
-            "attention.output.dense",
-            "intermediate.dense",
-            "output.dense",
-        )
-    ),
-    "vit.pooler.dense",
-    "classifier",
-]
 
 
 def test_importing_a_method_imports_no_torch():

@@ -10,30 +10,19 @@ import torch
 from evenhand.finetune import Model, run
 from evenhand.finetune.methods import _lora, lora
 from evenhand.finetune.modeling.pretrained import load_base
-from evenhand.finetune.models._roles import find_roles
+from evenhand.finetune.models._roles import Roles, roles_of_name
 from tests.finetune import worlds
-
-
-class Layers:
-    """A model that has only names."""
-
-    def __init__(self, names):
-        self.names = names
-
-    def named_modules(self):
-        return [(name, torch.nn.Linear(4, 4)) for name in self.names]
-
 
 FLAT = [f"model.layers.{i}.self_attn.{part}_proj" for i in range(5) for part in "qv"]
 STAGED = [
     f"encoder.layers.{i}.blocks.{j}.attention.self.query" for i, n in ((0, 2), (1, 3)) for j in range(n)
 ]
-ROLES = {"attention.query": r"self_attn\.q_proj|self\.query", "attention.value": r"self_attn\.v_proj"}
 
 
 def layers_of(names, fraction, order, **options):
-    roles = find_roles(Layers(names), ROLES, ("head",))
-    targets = tuple(roles.layers)
+    targets = tuple(dict.fromkeys(role for name in names for role in roles_of_name(name)))
+    layers = {role: tuple(name for name in names if role in roles_of_name(name)) for role in targets}
+    roles = Roles(layers, dict.fromkeys(names, 4), ("head",))
     config = lora.Config(layer_fraction=fraction, layer_order=order, targets=targets, **options)
     return _lora.target_modules(roles, config)
 

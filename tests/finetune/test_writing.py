@@ -286,7 +286,7 @@ def test_head_only_has_no_head(task):
 
 def test_families_that_only_read(folders):
     told = run.prepare([job("full", folders["bert"])], of_pairs(24))
-    assert "which cannot generate text" in told.complaints[0]
+    assert "the dataset needs text generation" in told.complaints[0]
     assert "GPT-2, Llama, Mistral" in told.complaints[0]
 
 

@@ -110,6 +110,7 @@ def fit(
     step = 0
     for epoch in range(training.epochs):
         model.train()
+        freeze_statistics(model)
         for cuts in batches.epoch(epoch, training):
             rate = schedule.get_last_lr()[0]
             loss = _accumulate_gradients(model, cuts, batches, accelerator)
@@ -129,6 +130,15 @@ def fit(
         if validate is not None:
             log.validation(step, epoch + 1, *validate())
     return step
+
+
+def freeze_statistics(model: torch.nn.Module) -> None:
+    """Keep the running statistics of frozen batch norms: they belong to the base, as its weights do."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._NormBase) and not any(
+            p.requires_grad for p in module.parameters()
+        ):
+            module.eval()
 
 
 def _accumulate_gradients(

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from evenhand.finetune.modeling.processor import channels_of
+from evenhand.finetune.modeling.tokens import positions_of
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
@@ -30,10 +33,13 @@ def trace_example(
     hooks = []
     for name in blocks:
 
-        def enter(_: object, inputs: tuple[torch.Tensor, ...], __: object, name: str = name) -> None:
-            block_inputs[name] = inputs[0].numel()
+        def enter(
+            _: object, inputs: tuple[torch.Tensor, ...], named: Mapping[str, Any], name: str = name
+        ) -> None:
+            states = inputs[0] if inputs else named["hidden_states"]
+            block_inputs[name] = states.numel()
 
-        hooks.append(model.get_submodule(name).register_forward_hook(enter))
+        hooks.append(model.get_submodule(name).register_forward_pre_hook(enter, with_kwargs=True))
     for name, layer in _layers(model):
 
         def note(
@@ -110,9 +116,9 @@ def _example(config: PretrainedConfig, size: int | tuple[int, int]) -> dict[str,
     """Build the inputs of one row."""
     if isinstance(size, int):
         # RoBERTa reserves two positions.
-        tokens = min(size, getattr(config, "max_position_embeddings", size + 2) - 2)
+        tokens = min(size, (positions_of(config) or size + 2) - 2)
         return {"input_ids": torch.zeros((1, tokens), dtype=torch.long)}
-    return {"pixel_values": torch.zeros((1, config.num_channels, *size))}
+    return {"pixel_values": torch.zeros((1, channels_of(config), *size))}
 
 
 def in_block(name: str, block: str) -> bool:

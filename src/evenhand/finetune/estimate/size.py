@@ -7,7 +7,6 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,9 +21,9 @@ from evenhand.finetune.modeling import processor
 from evenhand.finetune.modeling.adapt import METHODS, misfits
 from evenhand.finetune.modeling.checkpoint import is_adapted, trains_head_only
 from evenhand.finetune.modeling.families import AUTO_CLASSES, GENERATIVE_TASKS, family_of
-from evenhand.finetune.modeling.pretrained import drop_invalid_padding
+from evenhand.finetune.modeling.pretrained import check_declared_family, drop_invalid_padding
 from evenhand.finetune.modeling.weights import weights_in
-from evenhand.finetune.models._roles import find_roles
+from evenhand.finetune.models._roles import Roles, find_roles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -106,27 +105,24 @@ class _MetaModel:
 
     Attributes:
         model: with its head.
-        family: module of its family, with the names of its layers.
+        roles: its layers by role.
         block_inputs: number of elements per row that enter each repeated block.
         uses: number of positions (tokens, patches) of a row at which each layer of weights is applied.
-        head: names of the head's modules.
         why_no_weights: reason why its weights are not available, if known; else empty.
         path: folder with its files; None without local files.
     """
 
     model: PreTrainedModel
-    family: ModuleType
+    roles: Roles
     block_inputs: Mapping[str, int]
     uses: Mapping[str, int]
-    head: tuple[str, ...]
     why_no_weights: str
     path: Path | None
 
     def misfits(self, job: Job, *, weights: bool) -> list[str]:
         """Return the reasons why a job's method does not fit its layers, or their weights if local."""
-        roles = find_roles(self.model, self.family.ROLES, self.head)
-        stored = weights_in(self.path, roles, self.family.ROLES) if weights and self.path else None
-        return misfits(self.model, roles, job, stored)
+        stored = weights_in(self.path, self.roles) if weights and self.path else None
+        return misfits(self.model, self.roles, job, stored)
 
 
 def estimate_sizes(
@@ -224,41 +220,36 @@ def _build_meta_model(model: Model, task: str, classes: int, tokens: int) -> _Me
 
     config, why, path = find_config(model)
     family = family_of(config, model.name, task)
-    declared = model.options.get("family")
-    if declared is not None and family.__name__.rpartition(".")[2] != declared:
-        known = family.__name__.rpartition(".")[2]
-        raise InputError(f"model '{model.name}': model.family is '{declared}', but its family is '{known}'.")
+    check_declared_family(model.name, model.options, family)
     drop_invalid_padding(config)
     if classes:
         config.num_labels = classes
     with torch.device("meta"):
         network = getattr(transformers, AUTO_CLASSES[task]).from_config(config)
-    head = family.HEAD if classes else ()
-    blocks = find_roles(network, family.ROLES, head).blocks
+    roles = find_roles(network, classifies=bool(classes), patterns=family.patterns)
     size: int | tuple[int, int] = tokens
     if task == "image":
         size = processor.fit_to_model(
             processor.load_preparation(path, config, model.name), network, model.name
         ).size
-    return _MetaModel(network, family, *trace_example(network, blocks, size), head, why, path)
+    return _MetaModel(network, roles, *trace_example(network, roles.blocks, size), why, path)
 
 
 def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
     """Adapt a copy of the meta model, and count parameters, bytes and operations."""
     method = registry.load(METHODS, job.method)
-    roles = find_roles(meta.model, meta.family.ROLES, meta.head)
     if complaints := meta.misfits(job, weights=weights):
         raise InputError(complaints)
     try:
         with torch.device("meta"), _RealRandperm():
-            model = method.apply(copy.deepcopy(meta.model), roles, method.Config(**job.options))
+            model = method.apply(copy.deepcopy(meta.model), meta.roles, method.Config(**job.options))
     except InputError as error:
         raise InputError(f"{job.arm}: {what}" for what in error.complaints) from None
     n_weights = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    inside = meta.model.base_model_prefix + "."
+    inside = f"{meta.roles.backbone}."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
-    partial = is_adapted(model) or trains_head_only(model, meta.head)
+    partial = is_adapted(model) or trains_head_only(model, meta.roles.head)
     cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
     numbers, forward, backward = count_flops(model, meta.uses)
     half = job.training.precision == "bfloat16"

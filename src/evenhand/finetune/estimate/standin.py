@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from evenhand import registry
-from evenhand.errors import InputError
+from evenhand.errors import InputError, nearest
 from evenhand.finetune import Model
-from evenhand.finetune.modeling.families import AUTO_CLASSES, GENERATIVE_TASKS, check_task, family_of
+from evenhand.finetune.estimate.shrink import SIDE, WIDTH, small_fields
+from evenhand.finetune.modeling.families import (
+    AUTO_CLASSES,
+    FAMILIES,
+    GENERATIVE_TASKS,
+    check_task,
+    family_file,
+    family_of,
+)
 from evenhand.finetune.models import _cache as cache
 
-_FAMILIES = "evenhand.finetune.models"
 _SEED = 13
 #: Context and vocabulary of stand-ins that generate.
 _CONTEXT_TOKENS, _VOCABULARY_SIZE = 512, 600
@@ -33,25 +40,24 @@ def declared_family(model: Model, task: str) -> str:
     from evenhand.finetune.estimate.shape import shape_of  # noqa: PLC0415  (torch)
 
     try:
-        family = family_of(shape_of(model), model.name, task)
+        return family_of(shape_of(model), model.name, task).name
     except InputError as error:
         raise InputError(
             [*error.complaints, f"model '{model.name}': name its family with model.family."]
         ) from None
-    return family.__name__.rpartition(".")[2]
 
 
 def width(family: str) -> int:
     """Return the width of the layers of a family's stand-in, which bounds the useful ranks."""
-    tiny = _tiny(family).TINY
-    return min(int(tiny[name]) for name in _WIDTHS if name in tiny)
+    fields = _fields(family)
+    return min((int(fields[name]) for name in _WIDTHS if isinstance(fields.get(name), int)), default=WIDTH)
 
 
 def stand_in(family: str, task: str) -> Path:
     """Make a tiny model of a family, or return the cached one.
 
     Args:
-        family: a file of `evenhand.finetune.models`.
+        family: a file of `evenhand.finetune.models`, or a `model_type` of transformers.
         task: task of the dataset.
 
     Returns:
@@ -59,51 +65,77 @@ def stand_in(family: str, task: str) -> Path:
         for models that generate, with a byte-level BPE tokenizer.
 
     Raises:
-        InputError: the family has no stand-in, or reads another kind of input.
+        InputError: the family is unknown, is not for the task, or no tiny model of it can be built.
     """
-    plugin = _tiny(family)
-    check_task(plugin, f"the stand-in '{family}'", task)
-    recipe: dict[str, object] = {"family": family, "fields": plugin.TINY, "seed": _SEED}
-    if plugin.INFO.task == "image":
+    fields = _fields(family)
+    check_task(_config(family, fields), f"the stand-in '{family}'", task)
+    recipe: dict[str, object] = {"family": family, "fields": fields, "seed": _SEED}
+    if task == "image":
         recipe["processor"] = True
     if task not in GENERATIVE_TASKS:
-        return cache.get_or_make(f"stand-in-{family}", recipe, partial(_make, plugin))
+        make = partial(_make, family, fields, pictures=task == "image")
+        return cache.get_or_make(f"stand-in-{family}", recipe, make)
     recipe |= {"kind": AUTO_CLASSES[task], "context": _CONTEXT_TOKENS, "pieces": _VOCABULARY_SIZE}
-    return cache.get_or_make(f"stand-in-writing-{family}", recipe, partial(_make_generative, plugin))
+    return cache.get_or_make(f"stand-in-writing-{family}", recipe, partial(_make_generative, family, fields))
 
 
-def _tiny(family: str) -> ModuleType:
-    """Load the module of a family that has a stand-in."""
-    plugin = registry.load(_FAMILIES, family)
-    if not hasattr(plugin, "TINY"):
-        known = [n for n in registry.names(_FAMILIES) if hasattr(registry.load(_FAMILIES, n), "TINY")]
-        raise InputError(f"the family '{family}' has no stand-in; these have one: {', '.join(known)}.")
-    return plugin
+def _fields(family: str) -> dict[str, Any]:
+    """Return the fields of the configuration of a family's stand-in.
+
+    Raises:
+        InputError: the family is unknown, or is made by evenhand itself.
+    """
+    from transformers import CONFIG_MAPPING  # noqa: PLC0415
+
+    file = family_file(family)
+    if file is not None and hasattr(file, "TINY"):
+        return dict(file.TINY)
+    if family not in CONFIG_MAPPING:
+        known = [*registry.all_names(FAMILIES), *CONFIG_MAPPING]
+        raise InputError(f"the family '{family}' has no stand-in; {nearest(family, known)}")
+    return small_fields(CONFIG_MAPPING[family]())
 
 
-def _make(plugin: ModuleType, folder: Path) -> None:
+def _config(family: str, fields: Mapping[str, Any]) -> Any:
+    """Build the configuration of a stand-in.
+
+    Raises:
+        InputError: the configuration has no tiny form.
+    """
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    file = family_file(family)
+    try:
+        return AutoConfig.for_model(file.INFO.model_types[0] if file else family, **fields)
+    except Exception as error:  # each configuration has checks of its own
+        raise InputError(
+            f"the family '{family}' has no stand-in: a tiny configuration of it is refused ({error})."
+        ) from None
+
+
+def _make(family: str, fields: Mapping[str, Any], folder: Path, *, pictures: bool) -> None:
     """Write weights, and a tokenizer for texts or the settings of an image processor for pictures."""
-    from transformers import AutoConfig, AutoModel, AutoTokenizer  # noqa: PLC0415
+    from transformers import AutoModel, AutoTokenizer  # noqa: PLC0415
 
     from evenhand.finetune.modeling import processor  # noqa: PLC0415
     from evenhand.finetune.models import tiny_text  # noqa: PLC0415
     from evenhand.finetune.models._pretrain import repeatable  # noqa: PLC0415
 
-    fields: dict[str, Any] = dict(plugin.TINY)
-    if plugin.INFO.task == "text":
+    fields = dict(fields)
+    if not pictures:
         tokenizer = AutoTokenizer.from_pretrained(tiny_text.build(tiny_text.Config(pretraining="none")))
         tokenizer.save_pretrained(str(folder))
         fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    config = AutoConfig.for_model(plugin.INFO.model_types[0], **fields)
-    if plugin.INFO.task == "image":
-        processor.default_processor((config.image_size, config.image_size)).save_pretrained(str(folder))
+    config = _config(family, fields)
+    if pictures:
+        processor.default_processor(processor.side_of(config) or (SIDE, SIDE)).save_pretrained(str(folder))
     with repeatable(_SEED):
         AutoModel.from_config(config).save_pretrained(folder)
 
 
-def _make_generative(plugin: ModuleType, folder: Path) -> None:
+def _make_generative(family: str, fields: Mapping[str, Any], folder: Path) -> None:
     """Write weights and tokenizer of a model that generates."""
-    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415
 
     from evenhand.finetune.models._pretrain import repeatable, save  # noqa: PLC0415
 
@@ -114,15 +146,11 @@ def _make_generative(plugin: ModuleType, folder: Path) -> None:
         "bos": tokenizer.bos_token_id,
         "eos": tokenizer.eos_token_id,
     }
-    fields: dict[str, Any] = {
-        **plugin.TINY,
-        **{f"{name}_token_id": number for name, number in special_tokens.items()},
-    }
+    fields = {**fields, **{f"{name}_token_id": number for name, number in special_tokens.items()}}
     fields["n_positions" if "n_positions" in fields else "max_position_embeddings"] = _CONTEXT_TOKENS
     fields["vocab_size"] = len(tokenizer)
-    config = AutoConfig.for_model(plugin.INFO.model_types[0], **fields)
     with repeatable(_SEED):
-        save(AutoModelForCausalLM.from_config(config), folder)
+        save(AutoModelForCausalLM.from_config(_config(family, fields)), folder)
 
 
 def _train_tokenizer() -> Any:

@@ -179,10 +179,11 @@ def tokenize(tokenizer: Any, texts: Sequence[str], limit: int) -> list[npt.NDArr
 
 def _encode_texts(base: PretrainedModel, texts: Sequence[str], max_length: int) -> Texts:
     tokenizer = load_tokenizer(base.path)
-    positions = getattr(base.model.config, "max_position_embeddings", max_length)
-    # RoBERTa's first position is the number after that of its padding token.
-    start_at = getattr(getattr(base.model.base_model, "embeddings", None), "padding_idx", -1)
-    limit = min(max_length, positions - start_at - 1, tokenizer.model_max_length)
+    limit = min(max_length, tokenizer.model_max_length)
+    if (positions := tokens.positions_of(base.model.config)) is not None:
+        # RoBERTa's first position is the number after that of its padding token.
+        start_at = getattr(getattr(base.model.base_model, "embeddings", None), "padding_idx", None)
+        limit = min(limit, positions - 1 - (-1 if start_at is None else start_at))
     ids = tokenize(tokenizer, texts, limit)
     rows = tokens.rows_of(base.model.config)
     tokens.check_tokens(tokenizer, ids, rows, base.path)

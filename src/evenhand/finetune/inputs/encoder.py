@@ -98,7 +98,7 @@ def encoder_in(path: str, config: Any) -> Encoder:
     if begins:
         tokens.check_special_token(tokenizer, "bos", int(tokenizer.bos_token_id), rows, path)
     pad = tokenizer.pad_token_id
-    most = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    most = tokens.positions_of(config) or tokenizer.model_max_length
     return Encoder(
         tokenizer=tokenizer,
         first=(int(tokenizer.bos_token_id),) if begins else (),

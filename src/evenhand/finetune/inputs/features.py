@@ -1,14 +1,16 @@
 """Cached features of a frozen base, on which `head_only` trains.
 
-The head of a transformers classifier reads one token of its base's last layer. `CachedBackbone` replaces the
-base and returns that token, so that the model's own code, pooling and head included, runs on the stored
-features. A frozen base runs without dropout; dropout in the head stays random.
+The heads of most classifiers of transformers read one token of the base's last layer, or its pooled output.
+`CachedBackbone` replaces the base and returns these, so that the model's own code, pooling and head included,
+runs on the stored features. The token is found by comparing the logits of two rows; a head that reads more
+than one token is trained without stored features. A frozen base runs without dropout; dropout in the head
+stays random.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,11 @@ from evenhand.tables.schema import IntArray
 
 #: An id other than padding, for the single position of a stored row.
 _NO_PADDING_ID = 1
+#: Logits that differ by at most this much, absolutely or relatively, differ only in the order of sums.
+_SAME = 1e-5
+#: Errors of a base or a head that does not run on other inputs than its model's own.
+_MISFITS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+Token = Literal["first", "last"]
 
 
 class BackboneOutput:
@@ -98,27 +105,28 @@ class Features:
 class ModelOnCachedFeatures(torch.nn.Module):
     """A model whose base is replaced by stored features; its head is unchanged."""
 
-    def __init__(self, model: PreTrainedModel, features: Features) -> None:
+    def __init__(self, model: PreTrainedModel, backbone: str, features: Features) -> None:
         super().__init__()
-        self.backbone = model.base_model
+        self.name = backbone
+        self.backbone = getattr(model, backbone)
         self.model = model
-        self.cached = CachedBackbone(model.base_model)
-        self.pad = features.pad
-        setattr(model, model.base_model_prefix, self.cached)
+        self.cached = CachedBackbone(self.backbone)
+        self.stored = features
+        setattr(model, backbone, self.cached)
 
     def forward(self, hidden: torch.Tensor, pooled: torch.Tensor | None = None) -> Any:
         """Run the head on features [rows, 1, width] and pooled outputs [rows, width]."""
         self.cached.hidden, self.cached.pooled = hidden, pooled
         rows = hidden.shape[0]
-        if self.pad is None:
+        if self.stored.pad is None:
             return self.model(pixel_values=hidden)
-        token = _NO_PADDING_ID if self.pad != _NO_PADDING_ID else _NO_PADDING_ID + 1
+        token = _NO_PADDING_ID if self.stored.pad != _NO_PADDING_ID else _NO_PADDING_ID + 1
         ids = torch.full((rows, 1), token, dtype=torch.long, device=hidden.device)
         return self.model(input_ids=ids, attention_mask=torch.ones_like(ids))
 
     def restored(self) -> PreTrainedModel:
         """Put the base back, and return the model."""
-        setattr(self.model, self.model.base_model_prefix, self.backbone)
+        setattr(self.model, self.name, self.backbone)
         return self.model
 
 
@@ -128,63 +136,107 @@ def reader_of(
     """Return the model to train and its inputs: features, computed once, if only the head is trained."""
     if is_adapted(model) or not cacheable(base, model):
         return model, encoded
-    stored = features_of(base, encoded, accelerator, flip=flip)
-    return ModelOnCachedFeatures(model, stored), stored
+    token = token_read_by_head(base, encoded)
+    if token is None:
+        return model, encoded
+    stored = features_of(base, encoded, token, accelerator, flip=flip)
+    return ModelOnCachedFeatures(model, base.roles.backbone, stored), stored
 
 
 def cacheable(base: PretrainedModel, model: torch.nn.Module) -> bool:
     """Return True if all trained parameters come after the base."""
-    inside = base.model.base_model_prefix + "."
+    inside = f"{base.roles.backbone}."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     return bool(trained) and not any(name.startswith(inside) for name in trained)
 
 
 @cache_results
+def token_read_by_head(base: PretrainedModel, encoded: Texts | Pixels) -> Token | None:
+    """Find the token that the head reads of the base's output, beside the pooled output.
+
+    For the shortest and the longest row, the logits of the whole model are compared with those of the head on
+    stored features.
+
+    Returns:
+        `first`, also for a head that reads only the pooled output; `last`, the last token other than padding;
+        None if neither gives the model's logits.
+    """
+    rows = np.unique([int(np.argmin(encoded.lengths)), int(np.argmax(encoded.lengths))])
+    inputs, pad = encoded.take(rows), _pad_of(base, encoded)
+    tokens: tuple[Token, ...] = ("first", "last") if isinstance(encoded, Texts) else ("first",)
+    with torch.no_grad():
+        expected = base.model(**inputs).logits
+        for token in tokens:
+            try:
+                out = base.model.get_submodule(base.roles.backbone)(**inputs)
+                reader = ModelOnCachedFeatures(
+                    base.model, base.roles.backbone, Features(*_select(out, inputs, pad, token), pad)
+                )
+            except _MISFITS:
+                return None  # the base alone does not run on these inputs, or has no such output
+            try:
+                logits = reader(reader.stored.hidden, reader.stored.pooled).logits
+            except _MISFITS:
+                continue  # the head needs what the features lack
+            finally:
+                reader.restored()
+            if logits.shape == expected.shape and torch.allclose(logits, expected, rtol=_SAME, atol=_SAME):
+                return token
+    return None
+
+
+@cache_results
 def features_of(
-    base: PretrainedModel, encoded: Texts | Pixels, accelerator: Accelerator, *, flip: bool
+    base: PretrainedModel, encoded: Texts | Pixels, token: Token, accelerator: Accelerator, *, flip: bool
 ) -> Features:
     """Run the base once over all rows, and over the mirrored pictures if training mirrors some."""
-    model = base.model.base_model
-    pad = getattr(base.model.config, "pad_token_id", None) if isinstance(encoded, Texts) else None
+    model, pad = base.model.get_submodule(base.roles.backbone), _pad_of(base, encoded)
     model.to(accelerator.device)
     try:
         with onednn_linears(model, accelerator):
-            straight = _read(model, encoded, pad, base.family.INFO.reads, accelerator)
+            straight = _read(model, encoded, pad, token, accelerator)
             mirrored = None
             if flip and isinstance(encoded, Pixels):
-                mirrored = _read(model, Mirrored(encoded), pad, base.family.INFO.reads, accelerator)
+                mirrored = _read(model, Mirrored(encoded), pad, token, accelerator)
     finally:
         model.to("cpu")
     return replace(straight, mirrored=mirrored)
 
 
+def _pad_of(base: PretrainedModel, encoded: Texts | Pixels) -> int | None:
+    """Return the token for padding by which a head locates the last token; None for pictures."""
+    return getattr(base.model.config, "pad_token_id", None) if isinstance(encoded, Texts) else None
+
+
 def _read(
-    model: torch.nn.Module, encoded: EncodedRows, pad: int | None, reads: str, accelerator: Accelerator
+    model: torch.nn.Module, encoded: EncodedRows, pad: int | None, token: Token, accelerator: Accelerator
 ) -> Features:
     """Compute the features of every row."""
     n = len(encoded.lengths)
-    hidden: npt.NDArray[np.float32] | None = None
-    pooled: npt.NDArray[np.float32] | None = None
+    stored: list[npt.NDArray[np.float32]] = []
     with torch.no_grad():
         for rows, inputs in in_batches(encoded, np.arange(n), accelerator, shared=True):
             with accelerator.autocast():
                 out = model(**inputs)
-            states = out.last_hidden_state.float()
-            position = torch.zeros(len(states), dtype=torch.long, device=states.device)
-            if reads == "last":  # as transformers locates it: by the token, not by the mask
-                is_text = inputs["input_ids"].ne(-1 if pad is None else pad)
-                position = (torch.arange(is_text.shape[1], device=is_text.device) * is_text).argmax(-1)
-            read = states[torch.arange(len(states), device=position.device), position][:, None].cpu().numpy()
-            pooled_batch = getattr(out, "pooler_output", None)
-            if hidden is None:
-                hidden = np.zeros((n, *read.shape[1:]), np.float32)
-                pooled = None if pooled_batch is None else np.zeros((n, pooled_batch.shape[1]), np.float32)
-            hidden[rows] = read[: len(rows)]
-            if pooled_batch is not None and pooled is not None:
-                pooled[rows] = pooled_batch[: len(rows)].float().cpu().numpy()
-    if hidden is None:
+            parts = [part for part in _select(out, inputs, pad, token) if part is not None]
+            stored = stored or [np.zeros((n, *part.shape[1:]), np.float32) for part in parts]
+            for values, part in zip(stored, parts, strict=True):
+                values[rows] = part[: len(rows)].cpu().numpy()
+    if not stored:
         raise ValueError("the dataset has no rows")
-    stored = torch.from_numpy(all_reduce_sum(hidden, accelerator))
-    return Features(
-        stored, None if pooled is None else torch.from_numpy(all_reduce_sum(pooled, accelerator)), pad
-    )
+    hidden, *pooled = (torch.from_numpy(all_reduce_sum(values, accelerator)) for values in stored)
+    return Features(hidden, pooled[0] if pooled else None, pad)
+
+
+def _select(
+    out: Any, inputs: Inputs, pad: int | None, token: Token
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the hidden state of one token per row [m, 1, ...], and the pooled output [m, ...] or None."""
+    states = out.last_hidden_state.float()
+    position = torch.zeros(len(states), dtype=torch.long, device=states.device)
+    if token == "last":  # as transformers locates it: by the token, not by the mask
+        is_text = inputs["input_ids"].ne(-1 if pad is None else pad)
+        position = (torch.arange(is_text.shape[1], device=is_text.device) * is_text).argmax(-1)
+    pooled = getattr(out, "pooler_output", None)
+    read = states[torch.arange(len(states), device=position.device), position][:, None]
+    return read, None if pooled is None else pooled.float()

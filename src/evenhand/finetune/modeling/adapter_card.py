@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand.finetune.modeling.families import AUTO_CLASSES
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
@@ -23,7 +25,7 @@ def write(folder: Path, config: PretrainedConfig, base: PretrainedModel, classes
     """
     names = ", ".join(f"{i} is `{name}`" for i, name in sorted(classes.items()))
     sentence = f"Its classes, in the order of the logits: {names}.\n\n" if classes else ""
-    auto = _auto_class(base, classes)
+    auto = AUTO_CLASSES[base.task]
     options = [f"    {base.model.name_or_path!r},"]
     options += [f"    {name}={value!r}," for name, value in _options(config, base, classes).items()]
     lines = "\n".join(options)
@@ -42,13 +44,6 @@ model = PeftModel.from_pretrained(base, ADAPTER)  # the path of this folder
 ```
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
-
-
-def _auto_class(base: PretrainedModel, classes: Mapping[int, str]) -> str:
-    """Return the name of the class of transformers that loads the base."""
-    from evenhand.finetune.modeling.families import AUTO_CLASSES  # noqa: PLC0415
-
-    return AUTO_CLASSES[base.family.INFO.task if classes else "language"]
 
 
 def _options(config: PretrainedConfig, base: PretrainedModel, classes: Mapping[int, str]) -> dict[str, Any]:

@@ -69,15 +69,23 @@ def match_head(
     )
 
 
-def has_head_weights(model: Any, head: Sequence[str], absent: Collection[str]) -> bool:
-    """Return True if a checkpoint has weights for a head, of any shape.
+def has_output_weights(model: Any, head: Sequence[str], n: int, absent: Collection[str]) -> bool:
+    """Return True if a checkpoint has weights, of any shape, for the layer with one output per class.
+
+    Other layers of a head may have been pretrained for another purpose (ModernBERT's): these are used.
 
     Args:
-        model: loaded.
+        model: loaded, with `n` outputs.
         head: names of the head's modules.
+        n: number of classes.
         absent: names of the weights that the checkpoint lacks entirely.
     """
-    return any(_in_head(name, head) and name not in absent for name, _ in model.named_parameters())
+    output = _output_layer(model, head, n)
+    own = {id(p) for p in output.parameters()} if output is not None else None
+    return any(
+        _in_head(name, head) and name not in absent and (own is None or id(p) in own)
+        for name, p in model.named_parameters()
+    )
 
 
 def _match_classes(head_classes: Sequence[str], classes: Sequence[str]) -> list[int] | None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +16,7 @@ from evenhand.datasets import hub_is_unavailable, hub_page, hub_reason
 from evenhand.errors import InputError, nearest
 from evenhand.finetune import Model
 from evenhand.finetune.modeling import folder, heads, processor
-from evenhand.finetune.modeling.families import AUTO_CLASSES, FAMILIES, family_of
+from evenhand.finetune.modeling.families import AUTO_CLASSES, FAMILIES, Family, family_of
 from evenhand.finetune.models._roles import Roles, find_roles
 
 if TYPE_CHECKING:
@@ -45,7 +44,8 @@ class PretrainedModel:
 
     Attributes:
         model: never trained; every run receives a copy.
-        family: module of its family in `finetune.models`.
+        family: its family.
+        task: of the dataset.
         roles: its layers by role.
         new_modules: modules without weights in the checkpoint; usually the head.
         path: folder with its files, those of its tokenizer or processor included.
@@ -56,7 +56,8 @@ class PretrainedModel:
     """
 
     model: PreTrainedModel
-    family: ModuleType
+    family: Family
+    task: str
     roles: Roles
     new_modules: tuple[str, ...]
     path: str
@@ -111,9 +112,7 @@ def _load_cached(
     folder.check_folder(name, Path(path))
     config = _load_config(path, name)
     family = family_of(config, name, task)
-    declared, detected = dict(options).get("family"), family.__name__.rpartition(".")[2]
-    if declared not in (None, detected):
-        raise InputError(f"model '{name}': model.family is '{declared}', but its family is '{detected}'.")
+    check_declared_family(name, dict(options), family)
     drop_invalid_padding(config)
     head_classes = heads.class_names(config)
     if classes:
@@ -126,11 +125,22 @@ def _load_cached(
         loaded.name_or_path = loaded.config._name_or_path = (
             name  # saved in adapters as the name of their base
         )
-    roles = find_roles(loaded, family.ROLES, family.HEAD if classes else ())
+    roles = find_roles(loaded, classifies=bool(classes), patterns=family.patterns, missing=absent)
     new_modules, remark = tuple(sorted({key.rpartition(".")[0] for key in absent | misfits})), ""
-    if heads.has_head_weights(loaded, roles.head, absent):
+    if heads.has_output_weights(loaded, roles.head, len(classes), absent):
         new_modules, remark = heads.match_head(loaded, roles.head, absent | misfits, head_classes, classes)
-    return PretrainedModel(loaded, family, roles, new_modules, path, revision, remark, earlier)
+    return PretrainedModel(loaded, family, task, roles, new_modules, path, revision, remark, earlier)
+
+
+def check_declared_family(name: str, options: Mapping[str, Any], family: Family) -> None:
+    """Check the family that a study declares for a model.
+
+    Raises:
+        InputError: it is another one.
+    """
+    declared = options.get("family")
+    if declared not in (None, family.name):
+        raise InputError(f"model '{name}': model.family is '{declared}', but its family is '{family.name}'.")
 
 
 def drop_invalid_padding(config: Any) -> None:

@@ -71,13 +71,13 @@ def load_preparation(path: Path | None, config: PretrainedConfig, name: str) -> 
     """
     from transformers.image_utils import SizeDict  # noqa: PLC0415
 
-    channels = int(getattr(config, "num_channels", 3))
+    channels = channels_of(config)
     if channels not in (1, 3):
         raise InputError(
             f"model '{name}': reads pictures with {channels} channels; only 3 and 1 are supported."
         )
     remarks: tuple[str, ...] = ()
-    side = _side(config)
+    side = side_of(config)
     if path is None or not any((path / file).is_file() for file in _FILES):
         if side is None:
             raise InputError(
@@ -120,7 +120,7 @@ def fit_to_model(preparation: Preparation, model: PreTrainedModel, name: str) ->
     Raises:
         InputError: the model reads another size.
     """
-    expected = _side(model.config)
+    expected = side_of(model.config)
     if preparation.size == expected or _reads(model, preparation):
         return preparation
     statement = f"model '{name}': its {FILE} produces pictures of {_width_by_height(preparation.size)} pixels"
@@ -271,13 +271,23 @@ def _reads(model: PreTrainedModel, preparation: Preparation) -> bool:
     return True
 
 
-def _side(config: PretrainedConfig) -> tuple[int, int] | None:
+def side_of(config: PretrainedConfig) -> tuple[int, int] | None:
     """Return the height and width in a model's configuration; None if it has none."""
-    side = getattr(config, "image_size", None)
+    side = getattr(config, "image_size", None) or getattr(vision_config(config), "image_size", None)
     if side is None:
         return None
     high, wide = (side, side) if isinstance(side, int) else side
     return int(high), int(wide)
+
+
+def channels_of(config: PretrainedConfig) -> int:
+    """Return the number of channels of a model's pictures."""
+    return int(getattr(vision_config(config), "num_channels", 3))
+
+
+def vision_config(config: PretrainedConfig) -> PretrainedConfig:
+    """Return the part of a configuration that is about pictures; all of it if it has no parts."""
+    return getattr(config, "vision_config", None) or config
 
 
 def _width_by_height(size: Sequence[int]) -> str:

@@ -12,7 +12,13 @@ _MAX_LISTED = 5
 
 def rows_of(config: Any) -> int:
     """Return the number of rows of a model's embedding, from its configuration."""
-    return int(config.vocab_size)
+    return int(config.get_text_config().vocab_size)
+
+
+def positions_of(config: Any) -> int | None:
+    """Return the number of positions of a model, from its configuration; None if it sets no limit."""
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return int(positions) if positions and positions > 0 else None
 
 
 def tokens_without_rows(tokenizer: Any, rows: int) -> dict[int, str]:

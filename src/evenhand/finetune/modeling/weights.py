@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evenhand.finetune.methods import _lora
+from evenhand.finetune.models._roles import roles_of_name
 
 if TYPE_CHECKING:
     import torch
@@ -17,43 +17,44 @@ if TYPE_CHECKING:
 _WEIGHT_SUFFIX = ".weight"
 
 
-def weights_in(
-    folder: Path, roles: Roles, patterns: Mapping[str, str]
-) -> Callable[[str], torch.Tensor | None]:
+def weights_in(folder: Path, roles: Roles) -> Callable[[str], torch.Tensor | None]:
     """Locate the layers of a model in its files.
 
-    Names in the files may be those of another version of transformers, so a layer is identified by its role
-    and the number of its block.
+    Names in the files may lack the backbone's name, or be those of another version of transformers: a layer
+    whose name is not there is identified by its role and the numbers in its name, if only one fits.
 
     Args:
         folder: of the model.
         roles: layers of the model by role.
-        patterns: regular expression for the end of a layer's name, by role.
 
     Returns:
         A function that reads the weights of a layer by its name; it returns None if the files lack them.
     """
     from safetensors import safe_open  # noqa: PLC0415
 
-    locations: dict[tuple[str, tuple[int, ...]], tuple[Path, str]] = {}
+    files: dict[str, Path] = {}
+    by_role: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     for file in sorted(folder.glob("model*.safetensors")):
         with safe_open(file, framework="pt") as opened:
-            for key in opened.keys():  # noqa: SIM118  (no dictionary)
-                name = key.removesuffix(_WEIGHT_SUFFIX)
-                for role, pattern in patterns.items():
-                    if key.endswith(_WEIGHT_SUFFIX) and re.search(rf"(?:^|\.)(?:{pattern})$", name):
-                        locations[role, _lora.layer_of(f".{name}")] = file, key
-    keys = {
-        name: locations.get((role, _lora.layer_of(f".{name}")))
-        for role, names in roles.layers.items()
-        for name in names
-    }
+            files |= {key: file for key in opened.keys() if key.endswith(_WEIGHT_SUFFIX)}  # noqa: SIM118
+    for key in files:
+        name = key.removesuffix(_WEIGHT_SUFFIX)
+        for role in roles_of_name(name):
+            by_role.setdefault((role, _lora.layer_of(f".{name}")), []).append(key)
+
+    def key_of(name: str) -> str | None:
+        for exact in (name, name.removeprefix(f"{roles.backbone}.")):
+            if f"{exact}{_WEIGHT_SUFFIX}" in files:
+                return f"{exact}{_WEIGHT_SUFFIX}"
+        own = [role for role, names in roles.layers.items() if name in names]
+        fitting = {key for role in own for key in by_role.get((role, _lora.layer_of(f".{name}")), [])}
+        return fitting.pop() if len(fitting) == 1 else None
 
     def weight(name: str) -> torch.Tensor | None:
-        location = keys.get(name)
-        if location is None:
+        key = key_of(name)
+        if key is None:
             return None
-        with safe_open(location[0], framework="pt") as opened:
-            return opened.get_tensor(location[1])
+        with safe_open(files[key], framework="pt") as opened:
+            return opened.get_tensor(key)
 
     return weight

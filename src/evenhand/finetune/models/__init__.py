@@ -1,8 +1,10 @@
-"""Model families: one file each, with an `INFO` card and `ROLES`, the layers that methods can adapt.
+"""Model families with facts that a model itself does not state; most families need no file here.
 
-A role is a common name for a kind of layer (`attention.query`); a family gives the pattern of its modules'
-names for each role, in every version of transformers. Models that evenhand makes itself also have a `Config`
-and `build`. Files that begin with an underscore are not families.
+A role is a common name for a kind of layer (`attention.query`), found from the model (`_roles.py`). A file
+has an `INFO` card. Optional are `TINY`, the configuration of a stand-in for smoke runs; `SHAPES`,
+configurations of well-known models for sizes without a network; and `ROLES`, patterns of the layers' names
+where these are not the usual ones. Models that evenhand makes itself have a `Config` and `build`. Files that
+begin with an underscore are not families.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ ROLES = (
     "mlp.gate",
     "mlp.up",
     "mlp.down",
+    "all-linear",
 )
+#: The role of all linear layers besides the head's, which every model has.
+ALL_LINEAR = "all-linear"
+#: The layers that low-rank methods adapt by default.
+DEFAULT_TARGETS = ("attention.query", "attention.value")
 #: Roles of modules before the numbered layers.
 ROLES_OUTSIDE_LAYERS = ("embedding",)
 
@@ -33,15 +40,10 @@ class ModelInfo:
         title: its name in reports.
         task: kind of input of its models.
         model_types: `model_type` of the configurations that belong to it.
-        reads: input of the head: the first token, the last one other than padding, or the base's pooled
-            output.
         source: paper or address.
-        writes: True if its models predict the next token, so that they can generate text.
     """
 
     title: str
     task: Literal["text", "image"]
     model_types: tuple[str, ...]
-    reads: Literal["first", "last", "pooled"]
     source: str
-    writes: bool = False

@@ -8,20 +8,7 @@ INFO = ModelInfo(
     title="GPT-2",
     task="text",
     model_types=("gpt2",),
-    reads="last",
-    writes=True,
     source="Radford et al. 2019, https://openai.com/index/better-language-models",
 )
-# One matrix holds query, key and value: a method that targets any of them adapts all three.
-ROLES = {
-    "embedding": r"wte",
-    "attention.query": r"attn\.c_attn",
-    "attention.key": r"attn\.c_attn",
-    "attention.value": r"attn\.c_attn",
-    "attention.output": r"attn\.c_proj",
-    "mlp.up": r"mlp\.c_fc",
-    "mlp.down": r"mlp\.c_proj",
-}
-HEAD = ("score",)
 #: The configuration of a stand-in that trains in seconds.
 TINY = {"n_embd": 64, "n_inner": 128, "n_layer": 4, "n_head": 4, "n_positions": 128}

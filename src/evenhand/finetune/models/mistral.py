@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from evenhand.finetune.models import ModelInfo, llama
+from evenhand.finetune.models import ModelInfo
 
 INFO = ModelInfo(
     title="Mistral",
     task="text",
     model_types=("mistral",),
-    reads="last",
-    writes=True,
     source="Jiang et al. 2023, https://arxiv.org/abs/2310.06825",
 )
-ROLES = llama.ROLES
-HEAD = ("score",)
 #: The configuration of a stand-in that trains in seconds.
 TINY = {
     "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4,

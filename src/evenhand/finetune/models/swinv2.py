@@ -8,19 +8,8 @@ INFO = ModelInfo(
     title="Swin v2",
     task="image",
     model_types=("swinv2",),
-    reads="pooled",
     source="Liu et al. 2022, https://arxiv.org/abs/2111.09883",
 )
-ROLES = {
-    "embedding": r"patch_embeddings\.projection",
-    "attention.query": r"attention\.self\.query",
-    "attention.key": r"attention\.self\.key",
-    "attention.value": r"attention\.self\.value",
-    "attention.output": r"attention\.output\.dense",
-    "mlp.up": r"blocks\.\d+\.intermediate\.dense",
-    "mlp.down": r"blocks\.\d+\.output\.dense",
-}
-HEAD = ("classifier",)
 #: The configuration of a stand-in that trains in seconds.
 TINY = {
     "image_size": 32, "patch_size": 4, "embed_dim": 32, "depths": [2, 2], "num_heads": [2, 4],

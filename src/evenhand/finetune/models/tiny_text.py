@@ -23,7 +23,6 @@ INFO = ModelInfo(
     title="tiny BERT",
     task="text",
     model_types=(),
-    reads="first",
     source="made by evenhand, from no data of people",
 )
 #: Increase this number whenever a change here changes the weights.

@@ -27,7 +27,6 @@ INFO = ModelInfo(
     title="tiny ViT",
     task="image",
     model_types=(),
-    reads="first",
     source="made by evenhand, from no data of people",
 )
 #: Increase this number whenever a change here changes the weights.
