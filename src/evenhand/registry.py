@@ -25,9 +25,9 @@ def names(package: str) -> tuple[str, ...]:
 @cache
 def all_names(package: str) -> tuple[str, ...]:
     """List the plug-in files in a package, and the entry points of other packages for it."""
-    own = names(package)
+    files = names(package)
     foreign = _entry_points(f"evenhand.{package.rpartition('.')[2]}")
-    return (*own, *sorted(name for name in foreign if name not in own))
+    return (*files, *sorted(name for name in foreign if name not in files))
 
 
 def load(package: str, name: str) -> ModuleType:

@@ -81,9 +81,9 @@ def has_output_weights(model: Any, head: Sequence[str], n: int, absent: Collecti
         absent: names of the weights that the checkpoint lacks entirely.
     """
     output = _output_layer(model, head, n)
-    own = {id(p) for p in output.parameters()} if output is not None else None
+    of_output = {id(p) for p in output.parameters()} if output is not None else None
     return any(
-        _in_head(name, head) and name not in absent and (own is None or id(p) in own)
+        _in_head(name, head) and name not in absent and (of_output is None or id(p) in of_output)
         for name, p in model.named_parameters()
     )
 

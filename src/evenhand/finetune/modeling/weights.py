@@ -46,8 +46,8 @@ def weights_in(folder: Path, roles: Roles) -> Callable[[str], torch.Tensor | Non
         for exact in (name, name.removeprefix(f"{roles.backbone}.")):
             if f"{exact}{_WEIGHT_SUFFIX}" in files:
                 return f"{exact}{_WEIGHT_SUFFIX}"
-        own = [role for role, names in roles.layers.items() if name in names]
-        fitting = {key for role in own for key in by_role.get((role, _lora.layer_of(f".{name}")), [])}
+        of_layer = [role for role, names in roles.layers.items() if name in names]
+        fitting = {key for role in of_layer for key in by_role.get((role, _lora.layer_of(f".{name}")), [])}
         return fitting.pop() if len(fitting) == 1 else None
 
     def weight(name: str) -> torch.Tensor | None:
