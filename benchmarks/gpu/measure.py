@@ -23,7 +23,7 @@ from evenhand.finetune.hardware.devices import accelerator_of
 from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
 from evenhand.finetune.inputs.targets import ClassTargets
 from evenhand.finetune.log import Log
-from evenhand.finetune.loop import TrainingBatches, fit
+from evenhand.finetune.loop import Hooks, TrainingBatches, fit
 
 #: Steps that are not counted: the first ones compile, warm up and fill caches.
 WARM_UP = 3
@@ -124,7 +124,7 @@ def _timed(shape: Shape, job: Job, steps: int, best: Ceiling, *, compiled: bool)
         # Without a GPU only the graphs are made: compiling them takes minutes and would show nothing.
         backend = "inductor" if device.type == "cuda" else "aot_eager"
         trained = torch.compile(model, dynamic=False, backend=backend) if compiled else model
-        fit(trained, lesson, job.training, accelerator, log, progress=note)
+        fit(trained, lesson, job.training, accelerator, log, Hooks(progress=note))
     seconds = median(b - a for a, b in zip(times[WARM_UP - 1 :], times[WARM_UP:], strict=False))
     (size,) = estimate_sizes([job], shape.task, CLASSES, shape.tokens).estimates
     # As --dry-run counts them: 6 for a trained, 4 for a frozen weight and token; attention is left out.

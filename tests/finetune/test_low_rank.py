@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from evenhand.finetune import Model, run
-from evenhand.finetune.methods import _lora, lora
+from evenhand.finetune.methods import _peft, lora
 from evenhand.finetune.modeling.pretrained import load_base
 from evenhand.finetune.models._roles import Roles, roles_of_name
 from tests.finetune import worlds
@@ -24,7 +24,7 @@ def layers_of(names, fraction, order, **options):
     layers = {role: tuple(name for name in names if role in roles_of_name(name)) for role in targets}
     roles = Roles(layers, dict.fromkeys(names, 4), ("head",))
     config = lora.Config(layer_fraction=fraction, layer_order=order, targets=targets, **options)
-    return _lora.target_modules(roles, config)
+    return _peft.target_modules(roles, config)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def copy_frozen_weights(base: PretrainedModel, model: torch.nn.Module) -> dict[s
     Raises:
         CheckError: a weight of the base was not found in the adapted model.
     """
-    current = {_plain_name(name): p for name, p in model.named_parameters() if not _added_by_peft(name)}
+    current = _weights_of_base(model)
     weights = {}
     for name, pretrained in base.model.named_parameters():
         if _in_head(name, base):
@@ -62,7 +61,7 @@ def check_frozen_weights(start: Mapping[str, torch.Tensor], model: torch.nn.Modu
     Raises:
         CheckError: a weight differs or was not found.
     """
-    current = {_plain_name(name): p for name, p in model.named_parameters() if not _added_by_peft(name)}
+    current = _weights_of_base(model)
     for name, before in start.items():
         if name not in current:
             raise CheckError(f"the weight '{name}' of the base is no longer in the model")
@@ -72,7 +71,13 @@ def check_frozen_weights(start: Mapping[str, torch.Tensor], model: torch.nn.Modu
 
 
 def check_saved(
-    base: PretrainedModel, path: Path, task: Task, scores: FloatArray, accelerator: Accelerator
+    base: PretrainedModel,
+    path: Path,
+    task: Task,
+    scores: FloatArray,
+    accelerator: Accelerator,
+    *,
+    merges: bool,
 ) -> dict[str, object]:
     """Reload the saved model, and compare its probabilities with the trained model's.
 
@@ -82,9 +87,10 @@ def check_saved(
         task: the task of the run.
         scores: the trained model's probabilities for the sample of the task.
         accelerator: device and precision.
+        merges: True if an adapter of the run's method can be merged into the base.
 
     Returns:
-        Largest difference of a probability: `reload`, and for an adapter also `merged`.
+        Largest difference of a probability: `reload`, and for an adapter that merges also `merged`.
 
     Raises:
         CheckError: a difference exceeds the tolerance, or the saved model cannot be loaded.
@@ -96,7 +102,7 @@ def check_saved(
     values = task.sample_probabilities(reloaded, accelerator)
     tolerance = TOLERANCE[precision_of(accelerator)]
     differences: dict[str, object] = {"reload": _check_close("the reloaded model", values, scores, tolerance)}
-    if checkpoint.is_adapted(reloaded):
+    if merges and checkpoint.is_adapted(reloaded):
         differences["merged"] = _check_merged(reloaded, task, accelerator)
     return differences
 
@@ -126,15 +132,16 @@ def _check_close(subject: str, probabilities: FloatArray, scores: FloatArray, to
     return worst
 
 
-def _plain_name(name: str) -> str:
-    """Return a weight's name before PEFT wrapped its layer."""
-    name = re.sub(r"^base_model\.model\.", "", name)
-    return name.replace(".base_layer.", ".").replace(".original_module.", ".")
+def _weights_of_base(model: Any) -> dict[str, torch.Tensor]:
+    """Return the weights of a model by their names before PEFT wrapped its layers.
 
-
-def _added_by_peft(name: str) -> bool:
-    """Return True for a weight that PEFT added: an adapter's, or the trained copy of a head's."""
-    return ".modules_to_save." in name or ".lora_" in name
+    The weights that PEFT added have names that no base has.
+    """
+    base = model.get_base_model() if checkpoint.is_adapted(model) else model
+    return {
+        name.replace(".base_layer.", ".").replace(".original_module.", "."): p
+        for name, p in base.named_parameters()
+    }
 
 
 def _in_head(name: str, base: PretrainedModel) -> bool:

@@ -24,6 +24,29 @@ _ORDER_STREAM, _MIRROR_STREAM = 1, 2
 
 
 @dataclass(frozen=True)
+class Hooks:
+    """Functions that the loop calls; None or the default where there is nothing to do.
+
+    Attributes:
+        validate: returns accuracy (None where nothing is classified) and loss on the validation rows; called
+            after every epoch.
+        progress: called with (steps done, all steps).
+        before: called once, with the number of all steps.
+        after_step: called after every step with its number, from 1, before the gradients are released.
+        extra_loss: returns a scalar that is added to the mean loss of every step; the log shows the loss
+            without it, which is the same quantity for every method.
+        decays: returns whether weight decay applies to the weights with a name.
+    """
+
+    validate: Callable[[], tuple[float | None, float]] | None = None
+    progress: Callable[[int, int], None] | None = None
+    before: Callable[[int], None] | None = None
+    after_step: Callable[[int], None] | None = None
+    extra_loss: Callable[[], torch.Tensor] | None = None
+    decays: Callable[[str], bool] = lambda name: True
+
+
+@dataclass(frozen=True)
 class TrainingBatches:
     """The training rows, in batches.
 
@@ -77,9 +100,7 @@ def fit(
     training: Training,
     accelerator: Accelerator,
     log: Log,
-    *,
-    validate: Callable[[], tuple[float | None, float]] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    hooks: Hooks,
 ) -> int:
     """Train the parameters that require gradients.
 
@@ -89,9 +110,7 @@ def fit(
         training: rates, sizes, precision.
         accelerator: device, precision and group.
         log: receives a line per step, and one per epoch.
-        validate: returns accuracy (None where nothing is classified) and loss on the validation rows; called
-            after every epoch.
-        progress: called with (steps done, all steps).
+        hooks: of the method, and of the caller.
 
     Returns:
         Number of optimiser steps.
@@ -103,8 +122,10 @@ def fit(
 
     trained = [p for p in model.parameters() if p.requires_grad]
     total = batches.steps(training) * training.epochs
+    if hooks.before is not None:
+        hooks.before(total)
     optimizer = torch.optim.AdamW(
-        _parameter_groups(trained, training), training.learning_rate, BETAS, fused=True
+        _parameter_groups(model, training, hooks.decays), training.learning_rate, BETAS, fused=True
     )
     schedule = get_cosine_schedule_with_warmup(optimizer, math.ceil(training.warmup * total), total)
     step = 0
@@ -113,7 +134,7 @@ def fit(
         freeze_statistics(model)
         for cuts in batches.epoch(epoch, training):
             rate = schedule.get_last_lr()[0]
-            loss = _accumulate_gradients(model, cuts, batches, accelerator)
+            loss = _accumulate_gradients(model, cuts, batches, accelerator, hooks.extra_loss)
             if not math.isfinite(loss):
                 reason = "no step was taken yet, so the initial model or its input is at fault"
                 if step:
@@ -122,13 +143,15 @@ def fit(
             torch.nn.utils.clip_grad_norm_(trained, training.clip)
             optimizer.step()
             schedule.step()
-            optimizer.zero_grad(set_to_none=True)
             step += 1
+            if hooks.after_step is not None:
+                hooks.after_step(step)
+            optimizer.zero_grad(set_to_none=True)
             log.step(step, step / batches.steps(training), loss, rate)
-            if progress is not None:
-                progress(step, total)
-        if validate is not None:
-            log.validation(step, epoch + 1, *validate())
+            if hooks.progress is not None:
+                hooks.progress(step, total)
+        if hooks.validate is not None:
+            log.validation(step, epoch + 1, *hooks.validate())
     return step
 
 
@@ -146,8 +169,13 @@ def _accumulate_gradients(
     cuts: list[tuple[IntArray, npt.NDArray[np.bool_]]],
     batches: TrainingBatches,
     accelerator: Accelerator,
+    extra_loss: Callable[[], torch.Tensor] | None = None,
 ) -> float:
-    """Accumulate the gradients of a step's micro-batches over the group; return the mean loss of the step."""
+    """Accumulate the gradients of a step's micro-batches over the group.
+
+    Returns:
+        The mean loss of the step, without the method's own.
+    """
     total = sum(batches.targets.count(rows) for rows, _ in cuts)
     summed = np.zeros(1)
     local = local_share(cuts, accelerator)
@@ -157,16 +185,23 @@ def _accumulate_gradients(
             with accelerator.autocast():
                 logits = model(**inputs).logits
             loss = batches.targets.loss(logits, rows) / total
+            # Each micro-batch adds its share, so that the step has the extra loss once.
+            extra = extra_loss() * (batches.targets.count(rows) / total) if extra_loss is not None else 0.0
             # `total` counts the targets of all processes, so the gradients have to be summed over the group;
             # DDP and FSDP average them, which the factor undoes. A repeated micro-batch counts as 0.
-            (loss * (accelerator.num_processes if counts else 0)).backward()
+            ((loss + extra) * (accelerator.num_processes if counts else 0)).backward()
         summed += float(loss.detach()) if counts else 0.0
     return float(all_reduce_sum(summed, accelerator)[0])
 
 
-def _parameter_groups(trained: list[torch.nn.Parameter], training: Training) -> list[dict[str, object]]:
+def _parameter_groups(
+    model: torch.nn.Module, training: Training, decays_name: Callable[[str], bool]
+) -> list[dict[str, object]]:
     """Build the parameter groups of AdamW: weight decay on matrices, none on biases and norms."""
-    matrices = [p for p in trained if p.ndim > 1]
-    rest = [p for p in trained if p.ndim <= 1]
+    trained = [
+        (p, p.ndim > 1 and decays_name(name)) for name, p in model.named_parameters() if p.requires_grad
+    ]
+    matrices = [p for p, decays in trained if decays]
+    rest = [p for p, decays in trained if not decays]
     decays = ((matrices, training.weight_decay), (rest, 0.0))
     return [{"params": some, "weight_decay": decay} for some, decay in decays if some]

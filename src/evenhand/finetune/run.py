@@ -18,11 +18,11 @@ from evenhand.finetune.estimate.size import stored
 from evenhand.finetune.hardware import memory
 from evenhand.finetune.hardware.devices import accelerator_of, all_reduce_max, precision_of
 from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
-from evenhand.finetune.hardware.parallel import is_sharded, unwrap, wrap_distributed
+from evenhand.finetune.hardware.parallel import copy_of, is_sharded, unwrap, wrap_distributed
 from evenhand.finetune.inputs import features
 from evenhand.finetune.inputs.passes import limit_rows_of_a_pass
 from evenhand.finetune.log import Log
-from evenhand.finetune.loop import TrainingBatches, fit, rows_of_a_micro_batch
+from evenhand.finetune.loop import Hooks, TrainingBatches, fit, rows_of_a_micro_batch
 from evenhand.finetune.modeling import adapt, checkpoint
 from evenhand.finetune.outputs import signals
 from evenhand.finetune.outputs import write as writing
@@ -93,9 +93,13 @@ def _train(
             # Dropout draws from the same stream whatever the method drew before, and from another one in
             # each process.
             torch.manual_seed(job.seed + (accelerator.process_index << 32))
+            # No variable refers to the hooks, which refer to the model: it is released below.
             steps = fit(
-                reader, batches, job.training, accelerator, log, progress=progress,
-                validate=task.make_validator(reader, encoded, accelerator),
+                reader, batches, job.training, accelerator, log,
+                Hooks(
+                    task.make_validator(reader, encoded, accelerator), progress,
+                    **adapt.method_hooks(job, copy_of(reader)),
+                ),
             )  # fmt: skip
         clock.lap("train")
         after = probe.margins(reader) if probe else None
@@ -116,7 +120,8 @@ def _train(
     findings: dict[str, object] = {"base_frozen": checks.check_frozen_weights(start, model)} if start else {}
     del model, reader, start  # before the saved model is read: memory never holds two trained models
     if path is not None and output is not None:
-        findings |= checks.check_saved(base, path, task, output.sample, accelerator)
+        merges = adapt.merges(job)
+        findings |= checks.check_saved(base, path, task, output.sample, accelerator, merges=merges)
     clock.lap("check")
     if output is not None:
         output.write(folder)

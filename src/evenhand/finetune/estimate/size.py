@@ -19,7 +19,7 @@ from evenhand.finetune.estimate.flops import count_flops, in_block, trace_exampl
 from evenhand.finetune.estimate.shape import UnknownShapeError, find_config, local_folder
 from evenhand.finetune.modeling import processor
 from evenhand.finetune.modeling.adapt import METHODS, misfits
-from evenhand.finetune.modeling.checkpoint import is_adapted, trains_head_only
+from evenhand.finetune.modeling.checkpoint import is_adapted, saved_weights, trains_head_only
 from evenhand.finetune.modeling.families import AUTO_CLASSES, GENERATIVE_TASKS, family_of
 from evenhand.finetune.modeling.pretrained import check_declared_family, drop_invalid_padding
 from evenhand.finetune.modeling.weights import weights_in
@@ -241,7 +241,7 @@ def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
     if complaints := meta.misfits(job, weights=weights):
         raise InputError(complaints)
     try:
-        with torch.device("meta"), _RealRandperm():
+        with torch.device("meta"), _RealIndices():
             model = method.apply(copy.deepcopy(meta.model), meta.roles, method.Config(**job.options))
     except InputError as error:
         raise InputError(f"{job.arm}: {what}" for what in error.complaints) from None
@@ -249,7 +249,9 @@ def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     inside = f"{meta.roles.backbone}."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
-    partial = is_adapted(model) or trains_head_only(model, meta.roles.head)
+    saved = trainable if trains_head_only(model, meta.roles.head) else n_weights if trained else 0
+    if is_adapted(model):
+        saved = sum(weight.numel() for weight in saved_weights(model).values())
     cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
     numbers, forward, backward = count_flops(model, meta.uses)
     half = job.training.precision == "bfloat16"
@@ -268,7 +270,7 @@ def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
         gathered_bytes=_gathered_bytes(model, list(meta.block_inputs), width) if divided else 0,
         forward=forward,
         training=forward + backward,
-        stored_bytes=_FLOAT32_BYTES * (n_weights if trained and not partial else trainable),
+        stored_bytes=_FLOAT32_BYTES * saved,
         cached=cached,
     )
 
@@ -308,8 +310,8 @@ def _gathered_bytes(model: Any, blocks: Sequence[str], width: int) -> int:
     return width * (rest + 2 * max(weights.values(), default=0)) + _FLOAT32_BYTES * max(trained.values())
 
 
-class _RealRandperm(TorchFunctionMode):
-    """Draws permutations on the CPU under the meta device: methods read the values of `torch.randperm`."""
+class _RealIndices(TorchFunctionMode):
+    """Makes indices on the CPU under the meta device: methods read their values."""
 
     def __torch_function__(
         self,
@@ -318,8 +320,8 @@ class _RealRandperm(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call a function of torch, `randperm` on the CPU."""
+        """Call a function of torch, `randperm` and `arange` on the CPU."""
         options = dict(kwargs or {})
-        if func is torch.randperm:
+        if func in (torch.randperm, torch.arange):
             options.setdefault("device", "cpu")
         return func(*args, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evenhand.finetune.methods import MethodInfo, _lora
+from evenhand.finetune.methods import MethodInfo, _lora, _peft
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,8 @@ INFO = MethodInfo(
     paper="Liu et al. 2024, https://arxiv.org/abs/2402.09353",
     learning_rate=1.0e-3,
     epochs=3,
+    merges=True,
+    sharded=True,
 )
 
 
@@ -33,11 +35,6 @@ class Config(_lora.LowRank):
 def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     """Add the adapters with PEFT; the head is trained and saved with them."""
     return _lora.add_adapters(model, roles, config, decomposed=True)
-
-
-def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
-    """Return the reasons why the options do not fit this model; empty if none."""
-    return _lora.complaints(model, roles, config)
 
 
 def weight_complaints(
@@ -55,9 +52,9 @@ def weight_complaints(
     """
     # A random choice of layers depends on the seed, so no layer may have such rows.
     drawn = config.layer_order == "random"
-    names = roles.of(config.targets) if drawn else _lora.target_modules(roles, config)
+    names = roles.of(config.targets) if drawn else _peft.target_modules(roles, config)
     counts = [(name, *_count_zero_norms(model.get_submodule(name), weight(name))) for name in names]
-    degenerate = [(_lora.role_of(roles, name, config), name, n, lines) for name, n, lines in counts if n]
+    degenerate = [(_peft.role_of(roles, name, config), name, n, lines) for name, n, lines in counts if n]
     if not degenerate:
         return []
     shown = ", ".join(
@@ -84,10 +81,10 @@ def _count_zero_norms(module: Any, weight: torch.Tensor | None) -> tuple[int, st
 
 def _describe_layer(name: str) -> str:
     """Return ` of layer N` for a sentence; empty outside of layers."""
-    numbers = _lora.layer_of(name)
+    numbers = _peft.layer_of(name)
     return f" of layer {'.'.join(map(str, numbers))}" if numbers else ""
 
 
-def remarks(roles: Roles, config: Config) -> list[str]:
+def remarks(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
     """Return notes on unusual options for this model."""
     return _lora.remarks(roles, config, "dora")

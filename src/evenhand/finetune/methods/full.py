@@ -19,6 +19,7 @@ INFO = MethodInfo(
     learning_rate=1.0e-4,
     epochs=3,
     trains_all=True,
+    sharded=True,
 )
 
 

@@ -19,6 +19,8 @@ INFO = MethodInfo(
     learning_rate=1.0e-2,
     epochs=10,
     head_only=True,
+    merges=True,
+    sharded=True,
 )
 
 

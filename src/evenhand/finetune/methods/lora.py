@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from evenhand.finetune.methods import MethodInfo, _lora
+from evenhand.finetune.methods import MethodInfo, _lora, _peft
 from evenhand.finetune.models import ROLES_OUTSIDE_LAYERS
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ INFO = MethodInfo(
     paper="Hu et al. 2022, https://arxiv.org/abs/2106.09685",
     learning_rate=1.0e-3,
     epochs=3,
+    merges=True,
+    sharded=True,
 )
 
 
@@ -46,7 +48,7 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
     """Return the reasons why the options do not fit this model; empty if none."""
-    wrong = _lora.complaints(model, roles, config)
+    wrong: list[str] = []
     if config.initialisation != "pissa":
         return wrong
     if outside := [role for role in config.targets if role in ROLES_OUTSIDE_LAYERS]:
@@ -55,7 +57,7 @@ def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str
             "targets, or leave initialisation at kaiming"
         )
     low = [name for name in roles.of(config.targets) if roles.widths[name] < config.rank]
-    for role, names in _lora.group_by_role(roles, low, config).items():
+    for role, names in _peft.group_by_role(roles, low, config).items():
         width = min(roles.widths[name] for name in names)
         wrong.append(
             f"rank: got {config.rank}, but pissa starts from singular vectors, of which '{role}' has only "
@@ -64,6 +66,6 @@ def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str
     return wrong
 
 
-def remarks(roles: Roles, config: Config) -> list[str]:
+def remarks(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
     """Return notes on unusual options for this model."""
     return _lora.remarks(roles, config, "lora")

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Job
+from evenhand.finetune.methods import _peft
+from evenhand.finetune.modeling.checkpoint import is_copied_module
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.models._roles import Roles
 
 if TYPE_CHECKING:
     import torch
+
+    from evenhand.finetune.methods import MethodInfo
 
 METHODS = "evenhand.finetune.methods"
 
@@ -72,15 +76,58 @@ def misfits(
     method = registry.load(METHODS, job.method)
     config = method.Config(**job.options)
     check, check_weights = getattr(method, "complaints", None), getattr(method, "weight_complaints", None)
-    try:
-        roles.of(getattr(config, "targets", ()))
-    except InputError as error:
-        return [f"{job.arm}: {complaint}" for complaint in error.complaints]
-    wrong = [*check(model, roles, config)] if check else []
+    wrong = _unsupported(model, method.INFO, job)
+    if not wrong and isinstance(config, _peft.Targets):
+        try:
+            wrong += _peft.complaints(model, roles, config, method.INFO.layers)
+        except InputError as error:
+            return [f"{job.arm}: {complaint}" for complaint in error.complaints]
+    wrong += check(model, roles, config) if check and not wrong else []
     wrong += (
         check_weights(model, roles, config, weight or partial(_weight_of, model)) if check_weights else []
     )
     return [f"{job.arm} on '{job.model.name}': {complaint}." for complaint in wrong]
+
+
+def _unsupported(model: Any, info: MethodInfo, job: Job) -> list[str]:
+    """Return the reasons why a method cannot adapt any layers of a model; empty if none."""
+    reads = "image" if model.main_input_name == "pixel_values" else "text"
+    wrong = []
+    if reads not in info.inputs:
+        kinds = " and ".join(f"{kind}s" for kind in info.inputs)
+        wrong.append(f"{info.title} adapts only models that read {kinds}, but this one reads {reads}s")
+    if job.training.parallel == "fsdp" and not info.sharded:
+        wrong.append(
+            f"training.parallel: {info.title} is not available with fsdp, which gives each process a part of "
+            "every layer; use data"
+        )
+    return wrong
+
+
+def merges(job: Job) -> bool:
+    """Return True if PEFT can merge the adapters of a job's method into the base."""
+    return bool(registry.load(METHODS, job.method).INFO.merges)
+
+
+def method_hooks(job: Job, model: Any) -> dict[str, Any]:
+    """Return the hooks of a job's method for the training loop, as fields of its `Hooks`.
+
+    Args:
+        job: the run.
+        model: the adapted model, without a data-parallel wrapper.
+    """
+    method = registry.load(METHODS, job.method)
+    hooks: dict[str, Any] = {}
+    if before := getattr(method, "before_training", None):
+        hooks["before"] = partial(before, model, method.Config(**job.options))
+    hooks |= {
+        name: partial(getattr(method, name), model)
+        for name in ("after_step", "extra_loss")
+        if hasattr(method, name)
+    }
+    if not method.INFO.weight_decay:
+        hooks["decays"] = is_copied_module
+    return hooks
 
 
 def _weight_of(model: Any, name: str) -> torch.Tensor | None:
@@ -93,7 +140,8 @@ def remarks(base: PretrainedModel, job: Job) -> list[str]:
     """Return notes about a job's method on its model."""
     method = registry.load(METHODS, job.method)
     method_remarks = getattr(method, "remarks", None)
-    sentences = list(method_remarks(base.roles, method.Config(**job.options))) if method_remarks else []
+    config = method.Config(**job.options)
+    sentences = list(method_remarks(base.model, base.roles, config)) if method_remarks else []
     if untrained := _untrained(base):
         shown = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
         sentences.append(

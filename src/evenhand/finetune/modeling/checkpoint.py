@@ -18,6 +18,8 @@ from evenhand.finetune.modeling.pretrained import PretrainedModel
 if TYPE_CHECKING:
     import torch
 
+#: Starts of PEFT's LoRA that move a part of the base's weights into the adapter.
+_SPLIT_STARTS = ("pissa",)
 #: A seed that no run uses: a head that was not saved then differs from the trained one when it is reloaded.
 _RELOAD_SEED = 2**31 - 1
 _START = "start"
@@ -32,9 +34,9 @@ def save_initial_adapter(model: Any, folder: Path) -> None:
         model: a transformers model, or a PEFT model around one, before training.
         folder: of the run.
     """
-    if not is_adapted(model) or model.peft_config["default"].init_lora_weights in (True, False):
+    config: Any = model.peft_config["default"] if is_adapted(model) else None
+    if getattr(config, "init_lora_weights", True) not in _SPLIT_STARTS:
         return
-    config = model.peft_config["default"]
     initialisation, config.init_lora_weights = config.init_lora_weights, True
     model.save_pretrained(str(folder / _START), save_embedding_layers=False)
     config.init_lora_weights = initialisation
@@ -122,11 +124,17 @@ def _save_model(model: Any, folder: Path) -> Path:
 
 
 def _head_weights(model: Any) -> dict[str, torch.Tensor]:
-    """Return the weights that PEFT saves with an adapter, without the low-rank matrices."""
+    """Return the fully trained weights that PEFT saves with an adapter."""
+    added, weights = model.base_model.prefix, saved_weights(model)
+    return {name: value.detach().clone() for name, value in weights.items() if added not in name}
+
+
+def saved_weights(model: Any) -> Mapping[str, torch.Tensor]:
+    """Return the weights that PEFT saves of an adapted model: those of the adapter and of the head."""
     from peft import get_peft_model_state_dict  # noqa: PLC0415
 
-    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return {name: value.detach().clone() for name, value in weights.items() if ".lora_" not in name}
+    weights: Mapping[str, torch.Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return weights
 
 
 def _normalise_config(path: Path, classes: Mapping[int, str]) -> None:
@@ -139,7 +147,7 @@ def _normalise_config(path: Path, classes: Mapping[int, str]) -> None:
     config = json.loads(path.read_text(encoding="utf-8"))
     if classes:
         config["auto_mapping"] = {**(config.get("auto_mapping") or {}), "id2label": dict(classes)}
-    for name in ("target_modules", "modules_to_save"):
+    for name in ("target_modules", "modules_to_save", "feedforward_modules"):
         if isinstance(config.get(name), list):
             config[name].sort()
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -160,6 +168,11 @@ def reload(base: PretrainedModel, path: Path) -> torch.nn.Module:
         str(path), use_safetensors=True, attn_implementation=base.model.config._attn_implementation
     )
     return model
+
+
+def is_copied_module(name: str) -> bool:
+    """Return True for a weight of a module that PEFT copies and trains fully: that of a head."""
+    return ".modules_to_save." in name
 
 
 def is_adapted(model: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evenhand.finetune.methods import _lora
+from evenhand.finetune.methods import _peft
 from evenhand.finetune.models._roles import roles_of_name
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def weights_in(folder: Path, roles: Roles) -> Callable[[str], torch.Tensor | Non
     for key in files:
         name = key.removesuffix(_WEIGHT_SUFFIX)
         for role in roles_of_name(name):
-            by_role.setdefault((role, _lora.layer_of(f".{name}")), []).append(key)
+            by_role.setdefault((role, _peft.layer_of(f".{name}")), []).append(key)
 
     def key_of(name: str) -> str | None:
         for exact in (name, name.removeprefix(f"{roles.backbone}.")):
             if f"{exact}{_WEIGHT_SUFFIX}" in files:
                 return f"{exact}{_WEIGHT_SUFFIX}"
         of_layer = [role for role, names in roles.layers.items() if name in names]
-        fitting = {key for role in of_layer for key in by_role.get((role, _lora.layer_of(f".{name}")), [])}
+        fitting = {key for role in of_layer for key in by_role.get((role, _peft.layer_of(f".{name}")), [])}
         return fitting.pop() if len(fitting) == 1 else None
 
     def weight(name: str) -> torch.Tensor | None:
