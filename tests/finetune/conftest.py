@@ -34,7 +34,11 @@ def data(datasets):
 
 
 def pytest_generate_tests(metafunc):
-    if "family" in metafunc.fixturenames:
+    names = registry.names("evenhand.finetune.methods")
+    if {"family", "method"} <= set(metafunc.fixturenames):
+        pairs = [(family, method) for method in names for family in worlds.families_of(method)]
+        metafunc.parametrize(("family", "method"), pairs)
+    elif "family" in metafunc.fixturenames:
         metafunc.parametrize("family", (*worlds.TEXT, *worlds.IMAGE))
-    if "method" in metafunc.fixturenames:
-        metafunc.parametrize("method", registry.names("evenhand.finetune.methods"))
+    elif "method" in metafunc.fixturenames:
+        metafunc.parametrize("method", names)

@@ -13,8 +13,11 @@ from peft.tuners.tuners_utils import BaseTuner
 from safetensors.torch import load_file, save_file
 
 from evenhand import registry
-from evenhand.finetune import checks, run
-from evenhand.finetune.modeling.pretrained import FAMILIES
+from evenhand.finetune import Model, checks, run
+from evenhand.finetune.estimate import size
+from evenhand.finetune.modeling import adapt
+from evenhand.finetune.modeling.adapt import METHODS
+from evenhand.finetune.modeling.pretrained import FAMILIES, load_base
 from tests.finetune import worlds
 
 AUTO = {
@@ -35,7 +38,7 @@ def stranger(folder, base, family):
     if not (folder / "adapter").exists():
         return plain.eval()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PEFT uses a name that transformers has changed
+        warnings.simplefilter("ignore")  # PEFT's own, of what it does not know in its own files
         return peft.PeftModel.from_pretrained(plain, str(folder / "adapter")).eval()
 
 
@@ -62,6 +65,7 @@ def test_families_all_have_a_model():
 def test_method_trains_saves_and_reloads(family, method, folders, data, tmp_path):
     base, rows, seen = folders[family], data(family), []
     job = worlds.job_of(base, method)
+    info = registry.load(METHODS, method).INFO
     prepared = run.prepare([job], rows)
     assert not prepared.complaints
     facts = run.train(job, rows, tmp_path, progress=lambda *done: seen.append(done))
@@ -88,14 +92,59 @@ def test_method_trains_saves_and_reloads(family, method, folders, data, tmp_path
         assert told[-1] == facts["validation"]
         plain = by_hand(stranger(tmp_path, base, family), base, rows, family)
         np.testing.assert_allclose(scores, plain, atol=1e-5)
-    if method != "full":
+    if not info.trains_all:
         assert facts["checks"]["base_frozen"] > 10_000
-    if (tmp_path / "adapter").exists():
+    assert ("merged" in facts["checks"]) == info.merges
+    if info.merges:
         assert facts["checks"]["merged"] < 1e-5
+    check_estimate(job, rows, facts, tmp_path)
     assert facts["peak_memory_bytes"] >= 4 * facts["parameters"]
     seconds = facts["seconds"]
     assert {"load", "train", "predict", "total"} <= set(seconds)
     assert sum(v for k, v in seconds.items() if k != "total") == pytest.approx(seconds["total"], abs=0.3)
+
+
+def check_estimate(job, rows, facts, place):
+    """A dry run counts the trained parameters, and what is saved, on a model without weights."""
+    examples = rows.examples
+    (found,) = size.estimate_sizes([job], examples.task, examples.classes, 8).estimates
+    assert found.trainable == facts["trainable_parameters"]
+    weights = [load_file(file) for file in place.glob("*/*.safetensors")]
+    saved = sum(value.numel() * value.element_size() for file in weights for value in file.values())
+    ranks_shrink = job.method == "adalora"  # it starts with 4, and saves 2
+    assert saved < found.stored_bytes if ranks_shrink else saved >= found.stored_bytes
+    assert saved <= 1.1 * found.stored_bytes + 4096
+
+
+def test_method_starts_where_it_says(method, folders, data):
+    """Before the first step, a model computes what its base does, and no bit less."""
+    family = worlds.families_of(method)[-1]
+    base = load_base(Model(folders[family]), data(family).examples.task, ("no", "yes"), "float32")
+    job, info = worlds.job_of(folders[family], method), registry.load(METHODS, method).INFO
+    torch.manual_seed(3)
+    pixels = torch.randn(4, 3, 16, 16)
+    with torch.no_grad():
+        models = base.copy(13), adapted_of(base, job)
+        plain, adapted = (model.eval()(pixel_values=pixels).logits for model in models)
+    assert torch.allclose(plain, adapted, atol=1e-6) == info.identity_at_start
+
+
+def test_method_trains_what_it_counts(method, folders, data):
+    """No weight of the base that is compared after training is among the trained ones."""
+    family = worlds.families_of(method)[-1]
+    base = load_base(Model(folders[family]), data(family).examples.task, ("no", "yes"), "float32")
+    model = adapted_of(base, worlds.job_of(folders[family], method))
+    frozen = checks.copy_frozen_weights(base, model)
+    inner = model.get_base_model() if hasattr(model, "peft_config") else model
+    trained = {n.replace(".base_layer.", ".") for n, p in inner.named_parameters() if p.requires_grad}
+    assert not trained & set(frozen)
+    outside = {n for n, _ in base.model.named_parameters() if not n.startswith(base.roles.head)}
+    assert outside == set(frozen) | (trained & outside)
+    assert (frozen == {}) == registry.load(METHODS, method).INFO.trains_all
+
+
+def adapted_of(base, job):
+    return adapt.build_adapted_model(base, job)
 
 
 def test_methods_learn(folders, data, tmp_path):

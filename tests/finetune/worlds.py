@@ -8,6 +8,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from evenhand import registry
 from evenhand.datasets import Examples, Parts
 from evenhand.finetune import Data, Job, Model, Training
 from evenhand.tables.schema import Attribute
@@ -141,7 +142,29 @@ def data_of(found):
 
 
 LOW_RANK = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": ("attention.query", "attention.value")}
-OPTIONS = {"lora": LOW_RANK, "dora": LOW_RANK}
+#: Options that fit models of this width.
+OPTIONS = {
+    "lora": LOW_RANK,
+    "dora": LOW_RANK,
+    "adalora": {"rank": 2, "initial_rank": 4},
+    "fourierft": {"n_frequency": 50},
+    "miss": {"rank": 4},
+    "oft": {"block_size": 8},
+    "randlora": {"rank": 8},
+    "shira": {"rank": 4},
+    "vera": {"rank": 16},
+    "waveft": {"n_frequency": 50},
+}
+#: Methods that are tested on every family; the others on a picture's and a text's, which they can adapt.
+COMMON = ("none", "head_only", "full", "lora", "dora")
+
+
+def families_of(method):
+    """The families that a method is tested on."""
+    if method in COMMON:
+        return (*TEXT, *IMAGE)
+    layers = registry.load("evenhand.finetune.methods", method).INFO.layers
+    return ("gpt2" if "Conv1D" in layers else "llama", "vit")
 
 
 def job_of(folder, method, *, seed=13, **changes):

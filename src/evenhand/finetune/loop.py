@@ -36,6 +36,7 @@ class Hooks:
         extra_loss: returns a scalar that is added to the mean loss of every step; the log shows the loss
             without it, which is the same quantity for every method.
         decays: returns whether weight decay applies to the weights with a name.
+        rate_factor: returns the factor of their learning rate.
     """
 
     validate: Callable[[], tuple[float | None, float]] | None = None
@@ -44,6 +45,7 @@ class Hooks:
     after_step: Callable[[int], None] | None = None
     extra_loss: Callable[[], torch.Tensor] | None = None
     decays: Callable[[str], bool] = lambda name: True
+    rate_factor: Callable[[str], float] = lambda name: 1.0
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def fit(
     if hooks.before is not None:
         hooks.before(total)
     optimizer = torch.optim.AdamW(
-        _parameter_groups(model, training, hooks.decays), training.learning_rate, BETAS, fused=True
+        _parameter_groups(model, training, hooks), training.learning_rate, BETAS, fused=True
     )
     schedule = get_cosine_schedule_with_warmup(optimizer, math.ceil(training.warmup * total), total)
     step = 0
@@ -194,14 +196,19 @@ def _accumulate_gradients(
     return float(all_reduce_sum(summed, accelerator)[0])
 
 
-def _parameter_groups(
-    model: torch.nn.Module, training: Training, decays_name: Callable[[str], bool]
-) -> list[dict[str, object]]:
+def _parameter_groups(model: torch.nn.Module, training: Training, hooks: Hooks) -> list[dict[str, object]]:
     """Build the parameter groups of AdamW: weight decay on matrices, none on biases and norms."""
-    trained = [
-        (p, p.ndim > 1 and decays_name(name)) for name, p in model.named_parameters() if p.requires_grad
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            key = hooks.rate_factor(name), p.ndim > 1 and hooks.decays(name)
+            groups.setdefault(key, []).append(p)
+    # The rate of the first group is logged: that of the method, not of a slower head.
+    return [
+        {
+            "params": groups[factor, decays],
+            "lr": factor * training.learning_rate,
+            "weight_decay": training.weight_decay if decays else 0.0,
+        }
+        for factor, decays in sorted(groups, reverse=True)
     ]
-    matrices = [p for p, decays in trained if decays]
-    rest = [p for p, decays in trained if not decays]
-    decays = ((matrices, training.weight_decay), (rest, 0.0))
-    return [{"params": some, "weight_decay": decay} for some, decay in decays if some]

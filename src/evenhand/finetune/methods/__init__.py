@@ -44,6 +44,7 @@ class MethodInfo:
             until the first step.
         weight_decay: False if weight decay pulls the method's parameters away from where they start, such as
             factors that start at 1; a trained head decays as with any other method.
+        head_rate: factor of the learning rate for a trained head, of methods with a rate that no head bears.
         layers: kinds of layers that its targets may be.
         inputs: kinds of inputs of the models that it adapts.
         sharded: True if it can be trained with `training.parallel: fsdp`.
@@ -59,6 +60,7 @@ class MethodInfo:
     merges: bool = False
     identity_at_start: bool = True
     weight_decay: bool = True
+    head_rate: float = 1.0
     layers: tuple[Layer, ...] = LAYERS
     inputs: tuple[Input, ...] = ("text", "image")
     sharded: bool = False

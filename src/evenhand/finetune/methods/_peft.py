@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -87,13 +88,29 @@ def add_to_modules(
         options["fan_in_fan_out"] = any(kind_of(model.get_submodule(name)) == "Conv1D" for name in names)
     head = list(roles.head) or None
     target_names = names if isinstance(names, str) else list(names)
-    with warnings.catch_warnings():
-        # PEFT uses a name that newer versions of transformers deprecate.
-        warnings.simplefilter("ignore", FutureWarning)
+    with quiet():
         adapted = settings(target_modules=target_names, modules_to_save=head, **options)
         for name, value in (attributes or {}).items():
             setattr(adapted, name, value)
         return peft.get_peft_model(model, adapted)  # type: ignore[return-value]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress the warnings of PEFT that concern no user while the block runs."""
+    with warnings.catch_warnings():
+        # PEFT uses a name that newer versions of transformers deprecate.
+        warnings.simplefilter("ignore", FutureWarning)
+        # Its LN tuning adapts layers that are no matrices.
+        warnings.filterwarnings("ignore", "Unsupported layer type", UserWarning)
+        # A remark says so.
+        warnings.filterwarnings("ignore", "Invalid `oft_block_size`", UserWarning)
+        # One butterfly factor of BOFT needs no extension.
+        warnings.filterwarnings("ignore", "Failed to load the CUDA extension", UserWarning)
+        warnings.filterwarnings("ignore", "Setting boft_n_butterfly_factor to 1", UserWarning)
+        # The final ranks of AdaLoRA, which it reads itself.
+        warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
+        yield
 
 
 def draw_seed() -> int:

@@ -127,6 +127,8 @@ def method_hooks(job: Job, model: Any) -> dict[str, Any]:
     }
     if not method.INFO.weight_decay:
         hooks["decays"] = is_copied_module
+    if method.INFO.head_rate != 1:
+        hooks["rate_factor"] = lambda name: method.INFO.head_rate if is_copied_module(name) else 1.0
     return hooks
 
 

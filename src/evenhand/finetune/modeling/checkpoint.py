@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
 
+from evenhand.finetune.methods._peft import quiet
 from evenhand.finetune.modeling import adapter_card
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 
@@ -159,9 +160,7 @@ def reload(base: PretrainedModel, path: Path) -> torch.nn.Module:
     if path.name == "adapter":
         from peft import PeftModel  # noqa: PLC0415
 
-        with warnings.catch_warnings():
-            # PEFT uses a name that newer versions of transformers deprecate.
-            warnings.simplefilter("ignore", FutureWarning)
+        with quiet():
             adapted: torch.nn.Module = PeftModel.from_pretrained(base.copy(_RELOAD_SEED), str(path))
         return adapted
     model: torch.nn.Module = type(base.model).from_pretrained(
