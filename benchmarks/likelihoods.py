@@ -127,7 +127,7 @@ def unsorted(model: Any, encoder: Any, prompts: Sequence[list[int]]) -> list[lis
     """The peer: `generate` on batches in the given order."""
     import torch
 
-    from evenhand.finetune.inputs.encoded_rows import pad
+    from evenhand.finetune.inputs.padding import pad
 
     found = []
     for i in range(0, len(prompts), BATCH):

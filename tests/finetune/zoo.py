@@ -9,9 +9,19 @@ from evenhand.finetune.modeling.families import AUTO_CLASSES
 from tests.finetune import worlds
 
 #: Fields that a tiny configuration needs besides the small ones.
+_LATENT = {"q_lora_rank": 32, "kv_lora_rank": 32, "qk_nope_head_dim": 16, "qk_rope_head_dim": 16}
+_LATENT |= {"v_head_dim": 16, "head_dim": 16}
 FIELDS = {
-    "bit": {"num_groups": 8},
     "cvt": {"embed_dim": [16, 32, 32], "depth": [1, 1, 1], "num_heads": [1, 2, 2]},
+    "deepseek_v3": _LATENT | {"n_group": 2, "topk_group": 1, "first_k_dense_replace": 1},
+    "donut-swin": {"depths": [1, 1], "num_heads": [2, 2], "window_size": 4},
+    "gptj": {"rotary_dim": 8},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "nemotron": {"num_key_value_heads": 2},
+    "pvt": {"num_attention_heads": [1, 2, 2, 2]},
+    "pvt_v2": {"num_attention_heads": [1, 2, 2, 2]},
+    "swin": {"depths": [1, 1], "num_heads": [2, 2], "window_size": 4},
+    "swinv2": {"window_size": 4},
 }
 
 

@@ -42,6 +42,12 @@ def small_fields(config: PretrainedConfig) -> dict[str, Any]:
         small = _small_value(name, value)
         if small is not None:
             fields[name] = small
+    if isinstance(fields.get("depths"), list) and isinstance(fields.get("embed_dim"), int):
+        fields["embed_dim"] = _STAGE_WIDTHS[0]  # doubled by every stage
+    if kinds := fields.get("layer_types"):
+        fields["num_hidden_layers"] = len(kinds)
+    if "mlp_layer_types" in fields:
+        fields["mlp_layer_types"] = fields["mlp_layer_types"][: fields["num_hidden_layers"]]
     for name in config.sub_configs:
         inner = getattr(config, name, None)
         if inner is not None:
@@ -58,9 +64,9 @@ def _small_value(name: str, value: Any) -> Any:
             return [1] * len(value)
         if name in ("hidden_sizes", "embed_dims", "neck_hidden_sizes", "encoder_hidden_sizes"):
             return [_STAGE_WIDTHS[i > 1] for i in range(len(value))]
-        if name in ("layer_types", "mlp_layer_types"):
-            return list(value)[:_LAYERS]
-        return None
+        if name == "layer_types":  # one of each kind
+            return (list(dict.fromkeys(value)) * _LAYERS)[: max(_LAYERS, len(set(value)))]
+        return list(value) if name == "mlp_layer_types" else None
     if name == "patch_size" and isinstance(value, int):
         return min(value, _LARGEST_PATCH)
     return None if value is None else _SMALL.get(name)

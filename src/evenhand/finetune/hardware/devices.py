@@ -86,7 +86,7 @@ def local_share(items: Sequence[Item], accelerator: Accelerator) -> list[tuple[I
     """
     n = accelerator.num_processes
     share = [(item, True) for item in items[accelerator.process_index :: n]]
-    return share + [(items[-1], False)] * (-(-len(items) // n) - len(share))
+    return share + [(item, False) for item in items[-1:]] * (-(-len(items) // n) - len(share))
 
 
 def all_reduce_sum(values: npt.NDArray[Any], accelerator: Accelerator) -> npt.NDArray[Any]:

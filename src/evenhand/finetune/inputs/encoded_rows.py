@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from evenhand.datasets import Examples, Picture
 from evenhand.errors import InputError
 from evenhand.finetune.inputs.cache import cache_results
+from evenhand.finetune.inputs.padding import pad, pads_left
 from evenhand.finetune.modeling import processor, tokens
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.tables.schema import IntArray
@@ -45,19 +44,9 @@ class EncodedRows(Protocol):
         ...
 
 
-def pad(lines: Sequence[Sequence[int] | npt.NDArray[np.int64]], token: int, *, left: bool = False) -> Inputs:
-    """Pad token ids to the longest line; return `input_ids` and `attention_mask` [m, longest]."""
-    tensors = [torch.as_tensor(line) for line in lines]
-    together = partial(pad_sequence, batch_first=True, padding_side="left" if left else "right")
-    return {
-        "input_ids": together(tensors, padding_value=token),
-        "attention_mask": together([torch.ones_like(line) for line in tensors]),
-    }
-
-
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """Token ids; a batch is padded on the right to its longest row.
+    """Token ids; a batch is padded to its longest row.
 
     Attributes:
         ids: [n] token ids of each row.
@@ -65,6 +54,7 @@ class Texts:
         lengths: [n] number of tokens of each row.
         micro_batch: default number of rows per forward pass in training.
         remarks: notes for the user.
+        left: pad on the left instead of the right.
     """
 
     ids: Sequence[npt.NDArray[np.int64]]
@@ -72,10 +62,11 @@ class Texts:
     lengths: IntArray
     micro_batch: int
     remarks: tuple[str, ...] = ()
+    left: bool = False
 
     def take(self, rows: IntArray, mirrored: npt.NDArray[np.bool_] | None = None) -> Inputs:
         """Return `input_ids` and `attention_mask` [m, longest row]."""
-        return pad([self.ids[row] for row in rows.tolist()], self.pad)
+        return pad([self.ids[row] for row in rows.tolist()], self.pad, left=self.left)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +178,8 @@ def _encode_texts(base: PretrainedModel, texts: Sequence[str], max_length: int) 
     ids = tokenize(tokenizer, texts, limit)
     rows = tokens.rows_of(base.model.config)
     tokens.check_tokens(tokenizer, ids, rows, base.path)
-    pad, remark = tokens.choose_padding(tokenizer, rows, {int(row_ids[-1]) for row_ids in ids})
-    if pad is None:
+    token, remark = tokens.choose_padding(tokenizer, rows, {int(row_ids[-1]) for row_ids in ids})
+    if token is None:
         raise InputError(
             f"model '{base.path}': its tokenizer has neither a pad nor an eos token; give it one."
         )
@@ -196,7 +187,8 @@ def _encode_texts(base: PretrainedModel, texts: Sequence[str], max_length: int) 
     # On a CPU, padding costs more than another pass, unless all texts are short; on a GPU it costs little.
     small_batches = not torch.cuda.is_available() and int(lengths.max()) > SHORT_TEXT_TOKENS
     remarks = (f"model '{base.path}': {remark}.",) if remark else ()
-    return Texts(ids, int(pad), lengths, 8 if small_batches else 64, remarks)
+    left = pads_left(base, ids, int(token))
+    return Texts(ids, int(token), lengths, 8 if small_batches else 64, remarks, left)
 
 
 def _encode_pictures(base: PretrainedModel, pictures: Sequence[Picture]) -> Pixels:

@@ -16,7 +16,8 @@ def class_names(config: Any) -> tuple[str, ...]:
     Args:
         config: configuration of the checkpoint.
     """
-    names = [str(config.id2label[i]) for i in sorted(config.id2label)]
+    labels = config.id2label or {}
+    names = [str(labels[i]) for i in sorted(labels)]
     by_name = {str(name): int(i) for name, i in (config.label2id or {}).items()}
     contradicted = any(by_name.get(name, i) != i for i, name in enumerate(names))
     return () if contradicted else tuple(names)

@@ -111,14 +111,14 @@ def find_roles(
         classifies: True if it has a classification head; False if it generates.
         patterns: regular expression for the end of the layers' names by role, for a family with other than
             the usual names.
-        missing: names of the weights that the checkpoint lacks; such a module after the blocks, as a pooler
-            that no pretraining has trained, is part of the head.
+        missing: names of the weights that the checkpoint lacks; such a module outside of the blocks and the
+            embeddings, as a pooler that no pretraining has trained, is part of the head.
     """
     backbone = find_backbone(model)
     blocks = _find_blocks(model, backbone)
     head = find_head(model, backbone) if classifies else ()
     if classifies:
-        head = (*_untrained_after(model, blocks, head, missing), *head)
+        head = (*_untrained_outside(model, blocks, head, missing), *head)
     layers: dict[str, list[str]] = {}
     widths: dict[str, int] = {}
 
@@ -164,14 +164,16 @@ def find_head(model: Any, backbone: str) -> tuple[str, ...]:
     return tuple(name for name, child in children.items() if name != backbone and _count_weights(child))
 
 
-def _untrained_after(
+def _untrained_outside(
     model: Any, blocks: Sequence[str], head: Sequence[str], missing: Iterable[str]
 ) -> tuple[str, ...]:
-    """Return the modules after the last block, beside the head, with weights that a checkpoint lacks."""
-    names = [name for name, _ in model.named_modules()]
-    last = max((i for i, name in enumerate(names) if _in(name, blocks)), default=len(names))
+    """Return the modules outside of blocks, embeddings and head with weights that a checkpoint lacks."""
     untrained = {weight.rpartition(".")[0] for weight in missing}
-    return tuple(name for name in names[last + 1 :] if name in untrained and not _in(name, head))
+    return tuple(
+        name
+        for name, _ in model.named_modules()
+        if name in untrained and not _in(name, (*blocks, *head)) and "embed" not in name
+    )
 
 
 def _find_blocks(model: Any, backbone: str) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from accelerate import Accelerator
 
 from evenhand.finetune import Data, Job
 from evenhand.finetune.hardware.parallel import register_generate
-from evenhand.finetune.inputs.encoded_rows import pad
 from evenhand.finetune.inputs.encoder import Encoder, Ids, encoder_of
+from evenhand.finetune.inputs.padding import pad
 from evenhand.finetune.inputs.passes import rows_of_a_pass
 from evenhand.finetune.inputs.sequences import encode_prompts
 from evenhand.finetune.modeling.pretrained import PretrainedModel

@@ -16,8 +16,8 @@ from evenhand.errors import InputError
 from evenhand.finetune import Data, Job
 from evenhand.finetune.inputs.cache import cache_results
 from evenhand.finetune.inputs.choices import Choice, Choices
-from evenhand.finetune.inputs.encoded_rows import pad
 from evenhand.finetune.inputs.encoder import Encoder, boundary, encoder_of, shorten
+from evenhand.finetune.inputs.padding import pad
 from evenhand.finetune.inputs.passes import rows_of_a_pass
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.outputs import write as output

@@ -1,0 +1,147 @@
+"""Checkpoints of many families without a file of evenhand's: trained, saved, reloaded, merged, loaded.
+
+A tiny random base of each `model_type` is saved as pretraining leaves it. Every method's run compares its
+saved model with the trained one, reloaded and merged; here plain transformers and PEFT load it once more.
+"""
+
+import shutil
+import warnings
+
+import numpy as np
+import peft
+import pyarrow.parquet as pq
+import pytest
+import torch
+import transformers
+
+from evenhand.finetune import run
+from evenhand.finetune.modeling.families import AUTO_CLASSES
+from tests.finetune import worlds, zoo
+from tests.finetune.test_writing import of_texts
+
+#: Run with every change: one of each kind of structure. The others take minutes.
+EVERY_TIME = {
+    "text": ("qwen3", "modernbert", "t5", "xlnet", "mixtral"),
+    "image": ("dinov2", "convnext", "resnet"),
+    "language": ("gemma2",),
+}
+TEXT = (
+    "albert arcee bart bert big_bird biogpt bloom camembert canine convbert ctrl data2vec-text deberta "
+    "deberta-v2 deepseek_v3 diffllama distilbert doge electra ernie esmc eurobert exaone4 falcon gemma "
+    "gemma2 gemma3_text glm glm4 gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss gptj gte helium jetmoe llama "
+    "longformer mbart megatron-bert minicpm3 ministral3 mistral mobilebert mpnet mpt mt5 nemotron "
+    "nomic_bert nystromformer olmo2 olmo3 opt persimmon phi phi3 phimoe plbart qwen2 qwen2_moe qwen3_5_text "
+    "qwen3_moe qwen3_next rembert roberta roformer seed_oss smollm3 stablelm starcoder2 xlm-roberta"
+)
+IMAGE = (
+    "beit clip convnextv2 data2vec-vision deit dinov2_with_registers focalnet hiera ijepa mobilevit pvt_v2 "
+    "regnet segformer siglip swin swinv2 vit vit_msn"
+)
+LANGUAGE = "falcon granite llama mamba olmo2 opt phi3 qwen3 qwen3_moe gpt_neox"
+CASES = [
+    *(pytest.param(task, kind, id=f"{task}-{kind}") for task in EVERY_TIME for kind in EVERY_TIME[task]),
+    *(
+        pytest.param(task, kind, id=f"{task}-{kind}", marks=pytest.mark.slow)
+        for task, kinds in (("text", TEXT), ("image", IMAGE), ("language", LANGUAGE))
+        for kind in kinds.split()
+    ),
+]
+
+
+def rows_of(task):
+    if task == "language":
+        return of_texts([f"w{i % 7} w{i % 5} w3 w{i % 11} w1" for i in range(40)])
+    if task == "image":
+        return worlds.data_of(worlds.pictures(n=32, size=32))
+    return worlds.data_of(worlds.texts(n=48))
+
+
+def stranger(folder, base, task, reference):
+    """The saved model as plain transformers and PEFT load it."""
+    auto = getattr(transformers, AUTO_CLASSES[task])
+    if (folder / "model").exists():
+        return auto.from_pretrained(folder / "model").eval()
+    torch.manual_seed(999)  # another head than the run's
+    labels = {} if task == "language" else {"num_labels": 2}
+    plain = auto.from_pretrained(base, **labels)
+    if task == "text":
+        plain.config.pad_token_id = reference.config.pad_token_id
+    return peft.PeftModel.from_pretrained(plain, str(folder / "adapter")).eval()
+
+
+def by_hand(model, base, data, task):
+    """Probabilities of the test rows, one at a time."""
+    rows = []
+    for one in (data.examples.inputs[i] for i in data.parts.test):
+        if task == "image":
+            inputs = {"pixel_values": (torch.tensor(one).permute(2, 0, 1)[None] / 255 - 0.5) / 0.5}
+        else:
+            inputs = transformers.AutoTokenizer.from_pretrained(base)(one, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(torch.softmax(model(**inputs).logits[0].double(), -1).numpy())
+    return np.array(rows)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(("task", "kind"), CASES)
+def test_a_family_trains_saves_and_reloads(task, kind, tmp_path):
+    base, data = zoo.folder_of(tmp_path, kind, task), rows_of(task)
+    for method in ("full", "lora", "head_only")[: 2 if task == "language" else 3]:
+        folder = tmp_path / method
+        folder.mkdir()
+        job = worlds.job_of(base, method, epochs=1)
+        prepared = run.prepare([job], data)
+        assert not prepared.complaints
+        facts = run.train(job, data, folder)
+        assert facts["checks"]["reload"] < 1e-4
+        assert (facts["trainable_parameters"] == facts["parameters"]) == (method == "full")
+        if method != "full":
+            assert facts["checks"]["base_frozen"] > 1000
+            assert facts["checks"]["merged"] < 1e-4
+        if task == "language":
+            continue
+        table = pq.read_table(folder / "predictions.parquet").to_pydict()
+        scores = [s for s, part in zip(table["score"], table["split"], strict=True) if part == "test"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = stranger(folder, base, task, _reference(base, task))
+        np.testing.assert_allclose(scores, by_hand(model, base, data, task), atol=1e-4)
+    shutil.rmtree(base)
+
+
+def _reference(base, task):
+    """A loaded base, whose configuration has the token for padding that the run chose."""
+    from evenhand.finetune import Model
+    from evenhand.finetune.modeling.pretrained import load_base
+
+    return load_base(Model(base, label="tiny"), task, ("no", "yes"), "float32").model
+
+
+def test_a_model_without_an_attention_mask_is_refused(tmp_path):
+    """FNet mixes all positions of a batch, so that a text's prediction depends on the other texts."""
+    base = zoo.folder_of(tmp_path, "fnet", "text")
+    (complaint,) = run.prepare([worlds.job_of(base, "full")], rows_of("text")).complaints
+    assert "depend on the padding" in complaint
+
+
+def test_a_head_that_looks_for_an_end_is_told_of_texts_without(tmp_path):
+    base = zoo.folder_of(tmp_path, "bart", "text")
+    worlds.tokenizer(tmp_path / "bart-text", ends=False)
+    (complaint,) = run.prepare([worlds.job_of(base, "full")], rows_of("text")).complaints
+    assert "does not read these texts" in complaint
+    assert "eos" in complaint
+
+
+def test_statistics_of_frozen_batch_norms_stay(tmp_path):
+    base = zoo.folder_of(tmp_path, "resnet", "image")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    data = rows_of("image")
+    run.train(worlds.job_of(base, "lora", epochs=1), data, folder)
+    plain = transformers.AutoModelForImageClassification.from_pretrained(base, num_labels=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = peft.PeftModel.from_pretrained(plain, str(folder / "adapter")).eval()
+    table = pq.read_table(folder / "predictions.parquet").to_pydict()
+    scores = [s for s, part in zip(table["score"], table["split"], strict=True) if part == "test"]
+    np.testing.assert_allclose(scores, by_hand(model, base, data, "image"), atol=1e-5)
