@@ -143,11 +143,9 @@ def load_tokenizer(path: str) -> Any:
     """
     from transformers import AutoTokenizer  # noqa: PLC0415
 
-    # Without any of these files, transformers builds a tokenizer with an empty vocabulary.
-    vocabularies = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
     try:
-        if not any((Path(path) / name).is_file() for name in vocabularies):
-            raise FileNotFoundError("found none of " + ", ".join(vocabularies))
+        if not tokens.has_tokenizer(Path(path)):
+            raise FileNotFoundError("found none of " + ", ".join(tokens.VOCABULARIES))
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except Exception as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

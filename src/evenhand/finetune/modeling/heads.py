@@ -44,7 +44,7 @@ def match_head(
     """
     new_modules = {key.rpartition(".")[0] for key in missing}
     head_weights = [name for name, _ in model.named_parameters() if _in_head(name, head)]
-    order = _match_classes(head_classes, classes)
+    order = match_classes(head_classes, classes)
     output = _output_layer(model, head, len(classes))
     if (
         head_weights
@@ -55,7 +55,7 @@ def match_head(
         with torch.no_grad():
             for parameter in output.parameters():
                 parameter.copy_(parameter[order].clone())
-        remark = f"has a trained head for the classes of the data ({_join_names(classes)})"
+        remark = f"has a trained head for the classes of the data ({join_names(classes)})"
         more = "" if order == sorted(order) else ", in another order, which is matched by name"
         remark = f"{remark}{more}: it is used, and all seeds start from the same head"
         return tuple(sorted(new_modules)), remark
@@ -65,8 +65,8 @@ def match_head(
             parameter._is_hf_initialized = False  # type: ignore[attr-defined]
     new_modules = {name for name in new_modules if not _in_head(f"{name}.", head)} | set(head)
     return tuple(sorted(new_modules)), (
-        f"has a head for other classes ({_join_names(head_classes) or 'named inconsistently'}) than the data "
-        f"({_join_names(classes)}): it is not used, and every seed draws a new one"
+        f"has a head for other classes ({join_names(head_classes) or 'named inconsistently'}) than the data "
+        f"({join_names(classes)}): it is not used, and every seed draws a new one"
     )
 
 
@@ -89,7 +89,7 @@ def has_output_weights(model: Any, head: Sequence[str], n: int, absent: Collecti
     )
 
 
-def _match_classes(head_classes: Sequence[str], classes: Sequence[str]) -> list[int] | None:
+def match_classes(head_classes: Sequence[str], classes: Sequence[str]) -> list[int] | None:
     """Return the position of every class in the checkpoint's head; None unless both have the same names."""
     exact: Mapping[str, int] = {name: i for i, name in enumerate(head_classes)}
     plain: Mapping[str, int] = {_normalise_name(name): i for i, name in enumerate(head_classes)}
@@ -120,7 +120,7 @@ def _in_head(name: str, head: Sequence[str]) -> bool:
     return any(name.startswith(f"{part}.") for part in head)
 
 
-def _join_names(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Join names for a sentence."""
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     return ", ".join(names[:_MAX_LISTED]) + more

@@ -171,13 +171,35 @@ def locate_files(name: str, options: Mapping[str, Any]) -> tuple[str, str | None
     return (str(path), None, "") if path.is_dir() else _download(name, options.get("revision"))
 
 
-def _download(name: str, revision: str | None) -> tuple[str, str, str]:
-    """Download a hub model, or use an earlier download without a network; return folder, commit, remark."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
+def locate_ready_files(name: str, revision: str | None) -> tuple[Path, str | None, str]:
+    """Return the folder, commit and remark of a ready model or adapter, as `locate_files` does of a base.
+
+    Raises:
+        InputError: it was not found.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir() or name in registry.names(FAMILIES):
+        return Path(locate_files(name, {})[0]), None, ""
+    folder, commit, remark = _download(name, revision, check=False)
+    return Path(folder), commit, remark
+
+
+def _download(name: str, revision: str | None, *, check: bool = True) -> tuple[str, str, str]:
+    """Download a hub model, or use an earlier download without a network; return folder, commit, remark.
+
+    Args:
+        name: hub id.
+        revision: branch, tag or commit.
+        check: refuse files that are not a base that can be trained.
+    """
+    from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415
 
     hub_error: Exception | None = None
     try:
-        check_hub_files(name, revision)
+        if check:
+            check_hub_files(name, revision)
+        else:
+            HfApi().model_info(name, revision=revision, timeout=_HUB_TIMEOUT_SECONDS)
     except InputError:
         raise
     except Exception as error:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FILE = "preprocessor_config.json"
 #: Newer versions of transformers store the same settings in the second file, with those of other processors.
-_FILES = (FILE, "processor_config.json")
+FILES = (FILE, "processor_config.json")
 _SHAPE_ONLY = {"do_rescale": False, "do_normalize": False}
 _VALUES_ONLY = {"do_resize": False, "do_center_crop": False, "do_pad": False}
 #: Size of the picture on which processors are tested; neither side divides the other.
@@ -78,7 +78,7 @@ def load_preparation(path: Path | None, config: PretrainedConfig, name: str) -> 
         )
     remarks: tuple[str, ...] = ()
     side = side_of(config)
-    if path is None or not any((path / file).is_file() for file in _FILES):
+    if path is None or not any((path / file).is_file() for file in FILES):
         if side is None:
             raise InputError(
                 f"model '{name}': has neither {FILE} nor image_size in config.json, so the preparation of "

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError
 
 _MAX_LISTED = 5
+#: Without any of these files, transformers builds a tokenizer with an empty vocabulary.
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
+
+
+def has_tokenizer(path: Path) -> bool:
+    """Return True if a folder has the vocabulary of a tokenizer."""
+    return any((path / name).is_file() for name in VOCABULARIES)
 
 
 def rows_of(config: Any) -> int:
