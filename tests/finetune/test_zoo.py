@@ -26,7 +26,7 @@ EVERY_TIME = {
     "language": ("gemma2",),
 }
 TEXT = (
-    "albert arcee bart bert big_bird biogpt bloom camembert canine convbert ctrl data2vec-text deberta "
+    "albert arcee bart bert big_bird biogpt bloom camembert convbert ctrl data2vec-text deberta "
     "deberta-v2 deepseek_v3 diffllama distilbert doge electra ernie esmc eurobert exaone4 falcon gemma "
     "gemma2 gemma3_text glm glm4 gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss gptj gte helium jetmoe llama "
     "longformer mbart megatron-bert minicpm3 ministral3 mistral mobilebert mpnet mpt mt5 nemotron "

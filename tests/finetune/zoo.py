@@ -17,9 +17,10 @@ FIELDS = {
     "donut-swin": {"depths": [1, 1], "num_heads": [2, 2], "window_size": 4},
     "gptj": {"rotary_dim": 8},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "longformer": {"attention_window": 8},
     "nemotron": {"num_key_value_heads": 2},
     "pvt": {"num_attention_heads": [1, 2, 2, 2]},
-    "pvt_v2": {"num_attention_heads": [1, 2, 2, 2]},
+    "pvt_v2": {"num_attention_heads": [1, 2, 2, 2], "image_size": 32},
     "swin": {"depths": [1, 1], "num_heads": [2, 2], "window_size": 4},
     "swinv2": {"window_size": 4},
 }

@@ -1,5 +1,6 @@
 """Models and adapters that exist already: their predictions as tables, and what is refused."""
 
+import io
 import json
 import shutil
 import warnings
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import transformers
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from evenhand.cli import main
@@ -114,12 +116,31 @@ def test_adapters_of_runs_predict_bit_for_bit(trained, posts, tmp_path, capsys):
             assert found == own
     result = tmp_path / "result.json"
     files = sorted(map(str, to.glob("*.parquet")))
-    assert main(["audit", *files, "--by", "group", "--reference", "full", "--json", str(result)]) == 0
+    options = "--arm", "arm", "--run", "run", "--by", "group", "--reference", "full", "--metric", "accuracy"
+    assert main(["audit", *files, *options, "--json", str(result)]) == 0
     document = json.loads(result.read_text())
-    assert {c["arm"] for c in document["comparisons"]} == {"lora", "head"}
+    assert {c["candidate"] for c in document["comparisons"]} == {"lora", "head"}
     record = json.loads((to / "predict.json").read_text())
     assert record["tables"]["lora-1.parquet"]["kind"] == "LORA"
     assert record["tables"]["lora-1.parquet"]["peft_version"] == peft.__version__
+
+
+def test_pictures(bases, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    run.train(worlds.job_of(bases["vit"], "lora"), PICTURES, folder)
+    examples, rows = PICTURES.examples, [*PICTURES.parts.validation, *PICTURES.parts.test]
+    pictures = []
+    for i in rows:
+        stream = io.BytesIO()
+        Image.fromarray(examples.inputs[i]).save(stream, "png")
+        pictures.append(stream.getvalue())
+    labels = [examples.classes[examples.labels[i]] for i in rows]
+    columns = {"name": [examples.ids[i] for i in rows], "picture": pictures, "label": labels}
+    pq.write_table(pa.table(columns), tmp_path / "faces.parquet")
+    words = "--image", "picture", "--positive", "yes", "--id", "name", "--to", tmp_path / "to"
+    assert call(tmp_path / "faces.parquet", *words, f"--arm=a={folder / 'adapter'}") == 0
+    assert scores_of(tmp_path / "to" / "a-1.parquet") == scores_of(folder / "predictions.parquet")
 
 
 def test_a_second_call_makes_only_what_is_missing(trained, posts, tmp_path, capsys):
@@ -156,8 +177,6 @@ def test_classes_are_matched_by_name(trained, posts, tmp_path):
     model.save_pretrained(folder)
     for path in (trained["full1"] / "model").glob("tokenizer*"):
         shutil.copy(path, folder)
-    if not list(folder.glob("tokenizer*")):
-        worlds.tokenizer(folder)
     to = tmp_path / "to"
     assert on(posts, f"--arm=a={folder}", f"--arm=b={trained['full1'] / 'model'}", "--to", to) == 0
     for one, other in zip(
@@ -244,14 +263,14 @@ def test_a_kind_of_adapter_that_peft_does_not_know(trained, posts, tmp_path, cap
 
 
 def test_a_base_of_another_machine(trained, posts, tmp_path, capsys, bases):
-    elsewhere = damage(trained, tmp_path, {"base_model_name_or_path": "/home/them/models/bert"})
+    elsewhere = damage(trained, tmp_path, {"base_model_name_or_path": "/nowhere/models/bert"})
     arm = f"--arm=a={elsewhere}"
     assert on(posts, arm, "--to", tmp_path / "to") == 2
     assert (
-        "the folder /home/them/models/bert, which does not exist on this machine" in capsys.readouterr().err
+        "the folder /nowhere/models/bert, which does not exist on this machine" in capsys.readouterr().err
     )
     assert on(posts, arm, "--base", f"a={bases['bert']}", "--to", tmp_path / "to") == 0
-    assert "was trained on /home/them/models/bert, and is loaded onto" in capsys.readouterr().err
+    assert "was trained on /nowhere/models/bert, and is loaded onto" in capsys.readouterr().err
     own = scores_of(trained["lora1"] / "predictions.parquet")
     assert scores_of(tmp_path / "to" / "a-1.parquet") == own
 
@@ -259,7 +278,7 @@ def test_a_base_of_another_machine(trained, posts, tmp_path, capsys, bases):
 def test_a_base_that_does_not_fit(trained, posts, tmp_path, capsys, bases):
     call = f"--arm=a={trained['lora1'] / 'adapter'}", "--base", f"a={bases['llama']}", "--to", tmp_path / "to"
     assert on(posts, *call) == 2
-    assert "does not fit the base" in capsys.readouterr().err
+    assert "neither the adapter nor its base" in capsys.readouterr().err
 
 
 def test_weights_without_a_place_are_refused(trained, posts, tmp_path, capsys):

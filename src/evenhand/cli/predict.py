@@ -48,7 +48,7 @@ _EXAMPLES = """\b
 Examples:
   evenhand predict posts.parquet --text comment --label toxic --by race \\
       --arm full=./full --arm lora=org/adapter@v2 --arm lora=org/adapter-s2 --to predictions/
-  evenhand audit predictions/*.parquet --by race --reference full
+  evenhand audit predictions/*.parquet --arm arm --run run --by race --reference full
 
 \b
 A MODEL is a folder or a hub id, with @REVISION for a branch, tag or commit: a whole model with a
@@ -156,7 +156,7 @@ def _predict(options: PredictOptions) -> int:
     by = "".join(f" --by {name}" for name in options.by)
     click.echo(
         f"{len(record['tables'])} tables of {record['rows']['n']:,} rows in {folder}; next: "
-        f"evenhand audit {folder}/*.parquet{by}"
+        f"evenhand audit {folder}/*.parquet --arm arm --run run{by}"
     )
     return 0
 

@@ -60,6 +60,8 @@ def _small_value(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple) and value:
         if name == "num_heads":
             return [2] * len(value)
+        if name == "image_size":
+            return [SIDE] * len(value)
         if name in ("depths", "layers"):
             return [1] * len(value)
         if name in ("hidden_sizes", "embed_dims", "neck_hidden_sizes", "encoder_hidden_sizes"):

@@ -17,7 +17,7 @@ from evenhand.finetune.modeling.pretrained import PretrainedModel
 #: Lengths of the two rows that are tried.
 _SHORT, _LONG = 6, 12
 #: Logits that differ by more than this depend on the padding; sums in another order differ by less.
-_TOLERANCE = 1e-3
+_TOLERANCE = 1e-4
 
 
 def pad(

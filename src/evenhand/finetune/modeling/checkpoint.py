@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_file, save_file
 
 from evenhand.finetune.methods._peft import quiet
-from evenhand.finetune.modeling import adapter_card
+from evenhand.finetune.modeling import adapter_card, processor, tokens
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 
 if TYPE_CHECKING:
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 #: Starts of PEFT's LoRA that move a part of the base's weights into the adapter.
 _SPLIT_STARTS = ("pissa",)
+#: PEFT's names of tasks; it has none for pictures.
+_TASK_TYPES = {"text": "SEQ_CLS", "translation": "CAUSAL_LM", "language": "CAUSAL_LM"}
+#: Files of tokenizers and image processors.
+_PREPARATION_FILES = (
+    *tokens.VOCABULARIES, *processor.FILES, "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "merges.txt", "chat_template.jinja",
+)  # fmt: skip
 #: A seed that no run uses: a head that was not saved then differs from the trained one when it is reloaded.
 _RELOAD_SEED = 2**31 - 1
 _START = "start"
@@ -61,9 +68,17 @@ def save(model: Any, folder: Path, base: PretrainedModel) -> Path:
         path = _save_model(model, folder)
     if path.name == "adapter":
         classes = model.config.id2label if base.roles.head else {}
-        _normalise_config(path / "adapter_config.json", classes)
+        _complete_config(path / "adapter_config.json", base, classes)
         adapter_card.write(path, model.config, base, classes)
+    _copy_preparation(Path(base.path), path)
     return path
+
+
+def _copy_preparation(source: Path, path: Path) -> None:
+    """Copy the files of the tokenizer or image processor beside the weights."""
+    for file in source.iterdir():
+        if file.name in _PREPARATION_FILES and not (path / file.name).exists():
+            shutil.copyfile(file, path / file.name)
 
 
 def trains_head_only(model: Any, head: Sequence[str]) -> bool:
@@ -138,14 +153,16 @@ def saved_weights(model: Any) -> Mapping[str, torch.Tensor]:
     return weights
 
 
-def _normalise_config(path: Path, classes: Mapping[int, str]) -> None:
-    """Sort the sets in PEFT's file, so that its bytes are reproducible, and add the names of the classes.
+def _complete_config(path: Path, base: PretrainedModel, classes: Mapping[int, str]) -> None:
+    """Sort the sets in PEFT's file, so that its bytes are reproducible; add task, revision and class names.
 
     The base's own file may list the classes of its head in another order. A `config.json` beside the adapter
     would state the order, but transformers treats a folder with such a file as a full model. The folder's
     README shows code that loads both together.
     """
     config = json.loads(path.read_text(encoding="utf-8"))
+    config["task_type"] = _TASK_TYPES.get(base.task)
+    config["revision"] = base.revision
     if classes:
         config["auto_mapping"] = {**(config.get("auto_mapping") or {}), "id2label": dict(classes)}
     for name in ("target_modules", "modules_to_save", "feedforward_modules"):

@@ -276,6 +276,8 @@ def side_of(config: PretrainedConfig) -> tuple[int, int] | None:
     side = getattr(config, "image_size", None) or getattr(vision_config(config), "image_size", None)
     if side is None:
         return None
+    if isinstance(side, Mapping):
+        side = (side["height"], side["width"])
     high, wide = (side, side) if isinstance(side, int) else side
     return int(high), int(wide)
 

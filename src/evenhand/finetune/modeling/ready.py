@@ -111,10 +111,12 @@ def _load_adapter(
             "when they are loaded, and are not read. Save the adapter again with PEFT's save_pretrained."
         )
     name, revision = _base_of(source, settings, remarks)
+    weights = load_file(path / _ADAPTER_WEIGHTS)
     outputs = _adapter_classes(source, settings, path, name, revision, classes)
+    if (n := _saved_outputs(settings, weights)) not in (None, len(outputs)):
+        outputs = tuple(f"LABEL_{i}" for i in range(n))  # the base's own head is for other classes
     options = {} if revision is None else {"revision": revision}
     base = load_base(Model(name, options), task, outputs, precision)
-    weights = load_file(path / _ADAPTER_WEIGHTS)
     _refuse_fresh(source.name, _without_weights(base, weights), f"neither the adapter nor its base '{name}'")
     model = _attach(source.name, path, base, settings, weights)
     facts |= {"kind": settings["peft_type"], "base": name, "base_commit": base.revision}
@@ -190,6 +192,18 @@ def _adapter_classes(
     if source.classes or (path / "config.json").is_file():
         return _class_names(source, path, classes)
     return _class_names(source, locate_ready_files(base, revision)[0], classes)
+
+
+def _saved_outputs(settings: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> int | None:
+    """Return the number of outputs of the head that an adapter brings; None if it brings none."""
+    names = [*(settings.get("modules_to_save") or ())]
+    names += ["classifier", "score"] if settings.get("task_type") == "SEQ_CLS" else []
+    sizes = [
+        len(weight)
+        for key, weight in weights.items()
+        if weight.ndim > 1 and any(f".{name}." in key for name in names)
+    ]
+    return min(sizes, default=None)
 
 
 def _class_names(source: ReadySource, path: Path, classes: Sequence[str]) -> tuple[str, ...]:

@@ -234,12 +234,19 @@ def _find_embedding(model: Any) -> str | None:
 
 
 def _matrices(model: Any, backbone: str, head: Sequence[str]) -> Iterator[str]:
-    """Yield the names of the linear layers of the backbone; of its convolutions if it has no other."""
+    """Yield the names of the linear layers of the backbone; of its convolutions if it has no other.
+
+    A state space block of Mamba uses the weights of its output layer without calling the layer, so that an
+    adapter there would have no effect.
+    """
     output = model.get_output_embeddings()
+    uncalled = {
+        f"{name}.out_proj" for name, module in model.named_modules() if "Mamba" in type(module).__name__
+    }
     layers = {
         name: module
         for name, module in model.named_modules()
-        if _is_matrix(module) and module is not output and not _in(name, head)
+        if _is_matrix(module) and module is not output and name not in uncalled and not _in(name, head)
     }
     linear = [name for name, module in layers.items() if not _is_convolution(module)]
     return iter(linear or layers)
