@@ -124,6 +124,16 @@ def test_a_model_without_an_attention_mask_is_refused(tmp_path):
     assert "depend on the padding" in complaint
 
 
+def test_layers_with_the_name_of_the_head_are_not_trained_with_it(tmp_path):
+    base = zoo.folder_of(tmp_path, "poolformer", "image")
+    jobs = [worlds.job_of(base, name) for name in ("lora", "head_only")]
+    complaints = run.prepare(jobs, rows_of("image")).complaints
+    assert len(complaints) == 2
+    for complaint in complaints:
+        assert "has the module norm, and other layers have names that end in the same way" in complaint
+    assert not run.prepare([worlds.job_of(base, "full")], rows_of("image")).complaints
+
+
 def test_a_head_that_looks_for_an_end_is_told_of_texts_without(tmp_path):
     base = zoo.folder_of(tmp_path, "bart", "text")
     worlds.tokenizer(tmp_path / "bart-text", ends=False)

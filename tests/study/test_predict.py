@@ -266,9 +266,7 @@ def test_a_base_of_another_machine(trained, posts, tmp_path, capsys, bases):
     elsewhere = damage(trained, tmp_path, {"base_model_name_or_path": "/nowhere/models/bert"})
     arm = f"--arm=a={elsewhere}"
     assert on(posts, arm, "--to", tmp_path / "to") == 2
-    assert (
-        "the folder /nowhere/models/bert, which does not exist on this machine" in capsys.readouterr().err
-    )
+    assert "the folder /nowhere/models/bert, which does not exist on this machine" in capsys.readouterr().err
     assert on(posts, arm, "--base", f"a={bases['bert']}", "--to", tmp_path / "to") == 0
     assert "was trained on /nowhere/models/bert, and is loaded onto" in capsys.readouterr().err
     own = scores_of(trained["lora1"] / "predictions.parquet")

@@ -53,7 +53,7 @@ class ReadyRun:
 
 @dataclass(frozen=True)
 class PredictProgress:
-    """What `predict` is doing: run number `number` of `total`, and the step."""
+    """Run number `number` of `total`, and the step that begins."""
 
     number: int
     total: int

@@ -11,6 +11,7 @@ from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Job
 from evenhand.finetune.methods import _peft
+from evenhand.finetune.modeling import heads
 from evenhand.finetune.modeling.checkpoint import is_copied_module
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.models._roles import Roles
@@ -58,6 +59,13 @@ def complaints(base: PretrainedModel, job: Job) -> list[str]:
             f"{job.arm}: the checkpoint of '{job.model.name}' has no weights for {', '.join(untrained)}, "
             "which this method would leave at random values; use a checkpoint that has them, or a method "
             "that trains all weights."
+        ]
+    twins = heads.namesakes(base.model, base.roles.head)
+    if twins and job.method != "none" and not method.INFO.trains_all:
+        part, other = next(iter(twins.items()))
+        return [
+            f"{job.arm}: the head of '{job.model.name}' has the module {part}, and other layers have names "
+            f"that end in the same way ({other}): PEFT would train them with it. Train all weights instead."
         ]
     return misfits(base.model, base.roles, job)
 

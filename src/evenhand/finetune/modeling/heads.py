@@ -89,6 +89,18 @@ def has_output_weights(model: Any, head: Sequence[str], n: int, absent: Collecti
     )
 
 
+def namesakes(model: Any, head: Sequence[str]) -> dict[str, str]:
+    """Return the modules of a head whose names others end with, each with one of these.
+
+    PEFT finds the modules that it trains and saves in full by the ends of their names.
+    """
+    twins: dict[str, str] = {}
+    for name, _ in model.named_modules():
+        if not _in_head(f"{name}.", head):
+            twins |= {part: name for part in head if name.endswith(part) and part not in twins}
+    return twins
+
+
 def match_classes(head_classes: Sequence[str], classes: Sequence[str]) -> list[int] | None:
     """Return the position of every class in the checkpoint's head; None unless both have the same names."""
     exact: Mapping[str, int] = {name: i for i, name in enumerate(head_classes)}
