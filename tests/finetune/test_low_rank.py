@@ -66,10 +66,16 @@ def test_alpha_per_rank():
     assert lora.Config(rank=32).scale == 16
 
 
-@pytest.mark.parametrize("kind", ["bert", "gpt2", "vit"])
-@pytest.mark.parametrize("stabilised", [False, True])
-def test_pissa_adapter_fits_the_original_base(kind, stabilised, folders, data, tmp_path):
-    options = {**worlds.LOW_RANK, "initialisation": "pissa", "rank_stabilised": stabilised}
+@pytest.mark.parametrize(
+    ("kind", "start", "stabilised"),
+    [
+        *((kind, "pissa", stabilised) for kind in ("bert", "gpt2", "vit") for stabilised in (False, True)),
+        ("bert", "olora", True),
+        ("llama", "olora", False),
+    ],
+)
+def test_adapter_split_off_the_base_fits_the_original_one(kind, start, stabilised, folders, data, tmp_path):
+    options = {**worlds.LOW_RANK, "initialisation": start, "rank_stabilised": stabilised}
     job = worlds.job_of(folders[kind], "lora", options=options)
     facts = run.train(job, data(kind), tmp_path)
     assert facts["checks"]["reload"] < 1e-4  # onto the base as it was pretrained
@@ -80,10 +86,11 @@ def test_pissa_adapter_fits_the_original_base(kind, stabilised, folders, data, t
     assert not list(tmp_path.glob("start*"))
 
 
-def test_pissa_starts_at_the_base(folders, data, tmp_path):
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+def test_split_starts_at_the_base(start, folders):
     """Before a step, base and adapter together are the base; the adapter is not nothing."""
     base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
-    config = lora.Config(rank=2, initialisation="pissa")
+    config = lora.Config(rank=2, initialisation=start)
     model = lora.apply(base.copy(1), base.roles, config)
     name = base.roles.layers["attention.query"][0]
     layer = model.base_model.model.get_submodule(name)
@@ -91,6 +98,31 @@ def test_pissa_starts_at_the_base(folders, data, tmp_path):
     added = layer.get_delta_weight("default")
     assert added.norm() > 0.1 * plain.norm()
     np.testing.assert_allclose((layer.base_layer.weight + added).detach(), plain.detach(), atol=1e-5)
+
+
+def test_olora_starts_from_orthogonal_columns(folders):
+    base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
+    model = lora.apply(base.copy(1), base.roles, lora.Config(rank=3, initialisation="olora"))
+    name = base.roles.layers["attention.query"][0]
+    columns = model.base_model.model.get_submodule(name).lora_B["default"].weight.detach().numpy()
+    first = np.linalg.qr(base.model.get_submodule(name).weight.detach().numpy())[0][:, :3]
+    np.testing.assert_allclose(columns, first, atol=1e-5)
+
+
+def test_orthogonal_start(folders, data, tmp_path):
+    """Neither matrix is 0, and their product is."""
+    base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
+    model = lora.apply(base.copy(1), base.roles, lora.Config(rank=4, initialisation="orthogonal"))
+    layer = model.base_model.model.get_submodule(base.roles.layers["attention.query"][0])
+    a, b = layer.lora_A["default"].weight.detach(), layer.lora_B["default"].weight.detach()
+    assert a.abs().min() > 0
+    assert b.abs().min() > 0
+    np.testing.assert_allclose(b @ a, np.zeros((worlds.WIDTH, worlds.WIDTH)), atol=1e-6)
+    options = {**worlds.LOW_RANK, "initialisation": "orthogonal"}
+    facts = run.train(worlds.job_of(folders["gpt2"], "lora", options=options), data("gpt2"), tmp_path)
+    assert facts["checks"]["reload"] < 1e-5
+    with pytest.raises(ValueError, match="rank: got 3, which must be even"):
+        lora.Config(rank=3, initialisation="orthogonal")
 
 
 def test_rank_stabilised_scale(folders):

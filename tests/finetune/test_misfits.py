@@ -184,6 +184,20 @@ def test_pissa_has_no_more_singular_vectors_than_a_layer_is_wide(kind, roles, tm
     assert found["checks"]["reload"] < 1e-4
 
 
+def test_olora_decomposes_linear_layers_only(tmp_path, datasets):
+    options = {"targets": ("attention.query",), "initialisation": "olora"}
+    folder = model_of(tmp_path, "gpt2")
+    assert dry(folder, "lora", **options, rank=2) == complaints(
+        folder, datasets["text"], "lora", **options, rank=2
+    )
+    (told,) = dry(folder, "lora", **options, rank=2)
+    assert "olora decomposes layers of the kind Linear, but some targets are Conv1D" in told
+    (told,) = dry(model_of(tmp_path, "bert"), "lora", **options, rank=33)
+    assert (
+        "olora starts from orthogonal columns, of which 'attention.query' has only 32 (in 2 layers)" in told
+    )
+
+
 def test_a_matrix_of_several_roles_counts_once(tmp_path):
     (told,) = dry(
         model_of(tmp_path, "gpt2"), "lora", targets=("attention.query",), initialisation="pissa", rank=33

@@ -328,9 +328,9 @@ def test_models_that_cannot_be_adapted(folders, datasets):
     assert "'attention.query' is of the kind Conv1D" in found
     (found,) = complaints(folders["llama"], datasets["text"], "bitfit")
     assert "no biases" in found
-    job = worlds.job_of(folders["bert"], "ia3", parallel="fsdp")
+    job = worlds.job_of(folders["bert"], "adalora", parallel="fsdp")
     (found,) = run.prepare([job], datasets["text"]).complaints
-    assert "IA3 is not available with fsdp" in found
+    assert "AdaLoRA is not available with fsdp" in found
 
 
 def test_sizes_that_are_chosen_for_a_model_are_said(folders, datasets):

@@ -63,4 +63,4 @@ class MethodInfo:
     head_rate: float = 1.0
     layers: tuple[Layer, ...] = LAYERS
     inputs: tuple[Input, ...] = ("text", "image")
-    sharded: bool = False
+    sharded: bool = True

@@ -19,10 +19,11 @@ INFO = MethodInfo(
     title="AdaLoRA",
     trained="low-rank additions of adaptive rank to the target roles, and the classification head",
     paper="Zhang et al. 2023, https://arxiv.org/abs/2303.10512",
-    learning_rate=1.0e-3,
+    learning_rate=3.0e-3,
     epochs=3,
     merges=True,
     layers=("Linear", "Conv1D", "Conv2d"),
+    sharded=False,
 )
 _PLACEHOLDER_STEPS = 2**30
 

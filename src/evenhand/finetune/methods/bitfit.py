@@ -17,7 +17,7 @@ INFO = MethodInfo(
     title="BitFit",
     trained="all biases, and the classification head",
     paper="Ben Zaken et al. 2022, https://arxiv.org/abs/2106.10199",
-    learning_rate=1.0e-3,
+    learning_rate=3.0e-3,
     epochs=3,
     merges=True,
 )

@@ -24,7 +24,6 @@ INFO = MethodInfo(
     learning_rate=1.0e-3,
     epochs=3,
     merges=True,
-    sharded=True,
 )
 
 

@@ -19,7 +19,6 @@ INFO = MethodInfo(
     learning_rate=1.0e-4,
     epochs=3,
     trains_all=True,
-    sharded=True,
 )
 
 

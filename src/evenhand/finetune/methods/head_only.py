@@ -20,7 +20,6 @@ INFO = MethodInfo(
     epochs=10,
     head_only=True,
     merges=True,
-    sharded=True,
 )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import model_validator
+
 from evenhand.finetune.methods import MethodInfo, _lora, _peft
 from evenhand.finetune.models import ROLES_OUTSIDE_LAYERS
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
     from evenhand.finetune.models._roles import Roles
 
+#: What a start takes from the weights.
+_VECTORS = {"pissa": "singular vectors", "olora": "orthogonal columns"}
+
 INFO = MethodInfo(
     title="LoRA",
     trained="low-rank additions to the target roles, and the classification head",
@@ -20,7 +25,6 @@ INFO = MethodInfo(
     learning_rate=1.0e-3,
     epochs=3,
     merges=True,
-    sharded=True,
 )
 
 
@@ -28,16 +32,23 @@ class Config(_lora.LowRank):
     """Options, besides those of every low-rank adapter.
 
     Attributes:
-        initialisation: `kaiming` draws A at random and sets B to 0; `pissa` starts from the largest singular
-            vectors of the weights and freezes the residual (Meng et al. 2024,
-            https://arxiv.org/abs/2404.02948). It is saved as an ordinary adapter of twice the rank for the
-            original base.
+        initialisation: `kaiming` draws A at random and sets B to 0; `orthogonal` draws both from orthogonal
+            rows, so that their product is 0. `pissa` starts from the largest singular vectors of the weights
+            and freezes the residual (Meng et al. 2024, https://arxiv.org/abs/2404.02948), `olora` from the
+            first columns of their QR decomposition (Buyukakyuz 2024, https://arxiv.org/abs/2406.01775); both
+            are saved as an ordinary adapter of twice the rank for the original base.
         rank_stabilised: scale by alpha / sqrt(rank) (rsLoRA, Kalajdzievski 2023,
             https://arxiv.org/abs/2312.03732).
     """
 
-    initialisation: Literal["kaiming", "pissa"] = "kaiming"
+    initialisation: Literal["kaiming", "orthogonal", "pissa", "olora"] = "kaiming"
     rank_stabilised: bool = False
+
+    @model_validator(mode="after")
+    def _pairs_of_rows(self) -> Config:
+        if self.initialisation == "orthogonal" and self.rank % 2:
+            raise ValueError(f"rank: got {self.rank}, which must be even with initialisation: orthogonal")
+        return self
 
 
 def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
@@ -49,19 +60,26 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
     """Return the reasons why the options do not fit this model; empty if none."""
     wrong: list[str] = []
-    if config.initialisation != "pissa":
+    start, names = config.initialisation, roles.of(config.targets)
+    if start not in _VECTORS:
         return wrong
     if outside := [role for role in config.targets if role in ROLES_OUTSIDE_LAYERS]:
         wrong.append(
-            f"targets: '{outside[0]}' is a lookup table, which pissa cannot initialise; remove it from "
+            f"targets: '{outside[0]}' is a lookup table, which {start} cannot initialise; remove it from "
             "targets, or leave initialisation at kaiming"
         )
-    low = [name for name in roles.of(config.targets) if roles.widths[name] < config.rank]
+    kinds = {_peft.kind_of(model.get_submodule(name)) for name in names}
+    if start == "olora" and (others := sorted(kinds - {"Linear", "Embedding"})):
+        wrong.append(
+            f"initialisation: olora decomposes layers of the kind Linear, but some targets are {others[0]} "
+            "in this model; choose pissa, or leave initialisation at kaiming"
+        )
+    low = [name for name in names if roles.widths[name] < config.rank]
     for role, names in _peft.group_by_role(roles, low, config).items():
         width = min(roles.widths[name] for name in names)
         wrong.append(
-            f"rank: got {config.rank}, but pissa starts from singular vectors, of which '{role}' has only "
-            f"{width} (in {len(names)} layers); give at most {width}, or leave initialisation at kaiming"
+            f"rank: got {config.rank}, but {start} starts from {_VECTORS[start]}, of which '{role}' has "
+            f"only {width} (in {len(names)} layers); give at most {width}, or leave initialisation at kaiming"
         )
     return wrong
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from evenhand.finetune.models._roles import Roles
 
 INFO = MethodInfo(
-    title="no adaptation", trained="nothing", paper="", learning_rate=1.0e-3, epochs=1, sharded=True,
+    title="no adaptation", trained="nothing", paper="", learning_rate=1.0e-3, epochs=1,
 )  # fmt: skip
 
 

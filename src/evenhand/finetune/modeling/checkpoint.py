@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 #: Starts of PEFT's LoRA that move a part of the base's weights into the adapter.
-_SPLIT_STARTS = ("pissa",)
+_SPLIT_STARTS = ("pissa", "olora")
 #: PEFT's names of tasks; it has none for pictures.
 _TASK_TYPES = {"text": "SEQ_CLS", "translation": "CAUSAL_LM", "language": "CAUSAL_LM"}
 #: Files of tokenizers and image processors.
@@ -34,7 +34,7 @@ _START = "start"
 
 
 def save_initial_adapter(model: Any, folder: Path) -> None:
-    """Save the initial state of an adapter that was split off the base (PiSSA).
+    """Save the initial state of an adapter that was split off the base (PiSSA, OLoRA).
 
     `save` subtracts it from the trained adapter, so that the result fits the original base.
 
@@ -126,7 +126,7 @@ def _save_model(model: Any, folder: Path) -> Path:
         head = _head_weights(model)
     with warnings.catch_warnings():
         # PEFT warns about the second adapter, which it loads itself to subtract the initial one.
-        warnings.filterwarnings("ignore", "PiSSA changes the base weights", UserWarning)
+        warnings.filterwarnings("ignore", "(PiSSA|OLoRA) changes the base weights", UserWarning)
         warnings.simplefilter("ignore", FutureWarning)
         model.save_pretrained(str(path), **options)
     shutil.rmtree(start, ignore_errors=True)
