@@ -231,20 +231,13 @@ def _pair(option: str, text: str, complaints: list[str]) -> tuple[str, str] | No
 
 def _source(model: str, base: str | None, classes: str | None, *, lenient: bool) -> ReadySource:
     """Build the source of a model from the texts of the call."""
+    from evenhand.finetune import split_revision  # noqa: PLC0415
     from evenhand.finetune.predict import ReadySource  # noqa: PLC0415
 
-    name, revision = _revision(model)
-    base_name, base_revision = (None, None) if base is None else _revision(base)
+    name, revision = split_revision(model)
+    base_name, base_revision = (None, None) if base is None else split_revision(base)
     names = () if classes is None else tuple(part.strip() for part in classes.split(","))
     return ReadySource(name, revision, base_name, base_revision, names, lenient)
-
-
-def _revision(model: str) -> tuple[str, str | None]:
-    """Split a model's revision off; a folder may have an @ in its name."""
-    if Path(model).expanduser().is_dir() or "@" not in model:
-        return model, None
-    name, _, revision = model.rpartition("@")
-    return name, revision or None
 
 
 def _say(now: PredictProgress) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from evenhand.datasets import Examples, Parts
@@ -71,6 +72,14 @@ class Model:
     def key(self) -> str:
         """Identity of the model, independent of its label."""
         return repr((self.name, sorted(self.options.items())))
+
+
+def split_revision(model: str) -> tuple[str, str | None]:
+    """Split MODEL@REVISION into the model and its revision; a folder may have an @ in its name."""
+    if "@" not in model or Path(model).expanduser().is_dir():
+        return model, None
+    name, _, revision = model.rpartition("@")
+    return name, revision or None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from evenhand.finetune.hardware.devices import accelerator_of, precision_of
 from evenhand.finetune.hardware.linears import onednn_linears
 from evenhand.finetune.inputs.encoded_rows import Texts, encode_rows
 from evenhand.finetune.inputs.passes import limit_rows_of_a_pass
-from evenhand.finetune.modeling.ready import ReadySource, load_ready
+from evenhand.finetune.modeling.ready import ReadySource, Reordered, load_ready
 from evenhand.finetune.outputs import write as writing
 from evenhand.finetune.outputs.predict import probabilities
 from evenhand.tables.schema import FloatArray
@@ -68,7 +68,7 @@ def predict_ready(
             ready.model.config.pad_token_id = encoded.pad
         if loaded is not None:
             loaded()
-        model = ready.model.to(accelerator.device)
+        model = Reordered(ready.model, ready.order).to(accelerator.device)
         try:
             with onednn_linears(model, accelerator):
                 scores = probabilities(model, encoded, np.arange(len(examples.ids)), accelerator)
@@ -81,4 +81,4 @@ def predict_ready(
         "precision": precision_of(accelerator),
         "versions": dict(writing.versions()),
     }
-    return scores[:, list(ready.order)], facts
+    return scores, facts

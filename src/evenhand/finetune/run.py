@@ -26,7 +26,7 @@ from evenhand.finetune.loop import Hooks, TrainingBatches, fit, rows_of_a_micro_
 from evenhand.finetune.modeling import adapt, checkpoint
 from evenhand.finetune.outputs import signals
 from evenhand.finetune.outputs import write as writing
-from evenhand.finetune.prepare import load_job_base, prepare
+from evenhand.finetune.prepare import build_job_model, job_remarks, load_job_base, prepare, ready_facts
 from evenhand.finetune.tasks import build_task
 
 __all__ = ["prepare", "stored", "train"]
@@ -73,9 +73,9 @@ def _train(
     base = load_job_base(job, data)
     task = build_task(base, job, data)
     base_bytes, peak = memory.load_pages(base.model), memory.Peak()
-    model = adapt.build_adapted_model(base, job)
+    model = build_job_model(base, job, data)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    start = checks.copy_frozen_weights(base, model)
+    start = {} if adapt.is_ready(job) else checks.copy_frozen_weights(base, model)
     if first and not job.for_signals:
         checkpoint.save_initial_adapter(model, folder)
     clock.lap("load")
@@ -110,7 +110,7 @@ def _train(
         is_sharded(reader),
     )
     del model
-    reader = unwrap(reader, lambda: adapt.build_adapted_model(base, job), accelerator)
+    reader = unwrap(reader, lambda: build_job_model(base, job, data), accelerator)
     if not first:
         return {}
     model = reader.restored() if isinstance(reader, features.ModelOnCachedFeatures) else reader
@@ -138,8 +138,9 @@ def _train(
         "peak_memory_checks_bytes": peak.bytes_above_start(),
         "checks": findings,
         "validation": log.last,
-        "remarks": [*adapt.remarks(base, job), *(output.remarks if output else ())],
+        "remarks": [*job_remarks(base, job, data), *(output.remarks if output else ())],
         "revision": base.revision,
+        **ready_facts(job, data),
         "device": str(accelerator.device),
         "precision": precision_of(accelerator),
         "processes": processes,

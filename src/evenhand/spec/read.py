@@ -10,6 +10,7 @@ from evenhand.errors import InputError, SpecError
 from evenhand.spec.plugins import DATASETS, config_of, plugin
 from evenhand.spec.recipes import locate_study_file
 from evenhand.spec.sections.arms import read_arms
+from evenhand.spec.sections.existing import check_existing
 from evenhand.spec.sections.judging import known_attributes, read_audit
 from evenhand.spec.sections.models import read_models
 from evenhand.spec.sections.privacy import check_privacy, read_privacy
@@ -160,6 +161,7 @@ def _check_parts(study: Study, entries: Mapping[str, Node], complaints: Complain
             entries["methods"].location,
             "'tune' selects on validation rows, and dataset.split.validation is 0; give it a share above 0.",
         )
+    check_existing(study, entries["methods"].location, complaints)
     if study.privacy is not None:
         check_privacy(study, entries["privacy"], complaints)
     if not study.resplit:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from evenhand.finetune import Job, Membership, Model, Training
+from evenhand.finetune import Job, Membership, Model, Training, split_revision
 from evenhand.spec.identity import run_id
+from evenhand.spec.sections.existing import EXISTING, EXISTING_MODELS
 from evenhand.spec.study import Arm, Study, Trial
 from evenhand.spec.study import Model as ModelSpec
 from evenhand.store.runs import GENERATIONS, LIKELIHOODS, PREDICTIONS, SIGNALS, TRAIN_IDS
@@ -129,9 +130,19 @@ def _job(study: Study, model: ModelSpec, arm: Arm, name: str, seed: int) -> Job:
     )
     return Job(
         arm=name,
-        model=Model(model.name, dict(model.options), model.label),
+        model=_ready_model(study, model, arm, seed) or Model(model.name, dict(model.options), model.label),
         method=arm.method,
         options=arm.config.model_dump(mode="json"),
         training=training,
         seed=seed,
     )
+
+
+def _ready_model(study: Study, model: ModelSpec, arm: Arm, seed: int) -> Model | None:
+    """Return the model that exists already of a seed's run; None for an arm that is trained."""
+    names: tuple[str, ...] = getattr(arm.config, EXISTING_MODELS, ())
+    if arm.method != EXISTING:
+        return None
+    name, revision = split_revision(names[study.seeds.index(seed)])
+    options = arm.config.model_dump(mode="json", exclude={EXISTING_MODELS}, exclude_defaults=True)
+    return Model(name, options if revision is None else {**options, "revision": revision}, model.label)

@@ -33,6 +33,7 @@ def shrink_study(study: Study) -> Study:
     Raises:
         InputError: a model's family is unknown or has no stand-in; all complaints together.
     """
+    study = _without_ready_arms(study)
     models, widths = _stand_ins(study.models[:_MAX_VALUES], task_of(study.dataset))
     width = min(widths, default=None)
     arms = tuple(_shorten(arm, width) for arm in _select_arms(study.arms, study.audit.reference))
@@ -62,6 +63,22 @@ def shrink_study(study: Study) -> Study:
             ),
         }
     )
+
+
+def _without_ready_arms(study: Study) -> Study:
+    """Leave out the arms of models that exist already: made-up rows would say nothing about them."""
+    from evenhand.spec.sections.existing import EXISTING  # noqa: PLC0415
+
+    ready = [arm.name for arm in study.arms if arm.method == EXISTING]
+    if not ready:
+        return study
+    if study.audit.reference in ready:
+        raise InputError(
+            f"{study.name}: the reference, {study.audit.reference}, is a model that exists already, and a "
+            "smoke run trains tiny stand-ins on made-up rows; give another audit.reference to try the study."
+        )
+    click.echo(f"{study.name}: {', '.join(ready)}: existing models are left out of a smoke run.", err=True)
+    return study.model_copy(update={"arms": tuple(arm for arm in study.arms if arm.method != EXISTING)})
 
 
 def task_of(dataset: Dataset) -> str:

@@ -18,7 +18,7 @@ from evenhand.finetune import Data, Job, Model, Training
 from evenhand.finetune.estimate.flops import count_flops, in_block, trace_example
 from evenhand.finetune.estimate.shape import UnknownShapeError, find_config, local_folder
 from evenhand.finetune.modeling import processor
-from evenhand.finetune.modeling.adapt import METHODS, misfits
+from evenhand.finetune.modeling.adapt import METHODS, is_ready, misfits
 from evenhand.finetune.modeling.checkpoint import is_adapted, saved_weights, trains_head_only
 from evenhand.finetune.modeling.families import AUTO_CLASSES, GENERATIVE_TASKS, family_of
 from evenhand.finetune.modeling.pretrained import check_declared_family, drop_invalid_padding
@@ -150,6 +150,8 @@ def estimate_sizes(
     ]
     for key, job in zip(keys, jobs, strict=True):
         model = job.model.key
+        if is_ready(job):  # it trains nothing, and its folder may hold only an adapter
+            continue
         try:
             if model not in metas:
                 metas[model] = None
@@ -178,7 +180,7 @@ def stored(jobs: Sequence[Job], data: Data) -> list[int | None]:
     except Exception:  # a failed estimate must not prevent the training
         return [None] * len(jobs)
     return [
-        0 if job.for_signals else None if size is None else size.stored_bytes
+        0 if job.for_signals or is_ready(job) else None if size is None else size.stored_bytes
         for job, size in zip(jobs, estimates, strict=True)
     ]
 

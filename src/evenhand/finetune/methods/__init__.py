@@ -48,6 +48,7 @@ class MethodInfo:
         layers: kinds of layers that its targets may be.
         inputs: kinds of inputs of the models that it adapts.
         sharded: True if it can be trained with `training.parallel: fsdp`.
+        ready: True if its runs read models that exist already, in place of the study's model.
     """
 
     title: str
@@ -64,3 +65,4 @@ class MethodInfo:
     layers: tuple[Layer, ...] = LAYERS
     inputs: tuple[Input, ...] = ("text", "image")
     sharded: bool = True
+    ready: bool = False

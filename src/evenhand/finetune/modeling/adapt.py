@@ -40,9 +40,16 @@ def build_adapted_model(base: PretrainedModel, job: Job) -> Any:
     return model
 
 
+def is_ready(job: Job) -> bool:
+    """Return True if a job's model exists already, and nothing is trained."""
+    return bool(registry.load(METHODS, job.method).INFO.ready)
+
+
 def complaints(base: PretrainedModel, job: Job) -> list[str]:
     """Return the reasons why a job's method cannot be applied to its model; empty if none."""
     method = registry.load(METHODS, job.method)
+    if method.INFO.ready:
+        return []
     if job.training.gradient_checkpointing and not base.model.supports_gradient_checkpointing:
         return [f"training.gradient_checkpointing: not supported by transformers for '{job.model.name}'."]
     if method.INFO.head_only and not base.roles.head:

@@ -65,6 +65,27 @@ class ReadyModel:
     remarks: tuple[str, ...]
 
 
+class Reordered(torch.nn.Module):
+    """A classifier with its outputs in another order.
+
+    Attributes:
+        inner: the classifier.
+        order: position of each new output among the old ones.
+        config: of the classifier.
+    """
+
+    def __init__(self, inner: Any, order: Sequence[int]) -> None:
+        super().__init__()
+        self.inner, self.config = inner, inner.config
+        self.register_buffer("order", torch.tensor(order), persistent=False)
+
+    def forward(self, **inputs: Any) -> Any:
+        """Return the classifier's output, its logits in the new order."""
+        out = self.inner(**inputs)
+        out.logits = out.logits[:, self.order]
+        return out
+
+
 def load_ready(source: ReadySource, task: str, classes: tuple[str, ...], precision: str) -> ReadyModel:
     """Load a ready model for the classes of some rows, which are matched by name.
 

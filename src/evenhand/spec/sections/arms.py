@@ -9,6 +9,7 @@ from evenhand.errors import InputError, UnknownNameError
 from evenhand.spec.base import Frozen
 from evenhand.spec.names import combination_name
 from evenhand.spec.plugins import METHODS, config_of, plugin
+from evenhand.spec.sections.existing import expand_short_form
 from evenhand.spec.sections.sweep import expand_lists
 from evenhand.spec.study import Arm, Trial
 from evenhand.spec.wording import suggestion
@@ -61,6 +62,8 @@ def _read_block(name: str, node: Node, complaints: Complaints) -> list[Arm]:
             node.location, f"got {format_value(node.plain)}; must be a mapping of options, or nothing."
         )
         return []
+    node = expand_short_form(node)
+    assert isinstance(node.value, dict)
     named = node.value.get("method")
     method = name if named is None else named.value
     if not isinstance(method, str):
