@@ -26,8 +26,8 @@ from scipy.special import ndtri
 
 from benchmarks.simulate import shifts, trainings, worlds
 from benchmarks.simulate.tables import RESULTS, put_between
-from evenhand.judge.stats import closed
 from evenhand.judge.stats.combine import MIN_RUNS_MODERATED, Variation
+from evenhand.judge.stats.groups import closed
 from evenhand.judge.stats.moderated import RunCells
 from evenhand.judge.stats.paired import ScorePaired, usual_size
 

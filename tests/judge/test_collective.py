@@ -11,8 +11,8 @@ import pytest
 from evenhand.judge.across_arms.collective import SETS, SINGLE
 from evenhand.judge.run import judge_predictions
 from evenhand.judge.settings import Settings
-from evenhand.judge.stats import closed
 from evenhand.judge.stats.combine import Variation
+from evenhand.judge.stats.groups import closed
 from evenhand.judge.stats.intervals import tango
 from evenhand.judge.stats.paired import ScorePaired
 from evenhand.judge.stats.quantiles import z_of

@@ -84,6 +84,12 @@ class AuditResult:
         rows: list[dict[str, Any]] = without_nan(self.document.get("collective", []))
         return rows
 
+    @property
+    def shrunken(self) -> list[dict[str, Any]]:
+        """Rows of groups whose differences are drawn towards those of the other groups of their attribute."""
+        rows: list[dict[str, Any]] = without_nan(self.document.get("shrunken", []))
+        return rows
+
     def __repr__(self) -> str:
         return f"AuditResult({self.document['verdict']['sentence']!r})"
 

@@ -141,3 +141,31 @@ class CollectiveRow(Row):
     unit: str
     status: Status = "ok"
     reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShrunkenRow(Row):
+    """A row of `shrunken`: the difference of one group, drawn towards the other groups of its attribute.
+
+    `direct_low` and `direct_high` are pointwise limits of `difference`, for comparison.
+    """
+
+    reference: str
+    candidate: str
+    attribute: str
+    group: str
+    class_name: str | None
+    metric: str
+    difference: float
+    direct_low: float = NAN
+    direct_high: float = NAN
+    shrunken_difference: float = NAN
+    shrunken_low: float = NAN
+    shrunken_high: float = NAN
+    target: float = NAN
+    level: float
+    n: int
+    runs: int
+    unit: str
+    status: Status = "ok"
+    reason: str = ""

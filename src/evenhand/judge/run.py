@@ -13,6 +13,7 @@ from evenhand import registry
 from evenhand.errors import CallError, TableError
 from evenhand.judge.across_arms.averages import averages, too_few_arms
 from evenhand.judge.across_arms.collective import collective_claims
+from evenhand.judge.across_arms.shrunken import shrunken_differences
 from evenhand.judge.core import families
 from evenhand.judge.core.disparities.rows import GroupEstimates, Table, build_disparities
 from evenhand.judge.core.estimates import classes_of, collapse_equal_rows, groups_of, observe
@@ -129,6 +130,7 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
     gap_rows, gap_pairs = build_disparities(table, aggregated, reference, settings)
     comparisons = families.adjust_all([*pairs, *gap_pairs], aggregated, predictions, reference, settings)
     claims = collective_claims(pairs, comparisons, predictions, settings)
+    shrunken = shrunken_differences(pairs, comparisons, predictions, settings)
     written = document(predictions, columns, settings, rate_rows, gap_rows, comparisons, reference)
     further = {
         "problems": [
@@ -137,5 +139,6 @@ def judge_predictions(predictions: Predictions, columns: Columns, settings: Sett
         ],
         "collective": [row.to_dict() for row in claims],
         "averages": averages(predictions, reference, settings),
+        "shrunken": [row.to_dict() for row in shrunken],
     }
     return AuditResult({**written, **further})

@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from evenhand.judge.documents import without_nan
 from evenhand.report.document import Document
 
-_TABLES = ("rates", "disparities", "comparisons", "averages", "collective", "vulnerability", "stability")
+_TABLES = (
+    *("rates", "disparities", "comparisons", "averages", "collective", "shrunken"),
+    *("vulnerability", "stability"),
+)
 
 #: Additional tables of generations and likelihoods, and the parts of nested ones.
 _FURTHER = ("shares", "options", "inversions", "conclusions", "survival", "variance", "scorings")

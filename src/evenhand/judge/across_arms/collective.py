@@ -2,7 +2,7 @@
 
 A claim is declared for every candidate, attribute and primary metric, in both directions. All claims of an
 audit hold together with probability 1 - alpha (Bonferroni over the claims), beside the family of verdicts on
-single groups. See `stats/closed.py`.
+single groups. See `stats/groups/closed.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evenhand.judge.core.evidence import PairedEstimate, Score, Wald
 from evenhand.judge.core.moderation import moderate
 from evenhand.judge.rows import NAN, CollectiveRow, ComparisonRow
 from evenhand.judge.settings import Settings
-from evenhand.judge.stats import closed
+from evenhand.judge.stats.groups import closed
 from evenhand.judge.stats.moderated import RunCells
 from evenhand.judge.stats.paired import ScorePaired, WaldPaired, stack
 from evenhand.tables.schema import BoolArray, FloatArray, Predictions

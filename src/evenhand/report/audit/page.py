@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import averages, charts, collective, wording
+from evenhand.report.audit import shrunken
 from evenhand.report.audit import wording as method_wording
 from evenhand.report.cells import (
     change_cell,
@@ -86,6 +87,7 @@ def shared_view(document: Document) -> dict[str, Any]:
         "flips": flips_line(document, most=_MOST_FLIPS),
         "undecided": undecided_line(document),
         "averages": _averages(document) if document.get("averages") else None,
+        "shrunken": shrunken.view(document),
         "collective": Findings(collective.HEADING, collective.claims(document), ""),
         "inputs": inputs_table(document),
         "settings": settings_list(document),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evenhand.report import averages, collective, wording
+from evenhand.report.audit import shrunken
 from evenhand.report.document import Document, Row, arms, number, unique
 from evenhand.report.wording import amount, metric_name
 
@@ -20,6 +21,7 @@ def how_computed(document: Document) -> list[tuple[str, str]]:
             ("Verdicts", _verdict_rule(settings)),
             *([(collective.HEADING, collective.method(level))] if document.get("collective") else []),
             *([(averages.HEADING, averages.method(document, level))] if document.get("averages") else []),
+            *([(shrunken.HEADING, shrunken.method(document))] if shrunken.view(document) else []),
             ("Scope of the verdicts", wording.unit_note(document)),
             (
                 "Flips",
