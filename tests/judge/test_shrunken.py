@@ -109,7 +109,7 @@ def test_estimates_lie_between_the_direct_difference_and_the_target():
         assert (low <= s.estimate).all()
         assert (s.estimate <= high).all()
         assert ((s.low < s.estimate) & (s.estimate < s.high)).all()
-        assert s.own * difference + (1 - s.own) * s.target == pytest.approx(s.estimate)
+        assert s.direct_weight * difference + (1 - s.direct_weight) * s.target == pytest.approx(s.estimate)
         mirrored = shrink(-difference[::-1], variance[::-1], 0.05)
         assert mirrored.estimate[::-1] == pytest.approx(-s.estimate)
         assert mirrored.high[::-1] == pytest.approx(-s.low, abs=1e-7)
@@ -120,12 +120,12 @@ def test_a_group_far_from_the_others_keeps_more_of_its_own_difference_as_it_grow
     own, width = [], []
     for rows in (20, 60, 200, 1000):
         s = shrink(difference, np.array([0.0003] * 5 + [0.12 / rows]), 0.05)
-        own.append(s.own[-1])
+        own.append(s.direct_weight[-1])
         width.append(s.high[-1] - s.low[-1])
     assert (np.diff(own) > 0).all()
     assert own[-1] > 0.95
     near = shrink(np.append(difference[:5], -0.02), np.array([0.0003] * 5 + [0.12 / 60]), 0.05)
-    assert near.own[-1] < own[1] / 2
+    assert near.direct_weight[-1] < own[1] / 2
     assert near.high[-1] - near.low[-1] < width[1] / 2  # torn between the others and its own, it says so
 
 
@@ -135,7 +135,7 @@ def test_groups_that_agree_lend_each_other_more_than_those_that_differ():
     direct = 2 * 1.96 * np.sqrt(0.004)
     assert (agree.high - agree.low < 0.75 * direct).all()
     assert (differ.high - differ.low > 0.95 * direct).all()
-    assert (differ.own > 0.9).all()
+    assert (differ.direct_weight > 0.9).all()
 
 
 def shares(difference, n, *, run_variance=0.0, run_dof=np.inf, absolute=0.1):
@@ -155,7 +155,7 @@ def test_what_is_borrowed_brings_the_shifts_of_the_runs_that_it_comes_from():
     assert shifted.estimate == pytest.approx(calm.estimate)
     half, before = shifted.high - shifted.estimate, calm.high - calm.estimate
     assert half[:3] == pytest.approx(np.hypot(before[:3], 2.262 * 0.02), abs=1e-3)
-    borrowed = (1 - calm.own[3]) * 0.02**2
+    borrowed = (1 - calm.direct_weight[3]) * 0.02**2
     assert half[3] == pytest.approx(np.hypot(before[3], 2.262 * np.sqrt(borrowed)), abs=1e-3)
 
 

@@ -47,7 +47,10 @@ MIN_TAU = 0.1
 RHOS = (0.0, 1 / 3, 2 / 3, 0.95)
 
 #: Bisection steps of a limit, within an interval of length 4.
-LIMIT_STEPS = 40
+LIMIT_STEPS = 34
+
+#: Smallest weight of a part of the posterior that counts, and smallest standard deviation.
+NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -59,19 +62,19 @@ class Shrunken:
         low: [G] lower limit.
         high: [G] upper limit.
         target: [G] what the other groups say, which the estimate is drawn towards.
-        own: [G] share of the direct difference in the estimate; the rest is that of `target`.
+        direct_weight: [G] share of the direct difference in the estimate; the rest is that of `target`.
     """
 
     estimate: FloatArray
     low: FloatArray
     high: FloatArray
     target: FloatArray
-    own: FloatArray
+    direct_weight: FloatArray
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the other groups say of each group, for N values of tau and rho.
+    """Predictions of each group from the others, for N values of tau and rho.
 
     Attributes:
         weight: [N] probability of each value, given all groups.
@@ -96,14 +99,14 @@ def shrink(
         codes: [attributes, G] value of each crossing in each attribute; None for groups of one attribute.
     """
     same = None if codes is None else (codes[:, :, None] == codes[:, None, :]).mean(axis=0)
-    given = predict(difference, variance, same)
-    weight, mean, spread, own = _posterior(given, difference, variance)
+    predicted = predict(difference, variance, same)
+    weight, mean, spread, direct = _posterior(predicted, difference, variance)
     estimate = (weight * mean).sum(axis=0)
-    kept = (weight * own).sum(axis=0)
-    # Of predictions, those count that the estimate is drawn towards: it is kept D + (1 - kept) target.
-    target = (weight * (mean - own * difference)).sum(axis=0) / (1 - kept)
-    low, high = (_quantile(p, weight, mean, spread) for p in (alpha / 2, 1 - alpha / 2))
-    return Shrunken(estimate, low, high, target, kept)
+    direct_weight = (weight * direct).sum(axis=0)
+    # The mean of the predictions, by how much each draws: the estimate is w D + (1 - w) target.
+    target = (weight * (mean - direct * difference)).sum(axis=0) / (1 - direct_weight)
+    low, high = _quantiles(np.array([alpha / 2, 1 - alpha / 2]), weight, mean, spread)
+    return Shrunken(estimate, low, high, target, direct_weight)
 
 
 def shrink_shares(
@@ -140,7 +143,7 @@ def shrink_shares(
     s = shrink(shares.difference, variance, alpha, codes)
     below, above = s.estimate - s.low, s.high - s.estimate
     v = shares.variation
-    borrowed = (1 - s.own) * np.average(v.run_variance, weights=1 / variance)
+    borrowed = (1 - s.direct_weight) * np.average(v.run_variance, weights=1 / variance)
     shift = np.maximum(v.run_variance, borrowed)
     share, larger = (
         np.clip((of_runs + v.flip_variance) / (over_rows + of_runs), 1e-12, 1.0)
@@ -216,7 +219,7 @@ def _of_structure(
 
 
 def _posterior(
-    given: Prediction, difference: FloatArray, variance: FloatArray
+    predicted: Prediction, difference: FloatArray, variance: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Update the predictions by the groups' own differences.
 
@@ -224,30 +227,31 @@ def _posterior(
         [2 N, G] of the groups that are like the others and of those that are not: weights, which add up to 1
         for each group, means, standard deviations, and the weight of the group's own difference in the mean.
     """
-    total = given.variance + variance
-    distance = (difference - given.mean) ** 2
+    total = predicted.variance + variance
+    distance = (difference - predicted.mean) ** 2
     outlying = total + OUTLIER_SD**2
     # How much better the difference agrees with an outlying group; the likelihood of all groups contains the
     # other factor already.
     ratio = np.sqrt(total / outlying) * np.exp(0.5 * distance * (1 / total - 1 / outlying))
-    like = given.weight[:, None] * np.ones_like(ratio)
+    like = predicted.weight[:, None] * np.ones_like(ratio)
     weight = np.concatenate([(1 - OUTLIER_SHARE) * like, OUTLIER_SHARE * like * ratio])
-    prior = np.concatenate([given.variance, given.variance + OUTLIER_SD**2])
-    own = prior / (prior + variance)
-    mean = np.concatenate([given.mean, given.mean]) * (1 - own) + own * difference
-    return weight / weight.sum(axis=0), mean, np.sqrt(own * variance), own
+    prior = np.concatenate([predicted.variance, predicted.variance + OUTLIER_SD**2])
+    direct = prior / (prior + variance)
+    mean = np.concatenate([predicted.mean, predicted.mean]) * (1 - direct) + direct * difference
+    return weight / weight.sum(axis=0), mean, np.sqrt(direct * variance), direct
 
 
-def _quantile(level: float, weight: FloatArray, mean: FloatArray, spread: FloatArray) -> FloatArray:
-    """[G] quantile of a mixture of normal distributions for each group; all arguments [N, G]."""
+def _quantiles(levels: FloatArray, weight: FloatArray, mean: FloatArray, spread: FloatArray) -> FloatArray:
+    """[L, G] quantiles of a mixture of normal distributions for each group; other arguments are [N, G]."""
     from scipy.special import ndtr  # noqa: PLC0415
 
-    some = weight.max(axis=1) > 1e-9
-    weight, mean, spread = weight[some], mean[some], np.maximum(spread[some], 1e-12)
+    some = weight.max(axis=1) > NEGLIGIBLE
+    weight, mean, spread = weight[some], mean[some], np.maximum(spread[some], NEGLIGIBLE)
 
-    def below(at: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        return np.asarray((weight * ndtr((at - mean) / spread)).sum(axis=0) < level)
+    def below(at: FloatArray) -> BoolArray:
+        share = (weight * ndtr((at[:, None] - mean) / spread)).sum(axis=1)
+        return np.asarray(share < levels[:, None])
 
-    groups = weight.shape[1]
-    inside, outside = bisect(np.full(groups, -2.0), np.full(groups, 2.0), below, LIMIT_STEPS)
+    ends = np.full((len(levels), weight.shape[1]), 2.0)
+    inside, outside = bisect(-ends, ends, below, LIMIT_STEPS)
     return (inside + outside) / 2
