@@ -41,7 +41,7 @@ def caption(rows: Sequence[Row]) -> str:
     few = "in these runs " if wording.of_few_runs(rows) else ""
     return (
         "Each difference is drawn towards what the other groups of its attribute show, the more the fewer "
-        "rows the group has: with few rows that is a better guess than the group's own difference. Its "
+        "rows it has: with few rows that is, on average, a better guess than the group's own difference. Its "
         f"interval contains the true difference {few}in {level} of the groups, on average over the groups. "
         "It does not hold for all groups at once, nor for each single group, and least for one that is "
         "unlike the others. It stands beside the direct difference with a pointwise interval. No verdict "
