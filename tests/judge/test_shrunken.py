@@ -228,7 +228,7 @@ def test_a_rate_and_its_complement_mirror_each_other():
 def test_few_groups_lend_nothing_and_small_ones_are_left_out():
     rows = audit(worlds(0.8, sizes=(400, 300, 200, 5)))["shrunken"]
     assert {r["reason"] for r in rows} == {
-        "3 groups of this attribute can be compared, and others are drawn on from 4 on",
+        "3 groups of this attribute can be compared, fewer than 4: too few to show how they vary",
         "5 rows, fewer than 10",
     }
     assert [r["status"] for r in rows] == ["undefined"] * 3 + ["too_small"]

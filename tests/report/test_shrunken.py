@@ -67,7 +67,7 @@ def test_without_shrunken_estimates_there_is_no_section():
 
 
 def test_an_attribute_without_them_is_named_with_its_reason(document):
-    reason = "3 groups of this attribute can be compared, and others are drawn on from 4 on"
+    reason = "3 groups of this attribute can be compared, fewer than 4: too few to show how they vary"
     row = {**document["shrunken"][0], "attribute": "sex", "shrunken_difference": None, "status": "undefined"}
     more = {**document, "shrunken": [*document["shrunken"], {**row, "reason": reason}]}
     assert shrunken.view(more)["left_out"] == [f"sex has none: {reason}."]

@@ -100,8 +100,10 @@ def _shrunken(
     """Shrink disjoint groups; those without an interval of their own are left out."""
     used = [i for i, (_, p) in enumerate(members) if isinstance(p.evidence, Score)]
     if len(used) < MIN_GROUPS:
-        number = f"{len(used)} group{'' if len(used) == 1 else 's'}"
-        few = f"{number} of this attribute can be compared, and others are drawn on from {MIN_GROUPS} on"
+        few = (
+            f"{len(used)} group{'' if len(used) == 1 else 's'} of this attribute can be compared, fewer than "
+            f"{MIN_GROUPS}: too few to show how they vary"
+        )
         return [_without(row, few) for row in rows]
     evidence = [(m.evidence, d.evidence) for d, m in (members[i] for i in used)]
     scores = [(m, d) for m, d in evidence if isinstance(m, Score) and isinstance(d, Score)]
