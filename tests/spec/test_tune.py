@@ -31,6 +31,34 @@ def test_trials_are_the_product_of_each_arm():
         assert {(t.config.rank, t.config.alpha) for t in arm.trials} == {(rank, 4)}
 
 
+def test_factors_are_multiples_of_each_methods_default_rate():
+    one = study(
+        methods={
+            name: {"tune": {"learning_rate_factor": [0.3, 1, 3], "epochs": [2]}}
+            for name in ("full", "lora", "c3a")
+        }
+    )
+    for arm, default in zip(one.arms, (1e-4, 1e-3, 0.3), strict=True):
+        assert [t.learning_rate for t in arm.trials] == [float(f"{f * default:.6g}") for f in (0.3, 1, 3)]
+        assert [t.epochs for t in arm.trials] == [2, 2, 2]
+    # The rates of the trials are those that a study of these rates has, with the same runs.
+    [same] = study(methods={"full": {"tune": {"learning_rate": [3e-5, 1e-4, 3e-4], "epochs": [2]}}}).arms
+    assert same.trials == one.arms[0].trials
+
+
+@pytest.mark.parametrize(
+    ("tune", "told"),
+    [
+        ({"learning_rate_factor": [0, 1]}, "got 0; must be a number above 0"),
+        ({"learning_rate_factor": ["much"]}, "got 'much'; must be a number above 0"),
+        ({"learning_rate_factor": [1, 2], "learning_rate": [1e-4, 1e-3]}, "'learning_rate' is given too"),
+        ({"learning_rate_facter": [1, 2]}, "did you mean 'learning_rate_factor'?"),
+    ],
+)
+def test_wrong_factors(tune, told):
+    assert told.lower() in " ".join(wrong(methods={"full": {"tune": tune}})).lower()
+
+
 def test_options_of_a_method_can_be_tried_too_and_lists_of_lists():
     one = study(
         methods={"lora": {"tune": {"alpha": [8, 16], "targets": [["mlp.up"], ["mlp.up", "mlp.down"]]}}}

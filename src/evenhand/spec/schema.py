@@ -21,7 +21,8 @@ from evenhand.spec.plugins import (
     plugin,
 )
 from evenhand.spec.read import COPIED_KEYS, REQUIRED_KEYS
-from evenhand.spec.sections.arms import RATES, TUNE
+from evenhand.spec.sections.arms import RATE_FACTOR, RATES, TUNE
+from evenhand.spec.sections.existing import EXISTING, EXISTING_MODELS
 from evenhand.spec.sections.models import HubOptions
 from evenhand.spec.sections.privacy import COPIED_KEYS as PRIVACY
 from evenhand.spec.sections.sweep import list_depth
@@ -120,7 +121,20 @@ def _methods(definitions: Schema) -> Schema:
         "type": "object",
         "minProperties": 1,
         "properties": {name: _block(name, named) for name in options},
-        "additionalProperties": {**named, "required": ["method"]},
+        "additionalProperties": {"anyOf": [{**named, "required": ["method"]}, _existing(definitions)]},
+    }
+
+
+def _existing(definitions: Schema) -> Schema:
+    """Build the schema of the short form of existing models, under any name."""
+    fields = _field_schemas(config_of(METHODS, EXISTING), definitions)
+    models = fields.pop(EXISTING_MODELS)
+    return {
+        "description": "Models that exist already: hub ids or folders, one for each seed.",
+        "type": "object",
+        "required": [EXISTING],
+        "properties": {EXISTING: {"anyOf": [{"type": "string"}, models]}, **fields},
+        "additionalProperties": False,
     }
 
 
@@ -132,6 +146,14 @@ def _tune(properties: Schema) -> Schema:
         "minProperties": 1,
         "properties": {
             name: {"type": "array", "minItems": 1, "items": schema} for name, schema in properties.items()
+        }
+        | {
+            RATE_FACTOR: {
+                "description": "Learning rates to try, as multiples of the method's default one.",
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": "number", "exclusiveMinimum": 0},
+            }
         },
         "additionalProperties": False,
     }

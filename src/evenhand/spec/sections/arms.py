@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,10 @@ from evenhand.spec.yaml.tree import Location, Node, Plain, format_value
 
 RATES = ("learning_rate", "epochs")
 TUNE = "tune"
+#: A key of `tune`: learning rates as multiples of the method's default one.
+RATE_FACTOR = "learning_rate_factor"
+#: Significant digits of such a rate, so that 3 times 0.0001 is 0.0003.
+_RATE_DIGITS = 12
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
 
 
@@ -83,7 +88,8 @@ def _read_block(name: str, node: Node, complaints: Complaints) -> list[Arm]:
     options = node.under({key: value for key, value in node.value.items() if key not in {"method", TUNE}})
     info = plugin(METHODS, method).INFO
     defaults = {key: Node(getattr(info, key), node.location.child(key)) for key in RATES}
-    trial_values = _read_trial_values(node.value.get(TUNE), options, config, complaints)
+    tune = _expand_factors(node.value.get(TUNE), info.learning_rate, complaints)
+    trial_values = _read_trial_values(tune, options, config, complaints)
     if trial_values is None:
         return []
     arms = []
@@ -103,6 +109,29 @@ def _read_block(name: str, node: Node, complaints: Complaints) -> list[Arm]:
     return arms
 
 
+def _expand_factors(node: Node | None, default: float, complaints: Complaints) -> Node | None:
+    """Replace the factors in a `tune` by the learning rates that they mean: multiples of the default one.
+
+    Good rates of methods differ by orders of magnitude, so one grid of factors gives all the same budget.
+    """
+    if node is None or not isinstance(node.value, dict) or RATE_FACTOR not in node.value:
+        return node
+    factors = node.value[RATE_FACTOR]
+    others = {key: value for key, value in node.value.items() if key != RATE_FACTOR}
+    if RATES[0] in others:
+        complaints.add(factors.location, f"'{RATES[0]}' is given too; give one of them.")
+        return node.under(others)
+    numbers = factors.value if isinstance(factors.value, list) else [factors]
+    rates = []
+    for number in numbers:
+        value = number.plain
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            complaints.add(number.location, f"got {format_value(value)}; must be a number above 0.")
+            continue
+        rates.append(Node(float(f"{value * default:.{_RATE_DIGITS}g}"), number.location))
+    return node.under({RATES[0]: Node(rates, factors.location), **others}) if rates else node.under(others)
+
+
 def _read_trial_values(
     node: Node | None, options: Node, config: type[Frozen], complaints: Complaints
 ) -> list[Mapping[str, Node]] | None:
@@ -119,7 +148,7 @@ def _read_trial_values(
         return None
     before = len(complaints)
     models = (select_fields(Arm, *RATES), config)
-    known = [*RATES, *config.model_fields]
+    known = [*RATES, RATE_FACTOR, *config.model_fields]
     combinations = expand_lists(node, models, complaints)
     varied = combinations[0].varied if combinations else ()
     fixed = options.value if isinstance(options.value, dict) else {}
