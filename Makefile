@@ -72,6 +72,7 @@ simulate: $(VENV)/dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.plans
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.collective
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.averages
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.shrunken
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.attacks
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulate.translations
 
