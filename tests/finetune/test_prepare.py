@@ -6,8 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+import transformers
 
-from evenhand.finetune import run
+from evenhand.finetune import Model, run
+from evenhand.finetune.modeling.pretrained import load_base
 from tests.finetune import worlds
 
 
@@ -58,8 +61,34 @@ def test_code_of_others_is_not_run(bert, datasets, tmp_path):
     config = json.loads((bert / "config.json").read_text())
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}
     (bert / "config.json").write_text(json.dumps(config))
-    assert said(bert, datasets["text"]).complaints
+    (told,) = said(bert, datasets["text"]).complaints
+    assert "needs code of its authors (auto_map in config.json), which evenhand does not run" in told
     assert not mark.exists()
+
+
+def test_a_type_that_transformers_does_not_know(bert, datasets):
+    config = json.loads((bert / "config.json").read_text()) | {"model_type": "bret"}
+    (bert / "config.json").write_text(json.dumps(config))
+    (told,) = said(bert, datasets["text"]).complaints
+    assert "does not know its model_type, 'bret'" in told
+    assert "did you mean 'bert'?" in told.lower()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_in_half_precision_are_read_in_float32(bert, datasets, dtype, tmp_path):
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(bert)
+    folder = tmp_path / dtype
+    model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size="20KB")
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+    for path in bert.glob("tokenizer*"):
+        shutil.copy(path, folder)
+    assert not said(folder, datasets["text"], "lora").complaints
+    base = load_base(Model(str(folder)), "text", ("no", "yes"), "float32")
+    assert {p.dtype for p in base.model.parameters()} == {torch.float32}
+    own = dict(model.named_parameters())
+    for name, p in base.model.named_parameters():
+        if not name.startswith("classifier"):
+            assert torch.equal(p, own[name].float())
 
 
 def test_texts_model_for_pictures(folders, datasets):

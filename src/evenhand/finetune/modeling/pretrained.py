@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -267,7 +268,7 @@ def _load_config(path: str, name: str) -> Any:
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
     except Exception as error:
         # A faulty file raises OSError, ValueError, KeyError, TypeError, ...
-        raise InputError(_load_complaint(path, name, error)) from None
+        raise InputError(_unknown_type(path, name) or _load_complaint(path, name, error)) from None
 
 
 def _load_weights(
@@ -291,6 +292,28 @@ def _load_weights(
         transformers.logging.set_verbosity(shown)
     misfits = {m[0] if isinstance(m, tuple) else m for m in info["mismatched_keys"]}
     return model.eval(), set(info["missing_keys"]) - misfits, misfits
+
+
+def _unknown_type(path: str, name: str) -> str:
+    """Return the complaint about a model whose type transformers does not know; empty for other faults."""
+    from transformers import CONFIG_MAPPING, __version__  # noqa: PLC0415
+
+    try:
+        config = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+        kind = config["model_type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    if "auto_map" in config:
+        return (
+            f"model '{name}': needs code of its authors (auto_map in config.json), which evenhand does not "
+            "run. Models whose code is part of transformers need none; look for a conversion of this one."
+        )
+    if kind in CONFIG_MAPPING:
+        return ""
+    return (
+        f"model '{name}': transformers {__version__} does not know its model_type, '{kind}'; install a newer "
+        f"version if it is newer than that. {nearest(str(kind), sorted(CONFIG_MAPPING))}"
+    )
 
 
 def _load_complaint(path: str, name: str, error: Exception) -> str:
