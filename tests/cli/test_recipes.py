@@ -9,6 +9,7 @@ import pytest
 
 import evenhand
 from evenhand.cli import main
+from evenhand.spec.plugins import METHODS
 from evenhand.spec.read import read_studies
 from evenhand.spec.recipes import describe_recipe, recipe_names, recipe_path
 from evenhand.study.plan import plan
@@ -193,3 +194,19 @@ def test_the_memory_in_a_header_is_that_of_the_dry_run(name, tmp_path, monkeypat
     said = re.search(r"(takes about|less than) (\d+) GB", head.replace("# ", ""))
     assert said
     assert float(said[2]) == pytest.approx(most, abs=1 if said[1] == "takes about" else 2)
+
+
+@pytest.mark.parametrize("reads", ["text", "image"])
+def test_a_panel_has_every_method_with_the_same_budget(reads):
+    from evenhand import registry
+
+    [study] = read_studies(f"peft_panel_{reads}")
+    cards = {name: registry.load(METHODS, name).INFO for name in registry.names(METHODS)}
+    fitting = {
+        name for name, info in cards.items() if name != "none" and not info.ready and reads in info.inputs
+    }
+    assert {arm.method for arm in study.arms} == fitting
+    for arm in study.arms:
+        rates = [trial.learning_rate for trial in arm.trials]
+        assert rates == [pytest.approx(f * cards[arm.method].learning_rate) for f in (0.3, 1, 3)]
+    assert study.arms[0].method == study.audit.reference == "full"

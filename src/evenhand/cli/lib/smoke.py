@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: Values of one list; fewer when several lists are combined.
 _MAX_VALUES, _MAX_COMBINED_VALUES = 3, 2
 _MAX_SEEDS = 2
+#: With more arms than this, each is tried with one trial and one seed.
+_MANY_ARMS = 8
 _MAX_REFERENCES = 3
 _MAX_NAME_LENGTH = 100
 SUFFIX = "-smoke"
@@ -36,7 +38,10 @@ def shrink_study(study: Study) -> Study:
     study = _without_ready_arms(study)
     models, widths = _stand_ins(study.models[:_MAX_VALUES], task_of(study.dataset))
     width = min(widths, default=None)
-    arms = tuple(_shorten(arm, width) for arm in _select_arms(study.arms, study.audit.reference))
+    selected = _select_arms(study.arms, study.audit.reference)
+    many = len(selected) > _MANY_ARMS
+    trials, seeds = (1, 1) if many else (_MAX_VALUES, _MAX_SEEDS)
+    arms = tuple(_shorten(arm, width, trials) for arm in selected)
     if len(arms) < len(study.arms):
         click.echo(f"{study.name}: {len(arms)} of {len(study.arms)} arms are tried.", err=True)
     capped = [arm.name for arm in study.arms if width is not None and _rank(arm.config) > width]
@@ -54,7 +59,7 @@ def shrink_study(study: Study) -> Study:
             "dataset": study.dataset.model_copy(update={"smoke": True}),
             "models": tuple(models),
             "arms": arms,
-            "seeds": study.seeds[:_MAX_SEEDS],
+            "seeds": study.seeds[:seeds],
             "privacy": privacy,
             # One forward pass per step: the made-up texts are short. On a CPU, matrices this small take
             # six times as long in bfloat16.
@@ -136,11 +141,11 @@ def _select_arms(arms: Sequence[Arm], reference: str) -> list[Arm]:
     return selected
 
 
-def _shorten(arm: Arm, width: int | None) -> Arm:
+def _shorten(arm: Arm, width: int | None, most_trials: int) -> Arm:
     """Limit an arm to one epoch, a few trials, and ranks up to the width of the stand-in."""
     trials = tuple(
         trial.model_copy(update={"epochs": 1, "config": _cap_rank(trial.config, width)})
-        for trial in arm.trials[:_MAX_VALUES]
+        for trial in arm.trials[:most_trials]
     )
     return arm.model_copy(update={"epochs": 1, "config": _cap_rank(arm.config, width), "trials": trials})
 
