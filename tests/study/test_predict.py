@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from evenhand.cli import main
 from evenhand.finetune import run
+from evenhand.finetune.modeling.ready import ReadySource, load_ready
 from tests.finetune import worlds
 
 DATA = worlds.data_of(worlds.texts())
@@ -304,6 +305,47 @@ def test_pickled_adapters_are_not_read(trained, posts, tmp_path, capsys):
     (folder / "adapter_model.safetensors").unlink()
     assert on(posts, f"--arm=a={folder}", "--to", tmp_path / "to") == 2
     assert "pickles" in capsys.readouterr().err
+
+
+OLD_NAMES = {
+    "vit.layers.": "vit.encoder.layer.",
+    ".q_proj.": ".attention.query.",
+    ".v_proj.": ".attention.value.",
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_layers_under_the_names_of_transformers_4(bases, tmp_path, capsys):
+    plain = transformers.AutoModelForImageClassification.from_pretrained(
+        bases["vit"], num_labels=2, ignore_mismatched_sizes=True
+    )
+    options = {"r": 2, "target_modules": ["q_proj", "v_proj"], "modules_to_save": ["classifier"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = peft.get_peft_model(plain, peft.LoraConfig(**options, init_lora_weights=False)).eval()
+        model.save_pretrained(tmp_path / "new")
+    old = tmp_path / "old"
+    old.mkdir()
+    weights = {}
+    for key, weight in load_file(tmp_path / "new" / "adapter_model.safetensors").items():
+        for now, before in OLD_NAMES.items():
+            key = key.replace(now, before)
+        weights[key] = weight
+    assert any(".encoder.layer.1.attention.attention.query.lora_B." in key for key in weights)
+    save_file(weights, old / "adapter_model.safetensors", metadata={"format": "pt"})
+    settings = json.loads((tmp_path / "new" / "adapter_config.json").read_text())
+    settings["target_modules"] = ["query", "value"]
+    (old / "adapter_config.json").write_text(json.dumps(settings))
+    found = []
+    for name in ("new", "old"):
+        ready = load_ready(
+            ReadySource(str(tmp_path / name), classes=("no", "yes")), "image", ("no", "yes"), "float32"
+        )
+        with torch.no_grad():
+            found.append(ready.model(pixel_values=torch.ones(1, 3, 16, 16)).logits)
+            own = model(pixel_values=torch.ones(1, 3, 16, 16)).logits
+        assert torch.equal(found[-1], own)
+    assert "they are matched by what they do" in ready.remarks[0]
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

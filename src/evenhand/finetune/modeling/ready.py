@@ -8,8 +8,10 @@ each is refused, or said.
 from __future__ import annotations
 
 import json
+import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,16 @@ import torch
 
 from evenhand.errors import InputError
 from evenhand.finetune import Model
+from evenhand.finetune.methods._peft import layer_of
 from evenhand.finetune.modeling import heads, processor, tokens
 from evenhand.finetune.modeling.pretrained import PretrainedModel, load_base, locate_ready_files
+from evenhand.finetune.models import ALL_LINEAR
+from evenhand.finetune.models._roles import roles_of_name
 
 ADAPTER_CONFIG, _ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _MAX_LISTED = 4
+#: The beginning of the names of an adapter's weights.
+_PREFIX = "base_model.model."
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,13 @@ def _load_adapter(
     options = {} if revision is None else {"revision": revision}
     base = load_base(Model(name, options), task, outputs, precision)
     _refuse_fresh(source.name, _without_weights(base, weights), f"neither the adapter nor its base '{name}'")
-    model = _attach(source.name, path, base, settings, weights)
+    if renamed := _renamed(base, settings, weights):
+        remarks.append(
+            f"'{source.name}': its layers have the names of another version of transformers; they are "
+            f"matched by what they do ({next(iter(renamed))} is {next(iter(renamed.values()))})."
+        )
+    with _under_new_names(path, settings, weights, renamed) as folder:
+        model = _attach(source.name, folder, base, settings, weights)
     facts |= {"kind": settings["peft_type"], "base": name, "base_commit": base.revision}
     facts["peft_version"] = settings.get("peft_version")
     if tokens.has_tokenizer(path) or any((path / file).is_file() for file in processor.FILES):
@@ -273,6 +286,60 @@ def _refuse_fresh(name: str, modules: Sequence[str], holder: str) -> None:
 def _without_weights(base: PretrainedModel, weights: Mapping[str, torch.Tensor]) -> list[str]:
     """Return the modules that neither the base's files nor the adapter's have."""
     return [module for module in base.new_modules if not any(f".{module}." in f".{key}" for key in weights)]
+
+
+def _renamed(
+    base: PretrainedModel, settings: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
+) -> dict[str, str]:
+    """Match the layers of an adapter that the base lacks with its layers of the same role and numbers.
+
+    transformers 5 has renamed the layers of some families: ViT's `attention.attention.query` is
+    `attention.q_proj`. PEFT converts the names of some families only.
+
+    Returns:
+        New names by old names; empty unless every unknown layer has exactly one counterpart.
+    """
+    from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING  # noqa: PLC0415
+
+    added = PEFT_TYPE_TO_PREFIX_MAPPING.get(settings["peft_type"], "")
+    known = {name for name, _ in base.model.named_modules()}
+    keys = [key.removeprefix(_PREFIX) for key in weights if added and f".{added}" in key]
+    unknown = dict.fromkeys(name for key in keys if (name := key.split(f".{added}")[0]) not in known)
+    by_role: dict[tuple[object, ...], list[str]] = {}
+    for name in base.roles.layers.get(ALL_LINEAR, ()):
+        by_role.setdefault((roles_of_name(name), layer_of(f".{name}")), []).append(name)
+    renamed = {}
+    for name in unknown:
+        roles = roles_of_name(name)
+        fitting = by_role.get((roles, layer_of(f".{name}")), []) if roles else []
+        if len(fitting) != 1:
+            return {}
+        renamed[name] = fitting[0]
+    return renamed
+
+
+@contextmanager
+def _under_new_names(
+    path: Path, settings: Mapping[str, Any], weights: Mapping[str, torch.Tensor], renamed: Mapping[str, str]
+) -> Iterator[Path]:
+    """Provide the folder of an adapter: its own, or a temporary copy whose layers have new names."""
+    if not renamed:
+        yield path
+        return
+    from safetensors.torch import save_file  # noqa: PLC0415
+
+    def rename(key: str) -> str:
+        for old, new in renamed.items():
+            if key.startswith(f"{_PREFIX}{old}."):
+                return f"{_PREFIX}{new}{key.removeprefix(_PREFIX + old)}"
+        return key
+
+    with tempfile.TemporaryDirectory() as folder:
+        changed = {**settings, "target_modules": sorted(set(renamed.values()))}
+        (Path(folder) / ADAPTER_CONFIG).write_text(json.dumps(changed), encoding="utf-8")
+        renamed_weights = {rename(key): weight for key, weight in weights.items()}
+        save_file(renamed_weights, Path(folder) / _ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        yield Path(folder)
 
 
 def _attach(
