@@ -18,6 +18,7 @@ from evenhand.finetune.estimate import size
 from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.adapt import METHODS
 from evenhand.finetune.modeling.pretrained import FAMILIES, load_base
+from evenhand.finetune.modeling.ready import ReadySource, load_ready
 from tests.finetune import worlds
 
 AUTO = {
@@ -98,6 +99,8 @@ def test_method_trains_saves_and_reloads(family, method, folders, data, tmp_path
     if info.merges:
         assert facts["checks"]["merged"] < 1e-5
     check_estimate(job, rows, facts, tmp_path)
+    for saved in tmp_path.glob("[am]*/"):  # `evenhand predict` finds a place for every weight
+        assert load_ready(ReadySource(str(saved)), rows.examples.task, ("no", "yes"), "float32").remarks == ()
     assert facts["peak_memory_bytes"] >= 4 * facts["parameters"]
     seconds = facts["seconds"]
     assert {"load", "train", "predict", "total"} <= set(seconds)

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from evenhand import registry
 from evenhand.finetune import Model, run
@@ -123,6 +124,8 @@ def test_only_these_weights_are_trained(name, part, base, folders, datasets, tmp
     job = worlds.job_of(folders["bert"], name, learning_rate=0.01)
     run.train(job, datasets["text"], tmp_path)
     plain = checkpoint.reload(base, tmp_path / "adapter").merge_and_unload()
+    saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert not [n for n in saved if "modules_to_save" in n or "original_module" in n]
     inner = {n: p for n, p in plain.named_parameters() if not n.startswith("classifier")}
     changed = {n for n, p in inner.items() if not torch.equal(p, base.model.get_parameter(n))}
     assert changed == {n for n in inner if part in n}

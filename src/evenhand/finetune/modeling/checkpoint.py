@@ -130,10 +130,13 @@ def _save_model(model: Any, folder: Path) -> Path:
         warnings.simplefilter("ignore", FutureWarning)
         model.save_pretrained(str(path), **options)
     shutil.rmtree(start, ignore_errors=True)
-    if head:
-        # The subtraction of the initial adapter omits the fully trained modules: add the head again.
-        weights = path / "adapter_model.safetensors"
-        save_file({**head, **load_file(weights)}, weights, metadata={"format": "pt"})
+    file = path / "adapter_model.safetensors"
+    weights = load_file(file) if is_adapted(model) else {}
+    # The subtraction of the initial adapter omits the fully trained modules: the head is added again. Where
+    # biases are trained (BitFit), PEFT saves those of the head twice more.
+    complete = {**head, **{name: value for name, value in weights.items() if not _is_duplicate(name)}}
+    if complete.keys() != weights.keys():
+        save_file(complete, file, metadata={"format": "pt"})
     # PEFT adds a card with the local path of the base, which differs between machines.
     (path / "README.md").unlink(missing_ok=True)
     return path
@@ -149,8 +152,13 @@ def saved_weights(model: Any) -> Mapping[str, torch.Tensor]:
     """Return the weights that PEFT saves of an adapted model: those of the adapter and of the head."""
     from peft import get_peft_model_state_dict  # noqa: PLC0415
 
-    weights: Mapping[str, torch.Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return weights
+    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {name: value for name, value in weights.items() if not _is_duplicate(name)}
+
+
+def _is_duplicate(name: str) -> bool:
+    """Return True for a weight that PEFT saves under the name of a module in its own wrapper."""
+    return is_copied_module(name) or ".original_module." in name
 
 
 def _complete_config(path: Path, base: PretrainedModel, classes: Mapping[int, str]) -> None:
