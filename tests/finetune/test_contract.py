@@ -125,10 +125,12 @@ def test_method_starts_where_it_says(method, folders, data):
     base = load_base(Model(folders[family]), data(family).examples.task, ("no", "yes"), "float32")
     job, info = worlds.job_of(folders[family], method), registry.load(METHODS, method).INFO
     torch.manual_seed(3)
-    pixels = torch.randn(4, 3, 16, 16)
+    inputs = {"pixel_values": torch.randn(4, 3, 16, 16)}
+    if family not in worlds.IMAGE:
+        inputs = {"input_ids": torch.randint(4, 30, (4, 6)), "attention_mask": torch.ones(4, 6)}
     with torch.no_grad():
         models = base.copy(13), adapted_of(base, job)
-        plain, adapted = (model.eval()(pixel_values=pixels).logits for model in models)
+        plain, adapted = (model.eval()(**inputs).logits for model in models)
     assert torch.allclose(plain, adapted, atol=1e-6) == info.identity_at_start
 
 

@@ -279,6 +279,51 @@ def test_hira_multiplies_by_a_low_rank(base):
     assert np.linalg.matrix_rank(delta(model, base), tol=1e-4) > 20
 
 
+@pytest.mark.parametrize("kind", ["bert", "llama", "gpt2"])
+def test_prefix_adds_keys_to_every_row_alike(kind, folders):
+    """What a row gets does not depend on the padding beside it, and a prefix takes part in the attention."""
+    base = load_base(Model(folders[kind]), "text", ("no", "yes"), "float32")
+    method = registry.load(METHODS, "prefix_tuning")
+    model = method.apply(base.copy(1), base.roles, method.Config(tokens=3)).eval()
+    ids, mask = torch.randint(4, 30, (2, 7)), torch.ones(2, 7, dtype=torch.long)
+    ids[1, 4:], mask[1, 4:] = base.model.config.pad_token_id, 0
+    with torch.no_grad():
+        both = model(input_ids=ids, attention_mask=mask).logits
+        alone = model(input_ids=ids[1:, :4], attention_mask=mask[1:, :4]).logits
+        plain = base.copy(1)(input_ids=ids, attention_mask=mask).logits
+        prefix = model.prompt_encoder["default"].embedding.weight
+        assert prefix.shape[0] == 3
+        prefix[:, prefix.shape[1] // 2 :] *= 3  # the last layer's values
+        changed = model(input_ids=ids, attention_mask=mask).logits
+    close(both[1:], alone, 1e-6)
+    assert not np.allclose(both, plain, atol=1e-4)
+    assert not np.allclose(both, changed, atol=1e-4)
+
+
+def test_keys_of_a_prefix_in_attention(folders):
+    """A layer of BERT by hand: softmax over the keys of the prefix and those of the text."""
+    base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
+    method = registry.load(METHODS, "prefix_tuning")
+    model = method.apply(base.copy(1), base.roles, method.Config(tokens=3)).eval()
+    attention = model.get_base_model().get_submodule("bert.encoder.layer.0.attention.self")
+    seen = {}
+
+    def note(_, args, kwargs, out):
+        seen["x"] = (args[0] if args else kwargs["hidden_states"]).detach()
+        seen["out"] = out[0].detach()
+
+    attention.register_forward_hook(note, with_kwargs=True)
+    with torch.no_grad():
+        model(input_ids=torch.randint(4, 30, (1, 5)), attention_mask=torch.ones(1, 5))
+        x = seen["x"][0]
+        query, key, value = (getattr(attention, part)(x).view(5, 2, 16) for part in ("query", "key", "value"))
+        prefix = model.prompt_encoder["default"].embedding.weight.view(3, 2 * worlds.LAYERS, 2, 16)
+    keys, values = torch.cat([prefix[:, 0], key]), torch.cat([prefix[:, 1], value])
+    shares = torch.softmax(torch.einsum("qhd,khd->hqk", query, keys) / 4, -1)
+    expected = torch.einsum("hqk,khd->qhd", shares, values).reshape(5, 32)
+    close(seen["out"][0], expected.detach())
+
+
 @pytest.mark.parametrize("name", ["vera", "randlora", "shira", "fourierft", "waveft"])
 def test_random_choices_follow_the_seed(name, base):
     drawn = [delta(adapted(base, name, seed=seed), base) for seed in (1, 1, 2)]
@@ -331,6 +376,23 @@ def test_models_that_cannot_be_adapted(folders, datasets):
     assert "'attention.query' is of the kind Conv1D" in found
     (found,) = complaints(folders["llama"], datasets["text"], "bitfit")
     assert "no biases" in found
+    for family, words in (
+        ("distilbert", "takes no keys and values from outside"),
+        ("mistral", "attend to the nearest tokens only"),
+    ):
+        (found,) = complaints(folders[family], datasets["text"], "prefix_tuning")
+        assert words in found
+    job = worlds.job_of(folders["vit"], "prefix_tuning")
+    (found,) = run.prepare([job], datasets["image"]).complaints
+    assert "prefix tuning adapts only models that read texts, but this one reads images" in found
+    for tokens, count in ((4, 0), (5, 1)):
+        job = worlds.job_of(folders["bert"], "prefix_tuning", options={"tokens": tokens}, max_length=20)
+        found = run.prepare([job], datasets["text"]).complaints
+        assert len(found) == count
+    assert "5 virtual tokens and texts of up to 20 (training.max_length) need more than the 24" in found[0]
+    job = worlds.job_of(folders["bert"], "prefix_tuning", gradient_checkpointing=True)
+    (found,) = run.prepare([job], datasets["text"]).complaints
+    assert "gradient_checkpointing: prefix tuning is not available with it" in found
     job = worlds.job_of(folders["bert"], "adalora", parallel="fsdp")
     (found,) = run.prepare([job], datasets["text"]).complaints
     assert "AdaLoRA is not available with fsdp" in found

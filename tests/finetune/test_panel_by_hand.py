@@ -43,6 +43,7 @@ BY_HAND = {
     "lora": ("Lora", {"r": 2, "lora_alpha": 4}),
     "miss": ("Miss", {"r": 4}),
     "oft": ("OFT", {"oft_block_size": 8}),
+    "prefix_tuning": ("PrefixTuning", {"num_virtual_tokens": 4, "task_type": "SEQ_CLS"}),
     "randlora": ("RandLora", {"r": 8, "randlora_alpha": 640, "projection_prng_key": SEED}),
     "road": ("Road", {"group_size": 32}),
     "shira": ("Shira", {"r": 4, "random_seed": SEED}),
@@ -74,9 +75,9 @@ def by_hand(base, name, encoded, labels, rows, rate):
                 options[key] = int(torch.randint(2**31 - 1, (1,)))
         if name == "ia3":
             options["feedforward_modules"] = [n for n in targets(name, model) if n.endswith(".output.dense")]
-        config = getattr(peft, f"{kind}Config")(
-            target_modules=targets(name, model), modules_to_save=["classifier"], **options
-        )
+        if name != "prefix_tuning":
+            options["target_modules"] = targets(name, model)
+        config = getattr(peft, f"{kind}Config")(modules_to_save=["classifier"], **options)
         model = peft.get_peft_model(model, config)
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     decayed = [p for n, p in trained if p.ndim > 1 and ("classifier" in n or name not in NO_DECAY)]

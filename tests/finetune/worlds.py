@@ -150,6 +150,7 @@ OPTIONS = {
     "fourierft": {"n_frequency": 50},
     "miss": {"rank": 4},
     "oft": {"block_size": 8},
+    "prefix_tuning": {"tokens": 4},
     "randlora": {"rank": 8},
     "shira": {"rank": 4},
     "vera": {"rank": 16},
@@ -163,8 +164,8 @@ def families_of(method):
     """The families that a method is tested on."""
     if method in COMMON:
         return (*TEXT, *IMAGE)
-    layers = registry.load("evenhand.finetune.methods", method).INFO.layers
-    return ("gpt2" if "Conv1D" in layers else "llama", "vit")
+    info = registry.load("evenhand.finetune.methods", method).INFO
+    return ("gpt2" if "Conv1D" in info.layers else "llama", "vit" if "image" in info.inputs else "bert")
 
 
 def job_of(folder, method, *, seed=13, **changes):

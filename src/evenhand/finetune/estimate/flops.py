@@ -74,10 +74,10 @@ def count_flops(model: Any, uses: Mapping[str, int]) -> tuple[dict[str, int], fl
         Number of elements that leave each layer of weights; operations forward; operations backward.
     """
     outputs, forward, backward = dict[str, int](), 0.0, 0.0
-    for name, layer in _layers(model):
+    for name, layer in _layers(model.get_base_model() if hasattr(model, "peft_config") else model):
         if "original_module" in name:  # PEFT keeps the head that it replaced
             continue
-        parents = _parents(name.removeprefix("base_model.model."))
+        parents = _parents(name)
         n_uses = next((uses[base] for base in parents if base in uses), 0)
         weight: Any = layer.weight
         operations = 2.0 * n_uses * weight.numel()

@@ -253,7 +253,9 @@ def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     saved = trainable if trains_head_only(model, meta.roles.head) else n_weights if trained else 0
     if is_adapted(model):
-        saved = sum(weight.numel() for weight in saved_weights(model).values())
+        # PEFT computes what it saves of a prefix, which has no values here; at most, that is what is trained.
+        prefix = model.active_peft_config.is_prompt_learning
+        saved = trainable if prefix else sum(weight.numel() for weight in saved_weights(model).values())
     cached = bool(trained) and not is_adapted(model) and not any(n.startswith(inside) for n in trained)
     numbers, forward, backward = count_flops(model, meta.uses)
     half = job.training.precision == "bfloat16"

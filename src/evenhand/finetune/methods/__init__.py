@@ -47,6 +47,7 @@ class MethodInfo:
         head_rate: factor of the learning rate for a trained head, of methods with a rate that no head bears.
         layers: kinds of layers that its targets may be.
         inputs: kinds of inputs of the models that it adapts.
+        checkpoints: True if it can be trained with `training.gradient_checkpointing`.
         sharded: True if it can be trained with `training.parallel: fsdp`.
         ready: True if its runs read models that exist already, in place of the study's model.
     """
@@ -64,5 +65,6 @@ class MethodInfo:
     head_rate: float = 1.0
     layers: tuple[Layer, ...] = LAYERS
     inputs: tuple[Input, ...] = ("text", "image")
+    checkpoints: bool = True
     sharded: bool = True
     ready: bool = False

@@ -66,7 +66,7 @@ def add_adapter(
 def add_to_modules(
     model: PreTrainedModel,
     roles: Roles,
-    names: Sequence[str] | str,
+    names: Sequence[str] | str | None,
     kind: str,
     attributes: Mapping[str, Any] | None = None,
     **options: Any,
@@ -76,7 +76,7 @@ def add_to_modules(
     Args:
         model: modified in place.
         roles: the layers of the model.
-        names: of the modules.
+        names: of the modules; None for a method without target modules.
         kind: name of PEFT's method: `Lora` for its `LoraConfig`.
         attributes: of that configuration, which are not among its fields.
         options: of that configuration.
@@ -84,12 +84,14 @@ def add_to_modules(
     import peft  # noqa: PLC0415  (seconds)
 
     settings = getattr(peft, f"{kind}Config")
+    if names is not None:
+        options["target_modules"] = names if isinstance(names, str) else list(names)
     if "fan_in_fan_out" in settings.__dataclass_fields__ and not isinstance(names, str):
-        options["fan_in_fan_out"] = any(kind_of(model.get_submodule(name)) == "Conv1D" for name in names)
+        kinds = {kind_of(model.get_submodule(name)) for name in names or ()}
+        options["fan_in_fan_out"] = "Conv1D" in kinds
     head = list(roles.head) or None
-    target_names = names if isinstance(names, str) else list(names)
     with quiet():
-        adapted = settings(target_modules=target_names, modules_to_save=head, **options)
+        adapted = settings(modules_to_save=head, **options)
         for name, value in (attributes or {}).items():
             setattr(adapted, name, value)
         return peft.get_peft_model(model, adapted)  # type: ignore[return-value]

@@ -116,6 +116,16 @@ def _unsupported(model: Any, info: MethodInfo, job: Job) -> list[str]:
             f"training.parallel: {info.title} is not available with fsdp, which gives each process a part of "
             "every layer; use data"
         )
+    # Only prefixes have tokens of their own.
+    texts, tokens = job.training.max_length, int(job.options.get("tokens", 0))
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", 0)
+    if texts <= positions < texts + tokens:
+        wrong.append(
+            f"tokens: {tokens} virtual tokens and texts of up to {texts} (training.max_length) need more "
+            f"than the {positions} positions of the model; lower one of them"
+        )
+    if job.training.gradient_checkpointing and not info.checkpoints:
+        wrong.append(f"training.gradient_checkpointing: {info.title} is not available with it; leave it off")
     return wrong
 
 
