@@ -55,7 +55,7 @@ NO_DECAY = {"boft", "c3a", "fourierft", "ia3", "ln_tuning", "randlora", "vera", 
 
 
 def test_all_adapters_are_here():
-    others = {"none", "head_only", "full"}
+    others = {"none", "head_only", "full", "existing"}
     assert set(BY_HAND) | others == set(registry.names(METHODS))
     for name in BY_HAND:
         assert registry.load(METHODS, name).INFO.weight_decay == (name not in NO_DECAY)

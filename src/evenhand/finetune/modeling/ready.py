@@ -366,7 +366,8 @@ def _attach(
         # Layers that the base lacks, weights of other shapes, impossible settings: many types.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise InputError(f"'{name}': does not fit the base '{base.path}' ({reason}).") from None
-    odd = [*loaded.unexpected_keys, *loaded.missing_keys]
+    # PEFT has put the keys and values of a prefix into their place before it compares names.
+    odd = [name for name in (*loaded.unexpected_keys, *loaded.missing_keys) if name != "prompt_embeddings"]
     if odd:
         more = f" and {len(odd) - _MAX_LISTED} more" if len(odd) > _MAX_LISTED else ""
         raise InputError(
