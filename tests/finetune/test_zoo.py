@@ -4,8 +4,10 @@ A tiny random base of each `model_type` is saved as pretraining leaves it. Every
 saved model with the trained one, reloaded and merged; here plain transformers and PEFT load it once more.
 """
 
+import re
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import peft
@@ -155,3 +157,12 @@ def test_statistics_of_frozen_batch_norms_stay(tmp_path):
     table = pq.read_table(folder / "predictions.parquet").to_pydict()
     scores = [s for s, part in zip(table["score"], table["split"], strict=True) if part == "test"]
     np.testing.assert_allclose(scores, by_hand(model, base, data, "image"), atol=1e-5)
+
+
+def test_the_page_lists_the_families_that_are_tried():
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    for kinds, task, title in (
+        (TEXT, "text", "texts"), (IMAGE, "image", "pictures"), (LANGUAGE, "language", "models that write"),
+    ):  # fmt: skip
+        listed = re.search(rf"^- {title}: ((?:.|\n  )*)", page, re.MULTILINE)[1]
+        assert {*re.split(r",\s+", listed.strip())} == {*kinds.split(), *EVERY_TIME[task]}
