@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from evenhand.finetune.estimate.shape import shape_of
 from evenhand.finetune.estimate.standin import stand_in
 from evenhand.finetune.inputs.encoded_rows import EncodedRows, Pixels, Texts
 from evenhand.finetune.modeling.adapt import METHODS
-from evenhand.finetune.modeling.pretrained import FAMILIES, attention_of
+from evenhand.finetune.modeling.pretrained import attention_of
 from evenhand.finetune.models._roles import find_roles
 
 CLASSES = ("no", "yes")
@@ -48,10 +47,6 @@ class Shape:
     def task(self) -> str:
         """What the model reads."""
         return "text" if self.tokens else "image"
-
-    def plugin(self) -> ModuleType:
-        """The family."""
-        return registry.load(FAMILIES, self.family)
 
     def config(self) -> Any:
         """The configuration of the model, with two classes."""
@@ -94,7 +89,7 @@ def adapted(shape: Shape, job: Job, device: torch.device) -> torch.nn.Module:
         model = getattr(transformers, kind).from_config(
             shape.config(), dtype=torch.float32, attn_implementation=attention
         )
-    roles = find_roles(model, shape.plugin().ROLES, shape.plugin().HEAD)
+    roles = find_roles(model, classifies=True)
     method = registry.load(METHODS, job.method)
     made: torch.nn.Module = method.apply(model, roles, method.Config(**job.options))
     return made.to(device)

@@ -136,7 +136,7 @@ def test_a_whole_audit(files, here, capsys):
     assert err == ""
     assert Path("r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     rows = list(csv.DictReader(io.StringIO(Path("r.csv").read_text(encoding="utf-8"))))
-    tables = ("rates", "disparities", "comparisons", "averages", "collective")
+    tables = ("rates", "disparities", "comparisons", "averages", "collective", "shrunken")
     assert len(rows) == sum(len(document[table]) for table in tables)
     assert contents(here) == ["r.csv", "r.html", "r.json"]
 

@@ -103,7 +103,7 @@ def whole(outcome: Outcome, outputs: Mapping[str, Path]) -> Mapping[str, Any] | 
     with outputs["csv"].open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert len({len(row) for row in rows}) == 1, "--csv: rows of several lengths"
-    parts = ("rates", "disparities", "comparisons", "averages", "collective")
+    parts = ("rates", "disparities", "comparisons", "averages", "collective", "shrunken")
     counted = sum(len(document.get(part, ())) for part in parts)
     assert len(rows) == 1 + counted, "--csv: another number of rows than the result"
     return document
