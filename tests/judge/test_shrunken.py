@@ -129,6 +129,19 @@ def test_a_group_far_from_the_others_keeps_more_of_its_own_difference_as_it_grow
     assert near.high[-1] - near.low[-1] < width[1] / 2  # torn between the others and its own, it says so
 
 
+@pytest.mark.parametrize("precise", [2e-4, 2e-5, 2e-7])
+def test_a_precise_group_however_far_from_the_others_keeps_its_own_difference(precise):
+    """The likelihood of an ordinary group is then too small for a floating-point number."""
+    difference = np.array([0.0, 0.001, -0.001, 0.0005, 0.0, -0.9])
+    s = shrink(difference, np.full(6, precise), 0.05)
+    half, drawn = norm.ppf(0.975) * np.sqrt(precise), precise / OUTLIER_SD**2
+    assert s.estimate[-1] == pytest.approx(-0.9, abs=drawn)
+    assert s.low[-1] == pytest.approx(-0.9 - half, abs=drawn + 0.01 * half)
+    assert s.high[-1] == pytest.approx(-0.9 + half, abs=drawn + 0.01 * half)
+    assert np.isfinite([s.estimate, s.low, s.high, s.target, s.direct_weight]).all()
+    assert np.abs(s.estimate[:5] - difference[:5]).max() < half
+
+
 def test_groups_that_agree_lend_each_other_more_than_those_that_differ():
     agree = shrink(np.zeros(8), np.full(8, 0.004), 0.05)
     differ = shrink(np.linspace(-0.5, 0.5, 8), np.full(8, 0.004), 0.05)

@@ -77,14 +77,19 @@ class Prediction:
     """Predictions of each group from the others, for N values of tau and rho.
 
     Attributes:
-        weight: [N] probability of each value, given all groups.
+        log_weight: [N] logarithm of the probability of each value, given all groups.
         mean: [N, G] m, the expected difference of a group, given the others.
         variance: [N, G] s squared, of the group's true difference around it.
     """
 
-    weight: FloatArray
+    log_weight: FloatArray
     mean: FloatArray
     variance: FloatArray
+
+    @property
+    def weight(self) -> FloatArray:
+        """[N] probability of each value, given all groups."""
+        return np.exp(self.log_weight)
 
 
 def shrink(
@@ -183,9 +188,10 @@ def predict(
     prior = (steps[:-1] + steps[1:]) / 2 if len(taus) > 1 else np.ones(1)  # flat in tau: trapezoids
     parts = [_of_structure(difference, variance, k, taus) for k in _structures(same, len(difference))]
     log_weight = np.concatenate([np.log(prior) + part[0] for part in parts])
-    weight = np.exp(log_weight - log_weight.max())
+    log_weight -= log_weight.max()
+    log_weight -= np.log(np.exp(log_weight).sum())
     mean, total = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
-    return Prediction(weight / weight.sum(), mean, np.maximum(total - variance, 0.0))
+    return Prediction(log_weight, mean, np.maximum(total - variance, 0.0))
 
 
 def _structures(same: FloatArray | None, groups: int) -> list[FloatArray | None]:
@@ -232,9 +238,12 @@ def _posterior(
     outlying = total + OUTLIER_SD**2
     # How much better the difference agrees with an outlying group; the likelihood of all groups contains the
     # other factor already.
-    ratio = np.sqrt(total / outlying) * np.exp(0.5 * distance * (1 / total - 1 / outlying))
-    like = predicted.weight[:, None] * np.ones_like(ratio)
-    weight = np.concatenate([(1 - OUTLIER_SHARE) * like, OUTLIER_SHARE * like * ratio])
+    log_ratio = 0.5 * (np.log(total / outlying) + distance * (1 / total - 1 / outlying))
+    like = np.broadcast_to(predicted.log_weight[:, None], log_ratio.shape)
+    # Logarithms, because a precise group far from the others has likelihoods too small, and ratios too large,
+    # for a floating-point number.
+    log_weight = np.concatenate([np.log(1 - OUTLIER_SHARE) + like, np.log(OUTLIER_SHARE) + like + log_ratio])
+    weight = np.exp(log_weight - log_weight.max(axis=0))
     prior = np.concatenate([predicted.variance, predicted.variance + OUTLIER_SD**2])
     direct = prior / (prior + variance)
     mean = np.concatenate([predicted.mean, predicted.mean]) * (1 - direct) + direct * difference
