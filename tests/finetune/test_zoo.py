@@ -126,6 +126,16 @@ def test_a_model_without_an_attention_mask_is_refused(tmp_path):
     assert "depend on the padding" in complaint
 
 
+def test_what_is_unusual_about_a_model_is_said(tmp_path):
+    base, data = zoo.folder_of(tmp_path, "resnet", "image"), rows_of("image")
+    lora, full = (run.prepare([worlds.job_of(base, name)], data).remarks for name in ("lora", "full"))
+    assert "has no layers for one of the default targets (attention.query, attention.value)" in lora[0]
+    assert "linear layers are adapted (all-linear)" in lora[0]
+    assert "has batch normalisation, so that training depends on the number of rows" in full[0]
+    vit = zoo.folder_of(tmp_path, "vit", "image")
+    assert not run.prepare([worlds.job_of(vit, name) for name in ("lora", "full")], data).remarks
+
+
 def test_layers_with_the_name_of_the_head_are_not_trained_with_it(tmp_path):
     base = zoo.folder_of(tmp_path, "poolformer", "image")
     jobs = [worlds.job_of(base, name) for name in ("lora", "head_only")]

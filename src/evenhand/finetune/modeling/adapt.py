@@ -169,6 +169,18 @@ def remarks(base: PretrainedModel, job: Job) -> list[str]:
     method_remarks = getattr(method, "remarks", None)
     config = method.Config(**job.options)
     sentences = list(method_remarks(base.model, base.roles, config)) if method_remarks else []
+    targets = tuple(getattr(config, "targets", ()))
+    if (resolved := base.roles.resolve(targets)) != targets:
+        n = len(base.roles.of(resolved))
+        sentences.append(
+            f"{job.arm}: '{job.model.name}' has no layers for one of the default targets "
+            f"({', '.join(targets)}), so that all its {n} linear layers are adapted ({', '.join(resolved)})"
+        )
+    if method.INFO.trains_all and _has_batch_norm(base.model):
+        sentences.append(
+            f"{job.arm}: '{job.model.name}' has batch normalisation, so that training depends on the number "
+            "of rows per forward pass (training.micro_batch)"
+        )
     if untrained := _untrained(base):
         shown = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
         sentences.append(
@@ -177,6 +189,13 @@ def remarks(base: PretrainedModel, job: Job) -> list[str]:
     if base.remark:
         sentences.append(f"the checkpoint of '{job.model.name}' {base.remark}")
     return sentences
+
+
+def _has_batch_norm(model: Any) -> bool:
+    """Return True if a model has layers whose output for a row depends on the other rows of a batch."""
+    import torch  # noqa: PLC0415
+
+    return any(isinstance(module, torch.nn.modules.batchnorm._NormBase) for module in model.modules())
 
 
 def _untrained(base: PretrainedModel) -> list[str]:
