@@ -221,20 +221,81 @@ def test_an_adapter_of_someone_else(bases, posts, tmp_path, capsys):
         np.testing.assert_allclose(score, found[name][::-1], atol=1e-6)
 
 
+def whole_model(bases, folder, names):
+    """A model with a trained head whose classes have these names."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        bases["bert"], num_labels=len(names), ignore_mismatched_sizes=True
+    ).eval()
+    model.config.id2label = dict(enumerate(names))
+    model.config.label2id = {name: i for i, name in enumerate(names)}
+    model.save_pretrained(folder)
+    worlds.tokenizer(folder)
+    return model
+
+
+def own_scores(model, bases, posts):
+    """A model's probabilities by transformers alone, by the id of the row."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(bases["bert"])
+    rows = pq.read_table(posts).to_pydict()
+    with torch.no_grad():
+        return {
+            name: model(**tokenizer(text, return_tensors="pt")).logits.softmax(-1)[0].numpy()
+            for name, text in zip(rows["name"], rows["text"], strict=True)
+        }
+
+
+@pytest.mark.parametrize("names", [("LABEL_0", "LABEL_1"), ("NEGATIVE", "POSITIVE")])
+def test_classes_rename_the_outputs_of_a_whole_model(names, bases, posts, tmp_path, capsys):
+    model = whole_model(bases, tmp_path / "theirs", names)
+    arm = f"--arm=a={tmp_path / 'theirs'}"
+    assert on(posts, arm, "--to", tmp_path / "to") == 2
+    assert "--classes" in capsys.readouterr().err
+    for order, step in (("no,yes", 1), ("yes,no", -1)):
+        to = tmp_path / order
+        assert on(posts, arm, "--classes", f"a={order}", "--to", to) == 0
+        found = scores_of(to / "a-1.parquet")
+        for name, score in own_scores(model, bases, posts).items():
+            np.testing.assert_allclose(found[name], score[::step], atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_adapter_without_a_head_uses_the_trained_head_of_its_base(bases, posts, tmp_path):
+    plain = whole_model(bases, tmp_path / "base", ("NEGATIVE", "POSITIVE"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        config = peft.LoraConfig(r=2, target_modules=["query"], init_lora_weights=False)
+        model = peft.get_peft_model(plain, config).eval()
+        model.save_pretrained(tmp_path / "theirs")
+    call = f"--arm=a={tmp_path / 'theirs'}", "--base", f"a={tmp_path / 'base'}", "--classes", "a=no,yes"
+    assert on(posts, *call, "--to", tmp_path / "to") == 0
+    found = scores_of(tmp_path / "to" / "a-1.parquet")
+    for name, score in own_scores(model, bases, posts).items():
+        np.testing.assert_allclose(found[name], score, atol=1e-5)
+
+
+def test_classes_are_as_many_as_the_outputs(bases, posts, tmp_path, capsys):
+    whole_model(bases, tmp_path / "theirs", ("x", "y", "z"))
+    call = f"--arm=a={tmp_path / 'theirs'}", "--classes", "a=no,yes", "--to", tmp_path / "to"
+    assert on(posts, *call) == 2
+    assert "--classes has 2 names, and the model 3 outputs (x, y, z)" in capsys.readouterr().err
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_head_that_nobody_trained_is_refused(bases, posts, tmp_path, capsys):
     adapter_of(bases, tmp_path / "theirs", modules_to_save=None, task_type=None)
     call = f"--arm=a={tmp_path / 'theirs'}", "--classes", "a=no,yes", "--to", tmp_path / "to"
     assert on(posts, *call) == 2
-    told = capsys.readouterr().err
-    assert "neither the adapter nor its base" in told
-    assert "classifier" in told
-    assert not list((tmp_path / "to").glob("*.parquet"))
+    assert "--classes has 2 names, and the model 5 outputs" in capsys.readouterr().err  # those of the base
     folder = tmp_path / "plain"
     transformers.BertModel(worlds.config_of("bert")).save_pretrained(folder)
     worlds.tokenizer(folder)
+    assert on(posts, *call, "--base", f"a={folder}") == 2
+    told = capsys.readouterr().err
+    assert "neither the adapter nor its base" in told
+    assert "classifier" in told
     assert on(posts, f"--arm=a={folder}", "--classes", "a=no,yes", "--to", tmp_path / "to") == 2
     assert "no file of it has weights for classifier" in capsys.readouterr().err
+    assert not list((tmp_path / "to").glob("*.parquet"))
 
 
 def damage(trained, tmp_path, change):

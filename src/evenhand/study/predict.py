@@ -96,7 +96,8 @@ def predict(
         path = folder / run.file
         if done is not None and done["key"] == key and path.is_file() and sha256_of(path) == done["sha256"]:
             tables[run.file] = {**done, "kept": True}
-            watch(PredictProgress(number, len(runs), run, "done before"))
+            commit = f", at commit {done['commit'][:12]} of the hub" if done.get("commit") else ""
+            watch(PredictProgress(number, len(runs), run, f"done before{commit}"))
             continue
         watch(PredictProgress(number, len(runs), run, "loading"))
 

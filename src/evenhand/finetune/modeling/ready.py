@@ -113,10 +113,11 @@ def load_ready(source: ReadySource, task: str, classes: tuple[str, ...], precisi
     if source.base is not None:
         raise InputError(f"'{source.name}': is a whole model, which needs no base; leave the base out.")
     options = {} if source.revision is None else {"revision": source.revision}
-    outputs = _class_names(source, path, classes)
+    outputs = _class_names(source.name, path)
+    order = _match(source, outputs, classes)
+    # Under its own names of the classes: a head for other names would be drawn anew.
     base = load_base(Model(source.name, options), task, outputs, precision)
     _refuse_fresh(source.name, base.new_modules, "no file of it")
-    order = _match(source.name, outputs, classes)
     return ReadyModel(base, base.model, order, {**facts, "kind": "model"}, tuple(remarks))
 
 
@@ -140,9 +141,10 @@ def _load_adapter(
         )
     name, revision = _base_of(source, settings, remarks)
     weights = load_file(path / _ADAPTER_WEIGHTS)
-    outputs = _adapter_classes(source, settings, path, name, revision, classes)
+    outputs = _adapter_classes(source.name, settings, path, name, revision)
     if (n := _saved_outputs(settings, weights)) not in (None, len(outputs)):
         outputs = tuple(f"LABEL_{i}" for i in range(n))  # the base's own head is for other classes
+    order = _match(source, outputs, classes)
     options = {} if revision is None else {"revision": revision}
     base = load_base(Model(name, options), task, outputs, precision)
     _refuse_fresh(source.name, _without_weights(base, weights), f"neither the adapter nor its base '{name}'")
@@ -157,7 +159,7 @@ def _load_adapter(
     facts["peft_version"] = settings.get("peft_version")
     if tokens.has_tokenizer(path) or any((path / file).is_file() for file in processor.FILES):
         base = replace(base, path=str(path))
-    return ReadyModel(base, model, _match(source.name, outputs, classes), facts, tuple(remarks))
+    return ReadyModel(base, model, order, facts, tuple(remarks))
 
 
 def _read_settings(source: ReadySource, path: Path, remarks: list[str]) -> dict[str, Any]:
@@ -212,20 +214,15 @@ def _base_of(source: ReadySource, settings: Mapping[str, Any], remarks: list[str
 
 
 def _adapter_classes(
-    source: ReadySource,
-    settings: Mapping[str, Any],
-    path: Path,
-    base: str,
-    revision: str | None,
-    classes: Sequence[str],
+    name: str, settings: Mapping[str, Any], path: Path, base: str, revision: str | None
 ) -> tuple[str, ...]:
-    """Return the names of an adapter's classes: its own, those of its base, or those that the user gives."""
+    """Return the names of an adapter's outputs: its own, or those of its base."""
     stated = (settings.get("auto_mapping") or {}).get("id2label")
-    if stated and not source.classes:
+    if stated:
         return tuple(str(stated[key]) for key in sorted(stated, key=int))
-    if source.classes or (path / "config.json").is_file():
-        return _class_names(source, path, classes)
-    return _class_names(source, locate_ready_files(base, revision)[0], classes)
+    if (path / "config.json").is_file():
+        return _class_names(name, path)
+    return _class_names(name, locate_ready_files(base, revision)[0])
 
 
 def _saved_outputs(settings: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> int | None:
@@ -240,33 +237,35 @@ def _saved_outputs(settings: Mapping[str, Any], weights: Mapping[str, torch.Tens
     return min(sizes, default=None)
 
 
-def _class_names(source: ReadySource, path: Path, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the outputs: those that the user gives, else those of the configuration."""
+def _class_names(name: str, path: Path) -> tuple[str, ...]:
+    """Return the names of the outputs in a configuration, by position."""
     from transformers import AutoConfig  # noqa: PLC0415
 
-    if source.classes:
-        if len(set(source.classes)) != len(source.classes):
-            raise InputError(f"'{source.name}': --classes names a class twice.")
-        return source.classes
     try:
         config = AutoConfig.from_pretrained(str(path), trust_remote_code=False)
     except Exception as error:  # loading the model reports a faulty file in full
-        raise InputError(f"'{source.name}': its config.json cannot be read ({error}).") from None
+        raise InputError(f"'{name}': its config.json cannot be read ({error}).") from None
     names = heads.class_names(config)
     if not names:
         raise InputError(
-            f"'{source.name}': id2label and label2id in its config.json contradict each other; give the "
-            f"names of its classes in the order of its outputs with --classes, from {', '.join(classes)}."
+            f"'{name}': id2label and label2id in its config.json contradict each other, so that its outputs "
+            "may mean either; correct the file."
         )
     return names
 
 
-def _match(name: str, outputs: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
-    """Match the classes of the data with the outputs of a model, by name."""
-    order = heads.match_classes(outputs, classes)
+def _match(source: ReadySource, outputs: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
+    """Match the classes of the data with the outputs of a model, by its own names or those of the user."""
+    if source.classes and len(source.classes) != len(outputs):
+        raise InputError(
+            f"'{source.name}': --classes has {len(source.classes)} names, and the model {len(outputs)} "
+            f"outputs ({heads.join_names(outputs)})."
+        )
+    named = source.classes or outputs
+    order = heads.match_classes(named, classes)
     if order is None:
         raise InputError(
-            f"'{name}': its classes ({heads.join_names(outputs)}) are not those of the data "
+            f"'{source.name}': its classes ({heads.join_names(named)}) are not those of the data "
             f"({heads.join_names(classes)}). If these are the same under other names, give --classes: the "
             "names in the data, in the order of the model's outputs."
         )
