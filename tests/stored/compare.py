@@ -133,6 +133,9 @@ def _alike(stored, found, numbers, tolerance):
     if isinstance(stored, str) and isinstance(found, str):
         if DIGESTS.search(stored) and DIGESTS.search(found):
             return True
+        cells = _number(stored), _number(found)
+        if None not in cells:  # of a CSV, whose last digits differ from processor to processor
+            return _alike(*cells, numbers, tolerance)
         if len(WORDS.findall(stored)) < PROSE_WORDS:
             return stored == found or (not numbers and bool(NUMBER.search(stored)))
         return not numbers or NUMBER.findall(stored) == NUMBER.findall(found)
@@ -141,3 +144,10 @@ def _alike(stored, found, numbers, tolerance):
     if isinstance(stored, int | float) and isinstance(found, int | float):
         return not numbers or math.isclose(stored, found, rel_tol=tolerance, abs_tol=tolerance)
     return bool(stored == found)
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -39,6 +39,10 @@ def test_differences_are_found():
     stored = {"value": 0.5, "name": "full", "says": "No harm in 3 of 9 groups.", "rows": [1, 2]}
     for change in ({"value": 0.5001}, {"name": "lora"}, {"says": "No harm in 4 of 9 groups."}, {"rows": [1]}):
         assert len(differences(stored, {**stored, **change}, exact=False)) == 1
+    row = ["lora", "0.12320840303525882", "3"]
+    assert not differences(row, ["lora", "0.12320840303525889", "3"], exact=False)
+    assert len(differences(row, ["lora", "0.1233", "4"], exact=False)) == 2
+    assert len(differences(row, ["lora", "", "3"], exact=False)) == 1
     assert differences(stored, {**stored, "more": 1}, exact=False) == ["/more: only found"]
     assert not differences(stored, {**stored, "says": "Harm was not found in 3 of 9 groups."}, exact=False)
     assert len(differences(stored, {**stored, "says": "No harm, 3 of 9 groups."}, exact=True)) == 1
