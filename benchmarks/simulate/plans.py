@@ -2,8 +2,8 @@
 
 In worlds as in `shifts`, a candidate loses the planned difference in its last group. Pilots of three or five
 runs are drawn, and a plan is made from each. How often studies with any number of runs truly find the loss is
-simulated as well, so that a planned number of runs has a true power. Into benchmarks/results/plans.json and
-docs/statistics.md.
+simulated as well, so that a planned number of runs has a true power; and the same for runs and rows that grow
+by the same factor. Into benchmarks/results/plans.json and docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from evenhand.judge.stats.family import Family
 from evenhand.judge.stats.verdict import judge
 
 RUNS = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40)
+FACTORS = (1, 4 / 3, 5 / 3, 2, 8 / 3, 10 / 3)
 POWER = 0.8
 
 
@@ -31,16 +32,27 @@ def joint_of(world: Losses, rng: np.random.Generator) -> Family:
     return family_of(pilot, len(world.sizes), world.metrics, side=-1.0)
 
 
+def by_runs(world: Losses) -> list[Losses]:
+    """The world with every number of runs."""
+    return [replace(world, runs=runs) for runs in RUNS]
+
+
+def by_both(world: Losses, pilot: int) -> list[Losses]:
+    """The world with as many runs as a pilot, and with more runs and rows in the same proportion."""
+    return [
+        replace(world, runs=round(pilot * f), sizes=tuple(round(n * f) for n in world.sizes)) for f in FACTORS
+    ]
+
+
 def true_power(
-    world: Losses, replicates: int, rng: np.random.Generator, at: int
+    worlds: list[Losses], replicates: int, rng: np.random.Generator, at: int
 ) -> list[tuple[float, float]]:
-    """How often the loss of column `at` is called harm, and that of the first column harmless, by runs."""
+    """How often the loss of column `at` is called harm, and that of the first column harmless, by world."""
     powers = []
-    for runs in RUNS:
-        grown = replace(world, runs=runs)
+    for grown in worlds:
         joint = joint_of(grown, rng)
         found = []
-        step = max(1, CHUNK // (sum(world.sizes) * 2 * runs))
+        step = max(1, CHUNK // (sum(grown.sizes) * 2 * grown.runs))
         for start in range(0, replicates, step):
             m = draw(grown, min(step, replicates - start), rng)
             for k in range(len(m.difference)):
@@ -82,7 +94,8 @@ def coverage(cell: tuple[Losses, int], replicates: int) -> dict:
     world, pilot_runs = cell
     rng = np.random.default_rng(zlib.crc32(repr(world).encode()))
     last = (len(world.sizes) - 1) * world.metrics  # accuracy in the last group
-    powers = np.array(true_power(world, replicates // 4, rng, last))
+    powers = np.array(true_power(by_runs(world), replicates // 4, rng, last))
+    together = np.array(true_power(by_both(world, pilot_runs), replicates // 4, rng, last))
     small = replace(world, runs=pilot_runs)
     joint, pilots = joint_of(small, rng), replicates // 8
     m = draw(small, pilots, rng)
@@ -106,6 +119,11 @@ def coverage(cell: tuple[Losses, int], replicates: int) -> dict:
             figures[f"{question}: {name}"] = round(float(np.median(runs)), 1)
             figures[f"{question}: power, {name}"] = round(float(np.mean(power)), 3)
             figures[f"{question}: {name} suffices"] = round(float(np.mean(power >= POWER - 0.05)), 3)
+            grown = [plan[at][f"rows_together_{question}{suffix}"] for plan in plans]
+            factors = [FACTORS[-1] if x is None else x / plans[0][at]["n"] for x in grown]
+            power = np.interp(factors, FACTORS, together[:, column])
+            figures[f"{question}: both, {name}"] = round(float(np.median(factors)), 2)
+            figures[f"{question}: power of both, {name}"] = round(float(np.mean(power)), 3)
     return figures | {"replicates": replicates}
 
 
@@ -130,13 +148,16 @@ def render(cells: list[dict]) -> str:
     """The table as Markdown."""
     keys = ("groups", "rows", "shifts", "loss", "pilot", "runs that harm takes", "harm: planned")
     keys += ("harm: power, planned", "harm: cautious", "harm: power, cautious", "harm: cautious suffices")
+    keys += ("harm: both, cautious", "harm: power of both, cautious")
     replicates = cells[0]["replicates"]
     head = (
         f"`python -m benchmarks.simulate.plans`: plans from pilots in {len(cells)} kinds of studies "
         f"({replicates // 8} pilots, and {replicates // 4} studies for the true power at each of {len(RUNS)} "
         f"numbers of runs). The number of runs that finds the loss in {POWER:.0%} of studies, the median of "
         "the numbers that plans name, the mean true power at these, and the share of pilots whose cautious "
-        f"number has a true power of at least {POWER - 0.05:.2f} (more than {RUNS[-1]} count as {RUNS[-1]})."
+        f"number has a true power of at least {POWER - 0.05:.2f} (more than {RUNS[-1]} count as {RUNS[-1]}). "
+        "`both`: the factor by which rows and runs grow together (median), and the true power with them "
+        f"(above {FACTORS[-1]:.1f} counts as that)."
     )
     lines = ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
     return "\n".join([head, "", *lines, *("| " + " | ".join(str(c[k]) for k in keys) + " |" for c in cells)])

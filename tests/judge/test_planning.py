@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import evenhand
-from evenhand.judge.planning.parts import Parts, fewest_rows, fewest_runs, moderated_dof
+from evenhand.judge.planning.parts import Parts, common_factor, fewest_rows, fewest_runs, moderated_dof
 from evenhand.judge.stats.moderated import RunCells
 from evenhand.judge.stats.quantiles import z_of
 
@@ -78,6 +78,17 @@ def test_the_fewest_rows_and_runs_agree_with_a_search():
     # Shifts alone are wider: no number of rows suffices. Rows alone are: no number of runs does.
     assert np.isnan(fewest_rows(parts(run_variance=4e-3), accepts))
     assert np.isnan(fewest_runs(parts(row_variance=4e-3), accepts))
+    # Where neither suffices alone, both together do.
+    wide = parts(row_variance=4e-3, run_variance=4e-3)
+    assert np.isnan(fewest_rows(wide, accepts))
+    assert np.isnan(fewest_runs(wide, accepts))
+    factor = common_factor(wide, accepts, 1e6)
+    tried = np.arange(1, 1000) / 10
+    assert factor == pytest.approx(
+        next(f for f in tried if accepts(wide.at(400.0 * f, 5.0 * f)).all()), abs=0.1
+    )
+    assert common_factor(parts(row_variance=1e-6, run_variance=1e-6), accepts, 1e6) == 1
+    assert np.isinf(common_factor(wide, accepts, 2.0))
 
 
 def table(rows=600, runs=5, loss=0.03, seed=0, repeats=1):
@@ -162,6 +173,11 @@ def test_a_plan_from_a_result(tmp_path):
         assert row["difference"] == 0.02
         assert 0 <= row["power_harm"] < 0.8
         assert row["runs_harm"] is None or row["runs_harm"] <= (row["runs_harm_cautious"] or np.inf)
+        runs, rows = row["runs_together_harm"], row["rows_together_harm"]
+        assert runs / row["runs"] == pytest.approx(rows / row["n"], rel=0.2)
+        assert row["runs"] < runs <= row["runs_together_harm_cautious"]
+        assert runs <= (row["runs_harm"] or np.inf)
+        assert rows <= (row["rows_harm"] or np.inf)
         powers = [at["harm"] for at in row["by_runs"]]
         assert powers == sorted(powers)
     options = {(x["buy"], x["amount"]): x["power"] for x in model["next"]}

@@ -16,7 +16,7 @@ import numpy as np
 
 from evenhand.errors import CallError
 from evenhand.judge.documents import head, without_nan
-from evenhand.judge.planning.parts import MAX_RUNS, Parts, fewest_rows, fewest_runs
+from evenhand.judge.planning.parts import MAX_FACTOR, MAX_RUNS, Parts, common_factor, fewest_rows, fewest_runs
 from evenhand.judge.stats.combine import MIN_RUNS, MIN_RUNS_MODERATED
 from evenhand.tables.schema import BoolArray, FloatArray
 
@@ -185,7 +185,10 @@ def _planned(
 
 
 def _needed(name: str, power: Any, parts: tuple[Parts, Parts], least: float) -> dict[str, FloatArray]:  # noqa: ANN401
-    """Return the fewest runs and rows for one question: at the estimate, and cautiously."""
+    """Return the fewest runs, rows, and both in equal proportion, for one question.
+
+    Each at the estimate, and cautiously.
+    """
 
     def accepts(some: Parts) -> BoolArray:
         return np.asarray(power(some) >= least)
@@ -195,6 +198,11 @@ def _needed(name: str, power: Any, parts: tuple[Parts, Parts], least: float) -> 
         columns[f"rows_{name}{suffix}"] = fewest_rows(some, accepts)
         runs = fewest_runs(some, accepts, MIN_RUNS_MODERATED)
         columns[f"runs_{name}{suffix}"] = np.where(_varies(parts[0]), runs, np.nan)
+        factor = common_factor(some, accepts, MAX_FACTOR)
+        known = _varies(parts[0]) & np.isfinite(factor) & (some.runs * factor <= MAX_RUNS)
+        for what, amount in (("runs", some.runs), ("rows", some.rows)):
+            grown = np.ceil(amount * np.where(known, factor, np.nan) - 1e-6)
+            columns[f"{what}_together_{name}{suffix}"] = grown
     return columns
 
 

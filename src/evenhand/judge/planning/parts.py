@@ -205,3 +205,25 @@ def fewest_runs(parts: Parts, accepts: Callable[[Parts], BoolArray], least: int 
         wide = high - low > 1
         low, high = np.where(wide & ~accepted, middle, low), np.where(wide & accepted, middle, high)
     return np.where(possible, high, np.nan)
+
+
+def common_factor(parts: Parts, accepts: Callable[[Parts], BoolArray], most: float) -> FloatArray:
+    """[k] the factor from 1 by which rows and runs together have to grow; infinite where none suffices.
+
+    Args:
+        parts: at the present rows and runs.
+        accepts: the condition.
+        most: largest factor.
+    """
+
+    def enough(log_factor: FloatArray) -> BoolArray:
+        factor = np.exp(log_factor)
+        return accepts(parts.at(parts.rows * factor, parts.runs * factor))
+
+    low, high = np.zeros(len(parts.rows)), np.full(len(parts.rows), np.log(most))
+    possible, already = enough(high), enough(low)
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        accepted = enough(middle)
+        low, high = np.where(accepted, low, middle), np.where(accepted, middle, high)
+    return np.where(already, 1.0, np.where(possible, np.exp(high), np.inf))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
-from evenhand.judge.planning.parts import Parts, fewest_rows, fewest_runs
+from evenhand.judge.planning.parts import Parts, common_factor, fewest_rows, fewest_runs
 from evenhand.judge.rows import ComparisonRow
 from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 
@@ -38,7 +38,7 @@ def settle(rows: Sequence[ComparisonRow], directions: Sequence[int], arms: int) 
     by_rows = fewest_rows(parts, accepts)
     with_runs = np.array([row.unit != "rows" for row in some])
     by_runs = np.where(with_runs, fewest_runs(parts, accepts), np.nan)
-    factor = _common_factor(parts, accepts)
+    factor = common_factor(parts, accepts, MOST)
     settled = list(rows)
     for k, i in enumerate(undecided):
         needed, runs = _integer(by_rows[k]), _integer(by_runs[k])
@@ -86,17 +86,6 @@ class _Differences:
         proven = self.scale * parts.half_width(self.critical) < np.abs(self.harm)
         harmless = self.scale * parts.half_width(self.harm_critical) < self.room
         return np.asarray(proven | (harmless & ~np.isnan(self.room)))
-
-
-def _common_factor(parts: Parts, accepts: Callable[[Parts], BoolArray]) -> FloatArray:
-    """[k] the factor by which rows and runs together have to grow; infinite where no factor suffices."""
-    low, high = np.zeros(len(parts.rows)), np.full(len(parts.rows), math.log(MOST))
-    possible = accepts(parts.at(parts.rows * np.exp(high), parts.runs * np.exp(high)))
-    for _ in range(45):
-        middle = (low + high) / 2
-        accepted = accepts(parts.at(parts.rows * np.exp(middle), parts.runs * np.exp(middle)))
-        low, high = np.where(accepted, low, middle), np.where(accepted, middle, high)
-    return np.where(possible, np.exp(high), np.inf)
 
 
 def _integer(number: float) -> int | None:

@@ -55,7 +55,7 @@ def _next(model: Row) -> Table:
 def _needed(rows: Sequence[Row]) -> Table:
     heads = ["group", "metric", "arm", "rows now", "runs now"]
     for question in ("harm", "harmless"):
-        heads += [f"{question} now", f"runs for {question}", f"rows for {question}"]
+        heads += [f"{question} now", f"runs for {question}", f"rows for {question}", f"both for {question}"]
     body = []
     for row in rows:
         cells = [
@@ -70,6 +70,8 @@ def _needed(rows: Sequence[Row]) -> Table:
             cells.append(figure(power, wording.percent(power)))
             for what in ("runs", "rows"):
                 cells.append(figure(row[f"{what}_{question}"], wording.needed(row, what, question)))
+            runs = row[f"runs_together_{question}_cautious"]
+            cells.append(figure(runs, wording.together(row, question)))
         body.append(cells)
     return build_table("Runs and rows that decide", heads, body)
 
@@ -106,17 +108,15 @@ def _spec(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     legend = alt.Legend(orient="top", title=None, columns=3, labelLimit=170, symbolOpacity=1)
     colours = [f"var(--arm{i % 6 + 1})" for i in range(len(groups))]
     dashes = {"harm": [1, 0], "harmless": [5, 3]}
-    chart = alt.Chart(alt.InlineData(values=list(points))).mark_line(point=True, strokeWidth=2)
-    axis = alt.Axis(grid=True, tickCount=5, format="~%")
-    spec = chart.encode(
+    chart = alt.Chart(alt.InlineData(values=list(points))).encode(
         x=alt.X("runs:Q", title="runs of each arm", axis=alt.Axis(grid=False, tickCount=6)),
-        y=alt.Y("power:Q", title="probability of a decision", scale=alt.Scale(domain=[0, 1]), axis=axis),
-        color=alt.Color("group:N", legend=legend, scale=alt.Scale(domain=groups, range=colours)),
-        strokeDash=alt.StrokeDash(
-            "question:N",
-            legend=alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300),
-            scale=alt.Scale(domain=list(dashes), range=list(dashes.values())),
+        y=alt.Y(
+            "power:Q",
+            title="probability of a decision",
+            scale=alt.Scale(domain=[0, 1]),
+            axis=alt.Axis(grid=True, tickCount=5, format="~%"),
         ),
+        color=alt.Color("group:N", legend=legend, scale=alt.Scale(domain=groups, range=colours)),
         tooltip=[
             alt.Tooltip("group:N"),
             alt.Tooltip("question:N"),
@@ -124,4 +124,15 @@ def _spec(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
             alt.Tooltip("power:Q", format=".0%"),
         ],
     )
-    return apply_style(spec, height=240)
+    kind = alt.StrokeDash(
+        "question:N",
+        legend=alt.Legend(
+            orient="top", title=None, symbolType="stroke", symbolSize=300, symbolStrokeColor="var(--ink)"
+        ),
+        scale=alt.Scale(domain=list(dashes), range=list(dashes.values())),
+    )
+    # Points of their own: with `mark_line(point=True)` the legend of the dashes has no lines.
+    return apply_style(
+        chart.mark_line(strokeWidth=2).encode(strokeDash=kind) + chart.mark_circle(size=30, opacity=1),
+        height=240,
+    )

@@ -60,7 +60,13 @@ def _model(model: Row, console: Console) -> None:
 def _needed(model: Row, question: str) -> object:
     """Build the table of one question, the least likely decisions first."""
     table = plain_table(
-        ("group", False), ("metric", False), ("arm", False), ("now", True), ("runs", True), ("rows", True)
+        ("group", False),
+        ("metric", False),
+        ("arm", False),
+        ("now", True),
+        ("runs", True),
+        ("rows", True),
+        ("both", True),
     )
     power = f"power_{question}"
     ranked = sorted(model["rows"], key=lambda row: -1.0 if row[power] is None else row[power])
@@ -72,6 +78,7 @@ def _needed(model: Row, question: str) -> object:
             figure_text(wording.percent(row[power])),
             figure_text(wording.needed(row, "runs", question)),
             figure_text(wording.needed(row, "rows", question)),
+            figure_text(wording.together(row, question)),
         )
     return table
 

@@ -38,7 +38,7 @@ def goal(document: Document) -> str:
         f"estimated, the second up to their upper limits ({percent(settings['caution'])}): a pilot of few "
         "runs, "
         "or with few answers that differ, estimates them badly. Never: no number of runs (or rows) alone "
-        "suffices."
+        "suffices. Both: runs × rows if both grow by the same factor, up to the upper limits."
     )
 
 
@@ -76,6 +76,16 @@ def needed(row: Row, what: str, question: str) -> str:
         if estimate == cautious
         else f"{wording.count(estimate)} – {wording.count(cautious)}"
     )
+
+
+def together(row: Row, question: str) -> str:
+    """Format the runs and rows that suffice together, at the upper limits of the variances: `7 × 1,400`."""
+    counts = [number(row, f"{what}_together_{question}_cautious") for what in ("runs", "rows")]
+    if None not in counts:
+        return " × ".join(wording.count(count) for count in counts if count is not None)
+    if row["margin"] is None and question == "harmless":
+        return "–"
+    return "never" if row["by_runs"] else "not known"
 
 
 def percent(value: float | None) -> str:
