@@ -17,6 +17,7 @@ import torch
 import transformers
 
 from evenhand.finetune import run
+from evenhand.finetune.estimate.size import estimate_sizes
 from evenhand.finetune.modeling.families import AUTO_CLASSES
 from tests.finetune import worlds, zoo
 from tests.finetune.test_writing import of_texts
@@ -176,3 +177,11 @@ def test_the_page_lists_the_families_that_are_tried():
     ):  # fmt: skip
         listed = re.search(rf"^- {title}: ((?:.|\n  )*)", page, re.MULTILINE)[1]
         assert {*re.split(r",\s+", listed.strip())} == {*kinds.split(), *EVERY_TIME[task]}
+
+
+@pytest.mark.parametrize("kind", ["resnet", "mobilenet_v2"])
+def test_a_dry_run_reads_one_row_of_a_model_with_batch_norms(kind, tmp_path):
+    """At 32 pixels its last maps have one pixel, over which a batch norm in training has no variance."""
+    base = zoo.folder_of(tmp_path, kind, "image")
+    sizes = estimate_sizes([worlds.job_of(base, "full")], "image", ("no", "yes"), 8)
+    assert sizes.estimates[0].forward > 0

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
-from torch.overrides import TorchFunctionMode
+from typing import Any
 
 from evenhand import registry
 from evenhand.errors import InputError
-from evenhand.finetune import Data, Job, Model, Training
-from evenhand.finetune.estimate.flops import count_flops, in_block, trace_example
-from evenhand.finetune.estimate.shape import UnknownShapeError, find_config, local_folder
-from evenhand.finetune.modeling import processor
-from evenhand.finetune.modeling.adapt import METHODS, is_ready, misfits
+from evenhand.finetune import Data, Job, Training
+from evenhand.finetune.estimate.flops import count_flops, in_block
+from evenhand.finetune.estimate.meta import MetaModel, build_meta_model
+from evenhand.finetune.estimate.shape import UnknownShapeError, local_folder
+from evenhand.finetune.modeling.adapt import METHODS, is_ready
 from evenhand.finetune.modeling.checkpoint import is_adapted, saved_weights, trains_head_only
-from evenhand.finetune.modeling.families import AUTO_CLASSES, GENERATIVE_TASKS, family_of
-from evenhand.finetune.modeling.pretrained import check_declared_family, drop_invalid_padding
-from evenhand.finetune.modeling.weights import weights_in
-from evenhand.finetune.models._roles import Roles, find_roles
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from evenhand.finetune.modeling.families import GENERATIVE_TASKS
 
 #: Bytes of a float32 and of a bfloat16 number.
 _FLOAT32_BYTES, _BFLOAT16_BYTES = 4, 2
@@ -99,32 +88,6 @@ class Sizes:
     remarks: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _MetaModel:
-    """A model on the meta device.
-
-    Attributes:
-        model: with its head.
-        roles: its layers by role.
-        block_inputs: number of elements per row that enter each repeated block.
-        uses: number of positions (tokens, patches) of a row at which each layer of weights is applied.
-        why_no_weights: reason why its weights are not available, if known; else empty.
-        path: folder with its files; None without local files.
-    """
-
-    model: PreTrainedModel
-    roles: Roles
-    block_inputs: Mapping[str, int]
-    uses: Mapping[str, int]
-    why_no_weights: str
-    path: Path | None
-
-    def misfits(self, job: Job, *, weights: bool) -> list[str]:
-        """Return the reasons why a job's method does not fit its layers, or their weights if local."""
-        stored = weights_in(self.path, self.roles) if weights and self.path else None
-        return misfits(self.model, self.roles, job, stored)
-
-
 def estimate_sizes(
     jobs: Sequence[Job], task: str, classes: Sequence[str], tokens: int, *, weights: bool = True
 ) -> Sizes:
@@ -141,7 +104,7 @@ def estimate_sizes(
         InputError: a model has another family or task than declared, or a method does not fit it; all
             complaints together.
     """
-    metas: dict[str, _MetaModel | None] = {}
+    metas: dict[str, MetaModel | None] = {}
     estimates: dict[str, Size] = {}
     remarks: dict[str, None] = {}
     complaints: dict[str, None] = {}
@@ -155,7 +118,7 @@ def estimate_sizes(
         try:
             if model not in metas:
                 metas[model] = None
-                metas[model] = _build_meta_model(job.model, task, len(classes), tokens)
+                metas[model] = build_meta_model(job.model, task, len(classes), tokens)
             meta = metas[model]
             if meta is not None and meta.why_no_weights:
                 remarks[f"the weights of '{job.model.name}': {meta.why_no_weights}."] = None
@@ -205,7 +168,7 @@ def check_weights(jobs: Sequence[Job], task: str) -> None:
         ):
             continue
         with contextlib.suppress(InputError):
-            meta = _build_meta_model(job.model, task, 0 if task in GENERATIVE_TASKS else 2, 8)
+            meta = build_meta_model(job.model, task, 0 if task in GENERATIVE_TASKS else 2, 8)
             complaints |= dict.fromkeys(meta.misfits(job, weights=True))
     if complaints:
         raise InputError(complaints)
@@ -216,37 +179,11 @@ def _size_settings(training: Training) -> tuple[object, ...]:
     return training.precision, training.parallel, training.gradient_checkpointing
 
 
-def _build_meta_model(model: Model, task: str, classes: int, tokens: int) -> _MetaModel:
-    """Build a model of the right shape on the meta device."""
-    import transformers  # noqa: PLC0415
-
-    config, why, path = find_config(model)
-    family = family_of(config, model.name, task)
-    check_declared_family(model.name, model.options, family)
-    drop_invalid_padding(config)
-    if classes:
-        config.num_labels = classes
-    with torch.device("meta"):
-        network = getattr(transformers, AUTO_CLASSES[task]).from_config(config)
-    roles = find_roles(network, classifies=bool(classes), patterns=family.patterns)
-    size: int | tuple[int, int] = tokens
-    if task == "image":
-        size = processor.fit_to_model(
-            processor.load_preparation(path, config, model.name), network, model.name
-        ).size
-    return _MetaModel(network, roles, *trace_example(network, roles.blocks, size), why, path)
-
-
-def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
+def _count_size(meta: MetaModel, job: Job, *, weights: bool) -> Size:
     """Adapt a copy of the meta model, and count parameters, bytes and operations."""
-    method = registry.load(METHODS, job.method)
     if complaints := meta.misfits(job, weights=weights):
         raise InputError(complaints)
-    try:
-        with torch.device("meta"), _RealIndices():
-            model = method.apply(copy.deepcopy(meta.model), meta.roles, method.Config(**job.options))
-    except InputError as error:
-        raise InputError(f"{job.arm}: {what}" for what in error.complaints) from None
+    model = meta.adapted(job)
     n_weights = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     inside = f"{meta.roles.backbone}."
@@ -279,7 +216,7 @@ def _count_size(meta: _MetaModel, job: Job, *, weights: bool) -> Size:
     )
 
 
-def _activation_bytes(meta: _MetaModel, numbers: Mapping[str, int], training: Training, width: int) -> int:
+def _activation_bytes(meta: MetaModel, numbers: Mapping[str, int], training: Training, width: int) -> int:
     """Estimate the bytes of activations stored per row for the backward pass.
 
     Args:
@@ -312,20 +249,3 @@ def _gathered_bytes(model: Any, blocks: Sequence[str], width: int) -> int:
         trained[block] += p.numel() * p.requires_grad
     rest = weights.pop("")
     return width * (rest + 2 * max(weights.values(), default=0)) + _FLOAT32_BYTES * max(trained.values())
-
-
-class _RealIndices(TorchFunctionMode):
-    """Makes indices on the CPU under the meta device: methods read their values."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call a function of torch, `randperm` and `arange` on the CPU."""
-        options = dict(kwargs or {})
-        if func in (torch.randperm, torch.arange):
-            options.setdefault("device", "cpu")
-        return func(*args, **options)

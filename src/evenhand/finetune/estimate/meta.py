@@ -1,0 +1,105 @@
+"""Models on the meta device: shapes without weights, adapted as a run adapts them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from evenhand import registry
+from evenhand.errors import InputError
+from evenhand.finetune import Job, Model
+from evenhand.finetune.estimate.flops import trace_example
+from evenhand.finetune.estimate.shape import find_config
+from evenhand.finetune.modeling import processor
+from evenhand.finetune.modeling.adapt import METHODS, misfits
+from evenhand.finetune.modeling.families import AUTO_CLASSES, family_of
+from evenhand.finetune.modeling.pretrained import check_declared_family, drop_invalid_padding
+from evenhand.finetune.modeling.weights import weights_in
+from evenhand.finetune.models._roles import Roles, find_roles
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, eq=False)
+class MetaModel:
+    """A model on the meta device.
+
+    Attributes:
+        model: with its head.
+        roles: its layers by role.
+        block_inputs: number of elements per row that enter each repeated block.
+        uses: number of positions (tokens, patches) of a row at which each layer of weights is applied.
+        why_no_weights: reason why its weights are not available, if known; else empty.
+        path: folder with its files; None without local files.
+    """
+
+    model: PreTrainedModel
+    roles: Roles
+    block_inputs: Mapping[str, int]
+    uses: Mapping[str, int]
+    why_no_weights: str
+    path: Path | None
+
+    def misfits(self, job: Job, *, weights: bool) -> list[str]:
+        """Return the reasons why a job's method does not fit its layers, or their weights if local."""
+        stored = weights_in(self.path, self.roles) if weights and self.path else None
+        return misfits(self.model, self.roles, job, stored)
+
+    def adapted(self, job: Job) -> Any:
+        """Return a copy that is adapted by a job's method.
+
+        Raises:
+            InputError: the method's options do not fit this model.
+        """
+        method = registry.load(METHODS, job.method)
+        try:
+            with torch.device("meta"), _RealIndices():
+                return method.apply(copy.deepcopy(self.model), self.roles, method.Config(**job.options))
+        except InputError as error:
+            raise InputError(f"{job.arm}: {what}" for what in error.complaints) from None
+
+
+def build_meta_model(model: Model, task: str, classes: int, tokens: int) -> MetaModel:
+    """Build a model of the right shape on the meta device."""
+    import transformers  # noqa: PLC0415
+
+    config, why, path = find_config(model)
+    family = family_of(config, model.name, task)
+    check_declared_family(model.name, model.options, family)
+    drop_invalid_padding(config)
+    if classes:
+        config.num_labels = classes
+    with torch.device("meta"):
+        # As it is loaded: a batch norm in training refuses one row of one pixel.
+        network = getattr(transformers, AUTO_CLASSES[task]).from_config(config).eval()
+    roles = find_roles(network, classifies=bool(classes), patterns=family.patterns)
+    size: int | tuple[int, int] = tokens
+    if task == "image":
+        size = processor.fit_to_model(
+            processor.load_preparation(path, config, model.name), network, model.name
+        ).size
+    return MetaModel(network, roles, *trace_example(network, roles.blocks, size), why, path)
+
+
+class _RealIndices(TorchFunctionMode):
+    """Makes indices on the CPU under the meta device: methods read their values."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of torch, `randperm` and `arange` on the CPU."""
+        options = dict(kwargs or {})
+        if func in (torch.randperm, torch.arange):
+            options.setdefault("device", "cpu")
+        return func(*args, **options)
