@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,10 +84,21 @@ def predict(
     Raises:
         InputError: the rows or a model cannot be used. Tables that were complete before stay.
     """
+    examples: Examples = registry.load(DATASETS, "table").load(config)
+    with _folder_of_results(folder):
+        return _predict_all(examples, settings, runs, folder, watch)
+
+
+def _predict_all(
+    examples: Examples,
+    settings: PredictSettings,
+    runs: Sequence[ReadyRun],
+    folder: Path,
+    watch: Callable[[PredictProgress], None],
+) -> dict[str, Any]:
+    """Predict with every model, and write its table and the record."""
     from evenhand.finetune.predict import predict_ready  # noqa: PLC0415  (torch)
 
-    examples: Examples = registry.load(DATASETS, "table").load(config)
-    folder.mkdir(parents=True, exist_ok=True)
     rows = {"ids": ids_digest(examples.ids), "inputs": _digest_inputs(examples), "n": len(examples.ids)}
     known = _known(folder)
     tables: dict[str, Any] = {}
@@ -115,6 +127,18 @@ def predict(
         record = _record(examples, rows, settings, {**known, **tables})
         write_json(folder / RECORD, record)
     return _record(examples, rows, settings, tables)
+
+
+@contextmanager
+def _folder_of_results(folder: Path) -> Iterator[None]:
+    """Make the folder; remove it again if an error leaves it empty."""
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _record(

@@ -207,7 +207,7 @@ def _download(name: str, revision: str | None, *, check: bool = True) -> tuple[s
         # Errors of a missing network have no common base class: depending on the version of the hub's
         # package, requests, httpx or xet raises them.
         if not hub_is_unavailable(error):
-            raise InputError(_hub_complaint(name, error)) from None
+            raise InputError(_hub_complaint(name, revision, error)) from None
         hub_error = error
     try:
         path = snapshot_download(
@@ -215,7 +215,7 @@ def _download(name: str, revision: str | None, *, check: bool = True) -> tuple[s
             allow_patterns=_DOWNLOAD_PATTERNS, ignore_patterns=_IGNORE_PATTERNS,
         )  # fmt: skip
     except Exception as error:
-        raise InputError(_hub_complaint(name, hub_error or error)) from None
+        raise InputError(_hub_complaint(name, revision, hub_error or error)) from None
     commit = Path(path).name
     # A commit given by its hash cannot be outdated.
     if hub_error is None or revision == commit:
@@ -326,10 +326,10 @@ def _load_complaint(path: str, name: str, error: Exception) -> str:
     )
 
 
-def _hub_complaint(name: str, error: Exception) -> str:
+def _hub_complaint(name: str, revision: str | None, error: Exception) -> str:
     """Return the complaint about a model that is not available from the hub, with a remedy."""
-    why = hub_reason(error, name)
-    if why and not {"RepositoryNotFoundError", "RevisionNotFoundError"} & {type(error).__name__}:
+    why = hub_reason(error, name, revision)
+    if why and type(error).__name__ != "RepositoryNotFoundError":
         return f"model '{name}': not found as a folder, and not available from the hub: {why}."
     if not why:
         hub = hub_page(name).removesuffix(f"/{name}")

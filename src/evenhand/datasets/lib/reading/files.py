@@ -162,7 +162,7 @@ def download_tables(name: str, *, files: str | None, revision: str | None) -> li
         cached = _cached_tables(hub, name, files, revision)
         if cached:
             return cached
-        raise InputError(_hub_complaint(name, files, error)) from None
+        raise InputError(_hub_complaint(name, files, revision, error)) from None
     which = f"that matches '{files}' " if files else ""
     raise InputError(
         f"dataset.path '{name}': the hub dataset holds no parquet, jsonl or csv file {which}to read."
@@ -184,10 +184,10 @@ def _cached_tables(hub: object, name: str, files: str | None, revision: str | No
     return []
 
 
-def _hub_complaint(name: str, files: str | None, error: Exception) -> str:
+def _hub_complaint(name: str, files: str | None, revision: str | None, error: Exception) -> str:
     """Explain why a hub dataset is unavailable, and which files to place where."""
     unanswered = f"the hub cannot be reached ({type(error).__name__}), and the cache has no files of it"
-    why = hub_reason(error, name, dataset=True) or unanswered
+    why = hub_reason(error, name, revision, dataset=True) or unanswered
     return (
         f"dataset.path '{name}': file or folder not found, and as a hub dataset: {why}. Without a "
         f"network, place its files ({files or '*.parquet'}, from {hub_page(name, dataset=True)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from evenhand.errors import nearest
+
 #: Default address of the hub.
 _ENDPOINT = "https://huggingface.co"
 _LOG_IN = "run `hf auth login` or set HF_TOKEN"
@@ -22,12 +24,13 @@ def hub_is_unavailable(error: Exception) -> bool:
     return not _class_names(error) & _REFUSALS and (status is None or status == 429 or status >= 500)
 
 
-def hub_reason(error: Exception, name: str, *, dataset: bool = False) -> str:
+def hub_reason(error: Exception, name: str, revision: str | None = None, *, dataset: bool = False) -> str:
     """Explain why a model or a dataset cannot be downloaded from the hub.
 
     Args:
         error: error of huggingface_hub, or of its transport.
         name: the hub id.
+        revision: branch, tag or commit that was asked for.
         dataset: True for a dataset, False for a model.
 
     Returns:
@@ -40,9 +43,10 @@ def hub_reason(error: Exception, name: str, *, dataset: bool = False) -> str:
     if status == 401 and _is_about_token(error):
         return f"the hub rejects your token as invalid (401); create a new one there, then {_LOG_IN}"
     what = "dataset" if dataset else "model"
+    if "RevisionNotFoundError" in names:
+        return _revision_reason(name, revision, what)
     private = f"the {what} does not exist on the hub, or it is private: check the name, or {_LOG_IN}"
     reasons = {
-        "RevisionNotFoundError": "this revision does not exist",
         "DisabledRepoError": f"the hub has disabled this {what}",
         "RepositoryNotFoundError": private,
     }
@@ -66,6 +70,19 @@ def _gated_reason(where: str, status: int | None) -> str:
             f"{where}, or wait until its owner has answered"
         )
     return f"it is gated: its owner grants access on request; accept its terms at {where}, then {_LOG_IN}"
+
+
+def _revision_reason(name: str, revision: str | None, what: str) -> str:
+    """State that a revision does not exist, with the branches and tags that do."""
+    from huggingface_hub import HfApi  # noqa: PLC0415
+
+    reason = f"the {what} exists there, but no branch, tag or commit '{revision or 'main'}' of it"
+    try:
+        refs = HfApi().list_repo_refs(name, repo_type=what)
+    except Exception:
+        return reason
+    known = [ref.name for ref in (*refs.tags, *refs.branches)]
+    return f"{reason}; {nearest(revision or 'main', known).removesuffix('.')}"
 
 
 #: Errors by which the hub refuses a request.
