@@ -203,7 +203,10 @@ def test_a_panel_has_every_method_with_the_same_budget(reads):
     [study] = read_studies(f"peft_panel_{reads}")
     cards = {name: registry.load(METHODS, name).INFO for name in registry.names(METHODS)}
     fitting = {
-        name for name, info in cards.items() if name != "none" and not info.ready and reads in info.inputs
+        name
+        for name, info in cards.items()
+        # Quantised bases need an extra.
+        if name != "none" and not info.ready and not info.quantised and reads in info.inputs
     }
     assert {arm.method for arm in study.arms} == fitting
     for arm in study.arms:

@@ -34,13 +34,21 @@ def stranger(folder, base, family):
         return auto.from_pretrained(folder / "model").eval()
     transformers.logging.set_verbosity_error()
     torch.manual_seed(999)  # another head than any run's
-    plain = auto.from_pretrained(base, num_labels=2, ignore_mismatched_sizes=True)
+    plain = auto.from_pretrained(base, num_labels=2, ignore_mismatched_sizes=True, **quantised(folder))
     plain.config.pad_token_id = 3 if family in worlds.DECODERS else 0
     if not (folder / "adapter").exists():
         return plain.eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT's own, of what it does not know in its own files
-        return peft.PeftModel.from_pretrained(plain, str(folder / "adapter")).eval()
+        return worlds.exact(peft.PeftModel.from_pretrained(plain, str(folder / "adapter")).eval())
+
+
+def quantised(folder):
+    """The argument of `from_pretrained` for the base of an adapter that states a quantised one."""
+    file = folder / "adapter" / "adapter_config.json"
+    stated = (json.loads(file.read_text())["auto_mapping"] or {}) if file.exists() else {}
+    settings = stated.get("quantization_config")
+    return {"quantization_config": transformers.BitsAndBytesConfig(**settings)} if settings else {}
 
 
 def by_hand(model, base, data, family):

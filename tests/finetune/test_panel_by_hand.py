@@ -8,7 +8,11 @@ import peft
 import pytest
 import torch
 from accelerate import Accelerator
-from transformers import get_cosine_schedule_with_warmup
+from transformers import (
+    AutoModelForSequenceClassification,
+    BitsAndBytesConfig,
+    get_cosine_schedule_with_warmup,
+)
 
 from evenhand import registry
 from evenhand.finetune import Model
@@ -43,6 +47,7 @@ BY_HAND = {
     "lora": ("Lora", {"r": 2, "lora_alpha": 4}),
     "miss": ("Miss", {"r": 4}),
     "oft": ("OFT", {"oft_block_size": 8}),
+    "qlora": ("Lora", {"r": 2, "lora_alpha": 4}),
     "prefix_tuning": ("PrefixTuning", {"num_virtual_tokens": 4, "task_type": "SEQ_CLS"}),
     "randlora": ("RandLora", {"r": 8, "randlora_alpha": 640, "projection_prng_key": SEED}),
     "road": ("Road", {"group_size": 32}),
@@ -61,9 +66,9 @@ def test_all_adapters_are_here():
         assert registry.load(METHODS, name).INFO.weight_decay == (name not in NO_DECAY)
 
 
-def by_hand(base, name, encoded, labels, rows, rate):
+def by_hand(base, name, encoded, labels, rows, rate, bits=0):
     """Ten steps of PEFT in plain torch; returns the loss of each."""
-    model = base.copy(SEED)
+    model = quantised_by_hand(base, bits) if bits else base.copy(SEED)
     if BY_HAND[name] is None:
         for n, p in model.named_parameters():
             p.requires_grad_(n.endswith(".bias") or n.startswith("classifier"))
@@ -112,6 +117,19 @@ def by_hand(base, name, encoded, labels, rows, rate):
     return losses
 
 
+def quantised_by_hand(base, bits):
+    """The base as transformers quantises it, with the head of the base's copy."""
+    settings = BitsAndBytesConfig(
+        **{f"load_in_{bits}bit": True}, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        llm_int8_skip_modules=["classifier"],
+    )  # fmt: skip
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base.path, num_labels=2, ignore_mismatched_sizes=True, quantization_config=settings
+    )
+    model.classifier.load_state_dict(base.copy(SEED).classifier.state_dict())
+    return model
+
+
 def targets(name, model):
     if name == "ia3":
         return [
@@ -125,11 +143,23 @@ def targets(name, model):
 @pytest.mark.parametrize("name", BY_HAND)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 def test_losses_of_ten_steps(name, folders, datasets, tmp_path):
-    base = load_base(Model(folders["bert"]), "text", ("no", "yes"), "float32")
-    options = copy.deepcopy(worlds.OPTIONS.get(name, {}))
+    compare(name, folders["bert"], worlds.OPTIONS.get(name, {}), datasets["text"], tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_losses_of_ten_steps_on_4_bits(datasets, tmp_path):
+    wide = {"hidden_size": 64, "intermediate_size": 128}
+    folder = worlds.folder_of(tmp_path, "bert", change=wide)
+    compare("qlora", folder, {**worlds.LOW_RANK, "bits": 4}, datasets["text"], tmp_path)
+
+
+def compare(name, folder, options, data, place):
+    """The losses of a run's steps are those of PEFT used by hand."""
+    base = load_base(Model(folder), "text", ("no", "yes"), "float32")
+    options = copy.deepcopy(options)
     rate = 100 * registry.load(METHODS, name).INFO.learning_rate / (100 if name == "c3a" else 10)
     job = worlds.job_of(
-        folders["bert"],
+        folder,
         name,
         options=options,
         learning_rate=rate,
@@ -137,17 +167,17 @@ def test_losses_of_ten_steps(name, folders, datasets, tmp_path):
         weight_decay=DECAY,
         micro_batch=12,
     )
-    rows = build_task(base, job, datasets["text"]).rows
+    rows = build_task(base, job, data).rows
     model = adapt.build_adapted_model(base, job)
-    log = Log(tmp_path / "train.jsonl")
+    log = Log(place / "train.jsonl")
     seen = []
     log.step = lambda step, epoch, loss, rate: seen.append(loss)
     batches = TrainingBatches(rows.encoded, rows.targets, rows.train, SEED)
     hooks = Hooks(**adapt.method_hooks(job, model))
     steps = fit(model, batches, job.training, Accelerator(cpu=True), log, hooks)
     log.close()
-    labels = datasets["text"].examples.labels
-    expected = by_hand(base, name, rows.encoded, labels, rows.train, rate)
+    labels = data.examples.labels
+    expected = by_hand(base, name, rows.encoded, labels, rows.train, rate, options.get("bits", 0))
     assert steps == STEPS == len(expected)
     assert math.dist(seen[:1], seen[-1:]) > 1e-5  # the steps do something
     np.testing.assert_allclose(seen, expected, atol=1e-6)

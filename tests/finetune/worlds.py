@@ -151,6 +151,7 @@ OPTIONS = {
     "miss": {"rank": 4},
     "oft": {"block_size": 8},
     "prefix_tuning": {"tokens": 4},
+    "qlora": {**LOW_RANK, "bits": 8},  # 4 bits need wider models
     "randlora": {"rank": 8},
     "shira": {"rank": 4},
     "vera": {"rank": 16},
@@ -173,3 +174,13 @@ def job_of(folder, method, *, seed=13, **changes):
     options = changes.pop("options", OPTIONS.get(method, {}))
     training = replace(Training(0.01, 2, batch_size=16, warmup=0.1), **changes)
     return Job(method, Model(folder, label="tiny"), method, copy.deepcopy(options), training, seed)
+
+
+def exact(model):
+    """Keep bitsandbytes from rounding the inputs of its layers when it predicts; returns the model."""
+    for layer in model.modules():
+        if type(layer).__module__ == "bitsandbytes.nn.modules":
+            # To bfloat16, on processors that multiply it; to 8 bits, outside of training.
+            layer.support_avx512bf16_for_cpu = False
+            layer.train(type(layer).__name__ == "Linear8bitLt")
+    return model

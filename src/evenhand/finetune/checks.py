@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from evenhand.finetune.hardware.devices import precision_of
+from evenhand.finetune.hardware.quantised import quantised_layers
 from evenhand.finetune.modeling import checkpoint
 from evenhand.finetune.modeling.pretrained import PretrainedModel
 from evenhand.finetune.tasks import Task
@@ -28,7 +29,8 @@ class CheckError(Exception):
 def copy_frozen_weights(base: PretrainedModel, model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Copy every weight that the method does not train, by name, before training.
 
-    A method may start by moving a part of the base into its adapter (PiSSA); the remainder is copied here.
+    A method may start by moving a part of the base into its adapter (PiSSA), or by quantising it; the
+    remainder is copied here, or the packed weights with their scales.
     `check_saved` verifies that the adapter fits the original base nevertheless.
 
     Raises:
@@ -43,8 +45,9 @@ def copy_frozen_weights(base: PretrainedModel, model: torch.nn.Module) -> dict[s
             raise CheckError(f"the weight '{name}' of the base is no longer in the model")
         if not current[name].requires_grad:
             # An unchanged weight is shared with the base, which is never trained: no copy is needed.
-            same = torch.equal(current[name].detach().cpu(), pretrained.detach())
-            weights[name] = pretrained.detach() if same else current[name].detach().cpu().clone()
+            now, before = current[name].detach().cpu(), pretrained.detach()
+            same = now.dtype == before.dtype and torch.equal(now, before)
+            weights[name] = before if same else now.clone()
     return weights
 
 
@@ -56,7 +59,7 @@ def check_frozen_weights(start: Mapping[str, torch.Tensor], model: torch.nn.Modu
         model: the trained model.
 
     Returns:
-        Number of scalar weights compared.
+        Number of scalar weights compared; of quantised weights and their scales, the bytes.
 
     Raises:
         CheckError: a weight differs or was not found.
@@ -135,12 +138,14 @@ def _check_close(subject: str, probabilities: FloatArray, scores: FloatArray, to
 def _weights_of_base(model: Any) -> dict[str, torch.Tensor]:
     """Return the weights of a model by their names before PEFT wrapped its layers.
 
-    The weights that PEFT added have names that no base has.
+    The weights that PEFT added have names that no base has. Of a quantised layer, the packed weights and
+    their scales are returned as bytes.
     """
     base = model.get_base_model() if checkpoint.is_adapted(model) else model
+    weights: dict[str, torch.Tensor] = dict(base.named_parameters())
+    weights |= {f"{name}.weight": layer.packed() for name, layer in quantised_layers(base)}
     return {
-        name.replace(".base_layer.", ".").replace(".original_module.", "."): p
-        for name, p in base.named_parameters()
+        name.replace(".base_layer.", ".").replace(".original_module.", "."): p for name, p in weights.items()
     }
 
 

@@ -15,7 +15,7 @@ import torch
 from evenhand.finetune import Data, Job, checks
 from evenhand.finetune.clock import Clock
 from evenhand.finetune.estimate.size import stored
-from evenhand.finetune.hardware import memory
+from evenhand.finetune.hardware import memory, quantised
 from evenhand.finetune.hardware.devices import accelerator_of, all_reduce_max, precision_of
 from evenhand.finetune.hardware.linears import frozen_weights_in_bf16, onednn_linears
 from evenhand.finetune.hardware.parallel import copy_of, is_sharded, unwrap, wrap_distributed
@@ -75,6 +75,7 @@ def _train(
     base_bytes, peak = memory.load_pages(base.model), memory.Peak()
     model = build_job_model(base, job, data)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    quantisation, library = quantised.settings_of(model), quantised.versions(model)
     start = {} if adapt.is_ready(job) else checks.copy_frozen_weights(base, model)
     if first and not job.for_signals:
         checkpoint.save_initial_adapter(model, folder)
@@ -105,10 +106,8 @@ def _train(
         after = probe.margins(reader) if probe else None
         output = None if job.for_signals else task.predict(reader, encoded, accelerator)
         clock.lap("predict")
-    peak_bytes, sharded = (
-        all_reduce_max(base_bytes + peak.bytes_above_start(), accelerator),
-        is_sharded(reader),
-    )
+    peak_bytes = all_reduce_max(base_bytes + peak.bytes_above_start(), accelerator)
+    sharded = is_sharded(reader)
     del model
     reader = unwrap(reader, lambda: build_job_model(base, job, data), accelerator)
     if not first:
@@ -141,10 +140,11 @@ def _train(
         "remarks": [*job_remarks(base, job, data), *(output.remarks if output else ())],
         "revision": base.revision,
         **ready_facts(job, data),
+        **({"quantisation": quantisation} if quantisation else {}),
         "device": str(accelerator.device),
         "precision": precision_of(accelerator),
         "processes": processes,
         "parallel": None if processes == 1 else "fsdp" if sharded else "data",
         "micro_batch": rows_of_a_micro_batch(job.training, encoded, processes),
-        "versions": dict(writing.versions()),
+        "versions": {**dict(writing.versions()), **library},
     }

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evenhand import registry
 from evenhand.errors import InputError
+from evenhand.spec.plugins import METHODS
 
 if TYPE_CHECKING:
     from evenhand.finetune import Job
@@ -249,13 +251,16 @@ def _describe_assumptions(study: Study, facts: Mapping[str, Any], speed: float, 
     activations = "twice the outputs of all layers"
     if study.training.gradient_checkpointing:
         activations = "the inputs of all layers and twice the outputs of one layer"
+    quantises = any(registry.load(METHODS, arm.method).INFO.quantised for arm in study.arms)
+    packed_weights = "; half a byte or one if it is quantised, and the scales" if quantises else ""
     reached = f"{speed:g} TFLOP/s"
     if not stated:
         reached = f"{speed:.2g} TFLOP/s (a matrix product, measured on this machine)"
     return (
         f"Memory and times are estimates, not measured. Times: {reached}{texts}, 4 operations per "
-        "token and frozen weight, 6 per trained weight. Memory: 4 bytes per weight (6 in bfloat16), 12 more "
-        f"per trained weight (gradient, AdamW), and {activations} for a micro-batch.\n"
+        "token and frozen weight, 6 per trained weight. Memory: 4 bytes per weight (6 in bfloat16"
+        f"{packed_weights}), 12 more per trained weight (gradient, AdamW), and {activations} for a "
+        "micro-batch.\n"
     )
 
 

@@ -80,7 +80,7 @@ def count_flops(model: Any, uses: Mapping[str, int]) -> tuple[dict[str, int], fl
         parents = _parents(name)
         n_uses = next((uses[base] for base in parents if base in uses), 0)
         weight: Any = layer.weight
-        operations = 2.0 * n_uses * weight.numel()
+        operations = 2.0 * n_uses * _elements(layer)
         outputs[name] = n_uses * _width(layer)
         forward += operations
         backward += operations * (2 if weight.requires_grad else 1)
@@ -109,7 +109,17 @@ def _is_conv1d(module: torch.nn.Module) -> bool:
 def _width(module: torch.nn.Module) -> int:
     """Return the number of elements that leave a layer at each position."""
     weight: Any = module.weight
+    if isinstance(module, torch.nn.Linear):  # quantised weights have another shape
+        return module.out_features
     return int(weight.shape[1 if _is_conv1d(module) else 0])
+
+
+def _elements(module: torch.nn.Module) -> int:
+    """Return the number of weights of a layer, quantised or not."""
+    weight: Any = module.weight
+    if isinstance(module, torch.nn.Linear):
+        return module.in_features * module.out_features
+    return int(weight.numel())
 
 
 def _example(config: PretrainedConfig, size: int | tuple[int, int]) -> dict[str, torch.Tensor]:

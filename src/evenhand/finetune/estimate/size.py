@@ -13,6 +13,7 @@ from evenhand.finetune import Data, Job, Training
 from evenhand.finetune.estimate.flops import count_flops, in_block
 from evenhand.finetune.estimate.meta import MetaModel, build_meta_model
 from evenhand.finetune.estimate.shape import UnknownShapeError, local_folder
+from evenhand.finetune.hardware.quantised import quantised_layers
 from evenhand.finetune.modeling.adapt import METHODS, is_ready
 from evenhand.finetune.modeling.checkpoint import is_adapted, saved_weights, trains_head_only
 from evenhand.finetune.modeling.families import GENERATIVE_TASKS
@@ -32,8 +33,8 @@ class Size:
     Attributes:
         parameters: number of parameters of the base model with its head.
         trainable: number of trained parameters of the adapted model.
-        fixed_bytes: weights in float32 and, in bfloat16, their rounded copies; gradients and AdamW's two
-            moments of the trained weights.
+        fixed_bytes: weights in float32 and, in bfloat16, their rounded copies, or quantised weights and their
+            scales; gradients and AdamW's two moments of the trained weights.
         check_bytes: all weights of the model, which one process loads on its device to check first the
             trained and then the saved model; 0 where nothing is trained.
         row_bytes: activations stored per row of a micro-batch for the backward pass; with gradient
@@ -197,15 +198,13 @@ def _count_size(meta: MetaModel, job: Job, *, weights: bool) -> Size:
     numbers, forward, backward = count_flops(model, meta.uses)
     half = job.training.precision == "bfloat16"
     width = _BFLOAT16_BYTES if half else _FLOAT32_BYTES
+    weight_bytes = _weight_bytes(model, _FLOAT32_BYTES + _BFLOAT16_BYTES if half else _FLOAT32_BYTES)
     divided = job.training.parallel == "fsdp" and not cached
     return Size(
         parameters=sum(p.numel() for p in meta.model.parameters()),
         trainable=trainable,
-        fixed_bytes=n_weights * (_FLOAT32_BYTES + _BFLOAT16_BYTES if half else _FLOAT32_BYTES)
-        + trainable * _BYTES_PER_TRAINED_WEIGHT,
-        check_bytes=n_weights * (_FLOAT32_BYTES + _BFLOAT16_BYTES if half else _FLOAT32_BYTES)
-        if trained
-        else 0,
+        fixed_bytes=weight_bytes + trainable * _BYTES_PER_TRAINED_WEIGHT,
+        check_bytes=weight_bytes if trained else 0,
         row_bytes=0 if cached or not trained else _activation_bytes(meta, numbers, job.training, width),
         divided_bytes=(n_weights * _FLOAT32_BYTES + trainable * _BYTES_PER_TRAINED_WEIGHT) if divided else 0,
         gathered_bytes=_gathered_bytes(model, list(meta.block_inputs), width) if divided else 0,
@@ -214,6 +213,12 @@ def _count_size(meta: MetaModel, job: Job, *, weights: bool) -> Size:
         stored_bytes=_FLOAT32_BYTES * saved,
         cached=cached,
     )
+
+
+def _weight_bytes(model: Any, width: int) -> int:
+    """Return the bytes of a model's weights: `width` of each, or those of a quantised layer."""
+    packed = {id(layer.weight): layer.bytes for _, layer in quantised_layers(model)}
+    return sum(packed.get(id(p), width * p.numel()) for p in model.parameters())
 
 
 def _activation_bytes(meta: MetaModel, numbers: Mapping[str, int], training: Training, width: int) -> int:

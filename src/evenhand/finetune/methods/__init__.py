@@ -49,6 +49,8 @@ class MethodInfo:
         inputs: kinds of inputs of the models that it adapts.
         checkpoints: True if it can be trained with `training.gradient_checkpointing`.
         sharded: True if it can be trained with `training.parallel: fsdp`.
+        quantised: True if it replaces weights of the base by quantised ones: its adapter belongs to the
+            quantised base, and the extra `quantised` has to be installed.
         ready: True if its runs read models that exist already, in place of the study's model.
     """
 
@@ -67,4 +69,5 @@ class MethodInfo:
     inputs: tuple[Input, ...] = ("text", "image")
     checkpoints: bool = True
     sharded: bool = True
+    quantised: bool = False
     ready: bool = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Job
+from evenhand.finetune.hardware import quantised
 from evenhand.finetune.methods import _peft
 from evenhand.finetune.modeling import heads
 from evenhand.finetune.modeling.checkpoint import is_copied_module
@@ -116,6 +117,8 @@ def _unsupported(model: Any, info: MethodInfo, job: Job) -> list[str]:
             f"training.parallel: {info.title} is not available with fsdp, which gives each process a part of "
             "every layer; use data"
         )
+    if info.quantised and not quantised.is_available():
+        wrong.append(f"{info.title} {quantised.missing()}")
     # Only prefixes have tokens of their own.
     texts, tokens = job.training.max_length, int(job.options.get("tokens", 0))
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", 0)

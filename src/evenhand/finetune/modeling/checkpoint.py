@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
 
+from evenhand.finetune.hardware import quantised
 from evenhand.finetune.methods._peft import quiet
 from evenhand.finetune.modeling import adapter_card, processor, tokens
 from evenhand.finetune.modeling.pretrained import PretrainedModel
@@ -31,6 +32,9 @@ _PREPARATION_FILES = (
 #: A seed that no run uses: a head that was not saved then differs from the trained one when it is reloaded.
 _RELOAD_SEED = 2**31 - 1
 _START = "start"
+ADAPTER_CONFIG = "adapter_config.json"
+#: The settings of a quantised base, under the name that transformers gives them in a model's `config.json`.
+_QUANTISATION = "quantization_config"
 
 
 def save_initial_adapter(model: Any, folder: Path) -> None:
@@ -68,8 +72,9 @@ def save(model: Any, folder: Path, base: PretrainedModel) -> Path:
         path = _save_model(model, folder)
     if path.name == "adapter":
         classes = model.config.id2label if base.roles.head else {}
-        _complete_config(path / "adapter_config.json", base, classes)
-        adapter_card.write(path, model.config, base, classes)
+        settings = quantised.settings_of(model)
+        _complete_config(path / ADAPTER_CONFIG, base, classes, settings)
+        adapter_card.write(path, model.config, base, classes, settings)
     _copy_preparation(Path(base.path), path)
     return path
 
@@ -161,8 +166,13 @@ def _is_duplicate(name: str) -> bool:
     return is_copied_module(name) or ".original_module." in name
 
 
-def _complete_config(path: Path, base: PretrainedModel, classes: Mapping[int, str]) -> None:
-    """Sort the sets in PEFT's file, so that its bytes are reproducible; add task, revision and class names.
+def _complete_config(
+    path: Path, base: PretrainedModel, classes: Mapping[int, str], settings: Mapping[str, Any]
+) -> None:
+    """Sort the sets in PEFT's file, so that its bytes are reproducible; add what PEFT does not state.
+
+    These are the task, the revision of the base, the names of the classes, and the settings with which the
+    base was quantised.
 
     The base's own file may list the classes of its head in another order. A `config.json` beside the adapter
     would state the order, but transformers treats a folder with such a file as a full model. The folder's
@@ -173,6 +183,8 @@ def _complete_config(path: Path, base: PretrainedModel, classes: Mapping[int, st
     config["revision"] = base.revision
     if classes:
         config["auto_mapping"] = {**(config.get("auto_mapping") or {}), "id2label": dict(classes)}
+    if settings:
+        config["auto_mapping"] = {**(config.get("auto_mapping") or {}), _QUANTISATION: dict(settings)}
     for name in ("target_modules", "modules_to_save", "feedforward_modules"):
         if isinstance(config.get(name), list):
             config[name].sort()
@@ -186,12 +198,31 @@ def reload(base: PretrainedModel, path: Path) -> torch.nn.Module:
         from peft import PeftModel  # noqa: PLC0415
 
         with quiet():
-            adapted: torch.nn.Module = PeftModel.from_pretrained(base.copy(_RELOAD_SEED), str(path))
+            model = base_of(base, path, _RELOAD_SEED)
+            adapted: torch.nn.Module = PeftModel.from_pretrained(model, str(path))
         return adapted
-    model: torch.nn.Module = type(base.model).from_pretrained(
+    full: torch.nn.Module = type(base.model).from_pretrained(
         str(path), use_safetensors=True, attn_implementation=base.model.config._attn_implementation
     )
+    return full
+
+
+def base_of(base: PretrainedModel, path: Path, seed: int) -> Any:
+    """Copy the base for an adapter in a folder, quantised if it was trained on a quantised one.
+
+    Raises:
+        InputError: the library that quantises is not installed.
+    """
+    model = base.copy(seed)
+    if settings := quantisation_in(path):
+        quantised.quantise(model, settings)
     return model
+
+
+def quantisation_in(path: Path) -> dict[str, Any]:
+    """Return the settings of the quantised base of a saved adapter; empty if its base is not quantised."""
+    config = json.loads((path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    return dict((config.get("auto_mapping") or {}).get(_QUANTISATION) or {})
 
 
 def is_copied_module(name: str) -> bool:

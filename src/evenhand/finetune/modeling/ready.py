@@ -22,11 +22,12 @@ from evenhand.errors import InputError
 from evenhand.finetune import Model
 from evenhand.finetune.methods._peft import layer_of
 from evenhand.finetune.modeling import heads, processor, tokens
+from evenhand.finetune.modeling.checkpoint import ADAPTER_CONFIG, base_of, quantisation_in
 from evenhand.finetune.modeling.pretrained import PretrainedModel, load_base, locate_ready_files
 from evenhand.finetune.models import ALL_LINEAR
 from evenhand.finetune.models._roles import roles_of_name
 
-ADAPTER_CONFIG, _ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _MAX_LISTED = 4
 #: The beginning of the names of an adapter's weights.
 _PREFIX = "base_model.model."
@@ -157,6 +158,8 @@ def _load_adapter(
         model = _attach(source.name, folder, base, settings, weights)
     facts |= {"kind": settings["peft_type"], "base": name, "base_commit": base.revision}
     facts["peft_version"] = settings.get("peft_version")
+    if quantisation := quantisation_in(path):
+        facts["quantisation"] = quantisation
     if tokens.has_tokenizer(path) or any((path / file).is_file() for file in processor.FILES):
         base = replace(base, path=str(path))
     return ReadyModel(base, model, order, facts, tuple(remarks))
@@ -351,7 +354,7 @@ def _attach(
     """Put the adapter onto a copy of its base; every weight of its file has to find its place."""
     from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftConfig, PeftModel  # noqa: PLC0415
 
-    model = base.copy(0)
+    model = base_of(base, path, 0)
     rows = _embedding_rows(base, weights)
     if rows is not None:
         model.resize_token_embeddings(rows, mean_resizing=False)
