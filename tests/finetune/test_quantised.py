@@ -281,6 +281,30 @@ def test_sharding_is_refused(folders, data):
     assert "QLoRA is not available with fsdp" in complaint
 
 
+@pytest.mark.parametrize(
+    ("task", "kind"), [("text", "deepseek_v3"), ("image", "convnext"), ("language", "mamba"), ("text", "t5")]
+)
+def test_unusual_families_train_and_are_quantised_as_transformers_does(task, kind, tmp_path):
+    """Inputs of four dimensions, weights that are used without a call, parts that stay in float32."""
+    from transformers.quantizers.quantizers_utils import should_convert_module
+
+    from tests.finetune import test_zoo, zoo
+
+    job = worlds.job_of(zoo.folder_of(tmp_path, kind, task), "qlora", epochs=1, options={"bits": 8})
+    facts = run.train(job, test_zoo.rows_of(task), tmp_path)
+    assert facts["checks"]["reload"] < 1e-5
+    base = run.load_job_base(job, test_zoo.rows_of(task))
+    left_out = [*facts["quantisation"]["llm_int8_skip_modules"], *base.model._keep_in_fp32_modules]
+    converted = [
+        name
+        for name, module in base.model.named_modules()
+        if quantised.is_linear(module) and should_convert_module(name, left_out)
+    ]
+    model = adapt.build_adapted_model(base, job).get_base_model()
+    found = [name.replace(".base_layer", "") for name, _ in quantised.quantised_layers(model)]
+    assert found == converted
+
+
 def test_a_model_without_linear_layers_is_refused(tmp_path, datasets):
     from tests.finetune import zoo
 
@@ -311,3 +335,48 @@ def test_layers_that_4_bits_cannot_hold_stay(tmp_path, datasets):
 def test_an_option_of_other_bits_is_refused(options):
     with pytest.raises(ValidationError, match="has an effect only with bits: 4"):
         qlora.Config(bits=8, **options)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+@pytest.mark.parametrize("stabilised", [False, True])
+def test_loftq_starts_nearest_to_the_original_weights(folders, kind, stabilised):
+    """The error that remains is that of the singular values beyond the rank (Eckart and Young)."""
+    base = load_base(Model(folders[kind]), "text", ("no", "yes"), "float32")
+    way = {"bits": 4, "rank": 6, "alpha": 18.0, "rank_stabilised": stabilised}
+    model = adapted(base, initialisation="loftq", **way)
+    for name in base.roles.of(("attention.query", "attention.value")):
+        layer, plain = model.get_base_model().get_submodule(name), base.model.get_submodule(name)
+        original = plain.weight.detach() if kind == "bert" else plain.weight.detach().T
+        packed = bitsandbytes.functional.dequantize_4bit(
+            layer.base_layer.weight.data, layer.base_layer.weight.quant_state
+        )
+        a, b = layer.lora_A["default"].weight.detach(), layer.lora_B["default"].weight.detach()
+        factor = 18 / (6**0.5 if stabilised else 6)
+        before = torch.linalg.norm(original - packed)
+        after = torch.linalg.norm(original - packed - factor * b @ a)
+        values = torch.linalg.svdvals((original - packed).double())
+        assert float(after) == pytest.approx(float(values[6:].square().sum().sqrt()), rel=1e-4)
+        assert after < 0.95 * before
+    # With all layers and a high rank, most of what 4 bits changed in the outputs is undone.
+    way |= {"targets": ("all-linear",), "rank": 48, "alpha": 48.0}
+    full = logits(base.copy(1).eval())
+    plain, near = (
+        float((logits(adapted(base, initialisation=start, **way)) - full).norm())
+        for start in ("kaiming", "loftq")
+    )
+    assert near < 0.5 * plain
+
+
+def test_loftq_is_saved_and_counted_as_any_start(folders, data, tmp_path):
+    options = {**worlds.LOW_RANK, "bits": 4, "initialisation": "loftq"}
+    job = worlds.job_of(folders["bert"], "qlora", options=options)
+    facts = run.train(job, data("bert"), tmp_path)
+    assert facts["checks"]["reload"] < 1e-5
+    (found,) = size.estimate_sizes([job], "text", ("no", "yes"), 8).estimates
+    assert found.trainable == facts["trainable_parameters"]
+    ready = load_ready(ReadySource(str(tmp_path / "adapter")), "text", ("no", "yes"), "float32")
+    assert ready.remarks == ()
+    high = worlds.job_of(folders["bert"], "qlora", options={"rank": 65, "initialisation": "loftq"})
+    complaints = run.prepare([high], data("bert")).complaints
+    assert all("loftq starts from singular vectors, of which 'attention." in c for c in complaints)
+    assert len(complaints) == 2

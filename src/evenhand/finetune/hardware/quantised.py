@@ -144,8 +144,8 @@ def _layer_classes() -> dict[int, type[Any]]:
     class Linear4bit(bnb.nn.Linear4bit):
         """A linear layer with 4 bits per weight, expanded to the precision of the inputs for a product."""
 
-        def __init__(self, layer: torch.nn.Module, settings: Mapping[str, Any]) -> None:
-            weight, bias = _weight_and_bias(layer)
+        def __init__(self, layer: Any, settings: Mapping[str, Any]) -> None:
+            weight, bias = matrix_of(layer), layer.bias
             options = {
                 "compress_statistics": settings["bnb_4bit_use_double_quant"],
                 "quant_type": settings["bnb_4bit_quant_type"],
@@ -166,6 +166,11 @@ def _layer_classes() -> dict[int, type[Any]]:
             second = (state.offset, state.state2.absmax, state.state2.code) if state.nested else ()
             return _as_bytes(self.weight.data, state.absmax, state.code, *second)
 
+        def expanded(self, dtype: torch.dtype) -> torch.Tensor:
+            """Return the weights in a precision, as [outputs, inputs]."""
+            weights: torch.Tensor = bnb.functional.dequantize_4bit(self.weight.data, self.weight.quant_state)
+            return weights.to(dtype)
+
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             """Multiply by the expanded weights, and add the bias."""
             x = _in_precision(x)
@@ -183,8 +188,8 @@ def _layer_classes() -> dict[int, type[Any]]:
 
         scales: torch.Tensor
 
-        def __init__(self, layer: torch.nn.Module, _: Mapping[str, Any]) -> None:
-            weight, bias = _weight_and_bias(layer)
+        def __init__(self, layer: Any, _: Mapping[str, Any]) -> None:
+            weight, bias = matrix_of(layer), layer.bias
             super().__init__(*weight.T.shape, bias=False, has_fp16_weights=False, device="meta")
             self.bias, self.bytes = bias, weight.numel() + 4 * len(weight)
             meta = weight.is_meta
@@ -213,7 +218,7 @@ def _layer_classes() -> dict[int, type[Any]]:
     return {4: Linear4bit, 8: Linear8bit}
 
 
-def _weight_and_bias(layer: Any) -> tuple[torch.Tensor, torch.nn.Parameter | None]:
-    """Return the matrix of a linear layer as [outputs, inputs], and its bias."""
-    weight = layer.weight.detach()
-    return (weight if type(layer) is torch.nn.Linear else weight.T.contiguous()), layer.bias
+def matrix_of(layer: Any) -> torch.Tensor:
+    """Return the weights of a linear layer as [outputs, inputs]; GPT-2's are stored the other way round."""
+    weight: torch.Tensor = layer.weight.detach()
+    return weight if type(layer) is torch.nn.Linear else weight.T.contiguous()

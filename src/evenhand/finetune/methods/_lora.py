@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator
@@ -72,6 +73,29 @@ def add_adapters(
         model, roles, config, "Lora", r=config.rank, lora_alpha=config.scale, lora_dropout=config.dropout,
         init_lora_weights=start, use_rslora=rank_stabilised, use_dora=decomposed,
     )  # fmt: skip
+
+
+def rank_complaints(
+    roles: Roles, config: LowRank, names: Sequence[str], start: str, vectors: str
+) -> list[str]:
+    """Return the reasons why layers have fewer vectors than the rank, for a start that takes them.
+
+    Args:
+        roles: the layers of the model.
+        config: the options.
+        names: of the layers.
+        start: name of the initialisation.
+        vectors: what it starts from, for the sentence: `singular vectors`.
+    """
+    wrong = []
+    low = [name for name in names if roles.widths[name] < config.rank]
+    for role, group in _peft.group_by_role(roles, low, config).items():
+        width = min(roles.widths[name] for name in group)
+        wrong.append(
+            f"rank: got {config.rank}, but {start} starts from {vectors}, of which '{role}' has "
+            f"only {width} (in {len(group)} layers); give at most {width}, or leave initialisation at kaiming"
+        )
+    return wrong
 
 
 def remarks(roles: Roles, config: LowRank, title: str) -> list[str]:

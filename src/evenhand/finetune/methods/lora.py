@@ -74,14 +74,7 @@ def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str
             f"initialisation: olora decomposes layers of the kind Linear, but some targets are {others[0]} "
             "in this model; choose pissa, or leave initialisation at kaiming"
         )
-    low = [name for name in names if roles.widths[name] < config.rank]
-    for role, names in _peft.group_by_role(roles, low, config).items():
-        width = min(roles.widths[name] for name in names)
-        wrong.append(
-            f"rank: got {config.rank}, but {start} starts from {_VECTORS[start]}, of which '{role}' has "
-            f"only {width} (in {len(names)} layers); give at most {width}, or leave initialisation at kaiming"
-        )
-    return wrong
+    return wrong + _lora.rank_complaints(roles, config, names, start, _VECTORS[start])
 
 
 def remarks(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:
