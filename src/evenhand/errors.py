@@ -71,6 +71,11 @@ class MissingExtraError(EvenhandError):
     """A feature needs a package that is not installed."""
 
 
+def plural(count: int, noun: str) -> str:
+    """Format a number of things: `1 row`, `2,000 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """Build the hint for an unknown name: `did you mean 'race'? Known: age, race, sex.`.
 

@@ -167,7 +167,7 @@ def test_failed_runs_are_listed_with_the_way_to_their_tracebacks(call, tmp_path,
     code, out, err = call()
     assert code == 1
     assert "report.html" in out
-    assert "1 runs are not finished" in err
+    assert "1 run not finished" in err
     assert "no number any more" in err
     [command] = re.findall(r"evenhand (show \S+)", err)
     assert main(command.split()) == 0

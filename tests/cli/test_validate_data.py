@@ -96,8 +96,8 @@ def test_values_are_looked_at_beside_columns_that_are_missing(folder, capsys):
     assert (
         "positive 'hatefull': is not one of the classes; did you mean 'hate'? Known: fine, hate." in said[1]
     )
-    assert "80 rows have 'en'" not in said[3]
-    assert "120 rows have 'en'" in said[3]
+    assert "80 rows with 'en'" not in said[3]
+    assert "120 rows with 'en'" in said[3]
 
 
 def test_the_rest_of_the_study_is_told_in_the_same_breath(folder, capsys):

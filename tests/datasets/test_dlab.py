@@ -96,7 +96,7 @@ def test_doubles_and_the_limit(tmp_path):
     assert len(less.ids) == 4
     assert all(int(i) % 2 == 0 for i in less.ids)
     assert less.problems == (
-        "10 comments that repeat another comment's text were dropped.",
+        "Dropped 10 comments with the text of another comment.",
         "4 of 10 comments were drawn (limit).",
     )
 
@@ -169,8 +169,8 @@ def test_what_is_refused(path, tmp_path):
             lambda rows: (rows[2].update(hate_speech_score="high"), rows[0].update(target_religion="maybe")),
         )
     )
-    assert "column 'hate_speech_score' (column) has no number in 1 rows (first: row 3)" in told
-    assert "1 values that are neither 0 nor 1 ('maybe')" in told
+    assert "column 'hate_speech_score' (column) has no number in 1 row (first: row 3)" in told
+    assert "1 value outside of 0 and 1 ('maybe')" in told
     assert "has no value in row 2" in said(changed(tmp_path, lambda rows: rows[1].update(comment_id="")))
     assert "no comment targets age (targets: majority)" in said(path, attribute="age")
     assert "no such file" in said(tmp_path / "nothing.csv")

@@ -110,10 +110,10 @@ def test_numbers_and_letters_of_labels(tmp_path, names, answers, labels, right):
     [
         (
             [1, 2, 3, 1],
-            "'gold' .label. is '3' in 1 rows; must be one of open, one, other, 0, 1, 2.*the columns",
+            "'gold' .label. is '3' in 1 row; must be one of open, one, other, 0, 1, 2.*the columns",
         ),
-        (["D", "A", "A", "A"], "is 'D' in 1 rows"),
-        (["Ada", "nobody", "nobody", "both"], "is 'Ada' in 1 rows"),  # 'nobody' is no answer of story 1
+        (["D", "A", "A", "A"], "is 'D' in 1 row"),
+        (["Ada", "nobody", "nobody", "both"], "is 'Ada' in 1 row"),  # 'nobody' is no answer of story 1
         ([True, False, True, True], "is '(true|false)' in"),
     ],
 )

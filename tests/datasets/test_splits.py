@@ -78,9 +78,9 @@ def test_a_column_says_the_parts():
 
 
 def test_a_column_with_other_words():
-    with pytest.raises(InputError, match=r"2 rows have 'tset'; did you mean 'test'"):
+    with pytest.raises(InputError, match=r"2 rows with 'tset'; did you mean 'test'"):
         split_from_column(["train", "tset", "tset"])
-    with pytest.raises(InputError, match="1 rows have ''"):
+    with pytest.raises(InputError, match="1 row with ''"):
         split_from_column(["train", None, "test"])
     with pytest.raises(InputError, match="no row is 'test'"):
         split_from_column(["train", "val"])
@@ -99,7 +99,7 @@ def test_one_class_only_and_too_few_rows():
     made = examples([f"t{i}" for i in range(9)], [1] * 9)
     said = check_split(made, parts([0, 1, 2, 3, 4], [5], [6, 7, 8])).complaints
     assert said[0] == "The label of all 9 rows is 'yes'; at least two classes are needed."
-    assert "The validation part has 1 rows; it must have at least 4." in said
+    assert "The validation part has 1 row; it must have at least 4." in said
     assert "The test part has 3 rows; it must have at least 4." in said
 
 

@@ -133,12 +133,12 @@ def test_ids_from_content(tmp_path):
     made = load(path, id=None)
     assert len(set(made.ids)) == 41
     assert made.ids[40] == f"{made.ids[0]}-2"
-    assert made.problems == ("1 rows repeat the content of another row.",)
+    assert made.problems == ("1 row with the content of another row.",)
     turned = load(sample.write_csv(tmp_path / "b.csv", sample.posts()[::-1]), id=None)
     assert turned.ids[::-1] == made.ids[:40]
     less = load(path, id=None, duplicates="drop")
     assert less.ids == made.ids[:40]
-    assert "1 rows that repeat" in less.problems[0]
+    assert "Dropped 1 row with the content" in less.problems[0]
 
 
 def test_pictures_in_every_form(tmp_path):
@@ -209,13 +209,13 @@ def test_a_bomb_is_no_picture(tmp_path, monkeypatch):
         ({"id": "nam"}, "column 'nam' (id) not found; did you mean 'name'"),
         ({"id": "group"}, "names 2 rows more than once"),
         ({"memberships": ("targets_*",)}, "memberships 'targets_*' matches no column"),
-        ({"memberships": ("na*",)}, "neither 0 nor 1 ('r0', 'r1', 'r2', and 37 more)"),
+        ({"memberships": ("na*",)}, "outside of 0 and 1 ('r0', 'r1', 'r2', and 37 more)"),
         ({"where": {"group": "c"}}, "has no value 'c'"),
         ({"where": {"gruop": "a"}}, "column 'gruop' (where) not found; did you mean 'group'"),
         ({"where": {"group": "a", "label": "1", "target_x": 1}}, "no rows are left where group=a"),
         ({"where": {"label": "1"}}, "is '1' in all 20 rows; at least two classes are needed"),
         ({"split_column": "splt"}, "column 'splt' (split_column) not found"),
-        ({"split_column": "group"}, "rows have 'b'"),
+        ({"split_column": "group"}, "rows with 'b'"),
         ({"by": ("group", "text"), "label": "name", "positive": "r1"}, "give classes, not texts"),
     ],
 )

@@ -58,7 +58,7 @@ def test_names_with_a_missing_field_are_skipped_and_counted(tmp_path):
     made = load(tmp_path)
     assert len(made.ids) == 12
     assert made.problems == (
-        "3 files were skipped: their names or fields do not give age, gender and race "
+        "Skipped 3 files: their names or fields do not give age, gender and race "
         "('0_1_1_2017.jpg.chip.jpg', '39_1_20170116174525125.jpg.chip.jpg', 'holiday.jpg').",
     )
 

@@ -96,7 +96,7 @@ def test_a_model_that_changes_is_refused(place, capsys):
 @pytest.mark.parametrize(
     ("block", "more", "told"),
     [
-        ({"existing": ["a/b"]}, {}, "has 1 models, and the study 2 seeds"),
+        ({"existing": ["a/b"]}, {}, "has 1 model, and the study 2 seeds"),
         ({"existing": "a/b"}, {"seeds": [1]}, "'a/b': not found"),
         ({"method": "existing"}, {}, "models"),
         ({"existing": ["a/b", "a/c"], "rank": 3}, {}, "unknown key"),

@@ -103,7 +103,7 @@ def test_words_that_are_missing_everywhere(word, tmp_path):
 def test_a_group_that_is_also_a_word_for_missing_is_kept_with_a_remark(word):
     result = audited(TABLE | {"sex": ["f"] * 4 + [word] * 4})
     assert rates(result) == {"f": 0.75, word: 0.75}
-    assert f"the 4 rows of '{word}' are a group like any other" in remarks(result)
+    assert f"4 rows of '{word}' make a group like any other" in remarks(result)
     assert "word for a missing value" not in remarks(audited(TABLE))
 
 

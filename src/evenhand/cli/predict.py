@@ -11,7 +11,7 @@ import click
 
 from evenhand.cli.lib.calls import parse_conditions
 from evenhand.cli.lib.options import WHERE
-from evenhand.errors import CallError, InputError
+from evenhand.errors import CallError, InputError, plural
 
 if TYPE_CHECKING:
     from evenhand.finetune.predict import ReadySource
@@ -155,8 +155,8 @@ def _predict(options: PredictOptions) -> int:
     click.echo(f"note: {record['trained_on']}", err=True)
     by = "".join(f" --by {name}" for name in options.by)
     click.echo(
-        f"{len(record['tables'])} tables of {record['rows']['n']:,} rows in {folder}; next: "
-        f"evenhand audit {folder}/*.parquet --arm arm --run run{by}"
+        f"{plural(len(record['tables']), 'table')} of {plural(record['rows']['n'], 'row')} in {folder}; "
+        f"next: evenhand audit {folder}/*.parquet --arm arm --run run{by}"
     )
     return 0
 

@@ -12,7 +12,7 @@ import click
 from evenhand.cli.lib.calls import check_gate, refuse_single_arm
 from evenhand.cli.lib.options import FAIL_ON, OVERRIDES
 from evenhand.cli.lib.studies import OUTPUT, limit_blas_threads, publish, resolve_path
-from evenhand.errors import CallError, Complaint, InputError
+from evenhand.errors import CallError, Complaint, InputError, plural
 
 if TYPE_CHECKING:
     from evenhand.spec.study import Study
@@ -186,7 +186,7 @@ def _print_failures(study: StudyResult) -> None:
     if not study.failed:
         return
     runs = study.folder.path / "runs"
-    click.echo(f"{study.result['name']}: {len(study.failed)} runs are not finished:", err=True)
+    click.echo(f"{study.result['name']}: {plural(len(study.failed), 'run')} not finished:", err=True)
     for row in study.failed:
         click.echo(f"  {row['arm']}, seed {row['run']}, {row['model']}: {row['error']}", err=True)
         click.echo(f"    evenhand show {runs / row['run_id']}", err=True)

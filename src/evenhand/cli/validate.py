@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evenhand.cli.lib.options import OVERRIDES
-from evenhand.errors import MissingExtraError, NotHereError
+from evenhand.errors import MissingExtraError, NotHereError, plural
 
 if TYPE_CHECKING:
     from evenhand.spec.study import Dataset, Study
@@ -97,8 +97,8 @@ def _summary(study: Study) -> str:
     trials = f" in {ways:,} trials" if study.tuned else ""
     runs = ways * len(study.models) * len(study.seeds)
     return (
-        f"{study.name}: {_counted(runs, 'run')} = {_counted(len(study.arms), 'arm')}{trials} ({arms})"
-        f" x {_counted(len(study.models), 'model')} ({models}) x {_counted(len(study.seeds), 'seed')}"
+        f"{study.name}: {plural(runs, 'run')} = {plural(len(study.arms), 'arm')}{trials} ({arms})"
+        f" x {plural(len(study.models), 'model')} ({models}) x {plural(len(study.seeds), 'seed')}"
         f"{', each with its own split' if study.resplit else ''}"
         f"{_attacked(study)}, on {study.dataset.name}; compared with {study.audit.reference}"
     )
@@ -113,9 +113,5 @@ def _attacked(study: Study) -> str:
 
     names = ", ".join(attack_name(attack.name, attack.config) for attack in study.privacy.attacks)
     more = len(halves(study.privacy)) * len(study.arms) * len(study.models)
-    besides = f" with {_counted(more, 'more run')} on halves of the rows" if more else ""
+    besides = f" with {plural(more, 'more run')} on halves of the rows" if more else ""
     return f", attacked by {names}{besides}"
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -15,7 +15,7 @@ from evenhand.datasets.lib.reading.columns import Reader
 from evenhand.datasets.lib.reading.files import locate
 from evenhand.datasets.lib.reading.read import RequiredColumns, Rows, raise_complaints, read_columns
 from evenhand.datasets.lib.smoke import SMOKE, SMOKE_ROWS
-from evenhand.errors import InputError
+from evenhand.errors import InputError, plural
 from evenhand.tables.schema import Attribute, BoolArray, FloatArray, IntArray
 
 INFO = DatasetInfo(
@@ -187,7 +187,7 @@ def _read_scores(rows: Rows, reader: Reader) -> FloatArray:
             values[i] = np.nan
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        what = f"has no number in {len(bad):,} rows (first: row {bad[0] + 1})."
+        what = f"has no number in {plural(len(bad), 'row')} (first: row {bad[0] + 1})."
         reader.complain("column", "hate_speech_score", what)
     return values
 
@@ -237,7 +237,7 @@ def _select_comments(
     again = len(selected) - len(texts)
     if again and config.duplicates == "drop":
         selected = np.array(sorted(texts.values()), np.int64)
-        remarks.append(f"{again:,} comments that repeat another comment's text were dropped.")
+        remarks.append(f"Dropped {plural(again, 'comment')} with the text of another comment.")
     elif again:
         remarks.append(f"{again:,} comments repeat the text of another comment.")
     drawn = draw_rows(

@@ -19,7 +19,7 @@ from evenhand.datasets.lib.pictures import find_readable, read_bytes
 from evenhand.datasets.lib.reading.files import local_path, locate
 from evenhand.datasets.lib.reading.read import RequiredColumns, read_columns
 from evenhand.datasets.lib.smoke import SMOKE, SMOKE_ROWS
-from evenhand.errors import InputError
+from evenhand.errors import InputError, plural
 from evenhand.tables.schema import Attribute, IntArray
 from evenhand.tables.values import shown
 
@@ -106,7 +106,7 @@ def load(config: Config) -> Examples:
     fields = np.array([faces.fields[i] for i in selected], np.int64)
     if faces.skipped:
         why = "their names or fields do not give age, gender and race"
-        remarks.insert(0, f"{len(faces.skipped):,} files were skipped: {why} ({shown(faces.skipped, 5)}).")
+        remarks.insert(0, f"Skipped {plural(len(faces.skipped), 'file')}: {why} ({shown(faces.skipped, 5)}).")
     if len(chosen) < len(faces.names):
         remarks.append(f"{len(chosen):,} of {len(faces.names):,} faces were drawn (limit).")
     parts = split_from_column([faces.parts[i] for i in selected], ids) if config.split_column else None

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evenhand import registry
+from evenhand.errors import plural
 from evenhand.judge.core.learnt import (
     nothing_learnt,
     run_sentences,
@@ -223,7 +224,7 @@ def _sentence(
     if few_runs:
         sentence = f"In {scope}, {sentence[:1].lower() if wording.about else sentence[:1]}{sentence[1:]}"
     tally = ", ".join(f"{counts[w]} {w}" for w in WORDS if counts[w])
-    compared = f"{len(judged)} comparison{'' if len(judged) == 1 else 's'}"
+    compared = f"{plural(len(judged), 'comparison')}"
     sentence += f" of {compared} of {_metrics(judged, wording)} by group: {tally}."
     if worst is not None:
         named = f"{worst.candidate} " if len(candidates) > 1 else ""

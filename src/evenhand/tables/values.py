@@ -270,11 +270,6 @@ def in_order(names: Iterable[str]) -> list[str]:
         return ordered
 
 
-def plural(count: int, noun: str) -> str:
-    """Format a number of things: `1 row`, `2,000 rows`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def shown(values: Iterable[str], most: int = 10) -> str:
     """Format a list of quoted values for a sentence, at most `most` of them."""
     listed = list(values)

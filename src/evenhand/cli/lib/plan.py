@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evenhand import registry
-from evenhand.errors import InputError
+from evenhand.errors import InputError, plural
 from evenhand.spec.plugins import METHODS
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def show_plan(study: Study, output: Path, speed: float | None, processes: int) -
         _refuse_texts(study, [runs[0].job for runs in states.values()])
     reached = speed if speed is not None else _measure_speed(study.training.precision)
     finished = sum(state.status == "finished" for _, state in states.values())
-    click.echo(f"{study.name}: {len(states)} runs, {finished} of them finished, in {folder.path}")
+    click.echo(f"{study.name}: {plural(len(states), 'run')}, {finished} of them finished, in {folder.path}")
     counts = ", ".join(f"{n:,} {part}" for part, n in rows.items()) if rows else "not known"
     click.echo(f"rows: {counts}{' (each seed draws its own split)' if study.resplit else ''}")
     if processes > 1:

@@ -15,7 +15,7 @@ from evenhand.datasets.lib.reading.files import locate
 from evenhand.datasets.lib.reading.read import RequiredColumns, Rows, raise_complaints, read_columns
 from evenhand.datasets.lib.schema import Parts
 from evenhand.datasets.lib.splits import find_ids_in_two_parts, split_from_column
-from evenhand.errors import Complaint, InputError
+from evenhand.errors import Complaint, InputError, plural
 from evenhand.tables.schema import IntArray
 
 Value = str | int | float | bool
@@ -173,7 +173,7 @@ def name_rows(
         ids.append(content.hex()[:16] + (f"-{counts[content]}" if counts[content] > 1 else ""))
     repeats = len(ids) - len(counts)
     if repeats and duplicates == "keep":
-        return ids, [f"{repeats:,} rows repeat the content of another row."]
+        return ids, [f"{plural(repeats, 'row')} with the content of another row."]
     return ids, []
 
 
@@ -200,7 +200,7 @@ def select_rows(
         selected = [i for i in selected if first[hashes[i]] == i]
         if len(selected) < len(ids):
             remarks.append(
-                f"{len(ids) - len(selected):,} rows that repeat the content of another row were dropped."
+                f"Dropped {plural(len(ids) - len(selected), 'row')} with the content of another row."
             )
     drawn = draw_rows(selected, [ids[i] for i in selected], limit)
     if len(drawn) < len(selected):

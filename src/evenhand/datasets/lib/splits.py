@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.datasets.lib.schema import Examples, Parts
-from evenhand.errors import InputError, nearest
+from evenhand.errors import InputError, nearest, plural
 from evenhand.tables.schema import Attribute, IntArray
 
 _PART_NAMES = {
@@ -108,7 +108,7 @@ def split_from_column(values: Sequence[str | None], ids: Sequence[str] | None = 
         else:
             rows_by_part[name].append(row)
     complaints = [
-        f"split column: {n:,} rows have {text!r}; {nearest(text, list(_PART_NAMES))}"
+        f"split column: {plural(n, 'row')} with {text!r}; {nearest(text, list(_PART_NAMES))}"
         for text, n in unknown.items()
     ][:10]
     complaints += [
@@ -175,15 +175,17 @@ def check_split(examples: Examples, parts: Parts, *, least: int = MIN_PART_ROWS)
     ]
     for name, rows in filled:
         if len(rows) < least:
-            complaints.append(f"The {name} part has {len(rows):,} rows; it must have at least {least}.")
+            complaints.append(
+                f"The {name} part has {plural(len(rows), 'row')}; it must have at least {least}."
+            )
         missing = [examples.classes[i] for i in present if not counts[name][i]]
         if missing and len(present) > 1 and len(rows) >= least:
             listed = ", ".join(
                 f"'{label}' ({total[examples.classes.index(label)]:,} in all)" for label in missing
             )
             complaints.append(
-                f"The {name} part ({len(rows):,} rows) has no row of class {listed}; give more rows or other "
-                "shares, or leave the class out."
+                f"The {name} part ({plural(len(rows), 'row')}) has no row of class {listed}; give more rows "
+                "or other shares, or leave the class out."
             )
     for attribute in examples.attributes:
         remarks += _remark_on_groups(attribute, parts)

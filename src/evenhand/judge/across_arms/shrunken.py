@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from evenhand import registry
+from evenhand.errors import plural
 from evenhand.judge.core.evidence import Identity, PairedEstimate, Score
 from evenhand.judge.core.moderation import moderate
 from evenhand.judge.rows import ComparisonRow, ShrunkenRow
@@ -101,7 +102,7 @@ def _shrunken(
     used = [i for i, (_, p) in enumerate(members) if isinstance(p.evidence, Score)]
     if len(used) < MIN_GROUPS:
         few = (
-            f"{len(used)} group{'' if len(used) == 1 else 's'} of this attribute can be compared, fewer than "
+            f"{plural(len(used), 'group')} of this attribute can be compared, fewer than "
             f"{MIN_GROUPS}: too few to show how they vary"
         )
         return [_without(row, few) for row in rows]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evenhand.errors import plural
 from evenhand.judge.core.estimates import MIN_DISCORDANT_ROWS, Group
 from evenhand.judge.privacy.order import Order, Pool, order_of, placement_values
 from evenhand.judge.privacy.settings import AUC, BALANCED, at_fpr
@@ -362,7 +363,11 @@ def unscored_remarks(scored: Scored, groups: Sequence[Group]) -> list[str]:
             size = len(group.rows) * len(scored.runs)
             listed.append((count / size, f"{group.attribute} '{group.name}' {count:,} of {size:,}"))
     listed.sort(key=lambda entry: -entry[0])
-    more = f", and {len(listed) - _MAX_LISTED_GROUPS} groups more" if len(listed) > _MAX_LISTED_GROUPS else ""
+    more = (
+        f", and {plural(len(listed) - _MAX_LISTED_GROUPS, 'group')} more"
+        if len(listed) > _MAX_LISTED_GROUPS
+        else ""
+    )
     by_group = (
         f"; by group: {', '.join(text for _, text in listed[:_MAX_LISTED_GROUPS])}{more}" if listed else ""
     )

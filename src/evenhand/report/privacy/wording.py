@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evenhand.errors import plural
 from evenhand.report import wording
 from evenhand.report.document import Document, Row, number
 
@@ -80,7 +81,7 @@ def design_line(row: Row) -> str:
         )
     else:
         kind = f"with {row['references']} reference models that are not attacked"
-    runs = f"{row['targets']} attacked run{'' if row['targets'] == 1 else 's'}"
+    runs = f"{plural(row['targets'], 'attacked run')}"
     return (
         f"{row['input']}: {runs}, {kind}; {wording.format_quantity(row['rows'], 'row')}, "
         f"{wording.count(row['members'])} of them members on average{views}."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evenhand.errors import plural
 from evenhand.report import wording
 from evenhand.report.document import Document, Row, direction, facts, number, unique
 
@@ -187,12 +188,8 @@ def runs_line(result: Document) -> str:
     costs = [c for model in result["models"] for c in model.get("cost", ())]
     runs, open_ = sum(int(c["runs"]) for c in costs), len(result.get("failed", ()))
     models = " and ".join(str(model["model"]) for model in result["models"])
-    text = f"{_many(runs, 'run')} of {_many(len(unique(costs, 'arm')), 'arm')} on {models}"
-    return text + (f"; {_many(open_, 'run')} did not finish." if open_ else ".")
-
-
-def _many(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    text = f"{plural(runs, 'run')} of {plural(len(unique(costs, 'arm')), 'arm')} on {models}"
+    return text + (f"; {plural(open_, 'run')} did not finish." if open_ else ".")
 
 
 def failed_line(result: Document) -> str:
@@ -201,7 +198,7 @@ def failed_line(result: Document) -> str:
     if not open_:
         return ""
     return (
-        f"{_many(open_, 'run')} did not finish; all results use only those that did. "
+        f"{plural(open_, 'run')} did not finish; all results use only those that did. "
         "Run the same command to try again."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evenhand.errors import plural
 from evenhand.spec.study import Study
 from evenhand.spec.yaml.check import Complaints
 from evenhand.spec.yaml.tree import Location, Node
@@ -28,8 +29,8 @@ def check_existing(study: Study, location: Location, complaints: Complaints) -> 
         if len(models) != len(study.seeds):
             complaints.add(
                 location.child(arm.entry),
-                f"has {len(models)} models, and the study {len(study.seeds)} seeds; give one for each seed: "
-                "a model is one run, and the runs of all arms are compared.",
+                f"has {plural(len(models), 'model')}, and the study {plural(len(study.seeds), 'seed')}; give "
+                "one for each seed: a model is one run, and the runs of all arms are compared.",
             )
         if arm.trials:
             complaints.add(location.child(arm.entry), "trains nothing, so nothing can be tuned; remove tune.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from evenhand.errors import plural
 from evenhand.spec.base import Frozen
 from evenhand.spec.plugins import GENERATIVE_TASKS, metric_names
 from evenhand.spec.sections.margins import (
@@ -143,7 +144,7 @@ def _check_average(
         if item.value in methods and number < 2:
             complaints.add(
                 item.location,
-                f"{item.value!r} has {number} arm{'' if number == 1 else 's'} beside the reference; an "
+                f"{item.value!r} has {plural(number, 'arm')} beside the reference; an "
                 "average takes two or more: give one of its options a list of values.",
             )
 

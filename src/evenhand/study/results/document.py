@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenhand.errors import CallError, Complaint, nearest
+from evenhand.errors import CallError, Complaint, nearest, plural
 from evenhand.judge.core.learnt import run_sentences, sentences, warning
 from evenhand.judge.documents import head, without_nan
 from evenhand.judge.result import THESE_RUNS, WORDS
@@ -324,6 +324,6 @@ def _sentence(
     where = f" Harm on {', '.join(harmed)}." if harmed else ""
     where += f" Nothing was learnt by arms of {', '.join(idle)} (see the remarks)." if idle else ""
     few = {v.get("about") for v in verdicts.values()} & {THESE_RUNS}
-    lead = f"{'Leakage of ' if leaks else ''}{len(verdicts)} models"
+    lead = f"{'Leakage of ' if leaks else ''}{plural(len(verdicts), 'model')}"
     lead = f"In these runs, {lead[:1].lower()}{lead[1:]}" if few else lead
-    return f"{lead}, {sum(counts.values())} comparisons by group: {tally}.{where}"
+    return f"{lead}, {plural(sum(counts.values()), 'comparison')} by group: {tally}.{where}"

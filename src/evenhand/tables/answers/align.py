@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evenhand.errors import CallError, TableError
+from evenhand.errors import CallError, TableError, plural
 from evenhand.tables.answers import references
 from evenhand.tables.answers.vocabulary import respelt, word_of
 from evenhand.tables.reader.fields import Field, value_sql
@@ -193,8 +193,8 @@ def _complaints(
             f"distinguish rows of several arms or runs with {' '.join(hints)}" if hints else "give each once"
         )
         complaints.append(
-            f"{tables[0].title if len(tables) == 1 else 'the given tables'}: {count:,} rows have a key "
-            f"({', '.join(rows.key)}) that occurs more than once in one run (first: {first}); {advice}."
+            f"{tables[0].title if len(tables) == 1 else 'the given tables'}: {plural(count, 'row')} with a "
+            f"key ({', '.join(rows.key)}) that occurs more than once in one run (first: {first}); {advice}."
         )
     complaints += describe_differences(db, rows, merged, "row", groups.text_of)
     if merged.lacking and (not columns.inner or not merged.left):

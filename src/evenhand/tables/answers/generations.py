@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evenhand.errors import TableError
+from evenhand.errors import TableError, plural
 from evenhand.tables.answers.completions import remarks_on_completions
 from evenhand.tables.answers.read import TableForm, read_answers
 from evenhand.tables.answers.vocabulary import (
@@ -24,7 +24,6 @@ from evenhand.tables.answers.vocabulary import (
 from evenhand.tables.io.parquet import repeated, run_columns, write_parquet
 from evenhand.tables.reader.fields import Field
 from evenhand.tables.schema import ArmRun, Attribute, BoolArray, Columns, Input, IntArray, Source
-from evenhand.tables.values import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

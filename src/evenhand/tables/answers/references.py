@@ -13,9 +13,10 @@ import re
 from math import isnan
 from typing import TYPE_CHECKING
 
+from evenhand.errors import plural
 from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.io.quoted import shorten
-from evenhand.tables.values import Column, literal, plural, tidy
+from evenhand.tables.values import Column, literal, tidy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from evenhand.errors import plural
 from evenhand.tables.reader.checks import MAX_GROUPS, Reader, Rule
 from evenhand.tables.reader.distinct import Distinct, distinct
-from evenhand.tables.values import Unreadable, plural
+from evenhand.tables.values import Unreadable
 
 #: Names of the columns.
 GOLD_GENDER, PREDISPOSITION, STEREOTYPE = "gold_gender", "predisposition", "stereotype"

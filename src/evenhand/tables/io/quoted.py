@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evenhand.errors import plural
 from evenhand.tables.io.database import Table
-from evenhand.tables.values import plural
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evenhand.errors import plural
 from evenhand.tables.io.database import Table, single_row
 from evenhand.tables.io.quoted import quoted
 from evenhand.tables.reader.distinct import Distinct, distinct
 from evenhand.tables.reader.fields import Field, Kind, value_sql
 from evenhand.tables.reader.labels import describe_nested_labels, several_values
-from evenhand.tables.values import Unreadable, plural
+from evenhand.tables.values import Unreadable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

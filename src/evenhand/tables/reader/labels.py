@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+from evenhand.errors import plural
 from evenhand.tables.values import MAYBE_MISSING, in_order, shown
 
 #: The label that torch's cross-entropy, and with it most trainers, ignores in the loss.
@@ -148,8 +149,8 @@ def remarks_on_groups(option: str, column: str, counts: Mapping[str, int]) -> li
         counts: number of rows by group.
     """
     remarks = [
-        f"column '{column}' ({option}): the {counts[word]:,} rows of '{word}' are a group like any other, "
-        f"though '{word}' is also a word for a missing value."
+        f"column '{column}' ({option}): {plural(counts[word], 'row')} of '{word}' make a group like any "
+        f"other, though '{word}' is also a word for a missing value."
         for word in words_for_missing(counts)
     ]
     alike: dict[str, list[str]] = {}

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evenhand.errors import plural
 from evenhand.tables.io.database import single_row
 from evenhand.tables.io.quoted import shorten
 from evenhand.tables.schema import ArmRun
-from evenhand.tables.values import plural
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evenhand.errors import plural
 from evenhand.tables.values import shown, tidy
 
 _NUMBERED = re.compile(r"(?P<stem>.*?)(?P<mark>\d+)")
@@ -61,7 +62,7 @@ def read_labels(
         allowed = ", ".join(dict.fromkeys((*answers, *sorted(sign for sign in signs if sign.isdecimal()))))
         return Labels(
             meanings,
-            complaint=f"is '{unknown[0]}' in {sum(label == unknown[0] for label in labels):,} rows; must be "
+            complaint=f"is '{unknown[0]}' in {plural(list(labels).count(unknown[0]), 'row')}; must be "
             f"one of {allowed}, or the text of one answer in its row. Numbers refer to {basis}; for another "
             "numbering, use the numbers as meanings.",
         )

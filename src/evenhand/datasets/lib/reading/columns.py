@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from evenhand.datasets.lib.reading.read import Rows, Texts
-from evenhand.errors import CallError, Complaint, nearest
+from evenhand.errors import CallError, Complaint, nearest, plural
 from evenhand.tables.groups import build_attributes, refuse_impossible
 from evenhand.tables.predictions.classes import TableValues, resolve_classes
 from evenhand.tables.reader.checks import MAX_CLASSES, MAX_GROUPS
@@ -92,9 +92,8 @@ class Reader:
             counts[value] = counts.get(value, 0) + 1
         repeated = [name for name, n in counts.items() if n > 1]
         if repeated:
-            problem = (
-                f"names {len(repeated):,} rows more than once ({shown(repeated, 3)}); an id names one row."
-            )
+            many = plural(len(repeated), "row")
+            problem = f"names {many} more than once ({shown(repeated, 3)}); an id names one row."
             self.complain(option, column, problem)
         return values
 
@@ -195,7 +194,9 @@ class Reader:
         invalid = _count_values(v for v in values if v and v not in _TRUE and v not in _FALSE)
         if invalid:
             n = sum(invalid.values())
-            self.complain(option, column, f"has {n:,} values that are neither 0 nor 1 ({shown(invalid, 3)}).")
+            self.complain(
+                option, column, f"has {plural(n, 'value')} outside of 0 and 1 ({shown(invalid, 3)})."
+            )
         return np.array([v in _TRUE for v in values], bool)
 
     def _read_filled(self, option: str, column: str, rows: IntArray) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evenhand import registry
+from evenhand.errors import plural
 from evenhand.judge.core.disparities.bounds import bound_maxima
 from evenhand.judge.core.disparities.inputs import Maximum, build_maximum
 from evenhand.judge.core.estimates import Group, Observed, shortage
@@ -162,7 +163,7 @@ def _disparities(table: Table, cells: Predictions, settings: Settings) -> Iterat
 
 def _undefined_reason(used: UsableGroups) -> str:
     if len(used.indices) < 2:
-        return f"{len(used.indices)} groups can be compared; at least two are needed"
+        return f"{plural(len(used.indices), 'group')} can be compared; at least two are needed"
     return "every group's rate is 0, so the ratio is undefined"
 
 
