@@ -65,7 +65,7 @@ def test_every_problem_is_shown_and_the_exit_code_is_2(file, capsys):
         "evenhand: 5 problems",
         "  - study.yaml:6, methods.lora.rank: got -1; must be an integer of at least 1.",
         "  - study.yaml:6, methods.lora.alfa: unknown key. Did you mean 'alpha'? "
-        f"Known: {', '.join(lora.Config.model_fields)}, learning_rate, epochs, method, tune.",
+        f"Known: {', '.join(lora.Config.model_fields)}, learning_rate, epochs, method, tune, match.",
         "  - study.yaml:7, seeds.0: got 'x'; must be an integer of at least 0.",
         "  - study.yaml:8, audit.by.0: 'sex' is not an attribute of this dataset. Known: group.",
         "  - -o trainin.batch_size=2: unknown key. Did you mean 'training'? "

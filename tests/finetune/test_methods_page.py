@@ -14,13 +14,14 @@ def test_the_table_is_that_of_the_cards():
     rows = {}
     for line in PAGE.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if re.fullmatch(r"`\w+`", cells[0]) and len(cells) == 8:
+        if re.fullmatch(r"`\w+`", cells[0]) and len(cells) == 9:
             rows[cells[0].strip("`")] = cells[1:]
     assert list(rows) == list(registry.names(METHODS))
-    for name, (title, trained, rate, merges, start, layers, _) in rows.items():
+    for name, (title, trained, size, rate, merges, start, layers, _) in rows.items():
         info = registry.load(METHODS, name).INFO
         assert title == f"[{info.title}]({address(info.paper)})" if info.paper else title == info.title
         assert trained == info.trained.removesuffix(", and the classification head")
+        assert size == (f"`{info.size}`" if info.size else "")
         assert float(rate) == info.learning_rate
         assert merges == ("yes" if info.merges else "-")
         assert start == ("yes" if info.identity_at_start else "no")

@@ -184,7 +184,7 @@ def test_arms_that_would_be_the_same_runs_are_refused():
         ({"full": {"learning_rate": 0}}, "methods.full.learning_rate: got 0; must be a number above 0."),
         (
             {"full": {"rank": 8}},
-            "methods.full.rank: unknown key. Known: learning_rate, epochs, method, tune.",
+            "methods.full.rank: unknown key. Known: learning_rate, epochs, method, tune, match.",
         ),
         ({"full": {"learning_rat": 1}}, "Did you mean 'learning_rate'?"),
     ],

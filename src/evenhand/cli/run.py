@@ -109,6 +109,7 @@ def _run_studies(options: RunOptions) -> int:
         from evenhand.cli.lib.smoke import shrink_study  # noqa: PLC0415
 
         located = tuple((shrink_study(study), tree) for study, tree in located)
+    located = _choose_sizes(located)
     if len(located) > 1 and not options.dry_run:
         _refuse_any(located, output)
     results = []
@@ -139,6 +140,18 @@ def _show_plan(study: Study, output: Path, options: RunOptions) -> None:
         # A number of workers may refer to the devices of another machine, so it is not compared with these.
         processes = options.workers or group_size(None)
     show_plan(study, output, options.speed, processes)
+
+
+def _choose_sizes(located: Sequence[tuple[Study, Node]]) -> tuple[tuple[Study, Node], ...]:
+    """Choose the sizes of matched arms in every study, before the first one is planned."""
+    from evenhand.spec.yaml.check import locating_complaints  # noqa: PLC0415
+    from evenhand.study.matching import choose_sizes  # noqa: PLC0415
+
+    sized = []
+    for study, tree in located:
+        with locating_complaints(tree, study.name if len(located) > 1 else ""):
+            sized.append((choose_sizes(study), tree))
+    return tuple(sized)
 
 
 def _refuse_any(located: Sequence[tuple[Study, Node]], output: Path) -> None:

@@ -12,6 +12,7 @@ from evenhand.errors import MissingExtraError, NotHereError, plural
 
 if TYPE_CHECKING:
     from evenhand.spec.study import Dataset, Study
+    from evenhand.spec.yaml.tree import Node
 
 _EXAMPLES = """\b
 Examples:
@@ -49,7 +50,8 @@ def COMMAND(file: str | None, overrides: tuple[str, ...], schema: bool) -> None:
         raise click.UsageError("give a study FILE, or --schema.")
     from evenhand.spec.read import read_located_studies  # noqa: PLC0415
 
-    studies = [study for study, _ in read_located_studies(file, overrides=overrides, look=_look)]
+    located = read_located_studies(file, overrides=overrides, look=_look)
+    studies = [_choose_sizes(study, tree, several=len(located) > 1) for study, tree in located]
     for study in studies:
         _refuse_weights(study)
     for study in studies:
@@ -70,10 +72,28 @@ def _look(dataset: Dataset, study: Study | None) -> list[str]:
         return []
 
 
+def _choose_sizes(study: Study, tree: Node, *, several: bool) -> Study:
+    """Choose the sizes of matched arms and print them; print a note if the packages for it are missing."""
+    if all(arm.match is None for arm in study.arms):
+        return study
+    from evenhand.spec.yaml.check import locating_complaints  # noqa: PLC0415
+    from evenhand.study.matching import choose_sizes, rows_of_sizes, sentence_of_size  # noqa: PLC0415
+
+    try:
+        with locating_complaints(tree, study.name if several else ""):
+            study = choose_sizes(study)
+    except MissingExtraError as error:
+        click.echo(f"{study.name}: the sizes were not checked: {error}.", err=True)
+        return study
+    for model in study.models:
+        for row in rows_of_sizes(study.arms, model.label):
+            click.echo(f"{study.name}, {model.label}: {sentence_of_size(row)}")
+    return study
+
+
 def _refuse_weights(study: Study) -> None:
     """Refuse weights on this machine that a method cannot work with, if any method checks weights."""
     from evenhand import registry  # noqa: PLC0415
-    from evenhand.cli.lib.smoke import task_of  # noqa: PLC0415
 
     methods = {arm.method for arm in study.arms}
     if not any(hasattr(registry.load("evenhand.finetune.methods", m), "weight_complaints") for m in methods):
@@ -82,8 +102,11 @@ def _refuse_weights(study: Study) -> None:
         from evenhand.finetune.estimate.size import check_weights  # noqa: PLC0415  (torch)
     except ImportError:
         return
+    from evenhand.study.matching import task_of  # noqa: PLC0415
     from evenhand.study.plan import plan  # noqa: PLC0415
 
+    if any(arm.match is not None and not arm.match.reached for arm in study.arms):
+        return
     check_weights([planned.job for planned in plan(study)], task_of(study.dataset))
 
 

@@ -15,8 +15,9 @@ VERSION = 1
 _ADDED_TRAINING_OPTIONS = {"parallel": "data"}
 #: Training options without an effect on results: they trade time for memory.
 _WITHOUT_EFFECT = {"gradient_checkpointing"}
-#: Fields of an arm that only name it, or name its trials, which are runs of their own.
-_NAMES_OF_ARMS = {"name", "trials", "varied"}
+#: Fields of an arm that only name it, or name its trials, which are runs of their own; and the goal behind an
+#: option, whose value counts as if it were given.
+_NAMES_OF_ARMS = {"name", "trials", "varied", "match"}
 #: Options of methods that were added after version 1; at their defaults they do not change results.
 _ADDED_METHOD_OPTIONS = {
     "lora": ("alpha_per_rank", "layer_fraction", "layer_order", "initialisation", "rank_stabilised"),

@@ -23,6 +23,7 @@ from evenhand.spec.plugins import (
 from evenhand.spec.read import COPIED_KEYS, REQUIRED_KEYS
 from evenhand.spec.sections.arms import RATE_FACTOR, RATES, TUNE
 from evenhand.spec.sections.existing import EXISTING, EXISTING_MODELS
+from evenhand.spec.sections.match import MATCH, PARAMETERS
 from evenhand.spec.sections.models import HubOptions
 from evenhand.spec.sections.privacy import COPIED_KEYS as PRIVACY
 from evenhand.spec.sections.sweep import list_depth
@@ -113,6 +114,8 @@ def _methods(definitions: Schema) -> Schema:
         fields["learning_rate"] = {**fields["learning_rate"], "default": info.learning_rate}
         fields["epochs"] = {**fields["epochs"], "default": info.epochs}
         fields[TUNE] = _tune({**_field_schemas(rates, definitions), **_field_schemas(config, definitions)})
+        if info.size:
+            fields[MATCH] = _match(info.size)
         options[name] = fields
     names: Schema = {"description": "Name of the method.", "enum": list(options)}
     named = _discriminated("method", names, options, definitions, "method")
@@ -153,6 +156,22 @@ def _tune(properties: Schema) -> Schema:
                 "type": "array",
                 "minItems": 1,
                 "items": {"type": "number", "exclusiveMinimum": 0},
+            }
+        },
+        "additionalProperties": False,
+    }
+
+
+def _match(option: str) -> Schema:
+    """Build the schema of `match`: a number of trained parameters, or the arm that has it."""
+    return {
+        "description": f"Choose {option} so that the number of trained parameters is nearest to this goal.",
+        "type": "object",
+        "required": [PARAMETERS],
+        "properties": {
+            PARAMETERS: {
+                "description": "The number, without that of the head; or the name of the arm that has it.",
+                "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "minLength": 1}],
             }
         },
         "additionalProperties": False,

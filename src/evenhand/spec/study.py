@@ -73,6 +73,41 @@ class Trial(Frozen):
     epochs: Count
 
 
+class Reached(Frozen):
+    """The size of a matched arm on one model.
+
+    Attributes:
+        model: label of the model.
+        value: chosen value of the option that determines the size.
+        parameters: number of trained parameters besides those of the head.
+        goal: the number that was to be reached.
+    """
+
+    model: Name
+    value: int | float
+    parameters: Count
+    goal: Count
+
+    @property
+    def ratio(self) -> float:
+        """The reached number of parameters divided by the goal."""
+        return self.parameters / self.goal
+
+
+class Match(Frozen):
+    """The goal of an arm that is matched by its number of trained parameters, without those of the head.
+
+    Attributes:
+        parameters: that number, or the name of the arm that has it.
+        option: option of the method that determines the number.
+        reached: the sizes that are nearest to the goal, by model; empty until they are chosen.
+    """
+
+    parameters: Count | Name
+    option: Name
+    reached: tuple[Reached, ...] = ()
+
+
 class Arm(Frozen):
     """One method of adaptation with its options.
 
@@ -85,6 +120,7 @@ class Arm(Frozen):
         trials: combinations to try; the one with the best accuracy on the validation rows is evaluated. The
             fields above are then those of the first trial. Empty for an arm without tuning.
         varied: the options that a list gave, with this arm's value of each, in the order of the file.
+        match: the number of trained parameters that one option is set to approach; None for other arms.
     """
 
     name: Name
@@ -94,6 +130,7 @@ class Arm(Frozen):
     epochs: Count
     trials: tuple[Trial, ...] = ()
     varied: dict[str, JsonValue] = Field(default_factory=dict)
+    match: Match | None = None
 
     @property
     def entry(self) -> str:
@@ -105,6 +142,24 @@ class Arm(Frozen):
         """All options that a list can vary, as plain data."""
         rates: dict[str, JsonValue] = {"learning_rate": self.learning_rate, "epochs": self.epochs}
         return {**self.config.model_dump(mode="json"), **rates}
+
+    def with_option(self, name: str, value: float) -> Arm:
+        """Return this arm, and its trials, with another value of an option of its method."""
+        changed = self.config.model_validate({**self.config.model_dump(), name: value})
+        trials = tuple(
+            trial.model_copy(
+                update={"config": trial.config.model_validate({**trial.config.model_dump(), name: value})}
+            )
+            for trial in self.trials
+        )
+        return self.model_copy(update={"config": changed, "trials": trials})
+
+    def on(self, model: str) -> Arm:
+        """Return this arm for one model: with the value that was chosen for it, if the arm is matched."""
+        if self.match is None:
+            return self
+        reached = {each.model: each.value for each in self.match.reached}
+        return self.with_option(self.match.option, reached[model])
 
     def with_trial(self, trial: Trial) -> Arm:
         """Return this arm with the values of one trial, and without trials."""

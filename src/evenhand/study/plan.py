@@ -94,6 +94,11 @@ def plan(study: Study) -> tuple[Planned, ...]:
     return (*judged, *attacked)
 
 
+def job_of(study: Study, model: ModelSpec, arm: Arm) -> Job:
+    """Return the job of an arm on a model, with the first seed."""
+    return _job(study, model, arm, arm.name, study.seeds[0])
+
+
 def as_plain(job: Job) -> dict[str, Any]:
     """Convert a job to plain data for JSON."""
     plain = asdict(job)
@@ -118,6 +123,7 @@ def _planned(
     study: Study, model: ModelSpec, arm: Arm, trial: Trial | None, seed: int, membership: Membership | None
 ) -> Planned:
     done = arm if trial is None else arm.with_trial(trial)
+    done = done.on(model.label)
     name = arm.name if trial is None else f"{arm.name} at {trial.name}"
     membership_facts = None if membership is None else asdict(membership)
     job = replace(_job(study, model, done, name, seed), membership=membership)

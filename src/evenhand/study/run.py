@@ -17,6 +17,7 @@ from evenhand.study import bases
 from evenhand.study import data as rows
 from evenhand.study.bases import Bases
 from evenhand.study.look import check_study
+from evenhand.study.matching import choose_sizes
 from evenhand.study.plan import plan
 from evenhand.study.results.document import judge
 from evenhand.study.workers.messages import Open, Step, Train
@@ -78,6 +79,7 @@ def run_study(
         RuntimeError: a process died that had no run.
     """
     refuse_call(study, workers, executor)
+    study = choose_sizes(study)
     folder = StudyFolder(output / study.name)
     watch(Progress("loading"))
     facts = check_study(study, folder)

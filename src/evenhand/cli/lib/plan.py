@@ -139,6 +139,7 @@ def show_plan(study: Study, output: Path, speed: float | None, processes: int) -
         if model.label in blocks:
             click.echo(_describe_blocks(blocks[model.label]))
         _table([line.cells(reached) for line in model_lines])
+        _print_sizes(study, model.label)
     seconds = [(line.seconds(reached), len(line.runs)) for line in lines]
     if all(each is not None for each, _ in seconds):
         total = sum((each or 0.0) * count for each, count in seconds)
@@ -150,6 +151,14 @@ def show_plan(study: Study, output: Path, speed: float | None, processes: int) -
         click.echo(f"Unknown: {remark}", err=True)
     if missing is not None:
         raise missing
+
+
+def _print_sizes(study: Study, model: str) -> None:
+    """Print the chosen sizes of matched arms, and how far they are from their goals."""
+    from evenhand.study.matching import rows_of_sizes, sentence_of_size  # noqa: PLC0415
+
+    for row in rows_of_sizes(study.arms, model):
+        click.echo(f"  {sentence_of_size(row)}")
 
 
 def _measure_speed(precision: str) -> float:

@@ -11,7 +11,7 @@ from evenhand.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from evenhand.spec.base import Frozen
-    from evenhand.spec.study import Arm, Dataset, Model, Study
+    from evenhand.spec.study import Arm, Model, Study
 
 #: Values of one list; fewer when several lists are combined.
 _MAX_VALUES, _MAX_COMBINED_VALUES = 3, 2
@@ -35,7 +35,9 @@ def shrink_study(study: Study) -> Study:
     Raises:
         InputError: a model's family is unknown or has no stand-in; all complaints together.
     """
-    study = _without_ready_arms(study)
+    from evenhand.study.matching import task_of  # noqa: PLC0415  (numpy)
+
+    study = _without_match(_without_ready_arms(study))
     models, widths = _stand_ins(study.models[:_MAX_VALUES], task_of(study.dataset))
     width = min(widths, default=None)
     selected = _select_arms(study.arms, study.audit.reference)
@@ -86,14 +88,17 @@ def _without_ready_arms(study: Study) -> Study:
     return study.model_copy(update={"arms": tuple(arm for arm in study.arms if arm.method != EXISTING)})
 
 
-def task_of(dataset: Dataset) -> str:
-    """Return the task of a study: text, image, translation or language."""
-    from evenhand.spec.plugins import DATASETS, plugin  # noqa: PLC0415
-
-    task = plugin(DATASETS, dataset.name).INFO.task
-    if task == "either":
-        return "text" if getattr(dataset.config, "text", None) is not None else "image"
-    return str(task)
+def _without_match(study: Study) -> Study:
+    """Leave the sizes of matched arms at their defaults: a stand-in has too few parameters for most goals."""
+    matched = [arm.name for arm in study.arms if arm.match is not None]
+    if matched:
+        click.echo(
+            f"{study.name}: {', '.join(matched)}: match is left out of a smoke run: its models are tiny.",
+            err=True,
+        )
+    return study.model_copy(
+        update={"arms": tuple(arm.model_copy(update={"match": None}) for arm in study.arms)}
+    )
 
 
 def _stand_ins(models: Sequence[Model], task: str) -> tuple[list[Model], list[int]]:

@@ -26,6 +26,9 @@ from evenhand.finetune.models._roles import Roles, find_roles
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+#: Places in random order beyond which their order is left out.
+_MANY = 2**16
+
 
 @dataclass(frozen=True, eq=False)
 class MetaModel:
@@ -89,7 +92,11 @@ def build_meta_model(model: Model, task: str, classes: int, tokens: int) -> Meta
 
 
 class _RealIndices(TorchFunctionMode):
-    """Makes indices on the CPU under the meta device: methods read their values."""
+    """Makes indices on the CPU under the meta device: methods read their values.
+
+    The random order of all entries of a large layer, which would take a second, is left out: only the number
+    of those that are taken matters here.
+    """
 
     def __torch_function__(
         self,
@@ -100,6 +107,8 @@ class _RealIndices(TorchFunctionMode):
     ) -> Any:
         """Call a function of torch, `randperm` and `arange` on the CPU."""
         options = dict(kwargs or {})
+        if func is torch.randperm and isinstance(args[0], int) and args[0] > _MANY:
+            return torch.zeros((), dtype=torch.long, device="cpu").expand(args[0])
         if func in (torch.randperm, torch.arange):
             options.setdefault("device", "cpu")
         return func(*args, **options)

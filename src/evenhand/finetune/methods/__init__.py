@@ -6,6 +6,8 @@ at random comes from torch's generator, which the caller has seeded. A method's 
 the top. It may also define:
 
 - `complaints(model, roles, config)`: reasons why the options do not fit the shapes of a model;
+- `sizes(model, roles, config)`: the values of the option `INFO.size` that fit a model, in order, where these
+  are not the whole numbers up to the narrowest width of the target layers;
 - `weight_complaints(model, roles, config, weight)`: reasons why they do not fit its weights;
 - `remarks(model, roles, config)`: notes on unusual options, and on choices made for this model;
 - `before_training(model, config, steps)`: called once, with the number of optimiser steps of the run;
@@ -34,6 +36,8 @@ class MethodInfo:
         trained: description of the trained parameters.
         paper: reference.
         learning_rate: default learning rate.
+        size: the option that determines the number of trained parameters, which `match` chooses; empty if
+            there is none.
         epochs: default number of passes over the training rows; ignored where nothing is trained.
         trains_all: True if every weight is trained. Otherwise every weight of the base that does not require
             gradients is compared, bit for bit, before and after training.
@@ -59,6 +63,7 @@ class MethodInfo:
     paper: str
     learning_rate: float
     epochs: int
+    size: str = ""
     trains_all: bool = False
     head_only: bool = False
     merges: bool = False

@@ -168,6 +168,19 @@ def shapes(model: PreTrainedModel, roles: Roles, config: Targets) -> dict[str, t
     return {name: shape_of(model.get_submodule(name)) for name in roles.of(config.targets)}
 
 
+def narrowest(model: PreTrainedModel, roles: Roles, config: Targets) -> int:
+    """Return the smallest width of an input or output of the target layers."""
+    return min(min(shape) for shape in shapes(model, roles, config).values())
+
+
+def layer_fractions(roles: Roles, config: Targets) -> list[float]:
+    """Return a value of `layer_fraction` for every number of layers, with three digits."""
+    n_layers = len({layer_of(name) for name in roles.of(config.targets) if layer_of(name)})
+    if any(role in ROLES_OUTSIDE_LAYERS for role in config.targets):
+        return [1.0]
+    return [round(n / n_layers, 3) for n in range(1, n_layers + 1)] or [1.0]
+
+
 def divisors(widths: Iterable[int], most: int) -> list[int]:
     """Return the common divisors of widths up to a limit, the largest first."""
     common = math.gcd(*widths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
@@ -21,6 +22,7 @@ INFO = MethodInfo(
     paper="Zhang et al. 2023, https://arxiv.org/abs/2303.10512",
     learning_rate=3.0e-3,
     epochs=3,
+    size="initial_rank",
     merges=True,
     layers=("Linear", "Conv1D", "Conv2d"),
     sharded=False,
@@ -75,6 +77,11 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
         beta1=config.sensitivity_average, beta2=config.uncertainty_average,
         orth_reg_weight=config.orthogonality, total_step=_PLACEHOLDER_STEPS,
     )  # fmt: skip
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the initial ranks to choose among: above the final rank, up to the narrowest width."""
+    return range(config.rank + 1, _peft.narrowest(model, roles, config) + 1)
 
 
 def before_training(model: PeftModel, config: Config, steps: int) -> None:

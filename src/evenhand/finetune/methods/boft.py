@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -20,6 +21,7 @@ INFO = MethodInfo(
     paper="Liu et al. 2024, https://arxiv.org/abs/2311.06243",
     learning_rate=3.0e-3,
     epochs=3,
+    size="block_size",
     merges=True,
     weight_decay=False,
     layers=("Linear", "Conv2d"),
@@ -46,6 +48,12 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
         model, roles, config, "BOFT", boft_block_size=config.block_size, boft_n_butterfly_factor=1,
         boft_dropout=config.dropout,
     )  # fmt: skip
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the block sizes to choose among: those that divide the widths of all inputs."""
+    widths = [shape[0] for shape in _peft.shapes(model, roles, config).values()]
+    return sorted(n for n in _peft.divisors(widths, max(widths)) if n > 1)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

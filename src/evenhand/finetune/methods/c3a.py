@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -22,6 +23,7 @@ INFO = MethodInfo(
     paper="Chen et al. 2025, https://arxiv.org/abs/2407.19342",
     learning_rate=3.0e-1,
     epochs=3,
+    size="block_size",
     merges=True,
     weight_decay=False,
     head_rate=0.01,
@@ -47,6 +49,12 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     size = config.block_size or _natural_size(model, roles, config)
     start = True if config.initialisation == "zero" else config.initialisation
     return _peft.add_adapter(model, roles, config, "C3A", block_size=size, init_weights=start)
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the block sizes to choose among: those that divide the widths of all inputs and outputs."""
+    widths = _widths(model, roles, config)
+    return sorted(_peft.divisors(widths, max(widths)))
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

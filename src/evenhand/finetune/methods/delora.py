@@ -20,6 +20,7 @@ INFO = MethodInfo(
     paper="Bini et al. 2025, https://arxiv.org/abs/2503.18225",
     learning_rate=1.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
     layers=("Linear",),
 )

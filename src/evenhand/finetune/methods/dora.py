@@ -23,6 +23,7 @@ INFO = MethodInfo(
     paper="Liu et al. 2024, https://arxiv.org/abs/2402.09353",
     learning_rate=1.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
 )
 

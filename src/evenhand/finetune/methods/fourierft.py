@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -20,6 +21,7 @@ INFO = MethodInfo(
     paper="Gao et al. 2024, https://arxiv.org/abs/2405.03003",
     learning_rate=1.0e-2,
     epochs=3,
+    size="n_frequency",
     merges=True,
     weight_decay=False,
     layers=("Linear", "Conv1D"),
@@ -46,6 +48,11 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
         model, roles, config, "FourierFT", n_frequency=config.n_frequency, scaling=config.scaling,
         init_weights=config.initialisation == "zero", random_loc_seed=_peft.draw_seed(),
     )  # fmt: skip
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the numbers of entries to choose among: up to the entries of the smallest target layer."""
+    return range(1, min(n_in * n_out for n_in, n_out in _peft.shapes(model, roles, config).values()) + 1)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

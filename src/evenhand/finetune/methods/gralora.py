@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
@@ -20,6 +21,7 @@ INFO = MethodInfo(
     paper="Jung et al. 2025, https://arxiv.org/abs/2505.20355",
     learning_rate=1.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
     layers=("Linear", "Conv1D"),
 )
@@ -56,6 +58,11 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
         model, roles, config, "Gralora", r=config.rank, alpha=config.alpha, gralora_k=config.blocks,
         hybrid_r=config.hybrid_rank, gralora_dropout=config.dropout,
     )  # fmt: skip
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the ranks to choose among: multiples of `blocks` up to the narrowest width."""
+    return range(config.blocks, _peft.narrowest(model, roles, config) + 1, config.blocks)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

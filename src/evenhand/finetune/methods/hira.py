@@ -20,6 +20,7 @@ INFO = MethodInfo(
     paper="Huang et al. 2025, https://openreview.net/forum?id=TwJrTz9cRS",
     learning_rate=4.5e-3,
     epochs=3,
+    size="rank",
     merges=True,
     layers=("Linear", "Conv1D", "Conv2d", "Embedding"),
 )

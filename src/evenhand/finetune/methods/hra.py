@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -20,6 +21,7 @@ INFO = MethodInfo(
     paper="Yuan et al. 2024, https://arxiv.org/abs/2405.17484",
     learning_rate=1.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
     layers=("Linear", "Conv2d"),
 )
@@ -40,6 +42,11 @@ class Config(_peft.Targets):
 def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     """Add the adapters with PEFT; the head is trained and saved with them."""
     return _peft.add_adapter(model, roles, config, "HRA", r=config.rank, apply_GS=config.gram_schmidt)
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the ranks to choose among: even ones up to the narrowest input."""
+    return range(2, min(shape[0] for shape in _peft.shapes(model, roles, config).values()) + 1, 2)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

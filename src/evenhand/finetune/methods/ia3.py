@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -20,6 +21,7 @@ INFO = MethodInfo(
     paper="Liu et al. 2022, https://arxiv.org/abs/2205.05638",
     learning_rate=5.0e-3,
     epochs=3,
+    size="layer_fraction",
     merges=True,
     weight_decay=False,
     layers=("Linear", "Conv1D", "Conv2d"),
@@ -48,3 +50,8 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     return _peft.add_to_modules(
         model, roles, names, "IA3", feedforward_modules=[name for name in names if name in inward]
     )
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[float]:
+    """Return the shares of the layers to choose among."""
+    return _peft.layer_fractions(roles, config)

@@ -20,6 +20,7 @@ INFO = MethodInfo(
     paper="Hyeon-Woo et al. 2022, https://arxiv.org/abs/2108.06098; Yeh et al. 2024, https://arxiv.org/abs/2309.14859",
     learning_rate=3.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
     layers=("Linear", "Conv2d"),
 )

@@ -20,6 +20,7 @@ INFO = MethodInfo(
     paper="Edalati et al. 2022, https://arxiv.org/abs/2212.10650; Yeh et al. 2024, https://arxiv.org/abs/2309.14859",
     learning_rate=3.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
     layers=("Linear", "Conv2d"),
 )

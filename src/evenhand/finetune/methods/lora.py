@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
@@ -24,6 +25,7 @@ INFO = MethodInfo(
     paper="Hu et al. 2022, https://arxiv.org/abs/2106.09685",
     learning_rate=1.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
 )
 
@@ -55,6 +57,12 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     """Add the adapters with PEFT; the head is trained and saved with them."""
     start = True if config.initialisation == "kaiming" else config.initialisation
     return _lora.add_adapters(model, roles, config, start=start, rank_stabilised=config.rank_stabilised)
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the ranks to choose among: up to the narrowest width, even for pairs of rows."""
+    step = 2 if config.initialisation == "orthogonal" else 1
+    return range(step, _peft.narrowest(model, roles, config) + 1, step)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

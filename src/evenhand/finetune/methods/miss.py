@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -20,6 +21,7 @@ INFO = MethodInfo(
     paper="Kang and Yin 2025, https://arxiv.org/abs/2409.15371",
     learning_rate=1.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
     layers=("Linear",),
 )
@@ -49,6 +51,15 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
         model, roles, config, "Miss", r=config.rank, mini_r=config.mini_rank, miss_dropout=config.dropout,
         init_weights=start,
     )  # fmt: skip
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the ranks to choose among: up to the narrowest input; for `bat` those that divide all widths."""
+    sizes = _peft.shapes(model, roles, config).values()
+    inputs = [shape[0] for shape in sizes]
+    if config.variant == "bat":
+        return sorted(_peft.divisors([width for shape in sizes for width in shape], min(inputs)))
+    return range(1, min(inputs) + 1)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

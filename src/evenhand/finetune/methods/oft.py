@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -20,6 +21,7 @@ INFO = MethodInfo(
     paper="Qiu et al. 2023, https://arxiv.org/abs/2306.07280",
     learning_rate=1.0e-3,
     epochs=3,
+    size="block_size",
     merges=True,
     layers=("Linear", "Embedding"),
 )
@@ -55,6 +57,12 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
         use_cayley_neumann=config.cayley_neumann, num_cayley_neumann_terms=config.terms,
         coft=config.constrained, eps=config.strength, block_share=config.shared,
     )  # fmt: skip
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the block sizes to choose among: those that divide the widths of all inputs."""
+    widths = [shape[0] for shape in _peft.shapes(model, roles, config).values()]
+    return sorted(n for n in _peft.divisors(widths, max(widths)) if n > 1)
 
 
 def remarks(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

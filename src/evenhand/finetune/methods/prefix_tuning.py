@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -21,11 +22,15 @@ INFO = MethodInfo(
     paper="Li and Liang 2021, https://arxiv.org/abs/2101.00190",
     learning_rate=5.0e-3,
     epochs=3,
+    size="tokens",
     identity_at_start=False,
     inputs=("text",),
     sharded=False,
     checkpoints=False,
 )
+
+#: More virtual tokens are not chosen for a model.
+_MAX_TOKENS = 1024
 
 
 class Config(Frozen):
@@ -52,6 +57,12 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
         prefix_projection=config.projection, encoder_hidden_size=config.projection_width,
         init_weights="zero" if config.initialisation == "zero" else None,
     )  # fmt: skip
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the numbers of tokens to choose among: up to the positions of the model."""
+    positions: int = getattr(model.config.get_text_config(), "max_position_embeddings", _MAX_TOKENS)
+    return range(1, min(positions, _MAX_TOKENS) + 1)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

@@ -22,6 +22,7 @@ INFO = MethodInfo(
     paper="Dettmers et al. 2023, https://arxiv.org/abs/2305.14314",
     learning_rate=1.0e-3,
     epochs=3,
+    size="rank",
     identity_at_start=False,
     sharded=False,
     quantised=True,

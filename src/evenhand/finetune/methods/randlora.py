@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -20,6 +21,7 @@ INFO = MethodInfo(
     paper="Albert et al. 2025, https://arxiv.org/abs/2502.00987",
     learning_rate=1.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
     weight_decay=False,
     layers=("Linear", "Conv1D"),
@@ -51,3 +53,13 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
         randlora_dropout=config.dropout, sparse=config.sparsity == "sparse",
         very_sparse=config.sparsity == "very_sparse", projection_prng_key=_peft.draw_seed(),
     )  # fmt: skip
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the ranks to choose among: the lowest one for each number of random matrices.
+
+    Their number is the narrowest width divided by the rank, rounded up; a higher rank of the same number
+    trains more scales of the same updates.
+    """
+    width = _peft.narrowest(model, roles, config)
+    return sorted({-(-width // n) for n in range(1, width + 1)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -22,6 +23,7 @@ INFO = MethodInfo(
     paper="Liao and Monz 2024, https://arxiv.org/abs/2409.00119",
     learning_rate=3.0e-3,
     epochs=3,
+    size="layer_fraction",
     merges=True,
     layers=("Linear",),
 )
@@ -46,6 +48,11 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     """Add the adapters with PEFT; the head is trained and saved with them."""
     size = config.group_size or _natural_size(_widths(model, roles, config))
     return _peft.add_adapter(model, roles, config, "Road", variant=config.variant, group_size=size)
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[float]:
+    """Return the shares of the layers to choose among."""
+    return _peft.layer_fractions(roles, config)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

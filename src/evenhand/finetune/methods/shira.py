@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -21,6 +22,7 @@ INFO = MethodInfo(
     paper="Bhardwaj et al. 2024, https://arxiv.org/abs/2406.13175",
     learning_rate=1.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
     layers=("Linear",),
 )
@@ -47,6 +49,12 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
     return _peft.add_to_modules(
         model, roles, names, "Shira", {"mask_fn": _mask}, r=config.rank, random_seed=seed
     )
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the ranks to choose among: until a target layer has no more entries."""
+    shapes = _peft.shapes(model, roles, config).values()
+    return range(1, min(n_in * n_out // (n_in + n_out) for n_in, n_out in shapes) + 1)
 
 
 def _mask(layer: Any, rank: int, random_seed: int, **_: object) -> torch.Tensor:

@@ -20,6 +20,7 @@ INFO = MethodInfo(
     paper="Kopiczko et al. 2024, https://arxiv.org/abs/2310.11454",
     learning_rate=3.0e-3,
     epochs=3,
+    size="rank",
     merges=True,
     weight_decay=False,
     layers=("Linear", "Conv1D"),

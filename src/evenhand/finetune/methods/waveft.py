@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -20,6 +21,7 @@ INFO = MethodInfo(
     paper="Bilican et al. 2025, https://arxiv.org/abs/2505.12532",
     learning_rate=3.0e-3,
     epochs=3,
+    size="n_frequency",
     merges=True,
     weight_decay=False,
     layers=("Linear", "Conv1D"),
@@ -58,6 +60,11 @@ def apply(model: PreTrainedModel, roles: Roles, config: Config) -> PeftModel:
         wavelet_family=config.wavelet, use_idwt=config.transform, proportional_parameters=config.proportional,
         init_weights=config.initialisation == "zero", random_loc_seed=_peft.draw_seed(),
     )  # fmt: skip
+
+
+def sizes(model: PreTrainedModel, roles: Roles, config: Config) -> Sequence[int]:
+    """Return the numbers of entries to choose among: up to the entries of the smallest target layer."""
+    return range(1, min(n_in * n_out for n_in, n_out in _peft.shapes(model, roles, config).values()) + 1)
 
 
 def complaints(model: PreTrainedModel, roles: Roles, config: Config) -> list[str]:

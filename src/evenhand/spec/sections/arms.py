@@ -11,8 +11,9 @@ from evenhand.spec.base import Frozen
 from evenhand.spec.names import combination_name
 from evenhand.spec.plugins import METHODS, config_of, plugin
 from evenhand.spec.sections.existing import expand_short_form
+from evenhand.spec.sections.match import MATCH, check_goals, read_match
 from evenhand.spec.sections.sweep import expand_lists
-from evenhand.spec.study import Arm, Trial
+from evenhand.spec.study import Arm, Match, Trial
 from evenhand.spec.wording import suggestion
 from evenhand.spec.yaml.check import Complaints, select_fields, validated
 from evenhand.spec.yaml.tree import Location, Node, Plain, format_value
@@ -48,6 +49,7 @@ def read_arms(node: Node, complaints: Complaints) -> list[Arm]:
         locations += [block.location] * len(block_arms)
     _check_duplicates(arms, locations, complaints)
     _check_trial_counts(arms, locations, complaints)
+    check_goals(arms, node, complaints)
     return arms
 
 
@@ -85,10 +87,12 @@ def _read_block(name: str, node: Node, complaints: Complaints) -> list[Arm]:
         for what in error.complaints:
             complaints.add(named.location if named else node.location, f"{what}{hint}")
         return []
-    options = node.under({key: value for key, value in node.value.items() if key not in {"method", TUNE}})
+    others = {"method", TUNE, MATCH}
+    options = node.under({key: value for key, value in node.value.items() if key not in others})
     info = plugin(METHODS, method).INFO
     defaults = {key: Node(getattr(info, key), node.location.child(key)) for key in RATES}
     tune = _expand_factors(node.value.get(TUNE), info.learning_rate, complaints)
+    match = read_match(method, node, tune, complaints)
     trial_values = _read_trial_values(tune, options, config, complaints)
     if trial_values is None:
         return []
@@ -105,7 +109,7 @@ def _read_block(name: str, node: Node, complaints: Complaints) -> list[Arm]:
             )
         ]
         if trials:
-            arms.append(_make_arm(name, method, varied, trials))
+            arms.append(_make_arm(name, method, varied, trials, match))
     return arms
 
 
@@ -185,13 +189,16 @@ def _make_trial(
     return Trial.model_validate({"name": name, "values": plain, "config": options, **dict(rates)})
 
 
-def _make_arm(entry: str, method: str, varied: Mapping[str, Plain], trials: Sequence[Trial]) -> Arm:
+def _make_arm(
+    entry: str, method: str, varied: Mapping[str, Plain], trials: Sequence[Trial], match: Match | None
+) -> Arm:
     """Build an arm; a single trial without values means that the arm is not tuned."""
     first = trials[0]
     tuned = tuple(trials) if first.values else ()
     return Arm(
         name=combination_name(entry, varied), method=method, config=first.config,
         learning_rate=first.learning_rate, epochs=first.epochs, trials=tuned, varied=dict(varied),
+        match=match,
     )  # fmt: skip
 
 
@@ -206,7 +213,7 @@ def _read_options(config: type[Frozen], node: Node, complaints: Complaints) -> t
     rate_entries = {key: value for key, value in entries.items() if key in RATES}
     rates = validated(select_fields(Arm, *RATES), node.under(rate_entries), complaints)
     rest = {key: value for key, value in entries.items() if key not in RATES}
-    options = validated(config, node.under(rest), complaints, (*RATES, "method", TUNE))
+    options = validated(config, node.under(rest), complaints, (*RATES, "method", TUNE, MATCH))
     return None if rates is None or options is None else (rates, options)
 
 

@@ -15,6 +15,7 @@ from evenhand.judge.settings import MARGIN, Settings
 from evenhand.spec.study import Audit, Study
 from evenhand.store.folder import StudyFolder
 from evenhand.study.data import sizes as data_sizes
+from evenhand.study.matching import rows_of_sizes, sentence_of_size
 from evenhand.study.plan import TABLES
 from evenhand.study.results import collect
 from evenhand.study.results.collect import Collected
@@ -82,6 +83,9 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
             )
         curves, left_out = collect.curves(collected, runs)
         problems += left_out
+        matched = rows_of_sizes(study.arms, collected.model)
+        several = f"{collected.model}: " if len(collected_models) > 1 else ""
+        problems += [several + sentence_of_size(row) for row in matched]
         models.append(
             {
                 "model": collected.model,
@@ -91,6 +95,7 @@ def judge(study: Study, folder: StudyFolder) -> dict[str, Any]:
                 "tuning": list(collected.tuning),
                 "cost": collect.costs(collected),
                 "curves": curves,
+                **({"matched": matched} if matched else {}),
             }
         )
     return {
