@@ -62,9 +62,9 @@ def test_a_matched_study_is_stored_and_read(tmp_path):
         ({"lokr": {"match": {"parameters": True}}}, "got true; must be the name of an arm"),
         (
             {"lokr": {"match": {"parameters": "lora[rank=9]"}}},
-            "no arm of this study. Did you mean 'lora[",
+            "not an arm of this study. Did you mean 'lora[",
         ),
-        ({"lokr": {"match": {"parameters": "lora"}}}, "got 'lora', which is no arm of this study."),
+        ({"lokr": {"match": {"parameters": "lora"}}}, "got 'lora', which is not an arm of this study."),
         ({"lokr": {"match": {"parameters": "lokr"}}}, "got 'lokr', which is matched itself"),
         ({"lokr": {"rank": 4, "match": {"parameters": 5}}}, "'rank' is chosen by match, and given too"),
         ({"lokr": {"tune": {"rank": [1, 2]}, "match": {"parameters": 5}}}, "'rank' is chosen by match"),

@@ -92,7 +92,9 @@ def check_goals(arms: Sequence[Arm], methods: Node, complaints: Complaints) -> N
         location = methods.find_location((arm.entry, MATCH, PARAMETERS))
         free = [name for name, other in by_name.items() if other.match is None and _trains(other)]
         if goal not in by_name:
-            complaints.add(location, f"got '{goal}', which is no arm of this study. {suggestion(goal, free)}")
+            complaints.add(
+                location, f"got '{goal}', which is not an arm of this study. {suggestion(goal, free)}"
+            )
         elif by_name[goal].match is not None:
             complaints.add(
                 location,
