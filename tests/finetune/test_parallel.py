@@ -31,6 +31,7 @@ SAVING = {"gradient_checkpointing": True}
 JOBS = {
     "full-data": ("llama", "full", {}),
     "lora-data": ("llama", "lora", SAVING),
+    "qlora-data": ("llama", "qlora", SAVING),
     "full-fsdp": ("llama", "full", {"parallel": "fsdp"}),
     "lora-fsdp": ("llama", "lora", {"parallel": "fsdp", **SAVING}),
     "head-data": ("vit", "head_only", {"flip": True}),

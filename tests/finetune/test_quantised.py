@@ -223,25 +223,38 @@ def test_the_code_of_the_readme_gives_the_predictions_of_the_run(trained):
 
 
 def test_a_ready_adapter_gets_its_quantised_base(trained):
-    _, _, place, facts, _ = trained
+    base, rows, place, facts, _ = trained
     ready = load_ready(ReadySource(str(place / "adapter")), "text", ("no", "yes"), "float32")
     assert ready.facts["quantisation"] == facts["quantisation"]
     again = copy.deepcopy(ready.model)  # as arms of existing models are
     assert len(dict(quantised.quantised_layers(again))) == len(dict(quantised.quantised_layers(ready.model)))
     assert torch.equal(logits(again), logits(ready.model))
-    stated = json.loads((place / "adapter" / "adapter_config.json").read_text())
-    assert stated["auto_mapping"]["quantization_config"]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    texts, scores = of_test(place, rows)
+    with torch.no_grad():
+        found = [again(**tokenizer(text, return_tensors="pt")).logits[0].double() for text in texts]
+    np.testing.assert_allclose([row.softmax(-1).numpy() for row in found], scores, atol=1e-5)
 
 
 @BITS
-def test_bfloat16_is_the_precision_of_the_products(base, bits, folders, data, tmp_path):
+def test_bfloat16_is_the_precision_of_the_products(base, bits, folders, data, tmp_path, monkeypatch):
     model = adapted(base, bits=bits)
     _, layer = next(quantised.quantised_layers(model))
+    precisions, multiply, expand = [], bitsandbytes.matmul_4bit, type(layer).expanded
+    if bits == 4:
+        monkeypatch.setattr(
+            bitsandbytes, "matmul_4bit", lambda x, *a, **k: precisions.append(x.dtype) or multiply(x, *a, **k)
+        )
+    else:
+        monkeypatch.setattr(
+            type(layer), "expanded", lambda self, dtype: precisions.append(dtype) or expand(self, dtype)
+        )
     bias = layer.bias.detach().clone()
     with torch.autocast("cpu", torch.bfloat16):
         out = layer(torch.randn(2, 3, layer.in_features))
     assert out.dtype == torch.bfloat16
     assert layer(torch.randn(2, 3, layer.in_features)).dtype == torch.float32
+    assert precisions == [torch.bfloat16, torch.float32]
     assert torch.equal(layer.bias, bias)
     options = {**worlds.LOW_RANK, "bits": bits}
     job = worlds.job_of(folders["bert"], "qlora", options=options, precision="bfloat16")
