@@ -40,6 +40,7 @@ _ORIENTATION = 0x0112
 _BITS, _PHOTOMETRIC = 258, 262
 _MAX_16_BIT = 2**16 - 1
 _TURNED = "carry an orientation tag (EXIF); they are rotated accordingly"
+_NO_ORIENTATION = "have metadata (EXIF) that cannot be read; they are taken as upright"
 _TRANSPARENT = "have transparent pixels; they are composited on white"
 _FRAMES = "have several frames or pages; the first one is read"
 _DEEP = "have more than 8 bits per channel; 0 to 65,535 (floats: 0 to 1) is scaled to 0 to 255"
@@ -163,21 +164,24 @@ def _read(picture: Picture, *, thumbnail: bool) -> tuple[Image.Image, tuple[str,
                 image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
             orientation = _orientation(image)  # on loading, Pillow rotates a TIFF itself and drops the tag
             image.load()
-            changes = [_TURNED] if orientation != 1 else []
+            changes = {1: [], None: [_NO_ORIENTATION]}.get(orientation, [_TURNED])
             colours, further = _to_8_bit_rgb(image)
-            turn = _transpositions().get(_orientation(image))
+            turn = _transpositions().get(_orientation(image) or 1)
             further += [_FRAMES] if _has_frames(image) else []  # last: the test may move to another frame
             return (colours if turn is None else colours.transpose(turn)), (*changes, *further)
 
 
-def _orientation(image: Image.Image) -> int:
-    """Read the orientation tag, 1 to 8; 1 (upright) where it is missing or unreadable."""
+def _orientation(image: Image.Image) -> int | None:
+    """Read the orientation tag, 1 to 8; 1 (upright) where it is missing, None where it cannot be read."""
     try:
-        tag: Any = image.getexif().get(_ORIENTATION, 1)
+        metadata = image.getexif()
+        if not metadata and image.info.get("exif"):  # Pillow reads no entry of a broken block, and goes on
+            return None
+        tag: Any = metadata.get(_ORIENTATION, 1)
         return int(tag) if int(tag) in _transpositions() else 1
     except Exception:
         # Broken metadata raise as many kinds of errors as a broken picture does; the picture is intact.
-        return 1
+        return None
 
 
 def _has_frames(image: Image.Image) -> bool:
