@@ -35,16 +35,6 @@ def is_available() -> bool:
     return find_spec(LIBRARY) is not None
 
 
-def check_library(what: str) -> None:
-    """Check that the library that quantises is installed.
-
-    Raises:
-        InputError: it is not.
-    """
-    if not is_available():
-        raise InputError(f"{what}: {missing()}.")
-
-
 def missing() -> str:
     """Return the sentence that the library is missing, with the remedy."""
     return f"needs {LIBRARY}, which is not installed; install it with: pip install 'evenhand[quantised]'"
@@ -67,7 +57,8 @@ def quantise(model: Any, settings: Mapping[str, Any]) -> None:
     """
     from transformers.quantizers.quantizers_utils import should_convert_module  # noqa: PLC0415
 
-    check_library("a quantised base")
+    if not is_available():
+        raise InputError(f"a quantised base {missing()}.")
     kind = _layer_classes()[_bits(settings)]
     names = [name for name, layer in model.named_modules() if is_linear(layer)]
     for name in names:
