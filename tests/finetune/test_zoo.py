@@ -16,8 +16,13 @@ import pytest
 import torch
 import transformers
 
+from evenhand import registry
+from evenhand.errors import InputError
 from evenhand.finetune import run
+from evenhand.finetune.estimate import trial
+from evenhand.finetune.estimate.match import ParameterCounter
 from evenhand.finetune.estimate.size import estimate_sizes
+from evenhand.finetune.modeling import adapt
 from evenhand.finetune.modeling.families import AUTO_CLASSES
 from tests.finetune import worlds, zoo
 from tests.finetune.test_writing import of_texts
@@ -185,3 +190,53 @@ def test_a_dry_run_reads_one_row_of_a_model_with_batch_norms(kind, tmp_path):
     base = zoo.folder_of(tmp_path, kind, "image")
     sizes = estimate_sizes([worlds.job_of(base, "full")], "image", ("no", "yes"), 8)
     assert sizes.estimates[0].forward > 0
+
+
+@pytest.mark.parametrize("kind", ["mobilenet_v1", "mobilenet_v2"])
+def test_adapters_that_fail_when_they_run_are_refused_before_training(kind, tmp_path):
+    """These models read the stride of a convolution, which PEFT's wrapped layers do not have."""
+    base, data = zoo.folder_of(tmp_path, kind, "image"), rows_of("image")
+    for method in ("lora", "boft", "hira"):
+        job = worlds.job_of(base, method)
+        (complaint,) = run.prepare([job], data).complaints
+        title = registry.load(adapt.METHODS, method).INFO.title
+        assert complaint.startswith(f"{method} on '{base}': the model cannot run with {title} on layers of")
+        assert "Conv2d" in complaint
+        assert "has no attribute 'stride'" in complaint
+        with pytest.raises(InputError, match="a trial pass of one row ends in AttributeError"):
+            estimate_sizes([job], "image", ("no", "yes"), 8)
+    assert not run.prepare([worlds.job_of(base, name) for name in ("full", "head_only")], data).complaints
+
+
+@pytest.mark.parametrize("name", ["lokr", "loha", "shira", "waveft"])
+def test_what_cannot_be_computed_without_weights_is_no_complaint(name, tmp_path):
+    """Some adapters read values in a pass, which the meta device does not have."""
+    base = zoo.folder_of(tmp_path, "vit", "image")
+    options = {"n_frequency": 50} if name == "waveft" else {}
+    assert not run.prepare([worlds.job_of(base, name, options=options)], rows_of("image")).complaints
+
+
+def test_a_failure_without_weights_that_weights_do_not_repeat_is_no_complaint(tmp_path, monkeypatch):
+    base = zoo.folder_of(tmp_path, "vit", "image")
+    real = trial.run_example
+
+    def fails(model, inner, size, device="meta"):
+        if device == "meta" and model is not inner:
+            raise ValueError("only here")
+        real(model, inner, size, device)
+
+    monkeypatch.setattr(trial, "run_example", fails)
+    assert not run.prepare([worlds.job_of(base, "lora")], rows_of("image")).complaints
+
+
+@pytest.mark.parametrize("kind", ["t5", "rembert"])
+def test_a_dry_run_says_so_where_no_row_runs_without_weights(kind, tmp_path):
+    """T5 looks for its padding, RemBERT reads values of the row; what is trained is counted nevertheless."""
+    base = zoo.folder_of(tmp_path, kind, "text")
+    job = worlds.job_of(base, "lora")
+    sizes = estimate_sizes([job], "text", ("no", "yes"), 8)
+    assert sizes.estimates == (None,)
+    assert "no row can be run through it without its weights" in sizes.remarks[0]
+    rank, count = ParameterCounter(job.model, "text").nearest(job, 2000)
+    assert rank >= 1
+    assert 1 / 1.5 < count / 2000 < 1.5

@@ -12,6 +12,7 @@ from typing import Any
 from evenhand.errors import InputError
 from evenhand.finetune import Data, Job, Prepared, split_revision
 from evenhand.finetune.estimate.shape import local_folder, shape_of
+from evenhand.finetune.estimate.trial import Trials
 from evenhand.finetune.inputs.encoded_rows import load_tokenizer, tokenize
 from evenhand.finetune.modeling import adapt, tokens
 from evenhand.finetune.modeling.families import GENERATIVE_TASKS
@@ -30,6 +31,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
     complaints: dict[str, None] = {}
     remarks: dict[str, None] = {}
     revisions: dict[str, str] = {}
+    trials = Trials()
     unavailable: set[str] = set()  # keys of models that cannot be loaded; a second try would take as long
     for job in {(j.model.key, j.arm, j.training): j for j in jobs}.values():
         if job.model.key in unavailable:
@@ -45,7 +47,7 @@ def prepare(jobs: Sequence[Job], data: Data) -> Prepared:
             revisions[job.model.key] = base.revision
         if base.earlier:
             remarks[base.earlier] = None
-        problems = adapt.complaints(base, job)
+        problems = adapt.complaints(base, job) or trials.complaints(job, data.examples.task)
         complaints |= dict.fromkeys(problems)
         if not problems:
             remarks |= dict.fromkeys([*job_remarks(base, job, data), *task.rows.remarks])

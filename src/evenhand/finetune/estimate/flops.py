@@ -48,16 +48,30 @@ def trace_example(
             uses[name] = leaving.numel() // width
 
         hooks.append(layer.register_forward_hook(note))
-    pad, model.config.pad_token_id = getattr(model.config, "pad_token_id", None), None
     try:
-        # Without a pad token: some models search for it among the tokens, which have no values on meta.
-        with torch.no_grad(), torch.device("meta"):
-            model(**_example(model.config, size))
+        run_example(model, model, size)
     finally:
-        model.config.pad_token_id = pad
         for hook in hooks:
             hook.remove()
     return block_inputs, uses
+
+
+def run_example(model: Any, base: PreTrainedModel, size: int | tuple[int, int], device: str = "meta") -> None:
+    """Run a model over one row.
+
+    Args:
+        model: on the device; adapted, or the base itself.
+        base: the model of transformers that it contains.
+        size: tokens of a text, or height and width of a picture.
+        device: where the row is made.
+    """
+    pad, base.config.pad_token_id = getattr(base.config, "pad_token_id", None), None
+    try:
+        # Without a pad token: some models search for it among the tokens, which have no values on meta.
+        with torch.no_grad(), torch.device(device):
+            model(**_example(base.config, size))
+    finally:
+        base.config.pad_token_id = pad
 
 
 def count_flops(model: Any, uses: Mapping[str, int]) -> tuple[dict[str, int], float, float]:

@@ -32,7 +32,8 @@ class ParameterCounter:
         Raises:
             InputError: the shape of the model is not available, or it is not for the task.
         """
-        self._meta: MetaModel = build_meta_model(model, task, 0 if task in GENERATIVE_TASKS else 2, _TOKENS)
+        classes = 0 if task in GENERATIVE_TASKS else 2
+        self._meta: MetaModel = build_meta_model(model, task, classes, _TOKENS, traced=False)
         self._counts: dict[str, int] = {}
 
     def count(self, job: Job) -> int:

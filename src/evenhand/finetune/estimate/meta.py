@@ -15,7 +15,7 @@ from evenhand import registry
 from evenhand.errors import InputError
 from evenhand.finetune import Job, Model
 from evenhand.finetune.estimate.flops import trace_example
-from evenhand.finetune.estimate.shape import find_config
+from evenhand.finetune.estimate.shape import UnknownShapeError, find_config
 from evenhand.finetune.modeling import processor
 from evenhand.finetune.modeling.adapt import METHODS, misfits
 from evenhand.finetune.modeling.families import AUTO_CLASSES, family_of
@@ -41,6 +41,8 @@ class MetaModel:
         uses: number of positions (tokens, patches) of a row at which each layer of weights is applied.
         why_no_weights: reason why its weights are not available, if known; else empty.
         path: folder with its files; None without local files.
+        task: task of the dataset.
+        row: size of a row: tokens of a text, or height and width of a picture.
     """
 
     model: PreTrainedModel
@@ -49,6 +51,8 @@ class MetaModel:
     uses: Mapping[str, int]
     why_no_weights: str
     path: Path | None
+    task: str
+    row: int | tuple[int, int]
 
     def misfits(self, job: Job, *, weights: bool) -> list[str]:
         """Return the reasons why a job's method does not fit its layers, or their weights if local."""
@@ -69,8 +73,20 @@ class MetaModel:
             raise InputError(f"{job.arm}: {what}" for what in error.complaints) from None
 
 
-def build_meta_model(model: Model, task: str, classes: int, tokens: int) -> MetaModel:
-    """Build a model of the right shape on the meta device."""
+def build_meta_model(model: Model, task: str, classes: int, tokens: int, *, traced: bool = True) -> MetaModel:
+    """Build a model of the right shape on the meta device.
+
+    Args:
+        model: the base model.
+        task: task of the dataset.
+        classes: number of classes; 0 for a model that generates.
+        tokens: length of a text.
+        traced: run one row, for the sizes of its activations.
+
+    Raises:
+        UnknownShapeError: the shape is not available, or no row can be run without weights.
+        InputError: the model is not for the task, or not of its declared family.
+    """
     import transformers  # noqa: PLC0415
 
     config, why, path = find_config(model)
@@ -88,7 +104,14 @@ def build_meta_model(model: Model, task: str, classes: int, tokens: int) -> Meta
         size = processor.fit_to_model(
             processor.load_preparation(path, config, model.name), network, model.name
         ).size
-    return MetaModel(network, roles, *trace_example(network, roles.blocks, size), why, path)
+    try:
+        activations = trace_example(network, roles.blocks, size) if traced else ({}, {})
+    except Exception as error:  # models read values, or mix precisions
+        raise UnknownShapeError(
+            f"model '{model.name}': no row can be run through it without its weights "
+            f"({type(error).__name__}: {error}), so that its size and cost are not estimated"
+        ) from None
+    return MetaModel(network, roles, *activations, why, path, task, size)
 
 
 class _RealIndices(TorchFunctionMode):

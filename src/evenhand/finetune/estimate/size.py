@@ -13,6 +13,7 @@ from evenhand.finetune import Data, Job, Training
 from evenhand.finetune.estimate.flops import count_flops, in_block
 from evenhand.finetune.estimate.meta import MetaModel, build_meta_model
 from evenhand.finetune.estimate.shape import UnknownShapeError, local_folder
+from evenhand.finetune.estimate.trial import trial_complaints
 from evenhand.finetune.hardware.quantised import quantised_layers
 from evenhand.finetune.modeling.adapt import METHODS, is_ready
 from evenhand.finetune.modeling.checkpoint import is_adapted, saved_weights, trains_head_only
@@ -169,7 +170,8 @@ def check_weights(jobs: Sequence[Job], task: str) -> None:
         ):
             continue
         with contextlib.suppress(InputError):
-            meta = build_meta_model(job.model, task, 0 if task in GENERATIVE_TASKS else 2, 8)
+            classes = 0 if task in GENERATIVE_TASKS else 2
+            meta = build_meta_model(job.model, task, classes, 8, traced=False)
             complaints |= dict.fromkeys(meta.misfits(job, weights=True))
     if complaints:
         raise InputError(complaints)
@@ -185,6 +187,8 @@ def _count_size(meta: MetaModel, job: Job, *, weights: bool) -> Size:
     if complaints := meta.misfits(job, weights=weights):
         raise InputError(complaints)
     model = meta.adapted(job)
+    if complaints := trial_complaints(meta, model, job):
+        raise InputError(complaints)
     n_weights = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     inside = f"{meta.roles.backbone}."
