@@ -122,6 +122,18 @@ def test_all_linear_layers_are_those_of_peft(kind, task, tmp_path):
     assert len(theirs) >= 4
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_layers_whose_weights_alone_are_used_are_not_adapted():
+    """A block of Mamba multiplies with the weights of its other layers, and calls only this one."""
+    model = transformers.AutoModelForCausalLM.from_config(zoo.config_of("mamba", text=True))
+    roles = find_roles(model, classifies=False)
+    assert {name.rpartition(".")[2] for name in roles.layers[ALL_LINEAR]} == {"in_proj"}
+    layers = peft.LoraConfig(target_modules=list(roles.layers[ALL_LINEAR]), init_lora_weights=False)
+    adapted = peft.get_peft_model(model, layers)
+    adapted(input_ids=torch.arange(5, 15)[None]).logits.square().sum().backward()
+    assert all(p.grad.abs().max() > 0 for name, p in adapted.named_parameters() if "lora_" in name)
+
+
 @pytest.mark.parametrize(
     ("name", "roles"),
     [

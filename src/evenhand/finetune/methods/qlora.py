@@ -122,8 +122,7 @@ def _quantised_layers(model: PreTrainedModel, roles: Roles, bits: int) -> list[s
 
     Left out are, as in transformers, weights that two layers share, and those that a family keeps in full
     precision. On a CPU, bitsandbytes 0.50 expands 4-bit weights wrongly if a block crosses the end of a row:
-    such layers are left out too, on every machine. So are layers of state spaces (Mamba) whose weights are
-    used without a call of the layer.
+    such layers are left out too, on every machine.
     """
     from transformers.quantizers.quantizers_utils import should_convert_module  # noqa: PLC0415
 
@@ -131,13 +130,11 @@ def _quantised_layers(model: PreTrainedModel, roles: Roles, bits: int) -> list[s
 
     tied = {name.removesuffix(".weight") for pair in model.all_tied_weights_keys.items() for name in pair}
     excluded = list(model._keep_in_fp32_modules or ())
-    mixers = [name for name, module in model.named_modules() if "Mamba" in type(module).__name__]
-    uncalled = {f"{name}.{part}" for name in mixers for part in ("x_proj", "dt_proj", "out_proj")}
     return [
         name
         for name in roles.layers.get(ALL_LINEAR, ())
         if quantised.is_linear(model.get_submodule(name))
-        and name not in tied | uncalled
+        and name not in tied
         and should_convert_module(name, excluded)
         and (bits == 8 or _peft.shape_of(model.get_submodule(name))[0] % quantised.BLOCK == 0)
     ]

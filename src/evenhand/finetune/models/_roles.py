@@ -236,12 +236,15 @@ def _find_embedding(model: Any) -> str | None:
 def _matrices(model: Any, backbone: str, head: Sequence[str]) -> Iterator[str]:
     """Yield the names of the linear layers of the backbone; of its convolutions if it has no other.
 
-    A state space block of Mamba uses the weights of its output layer without calling the layer, so that an
-    adapter there would have no effect.
+    A state space block of Mamba uses the weights of three layers without calling the layers (of `x_proj` on
+    GPUs only), so that adapters there would have no effect.
     """
     output = model.get_output_embeddings()
     uncalled = {
-        f"{name}.out_proj" for name, module in model.named_modules() if "Mamba" in type(module).__name__
+        f"{name}.{part}"
+        for name, module in model.named_modules()
+        if "Mamba" in type(module).__name__
+        for part in ("x_proj", "dt_proj", "out_proj")
     }
     layers = {
         name: module
