@@ -174,6 +174,7 @@ def average_observations(of_arms: Sequence[Observed], flips: float) -> Observed:
         right=np.mean([o.right for o in of_arms], axis=0),
         reason="; ".join(dict.fromkeys(o.reason for o in of_arms if o.reason)),
         right_by_run=None,
+        influence_by_run=None,
         flips=flips,
     )
 
@@ -206,7 +207,7 @@ def _flips_of_runs(
         single = [observe(metric, _run_of(arm, run), group, p, positive) for arm in arms]
         mean = average_observations(single, float("nan"))
         estimates.append(Estimate(mean.value, mean.influence, mean.numerator, mean.denominator, mean.reason))
-    return flips_of(estimates, group.rows, p)
+    return flips_of(metric, estimates, group.rows, p)
 
 
 def _run_of(arm: Arm, run: int) -> Arm:

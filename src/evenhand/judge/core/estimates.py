@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand.judge.metrics import Estimate, Metric, MetricInfo, Sample
-from evenhand.judge.stats.combine import MIN_RUNS_MODERATED, Variation
+from evenhand.judge.metrics import Estimate, Measure, Metric, MetricInfo, Sample
+from evenhand.judge.stats.combine import MIN_RUNS, MIN_RUNS_MODERATED, Variation
 from evenhand.judge.stats.paired import ScorePaired
 from evenhand.tables.schema import ABSENT, Arm, Attribute, BoolArray, FloatArray, IntArray, Predictions
 
@@ -58,6 +57,7 @@ class Observed:
             wrong.
         flips: variance of a single run's value that flips of single answers give; NaN where runs are few or
             have rows of their own.
+        influence_by_run: [runs, n] that of each run; None for shares, and where `flips` is NaN.
     """
 
     values: FloatArray
@@ -71,6 +71,7 @@ class Observed:
     each: FloatArray | None = None
     right_by_run: BoolArray | None = None
     flips: float = float("nan")
+    influence_by_run: FloatArray | None = None
 
 
 def groups_of(attribute: Attribute | None, predictions: Predictions) -> list[Group]:
@@ -118,6 +119,8 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
     values = np.array([e.value for e in estimates])
     reason = next((e.reason for e in estimates if e.reason), "")
     shares = _run_weights(estimates, weight) if predictions.resplit else None
+    flips = np.nan if predictions.resplit else flips_of(metric, estimates, rows, predictions)
+    stored = not np.isnan(flips) and metric.INFO.inference == "wald"
     return Observed(
         values=values,
         value=float(values.mean()),
@@ -128,13 +131,20 @@ def observe(metric: Metric, arm: Arm, group: Group, predictions: Predictions, po
         reason=reason,
         present=np.ones(len(rows)) if everywhere else here.mean(axis=0),
         right_by_run=right,
-        flips=np.nan if predictions.resplit else flips_of(estimates, rows, predictions),
+        flips=flips,
+        influence_by_run=np.stack([e.influence for e in estimates]) if stored else None,
     )
 
 
-def flips_of(estimates: list[Estimate], rows: IntArray, predictions: Predictions) -> float:
-    """Variance of a run's value that flips give; NaN where it is undefined, or runs are too few."""
-    if len(estimates) < MIN_RUNS_MODERATED or any(e.reason for e in estimates):
+def flips_of(metric: Metric, estimates: list[Estimate], rows: IntArray, predictions: Predictions) -> float:
+    """Variance of a run's value that flips give; NaN where it is unknown, or runs are too few.
+
+    Of the measures of texts only shares have it: their other numbers are not moderated.
+    """
+    shares = metric.INFO.inference == "score"
+    least = MIN_RUNS_MODERATED if shares else MIN_RUNS
+    measured = isinstance(metric, Measure) and not shares
+    if measured or len(estimates) < least or any(e.reason for e in estimates):
         return float("nan")
     below = estimates[0].denominator
     counted = predictions.count[rows] * (True if below is None else below > 0)
@@ -375,21 +385,11 @@ def collapse_equal_rows(predictions: Predictions) -> Predictions:
     def total(amount: FloatArray) -> FloatArray:
         return np.asarray(np.bincount(cell, weights=amount, minlength=len(first)), dtype=np.float64)
 
-    return dataclasses.replace(
+    return replace(
         predictions,
         label=predictions.label[first],
-        arms=tuple(
-            dataclasses.replace(arm, prediction=arm.prediction[:, first], score=None)
-            for arm in predictions.arms
-        ),
-        attributes=tuple(
-            dataclasses.replace(
-                a,
-                codes=None if a.codes is None else a.codes[first],
-                flags=None if a.flags is None else a.flags[:, first],
-            )
-            for a in predictions.attributes
-        ),
+        arms=tuple(replace(a, prediction=a.prediction[:, first], score=None) for a in predictions.arms),
+        attributes=tuple(a.at(first) for a in predictions.attributes),
         count=total(predictions.count),
         weight=total(predictions.weight),
         weight_squared=total(predictions.weight_squared),

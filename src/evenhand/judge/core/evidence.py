@@ -48,6 +48,7 @@ class RunsOfArms:
         flips_of_difference: the same of the difference between runs of the same seed; NaN where not paired.
         rows: independent rows.
         paired: whether the runs of both arms share their seeds, in this order.
+        size: in each arm, the square of what one flip moves a row by.
     """
 
     values: tuple[FloatArray, FloatArray]
@@ -55,6 +56,7 @@ class RunsOfArms:
     flips_of_difference: float
     rows: float
     paired: bool
+    size: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,15 @@ class Wald:
     Attributes:
         estimate: of a single difference; its fields have no axes.
         influence: of each row; None in a family of metrics that refer to other rows.
+        runs, moderated, reference_share: as of `Score`.
     """
 
     method: ClassVar[str] = "paired influence values"
     estimate: WaldPaired
     influence: RowInfluence | None
+    runs: RunsOfArms | None = None
+    moderated: bool = False
+    reference_share: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -245,7 +251,7 @@ class PairedEstimate:
         parts["run_variance"] = float(variation.run_variance)
         if np.isfinite(variation.run_dof):
             parts["run_dof"] = float(variation.run_dof)
-        if isinstance(self.evidence, Score) and self.evidence.moderated:
+        if isinstance(self.evidence, Score | Wald) and self.evidence.moderated:
             parts["flip_variance"] = float(variation.flip_variance)
             parts["reference_share"] = self.evidence.reference_share
         return parts

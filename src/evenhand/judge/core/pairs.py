@@ -158,7 +158,21 @@ def _wald(m: PairedArms) -> Wald | Missing:
         return Missing("too_small", too_few_differ(changed))
     variation = m.variation(min(row_dof(rows, p), changed - 1.0))
     difference = m.candidate.value - m.reference.value
-    return Wald(wald(difference, row_variance(influence, rows, p), variation), RowInfluence(rows, influence))
+    estimate = wald(difference, row_variance(influence, rows, p), variation)
+    return Wald(estimate, RowInfluence(rows, influence), _runs_of_values(m))
+
+
+def _runs_of_values(m: PairedArms) -> RunsOfArms | None:
+    """Return the values of single runs of a metric that is compared by influence values, as `_runs` does."""
+    a, b = m.reference, m.candidate
+    if np.isnan([a.flips, b.flips]).any():
+        return None
+    p, rows = m.predictions, m.group.rows
+    n, together = independent_rows(np.ones(len(rows)), rows, p), float("nan")
+    if m.same_seeds and a.influence_by_run is not None and b.influence_by_run is not None:
+        together = flip_variance(b.influence_by_run - a.influence_by_run, p.count[rows], rows, p)
+    size = n * row_variance(a.influence, rows, p), n * row_variance(b.influence, rows, p)
+    return RunsOfArms((a.values, b.values), (a.flips, b.flips), together, n, m.same_seeds, size)
 
 
 def too_few_differ(changed: int, consequence: str = "too few for an interval") -> str:

@@ -7,7 +7,12 @@ flip, so the variance of a cell (one arm in one column: one metric in one group)
 
     e + kappa phi^2,    e = phi / n,    phi: the rate at which answers flip between runs,
 
-with kappa common to the arm's cells or to the group's. The observed variance is moderated towards that
+with kappa common to the arm's cells or to the group's. That holds for shares. The rows of other metrics have
+values with a unit (nats, say), and the variance of a shift has that of phi: there the cell is expected at
+
+    e + kappa phi.
+
+The observed variance is moderated towards that
 expectation, as if the latter had been seen in up to `PRIOR_DOF` more runs.
 
 The variance over rows of a mean over runs contains the flips already. Only shifts are added to it, so that no
@@ -33,9 +38,16 @@ from evenhand.tables.schema import BoolArray, FloatArray, IntArray
 #: Degrees of freedom of an expectation that comes from many cells.
 PRIOR_DOF = 4.0
 
+#: Exponent of phi in the expected variance of shifts: of shares, whose rows have answers, and of other
+#: metrics, whose rows have values.
+OF_ANSWERS, OF_VALUES = 2.0, 1.0
+
 #: Largest kappa, and the bisection steps that find it. Flips that are shifts of equal answers give 2, skewed
 #: shifts more.
 MAX_KAPPA, KAPPA_STEPS = 4.0, 40
+
+#: Least rate of flips: where an arm never varies there is nothing to divide by.
+LEAST_RATE = 1e-12
 
 #: An arm is unsteady if its kappa is so many times that of the others, which counts as `LEAST_KAPPA` or more.
 UNSTEADY, LEAST_KAPPA = 10.0, 0.05
@@ -71,6 +83,9 @@ class RunCells:
         paired: [A] whether the arm's runs share their seeds, in this order, with the reference's.
         flips_of_difference: [A, K] as `flips`, of the difference between the arm's run and the reference's of
             the same seed; NaN where runs are not paired.
+        size: [A, K], or one for all: square of what one flip moves a row by; 1 for answers that are right or
+            wrong, and the variance over rows for other values.
+        exponent: `OF_ANSWERS` or `OF_VALUES`.
     """
 
     values: Sequence[FloatArray]
@@ -80,6 +95,8 @@ class RunCells:
     reference: int
     paired: BoolArray
     flips_of_difference: FloatArray
+    size: FloatArray | float = 1.0
+    exponent: float = OF_ANSWERS
 
     @cached_property
     def runs(self) -> IntArray:
@@ -92,9 +109,15 @@ class RunCells:
         return np.stack([v.var(axis=1, ddof=1) for v in self.values])
 
     @cached_property
+    def _size(self) -> FloatArray:
+        """[A, K] `size`, for each cell."""
+        return np.asarray(np.broadcast_to(self.size, self.flips.shape))
+
+    @cached_property
     def rate(self) -> FloatArray:
         """[A, K] phi, with one more flip than observed: answers that never flipped may do so."""
-        return np.asarray(self.flips * self.rows + 1 / (self.rows * self.runs[:, None]))
+        rate = self.flips * self.rows + self.size / (self.rows * self.runs[:, None])
+        return np.asarray(np.maximum(rate, LEAST_RATE))
 
     @cached_property
     def floor(self) -> FloatArray:
@@ -114,7 +137,7 @@ class RunCells:
         of_arm = self._kappa(np.repeat(np.arange(arms)[:, None], columns, axis=1), known)
         steady = known & ~unsteady_arms(of_arm[:, 0], self.runs)[:, None]
         of_group = self._kappa(np.repeat(self.group[None, :], arms, axis=0), steady)
-        return np.asarray(self.floor + np.maximum(of_arm, of_group) * self.rate**2)
+        return np.asarray(self.floor + np.maximum(of_arm, of_group) * self.rate**self.exponent)
 
     def _kappa(self, part: IntArray, known: BoolArray) -> FloatArray:
         """[A, K] the least kappa in [0, MAX_KAPPA] at which observed / expected averages at most 1 in a part.
@@ -127,7 +150,7 @@ class RunCells:
         cells = np.maximum(np.bincount(part[known], minlength=size), 1)
 
         def too_small(kappa: FloatArray) -> BoolArray:
-            ratio = self.observed / (self.floor + kappa[part] * self.rate**2)
+            ratio = self.observed / (self.floor + kappa[part] * self.rate**self.exponent)
             return np.asarray(np.bincount(part[known], ratio[known], size) / cells > 1)
 
         kappa, _ = bisect(np.zeros(size), np.full(size, MAX_KAPPA), too_small, KAPPA_STEPS)
@@ -210,6 +233,8 @@ class RunCells:
             0,
             np.ones(len(chosen), dtype=np.bool_),
             np.full((len(chosen), len(self.rows)), np.nan),
+            self._size[chosen] / 2 + self._size[self.reference] / 2,
+            self.exponent,
         )
         at = np.searchsorted(chosen, candidate[close]), column[close]
         runs = differences.runs[at[0]]
@@ -235,8 +260,10 @@ class RunCells:
         known = ~(np.isnan(a) | np.isnan(b) | np.isnan(self.flips_of_difference[arm])[:, None]).any(axis=1)
         if not known.any():
             return False
-        flips = (self.flips[[self.reference, arm]].sum(axis=0) * self.rows)[known]
-        left = (self.flips_of_difference[arm] * self.rows)[known].sum() / max(flips.sum(), 1e-12)
+        of_arms = [self.reference, arm]
+        unit = self.rows / np.maximum(self._size[of_arms].mean(axis=0), LEAST_RATE)
+        flips = (self.flips[of_arms].sum(axis=0) * unit)[known]
+        left = (self.flips_of_difference[arm] * unit)[known].sum() / max(flips.sum(), 1e-12)
         if left < 1 - CLOSE and float(flips @ self.rows[known]) >= MIN_FLIPS:
             return True
         return self._correlate(a[known], b[known])
