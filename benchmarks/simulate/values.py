@@ -1,6 +1,6 @@
 """`python -m benchmarks.simulate.values FOLDER ...`: moderated variances over runs of metrics of values.
 
-Log loss, Brier score, ROC AUC, F1, precision and balanced accuracy, which are compared by influence values,
+Log loss, Brier score, ROC AUC, F1 and balanced accuracy, which are compared by influence values,
 in the worlds of `shifts.py`: a row's logit is its distance from the limit, times a confidence. The metrics
 are the audit's own, and so are variances and limits. Folders are studies with many real trainings, as for
 `trainings.py`; half of the replicates are drawn from them. Beside them: the width without moderation and that
@@ -16,7 +16,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
@@ -47,7 +47,7 @@ from evenhand.judge.stats.quantiles import z_of
 LOSSES = ("log_loss", "brier_score")
 #: A coverage that is repeated with more replicates.
 LOW = 0.94
-OTHERS = ("roc_auc", "f1", "precision", "balanced_accuracy")
+OTHERS = ("roc_auc", "f1", "balanced_accuracy")
 KEYS = ("metric", "groups", "rows", "candidates", "runs", "shifts", "world", "coverage", "false alarms")
 OF_STUDIES = ("metric", "study", "arms", "runs", "coverage", "least of one")
 WIDTHS = ("width / unmoderated", "width / oracle")
@@ -63,7 +63,6 @@ class Case:
         positives: share of positive labels in the first and in the last group.
         confidence: factor of a logit in the first and in the last group.
         heat: standard deviation of the logarithm of a run's own factor.
-        average: whether the candidates are compared on average, as one arm.
     """
 
     metric: str
@@ -71,7 +70,6 @@ class Case:
     positives: tuple[float, float] = (0.4, 0.4)
     confidence: tuple[float, float] = (3.0, 3.0)
     heat: float = 0.0
-    average: bool = field(default=False, repr=False)
 
     @cached_property
     def true(self) -> np.ndarray:
@@ -79,7 +77,7 @@ class Case:
         world, nodes = self.world, np.polynomial.hermite_e.hermegauss(80)
         deviation = world.deviation()
         if (deviation == deviation[0]).all():
-            return np.zeros((1 if self.average else world.candidates) * len(world.sizes))
+            return np.zeros(world.candidates * len(world.sizes))
         spread = np.sqrt(1 + deviation**2)[..., None]
         margin = self.confidence[0] * (world.limits()[..., None] + spread * nodes[0])
         loss = np.logaddexp(0, -margin) if self.metric == "log_loss" else expit(-margin) ** 2
@@ -128,25 +126,20 @@ class Moments:
         return (self.values[1:] - self.values[:1]).mean(axis=2)
 
 
-def moments(
-    metric: str, groups: Sequence[tuple[np.ndarray, np.ndarray]], *, average: bool = False
-) -> Moments:
+def moments(metric: str, groups: Sequence[tuple[np.ndarray, np.ndarray]]) -> Moments:
     """Compute a metric, from [arm, run, row] logits of the label and [row] labels of each group."""
     module = registry.load(METRICS, metric)
     parts = []
     for margin, positive in groups:
         n = margin.shape[2]
         values, influence = (_losses if metric in LOSSES else _of_runs)(module, margin, positive)
-        if average:
-            values, influence = (np.stack([x[0], x[1:].mean(axis=0)]) for x in (values, influence))
         between = influence[1:] - influence[:1]
-        unknown = np.full(len(between), np.nan)
         mean = influence.mean(axis=1)
         parts.append(
             (
                 values,
                 flips_of(influence),
-                np.concatenate([[np.nan], unknown if average else flips_of(between)]),
+                np.concatenate([[np.nan], flips_of(between)]),
                 (between.mean(axis=1) ** 2).sum(axis=1),
                 n * (mean**2).sum(axis=1),
                 float(n),
@@ -231,7 +224,7 @@ def settled(case: Case, replicates: int) -> dict:
 def coverage(case: Case, replicates: int) -> dict:
     """Figures of one case."""
     rng = np.random.default_rng(zlib.crc32(repr(case).encode()))
-    drawn = [moments(case.metric, case.draw(rng), average=case.average) for _ in range(replicates)]
+    drawn = [moments(case.metric, case.draw(rng)) for _ in range(replicates)]
     sizes = case.world.sizes
     unusual = {
         "positives {:.0%} to {:.0%}": case.positives if case.positives != (0.4, 0.4) else (),
@@ -239,9 +232,7 @@ def coverage(case: Case, replicates: int) -> dict:
         "runs' own confidence, sd {}": (case.heat,) if case.heat else (),
         "copies, {:.0%} of the noise in common": (case.world.twins,) if case.world.twins else (),
     }
-    together = ["their average"] if case.average else []
     named = [
-        *together,
         describe(case.world),
         *(k.format(*v) for k, v in unusual.items() if v),
     ]
@@ -281,10 +272,6 @@ def cases() -> list[Case]:
     for metric in LOSSES:
         found += [Case(metric, w, confidence=(0.5, 6.0)) for w in (World(faces), World(faces, candidates=4))]
         found += [Case(metric, w, heat=0.3) for w in (World(faces), World(two))]
-    averaged = [World(faces, candidates=4, shifts=k) for k in ("even", "half", "one group")]
-    averaged += [World(two, candidates=4, common=0.9, pairing=p) for p in (0.0, -0.3)]
-    averaged.append(World(faces, candidates=4, tail="fail"))
-    found += [Case(m, w, average=True) for m in ("log_loss", "f1") for w in averaged]
     return found
 
 

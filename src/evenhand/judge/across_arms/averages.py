@@ -198,9 +198,12 @@ def _without_rounding(mean: Observed, reference: Observed) -> Observed:
 def _flips_of_runs(
     metric: ModuleType, arms: Sequence[Arm], group: Group, p: Predictions, positive: int
 ) -> float:
-    """Variance of a single run's average that flips of single answers give; see `flips_of`."""
+    """Variance of a single run's average that flips of single answers give; see `flips_of`.
+
+    NaN for other metrics than shares, whose averages are not moderated.
+    """
     runs = min(len(arm.runs) for arm in arms)
-    if p.resplit or runs < MIN_RUNS_MODERATED or unlike_runs(arms):
+    if metric.INFO.inference != "score" or p.resplit or runs < MIN_RUNS_MODERATED or unlike_runs(arms):
         return float("nan")
     estimates = []
     for run in range(runs):

@@ -144,7 +144,7 @@ def flips_of(metric: Metric, estimates: list[Estimate], rows: IntArray, predicti
     shares = metric.INFO.inference == "score"
     least = MIN_RUNS_MODERATED if shares else MIN_RUNS
     measured = isinstance(metric, Measure) and not shares
-    if measured or len(estimates) < least or any(e.reason for e in estimates):
+    if measured or not metric.INFO.moderated or len(estimates) < least or any(e.reason for e in estimates):
         return float("nan")
     below = estimates[0].denominator
     counted = predictions.count[rows] * (True if below is None else below > 0)

@@ -32,6 +32,7 @@ class MetricInfo:
             the same rows: Tango's interval), `wald` (influence values) or `permutation` (p-value only).
         complement: the metric that is 1 minus this one: both are one row in a family.
         margin: whether the default margin for rates on [0, 1] applies.
+        moderated: whether its variance over runs may borrow from other groups and arms.
         reference: definition or source.
     """
 
@@ -44,6 +45,7 @@ class MetricInfo:
     reference: str
     complement: str | None = None
     margin: bool = True
+    moderated: bool = True
 
 
 @dataclass(frozen=True)

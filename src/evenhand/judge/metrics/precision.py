@@ -16,6 +16,7 @@ INFO = MetricInfo(
     needs="prediction",
     classes="one_vs_rest",
     inference="wald",
+    moderated=False,
     reference="scikit-learn precision_score; undefined (not 0) when nothing is predicted positive",
 )
 
