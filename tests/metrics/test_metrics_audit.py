@@ -126,5 +126,5 @@ def test_nothing_to_compare():
         if r["metric"] == "equal_opportunity_difference"
     ]
     assert (row["value"], row["status"]) == (None, "undefined")
-    assert row["reason"] == "1 groups can be compared; at least two are needed"
+    assert row["reason"] == "1 group can be compared; at least two are needed"
     assert np.isnan(metrics.equal_opportunity_difference(y, p, sensitive_features=g))

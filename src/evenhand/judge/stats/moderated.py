@@ -351,6 +351,9 @@ class RunPart:
             row_dof: [k] clusters minus one, or infinite.
         """
         shift = np.maximum(self.variance - self.floor, 0.0)
-        share = np.minimum(np.maximum(self.variance, self.floor) / (row_variance + shift), 1.0)
+        total = row_variance + shift
+        # Equal values in all rows and runs leave a total of 0, beside a floor of rounding errors.
+        of_runs = np.maximum(self.variance, self.floor) / np.where(total > 0, total, 1.0)
+        share = np.where(total > 0, np.minimum(of_runs, 1.0), 1.0)
         dof = np.minimum(self.dof / share**SHARE_EXPONENT, MAX_DOF)
         return Variation(np.minimum(dof, row_dof), shift, dof, np.minimum(self.floor, row_variance))
