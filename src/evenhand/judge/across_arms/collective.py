@@ -154,6 +154,14 @@ class Tests:
         assert self.sets is not None
         return self.sets.interval(self.level)
 
+    @cached_property
+    def every(self) -> tuple[FloatArray, FloatArray] | None:
+        """[1] difference on the rows of all groups and its two-sided p-value; None without sets."""
+        if self.sets is None:
+            return None
+        groups = closed.all_groups(self.sets)
+        return groups.difference, groups.p_values()
+
     def count(self, direction: int, selected: BoolArray) -> int:
         """Return the lower bound for the number of selected groups that differ in a direction."""
         singles = closed.one_sided(*self.singles, direction)
@@ -167,10 +175,9 @@ class Tests:
         """Return the p-value of "at least one group": small where the claim counts any."""
         singles = closed.one_sided(*self.singles, direction)
         least = len(singles) * float(singles.min())
-        if self.sets is None:
+        if self.every is None:
             return min(least, 1.0)
-        every = closed.all_groups(self.sets)
-        p_value = closed.one_sided(every.difference, every.p_values(), direction)
+        p_value = closed.one_sided(*self.every, direction)
         return min(2 * min(least, float(p_value[0])), 1.0)
 
 
