@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -102,6 +103,18 @@ class Hub(BaseHTTPRequestHandler):
         return self.answer(404, {"X-Error-Code": "RepoNotFound"}, b"{}")
 
 
+@contextmanager
+def served(handler):
+    """Address of a server that answers until the end of the block."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
 @pytest.fixture(scope="module")
 def hub(folders, tmp_path_factory):
     """Address of the hub, its folders, and what was downloaded."""
@@ -117,13 +130,8 @@ def hub(folders, tmp_path_factory):
     config = json.loads((team / "quantised" / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "gptq"}
     (team / "quantised" / "config.json").write_text(json.dumps(config))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Hub) as address:
+        yield address
 
 
 def ask(hub, home, *names, **environment):

@@ -6,8 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from evenhand.finetune import run
 from tests.finetune import worlds
-from tests.finetune.test_hub_models import Hub
+from tests.finetune.test_hub_models import Hub, served
 from tests.study.test_predict import DATA, scores_of, table
 
 
@@ -95,13 +93,8 @@ def team(tmp_path_factory):
 @pytest.fixture(scope="module")
 def hub(team):
     Revisions.files, Revisions.asked = team, []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Revisions)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Revisions) as address:
+        yield address
 
 
 def predict(hub, home, *words):
