@@ -45,8 +45,6 @@ from evenhand.judge.stats.paired import WaldPaired
 from evenhand.judge.stats.quantiles import z_of
 
 LOSSES = ("log_loss", "brier_score")
-#: A coverage that is repeated with more replicates.
-LOW = 0.94
 OTHERS = ("roc_auc", "f1", "balanced_accuracy")
 KEYS = ("metric", "groups", "rows", "candidates", "runs", "shifts", "world", "coverage", "false alarms")
 OF_STUDIES = ("metric", "study", "arms", "runs", "coverage", "least of one")
@@ -215,12 +213,6 @@ def figures(drawn: Sequence[Moments], true: np.ndarray) -> dict:
     }
 
 
-def settled(case: Case, replicates: int) -> dict:
-    """Figures of one case, from four times as many replicates where the first ones come out low."""
-    found = coverage(case, replicates)
-    return coverage(case, 4 * replicates) if found["coverage"] < LOW else found
-
-
 def coverage(case: Case, replicates: int) -> dict:
     """Figures of one case."""
     rng = np.random.default_rng(zlib.crc32(repr(case).encode()))
@@ -323,7 +315,7 @@ def render(cells: list[dict]) -> str:
     mean = {k: np.mean([c[k] for c in five]) for k in WIDTHS}
     head = (
         f"`python -m benchmarks.simulate.values`: {worlds[0]['replicates']:,} replicates of each of "
-        f"{len(worlds)} worlds, four times as many where coverage came out below {LOW}. Least coverage "
+        f"{len(worlds)} worlds. Least coverage "
         f"{min(c['coverage'] for c in worlds):.3f}, most false alarms "
         f"{max(c['false alarms'] for c in worlds):.3f}. At five runs, on average {mean[WIDTHS[0]]:.2f} of "
         f"the width without moderation and {mean[WIDTHS[1]]:.2f} of an oracle's, which knows every variance."
@@ -358,7 +350,7 @@ def main() -> None:
         kinds += [(m, folder, some[0], 5) for m in OTHERS]
     found = []
     with ProcessPoolExecutor(options.processes) as pool:
-        worlds = pool.map(partial(settled, replicates=options.replicates), cases())
+        worlds = pool.map(partial(coverage, replicates=options.replicates), cases())
         studies = pool.map(partial(of_study, replicates=options.replicates // 2), kinds)
         for cell in itertools.chain(worlds, studies):
             print(cell, flush=True)

@@ -80,6 +80,7 @@ def _revision_reason(name: str, revision: str | None, what: str) -> str:
     try:
         refs = HfApi().list_repo_refs(name, repo_type=what)
     except Exception:
+        # The errors of transports share no base class; the reason stands without the list.
         return reason
     known = [ref.name for ref in (*refs.tags, *refs.branches)]
     return f"{reason}; {nearest(revision or 'main', known).removesuffix('.')}"
